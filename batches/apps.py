@@ -1,0 +1,11 @@
+"""The application's configuration: registers the system checks."""
+
+from django.apps import AppConfig
+
+
+class BatchesConfig(AppConfig):
+    name = "batches"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from batches import checks  # noqa: F401  (registers itself; models must be loaded first)

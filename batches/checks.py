@@ -1,0 +1,1 @@
+"""System checks with ids: settings that production must not start without."""

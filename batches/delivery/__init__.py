@@ -1,0 +1,1 @@
+"""A lane: claim, render, hand to the relay, record. Returns outcomes; never enqueues."""

@@ -1,0 +1,40 @@
+"""Tables, constraints, conditional transitions and the named SQL. Never sends, publishes or enqueues."""
+
+from batches.models.batch import Batch, RejectedRow
+from batches.models.choices import (
+    LIVE_JOB_STATUSES,
+    UNSETTLED_EMAIL_STATUSES,
+    AttemptOutcome,
+    BatchSource,
+    BatchStatus,
+    EmailStatus,
+    JobKind,
+    JobPriority,
+    JobStatus,
+    RejectionKind,
+)
+from batches.models.email import Attempt, Email
+from batches.models.job import EmailJob, Lane
+from batches.models.template import EmailTemplate
+from batches.models.token import ApiToken
+
+__all__ = [
+    "LIVE_JOB_STATUSES",
+    "UNSETTLED_EMAIL_STATUSES",
+    "ApiToken",
+    "Attempt",
+    "AttemptOutcome",
+    "Batch",
+    "BatchSource",
+    "BatchStatus",
+    "Email",
+    "EmailJob",
+    "EmailStatus",
+    "EmailTemplate",
+    "JobKind",
+    "JobPriority",
+    "JobStatus",
+    "Lane",
+    "RejectedRow",
+    "RejectionKind",
+]

@@ -1,0 +1,78 @@
+"""The states and kinds of DESIGN.md section 4, each written out here and nowhere else."""
+
+from django.db import models
+
+
+class BatchStatus(models.TextChoices):
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    PENDING = "pending"
+    PROCESSING = "processing"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class BatchSource(models.TextChoices):
+    UPLOAD = "upload", "uploaded file"
+    USERS = "users", "group of users"
+    LIST = "list", "list posted to the API"
+
+
+class EmailStatus(models.TextChoices):
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    SUPPRESSED = "suppressed"
+    CANCELLED = "cancelled"
+
+
+class JobStatus(models.TextChoices):
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class JobKind(models.TextChoices):
+    """Which emails of the batch a job sends."""
+
+    FIRST = "first", "first send"
+    FAILED = "failed", "replay of the failed"
+    UNKNOWN = "unknown", "replay of the unknown"
+    ALL = "all", "replay of all"
+
+
+class JobPriority(models.TextChoices):
+    """The RQ queue that a job's lanes are rung in."""
+
+    HIGH = "high"
+    DEFAULT = "default"
+
+
+class AttemptOutcome(models.TextChoices):
+    """What became of one try at delivering one email."""
+
+    SENT = "sent"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    INTERRUPTED = "interrupted", "worker died"
+
+
+class RejectionKind(models.TextChoices):
+    INVALID = "invalid"
+    DUPLICATE = "duplicate"
+
+
+LIVE_JOB_STATUSES = (JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.PAUSED)
+"""A batch has at most one job in any of these."""
+
+UNSETTLED_EMAIL_STATUSES = (EmailStatus.PENDING, EmailStatus.SENDING)
+"""A job is live while any email of its batch is in one of these."""

@@ -1,0 +1,1 @@
+"""Templates and merge fields in, bytes of a message out. Pure: no models, no network."""

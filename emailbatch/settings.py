@@ -1,0 +1,150 @@
+"""Django settings. Every variable of the environment is read here, and is in the table of docs/settings.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import environ
+
+from emailbatch.localstack import addresses
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="") or addresses.local_secret_key(DATA_DIR)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- Services: those whose variable is unset are the local stack's -------------------------------------
+
+IS_LOCAL_DATABASE = not env.str("DATABASE_URL", default="")
+IS_LOCAL_REDIS = not env.str("REDIS_URL", default="")
+IS_LOCAL_INBOX = not env.str("EMAIL_URL", default="")
+
+DATABASE_URL = env.str("DATABASE_URL", default="") or addresses.database_url(DATA_DIR)
+REDIS_URL = env.str("REDIS_URL", default="") or addresses.redis_url(DATA_DIR)
+EMAIL_URL = env.str("EMAIL_URL", default="") or addresses.inbox_url(DATA_DIR)
+
+DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
+DATABASES["default"].setdefault("OPTIONS", {})
+if "host" in DATABASES["default"]["OPTIONS"]:  # ?host=/folder/of/the/socket, as libpq spells it
+    DATABASES["default"]["HOST"] = DATABASES["default"]["OPTIONS"].pop("host")
+DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
+DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=0)
+if DATABASE_POOL_SIZE:
+    # The web process answers each request in a thread of its own: a pool keeps a crowd of requests from
+    # using up PostgreSQL's connections. Processes that fork (the worker) must not have one.
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 30}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Sending -------------------------------------------------------------------------------------------
+
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="webmaster@localhost")
+SEND_CONNECTIONS = env.int("SEND_CONNECTIONS", default=10)
+SEND_WINDOW = env.int("SEND_WINDOW", default=128)
+SEND_LANES = env.int("SEND_LANES", default=4)
+SEND_RATE = env.float("SEND_RATE", default=0)
+SEND_MAX_ATTEMPTS = env.int("SEND_MAX_ATTEMPTS", default=3)
+SEND_ON_CRASH = env.str("SEND_ON_CRASH", default="resend")
+SEND_LEASE_SECONDS = env.float("SEND_LEASE_SECONDS", default=15)
+SEND_RETRY_SECONDS = env.float("SEND_RETRY_SECONDS", default=60)
+SEND_REPLY_TIMEOUT_SECONDS = env.float("SEND_REPLY_TIMEOUT_SECONDS", default=300)
+SEND_FINAL_REPLY_TIMEOUT_SECONDS = env.float("SEND_FINAL_REPLY_TIMEOUT_SECONDS", default=600)
+UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=256 * 1024 * 1024)
+
+# --- Queues and the channel layer ----------------------------------------------------------------------
+
+RQ_QUEUES = {
+    name: {
+        "URL": REDIS_URL,
+        "DEFAULT_TIMEOUT": -1,  # the lease watches a lane, not RQ's clock
+        "SERIALIZER": "rq.serializers.JSONSerializer",
+    }
+    for name in ("high", "default")
+}
+RQ = {"WORKER_CLASS": "batches.worker.Worker", "SHOW_ADMIN_LINK": True}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL]},
+    }
+}
+
+# --- The application -----------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "channels",
+    "django_rq",
+    "ninja",
+    "emailbatch.localstack",
+    "batches",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "emailbatch.urls"
+ASGI_APPLICATION = "emailbatch.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "/accounts/login/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/accounts/login/"
+SESSION_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "SAMEORIGIN"
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+SERVESTATIC_USE_FINDERS = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+}

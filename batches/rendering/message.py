@@ -1,0 +1,187 @@
+"""Lay out a MIME message once a job, then fill in To, Subject, Message-ID and the bodies for each email.
+
+What leaves is the message's canonical form (RFC 5322, RFC 2045): CRLF line ends only, no line over 998
+octets, nothing in a header that a merge field put there unencoded. Dot-stuffing is SMTP's business.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+import time
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, parseaddr
+from hashlib import blake2b, sha256
+from secrets import token_hex
+
+from batches.rendering.template import Rendered
+
+LINE_MAX_OCTETS = 998
+"""RFC 5322 section 2.1.1, without the CRLF."""
+
+_HEADER_LINE_CHARS = 76
+_ENCODED_WORD_OCTETS = 39
+"""39 octets make 52 characters of base64: with "Subject: " in front the line stays under 76."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_LONE_CR = re.compile(r"\r\n?")
+
+
+class SenderFault(ValueError):
+    """The From address can't be used. The message says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One message as octets, and whether any of them has its eighth bit set (RFC 6152)."""
+
+    content: bytes
+    is_8bit: bool
+
+
+def sender_address(from_email: str) -> str:
+    """The bare address of a From value such as ``Name <name@example.org>``.
+
+    Raises:
+        SenderFault: there is none in it.
+    """
+    address = parseaddr(from_email)[1]
+    if "@" not in address or not address.isascii() or _CONTROL.search(from_email):
+        raise SenderFault(f"{from_email!r} is no sender. Set DEFAULT_FROM_EMAIL to an address such as post@example.org.")
+    return address
+
+
+def derive_message_key(secret: str) -> bytes:
+    """The key of all Message-IDs of a site, from its secret key."""
+    return sha256(b"message-id:" + secret.encode()).digest()
+
+
+def make_message_id(*, key: bytes, email_id: int, job_id: int, domain: str) -> str:
+    """The Message-ID (RFC 5322 section 3.6.4) of an email in a job: the same on each attempt.
+
+    Receivers may drop a duplicate by it; the key keeps others from guessing one.
+    """
+    digest = blake2b(b"%d.%d" % (email_id, job_id), key=key, digest_size=16).hexdigest()
+    return f"<{digest}@{domain}>"
+
+
+def encode_subject(subject: str) -> bytes:
+    """A Subject header line, folded, without its last CRLF (RFC 5322 section 2.2.3, RFC 2047)."""
+    plain = subject.isascii() and "=?" not in subject
+    if plain and len(subject) + len("Subject: ") <= _HEADER_LINE_CHARS:
+        return b"Subject: " + subject.encode()
+    words = subject.split(" ")
+    if plain and all(0 < len(word) < _HEADER_LINE_CHARS for word in words):
+        return b"\r\n ".join(_fill_lines(words))
+    octets = subject.encode("utf-8", "replace")
+    return b"Subject: " + b"\r\n ".join(
+        b"=?utf-8?b?" + binascii.b2a_base64(chunk, newline=False) + b"?=" for chunk in _split_utf8(octets)
+    )
+
+
+def _fill_lines(words: list[str]) -> list[bytes]:
+    lines, line = [], "Subject:"
+    for word in words:
+        if len(line) + 1 + len(word) > _HEADER_LINE_CHARS:
+            lines.append(line.encode())
+            line = word
+        else:
+            line = f"{line} {word}"
+    return [*lines, line.encode()]
+
+
+def _split_utf8(octets: bytes) -> list[bytes]:
+    """Cut UTF-8 into pieces for encoded words; RFC 2047 section 5 forbids to cut a character."""
+    chunks, start = [], 0
+    while start < len(octets):
+        end = min(start + _ENCODED_WORD_OCTETS, len(octets))
+        while end < len(octets) and octets[end] & 0xC0 == 0x80:
+            end -= 1
+        chunks.append(octets[start:end])
+        start = end
+    return chunks
+
+
+def _canonical(body: str) -> bytes:
+    """A body with CRLF line ends and without control characters other than TAB (RFC 5322 section 2.3)."""
+    if "\r" in body:
+        body = _LONE_CR.sub("\n", body)
+    return _CONTROL.sub("", body).replace("\n", "\r\n").encode("utf-8", "replace")
+
+
+def _is_too_long(body: bytes) -> bool:
+    return max(map(len, body.split(b"\r\n"))) > LINE_MAX_OCTETS
+
+
+class MessageLayout:
+    """The parts of a message that are the same for every email of a job.
+
+    Raises:
+        SenderFault: ``from_email`` holds no address.
+    """
+
+    def __init__(self, *, from_email: str, job_id: int, key: bytes) -> None:
+        address = sender_address(from_email)
+        self.domain = address.rpartition("@")[2]
+        self._job_id, self._key = job_id, key
+        # 128 random bits: no merge field can hold the boundary, so none can end its part.
+        boundary = f"=_{token_hex(16)}"
+        self._head = _from_header(from_email, address) + b"To: "
+        self._bulk = b"Auto-Submitted: auto-generated\r\nPrecedence: bulk\r\nMIME-Version: 1.0\r\n"
+        self._open = f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n--{boundary}\r\n'.encode()
+        self._between = f"\r\n--{boundary}\r\n".encode()
+        self._close = f"\r\n--{boundary}--\r\n".encode()
+        self._date_second, self._date = 0, b""
+
+    def build(self, *, email_id: int, address: str, rendered: Rendered, allow_8bit: bool) -> Message:
+        """Make one recipient's message; text before HTML, the least faithful first (RFC 2046 5.1.4)."""
+        text, html = _canonical(rendered.text), _canonical(rendered.html)
+        quoted = not allow_8bit or _is_too_long(text) or _is_too_long(html)
+        head = b"".join(
+            (
+                self._head,
+                address.encode(),
+                b"\r\n",
+                encode_subject(rendered.subject),
+                b"\r\nMessage-ID: ",
+                make_message_id(key=self._key, email_id=email_id, job_id=self._job_id, domain=self.domain).encode(),
+                self._date_now(),
+                self._bulk,
+            )
+        )
+        if rendered.text and rendered.html:
+            parts = (self._open, _part(b"plain", text, quoted), self._between, _part(b"html", html, quoted), self._close)
+        elif rendered.text:
+            parts = (_part(b"plain", text, quoted), b"\r\n", b"", b"", b"")
+        else:
+            parts = (_part(b"html", html, quoted), b"\r\n", b"", b"", b"")
+        return Message(content=head + b"".join(parts), is_8bit=not (quoted and address.isascii()))
+
+    def _date_now(self) -> bytes:
+        second = int(time.time())
+        if second != self._date_second:
+            self._date_second = second
+            self._date = f"\r\nDate: {formatdate(second)}\r\n".encode()
+        return self._date
+
+
+def _from_header(from_email: str, address: str) -> bytes:
+    name = parseaddr(from_email)[0]
+    message = EmailMessage(policy=SMTP)
+    message["From"] = Address(display_name=name, addr_spec=address)
+    return message.as_bytes().removesuffix(b"\r\n")
+
+
+_PART_HEADS = {
+    (subtype, quoted): b'Content-Type: text/%s; charset="utf-8"\r\nContent-Transfer-Encoding: %s\r\n\r\n'
+    % (subtype, b"quoted-printable" if quoted else b"8bit")
+    for subtype in (b"plain", b"html")
+    for quoted in (True, False)
+}
+
+
+def _part(subtype: bytes, body: bytes, quoted: bool) -> bytes:
+    return _PART_HEADS[subtype, quoted] + (binascii.b2a_qp(body, istext=True) if quoted else body)

@@ -1,0 +1,98 @@
+"""Compile a template once, then fill in merge fields: strings in, strings out.
+
+The templates come from users, so minijinja runs them with no loader, no globals but its own, a fuel
+limit, and merge fields that are plain strings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from minijinja import Environment, TemplateError
+
+FUEL = 100_000
+"""Instructions of minijinja's machine that one render may use; a long newsletter takes some hundreds."""
+
+OUTPUT_MAX_CHARS = 10_000_000
+"""A rendered part longer than this is a fault of the template: relays refuse such messages."""
+
+_NOT_IN_A_HEADER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_PARTS = {"subject": "subject", "html": "HTML body", "text": "text body"}
+
+
+class TemplateFault(Exception):
+    """The template can't be compiled, or not be rendered for this recipient. The message says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rendered:
+    """One recipient's subject and bodies; a body that the template lacks is an empty string."""
+
+    subject: str
+    html: str
+    text: str
+
+
+class CompiledTemplate:
+    """A template ready to render many times.
+
+    Raises:
+        TemplateFault: it has a syntax error, no subject, or no body.
+    """
+
+    def __init__(self, *, subject: str, html: str, text: str) -> None:
+        if not subject.strip():
+            raise TemplateFault("The subject is empty. Write one in the template.")
+        if not html.strip() and not text.strip():
+            raise TemplateFault("The template has no body. Write an HTML body, a text body, or both.")
+        self.has_html, self.has_text = bool(html.strip()), bool(text.strip())
+        # semi_strict: a misspelt {{ nmae }} is an error, while {% if nickname %} and |default(…) work.
+        self._environment = Environment(
+            fuel=FUEL,
+            debug=True,  # without it an error does not name the merge field
+            undefined_behavior="semi_strict",  # type: ignore[arg-type]  # its stub lacks the value
+            auto_escape_callback=lambda name: "html" if name == "html" else None,
+            pycompat=False,
+        )
+        self.merge_fields = frozenset[str]().union(
+            *(self._add(name, source) for name, source in (("subject", subject), ("html", html), ("text", text)))
+        )
+
+    def _add(self, name: str, source: str) -> set[str]:
+        try:
+            self._environment.add_template(name, source)
+            return set(self._environment.undeclared_variables_in_template(name))
+        except TemplateError as exc:
+            raise TemplateFault(_sentence(name, exc)) from exc
+
+    def render(self, context: Mapping[str, str]) -> Rendered:
+        """Fill in one recipient's merge fields.
+
+        The subject comes out as one line without control characters (RFC 5322 section 2.2).
+
+        Raises:
+            TemplateFault: a merge field is missing, or a limit is passed.
+        """
+        subject = self._render("subject", context)
+        return Rendered(
+            subject=_NOT_IN_A_HEADER.sub(" ", subject).strip(),
+            html=self._render("html", context) if self.has_html else "",
+            text=self._render("text", context) if self.has_text else "",
+        )
+
+    def _render(self, name: str, context: Mapping[str, str]) -> str:
+        try:
+            output = self._environment.render_template(name, **context)
+        except TemplateError as exc:
+            raise TemplateFault(_sentence(name, exc)) from exc
+        if len(output) > OUTPUT_MAX_CHARS:
+            raise TemplateFault(f"The {_PARTS[name]} came out longer than {OUTPUT_MAX_CHARS:,} characters.")
+        return output
+
+
+def _sentence(part: str, exc: TemplateError) -> str:
+    where = f" in line {exc.line}" if exc.line else ""
+    detail = (exc.detail or exc.kind).rstrip(".")
+    return f"The {_PARTS[part]} of the template can't be used{where}: {detail}."

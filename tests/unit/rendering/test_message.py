@@ -1,0 +1,115 @@
+"""Whatever the merge fields are, the parsed message says what was meant (DESIGN.md section 6)."""
+
+import re
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from batches.rendering.message import MessageLayout, SenderFault, encode_subject, make_message_id
+from batches.rendering.template import CompiledTemplate
+
+KEY = b"k" * 32
+TEMPLATE = CompiledTemplate(
+    subject="Hello {{ name }}",
+    html="<p>Dear {{ name }},</p>\n<p>{{ note }}</p>",
+    text="Dear {{ name }},\n\n{{ note }}\n",
+)
+HEADERS = [
+    "From",
+    "To",
+    "Subject",
+    "Message-ID",
+    "Date",
+    "Auto-Submitted",
+    "Precedence",
+    "MIME-Version",
+    "Content-Type",
+]
+hostile = st.one_of(
+    st.text(max_size=300),
+    st.text(alphabet="\r\n.- :=?<>bB\x00\x0b\x85\u2028é漢", max_size=300),
+    st.text(alphabet="x ", min_size=900, max_size=1500),
+)
+
+
+def parse(content: bytes) -> EmailMessage:
+    message = BytesParser(policy=policy.SMTP).parsebytes(content)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def as_meant(text: str) -> str:
+    """What a body should read as: line ends made one kind, other control characters gone."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", text)
+
+
+def body_of(message: EmailMessage, subtype: str) -> str:
+    part = message.get_body((subtype,))
+    assert part is not None
+    payload = part.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    return payload.decode().replace("\r\n", "\n")
+
+
+@given(name=hostile, note=hostile, allow_8bit=st.booleans())
+@example(name="x\r\nBcc: evil@example.org", note="\r\n.\r\nMAIL FROM:<>", allow_8bit=True)
+@example(name="=?utf-8?b?QQ==?=", note="a" * 5000, allow_8bit=True)
+@example(name=" two  spaces ", note="trailing \t\n", allow_8bit=False)
+@example(name="a" * 2000, note="漢" * 400, allow_8bit=True)
+def test_message_says_what_was_meant_when_merge_fields_are_hostile(name: str, note: str, allow_8bit: bool) -> None:
+    layout = MessageLayout(from_email="Die Schule <post@example.org>", job_id=7, key=KEY)
+    rendered = TEMPLATE.render({"name": name, "note": note})
+    made = layout.build(email_id=3, address="a@example.org", rendered=rendered, allow_8bit=allow_8bit)
+
+    lines = made.content.split(b"\r\n")
+    assert lines[-1] == b""
+    assert not any(b"\r" in line or b"\n" in line for line in lines)
+    assert max(map(len, lines)) <= 998
+    assert made.is_8bit or made.content.isascii()
+
+    message = parse(made.content)
+    assert message.keys() == HEADERS
+    assert not message.defects
+    assert message["To"] == "a@example.org"
+    assert message["Subject"] == rendered.subject.strip()
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    assert body_of(message, "plain") == as_meant(rendered.text)
+    assert body_of(message, "html") == as_meant(rendered.html)
+
+
+@given(subject=st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=400))
+@example(subject="漢" * 300)
+@example(subject="word " * 80)
+@example(subject="x" * 1500)
+def test_subject_survives_when_folded(subject: str) -> None:
+    line = encode_subject(subject)
+    assert all(len(part) <= 78 for part in line.split(b"\r\n"))
+    assert all(part.strip() for part in line.split(b"\r\n"))
+    assert str(parse(line + b"\r\n\r\n")["Subject"]).strip() == subject.strip()
+
+
+def test_one_body_is_no_multipart_when_template_has_one() -> None:
+    layout = MessageLayout(from_email="post@example.org", job_id=7, key=KEY)
+    template = CompiledTemplate(subject="s", html="", text="only text {{ name }}")
+    made = layout.build(email_id=1, address="a@b.org", rendered=template.render({"name": "é"}), allow_8bit=True)
+    message = parse(made.content)
+    assert message.get_content_type() == "text/plain"
+    assert body_of(message, "plain") == "only text é\n"
+    assert made.is_8bit
+
+
+def test_message_id_is_the_same_when_email_and_job_are() -> None:
+    first = make_message_id(key=KEY, email_id=1, job_id=2, domain="example.org")
+    assert first == make_message_id(key=KEY, email_id=1, job_id=2, domain="example.org")
+    assert len({first, *(make_message_id(key=KEY, email_id=e, job_id=j, domain="x") for e, j in ((1, 3), (12, 2)))}) == 3
+
+
+@pytest.mark.parametrize("sender", ["", "nobody", "Name <>", "a@b\r\nBcc: x@y"])
+def test_sender_is_refused_when_it_holds_no_address(sender: str) -> None:
+    with pytest.raises(SenderFault, match="DEFAULT_FROM_EMAIL"):
+        MessageLayout(from_email=sender, job_id=1, key=KEY)

@@ -46,9 +46,14 @@ class EmailJob(models.Model):
             models.CheckConstraint(condition=models.Q(status__in=JobStatus.values), name="job_status_known"),
             models.CheckConstraint(condition=models.Q(kind__in=JobKind.values), name="job_kind_known"),
             models.CheckConstraint(condition=models.Q(priority__in=JobPriority.values), name="job_priority_known"),
+            models.CheckConstraint(
+                condition=models.Q(completed_at__isnull=True) | ~models.Q(status__in=LIVE_JOB_STATUSES),
+                name="job_live_until_completed",
+            ),
+            # At most one live job a batch; a cancelled one is live until its last email settled.
             # Also the sweep's way to the live jobs: it reads this index alone.
             models.UniqueConstraint(
-                fields=["batch"], condition=models.Q(status__in=LIVE_JOB_STATUSES), name="job_one_live_per_batch"
+                fields=["batch"], condition=models.Q(completed_at__isnull=True), name="job_one_live_per_batch"
             ),
         ]
 

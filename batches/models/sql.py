@@ -1,0 +1,227 @@
+"""The named SQL: every statement of the send path, and what each is for.
+
+Hand-written because each is one round trip that must be exact under concurrency. They are for psycopg
+(``%(name)s``); the states come from ``choices``.
+"""
+
+from __future__ import annotations
+
+from batches.models.choices import AttemptOutcome, BatchStatus, EmailStatus, JobStatus
+
+_STATES = {
+    "pending": f"'{EmailStatus.PENDING}'",
+    "sending": f"'{EmailStatus.SENDING}'",
+    "sent": f"'{EmailStatus.SENT}'",
+    "failed": f"'{EmailStatus.FAILED}'",
+    "unknown": f"'{EmailStatus.UNKNOWN}'",
+    "cancelled": f"'{EmailStatus.CANCELLED}'",
+    "suppressed": f"'{EmailStatus.SUPPRESSED}'",
+    "interrupted": f"'{AttemptOutcome.INTERRUPTED}'",
+    "queued_job": f"'{JobStatus.QUEUED}'",
+    "processing_job": f"'{JobStatus.PROCESSING}'",
+    "scheduled_batch": f"'{BatchStatus.SCHEDULED}'",
+}
+
+
+def _named(statement: str) -> str:
+    for name, literal in _STATES.items():
+        statement = statement.replace("{" + name + "}", literal)
+    return statement
+
+
+ACQUIRE_LANE = _named("""
+UPDATE batches_lane l
+SET token = l.token + 1, worker = %(worker)s, heartbeat_at = clock_timestamp(), rate_per_second = 0,
+    lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
+FROM batches_emailjob j
+WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL
+  AND j.status IN ({queued_job}, {processing_job})
+RETURNING l.token, j.id
+""")
+"""Take a free lane of a job that may run. No row: another worker holds it, or the job is not live."""
+
+# One statement, so one round trip and one commit a cycle. Its parts see one snapshot: they touch
+# different emails (`recorded` those this lane is sending, `picked` those nobody is), so none needs to
+# see what another wrote. All parts hang on `held`: when the lane was taken away it is empty, and nothing
+# is written or claimed. If the sweep holds the lane's row, the UPDATE waits for it and then re-reads the
+# token (READ COMMITTED), so a lane that was reaped meanwhile finds itself fenced.
+#
+# `picked` starts behind the lane's cursor (the due time and id of what it claimed last): a scan from the
+# front would walk all index entries of what was claimed before, which a long transaction elsewhere keeps
+# VACUUM and the index from forgetting. It is MATERIALIZED so that LIMIT and SKIP LOCKED are
+# applied once, not once per joined row. The email is joined by its primary key.
+LEDGER_CYCLE = _named("""
+WITH held AS (
+  UPDATE batches_lane
+  SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
+      heartbeat_at = clock_timestamp(),
+      sent_count = sent_count + %(sent)s, failed_count = failed_count + %(failed)s,
+      unknown_count = unknown_count + %(unknown)s, retried_count = retried_count + %(retried)s,
+      rate_per_second = %(rate)s
+  WHERE id = %(lane)s AND token = %(token)s AND lease_until IS NOT NULL
+  RETURNING id, job_id
+), job AS (
+  SELECT j.batch_id, j.status,
+         j.status = {processing_job} AND coalesce(j.relay_retry_at <= clock_timestamp(), true) AS may_claim
+  FROM batches_emailjob j JOIN held ON j.id = held.job_id
+), outcome AS (
+  SELECT * FROM unnest(
+    %(ids)s::bigint[], %(statuses)s::text[], %(outcomes)s::text[], %(codes)s::smallint[], %(replies)s::text[],
+    %(delays)s::float8[]
+  ) AS o(email_id, status, outcome, code, reply, delay)
+), recorded AS (
+  UPDATE batches_email e
+  SET status = o.status, code = o.code, reply = o.reply,
+      attempts = e.attempts - (o.outcome = '')::int,
+      next_attempt_at = CASE WHEN o.status = {pending}
+        THEN clock_timestamp() + o.delay * interval '1 second' ELSE e.next_attempt_at END,
+      settled_at = CASE WHEN o.status = {pending} THEN NULL ELSE clock_timestamp() END
+  FROM outcome o CROSS JOIN held
+  WHERE e.id = o.email_id AND e.lane_id = held.id AND e.status = {sending}
+  RETURNING e.id, e.attempts, o.outcome, o.code, o.reply
+), tried AS (
+  INSERT INTO batches_attempt (email_id, lane_id, number, outcome, code, reply, relay, at)
+  SELECT id, %(lane)s, attempts, outcome, code, reply, %(relay)s, clock_timestamp()
+  FROM recorded WHERE outcome <> ''
+  ON CONFLICT DO NOTHING
+), picked AS MATERIALIZED (
+  SELECT e.id, e.next_attempt_at
+  FROM batches_email e
+  WHERE e.batch_id = %(batch)s AND e.status = {pending} AND e.next_attempt_at <= clock_timestamp()
+    AND (e.next_attempt_at, e.id) > (%(after_at)s::timestamptz, %(after_id)s::bigint)
+    AND (SELECT may_claim FROM job)
+  ORDER BY e.next_attempt_at, e.id
+  LIMIT %(limit)s
+  FOR UPDATE OF e SKIP LOCKED
+), claimed AS (
+  UPDATE batches_email e
+  SET status = {sending}, lane_id = %(lane)s, attempts = e.attempts + 1
+  FROM picked
+  WHERE e.id = picked.id
+  RETURNING e.id, e.address, e.fields::text AS fields, e.attempts, e.next_attempt_at
+)
+SELECT job.status, c.id, c.address, c.fields, c.attempts, c.next_attempt_at
+FROM job LEFT JOIN claimed c ON true
+""")
+"""Renew the lease, record outcomes with an Attempt each, claim more.
+
+No row: the lane is fenced. Otherwise one row for each email claimed, or one whose id is null; each
+begins with the job's status. An empty outcome gives an email back without counting the attempt.
+"""
+
+SENDING_OF_LANE = _named("""
+SELECT e.id, e.address, e.fields::text, e.attempts
+FROM batches_email e
+WHERE e.batch_id = %(batch)s AND e.status = {sending} AND e.lane_id = %(lane)s
+""")
+"""What is being sent in a lane's name: asked after a commit whose reply was lost."""
+
+RELEASE_LANE = """
+UPDATE batches_lane SET lease_until = NULL, rate_per_second = 0
+WHERE id = %(lane)s AND token = %(token)s
+"""
+"""Give a lane back, when nothing is in flight in its name."""
+
+REPORT_RELAY_TROUBLE = """
+UPDATE batches_emailjob
+SET last_error = %(error)s,
+    relay_failure_count = CASE WHEN relay_retry_at > clock_timestamp() THEN relay_failure_count
+                               ELSE relay_failure_count + 1 END,
+    relay_retry_at = CASE WHEN relay_retry_at > clock_timestamp() THEN relay_retry_at
+      ELSE clock_timestamp() + interval '1 second'
+        * least(%(cap_seconds)s, %(base_seconds)s * power(2, least(relay_failure_count, 20))) END
+WHERE id = %(job)s AND completed_at IS NULL
+RETURNING relay_retry_at
+"""
+"""Note that the relay takes no mail now; each failure in a row doubles the wait up to the cap.
+
+Lanes that fail while another's wait still runs do not double it again.
+"""
+
+CLEAR_RELAY_TROUBLE = """
+UPDATE batches_emailjob SET last_error = '', relay_failure_count = 0, relay_retry_at = NULL
+WHERE id = %(job)s AND (relay_failure_count > 0 OR last_error <> '')
+"""
+"""The relay took a message again."""
+
+EXPIRED_LANES = """
+SELECT l.id, l.job_id, j.batch_id
+FROM batches_lane l JOIN batches_emailjob j ON j.id = l.job_id
+WHERE j.completed_at IS NULL AND l.lease_until < clock_timestamp()
+  AND clock_timestamp() > pg_postmaster_start_time() + %(lease_seconds)s * interval '1 second'
+FOR UPDATE OF l SKIP LOCKED
+"""
+"""The lanes whose holder is gone, locked. None for one lease's time after PostgreSQL started: while it
+was away no lane could renew, and the living must not be taken for dead."""
+
+REAP_LANE = _named("""
+WITH reaped AS (
+  UPDATE batches_lane SET token = token + 1, lease_until = NULL, rate_per_second = 0
+  WHERE id = %(lane)s
+), ended AS (
+  UPDATE batches_email e
+  SET status = CASE WHEN %(hold)s THEN {unknown} WHEN e.attempts >= %(max_attempts)s THEN {failed} ELSE {pending} END,
+      reply = %(reason)s, code = NULL, next_attempt_at = clock_timestamp(),
+      settled_at = CASE WHEN %(hold)s OR e.attempts >= %(max_attempts)s THEN clock_timestamp() END
+  WHERE e.batch_id = %(batch)s AND e.status = {sending} AND e.lane_id = %(lane)s
+  RETURNING e.id, e.attempts, e.status
+), tried AS (
+  INSERT INTO batches_attempt (email_id, lane_id, number, outcome, code, reply, relay, at)
+  SELECT id, %(lane)s, attempts, {interrupted}, NULL, %(reason)s, '', clock_timestamp() FROM ended
+  ON CONFLICT DO NOTHING
+)
+SELECT count(*) FILTER (WHERE status = {pending}), count(*) FILTER (WHERE status = {failed}),
+       count(*) FILTER (WHERE status = {unknown})
+FROM ended
+""")
+"""Fence a dead lane and end what it was sending: back to pending, or unknown under `hold`, or failed
+when its attempts are used up. Answers how many of each."""
+
+ADD_TO_LANE = """
+UPDATE batches_lane SET failed_count = failed_count + %(failed)s, unknown_count = unknown_count + %(unknown)s,
+  retried_count = retried_count + %(retried)s
+WHERE id = %(lane)s
+"""
+"""Count what the reaping of a lane ended."""
+
+LANES_TO_RING = _named("""
+SELECT l.id, l.job_id, l.token, j.priority
+FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
+WHERE j.completed_at IS NULL AND j.status IN ({queued_job}, {processing_job})
+  AND coalesce(j.relay_retry_at <= clock_timestamp(), true) AND l.lease_until IS NULL
+  AND EXISTS (SELECT FROM batches_email e WHERE e.batch_id = j.batch_id AND e.status = {pending}
+              AND e.next_attempt_at <= clock_timestamp())
+ORDER BY l.number, j.id
+""")
+"""The free lanes of jobs that have work due now: lane 0 of every job before lane 1 of any."""
+
+JOBS_TO_FINISH = _named("""
+SELECT j.id FROM batches_emailjob j
+WHERE j.completed_at IS NULL AND j.status <> 'scheduled'
+  AND NOT EXISTS (SELECT FROM batches_email e WHERE e.batch_id = j.batch_id AND e.status IN ({pending}, {sending}))
+""").replace("'scheduled'", f"'{JobStatus.SCHEDULED}'")
+"""The jobs none of whose emails is pending or sending."""
+
+COUNT_BATCH = _named("""
+SELECT count(*) FILTER (WHERE status = {sent}), count(*) FILTER (WHERE status = {failed}),
+       count(*) FILTER (WHERE status = {unknown}), count(*) FILTER (WHERE status = {suppressed}),
+       count(*) FILTER (WHERE status = {cancelled}),
+       count(*) FILTER (WHERE status = {sent} AND lane_id = ANY(%(lanes)s)),
+       count(*) FILTER (WHERE status = {failed} AND lane_id = ANY(%(lanes)s))
+FROM batches_email WHERE batch_id = %(batch)s
+""")
+"""The true counts of a batch, and of what one job's lanes sent and failed."""
+
+SNAPSHOTS = """
+SELECT b.id, b.status, b.total_count,
+       b.sent_count + coalesce(sum(l.sent_count), 0), b.failed_count + coalesce(sum(l.failed_count), 0),
+       b.unknown_count + coalesce(sum(l.unknown_count), 0), b.suppressed_count, b.cancelled_count,
+       coalesce(sum(l.rate_per_second) FILTER (WHERE l.lease_until > clock_timestamp()), 0),
+       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, b.created_by_id
+FROM batches_batch b
+LEFT JOIN batches_emailjob j ON j.batch_id = b.id AND j.completed_at IS NULL
+LEFT JOIN batches_lane l ON l.job_id = j.id
+WHERE b.id = ANY(%(batches)s)
+GROUP BY b.id
+"""
+"""What is settled of each batch plus what the lanes of its live job did since."""

@@ -1,0 +1,65 @@
+"""Render a template that nobody has tried yet, in a child process with limits of its own.
+
+Fuel stops endless loops, but ``{{ 'a' * 50000000 }}`` makes 50 MB within it: memory and time are capped by
+the kernel, so that the web process is not the one that pays.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from batches.rendering.template import CompiledTemplate, Rendered, TemplateFault
+
+MEMORY_MAX_BYTES = 1 << 30
+"""Address space of the child; Python and its libraries take some 200 MB of it."""
+
+CPU_MAX_SECONDS = 2
+WALL_MAX_SECONDS = 10
+_PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
+
+
+def render_preview(*, subject: str, html: str, text: str, context: Mapping[str, str]) -> Rendered:
+    """Render one recipient's message in the child.
+
+    Raises:
+        TemplateFault: the template is faulty, or too slow, or too large.
+    """
+    request = json.dumps({"subject": subject, "html": html, "text": text, "context": dict(context)})
+    try:
+        child = subprocess.run(  # noqa: S603  (our own module, no shell)
+            [sys.executable, "-m", "batches.rendering.preview"],
+            input=request.encode(),
+            capture_output=True,
+            cwd=_PROJECT_DIR,
+            timeout=WALL_MAX_SECONDS,
+            check=False,
+        )
+        answer = json.loads(child.stdout)
+    except (subprocess.TimeoutExpired, json.JSONDecodeError) as exc:
+        raise TemplateFault("The template takes too much time or memory. Make its loops and repeats smaller.") from exc
+    if "fault" in answer:
+        raise TemplateFault(answer["fault"])
+    return Rendered(**answer)
+
+
+def main() -> None:
+    """Read a request as JSON from standard input, write the answer as JSON to standard output."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_MAX_SECONDS, CPU_MAX_SECONDS))
+    request = json.load(sys.stdin)
+    context = request.pop("context")
+    try:
+        answer = asdict(CompiledTemplate(**request).render(context))
+    except TemplateFault as exc:
+        answer = {"fault": str(exc)}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

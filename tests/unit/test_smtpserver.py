@@ -236,7 +236,7 @@ def test_sequence_errors_are_named_when_commands_come_out_of_order(server: Runni
 
 
 def test_mail_goes_through_tls_and_auth_when_both_are_offered(server: RunningServer) -> None:
-    server.configure(starttls=True, credentials="user:geheim")
+    before = server.configure(starttls=True, credentials="user:geheim")["clear_logins"]
     context = ssl.create_default_context(cafile=str(server.certificate))
     for mechanism in ("auth_plain", "auth_login"):
         with smtplib.SMTP("127.0.0.1", server.port, timeout=5) as client:
@@ -247,7 +247,7 @@ def test_mail_goes_through_tls_and_auth_when_both_are_offered(server: RunningSer
             assert client.auth(mechanism[5:].upper(), getattr(client, mechanism))[0] == 235
             client.sendmail("a@test", ["tls@test"], MESSAGE)
     assert len(received(server, "tls@test")) == 2
-    assert server.stats()["clear_logins"] == 0
+    assert server.stats()["clear_logins"] == before
 
 
 def test_login_fails_when_the_password_is_wrong(server: RunningServer) -> None:

@@ -9,7 +9,15 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "emailbatch.settings")
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    from emailbatch.localstack.outage import explain
+
+    try:
+        execute_from_command_line(sys.argv)
+    except (Exception, SystemExit) as exc:
+        sentence = explain(exc)
+        if sentence is None:
+            raise
+        sys.exit(sentence)
 
 
 if __name__ == "__main__":

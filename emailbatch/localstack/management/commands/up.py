@@ -1,0 +1,43 @@
+"""Start the local stack: PostgreSQL, Valkey, the inbox, the web page and workers, until Ctrl-C."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+
+class Command(BaseCommand):
+    help = "Start PostgreSQL, Valkey, a mail inbox, the web page and workers; Ctrl-C stops them all."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=8000, help="port of the web page on 127.0.0.1 (8000)")
+        parser.add_argument("--workers", type=int, default=2, help="how many workers send mail (2)")
+
+    def handle(self, *args: Any, port: int, workers: int, **options: Any) -> None:
+        # Imported here: a deployment has this command but not the packages of the local stack.
+        try:
+            from emailbatch.localstack.probes import NotReady
+            from emailbatch.localstack.register import AlreadyRunning
+            from emailbatch.localstack.services import FolderRefused
+            from emailbatch.localstack.stack import Plan, PortTaken, run_stack
+        except ModuleNotFoundError as exc:
+            raise CommandError(f"The package {exc.name} of the local stack is missing. Run make up.") from exc
+        if workers < 0:
+            raise CommandError("The number of workers can't be negative.")
+        plan = Plan(
+            data_dir=settings.DATA_DIR,
+            project_dir=settings.BASE_DIR,
+            port=port,
+            worker_count=workers,
+            has_database=settings.IS_LOCAL_DATABASE,
+            has_redis=settings.IS_LOCAL_REDIS,
+            has_inbox=settings.IS_LOCAL_INBOX,
+        )
+        try:
+            run_stack(plan)
+        except (AlreadyRunning, FolderRefused, LookupError, NotReady, PortTaken) as exc:
+            raise CommandError(str(exc)) from exc

@@ -1,0 +1,75 @@
+"""Whether a service answers: one cheap question each, and how to wait for a yes. Never starts anything."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import redis
+
+ASK_SECONDS = 0.05
+TIMEOUT_SECONDS = 2
+
+
+class NotReady(Exception):
+    """A service did not answer in time; the message says which."""
+
+
+async def wait_for(
+    name: str, is_ready: Callable[[], bool], *, within_seconds: float, check: Callable[[], None] = lambda: None
+) -> None:
+    """Ask until the answer is yes.
+
+    Raises: NotReady when the time is over; whatever ``check`` raises, at once.
+    """
+    deadline = time.monotonic() + within_seconds
+    while not await asyncio.to_thread(is_ready):
+        check()
+        if time.monotonic() > deadline:
+            raise NotReady(f"{name} did not answer within {within_seconds:g} seconds. Its own lines above say why.")
+        await asyncio.sleep(ASK_SECONDS)
+
+
+def postgres_answers(folder: Path) -> bool:
+    try:
+        psycopg.connect(host=str(folder), user="postgres", dbname="postgres", connect_timeout=TIMEOUT_SECONDS).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def redis_answers(url: str) -> bool:
+    """Also false while it still loads its file."""
+    try:
+        with redis.Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS) as client:
+            client.ping()
+    except redis.RedisError:
+        return False
+    return True
+
+
+def smtp_answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(TIMEOUT_SECONDS)
+        try:
+            client.connect(str(path))
+            return client.recv(3) == b"220"
+        except OSError:
+            return False
+
+
+def http_answers(*, host: str, port: int) -> bool:
+    """Whether a web server gives any answer at all."""
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", "/accounts/login/", headers={"Host": host})
+        return bool(connection.getresponse().status)
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

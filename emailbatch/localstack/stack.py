@@ -1,0 +1,241 @@
+"""The local stack: which programs it is made of, the order in which they start, and the order in which they stop.
+
+Only services whose variable is unset are started; the others are taken to be running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emailbatch.localstack import addresses, firststart, probes, services
+from emailbatch.localstack.register import Register
+from emailbatch.localstack.supervisor import Console, Program, Supervised
+
+HOST = "127.0.0.1"
+
+SERVICE_READY_SECONDS = 60
+WEB_READY_SECONDS = 60
+WORKER_GRACE_SECONDS = 30
+"""A worker that is asked to stop first finishes what is in flight."""
+
+UP = "up"
+
+
+class PortTaken(Exception):
+    """The port of the web page belongs to another program; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one ``up`` was asked for."""
+
+    data_dir: Path
+    project_dir: Path
+    port: int
+    worker_count: int
+    has_database: bool
+    """Whether the embedded PostgreSQL is wanted."""
+    has_redis: bool
+    has_inbox: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A program and the question that tells whether it is ready."""
+
+    program: Program
+    is_ready: Callable[[], bool]
+
+
+def run_stack(plan: Plan) -> None:
+    """Run until SIGINT, SIGTERM or SIGHUP, then stop everything. Must be called in the main thread.
+
+    Raises: AlreadyRunning, PortTaken, FolderRefused or NotReady, with nothing left running.
+    """
+    plan.data_dir.mkdir(parents=True, exist_ok=True)
+    register = Register(plan.data_dir)
+    with _listen(plan.port) as listener:
+        asyncio.run(Stack(plan, register=register, listener=listener).run())
+
+
+@contextlib.contextmanager
+def _listen(port: int) -> Iterator[socket.socket]:
+    """The socket of the web page. It is ours, not daphne's, so that it stays open while daphne is restarted."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        # Without this a port stays blocked for a minute after the last visitor's connection.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+            listener.listen(512)
+        except OSError as exc:
+            raise PortTaken(
+                f"Port {port} can't be used ({exc.strerror}). Stop the program that has it, or choose another one: "
+                f"make up PORT={port + 1}."
+            ) from exc
+        yield listener
+
+
+class Stack:
+    """One run of the local stack."""
+
+    def __init__(self, plan: Plan, *, register: Register, listener: socket.socket) -> None:
+        self._plan = plan
+        self._register = register
+        self._port = listener.getsockname()[1]
+        self._services = list(embedded_services(plan))
+        self._web = Service(
+            program=web_program(plan, listener.fileno()),
+            is_ready=lambda: probes.http_answers(host=HOST, port=self._port),
+        )
+        self._workers = [worker_program(plan, number) for number in range(1, plan.worker_count + 1)]
+        programs = [service.program for service in (*self._services, self._web)] + self._workers
+        self._console = Console(names=[UP, *(program.name for program in programs)])
+        self._groups: list[list[Supervised]] = []
+        self._stop_asked = asyncio.Event()
+
+    async def run(self) -> None:
+        self._obey_signals()
+        try:
+            await self._unless_stopped(self._start())
+            await self._stop_asked.wait()
+        finally:
+            await self._stop()
+
+    def _obey_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # started with nohup
+            loop.add_signal_handler(number, self._ask_to_stop)
+
+    def _ask_to_stop(self) -> None:
+        """The first request stops in order; a second one, while that goes on, kills what is left."""
+        if self._stop_asked.is_set():
+            for group in self._groups:
+                for supervised in group:
+                    supervised.kill()
+        self._stop_asked.set()
+
+    async def _unless_stopped(self, work: Awaitable[None]) -> None:
+        """Do this work, but give it up when a stop is asked for."""
+        task = asyncio.ensure_future(work)
+        asked = asyncio.create_task(self._stop_asked.wait())
+        await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if task.done():
+            task.result()
+        task.cancel()
+
+    async def _start(self) -> None:
+        ended = await asyncio.to_thread(self._register.end_leftovers)
+        if ended:
+            self._say(f"Ended what an earlier run left behind: {', '.join(ended)}.")
+        self._open_folders()
+        await self._start_services()
+        sign_in = await asyncio.to_thread(firststart.fill_database)
+        await self._start_and_wait([self._web], within_seconds=WEB_READY_SECONDS)
+        self._launch(self._workers)
+        self._say(f"Ready: http://{HOST}:{self._port}/ - {sign_in}. Ctrl-C stops everything.")
+
+    def _open_folders(self) -> None:
+        if not self._plan.has_database:
+            return
+        opened = services.open_for_postgres(self._plan.data_dir)
+        if opened:
+            folders = ", ".join(str(folder) for folder in opened)
+            self._say(f"PostgreSQL runs as the user nobody, who may now pass through (o+x): {folders}.")
+
+    async def _start_services(self) -> None:
+        await self._start_and_wait(self._services, within_seconds=SERVICE_READY_SECONDS)
+        if self._plan.has_database:
+            await asyncio.to_thread(firststart.create_database, self._plan.data_dir)
+
+    async def _start_and_wait(self, wanted: Sequence[Service], *, within_seconds: float) -> None:
+        group = self._launch([service.program for service in wanted])
+        await asyncio.gather(
+            *(
+                probes.wait_for(
+                    service.program.name, service.is_ready, within_seconds=within_seconds, check=supervised.check
+                )
+                for service, supervised in zip(wanted, group, strict=True)
+            )
+        )
+
+    def _launch(self, programs: Sequence[Program]) -> list[Supervised]:
+        group = [Supervised(program, console=self._console, register=self._register) for program in programs]
+        self._groups.append(group)
+        for supervised in group:
+            supervised.start()
+        return group
+
+    async def _stop(self) -> None:
+        """Stop what was started last first: workers finish what is in flight while their services still run."""
+        if self._groups:
+            self._say("Stopping.")
+        while self._groups:
+            await asyncio.gather(*(supervised.stop() for supervised in self._groups[-1]))
+            self._groups.pop()
+
+    def _say(self, text: str) -> None:
+        self._console.say(UP, text)
+
+
+def embedded_services(plan: Plan) -> Iterator[Service]:
+    """The services that the plan wants from us."""
+    sockets = addresses.socket_dir(plan.data_dir)
+    if plan.has_database:
+        program = Program(
+            name="postgres",
+            prepare=lambda: services.prepare_postgres(plan.data_dir),
+            account=services.postgres_account(),
+            folder=plan.data_dir / "postgres",
+            stop_signal=signal.SIGINT,  # end the sessions, then a clean shutdown
+            death_signal=signal.SIGINT,
+        )
+        yield Service(program=program, is_ready=lambda: probes.postgres_answers(sockets))
+    if plan.has_redis:
+        url = addresses.redis_url(plan.data_dir)
+        program = Program(
+            name="valkey", prepare=lambda: services.prepare_valkey(plan.data_dir), death_signal=signal.SIGTERM
+        )
+        yield Service(program=program, is_ready=lambda: probes.redis_answers(url))
+    if plan.has_inbox:
+        path = addresses.inbox_socket(plan.data_dir)
+        yield Service(program=_manage(plan, "inbox", "inbox"), is_ready=lambda: probes.smtp_answers(path))
+
+
+def web_program(plan: Plan, listener: int) -> Program:
+    argv = (sys.executable, "-m", "daphne", "--fd", str(listener), "--no-server-name", "emailbatch.asgi:application")
+    return Program(
+        name="web",
+        prepare=lambda: argv,
+        folder=plan.project_dir,
+        environment=_environment(plan),
+        inherited_files=(listener,),
+    )
+
+
+def worker_program(plan: Plan, number: int) -> Program:
+    return _manage(plan, f"worker.{number}", "rqworker", "high", "default", grace_seconds=WORKER_GRACE_SECONDS)
+
+
+def _manage(plan: Plan, name: str, *arguments: str, grace_seconds: float = 20) -> Program:
+    argv = (sys.executable, str(plan.project_dir / "manage.py"), *arguments)
+    return Program(
+        name=name,
+        prepare=lambda: argv,
+        folder=plan.project_dir,
+        environment=_environment(plan),
+        grace_seconds=grace_seconds,
+    )
+
+
+def _environment(plan: Plan) -> dict[str, str]:
+    return {"DATA_DIR": str(plan.data_dir), "PYTHONUNBUFFERED": "1"}

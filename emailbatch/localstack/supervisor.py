@@ -1,0 +1,172 @@
+"""Keeps programs running: starts them, prints what they say, restarts those that die, and stops them in order.
+
+Unlike a Procfile runner it goes on when one of them is killed: that a killed worker comes back is what the product
+promises. One asyncio loop in the main thread does all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from honcho.colour import get_colours
+from honcho.printer import Message, Printer
+
+from emailbatch.localstack.permissions import Account
+from emailbatch.localstack.processes import die_with_parent, kill_session, signal_process
+from emailbatch.localstack.register import Register
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 15.0
+STEADY_SECONDS = 20.0
+"""A program that ran this long before it died is restarted after the first pause again."""
+
+LAST_WORDS_SECONDS = 1.0
+"""How long to read on after a program has ended: a child of its own may still hold the pipe."""
+
+CHUNK_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What to run, as whom, and how to end it."""
+
+    name: str
+    prepare: Callable[[], Sequence[str]]
+    """Called before each start, in a thread: makes what must exist and returns the command line."""
+    account: Account = field(default_factory=Account)
+    environment: dict[str, str] = field(default_factory=dict)
+    folder: Path = Path("/")
+    stop_signal: int = signal.SIGTERM
+    grace_seconds: float = 20.0
+    """How long it may take to stop before it is killed."""
+    death_signal: int = signal.SIGKILL
+    """What the kernel sends it when the supervisor is killed."""
+    inherited_files: tuple[int, ...] = ()
+
+
+class Console:
+    """Prints lines from many programs to one terminal, each with the time and its program's name and colour."""
+
+    def __init__(self, *, names: Sequence[str], output: IO[str] | None = None) -> None:
+        output = output or sys.stdout
+        self._printer = Printer(output, width=max(len(name) for name in names))
+        self._colours = dict(zip(names, get_colours(), strict=False))
+
+    def say(self, name: str, text: str | bytes) -> None:
+        message = Message(type="line", data=text, time=datetime.now(), name=name, colour=self._colours.get(name))
+        # Whoever read our output may be gone; the programs go on all the same.
+        with contextlib.suppress(BrokenPipeError):
+            self._printer.write(message)
+
+
+class Supervised:
+    """One program that is kept running from ``start`` until ``stop``."""
+
+    def __init__(self, program: Program, *, console: Console, register: Register) -> None:
+        self.program = program
+        self._console = console
+        self._register = register
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._keeper = asyncio.create_task(self._keep_running(), name=self.program.name)
+
+    def check(self) -> None:
+        """Raise what ended the keeping, if anything did: a folder that can't be used, a program that isn't there."""
+        if self._keeper and self._keeper.done() and not self._stopping.is_set():
+            self._keeper.result()
+
+    async def stop(self) -> None:
+        """Ask the program to stop, kill what is left of it after its grace, and wait for the end."""
+        self._stopping.set()
+        if self._keeper is None:
+            return
+        if self._process is not None and self._process.returncode is None:
+            signal_process(self._process.pid, self.program.stop_signal)
+        done, _ = await asyncio.wait({self._keeper}, timeout=self.program.grace_seconds)
+        if not done:
+            self._console.say(self.program.name, "It did not stop in time and is killed.")
+            self.kill()
+        with contextlib.suppress(Exception):
+            await self._keeper
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            kill_session(self._process.pid)
+
+    async def _keep_running(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            status = await self._run_once()
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - began > STEADY_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            self._console.say(self.program.name, f"It {_ending(status)}. Starting it again in {pause:g} s.")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), timeout=pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _run_once(self) -> int:
+        argv = await asyncio.to_thread(self.program.prepare)
+        if self._stopping.is_set():
+            return 0
+        process = self._process = await self._spawn(argv)
+        self._register.add(self.program.name, pid=process.pid, stop_signal=self.program.stop_signal)
+        if self._stopping.is_set():  # it was asked to stop while it was being born
+            signal_process(process.pid, self.program.stop_signal)
+        printing = asyncio.create_task(self._print_lines(process))
+        status = await process.wait()
+        await asyncio.to_thread(kill_session, process.pid)
+        await asyncio.wait({printing}, timeout=LAST_WORDS_SECONDS)
+        printing.cancel()
+        self._register.remove(self.program.name)
+        return status
+
+    async def _spawn(self, argv: Sequence[str]) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, **self.program.environment},
+            cwd=self.program.folder,
+            start_new_session=True,
+            preexec_fn=die_with_parent(self.program.death_signal),
+            pass_fds=self.program.inherited_files,
+            **self.program.account,
+        )
+
+    async def _print_lines(self, process: asyncio.subprocess.Process) -> None:
+        """Print whole lines as they come; a line of any length is taken, and the last needs no end."""
+        assert process.stdout is not None  # noqa: S101  (it was made with a pipe)
+        rest = b""
+        while chunk := await process.stdout.read(CHUNK_BYTES):
+            lines, newline, rest = (rest + chunk).rpartition(b"\n")
+            if newline:
+                self._console.say(self.program.name, lines)
+            if len(rest) > CHUNK_BYTES:
+                self._console.say(self.program.name, rest)
+                rest = b""
+        if rest:
+            self._console.say(self.program.name, rest)
+
+
+def _ending(status: int) -> str:
+    """How a program ended, as the predicate of a sentence."""
+    if status < 0:
+        return f"was ended by {signal.Signals(-status).name}"
+    return f"ended with status {status}"

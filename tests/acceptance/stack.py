@@ -1,0 +1,168 @@
+"""A local stack of a test's own: real ``manage.py up`` on a free port, with its own DATA_DIR and environment."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+import psutil
+import redis
+
+from emailbatch.localstack import addresses, inbox_store
+from emailbatch.localstack.processes import die_with_parent
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
+USERNAME = "admin"
+PASSWORD = "a-password-for-tests"
+READY_SECONDS = 90
+STOP_SECONDS = 60
+NOT_INHERITED = ("DATABASE_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "DEBUG", "DJANGO_SETTINGS_MODULE")
+
+
+def wait_until(condition: Callable[[], bool], *, within_seconds: float, what: str) -> None:
+    """Poll a condition until it holds; fail with a sentence when the time is over."""
+    deadline = time.monotonic() + within_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not happen within {within_seconds:g} s")
+        time.sleep(0.05)
+
+
+@dataclass(kw_only=True)
+class RunningStack:
+    """One ``manage.py up``. Account: ``username`` and ``password``, an administrator."""
+
+    process: subprocess.Popen[bytes]
+    data_dir: Path
+    environment: dict[str, str]
+    log_path: Path
+    username: str = USERNAME
+    password: str = PASSWORD
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    @property
+    def url(self) -> str:
+        """Of the web page, with a slash at the end. Only after ``wait_until_ready``."""
+        found = re.search(r"Ready: (http://\S+/)", self.log)
+        assert found, self.log
+        return found[1]
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rstrip("/").rpartition(":")[2])
+
+    def wait_until_ready(self, *, within_seconds: float = READY_SECONDS) -> None:
+        wait_until(
+            lambda: "Ready: " in self.log or self.process.poll() is not None,
+            within_seconds=within_seconds,
+            what=f"The ready line of up (log: {self.log_path})",
+        )
+        assert self.process.poll() is None, f"up ended with status {self.process.returncode}:\n{self.log}"
+
+    def pids(self, prefix: str = "") -> dict[str, int]:
+        """The processes of the programs (postgres, valkey, inbox, web, worker.1 ...) whose name begins so."""
+        programs = json.loads((self.data_dir / "up.json").read_text())
+        return {name: entry["pid"] for name, entry in programs.items() if name.startswith(prefix)}
+
+    def worker_pids(self) -> list[int]:
+        return list(self.pids("worker").values())
+
+    def horse_pids(self) -> list[int]:
+        """The work-horses: the children of the workers."""
+        horses = []
+        for pid in self.worker_pids():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                horses += [child.pid for child in psutil.Process(pid).children(recursive=True)]
+        return horses
+
+    def wait_for_workers(self, count: int, *, within_seconds: float = 30) -> None:
+        """Wait until this many workers are registered in Redis."""
+        with redis.Redis.from_url(addresses.redis_url(self.data_dir)) as client:
+            wait_until(
+                lambda: client.scard("rq:workers") >= count,
+                within_seconds=within_seconds,
+                what=f"The registration of {count} workers",
+            )
+
+    def manage(self, *arguments: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a manage.py command as in a second terminal."""
+        return subprocess.run(
+            [sys.executable, str(PROJECT_DIR / "manage.py"), *arguments],
+            env=self.environment,
+            cwd=PROJECT_DIR,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=check,
+        )
+
+    def mail_count(self) -> int:
+        return inbox_store.count_messages(addresses.inbox_file(self.data_dir))
+
+    def mails(self) -> Iterator[tuple[str, EmailMessage]]:
+        """Every message of the inbox, oldest first: the envelope's recipients, one a line, and the message."""
+        for message, raw in inbox_store.read_raw_messages(addresses.inbox_file(self.data_dir)):
+            parsed = message_from_bytes(raw, policy=policy.default)
+            assert isinstance(parsed, EmailMessage)
+            yield message.recipients, parsed
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Ask the stack to stop, as Ctrl-C does, and return its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=STOP_SECONDS)
+
+
+def stack_environment(data_dir: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An environment in which nothing but the local stack is configured."""
+    environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    account = {"DJANGO_SUPERUSER_USERNAME": USERNAME, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+    return {**environment, **account, "DATA_DIR": str(data_dir), "PYTHONWARNINGS": "", **(extra or {})}
+
+
+def launch_stack(
+    data_dir: Path, *, workers: int = 1, port: int = 0, environment: Mapping[str, str] | None = None
+) -> RunningStack:
+    """Start ``manage.py up`` without waiting for it. The caller must stop it."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log_path = data_dir / f"up-{time.monotonic_ns()}.log"
+    complete = stack_environment(data_dir, environment)
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(PROJECT_DIR / "manage.py"), "up", "--port", str(port), "--workers", str(workers)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=complete,
+            cwd=PROJECT_DIR,
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGTERM),
+        )
+    return RunningStack(process=process, data_dir=data_dir, environment=complete, log_path=log_path)
+
+
+@contextlib.contextmanager
+def running_stack(
+    data_dir: Path, *, workers: int = 1, port: int = 0, environment: Mapping[str, str] | None = None
+) -> Iterator[RunningStack]:
+    """A ready stack that is stopped at the end, whatever happens. Port 0 means: a free one."""
+    stack = launch_stack(data_dir, workers=workers, port=port, environment=environment)
+    try:
+        stack.wait_until_ready()
+        yield stack
+    finally:
+        if stack.process.poll() is None:
+            stack.stop(signal.SIGTERM)

@@ -1,0 +1,71 @@
+"""Decide whether a cell holds an address, and in which form it is kept. Pure: no DNS, no database.
+
+Kept as: the local part as it was written, the domain in lower case and in ASCII (punycode, RFC 5891), so
+that it needs no SMTPUTF8. A local part beyond ASCII is kept too (RFC 6531): ``not address.isascii()`` is
+the mark that the relay must offer SMTPUTF8.
+"""
+
+from __future__ import annotations
+
+import re
+
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
+
+PLAIN_MAX_LENGTH = 63
+"""Up to here no label, local part or domain can be over its own limit, so the pattern needs none."""
+
+PLAIN_PATTERN = (
+    r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*"
+    r"@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+"
+    r"(?!(?:arpa|invalid|local|localhost|onion|test)$)[a-z]{2,}"
+)
+"""A subset of what email-validator accepts and leaves as it is, with which PostgreSQL agrees: no quoting,
+no "--" (so no punycode to check), no reserved top-level domain."""
+
+CELL_MAX_LENGTH = 512
+"""A longer cell is refused unread: the full check takes time that grows with the length."""
+
+_match_plain = re.compile(PLAIN_PATTERN).fullmatch
+
+_BRACKETED = re.compile(r"[^<>]*<([^<>]*)>", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class BadAddress(ValueError):
+    """The cell holds no address; str() says why, as a sentence."""
+
+
+def is_plain(cell: str) -> bool:
+    """Whether the cell is an ordinary ASCII address that is kept just as it is: nearly all are."""
+    return len(cell) <= PLAIN_MAX_LENGTH and _match_plain(cell) is not None
+
+
+def normalise_address(cell: str) -> str:
+    """Return the address of a cell in the form that is kept.
+
+    Takes ``Name <address>`` too, and white space around.
+
+    Raises:
+        BadAddress: saying what is wrong with it.
+    """
+    text = cell.strip()
+    if not text:
+        raise BadAddress("The address is empty.")
+    if len(text) > CELL_MAX_LENGTH:
+        raise BadAddress("The address is too long.")
+    if _CONTROL.search(text):
+        raise BadAddress("The address contains a control character.")
+    bracketed = _BRACKETED.fullmatch(text)
+    if bracketed:
+        text = bracketed[1].strip()
+    local, at, domain = text.rpartition("@")
+    lowered = local + at + domain.lower()
+    return lowered if is_plain(lowered) else _validated(text)
+
+
+def _validated(text: str) -> str:
+    try:
+        found: ValidatedEmail = validate_email(text, check_deliverability=False)
+    except EmailNotValidError as exc:
+        raise BadAddress(str(exc)) from exc
+    return f"{found.local_part}@{found.ascii_domain}"

@@ -1,0 +1,95 @@
+"""COPY blocks of rows into PostgreSQL and settle the duplicates, within the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import psycopg
+from django.db import connection
+
+from batches.intake import sql
+from batches.intake.rows import Block
+from batches.models import RejectionKind
+
+ASIDE_MAX_BYTES = 1 << 20
+"""How much is held of what is set aside before the COPY of emails is broken off for it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """What became of the rows of one import."""
+
+    total: int
+    rejected: int
+    duplicate: int
+
+
+class _Aside:
+    """Rows set aside while emails are copied: one connection can do only one COPY at a time."""
+
+    def __init__(self) -> None:
+        self.suspects: list[bytes] = []
+        self.rejected: list[bytes] = []
+        self.bytes_count = 0
+
+    def add(self, block: Block) -> None:
+        for kept, rows in ((self.suspects, block.suspects), (self.rejected, block.rejected)):
+            if rows:
+                kept.append(rows)
+                self.bytes_count += len(rows)
+
+
+def copy_blocks(blocks: Iterable[Block], *, batch_id: int) -> Counts:
+    """Write all blocks and settle the suspects; the transaction is the caller's."""
+    total = rejected = duplicate = suspects = 0
+    with _cursor() as cursor:
+        remaining = iter(blocks)
+        first: Block | None
+        while (first := next(remaining, None)) is not None:
+            aside = _Aside()
+            with cursor.copy(sql.COPY_EMAILS) as copy:
+                for block in _chain_until_full(first, remaining, aside):
+                    copy.write(block.emails)
+                    total += block.email_count
+                    rejected += block.rejected_count
+            if aside.suspects and not suspects:
+                cursor.execute(sql.CREATE_SUSPECTS)
+            suspects += len(aside.suspects)
+            _copy_rows(cursor, sql.COPY_SUSPECTS, aside.suspects)
+            _copy_rows(cursor, sql.COPY_REJECTED, aside.rejected)
+        if suspects:
+            more, duplicate = _settle_suspects(cursor, batch_id)
+            total += more
+    return Counts(total=total, rejected=rejected, duplicate=duplicate)
+
+
+def _chain_until_full(first: Block, remaining: Iterator[Block], aside: _Aside) -> Iterator[Block]:
+    block: Block | None = first
+    while block is not None:
+        aside.add(block)
+        yield block
+        block = next(remaining, None) if aside.bytes_count < ASIDE_MAX_BYTES else None
+
+
+def _copy_rows(cursor: psycopg.Cursor, statement: str, rows: list[bytes]) -> None:
+    if rows:
+        with cursor.copy(statement) as copy:
+            for text in rows:
+                copy.write(text)
+
+
+def _settle_suspects(cursor: psycopg.Cursor, batch_id: int) -> tuple[int, int]:
+    """How many of them became emails and how many duplicates."""
+    cursor.execute(sql.SETTLE_SUSPECTS, {"batch": batch_id, "kind": RejectionKind.DUPLICATE.value})
+    row = cursor.fetchone()
+    assert row is not None  # noqa: S101  a SELECT without FROM gives one row
+    cursor.execute(sql.DROP_SUSPECTS)
+    return row[0], row[1]
+
+
+def _cursor() -> psycopg.Cursor:
+    """A cursor of psycopg's own: Django's has no COPY."""
+    connection.ensure_connection()
+    return cast("psycopg.Connection", connection.connection).cursor()

@@ -1,0 +1,127 @@
+"""Find out how a file is laid out: its delimiter, whether it has a header, which column holds the address.
+
+Works on the first records only.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batches.intake.addresses import BadAddress, normalise_address
+from batches.intake.errors import UnreadableFile
+from batches.intake.headings import is_address_heading, is_maybe_address_heading, name_merge_fields
+from batches.intake.reading import is_separator_line
+
+DELIMITERS = (",", ";", "\t", "|")
+SAMPLE_RECORDS = 50
+COLUMNS_MAX = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """How the records of one file are to be read."""
+
+    columns: tuple[str, ...]
+    """The header as it was written; made-up names if there is none."""
+    address_index: int
+    merge_fields: tuple[str, ...]
+    """One for each column but the address, in file order."""
+    has_header: bool
+
+
+def read_sample(text: str, delimiter: str) -> list[list[str]]:
+    """The first records that are not blank, by a reader that forgives."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    records: list[list[str]] = []
+    try:
+        for record in reader:
+            if any(cell.strip() for cell in record) and not is_separator_line(record):
+                records.append(record)
+            if len(records) == SAMPLE_RECORDS:
+                break
+    except csv.Error:
+        pass  # the true reading names the line
+    return records
+
+
+def detect_delimiter(text: str) -> str:
+    """The delimiter that gives most records the same number of columns, more than one; else a comma.
+
+    Between two that do, the one under which a cell is an address wins: "a@x.org;Doe, Jane".
+    """
+
+    def score(delimiter: str) -> tuple[bool, bool, float, int]:
+        records = read_sample(text, delimiter)
+        if not records:
+            return (False, False, 0.0, 0)
+        width, count = Counter(map(len, records)).most_common(1)[0]
+        agreement = count / len(records)
+        return (width > 1 and agreement >= 0.5, _has_address_cell(records), agreement, width)
+
+    return max(DELIMITERS, key=score)
+
+
+def detect_layout(records: Sequence[Sequence[str]]) -> Layout:
+    """Read the layout off the first records.
+
+    Raises:
+        UnreadableFile: if there is no record, or no column of addresses.
+    """
+    if not records:
+        raise UnreadableFile("The file is empty. Give it a header and a line for each recipient.")
+    header = [cell.strip() for cell in records[0]]
+    if len(header) > COLUMNS_MAX:
+        raise UnreadableFile(f"The file has {len(header)} columns. Keep it to {COLUMNS_MAX} or fewer.")
+    bare_index = next((index for index, cell in enumerate(header) if is_address(cell)), None)
+    if bare_index is not None:
+        columns = [f"column_{number}" for number in range(1, len(header) + 1)]
+        columns[bare_index] = "email"
+        return make_layout(columns, address_index=bare_index, has_header=False)
+    return make_layout(header, address_index=_find_address_column(header, records[1:]), has_header=True)
+
+
+def make_layout(columns: Sequence[str], *, address_index: int, has_header: bool) -> Layout:
+    """A layout with a merge field for each column but the address."""
+    others = [name for index, name in enumerate(columns) if index != address_index]
+    positions = [index + 1 for index in range(len(columns)) if index != address_index]
+    return Layout(
+        columns=tuple(columns),
+        address_index=address_index,
+        merge_fields=tuple(name_merge_fields(others, positions)),
+        has_header=has_header,
+    )
+
+
+def is_address(cell: str) -> bool:
+    try:
+        return "@" in cell and bool(normalise_address(cell))
+    except BadAddress:
+        return False
+
+
+def _find_address_column(header: Sequence[str], records: Sequence[Sequence[str]]) -> int:
+    """By name if the name is plain, else by what is in the column."""
+    strong = [index for index, heading in enumerate(header) if is_address_heading(heading)]
+    if strong:
+        return strong[0]
+    counts = [
+        sum(is_address(record[index]) for record in records if index < len(record)) for index in range(len(header))
+    ]
+    weak = [index for index, heading in enumerate(header) if is_maybe_address_heading(heading)]
+    for index in weak:
+        if counts[index] or not any(counts):
+            return index
+    if not any(counts):
+        found = ", ".join(repr(cell) for cell in header[:8])
+        raise UnreadableFile(
+            f"No column of e-mail addresses was found; the first line has {found}. Name one of the columns email."
+        )
+    return counts.index(max(counts))
+
+
+def _has_address_cell(records: Sequence[Sequence[str]]) -> bool:
+    return any(is_address(cell) for record in records[:5] for cell in record)

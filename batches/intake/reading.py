@@ -1,0 +1,160 @@
+"""Read the records of a delimited file: bytes in, lists of cells out, in constant memory.
+
+Holds no more than one part of the file and one record. What would make a reader guess is an error that
+names the line: a byte that the encoding doesn't have, a NUL, a quote that isn't closed, an endless field.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import BinaryIO, Protocol
+
+from batches.intake.encoding import CHUNK_BYTES
+from batches.intake.errors import UnreadableFile
+
+FIELD_MAX_LENGTH = 131_072
+"""Characters in one field, the csv module's own limit; a quote that isn't closed soon runs into it."""
+
+LINE_MAX_LENGTH = 1 << 20
+"""Characters in one line."""
+
+
+class Reader(Protocol):
+    """An iterator of records that knows how many lines it has read: the csv module's, or one like it."""
+
+    @property
+    def line_num(self) -> int: ...
+    def __iter__(self) -> Iterator[list[str]]: ...
+    def __next__(self) -> list[str]: ...
+
+
+class Records(Protocol):
+    """The records of one source."""
+
+    @property
+    def reader(self) -> Reader: ...
+
+    def explain(self, exc: csv.Error, *, line: int) -> str:
+        """Return the raw text of a line that is malformed by itself, or raise what ends the import."""
+
+
+class TextParts:
+    """Cuts a byte stream into decoded parts that end at a line's end, each an iterator of lines."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream = stream
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self.text = ""
+        self.first_line = 1
+        """The number of the first line of ``text``."""
+
+    def __iter__(self) -> Iterator[io.StringIO]:
+        tail = ""
+        is_last = False
+        while not is_last:
+            chunk = self._stream.read(CHUNK_BYTES)
+            is_last = not chunk
+            tail += self._decode(chunk, tail, is_last=is_last)
+            end = len(tail) if is_last else _end_of_lines(tail)
+            if end:
+                yield self._part(tail[:end])
+                tail = tail[end:]
+            if len(tail) > LINE_MAX_LENGTH:
+                raise UnreadableFile(
+                    f"Line {self._next_line()} is longer than {LINE_MAX_LENGTH:,} characters. "
+                    "This is no list of recipients, or its lines don't end as lines do."
+                )
+
+    def line_text(self, number: int) -> str:
+        """One line of the part that was given out last."""
+        lines = io.StringIO(self.text, newline="")
+        return next(islice(lines, max(number - self.first_line, 0), None), "").rstrip("\r\n")
+
+    def _part(self, text: str) -> io.StringIO:
+        self.first_line = self._next_line()
+        self.text = text
+        if "\0" in text:
+            raise UnreadableFile(
+                f"Line {self.first_line + _count_lines(text[: text.index(chr(0))])} contains a NUL character. "
+                "The file is damaged or is not text; export it again as CSV."
+            )
+        # newline="" ends a line at LF, CRLF or a lone CR, whichever comes, and leaves it as it is: inside
+        # quotes it belongs to the cell. str.splitlines would also cut at U+2028, VT and others.
+        return io.StringIO(text, newline="")
+
+    def _next_line(self) -> int:
+        return self.first_line + _count_lines(self.text)
+
+    def _decode(self, chunk: bytes, tail: str, *, is_last: bool) -> str:
+        try:
+            return self._decoder.decode(chunk, final=is_last)
+        except UnicodeDecodeError as exc:
+            before = tail + exc.object[: exc.start].decode(self._encoding, errors="replace")
+            raise UnreadableFile(
+                f"Line {self._next_line() + _count_lines(before)} is not valid {self._encoding}. "
+                "Choose the encoding that the file was saved in."
+            ) from exc
+
+
+class CsvRecords:
+    """The csv module's reader, strict, with errors that say what to do. Blank lines come as empty lists."""
+
+    def __init__(self, stream: BinaryIO, *, encoding: str, delimiter: str) -> None:
+        self._parts = TextParts(stream, encoding)
+        self.reader = csv.reader(chain.from_iterable(self._parts), delimiter=delimiter, strict=True)
+
+    def skip_header(self) -> None:
+        """Read past the header, and past the "sep=;" that Excel may write before it."""
+        try:
+            for cells in self.reader:
+                if any(cell.strip() for cell in cells) and not is_separator_line(cells):
+                    return
+        except csv.Error as exc:
+            raise UnreadableFile("The header has a quote in the wrong place. Mend the first line of the file.") from exc
+
+    def explain(self, exc: csv.Error, *, line: int) -> str:
+        """Return the text of the line that an error of the reader is about, or raise what ends the import.
+
+        A stray quote within one line costs that line. Over several lines it can't be told where the
+        record ends, so going on could lose recipients in silence.
+        """
+        last = self.reader.line_num
+        if "field limit" in str(exc):
+            raise UnreadableFile(
+                f"The record that begins in line {line} has a field of more than {FIELD_MAX_LENGTH:,} characters. "
+                "Probably a quote is opened there and never closed."
+            ) from exc
+        if last > line or "unexpected end" in str(exc):
+            raise UnreadableFile(
+                f"A quote that is opened in the record of line {line} is not closed. "
+                "Close it, or double a quote that is text."
+            ) from exc
+        return self._parts.line_text(line)
+
+
+def is_separator_line(cells: Sequence[str]) -> bool:
+    """Whether these are the cells of "sep=;", by which Excel is told the delimiter."""
+    return cells[0].lower() == "sep=" and not any(cells[1:])
+
+
+def read_head(stream: BinaryIO, encoding: str) -> str:
+    """The first whole lines of a file, decoded without complaint, to find its layout by."""
+    stream.seek(0)
+    raw = stream.read(CHUNK_BYTES)
+    stream.seek(0)
+    text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(raw)
+    return text[: _end_of_lines(text)] if len(raw) == CHUNK_BYTES else text
+
+
+def _end_of_lines(text: str) -> int:
+    """Where the last whole line ends. A CR at the very end may be half of a CRLF, so it waits."""
+    return max(text.rfind("\n"), text.rfind("\r", 0, len(text) - 1)) + 1
+
+
+def _count_lines(text: str) -> int:
+    return text.count("\n") + text.count("\r") - text.count("\r\n")

@@ -1,0 +1,184 @@
+"""Turn records into blocks of COPY text: emails, suspects of being a duplicate, and rejected rows.
+
+The hot loop of an import. Holds one block; never touches the database.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import orjson
+
+from batches.intake.addresses import BadAddress, is_plain, normalise_address
+from batches.intake.dialect import Layout
+from batches.intake.reading import Records
+from batches.models import RejectionKind
+
+BLOCK_ROWS = 2048
+
+# Line feeds and tabs belong in a postal address or a note, and the renderer folds or refuses them where
+# they can't stand (a subject). No other control character means anything in a mail, and some break it:
+# DESIGN.md section 10.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """Some rows as COPY text, and how many of them there are."""
+
+    emails: bytes
+    """batch, row, address, fields"""
+    suspects: bytes
+    """row, address, fields, raw cells"""
+    rejected: bytes
+    """batch, line, kind, raw cells, reason"""
+    email_count: int
+    suspect_count: int
+    rejected_count: int
+
+
+class SeenAddresses:
+    """Which addresses came before: "no" is certain, "yes" is a suspicion that PostgreSQL settles.
+
+    A Bloom filter of two hashes in 16 million cells, so that memory doesn't grow with the file: of a
+    million different addresses 1 in 70 is suspected wrongly, which costs little.
+    """
+
+    def __init__(self) -> None:
+        self._cells = bytearray(1 << 24)
+
+    def is_new(self, address: str) -> bool:
+        """Whether it certainly did not come before, in any case; remember it."""
+        cells = self._cells
+        key = hash(address.casefold())
+        first, second = key & 0xFFFFFF, key >> 32 & 0xFFFFFF
+        if cells[first] and cells[second]:
+            return False
+        cells[first] = cells[second] = 1
+        return True
+
+
+class BlockReader:
+    """Sorts the records of one file into blocks."""
+
+    def __init__(self, records: Records, *, layout: Layout, batch_id: int, seen: SeenAddresses | None) -> None:
+        """Without ``seen`` every address is a suspect: the batch has emails already."""
+        self._records = records
+        self._width = len(layout.columns)
+        self._address_index = layout.address_index
+        self._prefix = b"%d\t" % batch_id
+        self._is_new: Callable[[str], bool] = seen.is_new if seen else lambda address: False
+        self._next_line = records.reader.line_num + 1
+        self._clear()
+
+    def __iter__(self) -> Iterator[Block]:
+        is_more = True
+        while is_more:
+            try:
+                is_more = self._read_some()
+            except csv.Error as exc:
+                self._skip_bad_record(exc)
+            yield self._take_block()
+
+    def _read_some(self) -> bool:
+        """The hot loop: sort up to BLOCK_ROWS records; whether there may be more."""
+        reader, width, index, prefix = self._records.reader, self._width, self._address_index, self._prefix
+        is_new, add, count = self._is_new, self._emails.append, 0
+        for count, cells in enumerate(islice(reader, BLOCK_ROWS), 1):  # noqa: B007  counts what was read
+            line, self._next_line = self._next_line, reader.line_num + 1
+            if len(cells) != width or not is_plain(address := cells[index]):
+                self._sort_odd(line, cells)
+                continue
+            del cells[index]
+            fields = orjson.dumps(cells)
+            # A backslash is how JSON spells a control character (and a quote); DEL and the C1 controls it
+            # leaves alone: they are 7F, and C2 80 to C2 9F.
+            if b"\\" in fields or b"\x7f" in fields or b"\xc2" in fields or not is_new(address):
+                cells.insert(index, address)
+                self._sort_odd(line, cells)
+                continue
+            add(b"%b%d\t%b\t%b\n" % (prefix, line, address.encode(), fields))
+        return count == BLOCK_ROWS
+
+    def _sort_odd(self, line: int, cells: list[str]) -> None:
+        """Everything that the hot loop doesn't know to be plain and new."""
+        if not any(cell.strip() for cell in cells):
+            return
+        raw = list(cells)
+        try:
+            self._fit(cells)
+            address = normalise_address(cells.pop(self._address_index))
+        except (BadCells, BadAddress) as exc:
+            self._reject(line, raw, str(exc))
+            return
+        fields = _copy_json([cell.replace("\r\n", "\n").replace("\r", "\n") for cell in cells])
+        if self._is_new(address):
+            self._emails.append(b"%b%d\t%b\t%b\n" % (self._prefix, line, address.encode(), fields))
+        else:
+            self._suspects.append(b"%d\t%b\t%b\t%b\n" % (line, address.encode(), fields, _copy_json(raw)))
+
+    def _fit(self, cells: list[str]) -> None:
+        """Give a record the header's width, if nothing is lost by it.
+
+        Raises:
+            BadCells: saying which cell is too many, or not text.
+        """
+        surplus = cells[self._width :]
+        if any(cell.strip() for cell in surplus):
+            raise BadCells(
+                f"The line has {len(cells)} cells and the header {self._width}. "
+                "Put quotes around a cell that contains the delimiter."
+            )
+        del cells[self._width :]
+        cells.extend([""] * (self._width - len(cells)))
+        for number, cell in enumerate(cells, 1):
+            if found := _CONTROL.search(cell):
+                raise BadCells(f"Cell {number} contains the control character U+{ord(found[0]):04X}. Remove it.")
+
+    def _skip_bad_record(self, exc: csv.Error) -> None:
+        line, self._next_line = self._next_line, self._records.reader.line_num + 1
+        raw = self._records.explain(exc, line=line)
+        self._reject(
+            line, [raw], "A quote stands in the wrong place. Put the whole cell in quotes and double the quotes in it."
+        )
+
+    def _reject(self, line: int, raw: Sequence[str], reason: str) -> None:
+        self._rejected.append(
+            b"%b%d\t%b\t%b\t%b\n"
+            % (self._prefix, line, RejectionKind.INVALID.value.encode(), _copy_json(raw), _copy_text(reason))
+        )
+
+    def _clear(self) -> None:
+        self._emails: list[bytes] = []
+        self._suspects: list[bytes] = []
+        self._rejected: list[bytes] = []
+
+    def _take_block(self) -> Block:
+        block = Block(
+            emails=b"".join(self._emails),
+            suspects=b"".join(self._suspects),
+            rejected=b"".join(self._rejected),
+            email_count=len(self._emails),
+            suspect_count=len(self._suspects),
+            rejected_count=len(self._rejected),
+        )
+        self._clear()
+        return block
+
+
+class BadCells(ValueError):
+    """The record can't become an email; str() says why, as a sentence."""
+
+
+def _copy_json(cells: Sequence[str]) -> bytes:
+    return orjson.dumps(cells).replace(b"\\", b"\\\\")
+
+
+def _copy_text(text: str) -> bytes:
+    """Escape a value for COPY's text format: of all that JSON escapes, it knows the backslash, tab and newlines."""
+    escaped = text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return escaped.encode()

@@ -1,0 +1,65 @@
+"""The SQL of intake, each statement with its purpose. ``%s`` are psycopg's placeholders."""
+
+COPY_EMAILS = "COPY batches_email (batch_id, row, address, fields) FROM STDIN"
+
+COPY_REJECTED = "COPY batches_rejectedrow (batch_id, line, kind, raw, reason) FROM STDIN"
+
+CREATE_SUSPECTS = """
+-- Rows whose address may have come before; gone with the transaction.
+CREATE TEMPORARY TABLE intake_suspect (row integer, address text, fields jsonb, raw jsonb) ON COMMIT DROP
+"""
+
+COPY_SUSPECTS = "COPY intake_suspect (row, address, fields, raw) FROM STDIN"
+
+SETTLE_SUSPECTS = """
+-- Each suspect becomes an email or a rejected duplicate: of the rows with one address the first wins.
+-- One pass over the batch's emails, against a small hash table. The collation is PostgreSQL's own, so that
+-- "same but for case" means the same on every machine (Unicode's simple mapping).
+WITH suspect AS MATERIALIZED (
+    SELECT row, address, fields, raw, lower(address COLLATE "pg_c_utf8") AS key FROM intake_suspect
+), known AS (
+    SELECT suspect.key, min(email.row) AS row
+    FROM batches_email AS email
+    JOIN (SELECT DISTINCT key FROM suspect) AS suspect ON suspect.key = lower(email.address COLLATE "pg_c_utf8")
+    WHERE email.batch_id = %(batch)s
+    GROUP BY suspect.key
+), ranked AS (
+    SELECT suspect.*, coalesce(known.row, min(suspect.row) OVER (PARTITION BY suspect.key)) AS first_row
+    FROM suspect LEFT JOIN known USING (key)
+), inserted AS (
+    INSERT INTO batches_email (batch_id, row, address, fields)
+    SELECT %(batch)s, row, address, fields FROM ranked WHERE row = first_row ORDER BY row
+    RETURNING 1
+), rejected AS (
+    INSERT INTO batches_rejectedrow (batch_id, line, kind, raw, reason)
+    SELECT %(batch)s, row, %(kind)s, raw, format('The address came before, in line %%s.', first_row)
+    FROM ranked WHERE row <> first_row ORDER BY row
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected)
+"""
+
+DROP_SUSPECTS = "DROP TABLE intake_suspect"
+
+INSERT_GROUP = """
+-- A group's active users with an address become emails, numbered by age; of one address the first user wins.
+WITH member AS (
+    SELECT row_number() OVER (ORDER BY person.id) AS row, person.email AS address,
+           jsonb_build_array(person.first_name, person.last_name, person.username,
+                             trim(person.first_name || ' ' || person.last_name)) AS fields,
+           min(person.id) OVER (PARTITION BY lower(person.email COLLATE "pg_c_utf8")) = person.id AS is_first
+    FROM auth_user AS person
+    JOIN auth_user_groups AS membership ON membership.user_id = person.id
+    WHERE membership.group_id = %(group)s AND person.is_active AND person.email <> ''
+), inserted AS (
+    INSERT INTO batches_email (batch_id, row, address, fields)
+    SELECT %(batch)s, row, address, fields FROM member WHERE is_first ORDER BY row
+    RETURNING 1
+), rejected AS (
+    INSERT INTO batches_rejectedrow (batch_id, line, kind, raw, reason)
+    SELECT %(batch)s, row, %(kind)s, jsonb_build_array(address) || fields, 'Another user of the group has this address.'
+    FROM member WHERE NOT is_first ORDER BY row
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected)
+"""

@@ -1,5 +1,12 @@
 """The addresses of the pages and of the API."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from batches.api import api
+from batches.api.health import metrics
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/", api.urls),
+    path("metrics", metrics, name="metrics"),
+    path("", include("batches.web.urls")),
+]

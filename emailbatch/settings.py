@@ -54,6 +54,8 @@ SEND_RETRY_SECONDS = env.float("SEND_RETRY_SECONDS", default=60)
 SEND_REPLY_TIMEOUT_SECONDS = env.float("SEND_REPLY_TIMEOUT_SECONDS", default=300)
 SEND_FINAL_REPLY_TIMEOUT_SECONDS = env.float("SEND_FINAL_REPLY_TIMEOUT_SECONDS", default=600)
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=256 * 1024 * 1024)
+# What of a request is held in memory, which is all but files: a list posted to the API has some 60 bytes a recipient.
+DATA_UPLOAD_MAX_MEMORY_SIZE = min(UPLOAD_MAX_BYTES, 16 * 1024 * 1024)
 
 # --- Queues and the channel layer ----------------------------------------------------------------------
 
@@ -93,12 +95,14 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "batches.api.errors.json_errors",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "batches.web.middleware.content_security_policy",
 ]
 ROOT_URLCONF = "emailbatch.urls"
 ASGI_APPLICATION = "emailbatch.asgi.application"

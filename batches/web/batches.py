@@ -1,0 +1,131 @@
+"""The pages that show batches: the list, and one batch with what became of each of its emails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from batches.jobs.queues import fleet_status
+from batches.models import Attempt, Batch, BatchStatus, Email, EmailJob, EmailStatus
+from batches.progress import Snapshot, read_snapshot
+from batches.web.access import SignedInRequest, batches_of, find_batch
+from batches.web.paging import read_page
+from batches.web.progressbar import make_card, make_cards
+from batches.web.steering import make_buttons
+from batches.web.words import say_duration, say_why_waiting
+
+REJECTED = "rejected"
+"""The tab of the rejected rows; the other tabs are email statuses."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tab:
+    """One way to filter the table of emails; ``count`` is None where counting would cost a pass over the table."""
+
+    value: str
+    label: str
+    count: int | None
+    is_chosen: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """An email of the table; its tries, oldest first, are read only where there was more than one."""
+
+    email: Email
+    tries: list[Attempt]
+    is_to_be_retried: bool
+
+
+@require_safe
+@login_required
+def show_batches(request: SignedInRequest) -> HttpResponse:
+    """List the batches of this person, newest first."""
+    page = read_page(batches_of(request).select_related("created_by"), key="-pk", query=request.GET, size=25)
+    return render(request, "batches/batches.html", {"page": page, "cards": make_cards(page.rows)})
+
+
+@require_safe
+@login_required
+def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
+    """Show how far a batch is, what may be done with it, and what became of each recipient."""
+    batch = find_batch(request, batch_id)
+    now = read_snapshot(batch.pk)
+    if now is None:  # deleted between the two queries
+        return redirect("batches")
+    job = batch.jobs.order_by("-pk").first()
+    context = {
+        "batch": batch,
+        "card": make_card(batch, now),
+        "job": job,
+        "buttons": make_buttons(now),
+        "draft": BatchStatus.DRAFT,
+        "rate": _say_rate(now),
+        "waiting": say_why_waiting(BatchStatus(now["status"]), fleet_status()),
+        "trouble": _say_trouble(job),
+        "tabs": _make_tabs(batch, now, request.GET.get("status", "")),
+        **_read_rows(request, batch),
+    }
+    return render(request, "batches/batch.html", context)
+
+
+def _read_rows(request: SignedInRequest, batch: Batch) -> dict[str, object]:
+    status = request.GET.get("status", "")
+    if status == REJECTED:
+        return {"rejected": read_page(batch.rejected_rows.all(), key="pk", query=request.GET)}
+    emails = batch.emails.all()
+    if status in EmailStatus.values:
+        emails = emails.filter(status=status)
+    page = read_page(emails, key="row", query=request.GET)
+    return {"emails": page, "lines": _make_lines(page.rows)}
+
+
+def _make_lines(emails: Sequence[Email]) -> list[Line]:
+    retried = [email.pk for email in emails if email.attempts > 1]
+    tries: dict[int, list[Attempt]] = {}
+    for attempt in Attempt.objects.filter(email_id__in=retried).order_by("email_id", "at", "number"):
+        tries.setdefault(attempt.email_id, []).append(attempt)
+    return [
+        Line(
+            email=email,
+            tries=tries.get(email.pk, []),
+            is_to_be_retried=email.status == EmailStatus.PENDING and email.attempts > 0,
+        )
+        for email in emails
+    ]
+
+
+def _make_tabs(batch: Batch, now: Snapshot, chosen: str) -> list[Tab]:
+    counts: dict[str, tuple[str, int | None]] = {
+        "": ("All", now["total"]),
+        EmailStatus.SENT: ("Sent", now["sent"]),
+        EmailStatus.FAILED: ("Failed", now["failed"]),
+        EmailStatus.UNKNOWN: ("Unknown", now["unknown"]),
+        EmailStatus.PENDING: ("Pending", now["pending"]),
+        EmailStatus.SUPPRESSED: ("Suppressed", now["suppressed"]),
+        EmailStatus.CANCELLED: ("Cancelled", batch.cancelled_count),
+        REJECTED: ("Rejected rows", batch.rejected_count + batch.duplicate_count),
+    }
+    return [
+        Tab(value=value, label=label, count=count, is_chosen=value == chosen)
+        for value, (label, count) in counts.items()
+        if count or value in ("", chosen)
+    ]
+
+
+def _say_rate(now: Snapshot) -> str:
+    if now["status"] != BatchStatus.PROCESSING or not now["ratePerSecond"]:
+        return ""
+    rate = f"{now['ratePerSecond']:,.0f} a second"
+    eta = now["etaSeconds"]
+    return f"{rate}, {say_duration(eta)} left" if eta is not None else rate
+
+
+def _say_trouble(job: EmailJob | None) -> str:
+    """The relay's last error while it still stands; a job that ended keeps it if it failed."""
+    return job.last_error if job else ""

@@ -1,0 +1,86 @@
+"""The first page: a file goes in, and the newest batches show how far they are."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from batches import intake
+from batches.jobs import lifecycle
+from batches.models import Batch, EmailTemplate
+from batches.web.access import SignedInRequest, batches_of
+from batches.web.forms import UploadForm
+from batches.web.progressbar import make_cards
+
+RECENT_COUNT = 8
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def home(request: SignedInRequest) -> HttpResponse:
+    """Take an upload; show the form and the newest batches."""
+    if request.method != "POST":
+        return _show(request, _new_form())
+    form = UploadForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _show(request, form, status=422)
+    try:
+        imported = _import(request, form)
+    except intake.IntakeError as exc:
+        form.refuse(str(exc))
+        return _show(request, form, status=422)
+    if form.cleaned_data["then"] == "send" and imported.is_new:
+        return _send(request, form, imported.batch)
+    return _review(form, imported.batch)
+
+
+def _import(request: SignedInRequest, form: UploadForm) -> intake.Imported:
+    file: UploadedFile[Any] = form.cleaned_data["file"]
+    key = intake.IdempotencyKey(value=f"form-{form.cleaned_data['key']}", request_digest=_digest(file))
+    return intake.import_csv(cast(BinaryIO, file.file), filename=file.name or "upload.csv", user=request.user, key=key)
+
+
+def _digest(file: UploadedFile[Any]) -> str:
+    """SHA-256 of the file: a form sent twice makes one batch, the same form with another file is refused."""
+    digest = hashlib.sha256()
+    for chunk in file.chunks():
+        digest.update(chunk)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def _send(request: SignedInRequest, form: UploadForm, batch: Batch) -> HttpResponse:
+    """Send at once; where the domain refuses, the rows are safe and the review page says why."""
+    chosen = form.cleaned_data
+    try:
+        lifecycle.create_job(batch, template=chosen["template"], user=request.user, subject=chosen["subject"] or None)
+    except lifecycle.JobRefused as exc:
+        messages.error(request, str(exc))
+        return _review(form, batch)
+    return redirect("batch", batch_id=batch.pk)
+
+
+def _review(form: UploadForm, batch: Batch) -> HttpResponse:
+    chosen = {"template": form.cleaned_data["template"].key, "subject": form.cleaned_data["subject"]}
+    query = urlencode({name: value for name, value in chosen.items() if value})
+    return redirect(f"{reverse('review', args=[batch.pk])}?{query}")
+
+
+def _new_form() -> UploadForm:
+    default = EmailTemplate.objects.filter(is_default=True).first()
+    return UploadForm(initial={"template": default, "then": "review", "key": uuid.uuid4().hex})
+
+
+def _show(request: SignedInRequest, form: UploadForm, status: int = 200) -> HttpResponse:
+    recent = batches_of(request).select_related("created_by")[:RECENT_COUNT]
+    return render(request, "batches/home.html", {"form": form, "cards": make_cards(recent)}, status=status)

@@ -1,0 +1,27 @@
+"""The addresses of the pages."""
+
+from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
+from django.urls import path, reverse_lazy
+
+from batches.web import batches, review, steering, templates, uploads
+
+urlpatterns = [
+    path("", uploads.home, name="home"),
+    path("batches/", batches.show_batches, name="batches"),
+    path("batches/<int:batch_id>/", batches.show_batch, name="batch"),
+    path("batches/<int:batch_id>/review/", review.show_review, name="review"),
+    path("batches/<int:batch_id>/<slug:action>/", steering.steer_batch, name="batch-steer"),
+    path("templates/", templates.show_templates, name="templates"),
+    path("templates/new/", templates.create_template, name="template-new"),
+    path("templates/preview/", templates.preview_template, name="template-preview"),
+    path("templates/<slug:key>/edit/", templates.edit_template, name="template"),
+    path("templates/<slug:key>/default/", templates.choose_default, name="template-default"),
+    path("templates/<slug:key>/delete/", templates.delete_template, name="template-delete"),
+    path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path(
+        "accounts/password/",
+        PasswordChangeView.as_view(template_name="registration/password.html", success_url=reverse_lazy("home")),
+        name="password",
+    ),
+]

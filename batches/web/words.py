@@ -1,0 +1,33 @@
+"""Say in words what figures say: durations, and why a batch is not moving. Pure."""
+
+from __future__ import annotations
+
+from batches.jobs.queues import Fleet
+from batches.models import BatchStatus
+
+WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
+"""The states in which a batch needs a worker to get further."""
+
+
+def say_duration(seconds: float) -> str:
+    """A length of time as a person says it: ``"about 9 s"``, ``"about 3 min"``, ``"about 2 h 10 min"``."""
+    if seconds < 1:
+        return "less than a second"
+    if seconds < 90:
+        return f"about {round(seconds)} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"about {minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"about {hours} h {minutes} min" if minutes and hours < 24 else f"about {hours:,} h"
+
+
+def say_why_waiting(status: BatchStatus, fleet: Fleet) -> str:
+    """Why nothing moves though it should, and what to do; empty when nothing is wrong."""
+    if status not in WAITING:
+        return ""
+    if not fleet.redis:
+        return "Redis can't be reached: the batch is safe in the database and goes on when Redis is back."
+    if not fleet.workers:
+        return "No worker is running: the batch waits, and goes on by itself as soon as one is started."
+    return ""

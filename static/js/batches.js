@@ -1,0 +1,6 @@
+// The list of batches.
+
+import { followCards } from "./cards.js";
+
+const section = document.getElementById("recent");
+if (section) followCards(section);

@@ -1,0 +1,38 @@
+// The table of batches, live. A batch that the table lacks makes it fetch the first page anew.
+
+import { draw, drawStatus } from "./counts.js";
+import { follow } from "./live.js";
+
+export function followCards(section) {
+  let fetching = false;
+
+  async function fetchRows() {
+    if (fetching) return;
+    fetching = true;
+    try {
+      const answer = await fetch(section.dataset.page, { headers: { Accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const rows = page.getElementById("cards");
+      if (rows) document.getElementById("cards").replaceWith(document.adoptNode(rows));
+      section.hidden = false;
+    } finally {
+      fetching = false;
+    }
+  }
+
+  follow({ socket: section.dataset.socket, poll: async () => fetchRows() }, (snapshot) => {
+    const row = section.querySelector(`[data-batch="${Number(snapshot.batchId)}"]`);
+    if (row) {
+      const now = draw(row, snapshot);
+      if (now) drawStatus(row.querySelector(".pill"), now.status);
+    } else if (section.dataset.page && isNewer(section, snapshot.batchId)) {
+      fetchRows();
+    }
+  });
+}
+
+/** An old batch, on another page, is not news for this one. */
+function isNewer(section, batchId) {
+  const newest = section.querySelector("[data-batch]");
+  return !newest || batchId > Number(newest.dataset.batch);
+}

@@ -1,0 +1,122 @@
+// The first page: upload with a progress bar, by a click or by dropping a file; the newest batches, live.
+
+import { followCards } from "./cards.js";
+
+const form = document.getElementById("upload");
+const input = form.elements.namedItem("file");
+const drop = document.getElementById("drop");
+const fileName = document.getElementById("file-name");
+const error = document.getElementById("upload-error");
+const progress = document.getElementById("upload-progress");
+const meter = document.getElementById("upload-meter");
+const said = document.getElementById("upload-said");
+const sizes = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 });
+
+function say(sentence) {
+  error.textContent = sentence;
+  error.hidden = !sentence;
+}
+
+function showFile() {
+  const file = input.files[0];
+  renewKey();
+  fileName.textContent = file ? `${file.name} (${size(file.size)})` : "Choose a file";
+  say("");
+}
+
+/** One key for one choice of a file: a press of the button after a broken connection makes no second batch. */
+function renewKey() {
+  const random = crypto.getRandomValues(new Uint8Array(16));
+  form.elements.namedItem("key").value = Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function size(bytes) {
+  if (bytes < 1e6) return `${sizes.format(bytes / 1e3)} kB`;
+  return `${sizes.format(bytes / 1e6)} MB`;
+}
+
+function setBusy(isBusy) {
+  progress.hidden = !isBusy;
+  form.querySelector("button.primary").disabled = isBusy;
+}
+
+/** Bytes on their way up have a share; while the server reads the rows nobody knows how long it takes. */
+function showBytes(event) {
+  meter.value = (100 * event.loaded) / event.total;
+  said.textContent = `Uploading: ${size(event.loaded)} of ${size(event.total)}`;
+}
+
+function showLoading() {
+  meter.removeAttribute("value");
+  said.textContent = "Uploaded. Reading the rows…";
+}
+
+function upload(event) {
+  event.preventDefault();
+  if (!input.files.length) {
+    say("Choose a file of recipients first.");
+    input.focus();
+    return;
+  }
+  const request = new XMLHttpRequest();
+  request.open("POST", form.dataset.uploadUrl);
+  request.responseType = "json";
+  request.setRequestHeader("Accept", "application/json");
+  request.setRequestHeader("X-CSRFToken", form.elements.namedItem("csrfmiddlewaretoken").value);
+  request.setRequestHeader("Idempotency-Key", `page-${form.elements.namedItem("key").value}`);
+  request.upload.onprogress = showBytes;
+  request.upload.onload = showLoading;
+  request.onload = () => finish(request);
+  request.onerror = () => fail("The server can't be reached. Nothing was sent; try again.");
+  setBusy(true);
+  say("");
+  request.send(body());
+}
+
+function body() {
+  const data = new FormData();
+  if (isToSend()) data.set("templateId", form.elements.namedItem("template").value);
+  else data.set("hold", "true");
+  const subject = form.elements.namedItem("subject").value.trim();
+  if (isToSend() && subject) data.set("subject", subject);
+  data.set("file", input.files[0]); // the last part: a server may read the others first
+  return data;
+}
+
+function isToSend() {
+  return form.elements.namedItem("then").value === "send";
+}
+
+function finish(request) {
+  const answer = request.response ?? {};
+  if (request.status >= 200 && request.status < 300) {
+    location.assign(next(answer.batchId));
+  } else {
+    fail(typeof answer.detail === "string" ? answer.detail : `The upload was refused (${request.status}). Try again.`);
+  }
+}
+
+function next(batchId) {
+  if (isToSend()) return form.dataset.batchUrl.replace("/0/", `/${batchId}/`);
+  const address = new URL(form.dataset.reviewUrl.replace("/0/", `/${batchId}/`), location.href);
+  address.searchParams.set("template", form.elements.namedItem("template").value);
+  const subject = form.elements.namedItem("subject").value.trim();
+  if (subject) address.searchParams.set("subject", subject);
+  return address;
+}
+
+function fail(sentence) {
+  setBusy(false);
+  meter.value = 0;
+  say(sentence);
+}
+
+input.addEventListener("change", showFile);
+form.addEventListener("submit", upload);
+for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, () => drop.classList.add("over"));
+for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
+window.addEventListener("pageshow", () => {
+  setBusy(false);
+  showFile();
+});
+followCards(document.getElementById("recent"));

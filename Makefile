@@ -1,0 +1,66 @@
+# The commands of this project. Needs Python >= 3.11 and make; everything else comes from PyPI wheels into .venv.
+#
+#   make up [PORT=8000 WORKERS=2]   start the local stack; Ctrl-C stops it
+#   make test                       format, lint, types, layers and every test
+#   make check                      the fast half of that, without services
+#   make bench, make chaos          measure speed; kill things and count what was lost (ARGS="...")
+#   make lock                       pin the requirements again from pyproject.toml
+#   make clean                      remove what the tools left behind (not DATA_DIR)
+
+PORT ?= 8000
+WORKERS ?= 2
+ARGS ?=
+
+# The first Python on the path that is new enough; if none is, python3 says so in a sentence.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && exit; \
+	done; echo python3)
+VENV_PYTHON = .venv/bin/python
+
+.PHONY: help up test check lint unit lock bench chaos clean venv venv-dev
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+up: venv
+	@exec $(VENV_PYTHON) manage.py up --port $(PORT) --workers $(WORKERS)
+
+test: lint
+	$(VENV_PYTHON) -m pytest $(ARGS)
+
+check: lint unit
+
+unit: venv-dev
+	$(VENV_PYTHON) -m pytest tests/unit
+
+lint: venv-dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	$(VENV_PYTHON) -m mypy
+	.venv/bin/lint-imports
+
+bench: venv-dev
+	$(VENV_PYTHON) -m tests.bench $(ARGS)
+
+chaos: venv-dev
+	$(VENV_PYTHON) -m tests.chaos $(ARGS)
+
+venv:
+	@$(PYTHON) requirements/build_venv.py local
+
+venv-dev:
+	@$(PYTHON) requirements/build_venv.py dev
+
+# --universal: one file for every platform. No index address is written into the files.
+UV = .venv/uv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	--no-emit-index-url --custom-compile-command 'make lock' pyproject.toml
+
+lock: venv-dev
+	@test -x .venv/uv/bin/uv || ($(VENV_PYTHON) -m venv .venv/uv && .venv/uv/bin/python -m pip install --quiet uv)
+	$(UV) -o requirements/base.txt
+	$(UV) --extra local -c requirements/base.txt -o requirements/local.txt
+	$(UV) --extra local --group dev -c requirements/local.txt -o requirements/dev.txt
+
+clean:
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """Tables, constraints, conditional transitions and the named SQL. Never sends, publishes or enqueues."""
 
-from batches.models.batch import Batch, RejectedRow
+from batches.models.batch import Batch, RejectedRow, UploadChunk
 from batches.models.choices import (
     LIVE_JOB_STATUSES,
     UNSETTLED_EMAIL_STATUSES,
@@ -37,4 +37,5 @@ __all__ = [
     "Lane",
     "RejectedRow",
     "RejectionKind",
+    "UploadChunk",
 ]

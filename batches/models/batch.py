@@ -50,6 +50,12 @@ class Batch(models.Model):
     merge_fields = models.JSONField(
         default=list, help_text="The merge field that each column but the address one fills, in file order."
     )
+    encoding = models.CharField(max_length=32, blank=True, help_text="How the uploaded file was decoded.")
+    delimiter = models.CharField(max_length=1, blank=True, help_text="What parts the cells of the uploaded file.")
+    has_header = models.BooleanField(default=True, help_text="Whether the first line of the file is its header.")
+    content_digest = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="SHA-256 of the uploaded file."
+    )
     total_count = models.PositiveIntegerField(default=0)
     sent_count = models.PositiveIntegerField(default=0)
     failed_count = models.PositiveIntegerField(default=0)
@@ -72,12 +78,20 @@ class Batch(models.Model):
         indexes = [
             # The list pages and GET /api/batches: newest first, of one user or of all (by primary key).
             models.Index(fields=["created_by", "-id"], name="batch_newest_of_user"),
+            # Review: was the same content sent of late? Only uploads have a digest.
+            models.Index(fields=["content_digest"], name="batch_same_content", condition=~models.Q(content_digest="")),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(status__in=BatchStatus.values), name="batch_status_known"),
             models.CheckConstraint(condition=models.Q(source__in=BatchSource.values), name="batch_source_known"),
             # Promise 5: the same key makes one batch, however concurrently it arrives.
-            models.UniqueConstraint("created_by", "idempotency_key", name="batch_idempotency_key_once"),
+            # Nulls count as equal, for the batches of no user; those without a key are left out.
+            models.UniqueConstraint(
+                fields=["created_by", "idempotency_key"],
+                name="batch_idempotency_key_once",
+                condition=models.Q(idempotency_key__isnull=False),
+                nulls_distinct=False,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -87,16 +101,36 @@ class Batch(models.Model):
 class RejectedRow(models.Model):
     """A CSV line that did not become an Email, with its line number and reason."""
 
-    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="rejected_rows")
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="rejected_rows", db_index=False)
     line = models.PositiveIntegerField(help_text="The line of the file on which the record begins, from 1.")
     kind = models.CharField(max_length=16, choices=RejectionKind)
     raw = models.JSONField(default=list, help_text="The cells as they were read.")
     reason = models.TextField()
 
     class Meta:
+        indexes = [
+            # rejected.csv pages through it in file order.
+            models.Index(fields=["batch", "line", "id"], name="rejected_in_file_order"),
+        ]
         constraints = [
             models.CheckConstraint(condition=models.Q(kind__in=RejectionKind.values), name="rejection_kind_known"),
         ]
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}"
+
+
+class UploadChunk(models.Model):
+    """A piece of the file that a draft was read from, kept so that it can be read again another way.
+
+    In the database and not in a folder: it comes and goes with the batch's own transaction, so that no
+    crash leaves a piece behind, and each web process finds it. Gone when the batch is sent.
+    """
+
+    pk = models.CompositePrimaryKey("batch_id", "number")
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="upload_chunks", db_index=False)
+    number = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"chunk {self.number} of batch {self.batch_id}"

@@ -5,6 +5,14 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "emailbatch.settings")
 os.environ.setdefault("DATABASE_POOL_SIZE", "20")
 
-from django.core.asgi import get_asgi_application
+import django
 
-application = get_asgi_application()
+django.setup(set_prefix=False)
+
+from channels.routing import ProtocolTypeRouter
+
+from batches.routing import websockets
+from emailbatch.bodies import BodyHandler, serve_through_daphne
+
+serve_through_daphne()
+application = ProtocolTypeRouter({"http": BodyHandler(), "websocket": websockets})

@@ -1,0 +1,55 @@
+"""Let callers into the API: a bearer token, or a session with its CSRF token."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from ninja.security import APIKeyCookie, HttpBearer
+from ninja.utils import check_csrf
+
+from batches import access
+from batches.api.errors import ApiError
+from batches.models import ApiToken
+
+
+class BearerToken(HttpBearer):
+    """``Authorization: Bearer TOKEN``, made by ``manage.py createapitoken``."""
+
+    def __call__(self, request: HttpRequest) -> User | None:
+        token = access.parse_bearer(request.headers.get("Authorization", ""))
+        return self.authenticate(request, token) if token is not None else None
+
+    def authenticate(self, request: HttpRequest, token: str) -> User:
+        user = ApiToken.objects.find_user(token)
+        if user:
+            request.user = user
+            return user
+        # Only failures are counted, so a right token is never slowed by somebody else's wrong ones.
+        if access.is_throttled(request.META.get("REMOTE_ADDR", "")):
+            raise ApiError(
+                429,
+                f"Too many wrong tokens came from your address. Wait {access.THROTTLE_SECONDS} seconds.",
+                retryAfterSeconds=access.THROTTLE_SECONDS,
+            )
+        raise ApiError(401, "This token is not known. Make a new one with 'manage.py createapitoken USER'.")
+
+
+class Session(APIKeyCookie):
+    """The session cookie of somebody who is logged in; unsafe methods also need the CSRF token."""
+
+    param_name = settings.SESSION_COOKIE_NAME
+
+    def __call__(self, request: HttpRequest) -> User | None:
+        # Who it is comes first: checking the CSRF token reads the form, and with it a whole upload.
+        user = self.authenticate(request, None)
+        if user and check_csrf(request):
+            raise ApiError(
+                403,
+                "The CSRF token is missing or wrong. Send the value of the cookie "
+                f"'{settings.CSRF_COOKIE_NAME}' in the header 'X-CSRFToken', or reload the page.",
+            )
+        return user
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> User | None:
+        return request.user if isinstance(request.user, User) and request.user.is_active else None

@@ -1,0 +1,212 @@
+"""Read batches, their emails and their jobs; send, pause, resume, cancel and replay them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db.models import Max, QuerySet, Sum
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+
+from batches import progress
+from batches.api.errors import not_found
+from batches.api.paging import Page, cut
+from batches.api.schemas import (
+    BatchList,
+    BatchOut,
+    EmailList,
+    EmailOut,
+    JobOut,
+    MovedOut,
+    Replay,
+    SendOptions,
+    SentOut,
+)
+from batches.api.templates import find_template
+from batches.jobs import lifecycle
+from batches.models import Batch, Email, EmailJob, EmailStatus
+from batches.rendering.message import derive_message_key, make_message_id, sender_address
+
+router = Router(tags=["batches"])
+
+
+class EmailPage(Page):
+    status: EmailStatus | None = None
+
+
+def find_batch(request: HttpRequest, batch_id: int) -> Batch:
+    """A batch that this caller may see.
+
+    Raises:
+        ApiError: 404, the same for a batch that does not exist and for another user's.
+    """
+    batch = Batch.objects.visible_to(request.user).filter(pk=batch_id).first()
+    if batch is None:
+        raise not_found(f"batch {batch_id}")
+    return batch
+
+
+@router.get("/batches", response=BatchList)
+def list_batches(request: HttpRequest, page: Query[Page]) -> BatchList:
+    """Your batches (staff: everybody's), newest first."""
+    batches, following = cut(Batch.objects.visible_to(request.user), page, key="-id")
+    return BatchList(items=describe_batches(batches), next=following)
+
+
+@router.get("/batches/{int:batch_id}", response=BatchOut)
+def get_batch(request: HttpRequest, batch_id: int) -> BatchOut:
+    """One batch with its counts."""
+    return describe_batches([find_batch(request, batch_id)])[0]
+
+
+def describe_batches(batches: list[Batch]) -> list[BatchOut]:
+    """Batches with counts that are at most 2 s old, in three queries however many there are."""
+    ids = [batch.pk for batch in batches]
+    snapshots = progress.read_snapshots(ids)
+    latest = EmailJob.objects.filter(batch__in=ids).values_list("batch").annotate(Max("id"))
+    job_ids: dict[int, int] = dict(latest)
+    return [_describe(batch, snapshots[batch.pk], job_ids.get(batch.pk)) for batch in batches if batch.pk in snapshots]
+
+
+def _describe(batch: Batch, snapshot: progress.Snapshot, job_id: int | None) -> BatchOut:
+    return BatchOut(
+        id=batch.pk,
+        filename=batch.filename,
+        source=batch.source,
+        status=snapshot["status"],
+        totalEmails=snapshot["total"],
+        processedCount=snapshot["processed"],
+        sentCount=snapshot["sent"],
+        failedCount=snapshot["failed"],
+        unknownCount=snapshot["unknown"],
+        suppressedCount=snapshot["suppressed"],
+        pendingCount=snapshot["pending"],
+        rejectedRows=batch.rejected_count,
+        duplicateRows=batch.duplicate_count,
+        createdAt=batch.created_at,
+        completedAt=batch.completed_at,
+        jobId=job_id,
+    )
+
+
+@router.get("/batches/{int:batch_id}/emails", response=EmailList)
+def list_emails(request: HttpRequest, batch_id: int, page: Query[EmailPage]) -> EmailList:
+    """The recipients of a batch in the order of the file, all or those of one status."""
+    batch = find_batch(request, batch_id)
+    emails: QuerySet[Email] = batch.emails.select_related("lane")
+    if page.status is not None:
+        emails = emails.filter(status=page.status)
+    rows, following = cut(emails, page, key="row")
+    return EmailList(items=list(_describe_emails(rows)), next=following)
+
+
+def _describe_emails(emails: list[Email]) -> Iterable[EmailOut]:
+    key = derive_message_key(settings.SECRET_KEY)
+    job_ids = {email.lane.job_id for email in emails if email.lane}
+    senders = dict(EmailJob.objects.filter(pk__in=job_ids).values_list("pk", "from_email"))
+    for email in emails:
+        yield EmailOut(
+            row=email.row,
+            address=email.address,
+            status=email.status,
+            attempts=email.attempts,
+            code=email.code,
+            reply=email.reply,
+            messageId=_message_id(email, email.lane.job_id, senders, key) if email.lane else None,
+            sentAt=email.settled_at if email.status == EmailStatus.SENT else None,
+            nextAttemptAt=email.next_attempt_at if email.status == EmailStatus.PENDING else None,
+        )
+
+
+def _message_id(email: Email, job_id: int, senders: dict[int, str], key: bytes) -> str:
+    domain = sender_address(senders[job_id]).rpartition("@")[2]
+    return make_message_id(key=key, email_id=email.pk, job_id=job_id, domain=domain)
+
+
+@router.post("/batches/{int:batch_id}/send", response={202: SentOut})
+def send_batch(request: HttpRequest, batch_id: int, payload: SendOptions | None = None) -> Status[SentOut]:
+    """Send a batch that was uploaded with `hold`."""
+    batch = find_batch(request, batch_id)
+    options = payload or SendOptions()
+    job = lifecycle.create_job(
+        batch,
+        template=find_template(options.templateId),
+        user=request.user,
+        subject=options.subject or None,
+        priority=options.priority,
+        scheduled_at=options.scheduledAt,
+    )
+    return Status(202, describe_sent(job))
+
+
+@router.post("/batches/{int:batch_id}/replay", response={202: SentOut})
+def replay_batch(request: HttpRequest, batch_id: int, payload: Replay) -> Status[SentOut]:
+    """Send the failed, the unknown or all emails of an ended batch again, as a new job."""
+    job = lifecycle.replay_batch(find_batch(request, batch_id), which=payload.which, user=request.user)
+    return Status(202, describe_sent(job))
+
+
+def describe_sent(job: EmailJob) -> SentOut:
+    return SentOut(success=True, jobId=job.pk, batchId=job.batch_id, totalCount=job.total_count)
+
+
+@router.post("/batches/{int:batch_id}/pause", response=MovedOut)
+def pause_batch(request: HttpRequest, batch_id: int) -> MovedOut:
+    """Send no more of a batch for now; what is in flight is finished."""
+    batch = find_batch(request, batch_id)
+    lifecycle.pause_batch(batch)
+    return _describe_moved(batch)
+
+
+@router.post("/batches/{int:batch_id}/resume", response=MovedOut)
+def resume_batch(request: HttpRequest, batch_id: int) -> MovedOut:
+    """Go on with a paused batch."""
+    batch = find_batch(request, batch_id)
+    lifecycle.resume_batch(batch)
+    return _describe_moved(batch)
+
+
+@router.post("/batches/{int:batch_id}/cancel", response=MovedOut)
+def cancel_batch(request: HttpRequest, batch_id: int) -> MovedOut:
+    """Send no more of a batch, for good; what is in flight is finished."""
+    batch = find_batch(request, batch_id)
+    lifecycle.cancel_batch(batch)
+    return _describe_moved(batch)
+
+
+def _describe_moved(batch: Batch) -> MovedOut:
+    status = Batch.objects.values_list("status", flat=True).get(pk=batch.pk)
+    return MovedOut(success=True, batchId=batch.pk, status=status)
+
+
+@router.get("/jobs/{int:job_id}", response=JobOut)
+def get_job(request: HttpRequest, job_id: int) -> JobOut:
+    """One run over a batch."""
+    job = EmailJob.objects.filter(pk=job_id, batch__in=Batch.objects.visible_to(request.user)).first()
+    if job is None:
+        raise not_found(f"job {job_id}")
+    return describe_job(job)
+
+
+def describe_job(job: EmailJob) -> JobOut:
+    """A job; while it is live its counts are the sums over its lanes."""
+    sent, failed = job.sent_count, job.failed_count
+    if job.completed_at is None:
+        sums = job.lanes.aggregate(sent=Sum("sent_count"), failed=Sum("failed_count"))
+        sent, failed = sums["sent"] or 0, sums["failed"] or 0
+    return JobOut(
+        id=job.pk,
+        batchId=job.batch_id,
+        status=job.status.upper(),
+        templateId=job.template_key,
+        subject=job.subject,
+        totalCount=job.total_count,
+        sentCount=sent,
+        failedCount=failed,
+        createdById=job.created_by_id,
+        createdAt=job.created_at,
+        startedAt=job.started_at,
+        completedAt=job.completed_at,
+        lastError=job.last_error,
+    )

@@ -1,0 +1,163 @@
+"""Every error of the API as ``{"detail": sentence, ...}``, whoever raised it: we, ninja, or Django itself."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from django.conf import settings
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.multipartparser import MultiPartParserError
+from django.http.response import HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+
+from batches.intake import IntakeError
+from batches.jobs.lifecycle import JobRefused, TemplateRefused
+
+API_PREFIX = "/api/"
+
+SENTENCES = {
+    HTTPStatus.BAD_REQUEST: "The request could not be read. Check its address, headers and body.",
+    HTTPStatus.FORBIDDEN: "You may not do this. Ask an administrator for the permission.",
+    HTTPStatus.NOT_FOUND: "There is nothing at this address. See /api/docs for the addresses that exist.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take {method}. It takes {allow}.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request is too large.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "The server made an error, which is in its log. Try again, or tell who runs it.",
+}
+
+
+class ApiError(Exception):
+    """An expected refusal: a status, a sentence, and whatever else the caller can use."""
+
+    def __init__(self, status: int, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.more = more
+
+
+def not_found(what: str) -> ApiError:
+    """The same sentence whether a thing does not exist or is another user's."""
+    return ApiError(404, f"There is no {what}, or it is not yours to see.")
+
+
+def add_handlers(api: NinjaAPI) -> None:
+    """Teach an API to answer each expected exception with its status and a sentence."""
+    for exception, handler in _HANDLERS.items():
+        api.add_exception_handler(exception, handler)
+
+
+def answer(status: int, detail: str, **more: Any) -> HttpResponse:
+    return JsonResponse({"detail": detail, **more}, status=status)
+
+
+def answer_too_large() -> HttpResponse:
+    return answer(413, f"The request is larger than the {settings.UPLOAD_MAX_BYTES} bytes that are taken. Split it.")
+
+
+def _answer_api_error(request: HttpRequest, exc: ApiError) -> HttpResponse:
+    response = answer(exc.status, exc.detail, **exc.more)
+    if exc.status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = "Bearer"  # RFC 9110 section 11.6.1
+    if exc.status == HTTPStatus.TOO_MANY_REQUESTS:
+        response["Retry-After"] = str(exc.more.get("retryAfterSeconds", 60))
+    return response
+
+
+def _answer_http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
+    cause = exc.__cause__
+    if isinstance(cause, ApiError):  # ninja wraps whatever a parser raises
+        return _answer_api_error(request, cause)
+    if isinstance(cause, (json.JSONDecodeError, UnicodeDecodeError)):
+        return answer(400, f"The body is not JSON: {cause}.")
+    if exc.status_code == HTTPStatus.UNAUTHORIZED:
+        sentence = "Log in, or send a token in the header 'Authorization: Bearer TOKEN'."
+        return _answer_api_error(request, ApiError(401, sentence))
+    return answer(exc.status_code, str(exc))
+
+
+def _answer_validation_error(request: HttpRequest, exc: ValidationError) -> HttpResponse:
+    errors = [{"field": _name_field(error["loc"]), "message": error["msg"]} for error in exc.errors]
+    first = errors[0]
+    where = f"The field '{first['field']}' is not right" if first["field"] else "The request is not right"
+    return answer(422, f"{where}: {first['message']}.", errors=errors)
+
+
+def _name_field(location: tuple[str | int, ...]) -> str:
+    """``("body", "payload", "recipients", 3)`` -> ``recipients.3``; the first two are ninja's own words."""
+    parts = list(location)
+    if parts and parts[0] in ("body", "query", "form", "file", "path", "header"):
+        parts = parts[1:]
+    if len(parts) > 1 and parts[0] == "payload":
+        parts = parts[1:]
+    return ".".join(str(part) for part in parts)
+
+
+def _answer_bad_request(request: HttpRequest, exc: Exception) -> HttpResponse:
+    return answer(400, f"The request could not be read: {exc}" if str(exc) else SENTENCES[HTTPStatus.BAD_REQUEST])
+
+
+def _answer_os_error(request: HttpRequest, exc: OSError) -> HttpResponse:
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return answer(507, "The server's disk is full, so nothing was kept. Free some space, then send it again.")
+    raise exc
+
+
+_HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
+    ApiError: _answer_api_error,
+    HttpError: _answer_http_error,
+    ValidationError: _answer_validation_error,
+    RequestDataTooBig: lambda request, exc: answer_too_large(),
+    BadRequest: _answer_bad_request,
+    SuspiciousOperation: _answer_bad_request,
+    MultiPartParserError: _answer_bad_request,
+    Http404: lambda request, exc: answer(404, SENTENCES[HTTPStatus.NOT_FOUND]),
+    OSError: _answer_os_error,
+    IntakeError: lambda request, exc: answer(exc.http_status, exc.message),
+    JobRefused: lambda request, exc: answer(409, str(exc)),
+    TemplateRefused: lambda request, exc: answer(422, str(exc)),
+}
+
+
+@sync_and_async_middleware
+def json_errors(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Turn the HTML that Django itself answers with under ``/api/`` (404, 405, 500 ...) into our JSON."""
+    if iscoroutinefunction(get_response):
+        return _make_async(get_response)
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        return _to_json(request, get_response(request))
+
+    return middleware
+
+
+def _make_async(
+    get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]],
+) -> Callable[[HttpRequest], Awaitable[HttpResponseBase]]:
+    async def middleware(request: HttpRequest) -> HttpResponseBase:
+        return _to_json(request, await get_response(request))
+
+    return middleware
+
+
+def _to_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    if response.status_code < 400 or not request.path.startswith(API_PREFIX):
+        return response
+    if response.get("Content-Type", "").startswith("application/json"):
+        return response
+    if settings.DEBUG and response.status_code >= 500:
+        return response
+    status = HTTPStatus(response.status_code)
+    sentence = SENTENCES.get(status, f"The request was refused: {status.phrase}.")
+    allow = response.get("Allow", "")
+    answered = answer(status, sentence.format(method=request.method, allow=allow))
+    if allow:
+        answered["Allow"] = allow
+    return answered

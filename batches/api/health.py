@@ -1,0 +1,92 @@
+"""Say whether the site works: for load balancers as JSON, for Prometheus as text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_GET
+from ninja import Router, Status
+
+from batches import access, progress
+from batches.api.schemas import HealthOut
+from batches.jobs.queues import fleet_status
+from batches.models import LIVE_JOB_STATUSES, EmailJob, EmailStatus
+
+router = Router(tags=["health"])
+
+COUNTED = {
+    EmailStatus.SENT: "sent",
+    EmailStatus.FAILED: "failed",
+    EmailStatus.UNKNOWN: "unknown",
+    EmailStatus.SUPPRESSED: "suppressed",
+    EmailStatus.PENDING: "pending",
+}
+"""An email status and the field of a snapshot that counts it; what is being sent counts as pending."""
+
+
+@router.get("/health", auth=None, response={200: HealthOut, 503: HealthOut})
+def get_health(request: HttpRequest) -> Status[HealthOut]:
+    """200 if the database and Redis answer, else 503. Open to all, and says nothing about anybody's mail."""
+    fleet = fleet_status()
+    database = _is_database_up()
+    healthy = database and fleet.redis
+    health = HealthOut(
+        status="ok" if healthy else "unavailable",
+        database=database,
+        redis=fleet.redis,
+        workers=fleet.workers,
+        queued=fleet.queued,
+    )
+    return Status(200 if healthy else 503, health)
+
+
+def _is_database_up() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+@require_GET
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Gauges in Prometheus's text format, for staff: a session, or `Authorization: Bearer TOKEN` of a staff user."""
+    user = access.Credentials.of_request(request).find_user()
+    if user is None:
+        response = HttpResponse("Send a staff user's token: 'Authorization: Bearer TOKEN'.\n", "text/plain", 401)
+        response["WWW-Authenticate"] = "Bearer"
+        return response
+    if not user.is_staff:
+        return HttpResponse("Only staff may read the metrics.\n", "text/plain", 403)
+    return HttpResponse("".join(_lines()), "text/plain; version=0.0.4; charset=utf-8")
+
+
+def _lines() -> list[str]:
+    fleet = fleet_status()
+    live = list(EmailJob.objects.filter(status__in=LIVE_JOB_STATUSES).values_list("batch_id", "status"))
+    snapshots = progress.read_snapshots(batch_id for batch_id, _ in live).values()
+    emails: Counter[str] = Counter()
+    for snapshot in snapshots:
+        emails.update({name: int(snapshot[field]) for name, field in COUNTED.items()})  # type: ignore[literal-required]
+    jobs = Counter(status for _, status in live)
+    rate = sum(snapshot["ratePerSecond"] for snapshot in snapshots)
+    return [
+        *_gauge("emails", "Emails of live jobs by status.", {str(s): emails[s] for s in COUNTED}),
+        *_gauge("jobs", "Live jobs by status.", {str(s): jobs[s] for s in LIVE_JOB_STATUSES}),
+        *_gauge("send_rate", "Emails sent a second, over all live jobs.", rate),
+        *_gauge("queued_lanes", "Lanes that wait in Redis for a worker.", fleet.queued),
+        *_gauge("workers", "Workers that are alive.", fleet.workers),
+        *_gauge("redis_up", "Whether Redis answers.", int(fleet.redis)),
+    ]
+
+
+def _gauge(name: str, text: str, value: float | Mapping[str, int]) -> list[str]:
+    full = f"emailbatch_{name}"
+    head = [f"# HELP {full} {text}\n", f"# TYPE {full} gauge\n"]
+    if isinstance(value, Mapping):
+        return head + [f'{full}{{status="{label}"}} {number}\n' for label, number in value.items()]
+    return [*head, f"{full} {value}\n"]

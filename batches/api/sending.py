@@ -1,0 +1,182 @@
+"""Take a list in and send it: a file by upload, a group or posted recipients in bulk.
+
+A batch and its job are two transactions. A crash between them is repaired by the caller's retry: the same
+idempotency key finds the batch, and ``start_job`` makes the job that is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+from django.http import HttpRequest
+from ninja import File, Form, Header, Router, Status
+from ninja.files import UploadedFile
+
+from batches import intake
+from batches.api.batches import describe_sent
+from batches.api.errors import ApiError
+from batches.api.schemas import SendBulk, SentOut, UploadOut
+from batches.api.templates import find_template
+from batches.jobs import lifecycle
+from batches.models import Batch, EmailJob, EmailTemplate, JobPriority
+from batches.rendering.template import CompiledTemplate, TemplateFault
+
+router = Router(tags=["sending"])
+
+SEND_TO_GROUP = "batches.add_batch"
+"""Who may send to a group without being staff: it reaches people that the sender may not even know."""
+
+
+@router.post("/upload", response={202: UploadOut})
+def upload(
+    request: HttpRequest,
+    file: File[UploadedFile],
+    templateId: Form[str | None] = None,
+    subject: Form[str | None] = None,
+    hold: Form[bool] = False,
+    idempotency_key: Header[str | None] = None,
+) -> Status[UploadOut]:
+    """Take a file of recipients and send it; with `hold`, keep it as a draft to be sent later."""
+    if file.size is not None and file.size > settings.UPLOAD_MAX_BYTES:
+        raise ApiError(
+            413, f"The file is larger than the {settings.UPLOAD_MAX_BYTES:,} bytes that are taken. Split it."
+        )
+    template = None if hold and not templateId else _usable_template(templateId, subject)
+    key = _make_key(idempotency_key, request, _file_chunks(file), [file.name, templateId, subject, hold])
+    batch = intake.import_csv(_binary(file), filename=file.name or "upload.csv", user=_user(request), key=key).batch
+    job = None
+    if not hold and template is not None:
+        job = start_job(batch, template=template, user=_user(request), subject=subject or None)
+    return Status(
+        202,
+        UploadOut(
+            success=True,
+            batchId=batch.pk,
+            jobId=job.pk if job else None,
+            filename=batch.filename,
+            totalEmails=batch.total_count,
+            rejectedRows=batch.rejected_count,
+            duplicateRows=batch.duplicate_count,
+        ),
+    )
+
+
+@router.post("/emails/send-bulk", response={202: SentOut})
+def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[str | None] = None) -> Status[SentOut]:
+    """Send to a group of users (`roleFilter`) or to the `recipients` of the request."""
+    if (payload.roleFilter is None) == (payload.recipients is None):
+        raise ApiError(422, "Say to whom: send either 'roleFilter' or 'recipients', not both.")
+    template = _usable_template(payload.templateId, payload.subject)
+    key = _make_key(idempotency_key, request, [], payload.model_dump(mode="json"))
+    if payload.roleFilter is not None:
+        batch = intake.import_group(_find_group(request, payload.roleFilter), user=_user(request), key=key).batch
+    else:
+        batch = intake.import_list(_as_strings(payload.recipients or []), user=_user(request), key=key).batch
+    job = start_job(
+        batch,
+        template=template,
+        user=_user(request),
+        subject=payload.subject or None,
+        priority=payload.priority,
+        scheduled_at=payload.scheduledAt,
+    )
+    return Status(202, describe_sent(job))
+
+
+def start_job(
+    batch: Batch,
+    *,
+    template: EmailTemplate,
+    user: User,
+    subject: str | None,
+    priority: JobPriority = JobPriority.DEFAULT,
+    scheduled_at: datetime | None = None,
+) -> EmailJob:
+    """The batch's first job, made if there is none yet. Safe to run twice and concurrently.
+
+    Raises:
+        JobRefused: the batch is empty, or the template does not fit it.
+    """
+    with transaction.atomic():
+        # The lock makes those who come with the same key wait for the one that creates the job.
+        locked = Batch.objects.select_for_update().get(pk=batch.pk)
+        job = locked.jobs.order_by("pk").first()
+        if job is not None:
+            return job
+        return lifecycle.create_job(
+            locked, template=template, user=user, subject=subject, priority=priority, scheduled_at=scheduled_at
+        )
+
+
+def _usable_template(key: str | int | None, subject: str | None) -> EmailTemplate:
+    """The template, known to compile: a faulty one is refused before anything is imported."""
+    template = find_template(key)
+    try:
+        CompiledTemplate(subject=subject or template.subject, html=template.html, text=template.text)
+    except TemplateFault as exc:
+        raise ApiError(422, str(exc)) from exc
+    return template
+
+
+def _find_group(request: HttpRequest, name: str) -> Group:
+    """The group, if this caller may send to it.
+
+    Raises:
+        ApiError: 403 or 422.
+    """
+    user = _user(request)
+    if not (user.is_staff or user.has_perm(SEND_TO_GROUP)):
+        raise ApiError(403, f"You may not send to a group. Ask an administrator for the permission {SEND_TO_GROUP}.")
+    group = Group.objects.filter(name=name).first()
+    if group is None:
+        names = list(Group.objects.order_by("name").values_list("name", flat=True)[:50])
+        known = f"The groups are: {', '.join(names)}." if names else "There are no groups yet: make one in the admin."
+        raise ApiError(422, f"There is no group '{name}'. {known}")
+    return group
+
+
+def _as_strings(recipients: list[str | dict[str, Any]]) -> list[str | dict[str, str]]:
+    """Merge fields are strings: a JSON number becomes its digits, null an empty one."""
+    return [
+        recipient
+        if isinstance(recipient, str)
+        else {name: "" if value is None else str(value) for name, value in recipient.items()}
+        for recipient in recipients
+    ]
+
+
+def _make_key(
+    value: str | None, request: HttpRequest, chunks: Iterable[bytes], options: object
+) -> intake.IdempotencyKey | None:
+    """The idempotency key with a digest of all that matters: the path, the options, the bytes of the file."""
+    if value is None:
+        return None
+    if not value or len(value) > 255 or not value.isprintable():
+        raise ApiError(422, "The Idempotency-Key must have 1 to 255 printable characters.")
+    digest = hashlib.sha256(f"{request.path}\n{json.dumps(options, sort_keys=True)}\n".encode())
+    for chunk in chunks:
+        digest.update(chunk)
+    return intake.IdempotencyKey(value=value, request_digest=digest.hexdigest())
+
+
+def _file_chunks(file: UploadedFile) -> Iterable[bytes]:
+    yield from file.chunks()
+    file.seek(0)
+
+
+def _binary(file: UploadedFile) -> Any:
+    """The real file below Django's wrapper: it reads by lines and blocks in C."""
+    file.seek(0)
+    return file.file
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101  (the API lets nobody else in)
+    return request.user

@@ -1,0 +1,56 @@
+"""Server-sent events of one batch: a snapshot on connect and at each change, a ping when there is none.
+
+The stream stays open after the batch ended, for a replay goes on in it; it holds no database connection.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
+from django.db import connections
+from django.http import HttpRequest, StreamingHttpResponse
+from ninja import Router
+
+from batches.access import Credentials
+from batches.api.errors import ApiError, not_found
+from batches.feeds import Refusal, Seat, find_seat, follow
+from batches.progress import Snapshot
+
+router = Router(tags=["batches"])
+
+PING_SECONDS = 15.0
+"""Shorter than the idle timeout of common proxies (30 to 60 s)."""
+
+
+@router.get("/batches/{int:batch_id}/stream")
+async def stream_batch(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
+    """Server-sent events: each one's data is a full snapshot of the batch."""
+    credentials = Credentials.of_request(request)
+    seat = await database_sync_to_async(find_seat)(credentials, batch_id)
+    if seat is Refusal.NOT_LOGGED_IN:
+        raise ApiError(401, "Log in, or send a token in the header 'Authorization: Bearer TOKEN'.")
+    if not isinstance(seat, Seat):
+        raise not_found(f"batch {batch_id}")
+    response = StreamingHttpResponse(_events(seat, credentials, batch_id), content_type="text/event-stream")
+    response["Cache-Control"] = "no-cache"
+    response["X-Accel-Buffering"] = "no"  # nginx would gather the events
+    return response
+
+
+async def _events(seat: Seat, credentials: Credentials, batch_id: int) -> AsyncIterator[bytes]:
+    # The request's thread opened a connection to find the user; held for the stream's life, twenty streams
+    # would use up the pool.
+    await sync_to_async(connections.close_all)()
+    async with seat.watch() as watcher:
+        async for snapshots in follow(
+            watcher, credentials=credentials, batch_id=batch_id, heartbeat_seconds=PING_SECONDS
+        ):
+            yield b"".join(map(write_event, snapshots)) or b": ping\n\n"
+
+
+def write_event(snapshot: Snapshot) -> bytes:
+    """One event (WHATWG HTML, section 9.2.6), its id the place in the sequence."""
+    return f"id: {snapshot['sequence']}\ndata: {json.dumps(snapshot)}\n\n".encode()

@@ -1,0 +1,176 @@
+"""Carry request and response bodies of any size: refuse too large ones early, hold none in memory.
+
+daphne 4.2 reads a body whole before it calls the application, lets Twisted parse a form in memory (a 200 MB
+upload took 2.6 GB and froze every request for 12 s), queues it again in pieces of 8 KB, and writes as fast as
+the application sends, whether or not anybody reads. ``DaphneRequest`` mends all four; ``BodyHandler`` is Django's
+ASGI handler that takes the body from it. Under another ASGI server only the limit is left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from functools import partial
+from typing import IO, Any
+
+from daphne import http_protocol
+from django.conf import settings
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler
+
+FRAMING_MAX_BYTES = 64 * 1024
+"""What a form adds around its file: boundaries, headers, the other fields."""
+
+LINGER_SECONDS = 5.0
+"""How long a refused client is still listened to. Closed at once, its kernel would drop our answer unread."""
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+_arrived: ContextVar[DaphneRequest | None] = ContextVar("arrived", default=None)
+
+
+def body_max_bytes() -> int:
+    return int(settings.UPLOAD_MAX_BYTES) + FRAMING_MAX_BYTES
+
+
+def serve_through_daphne() -> None:
+    """Make daphne's factory, which looks the name up for each connection, build our requests."""
+    http_protocol.WebRequest = DaphneRequest
+
+
+class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne has no types
+    """A request whose body goes to a temporary file, up to a limit, and whose answer waits for its reader."""
+
+    def __init__(self, channel: Any, *args: Any) -> None:
+        super().__init__(channel, *args, parsePOSTFormSubmission=False)
+        self.body: IO[bytes] = io.BytesIO()
+        self.can_write = asyncio.Event()
+        self.can_write.set()
+        self._received_bytes = 0
+        self._is_refused = False
+
+    def gotLength(self, length: int | None) -> None:
+        """The headers are here and the body is not."""
+        super().gotLength(length)
+        if length is not None and length > body_max_bytes():
+            self._refuse(413, _too_large_sentence())
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        self._received_bytes += len(data)
+        if self._received_bytes > body_max_bytes():  # sent in chunks, without a length
+            self._refuse(413, _too_large_sentence())
+            return
+        try:
+            super().handleContentChunk(data)
+        except OSError as exc:
+            if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._refuse(507, "The server's disk is full, so nothing was kept. Free some space, then send it again.")
+
+    def requestReceived(self, *args: Any) -> None:
+        if not self._is_refused:
+            super().requestReceived(*args)
+
+    def process(self) -> None:
+        """Hand over to the application, with the body beside the queue and not in it."""
+        arrived: IO[bytes] = self.content
+        arrived.seek(0)
+        self.body, self.content = arrived, io.BytesIO()
+        token = _arrived.set(self)
+        try:
+            super().process()
+        finally:
+            _arrived.reset(token)
+        if self.application_queue is not None and not self.finished:
+            self.registerProducer(self, True)
+
+    def pauseProducing(self) -> None:
+        self.can_write.clear()
+
+    def resumeProducing(self) -> None:
+        self.can_write.set()
+
+    def stopProducing(self) -> None:
+        self.can_write.set()
+
+    def finish(self) -> None:
+        if self.producer is not None:
+            self.unregisterProducer()
+        super().finish()
+
+    def connectionLost(self, reason: Any) -> None:
+        self.can_write.set()  # whoever waits may go on: what is sent to nobody is dropped
+        super().connectionLost(reason)
+
+    def _refuse(self, status: int, sentence: str) -> None:
+        """Answer now, half-close, and listen a little longer for a client that is still sending."""
+        self._is_refused = True
+        self.requestHeaders.removeHeader(b"Expect")  # or Twisted would answer 100 Continue after this
+        body = json.dumps({"detail": sentence}).encode()
+        head = f"HTTP/1.1 {status} Refused\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        transport = self.channel.transport
+        transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+        transport.loseWriteConnection()
+        asyncio.get_event_loop().call_later(LINGER_SECONDS, transport.abortConnection)
+
+
+def _too_large_sentence() -> str:
+    return f"The request is larger than the {settings.UPLOAD_MAX_BYTES:,} bytes that are taken. Split it."
+
+
+class _BodyTooLarge(Exception):
+    pass
+
+
+class BodyHandler(ASGIHandler):
+    """Django's ASGI handler, with the body from daphne's temporary file and a limit under any server."""
+
+    async def handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        request = _arrived.get()
+        if request is not None:
+            send = partial(_send_to_reader, request, send)
+        try:
+            await super().handle(scope, receive, send)
+        except _BodyTooLarge:
+            await _send_refusal(send)
+
+    async def read_body(self, receive: Receive) -> IO[bytes]:
+        request = _arrived.get()
+        if request is None:
+            return await super().read_body(_limited(receive))
+        if (await receive())["type"] == "http.disconnect":
+            raise RequestAborted
+        return request.body
+
+
+async def _send_to_reader(request: DaphneRequest, send: Send, message: Mapping[str, Any]) -> None:
+    await request.can_write.wait()
+    await send(message)
+
+
+def _limited(receive: Receive) -> Receive:
+    received_bytes = 0
+
+    async def receive_limited() -> Mapping[str, Any]:
+        nonlocal received_bytes
+        message = await receive()
+        received_bytes += len(message.get("body", b""))
+        if received_bytes > body_max_bytes():
+            raise _BodyTooLarge
+        return message
+
+    return receive_limited
+
+
+async def _send_refusal(send: Send) -> None:
+    body = json.dumps({"detail": _too_large_sentence()}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,217 @@
+"""POST /api/upload and POST /api/emails/send-bulk."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connections
+from django.test import Client
+
+from batches.models import ApiToken, Batch, BatchStatus, EmailJob, EmailTemplate, JobPriority, JobStatus
+
+GOOD = b"name,email\nAda,ada@example.org\nBob,bob@example.org\n"
+
+
+def upload(client: Client, content: bytes = GOOD, *, name: str = "people.csv", **more: object) -> tuple[int, dict]:
+    headers = {key: more.pop(key) for key in ("HTTP_AUTHORIZATION", "HTTP_IDEMPOTENCY_KEY") if key in more}
+    response = client.post("/api/upload", {"file": SimpleUploadedFile(name, content), **more}, **headers)
+    return response.status_code, response.json()
+
+
+def send_bulk(client: Client, **body: object) -> tuple[int, dict]:
+    response = client.post("/api/emails/send-bulk", json.dumps(body), content_type="application/json")
+    return response.status_code, response.json()
+
+
+@pytest.fixture
+def api(client: Client, sender: User, welcome: EmailTemplate) -> Client:
+    client.force_login(sender)
+    return client
+
+
+def test_batch_and_job_are_made_when_a_file_is_uploaded(api: Client, sender: User) -> None:
+    status, answer = upload(api, GOOD + b"Cyd,nobody\nAda,ADA@example.org\n")
+    batch, job = Batch.objects.get(), EmailJob.objects.get()
+    assert status == 202
+    assert answer == {
+        "success": True,
+        "batchId": batch.pk,
+        "jobId": job.pk,
+        "filename": "people.csv",
+        "totalEmails": 2,
+        "rejectedRows": 1,
+        "duplicateRows": 1,
+    }
+    assert (batch.created_by, batch.status) == (sender, BatchStatus.PENDING)
+    assert (job.template_key, job.total_count, job.status) == ("welcome_email", 2, JobStatus.QUEUED)
+
+
+def test_draft_stays_when_it_is_uploaded_with_hold(api: Client) -> None:
+    status, answer = upload(api, hold="true")
+    assert (status, answer["jobId"]) == (202, None)
+    assert Batch.objects.get().status == BatchStatus.DRAFT
+    assert not EmailJob.objects.exists()
+
+
+def test_named_template_and_subject_are_used_when_they_are_given(api: Client) -> None:
+    other = EmailTemplate.objects.create(key="other", name="Other", subject="S", text="T")
+    for template_id in ("other", str(other.pk)):
+        assert upload(api, templateId=template_id, subject="Mine")[0] == 202
+    assert set(EmailJob.objects.values_list("template_key", "subject")) == {("other", "Mine")}
+
+
+def test_known_templates_are_named_when_the_template_is_unknown(api: Client) -> None:
+    status, answer = upload(api, templateId="welcom")
+    assert status == 422
+    assert "no template 'welcom'" in answer["detail"] and "welcome_email" in answer["detail"]
+    assert not Batch.objects.exists()
+
+
+def test_nothing_is_imported_when_no_template_is_default(api: Client) -> None:
+    EmailTemplate.objects.update(is_default=False)
+    status, answer = upload(api)
+    assert status == 422 and "default" in answer["detail"]
+    assert not Batch.objects.exists()
+
+
+def test_the_draft_is_kept_when_the_template_wants_a_missing_column(api: Client) -> None:
+    status, answer = upload(api, b"email\nada@example.org\n")
+    assert status == 422 and "name" in answer["detail"]
+    assert Batch.objects.get().status == BatchStatus.DRAFT
+
+
+def test_answer_is_422_when_the_file_is_missing(api: Client) -> None:
+    response = api.post("/api/upload", {"subject": "x"})
+    assert response.status_code == 422
+    assert "'file'" in response.json()["detail"]
+
+
+def test_answer_names_the_trouble_when_the_file_is_no_list(api: Client) -> None:
+    status, answer = upload(api, b"PK\x03\x04" + b"\x00" * 100, name="archive.zip")
+    assert status in (400, 415) and answer["detail"].endswith(".")
+    assert not Batch.objects.exists()
+
+
+def test_answer_is_413_when_the_file_passes_the_limit(api: Client, settings) -> None:  # type: ignore[no-untyped-def]
+    settings.UPLOAD_MAX_BYTES = len(GOOD) - 1
+    status, answer = upload(api)
+    assert status == 413 and "Split it" in answer["detail"]
+    settings.UPLOAD_MAX_BYTES = len(GOOD)
+    assert upload(api)[0] == 202
+
+
+def test_same_batch_is_answered_when_a_key_comes_again(api: Client) -> None:
+    first = upload(api, HTTP_IDEMPOTENCY_KEY="k1")
+    assert upload(api, HTTP_IDEMPOTENCY_KEY="k1") == first
+    assert Batch.objects.count() == EmailJob.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "changed", [{"content": GOOD + b"C,c@example.org\n"}, {"subject": "x"}, {"hold": "true"}, {"name": "other.csv"}]
+)
+def test_answer_is_409_when_a_key_comes_with_another_request(api: Client, changed: dict[str, object]) -> None:
+    upload(api, HTTP_IDEMPOTENCY_KEY="k1")
+    status, answer = upload(api, HTTP_IDEMPOTENCY_KEY="k1", **changed)  # type: ignore[arg-type]
+    assert status == 409 and "another request" in answer["detail"]
+    assert Batch.objects.count() == 1
+
+
+def test_missing_job_is_made_when_a_key_comes_again_after_a_crash(api: Client) -> None:
+    _, first = upload(api, HTTP_IDEMPOTENCY_KEY="k1")
+    EmailJob.objects.all().delete()
+    Batch.objects.update(status=BatchStatus.DRAFT)
+    status, second = upload(api, HTTP_IDEMPOTENCY_KEY="k1")
+    assert (status, second["batchId"]) == (202, first["batchId"])
+    assert EmailJob.objects.get().pk == second["jobId"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_batch_and_job_come_of_it_when_a_hundred_send_the_same_key(sender: User, welcome: EmailTemplate) -> None:
+    token = ApiToken.objects.issue(sender)
+
+    def post(_: int) -> str:
+        try:
+            return json.dumps(upload(Client(), HTTP_AUTHORIZATION=f"Bearer {token}", HTTP_IDEMPOTENCY_KEY="k1"))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(25) as pool:
+        answers = set(pool.map(post, range(100)))
+    assert len(answers) == 1 and '"success": true' in answers.pop()
+    assert Batch.objects.count() == EmailJob.objects.count() == 1
+
+
+def test_key_is_refused_when_it_is_too_long(api: Client) -> None:
+    status, answer = upload(api, HTTP_IDEMPOTENCY_KEY="k" * 256)
+    assert status == 422 and "Idempotency-Key" in answer["detail"]
+
+
+def test_recipients_are_sent_to_when_they_are_posted(api: Client) -> None:
+    status, answer = send_bulk(
+        api,
+        templateId="welcome_email",
+        recipients=[{"email": "a@example.org", "name": "Ann"}, {"email": "b@example.org", "name": 7}],
+    )
+    job = EmailJob.objects.get()
+    assert status == 202
+    assert answer == {"success": True, "jobId": job.pk, "batchId": job.batch_id, "totalCount": 2}
+    assert list(job.batch.emails.order_by("row").values_list("fields", flat=True)) == [["Ann"], ["7"]]
+
+
+def test_plain_addresses_are_sent_to_when_the_template_needs_no_more(api: Client) -> None:
+    EmailTemplate.objects.create(key="plain", name="Plain", subject="S", text="T")
+    assert send_bulk(api, templateId="plain", recipients=["a@example.org"])[0] == 202
+
+
+def test_job_is_scheduled_in_the_high_queue_when_that_is_asked(api: Client) -> None:
+    EmailTemplate.objects.create(key="plain", name="Plain", subject="S", text="T")
+    status, _ = send_bulk(
+        api, templateId="plain", recipients=["a@example.org"], scheduledAt="2100-01-01T12:00:00+02:00", priority="high"
+    )
+    job = EmailJob.objects.get()
+    assert status == 202
+    assert (job.status, job.priority) == (JobStatus.SCHEDULED, JobPriority.HIGH)
+    assert job.scheduled_at.isoformat() == "2100-01-01T10:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"recipients": ["a@example.org"], "scheduledAt": "2100-01-01T12:00:00"}, "scheduledAt"),
+        ({"recipients": ["a@example.org"], "priority": "urgent"}, "priority"),
+        ({"recipients": "a@example.org"}, "recipients"),
+        ({"recipients": ["a@example.org"], "tempalteId": "x"}, "tempalteId"),
+        ({}, "roleFilter"),
+        ({"recipients": ["a@example.org"], "roleFilter": "g"}, "roleFilter"),
+        ({"recipients": []}, "empty"),
+    ],
+)
+def test_request_is_refused_when_a_field_is_wrong(api: Client, body: dict[str, object], field: str) -> None:
+    status, answer = send_bulk(api, **body)
+    assert status in (400, 422)
+    assert field in answer["detail"] and answer["detail"].endswith(".")
+    assert not Batch.objects.exists()
+
+
+def test_group_is_sent_to_when_the_sender_may(api: Client, sender: User) -> None:
+    group = Group.objects.create(name="PIONEER")
+    EmailTemplate.objects.create(key="plain", name="Plain", subject="S", text="T")
+    User.objects.create_user("m1", "m1@example.org").groups.add(group)
+    User.objects.create_user("m2", "").groups.add(group)
+    status, answer = send_bulk(api, templateId="plain", roleFilter="PIONEER")
+    assert status == 403 and "batches.add_batch" in answer["detail"]
+
+    sender.user_permissions.add(Permission.objects.get(codename="add_batch"))
+    status, answer = send_bulk(api, templateId="plain", roleFilter="PIONEER")
+    assert (status, answer["totalCount"]) == (202, 1)
+
+
+def test_known_groups_are_named_when_the_group_is_unknown(client: Client, staff: User, welcome: EmailTemplate) -> None:
+    client.force_login(staff)
+    Group.objects.create(name="PIONEER")
+    status, answer = send_bulk(client, roleFilter="PIONEERS")
+    assert status == 422 and "The groups are: PIONEER" in answer["detail"]

@@ -1,0 +1,11 @@
+"""The addresses of the inbox pages, under /inbox/."""
+
+from django.urls import path
+
+from emailbatch.localstack import views
+
+urlpatterns = [
+    path("", views.list_messages, name="inbox"),
+    path("<int:message_id>/", views.show_message, name="inbox-message"),
+    path("<int:message_id>/raw/", views.download_message, name="inbox-raw"),
+]

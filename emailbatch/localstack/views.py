@@ -1,0 +1,158 @@
+"""The /inbox/ pages: what the local inbox received, for staff. They exist only while the local inbox does.
+
+A message is a stranger's: its HTML is shown in a frame that runs nothing, and nothing is fetched from elsewhere.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from emailbatch.localstack import addresses
+from emailbatch.localstack.inbox_store import Message, read_message, read_page
+
+SHOWN_MAX_CHARACTERS = 500_000
+"""More of a body than this is not shown; the download has it all."""
+
+SQLITE_MAX_INTEGER = 2**63 - 1
+
+MESSAGE_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+)
+"""A frame made of ``srcdoc`` inherits the page's policy, and a message needs its inline styles."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One message of the list."""
+
+    message: Message
+    received_at: datetime
+    recipients: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bodies:
+    """The bodies of a message, decoded and cut to what a page shows; empty where there is none."""
+
+    html: str
+    text: str
+    source: str
+    attachments: list[str]
+
+
+def staff_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Send the anonymous to the login page and refuse others who are not staff: the inbox has everybody's mail."""
+
+    @login_required
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        if not request.user.is_staff:
+            raise PermissionDenied("The inbox shows everybody's mail, so it is open to staff only.")
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+@require_safe
+@staff_required
+def list_messages(request: HttpRequest) -> HttpResponse:
+    """The messages, newest first; ``?recipient=`` keeps those to an address that contains it."""
+    wanted = request.GET.get("recipient", "").strip()
+    before = _whole_number(request.GET.get("before", ""))
+    page = read_page(addresses.inbox_file(settings.DATA_DIR), before=before, recipient=wanted)
+    context = {
+        "lines": [_line(message) for message in page.messages],
+        "recipient": wanted,
+        "first_query": _query(recipient=wanted) if before is not None else "",
+        "next_query": _query(recipient=wanted, before=page.next_before) if page.next_before else "",
+    }
+    return render(request, "localstack/inbox.html", context)
+
+
+@require_safe
+@staff_required
+def show_message(request: HttpRequest, message_id: int) -> HttpResponse:
+    """One message: its HTML in a frame, its text and its source."""
+    message, raw = _find(message_id)
+    context = {"line": _line(message), "bodies": read_bodies(raw)}
+    response = render(request, "localstack/message.html", context)
+    response.headers["Content-Security-Policy"] = MESSAGE_PAGE_POLICY
+    return response
+
+
+@require_safe
+@staff_required
+def download_message(request: HttpRequest, message_id: int) -> HttpResponse:
+    """The message as it came over the wire, octet for octet."""
+    message, raw = _find(message_id)
+    response = HttpResponse(raw, content_type="message/rfc822")
+    response.headers["Content-Disposition"] = f'attachment; filename="message-{message.id}.eml"'
+    return response
+
+
+def read_bodies(raw: bytes) -> Bodies:
+    """Decode what a page shows. Never raises: a message that can't be parsed still has its source."""
+    try:
+        parsed = message_from_bytes(raw, policy=policy.default)
+        assert isinstance(parsed, EmailMessage)  # noqa: S101  (the policy says so)
+        html, text = _body(parsed, "html"), _body(parsed, "plain")
+        attachments = [part.get_filename() or part.get_content_type() for part in parsed.iter_attachments()]
+    except Exception:  # the email package raises whatever it stumbles over
+        html, text, attachments = "", "", []
+    source = raw[:SHOWN_MAX_CHARACTERS].decode("utf-8", "replace")
+    return Bodies(html=html, text=text, source=source, attachments=attachments)
+
+
+def _body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body(preferencelist=(kind,))
+    if part is None:
+        return ""
+    octets = part.get_payload(decode=True)
+    charset = part.get_content_charset("utf-8")
+    try:
+        text = bytes(octets).decode(charset, "replace")
+    except LookupError:  # a charset that nobody knows
+        text = bytes(octets).decode("utf-8", "replace")
+    return text[:SHOWN_MAX_CHARACTERS]
+
+
+def _find(message_id: int) -> tuple[Message, bytes]:
+    found = read_message(addresses.inbox_file(settings.DATA_DIR), message_id) if _fits(message_id) else None
+    if found is None:
+        raise Http404(f"The inbox has no message {message_id}.")
+    return found
+
+
+def _line(message: Message) -> Line:
+    return Line(
+        message=message,
+        received_at=datetime.fromtimestamp(message.received_at, tz=UTC),
+        recipients=message.recipients.split("\n"),
+    )
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and _fits(int(text[:20])) else None
+
+
+def _fits(number: int) -> bool:
+    return number <= SQLITE_MAX_INTEGER
+
+
+def _query(*, recipient: str, before: int | None = None) -> str:
+    parts = {"recipient": recipient, "before": str(before or "")}
+    return "?" + urlencode({name: value for name, value in parts.items() if value})

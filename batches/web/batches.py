@@ -11,13 +11,13 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from batches.jobs.queues import fleet_status
-from batches.models import Attempt, Batch, BatchStatus, Email, EmailJob, EmailStatus
+from batches.models import Attempt, Batch, BatchStatus, Email, EmailStatus
 from batches.progress import Snapshot, read_snapshot
 from batches.web.access import SignedInRequest, batches_of, find_batch
 from batches.web.paging import read_page
 from batches.web.progressbar import make_card, make_cards
 from batches.web.steering import make_buttons
-from batches.web.words import say_duration, say_why_waiting
+from batches.web.words import NO_WORKER, WAITING, say_duration, say_why_waiting
 
 REJECTED = "rejected"
 """The tab of the rejected rows; the other tabs are email statuses."""
@@ -67,7 +67,9 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "draft": BatchStatus.DRAFT,
         "rate": _say_rate(now),
         "waiting": say_why_waiting(BatchStatus(now["status"]), fleet_status()),
-        "trouble": _say_trouble(job),
+        "no_worker": NO_WORKER,
+        "may_wait": WAITING,
+        "moving": BatchStatus.PROCESSING,
         "tabs": _make_tabs(batch, now, request.GET.get("status", "")),
         **_read_rows(request, batch),
     }
@@ -124,8 +126,3 @@ def _say_rate(now: Snapshot) -> str:
     rate = f"{now['ratePerSecond']:,.0f} a second"
     eta = now["etaSeconds"]
     return f"{rate}, {say_duration(eta)} left" if eta is not None else rate
-
-
-def _say_trouble(job: EmailJob | None) -> str:
-    """The relay's last error while it still stands; a job that ended keeps it if it failed."""
-    return job.last_error if job else ""

@@ -29,6 +29,11 @@ class Card:
     parts: list[Part]
     percent: int
 
+    @property
+    def left_out(self) -> int:
+        """How many got no mail on purpose: suppressed, or cancelled before their turn."""
+        return self.parts[-1].count
+
 
 def make_cards(batches: Iterable[Batch]) -> list[Card]:
     """Add present counts to batches, with one query for all of them."""

@@ -8,6 +8,8 @@ from batches.models import BatchStatus
 WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
 """The states in which a batch needs a worker to get further."""
 
+NO_WORKER = "No worker is running: the batch waits, and goes on by itself as soon as one is started."
+
 
 def say_duration(seconds: float) -> str:
     """A length of time as a person says it: ``"about 9 s"``, ``"about 3 min"``, ``"about 2 h 10 min"``."""
@@ -29,5 +31,5 @@ def say_why_waiting(status: BatchStatus, fleet: Fleet) -> str:
     if not fleet.redis:
         return "Redis can't be reached: the batch is safe in the database and goes on when Redis is back."
     if not fleet.workers:
-        return "No worker is running: the batch waits, and goes on by itself as soon as one is started."
+        return NO_WORKER
     return ""

@@ -14,15 +14,13 @@ env = environ.Env()
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="") or addresses.local_secret_key(DATA_DIR)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 # --- Services: those whose variable is unset are the local stack's -------------------------------------
 
 IS_LOCAL_DATABASE = not env.str("DATABASE_URL", default="")
 IS_LOCAL_REDIS = not env.str("REDIS_URL", default="")
 IS_LOCAL_INBOX = not env.str("EMAIL_URL", default="")
+IS_LOCAL_STACK = IS_LOCAL_DATABASE or IS_LOCAL_REDIS or IS_LOCAL_INBOX
 
 DATABASE_URL = env.str("DATABASE_URL", default="") or addresses.database_url(DATA_DIR)
 REDIS_URL = env.str("REDIS_URL", default="") or addresses.redis_url(DATA_DIR)
@@ -39,6 +37,28 @@ if DATABASE_POOL_SIZE:
     # using up PostgreSQL's connections. Processes that fork (the worker) must not have one.
     DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 30}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Security: what a deployment must set is in batches/checks.py --------------------------------------
+
+SECRET_KEY = env.str("SECRET_KEY", default="") or (addresses.local_secret_key(DATA_DIR) if IS_LOCAL_STACK else "")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+if IS_LOCAL_STACK and not ALLOWED_HOSTS:
+    ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not IS_LOCAL_STACK)
+SECURE_REDIRECT_EXEMPT = [r"^api/health$", r"^metrics$"]  # asked from inside, past the proxy that speaks HTTPS
+if env.bool("TRUST_X_FORWARDED_PROTO", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if IS_LOCAL_STACK else 3600)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
+SESSION_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "SAMEORIGIN"
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains and its preloading are decisions about a whole domain,
+    "security.W021",  # not about one application on it
+    "security.W019",  # our own pages frame the preview of a template
+]
 
 # --- Sending -------------------------------------------------------------------------------------------
 
@@ -132,9 +152,6 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/accounts/login/"
-SESSION_COOKIE_HTTPONLY = True
-SECURE_CONTENT_TYPE_NOSNIFF = True
-X_FRAME_OPTIONS = "SAMEORIGIN"
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

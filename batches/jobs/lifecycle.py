@@ -278,7 +278,7 @@ def finish_job(job_id: int) -> bool:
     """
     with transaction.atomic():
         job = EmailJob.objects.select_for_update().filter(pk=job_id, completed_at=None).first()
-        if job is None or job.status in (JobStatus.SCHEDULED, JobStatus.PAUSED):
+        if job is None or job.status == JobStatus.SCHEDULED:
             return False
         if job.status == JobStatus.CANCELLED:
             Email.objects.filter(batch=job.batch_id, status=EmailStatus.PENDING).update(

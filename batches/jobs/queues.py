@@ -97,6 +97,12 @@ def waiting_ring_ids() -> set[str]:
     return {ring_id for name in QUEUE_NAMES for ring_id in _queue(name).get_job_ids()}
 
 
+def parse_ring_id(ring_id: str) -> tuple[int, int] | None:
+    """The lane's id and the token before its taking, or None if this is no ring's id."""
+    match = _RING_ID.match(ring_id)
+    return (int(match["lane"]), int(match["token"])) if match else None
+
+
 def has_other_job_waiting(job_id: int, *, priority: str) -> bool:
     """Whether a lane of another job waits in the queue of this priority or a higher one."""
     names = QUEUE_NAMES[: QUEUE_NAMES.index(priority) + 1]
@@ -123,5 +129,3 @@ def _living_workers() -> list[str]:
         for key in keys:
             pipeline.hmget(key, "birth", "death")
         return [key for key, (birth, death) in zip(keys, pipeline.execute(), strict=True) if birth and not death]
-
-

@@ -55,8 +55,7 @@ WITH held AS (
   UPDATE batches_lane
   SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
       heartbeat_at = clock_timestamp(),
-      sent_count = sent_count + %(sent)s, failed_count = failed_count + %(failed)s,
-      unknown_count = unknown_count + %(unknown)s, retried_count = retried_count + %(retried)s,
+      sent_count = %(sent)s, failed_count = %(failed)s, unknown_count = %(unknown)s, retried_count = %(retried)s,
       rate_per_second = %(rate)s
   WHERE id = %(lane)s AND token = %(token)s AND lease_until IS NOT NULL
   RETURNING id, job_id
@@ -105,7 +104,8 @@ FROM job LEFT JOIN claimed c ON true
 """)
 """Renew the lease, record outcomes with an Attempt each, claim more.
 
-No row: the lane is fenced. Otherwise one row for each email claimed, or one whose id is null; each
+The counters are set, not added to: the holder knows them, and writing twice counts once. No row: the
+lane is fenced. Otherwise one row for each email claimed, or one whose id is null; each
 begins with the job's status. An empty outcome gives an email back without counting the attempt.
 """
 
@@ -121,6 +121,12 @@ UPDATE batches_lane SET lease_until = NULL, rate_per_second = 0
 WHERE id = %(lane)s AND token = %(token)s
 """
 """Give a lane back, when nothing is in flight in its name."""
+
+EXPIRE_LANE = """
+UPDATE batches_lane SET lease_until = clock_timestamp()
+WHERE id = %(lane)s AND token = %(token)s AND lease_until IS NOT NULL
+"""
+"""End a lease at once, because the holder's parent saw it die."""
 
 REPORT_RELAY_TROUBLE = """
 UPDATE batches_emailjob

@@ -50,7 +50,9 @@ def sender_address(from_email: str) -> str:
     """
     address = parseaddr(from_email)[1]
     if "@" not in address or not address.isascii() or _CONTROL.search(from_email):
-        raise SenderFault(f"{from_email!r} is no sender. Set DEFAULT_FROM_EMAIL to an address such as post@example.org.")
+        raise SenderFault(
+            f"{from_email!r} is no sender. Set DEFAULT_FROM_EMAIL to an address such as post@example.org."
+        )
     return address
 
 
@@ -153,7 +155,13 @@ class MessageLayout:
             )
         )
         if rendered.text and rendered.html:
-            parts = (self._open, _part(b"plain", text, quoted), self._between, _part(b"html", html, quoted), self._close)
+            parts = (
+                self._open,
+                _part(b"plain", text, quoted),
+                self._between,
+                _part(b"html", html, quoted),
+                self._close,
+            )
         elif rendered.text:
             parts = (_part(b"plain", text, quoted), b"\r\n", b"", b"", b"")
         else:

@@ -49,10 +49,10 @@ class CompiledTemplate:
             raise TemplateFault("The template has no body. Write an HTML body, a text body, or both.")
         self.has_html, self.has_text = bool(html.strip()), bool(text.strip())
         # semi_strict: a misspelt {{ nmae }} is an error, while {% if nickname %} and |default(…) work.
-        self._environment = Environment(
+        self._environment = Environment(  # type: ignore[call-overload]
             fuel=FUEL,
             debug=True,  # without it an error does not name the merge field
-            undefined_behavior="semi_strict",  # type: ignore[arg-type]  # its stub lacks the value
+            undefined_behavior="semi_strict",  # which the package's stub lacks
             auto_escape_callback=lambda name: "html" if name == "html" else None,
             pycompat=False,
         )
@@ -84,7 +84,7 @@ class CompiledTemplate:
 
     def _render(self, name: str, context: Mapping[str, str]) -> str:
         try:
-            output = self._environment.render_template(name, **context)
+            output: str = self._environment.render_template(name, **context)
         except TemplateError as exc:
             raise TemplateFault(_sentence(name, exc)) from exc
         if len(output) > OUTPUT_MAX_CHARS:

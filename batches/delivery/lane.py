@@ -1,0 +1,267 @@
+"""The lane: claims emails, sends them over its connections, records what became of each.
+
+A ledger cycle and the connections run side by side: while one cycle commits, outcomes gather for the
+next, so the batch size adapts by itself. No message is handed to SMTP before its claim is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import psycopg
+
+from batches.delivery import stop
+from batches.delivery.ledger import Fenced, Ledger, clock
+from batches.delivery.pool import Pool
+from batches.delivery.rate import RateGate
+from batches.delivery.retry import decide, give_back
+from batches.delivery.spec import Claimed, LaneEnd, LaneSpec
+from batches.rendering.message import MessageLayout, sender_address
+from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.smtp.session import Capabilities, Loss, Outgoing, Session
+from batches.smtp.verdicts import Delivery, Verdict
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.25
+PROGRESS_SECONDS = 0.5
+TURN_SECONDS = 3.0
+"""How long a lane runs before it looks whether another job's lane waits, and how often it looks again."""
+
+RECONNECT_SECONDS = 0.25
+RELAY_BACKOFF_SECONDS = 1.0
+RELAY_BACKOFF_MAX_SECONDS = 60.0
+
+
+class Lane:
+    """One run of one lane, in the loop of its work-horse.
+
+    ``publish`` takes a row of ``sql.SNAPSHOTS``; ``should_yield`` is asked, in a thread, whether another
+    job's lane waits for this worker.
+    """
+
+    def __init__(
+        self,
+        spec: LaneSpec,
+        *,
+        publish: Callable[[tuple[Any, ...]], Awaitable[None]],
+        should_yield: Callable[[], bool],
+    ) -> None:
+        self._spec, self._publish, self._should_yield = spec, publish, should_yield
+        self._template = CompiledTemplate(subject=spec.subject, html=spec.html, text=spec.text)
+        self._layout = MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key)
+        self._sender = sender_address(spec.from_email)
+        self._ledger = Ledger(spec)
+        self._pool = Pool(self, spec)
+        self._gate = self._make_gate()
+        self._ready: deque[Claimed] = deque()
+        self._wake = asyncio.Event()
+        self._end: LaneEnd | None = None
+        self._trouble = ""
+        self._is_ledger_up = False
+        self._has_sent = False
+        self._publishing: asyncio.Task[None] | None = None
+        self._progress_at = 0.0
+
+    async def run(self) -> LaneEnd:
+        """Send until nothing is due, or until there is a reason to stop; the lane is free afterwards."""
+        stop.call_when_requested(lambda: self._begin_end(LaneEnd.STOPPED))
+        helpers = [asyncio.ensure_future(self._tick()), asyncio.ensure_future(self._take_turns())]
+        if self._gate is not None:
+            helpers.append(asyncio.ensure_future(self._gate.run()))
+        try:
+            await self._ledger.connect()
+            self._is_ledger_up = True
+            await self._cycle_until_end()
+            await self._pool.close()
+            await self._wind_up()
+        except Fenced:
+            self._end = LaneEnd.FENCED
+            logger.warning("Lane %s was given to another worker; this one stops.", self._spec.lane_id)
+            self._pool.abort("The lane was given to another worker.")
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await self._ledger.close()
+        return self._end or LaneEnd.DRY
+
+    # --- the ledger's cycle --------------------------------------------------------------------------
+
+    async def _cycle_until_end(self) -> None:
+        while True:
+            self._wake.clear()
+            if self._needs_cycle():
+                await self._cycle()
+            self._pool.pump(len(self._ready))
+            if not self._ledger.held and (self._end is not None or self._ledger.is_dry):
+                return
+            if not self._needs_cycle_now():
+                await self._wake.wait()
+
+    def _places(self) -> int:
+        return 0 if self._end is not None else self._spec.window - len(self._ledger.held)
+
+    def _needs_cycle_now(self) -> bool:
+        return self._ledger.has_outcomes or (self._places() > 0 and not self._ledger.is_dry)
+
+    def _needs_cycle(self) -> bool:
+        is_renewal_due = clock() > self._ledger.deadline - self._spec.lease_seconds * 2 / 3
+        return self._needs_cycle_now() or is_renewal_due
+
+    async def _cycle(self) -> None:
+        try:
+            self._ready.extend(await self._ledger.cycle(self._places()))
+            await self._report()
+        except psycopg.Error as exc:
+            logger.warning("Postgres went away; outcomes are kept, nothing new is sent: %s", exc)
+            self._is_ledger_up = False
+            await self._recover()
+        if self._ledger.is_halted:
+            self._begin_end(LaneEnd.HALTED)
+
+    async def _recover(self) -> None:
+        """Wait for Postgres, then write what was kept."""
+        while True:
+            try:
+                self._ready.extend(await self._ledger.recover())
+                break
+            except psycopg.Error:
+                await asyncio.sleep(RECONNECT_SECONDS)
+        logger.info("Postgres is back; the outcomes are recorded.")
+        self._is_ledger_up = True
+        if self._end is not None:
+            self._give_back_ready()
+
+    async def _report(self) -> None:
+        """Between two cycles: tell the browsers, and clear the job's trouble after a first success."""
+        if self._has_sent and self._trouble == "":
+            self._has_sent, self._trouble = False, "cleared"
+            await self._ledger.clear_relay_trouble()
+        now = clock()
+        if now < self._progress_at or (self._publishing is not None and not self._publishing.done()):
+            return
+        self._progress_at = now + PROGRESS_SECONDS
+        row = await self._ledger.read_snapshot_row()
+        if row is not None:
+            self._publishing = asyncio.ensure_future(self._publish(row))
+
+    async def _wind_up(self) -> None:
+        """Nothing is held any more: note the relay's trouble, free the lane."""
+        if self._end is LaneEnd.RELAY_DOWN:
+            await self._ledger.report_relay_trouble(
+                self._trouble, base_seconds=RELAY_BACKOFF_SECONDS, cap_seconds=RELAY_BACKOFF_MAX_SECONDS
+            )
+        await self._ledger.release()
+        if self._publishing is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._publishing, PROGRESS_SECONDS)
+
+    def _begin_end(self, end: LaneEnd) -> None:
+        """Claim and take no more; give back what no connection has taken."""
+        if self._end is not None:
+            return
+        self._end = end
+        self._give_back_ready()
+        self._wake.set()
+
+    def _give_back_ready(self) -> None:
+        for claimed in self._ready:
+            self._ledger.add(give_back(claimed))
+        self._ready.clear()
+
+    # --- what the sessions ask -----------------------------------------------------------------------
+
+    def may_send(self) -> bool:
+        return clock() < self._ledger.deadline
+
+    def take(self, capabilities: Capabilities) -> Outgoing | None:
+        """Render the next email; one that can't be rendered is recorded and the next taken."""
+        while self._ready and self._is_ledger_up and self.may_send():
+            if self._gate is not None and not self._gate.spend():
+                return None
+            claimed = self._ready.popleft()
+            outgoing = self._render(claimed, capabilities)
+            if outgoing is not None:
+                return outgoing
+        return None
+
+    def _render(self, claimed: Claimed, capabilities: Capabilities) -> Outgoing | None:
+        address = claimed.address
+        if not address.isascii() and not capabilities.smtputf8:
+            self._record(claimed, Delivery(Verdict.FAILED, 0, "The relay takes no address with non-ASCII letters."))
+            return None
+        context = dict(zip(self._spec.merge_fields, orjson.loads(claimed.fields), strict=False))
+        context["email"] = address
+        try:
+            message = self._layout.build(
+                email_id=claimed.id,
+                address=address,
+                rendered=self._template.render(context),
+                allow_8bit=capabilities.eight_bit,
+            )
+        except TemplateFault as exc:
+            self._record(claimed, Delivery(Verdict.FAILED, 0, str(exc)))
+            return None
+        if 0 < capabilities.size_max_bytes < len(message.content):
+            limit = f"The message has {len(message.content)} bytes; the relay takes {capabilities.size_max_bytes}."
+            self._record(claimed, Delivery(Verdict.FAILED, 0, limit))
+            return None
+        return Outgoing(
+            tag=claimed, sender=self._sender, recipient=address, content=message.content, is_8bit=message.is_8bit
+        )
+
+    def settle(self, outgoing: Outgoing, delivery: Delivery) -> None:
+        claimed: Claimed = outgoing.tag
+        if delivery.verdict is Verdict.RETURNED and self._end is None:
+            self._ready.appendleft(claimed)
+            return
+        self._record(claimed, delivery)
+
+    def _record(self, claimed: Claimed, delivery: Delivery) -> None:
+        self._has_sent |= delivery.verdict is Verdict.SENT
+        self._ledger.add(decide(claimed, delivery, self._spec))
+        self._wake.set()
+
+    def session_lost(self, session: Session, loss: Loss) -> None:
+        self._pool.on_session_lost(session, loss)
+        self._wake.set()
+
+    def on_relay_trouble(self, reason: str) -> None:
+        logger.warning("The relay takes no mail: %s", reason)
+        self._trouble = reason
+        self._begin_end(LaneEnd.RELAY_DOWN)
+
+    # --- beside it -----------------------------------------------------------------------------------
+
+    def _make_gate(self) -> RateGate | None:
+        if self._spec.rate <= 0:
+            return None
+        return RateGate(
+            rate=self._spec.rate,
+            relay=str(self._spec.relay),
+            redis_url=self._spec.redis_url,
+            share=4,
+            on_tokens=lambda: self._pool.pump(len(self._ready)),
+        )
+
+    async def _tick(self) -> None:
+        """Wake the cycle for renewals and progress, and let the pool look at its deadlines."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._pool.tick()
+            self._wake.set()
+
+    async def _take_turns(self) -> None:
+        """After a turn, end as soon as a lane of another job waits."""
+        while True:
+            await asyncio.sleep(TURN_SECONDS)
+            if await asyncio.to_thread(self._should_yield):
+                self._begin_end(LaneEnd.YIELDED)
+                return

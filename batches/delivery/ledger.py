@@ -1,0 +1,220 @@
+"""The lane's side of the ledger: one short transaction at a time that renews, records and claims.
+
+Outcomes and free places go in; claimed emails come out. It holds the only database connection of a lane,
+and survives its loss: outcomes are kept and written again, guarded by lane and state.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from batches.delivery.spec import Claimed, LaneSpec, Outcome
+from batches.models import EmailStatus, JobStatus, sql
+
+logger = logging.getLogger(__name__)
+
+STATEMENT_TIMEOUT_MS = 30_000
+"""A cycle takes milliseconds; one that takes this long is stuck behind a lock or a dying server."""
+
+RATE_SECONDS = 1.0
+"""The sending rate is taken over spans of this length."""
+
+_PROCESSING = JobStatus.PROCESSING.value
+_COUNTED = (EmailStatus.SENT.value, EmailStatus.FAILED.value, EmailStatus.UNKNOWN.value, EmailStatus.PENDING.value)
+_FRONT = (datetime(1, 1, 1, tzinfo=UTC), 0)
+
+# A generic plan, made once: planning a cycle anew would cost more than running it. A generic plan knows
+# neither the LIMIT nor the arrays' lengths, so everything but walking the right index is switched off.
+_SESSION_SETTINGS = (
+    "plan_cache_mode=force_generic_plan",
+    "enable_seqscan=off",
+    "enable_bitmapscan=off",
+    "enable_sort=off",
+    "enable_hashjoin=off",
+    "enable_mergejoin=off",
+    "jit=off",
+    f"statement_timeout={STATEMENT_TIMEOUT_MS}",
+)
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class Fenced(Exception):
+    """The lane is no longer ours: drop everything, record nothing, stop."""
+
+
+def clock() -> float:
+    """Seconds that also pass while the machine is suspended, where the system can tell them."""
+    return time.clock_gettime(_CLOCK)
+
+
+class Ledger:
+    """One lane's way to Postgres.
+
+    ``held`` are the emails claimed and not yet recorded; ``is_halted`` says that the job is no longer to
+    be sent, ``is_dry`` that nothing was due at the last claim; ``deadline`` is the moment, on ``clock``,
+    until which the lease surely holds.
+    """
+
+    def __init__(self, spec: LaneSpec) -> None:
+        self._spec = spec
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._outcomes: list[Outcome] = []
+        self._counters = spec.counters
+        self._cursor = _FRONT
+        self._rate, self._rate_at, self._rate_sent = 0.0, clock(), spec.counters[0]
+        self.held: dict[int, Claimed] = {}
+        self.is_halted = False
+        self.is_dry = False
+        self.deadline = 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        """Keep an outcome for the next cycle."""
+        self._outcomes.append(outcome)
+
+    @property
+    def has_outcomes(self) -> bool:
+        return bool(self._outcomes)
+
+    async def connect(self) -> None:
+        """Open the connection.
+
+        Raises:
+            psycopg.Error: Postgres can't be reached.
+        """
+        await self.close()
+        options = " ".join(f"-c {setting}" for setting in _SESSION_SETTINGS)
+        self._connection = await psycopg.AsyncConnection.connect(
+            **{**self._spec.database, "options": options}, autocommit=True, prepare_threshold=0
+        )
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def recover(self) -> list[Claimed]:
+        """Connect again after a loss; write the kept outcomes, and take up what was claimed unknown to us.
+
+        Raises:
+            Fenced: the lane was taken away meanwhile.
+            psycopg.Error: Postgres is still away.
+        """
+        await self.connect()
+        await self.cycle(0)
+        rows = await self._fetch(sql.SENDING_OF_LANE, {"batch": self._spec.batch_id, "lane": self._spec.lane_id})
+        claimed = [Claimed(*row) for row in rows if row[0] not in self.held]
+        self.held.update((each.id, each) for each in claimed)
+        return claimed
+
+    async def cycle(self, places: int) -> list[Claimed]:
+        """Renew the lease, record what was added, claim up to ``places``: one statement, one commit.
+
+        When it returns, all of that is durable. After a psycopg error nobody knows if it is: the outcomes
+        are kept, and ``recover`` writes them again.
+
+        Raises:
+            Fenced: the lane was taken away.
+            psycopg.Error: Postgres went away.
+        """
+        recording, self._outcomes = self._outcomes, []
+        counters = self._count(recording)
+        started = clock()
+        try:
+            rows = await self._fetch(sql.LEDGER_CYCLE, self._arguments(recording, counters, places))
+        except BaseException:
+            self._outcomes = recording + self._outcomes
+            raise
+        if not rows:
+            raise Fenced
+        self.deadline = started + self._spec.lease_seconds
+        self._counters = counters
+        for outcome in recording:
+            self.held.pop(outcome.email_id, None)
+        self.is_halted = rows[0][0] != _PROCESSING
+        return self._take_in(rows, places)
+
+    def _take_in(self, rows: list[tuple[Any, ...]], places: int) -> list[Claimed]:
+        claimed = [Claimed(id_, address, fields, tries) for _, id_, address, fields, tries, _ in rows if id_]
+        if len(claimed) < places:
+            # Nothing is left behind the cursor; but what others gave back may be due before it.
+            self.is_dry = self._cursor is _FRONT and not claimed
+            self._cursor = _FRONT
+        elif claimed:
+            self.is_dry = False
+            self._cursor = max((row[5], row[1]) for row in rows)
+        self.held.update((each.id, each) for each in claimed)
+        return claimed
+
+    def _count(self, recording: list[Outcome]) -> tuple[int, int, int, int]:
+        statuses = [outcome.status for outcome in recording if outcome.outcome]
+        sent, failed, unknown, retried = (
+            before + statuses.count(status) for before, status in zip(self._counters, _COUNTED, strict=True)
+        )
+        return sent, failed, unknown, retried
+
+    def _arguments(
+        self, recording: list[Outcome], counters: tuple[int, int, int, int], places: int
+    ) -> dict[str, object]:
+        sent, failed, unknown, retried = counters
+        after_at, after_id = self._cursor
+        return {
+            "lane": self._spec.lane_id,
+            "token": self._spec.token,
+            "lease_seconds": self._spec.lease_seconds,
+            "sent": sent,
+            "failed": failed,
+            "unknown": unknown,
+            "retried": retried,
+            "rate": self._measure_rate(sent),
+            "ids": [outcome.email_id for outcome in recording],
+            "statuses": [outcome.status for outcome in recording],
+            "outcomes": [outcome.outcome for outcome in recording],
+            "codes": [outcome.code for outcome in recording],
+            "replies": [outcome.reply for outcome in recording],
+            "delays": [outcome.delay_seconds for outcome in recording],
+            "relay": str(self._spec.relay),
+            "batch": self._spec.batch_id,
+            "after_at": after_at,
+            "after_id": after_id,
+            "limit": places,
+        }
+
+    def _measure_rate(self, sent: int) -> float:
+        now = clock()
+        span = now - self._rate_at
+        if span >= RATE_SECONDS:
+            self._rate = (sent - self._rate_sent) / span
+            self._rate_at, self._rate_sent = now, sent
+        return self._rate
+
+    async def read_snapshot_row(self) -> tuple[Any, ...] | None:
+        """The batch's row of ``sql.SNAPSHOTS``, for the publisher."""
+        rows = await self._fetch(sql.SNAPSHOTS, {"batches": [self._spec.batch_id]})
+        return rows[0] if rows else None
+
+    async def release(self) -> None:
+        """Give the lane back; only when nothing is held."""
+        await self._execute(sql.RELEASE_LANE, {"lane": self._spec.lane_id, "token": self._spec.token})
+
+    async def report_relay_trouble(self, error: str, *, base_seconds: float, cap_seconds: float) -> None:
+        """Note on the job why no mail goes out, and when to try again."""
+        arguments = {"job": self._spec.job_id, "error": error, "base_seconds": base_seconds, "cap_seconds": cap_seconds}
+        await self._execute(sql.REPORT_RELAY_TROUBLE, arguments)
+
+    async def clear_relay_trouble(self) -> None:
+        await self._execute(sql.CLEAR_RELAY_TROUBLE, {"job": self._spec.job_id})
+
+    async def _fetch(self, statement: str, arguments: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        cursor = await self._execute(statement, arguments)
+        return await cursor.fetchall()
+
+    async def _execute(self, statement: str, arguments: Mapping[str, object]) -> psycopg.AsyncCursor[Any]:
+        if self._connection is None:
+            raise psycopg.OperationalError("There is no connection.")
+        return await self._connection.execute(statement, arguments)

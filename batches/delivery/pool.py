@@ -1,0 +1,119 @@
+"""A lane's connections to the relay: how many, opened when there is work, fewer when the relay is crowded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from batches.delivery.spec import LaneSpec
+from batches.smtp.relay import RelayTrouble, open_session
+from batches.smtp.session import Loss, Session, Source
+
+logger = logging.getLogger(__name__)
+
+CROWD_RECOVERY_SECONDS = 30
+"""After a 421 the number of connections grows by one in each such span."""
+
+REOPEN_SECONDS = 2
+"""After a failed opening, or a connection that delivered nothing, none is opened for this long."""
+
+
+class Owner(Source, Protocol):
+    """The lane, as its pool sees it."""
+
+    def on_relay_trouble(self, reason: str) -> None:
+        """No connection can be had: the relay takes no mail now."""
+
+
+class Pool:
+    """Up to ``target`` sessions. Only lives in its lane's loop."""
+
+    def __init__(self, owner: Owner, spec: LaneSpec) -> None:
+        self._owner, self._spec = owner, spec
+        self._loop = asyncio.get_running_loop()
+        self._openings: set[asyncio.Task[None]] = set()
+        self._sessions: set[Session] = set()
+        self._reopen_at = 0.0
+        self._target = spec.connections
+        self._grow_at = 0.0
+        self._is_closed = False
+        # With CHUNKING the window is spread over the connections.
+        self._depth = max(2, -(-spec.window // spec.connections))
+
+    def pump(self, ready_count: int) -> None:
+        """Let the sessions take what is ready, and open more if there are fewer than that calls for."""
+        for session in list(self._sessions):
+            session.pump()
+        if self._is_closed or self._loop.time() < self._reopen_at:
+            return
+        idle = sum(session.is_idle for session in self._sessions)
+        missing = min(self._target - len(self._sessions), ready_count - idle) - len(self._openings)
+        for _ in range(missing):
+            task = self._loop.create_task(self._open())
+            self._openings.add(task)
+            task.add_done_callback(self._openings.discard)
+
+    async def _open(self) -> None:
+        try:
+            session = await open_session(
+                self._spec.relay, source=self._owner, timeouts=self._spec.timeouts, depth=self._depth
+            )
+        except RelayTrouble as exc:
+            self._openings.discard(asyncio.current_task())
+            self._on_no_connection(str(exc), is_crowded=exc.is_crowded)
+            return
+        if self._is_closed:
+            session.quit()
+            return
+        self._sessions.add(session)
+        session.pump()
+
+    def _on_no_connection(self, reason: str, *, is_crowded: bool) -> None:
+        self._reopen_at = self._loop.time() + REOPEN_SECONDS
+        if is_crowded:
+            self._shrink()
+        if not self._sessions and not self._openings and not self._is_closed:
+            self._owner.on_relay_trouble(reason)
+
+    def on_session_lost(self, session: Session, loss: Loss) -> None:
+        """Forget a session that is gone; if it did no good and it was the last, the relay is in trouble."""
+        self._sessions.discard(session)
+        if self._is_closed:
+            return
+        logger.info("A connection to %s ended: %s", self._spec.relay, loss.reason)
+        if loss.is_relay_trouble:
+            self._owner.on_relay_trouble(loss.reason)
+        elif loss.is_crowded or not session.sent_count:
+            self._on_no_connection(loss.reason, is_crowded=loss.is_crowded)
+
+    def _shrink(self) -> None:
+        self._target = max(1, min(self._target, len(self._sessions) + 1) // 2)
+        self._grow_at = self._loop.time() + CROWD_RECOVERY_SECONDS
+        logger.info("The relay is crowded: %s connections from now on.", self._target)
+
+    def tick(self) -> None:
+        """Cut sessions that wait too long; dare one more connection when it is time."""
+        now = self._loop.time()
+        for session in list(self._sessions):
+            if now > session.deadline:
+                session.cut()
+        if self._target < self._spec.connections and now > self._grow_at:
+            self._target += 1
+            self._grow_at = now + CROWD_RECOVERY_SECONDS
+
+    def abort(self, reason: str) -> None:
+        """Drop every connection now."""
+        self._is_closed = True
+        for session in list(self._sessions):
+            session.abort(Loss(reason=reason))
+
+    async def close(self) -> None:
+        """Say goodbye on every connection; none may have a message in flight."""
+        self._is_closed = True
+        for task in self._openings:
+            task.cancel()
+        await asyncio.gather(*self._openings, return_exceptions=True)
+        for session in list(self._sessions):
+            session.quit()
+        self._sessions.clear()

@@ -1,0 +1,52 @@
+"""From a relay's verdict to what is recorded: the retry policy of DESIGN.md section 6."""
+
+from __future__ import annotations
+
+import random
+
+from batches.delivery.spec import Claimed, LaneSpec, Outcome
+from batches.models import AttemptOutcome, EmailStatus
+from batches.smtp.verdicts import Delivery, Verdict
+
+RETRY_FACTOR = 5
+"""1, 5, 25 minutes by default: the usual greylisting time of 5 minutes lies before the third attempt."""
+
+RETRY_MAX_SECONDS = 4 * 60 * 60
+JITTER = 0.25
+"""Waits vary by this part, so that what failed together does not come back together."""
+
+_PENDING, _SENT, _FAILED, _UNKNOWN = (
+    EmailStatus.PENDING.value,
+    EmailStatus.SENT.value,
+    EmailStatus.FAILED.value,
+    EmailStatus.UNKNOWN.value,
+)
+
+
+def decide(claimed: Claimed, delivery: Delivery, spec: LaneSpec) -> Outcome:
+    """What to record of an email, given the relay's verdict."""
+    verdict, code, reply = delivery
+    if verdict is Verdict.SENT:
+        return Outcome(claimed.id, _SENT, AttemptOutcome.SENT.value, code, reply)
+    if verdict is Verdict.RETURNED:
+        return give_back(claimed, reply)
+    if verdict is Verdict.FAILED:
+        return Outcome(claimed.id, _FAILED, AttemptOutcome.FAILED.value, code or None, reply)
+    is_unknown = verdict is Verdict.UNKNOWN
+    tried = AttemptOutcome.UNKNOWN.value if is_unknown else AttemptOutcome.DEFERRED.value
+    if is_unknown and spec.hold:
+        return Outcome(claimed.id, _UNKNOWN, tried, code or None, reply)
+    if claimed.attempts >= spec.max_attempts:
+        return Outcome(claimed.id, _FAILED, tried, code or None, reply)
+    return Outcome(claimed.id, _PENDING, tried, code or None, reply, retry_delay(claimed.attempts, spec.retry_seconds))
+
+
+def give_back(claimed: Claimed, reason: str = "") -> Outcome:
+    """Return an email to pending, due at once, without counting the attempt."""
+    return Outcome(claimed.id, _PENDING, "", None, reason)
+
+
+def retry_delay(attempts: int, base_seconds: float) -> float:
+    """Seconds to wait after this many attempts: exponential, with jitter, capped."""
+    delay: float = min(base_seconds * RETRY_FACTOR ** (attempts - 1), RETRY_MAX_SECONDS)
+    return delay * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  (jitter is no secret)

@@ -1,0 +1,80 @@
+"""What a lane is given before it starts: all of it plain values, so that it needs no Django model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from batches.smtp.relay import Relay
+from batches.smtp.session import Timeouts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaneSpec:
+    """One lane of one job, held under a token."""
+
+    lane_id: int
+    token: int
+    job_id: int
+    batch_id: int
+    merge_fields: tuple[str, ...]
+    subject: str
+    html: str
+    text: str
+    from_email: str
+    message_key: bytes
+    relay: Relay
+    timeouts: Timeouts
+    database: Mapping[str, Any]
+    """What ``psycopg.connect`` takes."""
+    redis_url: str
+    connections: int
+    window: int
+    rate: float
+    """Messages a second through the relay, over all workers; 0: no limit."""
+    max_attempts: int
+    retry_seconds: float
+    """The wait after the first try; each further one is RETRY_FACTOR times as long."""
+    hold: bool
+    """With ``on_crash = hold`` an email of unknown outcome waits for a person."""
+    lease_seconds: float
+    counters: tuple[int, int, int, int]
+    """Sent, failed, unknown and retried in this lane before now."""
+
+
+class LaneEnd(Enum):
+    """Why a lane stopped."""
+
+    DRY = "nothing is due"
+    YIELDED = "another job's turn"
+    STOPPED = "asked to stop"
+    HALTED = "the job is paused, cancelled or over"
+    RELAY_DOWN = "the relay takes no mail"
+    FENCED = "the lane was given to another"
+
+
+class Claimed:
+    """An email that this lane is sending."""
+
+    __slots__ = ("address", "attempts", "fields", "id")
+
+    def __init__(self, id: int, address: str, fields: str, attempts: int) -> None:
+        self.id, self.address, self.fields, self.attempts = id, address, fields, attempts
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is to be recorded of one claimed email.
+
+    ``outcome`` is an ``AttemptOutcome``, or empty to give the email back without counting the attempt;
+    ``delay_seconds`` is the wait before the next attempt where ``status`` is pending.
+    """
+
+    email_id: int
+    status: str
+    outcome: str
+    code: int | None
+    reply: str
+    delay_seconds: float = 0

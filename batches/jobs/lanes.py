@@ -1,0 +1,134 @@
+"""What RQ runs: take a lane, send, give it back; ring again if it is another's turn."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import uvloop
+from django.conf import settings
+from django.db import connection, connections
+from rq import get_current_job
+
+from batches import progress
+from batches.delivery.lane import Lane as RunningLane
+from batches.delivery.spec import LaneEnd, LaneSpec
+from batches.jobs import lifecycle, queues
+from batches.models import Lane, sql
+from batches.rendering.message import derive_message_key
+from batches.smtp.relay import parse_relay
+from batches.smtp.session import Timeouts
+
+logger = logging.getLogger(__name__)
+
+CONNECT_MAX_SECONDS = 30
+"""A relay that has not greeted after this long is in trouble; RFC 5321's five minutes would hold up a lane."""
+
+
+def run_lane(*, lane_id: int) -> str:
+    """Send one lane's share of a job. Safe to run twice at once: one of them finds the lane held.
+
+    Returns:
+        Why it ended, in words, for RQ's log.
+    """
+    lane = _acquire(lane_id)
+    if lane is None:
+        return "held by another worker, or the job is not live"
+    lifecycle.begin_job(lane.job_id)
+    spec = _specify(lane)
+    connections.close_all()  # the ledger has its own; an idle one would only cost Postgres a slot
+    end = uvloop.run(_send(spec, priority=lane.job.priority))
+    logger.info(
+        "Lane %s of job %s ended: %s.",
+        *(lane_id, lane.job_id, end.value),
+        extra={"action": "end_lane", "lane": lane_id, "job": lane.job_id},
+    )
+    if end is not LaneEnd.FENCED:
+        _follow_up(lane_id, end)
+    return end.value
+
+
+def _acquire(lane_id: int) -> Lane | None:
+    current = get_current_job()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.ACQUIRE_LANE,
+            {
+                "lane": lane_id,
+                "worker": (current.worker_name if current else None) or "",
+                "lease_seconds": settings.SEND_LEASE_SECONDS,
+            },
+        )
+        if cursor.fetchone() is None:
+            return None
+    return Lane.objects.select_related("job", "job__batch").get(pk=lane_id)
+
+
+def _specify(lane: Lane) -> LaneSpec:
+    job, batch = lane.job, lane.job.batch
+    return LaneSpec(
+        lane_id=lane.pk,
+        token=lane.token,
+        job_id=job.pk,
+        batch_id=batch.pk,
+        merge_fields=tuple(batch.merge_fields),
+        subject=job.subject,
+        html=job.html,
+        text=job.text,
+        from_email=job.from_email,
+        message_key=derive_message_key(settings.SECRET_KEY),
+        relay=parse_relay(settings.EMAIL_URL),
+        timeouts=Timeouts(
+            connect_seconds=min(CONNECT_MAX_SECONDS, settings.SEND_REPLY_TIMEOUT_SECONDS),
+            command_seconds=settings.SEND_REPLY_TIMEOUT_SECONDS,
+            final_seconds=settings.SEND_FINAL_REPLY_TIMEOUT_SECONDS,
+        ),
+        database=_connection_parameters(),
+        redis_url=settings.REDIS_URL,
+        connections=settings.SEND_CONNECTIONS,
+        window=settings.SEND_WINDOW,
+        rate=settings.SEND_RATE,
+        max_attempts=settings.SEND_MAX_ATTEMPTS,
+        retry_seconds=settings.SEND_RETRY_SECONDS,
+        hold=settings.SEND_ON_CRASH == "hold",
+        lease_seconds=settings.SEND_LEASE_SECONDS,
+        counters=(lane.sent_count, lane.failed_count, lane.unknown_count, lane.retried_count),
+    )
+
+
+def _connection_parameters() -> dict[str, Any]:
+    """Django's own parameters less what only its backend understands."""
+    ours = {"context", "prepare_threshold", "server_side_binding", "cursor_factory"}
+    return {name: value for name, value in connection.get_connection_params().items() if name not in ours}
+
+
+async def _send(spec: LaneSpec, *, priority: str) -> LaneEnd:
+    async def publish(row: tuple[Any, ...]) -> None:
+        await progress.apublish(*progress.make_snapshot(row))
+
+    def should_yield() -> bool:
+        return queues.has_other_job_waiting(spec.job_id, priority=priority)
+
+    return await RunningLane(spec, publish=publish, should_yield=should_yield).run()
+
+
+def _follow_up(lane_id: int, end: LaneEnd) -> None:
+    """After a lane was given back: end the job if it was the last, or ring for the rest."""
+    lane = Lane.objects.select_related("job").get(pk=lane_id)
+    if lifecycle.finish_job(lane.job_id):
+        return
+    if end in (LaneEnd.YIELDED, LaneEnd.STOPPED) and lane.lease_until is None:
+        ring = queues.Ring(job_id=lane.job_id, lane_id=lane.pk, token=lane.token, priority=lane.job.priority)
+        queues.ring([ring])
+    progress.publish(lane.job.batch_id)
+
+
+def expire_lane(ring_id: str) -> bool:
+    """End the lease of a lane whose holder is known to be dead; whether there was one."""
+    ring = queues.parse_ring_id(ring_id)
+    if ring is None:
+        return False
+    lane_id, token = ring
+    with connection.cursor() as cursor:
+        cursor.execute(sql.EXPIRE_LANE, {"lane": lane_id, "token": token + 1})
+        return bool(cursor.rowcount)

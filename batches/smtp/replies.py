@@ -1,0 +1,74 @@
+"""Cut a relay's octets into replies (RFC 5321 section 4.2), and refuse what is no SMTP."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+LINE_MAX_OCTETS = 4096
+"""RFC 5321 4.5.3.1.5 allows 512; some relays are wordy, none needs this much."""
+
+LINES_MAX = 100
+"""Lines of one reply."""
+
+TEXT_MAX_CHARS = 500
+"""What is kept of a reply's text."""
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+class ReplyViolation(Exception):
+    """The relay sent something that is no SMTP reply; the connection can't be trusted any more."""
+
+
+class Reply(NamedTuple):
+    """A whole reply: its code, and the text of its lines put together."""
+
+    code: int
+    text: str
+
+
+class ReplyReader:
+    """Fed with octets as they come, gives whole replies."""
+
+    __slots__ = ("_code", "_lines", "_rest")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._code = b""
+        self._lines: list[bytes] = []
+
+    def feed(self, data: bytes) -> list[Reply]:
+        """The replies that these octets complete, in order.
+
+        Raises:
+            ReplyViolation: a line is too long or has no code, or a reply has too many lines.
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > LINE_MAX_OCTETS:
+            raise ReplyViolation("The relay sent a line without end.")
+        return [reply for line in lines if (reply := self._add(line)) is not None]
+
+    def _add(self, line: bytes) -> Reply | None:
+        line = line.rstrip(b"\r")
+        code, mark, text = line[:3], line[3:4], line[4:]
+        if not code.isdigit() or len(code) != 3 or mark not in (b" ", b"-", b"") or not b"200" <= code <= b"599":
+            raise ReplyViolation("The relay sent a line that is no SMTP reply.")
+        if len(line) > LINE_MAX_OCTETS or len(self._lines) >= LINES_MAX or (self._lines and code != self._code):
+            raise ReplyViolation("The relay sent a reply that is too long or changes its code.")
+        if mark == b"-":
+            self._code = code
+            self._lines.append(text)
+            return None
+        if self._lines:
+            text = b" ".join((*self._lines, text))
+            self._lines.clear()
+        return Reply(int(code), _clean(text))
+
+
+def _clean(text: bytes) -> str:
+    """A reply's text as one printable line; non-ASCII octets of no known charset are replaced."""
+    cleaned = text.decode("utf-8", "replace")
+    if not cleaned.isprintable():
+        cleaned = _UNPRINTABLE.sub(" ", cleaned)
+    return cleaned[:TEXT_MAX_CHARS].strip()

@@ -1,0 +1,344 @@
+"""One connection to the relay: messages in, verdicts out, as many in flight as the relay allows.
+
+Three ways, by what EHLO offered:
+
+* CHUNKING and PIPELINING: whole messages by BDAT (RFC 3030), several in flight;
+* PIPELINING (RFC 2920): MAIL, RCPT, DATA in one write, and the next envelope behind the final dot;
+* neither: one command at a time.
+
+The relay's replies come in the order of the commands, so a queue of transactions is all the state. A
+verdict is given for each message taken, exactly once. Nothing here knows of databases or batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from batches.smtp.replies import Reply, ReplyReader, ReplyViolation
+from batches.smtp.verdicts import Delivery, Stage, Verdict, is_relay_trouble, judge, judge_lost
+
+
+class Outgoing:
+    """One message on its way. ``tag`` is the caller's; the rest is what SMTP needs."""
+
+    __slots__ = ("content", "is_8bit", "recipient", "sender", "tag")
+
+    def __init__(self, *, tag: Any, sender: str, recipient: str, content: bytes, is_8bit: bool) -> None:
+        self.tag, self.sender, self.recipient = tag, sender, recipient
+        self.content, self.is_8bit = content, is_8bit
+
+
+class Source(Protocol):
+    """Whom a session asks for messages and tells what became of them."""
+
+    def take(self, capabilities: Capabilities) -> Outgoing | None:
+        """The next message, or None if there is none now; the session is pumped when there is."""
+
+    def may_send(self) -> bool:
+        """Whether the lease still holds; asked right before a message's content is written."""
+
+    def settle(self, outgoing: Outgoing, delivery: Delivery) -> None:
+        """Take the verdict on a message that was taken."""
+
+    def session_lost(self, session: Session, loss: Loss) -> None:
+        """The connection is gone; every message it held has been settled."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loss:
+    """Why a connection ended."""
+
+    reason: str
+    is_relay_trouble: bool = False
+    """A 5xx that speaks of us or the relay: another connection would fare no better."""
+    is_crowded: bool = False
+    """A 421: fewer connections may do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timeouts:
+    """How long to wait for each reply, in seconds (the defaults: RFC 5321 section 4.5.3.2)."""
+
+    connect_seconds: float = 300
+    command_seconds: float = 300
+    final_seconds: float = 600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capabilities:
+    """What EHLO offered."""
+
+    pipelining: bool = False
+    chunking: bool = False
+    eight_bit: bool = False
+    smtputf8: bool = False
+    size: bool = False
+    size_max_bytes: int = 0
+    """0: no limit was named (RFC 1870)."""
+
+    @classmethod
+    def of(cls, extensions: Mapping[str, str]) -> Capabilities:
+        """From EHLO's lines: keyword, lower case, to parameters."""
+        size = extensions.get("size", "").strip()
+        return cls(
+            pipelining="pipelining" in extensions,
+            # RFC 3030 section 2 lets BDAT be pipelined only where PIPELINING is offered too.
+            chunking="chunking" in extensions and "pipelining" in extensions,
+            eight_bit="8bitmime" in extensions,
+            smtputf8="smtputf8" in extensions,
+            size="size" in extensions,
+            size_max_bytes=int(size) if size.isdigit() else 0,
+        )
+
+
+class _Transaction:
+    """One message in flight: the stage it is in, and the first refusal it met."""
+
+    __slots__ = ("outgoing", "refusal", "stage")
+
+    def __init__(self, outgoing: Outgoing, stage: Stage) -> None:
+        self.outgoing, self.stage = outgoing, stage
+        self.refusal: tuple[Stage, Reply] | None = None
+
+
+class Session(asyncio.Protocol):
+    """One connection, from its first MAIL to QUIT or its loss."""
+
+    def __init__(self, source: Source, capabilities: Capabilities, *, timeouts: Timeouts, depth: int) -> None:
+        self.capabilities = capabilities
+        self._source, self._timeouts = source, timeouts
+        # With DATA the second place is that of the envelope behind the final dot.
+        self._depth = depth if capabilities.chunking else 2 if capabilities.pipelining else 1
+        self._queue: deque[_Transaction] = deque()
+        self._reader = ReplyReader()
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._can_write = True
+        self._is_pumping = False
+        self._is_ending = False
+        self._is_closing = False
+        self._is_rest_refused = False
+        self._loss: Loss | None = None
+        self.sent_count = 0
+        self.deadline = float("inf")
+        """By the loop's clock: the pool cuts a session that passes it."""
+
+    # --- asyncio's side ------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # a stream's, but uvloop's is no subclass
+
+    def pause_writing(self) -> None:
+        self._can_write = False
+
+    def resume_writing(self) -> None:
+        self._can_write = True
+        self.pump()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for reply in self._reader.feed(data):
+                if self._is_ending:
+                    return
+                self._on_reply(reply)
+        except ReplyViolation as exc:
+            self.abort(Loss(reason=str(exc)))
+            return
+        self.pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport, self._is_ending = None, True
+        loss = self._loss or Loss(reason="The relay closed the connection.")
+        while self._queue:
+            transaction = self._queue.popleft()
+            self._source.settle(transaction.outgoing, self._judge_lost(transaction, loss.reason))
+        self._source.session_lost(self, loss)
+
+    # --- the pool's side -----------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._queue
+
+    def pump(self) -> None:
+        """Take messages and write as many as may be in flight."""
+        if self._is_pumping:
+            return
+        self._is_pumping = True  # a source that settles at once may pump again
+        try:
+            while self._can_write and not (self._is_ending or self._is_closing) and self._may_start_next():
+                outgoing = self._source.take(self.capabilities)
+                if outgoing is None:
+                    break
+                self._start(outgoing)
+        finally:
+            self._is_pumping = False
+
+    def quit(self) -> None:
+        """Say QUIT and close; for an idle session. The relay's 221 is not waited for."""
+        self._is_ending = True
+        if self._transport is not None:
+            self._transport.write(b"QUIT\r\n")
+            self._transport.close()
+
+    def abort(self, loss: Loss) -> None:
+        """Drop the connection; what is in flight is settled by how far it came."""
+        self._loss = self._loss or loss
+        self._is_ending = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def cut(self) -> None:
+        """Drop a connection that has passed its deadline."""
+        stage = self._queue[0].stage.value if self._queue else "nothing"
+        self.abort(Loss(reason=f"The relay did not answer {stage} in time."))
+
+    # --- writing -------------------------------------------------------------------------------------
+
+    def _may_start_next(self) -> bool:
+        """With DATA an envelope goes only behind a final dot, so that a 354 marks each content."""
+        if not self._queue:
+            return True
+        if len(self._queue) >= self._depth:
+            return False
+        return self.capabilities.chunking or self._queue[-1].stage is Stage.FINAL
+
+    def _start(self, outgoing: Outgoing) -> None:
+        chunking = self.capabilities.chunking
+        transaction = _Transaction(outgoing, Stage.CLEAR if chunking else Stage.MAIL)
+        self._queue.append(transaction)
+        if len(self._queue) == 1:
+            self._wait(transaction.stage)
+        mail = self._mail_command(outgoing)
+        rcpt = b"RCPT TO:<" + outgoing.recipient.encode() + b">\r\n"
+        if chunking:
+            if not self._source.may_send():
+                self.abort(Loss(reason="The lane's lease ran out."))
+                return
+            # RSET first: if the message before was refused at RCPT its MAIL may still be open, and
+            # this RCPT would join it.
+            size_line = b"BDAT %d LAST\r\n" % len(outgoing.content)
+            self._write(b"".join((b"RSET\r\n", mail, rcpt, size_line, outgoing.content)))
+        elif self.capabilities.pipelining:
+            self._write(mail + rcpt + b"DATA\r\n")
+        else:
+            self._write(mail)
+
+    def _mail_command(self, outgoing: Outgoing) -> bytes:
+        command = b"MAIL FROM:<" + outgoing.sender.encode() + b">"
+        if self.capabilities.size:
+            command += b" SIZE=%d" % len(outgoing.content)
+        if outgoing.is_8bit and self.capabilities.eight_bit:
+            command += b" BODY=8BITMIME"
+        if not outgoing.recipient.isascii():
+            command += b" SMTPUTF8"
+        return command + b"\r\n"
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _wait(self, stage: Stage) -> None:
+        seconds = self._timeouts.final_seconds if stage is Stage.FINAL else self._timeouts.command_seconds
+        self.deadline = self._loop.time() + seconds
+
+    def _write_content(self, transaction: _Transaction) -> None:
+        """After the 354: the content with its dots stuffed (RFC 5321 section 4.5.2), or none if refused."""
+        if transaction.refusal is None and not self._source.may_send():
+            self.abort(Loss(reason="The lane's lease ran out."))
+            return
+        transaction.stage = Stage.FINAL
+        if transaction.refusal is not None:
+            self._write(b".\r\n")
+            return
+        stuffed = transaction.outgoing.content.replace(b"\r\n.", b"\r\n..")
+        if stuffed.startswith(b"."):
+            stuffed = b"." + stuffed
+        self._write(stuffed + b".\r\n")
+
+    # --- reading -------------------------------------------------------------------------------------
+
+    def _on_reply(self, reply: Reply) -> None:
+        if reply.code == 421:
+            # RFC 5321 section 3.8: at any time, and nothing behind it will be processed.
+            self._is_rest_refused = True
+            self.abort(Loss(reason=f"The relay closed the connection (421 {reply.text}).", is_crowded=True))
+            return
+        if not self._queue:
+            raise ReplyViolation("The relay sent a reply that nothing had asked for.")
+        transaction = self._queue[0]
+        stage = transaction.stage
+        if (300 <= reply.code < 400) != (stage is Stage.DATA and reply.code < 400):
+            raise ReplyViolation("The relay's replies are out of step.")
+        if reply.code >= 400 and transaction.refusal is None:
+            transaction.refusal = (stage, reply)
+        if stage is Stage.FINAL:
+            self._on_final(transaction, reply)
+        elif stage is Stage.DATA:
+            self._write_content(transaction) if reply.code == 354 else self._reset(transaction)
+        elif stage is Stage.RESET:
+            self._finish(transaction, reply)
+        else:
+            self._on_envelope(transaction)
+        if self._queue:
+            self._wait(self._queue[0].stage)
+            return
+        self.deadline = float("inf")
+        if self._is_closing and self._transport is not None:
+            self._transport.abort()
+
+    def _on_envelope(self, transaction: _Transaction) -> None:
+        """After the reply to RSET, MAIL or RCPT: on to the next; one at a time if it must be."""
+        after_rcpt = Stage.FINAL if self.capabilities.chunking else Stage.DATA
+        following = {Stage.CLEAR: Stage.MAIL, Stage.MAIL: Stage.RCPT, Stage.RCPT: after_rcpt}
+        transaction.stage = following[transaction.stage]
+        if self.capabilities.pipelining:
+            return
+        if transaction.refusal is not None:
+            self._reset(transaction)
+        elif transaction.stage is Stage.RCPT:
+            self._write(b"RCPT TO:<" + transaction.outgoing.recipient.encode() + b">\r\n")
+        else:
+            self._write(b"DATA\r\n")
+
+    def _reset(self, transaction: _Transaction) -> None:
+        """The relay still holds an open MAIL: end it. Nothing follows until it answered."""
+        transaction.stage = Stage.RESET
+        self._write(b"RSET\r\n")
+
+    def _on_final(self, transaction: _Transaction, reply: Reply) -> None:
+        # An X.1.X status speaks of an address (RFC 3463 section 3.2): it answers a MAIL or RCPT.
+        if reply.code < 300 and reply.text.startswith("2.1."):
+            raise ReplyViolation("The relay's replies are out of step.")
+        if transaction.refusal is None:
+            self._queue.popleft()
+            self.sent_count += 1
+            self._source.settle(transaction.outgoing, Delivery(Verdict.SENT, reply.code, reply.text))
+        else:
+            self._finish(transaction, reply)
+
+    def _finish(self, transaction: _Transaction, reply: Reply) -> None:
+        """Settle a refused message; the connection ends too if the trouble is not this email's."""
+        self._queue.popleft()
+        stage, refusal = transaction.refusal or (Stage.RESET, reply)
+        self._source.settle(transaction.outgoing, judge(stage, refusal))
+        if is_relay_trouble(stage, refusal):
+            # Take no more; what is in flight still gets its replies, so that none of it is in doubt.
+            self._is_closing = True
+            reason = f"The relay refuses our mail ({refusal.code} {refusal.text})."
+            self._loss = Loss(reason=reason, is_relay_trouble=True)
+        elif transaction.stage is Stage.RESET and reply.code >= 400:
+            self.abort(Loss(reason=f"The relay refused RSET ({reply.code} {reply.text})."))
+
+    def _judge_lost(self, transaction: _Transaction, reason: str) -> Delivery:
+        if transaction.refusal is not None:
+            return judge(*transaction.refusal)
+        if self._is_rest_refused:
+            return Delivery(Verdict.RETURNED, 0, reason)
+        # With BDAT the content went out with the envelope, whatever the stage.
+        is_content_out = transaction.stage is Stage.FINAL or self.capabilities.chunking
+        return judge_lost(transaction.stage, is_content_out=is_content_out, reason=reason)

@@ -46,7 +46,7 @@ class Line:
 @login_required
 def show_batches(request: SignedInRequest) -> HttpResponse:
     """List the batches of this person, newest first."""
-    page = read_page(batches_of(request).select_related("created_by"), key="-pk", query=request.GET, size=25)
+    page = read_page(batches_of(request).select_related("created_by"), order=["-pk"], query=request.GET, size=25)
     return render(request, "batches/batches.html", {"page": page, "cards": make_cards(page.rows)})
 
 
@@ -79,11 +79,11 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
 def _read_rows(request: SignedInRequest, batch: Batch) -> dict[str, object]:
     status = request.GET.get("status", "")
     if status == REJECTED:
-        return {"rejected": read_page(batch.rejected_rows.all(), key="pk", query=request.GET)}
+        return {"rejected": read_page(batch.rejected_rows.all(), order=["line", "pk"], query=request.GET)}
     emails = batch.emails.all()
     if status in EmailStatus.values:
         emails = emails.filter(status=status)
-    page = read_page(emails, key="row", query=request.GET)
+    page = read_page(emails, order=["row"], query=request.GET)
     return {"emails": page, "lines": _make_lines(page.rows)}
 
 

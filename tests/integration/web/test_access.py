@@ -1,0 +1,105 @@
+"""Who gets in, and whose batches they see."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from batches.models import BatchStatus
+from tests.integration.web.conftest import MakeBatch
+
+PAGES = ("home", "batches", "templates", "template-new", "template-preview", "password")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_stranger_is_sent_to_the_login(name: str, client: Client, db: None) -> None:
+    answer = client.get(reverse(name))
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/accounts/login/?next=")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_opens_when_signed_in(name: str, page: Client) -> None:
+    assert page.get(reverse(name)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["batch", "review"])
+def test_anothers_batch_is_not_found(name: str, page: Client, make_batch: MakeBatch, staff: User) -> None:
+    batch = make_batch(owner=staff, pending=1)
+    answer = page.get(reverse(name, args=[batch.pk]))
+    assert answer.status_code == 404
+    assert "list.csv" not in answer.content.decode()
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "cancel", "replay-failed", "replay-unknown"])
+def test_anothers_batch_is_not_steered(action: str, page: Client, make_batch: MakeBatch, staff: User) -> None:
+    batch = make_batch(BatchStatus.PROCESSING, owner=staff, pending=1)
+    assert page.post(reverse("batch-steer", args=[batch.pk, action])).status_code == 404
+    batch.refresh_from_db()
+    assert batch.status == BatchStatus.PROCESSING
+
+
+def test_staff_see_the_batches_of_all(client: Client, make_batch: MakeBatch, staff: User) -> None:
+    batch = make_batch(pending=1)
+    client.force_login(staff)
+    assert client.get(reverse("batch", args=[batch.pk])).status_code == 200
+    assert "list.csv" in client.get(reverse("batches")).content.decode()
+
+
+def test_list_holds_only_ones_own(page: Client, make_batch: MakeBatch, staff: User) -> None:
+    make_batch(owner=staff, pending=1)
+    assert "list.csv" not in page.get(reverse("batches")).content.decode()
+
+
+def test_login_leads_to_the_page_that_was_wanted(client: Client, sender: User) -> None:
+    sender.set_password("a long one 42")
+    sender.save()
+    answer = client.post("/accounts/login/", {"username": "sender", "password": "a long one 42", "next": "/templates/"})
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == "/templates/"
+
+
+def test_wrong_password_says_so_and_keeps_the_name(client: Client, sender: User) -> None:
+    text = client.post("/accounts/login/", {"username": "sender", "password": "wrong"}).content.decode()
+    assert "Please enter a correct username and password." in text
+    assert 'value="sender"' in text
+
+
+def test_logout_ends_the_session_and_needs_a_post(page: Client) -> None:
+    assert page.get("/accounts/logout/").status_code == 405
+    page.post("/accounts/logout/")
+    assert page.get("/").status_code == 302
+
+
+def test_password_is_changed(page: Client, sender: User) -> None:
+    sender.set_password("the old one 42")
+    sender.save()
+    page.force_login(sender)
+    new = "the new one 43"
+    page.post("/accounts/password/", {"old_password": "the old one 42", "new_password1": new, "new_password2": new})
+    sender.refresh_from_db()
+    assert sender.check_password(new)
+
+
+def test_post_without_a_token_is_refused(sender: User, make_batch: MakeBatch) -> None:
+    careful = Client(enforce_csrf_checks=True)
+    careful.force_login(sender)
+    batch = make_batch(BatchStatus.PROCESSING, pending=1)
+    assert careful.post(reverse("batch-steer", args=[batch.pk, "cancel"])).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/batches/", "/templates/", "/accounts/login/", "/nothing-here/"])
+def test_pages_allow_no_inline_script(path: str, page: Client) -> None:
+    answer = page.get(path)
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    text = answer.content.decode()
+    assert " style=" not in text
+    assert " onclick=" not in text
+    assert "<script>" not in text
+
+
+def test_admin_keeps_its_own_policy(client: Client, staff: User) -> None:
+    client.force_login(staff)
+    assert "Content-Security-Policy" not in client.get("/admin/").headers

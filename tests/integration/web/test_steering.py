@@ -1,0 +1,72 @@
+"""The buttons of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from batches.models import BatchStatus, EmailJob, JobKind, JobStatus
+from tests.integration.web.conftest import MakeBatch
+
+MakeJob = Callable[..., EmailJob]
+
+
+def press(page: Client, batch_id: int, action: str) -> str:
+    """Press a button; the page that comes back."""
+    answer = page.post(reverse("batch-steer", args=[batch_id, action]), follow=True)
+    assert answer.redirect_chain == [(reverse("batch", args=[batch_id]), 302)]
+    return answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("before", "job_before", "action", "after"),
+    [
+        (BatchStatus.PROCESSING, JobStatus.PROCESSING, "pause", BatchStatus.PAUSED),
+        (BatchStatus.PAUSED, JobStatus.PAUSED, "resume", BatchStatus.PENDING),
+        (BatchStatus.PROCESSING, JobStatus.PROCESSING, "cancel", BatchStatus.CANCELLED),
+    ],
+)
+def test_button_moves_the_batch(
+    before: BatchStatus,
+    job_before: JobStatus,
+    action: str,
+    after: BatchStatus,
+    page: Client,
+    make_batch: MakeBatch,
+    make_job: MakeJob,
+) -> None:
+    batch = make_batch(before, pending=3)
+    make_job(batch, job_before)
+    press(page, batch.pk, action)
+    batch.refresh_from_db()
+    assert batch.status == after
+
+
+@pytest.mark.parametrize(("action", "kind"), [("replay-failed", JobKind.FAILED), ("replay-unknown", JobKind.UNKNOWN)])
+def test_replay_makes_a_job_of_those_alone(
+    action: str, kind: JobKind, page: Client, make_batch: MakeBatch, make_job: MakeJob
+) -> None:
+    batch = make_batch(BatchStatus.COMPLETED, sent=3, failed=2, unknown=2)
+    make_job(batch, JobStatus.COMPLETED, completed_at=timezone.now())
+    assert "To be sent again: 2." in press(page, batch.pk, action)
+    job = batch.jobs.get(completed_at=None)
+    assert (job.kind, job.total_count) == (kind, 2)
+
+
+def test_refusal_is_shown_when_it_can_not_be_done(page: Client, make_batch: MakeBatch) -> None:
+    batch = make_batch(BatchStatus.COMPLETED, sent=1)
+    assert "can&#x27;t be paused now" in press(page, batch.pk, "pause")
+
+
+def test_unknown_action_is_not_found(page: Client, make_batch: MakeBatch) -> None:
+    assert page.post(reverse("batch-steer", args=[make_batch(sent=1).pk, "explode"])).status_code == 404
+
+
+def test_nothing_is_steered_by_a_link(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
+    batch = make_batch(BatchStatus.PROCESSING, pending=1)
+    make_job(batch, JobStatus.PROCESSING)
+    assert page.get(reverse("batch-steer", args=[batch.pk, "cancel"])).status_code == 405

@@ -1,0 +1,114 @@
+"""Writing, previewing, choosing and deleting templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from batches.models import EmailJob, EmailTemplate, JobStatus
+from tests.integration.web.conftest import MakeBatch
+
+GOOD = {"name": "Dates", "key": "dates", "subject": "Dates {{ year }}", "html": "", "text": "Dear {{ name }}"}
+
+
+def make_template(key: str = "dates", **columns: object) -> EmailTemplate:
+    return EmailTemplate.objects.create(**(GOOD | {"key": key} | columns))
+
+
+def test_template_is_saved_and_is_the_default_when_it_is_the_first(page: Client) -> None:
+    page.post(reverse("template-new"), GOOD)
+    assert EmailTemplate.objects.get(key="dates").is_default
+
+
+def test_template_is_not_the_default_when_there_is_one(page: Client, welcome: EmailTemplate) -> None:
+    page.post(reverse("template-new"), GOOD)
+    assert not EmailTemplate.objects.get(key="dates").is_default
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"text": "Dear {{ name"}, "text body"),
+        ({"text": ""}, "Give the template an HTML body, a text body, or both."),
+        ({"key": "welcome_email"}, "already exists"),
+        ({"subject": ""}, "This field is required."),
+    ],
+)
+def test_fault_is_shown_and_nothing_typed_is_lost(
+    change: dict[str, str], sentence: str, page: Client, welcome: EmailTemplate
+) -> None:
+    answer = page.post(reverse("template-new"), GOOD | {"name": "Typed with care"} | change)
+    assert answer.status_code == 422
+    assert sentence in answer.content.decode()
+    assert "Typed with care" in answer.content.decode()
+    assert not EmailTemplate.objects.filter(name="Typed with care").exists()
+
+
+def test_edit_changes_the_template(page: Client) -> None:
+    make_template()
+    page.post(reverse("template", args=["dates"]), GOOD | {"text": "New words"})
+    assert EmailTemplate.objects.get(key="dates").text == "New words"
+
+
+def test_merge_fields_are_listed(page: Client) -> None:
+    make_template()
+    text = page.get(reverse("templates")).content.decode()
+    assert "<code>name</code>" in text
+    assert "<code>year</code>" in text
+
+
+def test_list_opens_when_a_template_is_faulty(page: Client) -> None:
+    make_template(text="{% for %}")
+    assert "The text body of the template can&#x27;t be used" in page.get(reverse("templates")).content.decode()
+
+
+def test_there_is_one_default_after_another_was_chosen(page: Client, welcome: EmailTemplate) -> None:
+    make_template()
+    page.post(reverse("template-default", args=["dates"]))
+    assert list(EmailTemplate.objects.filter(is_default=True).values_list("key", flat=True)) == ["dates"]
+
+
+def test_unused_template_is_deleted(page: Client) -> None:
+    make_template()
+    page.post(reverse("template-delete", args=["dates"]))
+    assert not EmailTemplate.objects.exists()
+
+
+def test_template_is_kept_when_it_is_the_default(page: Client, welcome: EmailTemplate) -> None:
+    text = page.post(reverse("template-delete", args=["welcome_email"]), follow=True).content.decode()
+    assert "was not deleted" in text
+    assert EmailTemplate.objects.filter(pk=welcome.pk).exists()
+
+
+def test_template_is_kept_when_mail_was_sent_with_it(
+    page: Client, welcome: EmailTemplate, make_batch: MakeBatch, make_job: Callable[..., EmailJob]
+) -> None:
+    make_job(make_batch(sent=1), JobStatus.CANCELLED)
+    EmailTemplate.objects.update(is_default=False)
+    page.post(reverse("template-delete", args=["welcome_email"]))
+    assert EmailTemplate.objects.filter(pk=welcome.pk).exists()
+
+
+def test_preview_shows_the_unsaved_words_in_a_frame_that_runs_nothing(page: Client) -> None:
+    answer = page.post(
+        reverse("template-preview"), {"subject": "Hi {{ name }}", "html": "<script>x</script><p>{{ city }}</p>"}
+    )
+    text = answer.content.decode()
+    assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    assert "Hi Ada Lovelace" in text
+    assert "<script>" not in text
+    assert 'srcdoc="&lt;script&gt;x&lt;/script&gt;&lt;p&gt;London&lt;/p&gt;"' in text
+
+
+def test_preview_says_what_is_wrong(page: Client) -> None:
+    assert (
+        "The text body of the template can"
+        in page.post(reverse("template-preview"), {"subject": "S", "text": "{{ "}).content.decode()
+    )
+
+
+def test_preview_of_a_stored_template_is_shown_by_key(page: Client, welcome: EmailTemplate) -> None:
+    assert "Hello Ada Lovelace" in page.get(reverse("template-preview"), {"key": welcome.key}).content.decode()

@@ -1,0 +1,69 @@
+"""The form on the first page, without a script."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from batches.models import Batch, BatchStatus, EmailJob, EmailTemplate
+
+GOOD_FILE = "Name,E-Mail\nZoë,zoe@example.org\nNed,ned@@example\nMia,mia@example.org\n"
+
+
+def upload(page: Client, template: EmailTemplate, content: str = GOOD_FILE, **more: Any) -> HttpResponse:
+    file = BytesIO(content.encode())
+    file.name = "people.csv"
+    form = {"file": file, "template": template.pk, "then": "review", "key": "k1", "subject": ""}
+    return page.post(reverse("home"), form | more)  # type: ignore[return-value]
+
+
+def test_upload_leads_to_the_review_when_review_is_chosen(page: Client, welcome: EmailTemplate, sender: User) -> None:
+    answer = upload(page, welcome, subject="Other words")
+    batch = Batch.objects.get()
+    assert (batch.status, batch.created_by, batch.total_count) == (BatchStatus.DRAFT, sender, 2)
+    query = "?template=welcome_email&subject=Other+words"
+    assert answer.headers["Location"] == reverse("review", args=[batch.pk]) + query
+
+
+def test_upload_is_sent_when_sending_is_chosen(page: Client, welcome: EmailTemplate) -> None:
+    answer = upload(page, welcome, then="send", subject="Hi {{ name }}")
+    job = EmailJob.objects.get()
+    assert answer.headers["Location"] == reverse("batch", args=[job.batch_id])
+    assert (job.template, job.subject, job.total_count) == (welcome, "Hi {{ name }}", 2)
+
+
+def test_refusal_to_send_leads_to_the_review_with_the_reason(page: Client, welcome: EmailTemplate) -> None:
+    answer = upload(page, welcome, "E-Mail\nzoe@example.org\n", then="send")
+    assert answer.headers["Location"].startswith(reverse("review", args=[Batch.objects.get().pk]))
+    assert not EmailJob.objects.exists()
+    assert "name" in page.get(reverse("home")).content.decode()
+
+
+def test_same_form_makes_one_batch_when_it_is_sent_twice(page: Client, welcome: EmailTemplate) -> None:
+    for _ in range(2):
+        assert upload(page, welcome, then="send").status_code == 302
+    assert (Batch.objects.count(), EmailJob.objects.count()) == (1, 1)
+
+
+def test_reason_is_shown_and_the_form_kept_when_the_file_is_no_list(page: Client, welcome: EmailTemplate) -> None:
+    answer = upload(page, welcome, "", subject="Typed with care", then="send")
+    assert answer.status_code == 422
+    text = answer.content.decode()
+    assert "Typed with care" in text
+    assert 'role="alert"' in text
+    assert not Batch.objects.exists()
+
+
+def test_missing_file_is_named(page: Client, welcome: EmailTemplate) -> None:
+    answer = page.post(reverse("home"), {"template": welcome.pk, "then": "review", "key": "k"})
+    assert "Choose a file of recipients first." in answer.content.decode()
+
+
+def test_default_template_is_chosen_beforehand(page: Client, welcome: EmailTemplate) -> None:
+    EmailTemplate.objects.create(key="another", name="Another", subject="S", text="T")
+    assert f'<option value="{welcome.pk}" selected>' in page.get(reverse("home")).content.decode()

@@ -25,6 +25,13 @@ class Counts:
     rejected: int
     duplicate: int
 
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            total=self.total + other.total,
+            rejected=self.rejected + other.rejected,
+            duplicate=self.duplicate + other.duplicate,
+        )
+
 
 class _Aside:
     """Rows set aside while emails are copied: one connection can do only one COPY at a time."""
@@ -44,7 +51,7 @@ class _Aside:
 def copy_blocks(blocks: Iterable[Block], *, batch_id: int) -> Counts:
     """Write all blocks and settle the suspects; the transaction is the caller's."""
     total = rejected = duplicate = suspects = 0
-    with _cursor() as cursor:
+    with raw_cursor() as cursor:
         remaining = iter(blocks)
         first: Block | None
         while (first := next(remaining, None)) is not None:
@@ -82,14 +89,14 @@ def _copy_rows(cursor: psycopg.Cursor, statement: str, rows: list[bytes]) -> Non
 
 def _settle_suspects(cursor: psycopg.Cursor, batch_id: int) -> tuple[int, int]:
     """How many of them became emails and how many duplicates."""
-    cursor.execute(sql.SETTLE_SUSPECTS, {"batch": batch_id, "kind": RejectionKind.DUPLICATE.value})
+    cursor.execute(sql.SETTLE_SUSPECTS, {"batch": batch_id, "kind": RejectionKind.DUPLICATE})
     row = cursor.fetchone()
     assert row is not None  # noqa: S101  a SELECT without FROM gives one row
     cursor.execute(sql.DROP_SUSPECTS)
     return row[0], row[1]
 
 
-def _cursor() -> psycopg.Cursor:
+def raw_cursor() -> psycopg.Cursor:
     """A cursor of psycopg's own: Django's has no COPY."""
     connection.ensure_connection()
     return cast("psycopg.Connection", connection.connection).cursor()

@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from batches.intake.addresses import BadAddress, normalise_address
 from batches.intake.errors import UnreadableFile
@@ -34,18 +35,29 @@ class Layout:
 
 
 def read_sample(text: str, delimiter: str) -> list[list[str]]:
-    """The first records that are not blank, by a reader that forgives."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    records: list[list[str]] = []
+    """The first records of a file, by a reader that forgives: the true reading names what is wrong."""
+    return first_records(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+
+
+def first_records(records: Iterable[list[str]]) -> list[list[str]]:
+    """The first ones that aren't blank."""
+    found: list[list[str]] = []
     try:
-        for record in reader:
+        for record in islice(records, SAMPLE_RECORDS * 10):
             if any(cell.strip() for cell in record) and not is_separator_line(record):
-                records.append(record)
-            if len(records) == SAMPLE_RECORDS:
+                found.append(record)
+            if len(found) == SAMPLE_RECORDS:
                 break
     except csv.Error:
-        pass  # the true reading names the line
-    return records
+        pass
+    return found
+
+
+def check_delimiter(delimiter: str) -> str:
+    """Return what a person chose, or refuse it."""
+    if delimiter not in DELIMITERS:
+        raise UnreadableFile("The delimiter must be a comma, a semicolon, a tab or a vertical bar. Choose one of them.")
+    return delimiter
 
 
 def detect_delimiter(text: str) -> str:
@@ -65,23 +77,29 @@ def detect_delimiter(text: str) -> str:
     return max(DELIMITERS, key=score)
 
 
-def detect_layout(records: Sequence[Sequence[str]]) -> Layout:
-    """Read the layout off the first records.
+def choose_layout(
+    records: Sequence[Sequence[str]], has_header: bool | None = None, address_index: int | None = None
+) -> Layout:
+    """Read the layout off the first records; what a person chose goes before what is found.
 
     Raises:
         UnreadableFile: if there is no record, or no column of addresses.
     """
     if not records:
         raise UnreadableFile("The file is empty. Give it a header and a line for each recipient.")
-    header = [cell.strip() for cell in records[0]]
-    if len(header) > COLUMNS_MAX:
-        raise UnreadableFile(f"The file has {len(header)} columns. Keep it to {COLUMNS_MAX} or fewer.")
-    bare_index = next((index for index, cell in enumerate(header) if is_address(cell)), None)
-    if bare_index is not None:
-        columns = [f"column_{number}" for number in range(1, len(header) + 1)]
-        columns[bare_index] = "email"
-        return make_layout(columns, address_index=bare_index, has_header=False)
-    return make_layout(header, address_index=_find_address_column(header, records[1:]), has_header=True)
+    first = [cell.strip() for cell in records[0]]
+    if len(first) > COLUMNS_MAX:
+        raise UnreadableFile(f"The file has {len(first)} columns. Keep it to {COLUMNS_MAX} or fewer.")
+    if address_index is not None and address_index >= len(first):
+        raise UnreadableFile(f"The file has {len(first)} columns. Choose one of them as the address.")
+    if has_header is None:
+        has_header = not any(map(is_address, first))
+    if address_index is None:
+        address_index = _find_address_column(first, records[1:]) if has_header else _find_address_cells(first, records)
+    if not has_header:
+        first = [f"column_{number}" for number in range(1, len(first) + 1)]
+        first[address_index] = "email"
+    return make_layout(first, address_index=address_index, has_header=has_header)
 
 
 def make_layout(columns: Sequence[str], *, address_index: int, has_header: bool) -> Layout:
@@ -108,19 +126,28 @@ def _find_address_column(header: Sequence[str], records: Sequence[Sequence[str]]
     strong = [index for index, heading in enumerate(header) if is_address_heading(heading)]
     if strong:
         return strong[0]
-    counts = [
-        sum(is_address(record[index]) for record in records if index < len(record)) for index in range(len(header))
-    ]
-    weak = [index for index, heading in enumerate(header) if is_maybe_address_heading(heading)]
-    for index in weak:
-        if counts[index] or not any(counts):
-            return index
+    counts = _count_addresses(header, records)
+    maybe = [index for index, heading in enumerate(header) if is_maybe_address_heading(heading)]
+    best = max(maybe or range(len(header)), key=lambda index: counts[index])
+    if maybe and (counts[best] or not any(counts)):
+        return best
+    return _find_address_cells(header, records)
+
+
+def _find_address_cells(first: Sequence[str], records: Sequence[Sequence[str]]) -> int:
+    """The column with most addresses in it."""
+    counts = _count_addresses(first, records)
     if not any(counts):
-        found = ", ".join(repr(cell) for cell in header[:8])
+        found = ", ".join(repr(cell) for cell in first[:8])
         raise UnreadableFile(
             f"No column of e-mail addresses was found; the first line has {found}. Name one of the columns email."
         )
     return counts.index(max(counts))
+
+
+def _count_addresses(first: Sequence[str], records: Sequence[Sequence[str]]) -> list[int]:
+    """How many of the records have an address in each column."""
+    return [sum(index < len(record) and is_address(record[index]) for record in records) for index in range(len(first))]
 
 
 def _has_address_cell(records: Sequence[Sequence[str]]) -> bool:

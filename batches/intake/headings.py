@@ -23,7 +23,7 @@ ADDRESS_HEADINGS = """
     dirección-de-correo-electrónico courriel courriels adresse-mail adresse-email adresse-électronique
     adresse-courriel e-post e-post-adress e-post-adresse e-posta e-posta-adresi sähköposti sähköpostiosoite
     indirizzo-email indirizzo-mail posta-elettronica endereço-de-email e-mail-adres adres-email adresa-email
-    poczta e-pošta почта э-почта эл-почта электронная-почта емейл имейл е-мейл メール メールアドレス eメール
+    poczta e-pošta почта э-почта эл-почта электронная-почта емейл имейл メール メールアドレス eメール
     邮箱 邮件 电子邮件 电子邮箱 邮箱地址 電子郵件 電郵 이메일 이메일주소 ηλεκτρονικό-ταχυδρομείο
     البريد-الإلكتروني דוא״ל אימייל ईमेल อีเมล
 """

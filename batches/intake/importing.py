@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -11,11 +11,12 @@ from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, transaction
 
 from batches.intake.copying import Counts
-from batches.intake.dialect import make_layout
 from batches.intake.errors import IdempotencyConflict, storage_errors
-from batches.intake.lists import ListRecords
-from batches.intake.loading import load_file, load_group, load_records
+from batches.intake.lists import Recipients, list_layout, list_rows
+from batches.intake.loading import Choices, load_file, load_group, load_records
+from batches.intake.reading import CountedRecords
 from batches.intake.spooling import seekable
+from batches.intake.uploads import keep_upload
 from batches.models import Batch, BatchSource
 
 IDEMPOTENCY_CONSTRAINT = "batch_idempotency_key_once"
@@ -54,21 +55,24 @@ def import_csv(
         IntakeError: one of its subclasses, and nothing is kept.
     """
     batch = Batch(created_by=user, filename=_tidy_filename(filename), source=BatchSource.UPLOAD)
+
+    def fill(file: BinaryIO) -> Counts:
+        batch.content_digest = keep_upload(batch, file)
+        return load_file(batch, file, Choices(encoding=encoding, delimiter=delimiter))
+
     with storage_errors(), seekable(stream) as file:
-        return _import_once(batch, key, fill=lambda: load_file(batch, file, encoding=encoding, delimiter=delimiter))
+        return _import_once(batch, key, fill=lambda: fill(file))
 
 
-def import_list(
-    recipients: Sequence[str | Mapping[str, str]], *, user: User | None, key: IdempotencyKey | None = None
-) -> Imported:
+def import_list(recipients: Recipients, *, user: User | None, key: IdempotencyKey | None = None) -> Imported:
     """Make a draft batch of addresses, or of mappings with an "email" and merge fields.
 
     Raises:
         IntakeError: one of its subclasses, and nothing is kept.
     """
     batch = Batch(created_by=user, filename="List of recipients", source=BatchSource.LIST)
-    records = ListRecords(recipients)
-    layout = make_layout(records.columns, address_index=0, has_header=True)
+    layout = list_layout(recipients)
+    records = CountedRecords(list_rows(recipients, layout))
     with storage_errors():
         return _import_once(batch, key, fill=lambda: load_records(batch, records, layout))
 

@@ -1,37 +1,28 @@
-"""Read the records of a list that a program gave: addresses, or mappings with an "email" and merge fields."""
+"""Turn a list that a program gave, addresses or mappings with an "email" and merge fields, into records."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 
+from batches.intake.dialect import Layout, make_layout
 from batches.intake.errors import IntakeError
 
 ADDRESS_KEY = "email"
 
+Recipients = Sequence[str | Mapping[str, str]]
 
-class ListRecords:
-    """Records of a sequence; a record's line is its place in the list, from 1."""
 
-    def __init__(self, recipients: Sequence[str | Mapping[str, str]]) -> None:
-        if not recipients:
-            raise IntakeError("The list of recipients is empty. Give it at least one address.")
-        self._recipients = recipients
-        names = dict.fromkeys(name for item in recipients if isinstance(item, Mapping) for name in item)
-        self.columns = (ADDRESS_KEY, *(name for name in names if name != ADDRESS_KEY))
-        self.reader = self
-        self.line_num = 0
+def list_layout(recipients: Recipients) -> Layout:
+    """The address first, then each name that a mapping has, in the order in which they turn up."""
+    if not recipients:
+        raise IntakeError("The list of recipients is empty. Give it at least one address.")
+    names = dict.fromkeys(name for item in recipients if isinstance(item, Mapping) for name in item)
+    columns = (ADDRESS_KEY, *(name for name in names if name != ADDRESS_KEY))
+    return make_layout(columns, address_index=0, has_header=True)
 
-    def __iter__(self) -> Iterator[list[str]]:
-        return self
 
-    def __next__(self) -> list[str]:
-        if self.line_num == len(self._recipients):
-            raise StopIteration
-        item = self._recipients[self.line_num]
-        self.line_num += 1
+def list_rows(recipients: Recipients, layout: Layout) -> Iterator[list[str]]:
+    """A record for each; what a mapping lacks is blank."""
+    for item in recipients:
         fields = item if isinstance(item, Mapping) else {ADDRESS_KEY: item}
-        return [str(fields.get(name, "")) for name in self.columns]
-
-    def explain(self, exc: csv.Error, *, line: int) -> str:
-        raise exc
+        yield [str(fields.get(name, "")) for name in layout.columns]

@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, cast
 
 from django.contrib.auth.models import Group
-from django.db import connection
 
 from batches.intake import sql
-from batches.intake.copying import Counts, copy_blocks
-from batches.intake.dialect import Layout, detect_delimiter, detect_layout, read_sample
+from batches.intake.addresses import PLAIN_PATTERN
+from batches.intake.copying import Counts, copy_blocks, raw_cursor
+from batches.intake.dialect import Layout, check_delimiter, choose_layout, detect_delimiter, first_records, read_sample
 from batches.intake.encoding import check_encoding, detect_encoding
-from batches.intake.reading import CsvRecords, Records, read_head
+from batches.intake.reading import CountedRecords, CsvRecords, Records, read_head, skip_header
 from batches.intake.rows import BlockReader, SeenAddresses
+from batches.intake.sheets import is_spreadsheet, open_sheet, read_rows
 from batches.models import Batch, RejectionKind
 
 
-def load_file(batch: Batch, file: BinaryIO, *, encoding: str | None = None, delimiter: str | None = None) -> Counts:
-    """Load a file into the batch; what is None is found from the file."""
-    encoding = check_encoding(encoding) if encoding else detect_encoding(file)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choices:
+    """How a person says that a file is to be read; None is found from the file."""
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    has_header: bool | None = None
+    address_index: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenedFile:
+    """A file whose layout is known, at its first record behind the header."""
+
+    records: Records
+    layout: Layout
+    encoding: str
+    """Empty for a spreadsheet, as is the delimiter."""
+    delimiter: str
+
+
+@contextmanager
+def open_records(file: BinaryIO, choices: Choices) -> Iterator[OpenedFile]:
+    """Recognise a file and read its header.
+
+    Raises:
+        IntakeError: if it can't be read.
+    """
+    if is_spreadsheet(file):
+        with open_sheet(file) as sheet:
+            layout = choose_layout(first_records(read_rows(sheet)), choices.has_header, choices.address_index)
+            yield _opened(CountedRecords(read_rows(sheet)), layout)
+        return
+    encoding = check_encoding(choices.encoding) if choices.encoding else detect_encoding(file)
     head = read_head(file, encoding)
-    delimiter = delimiter or detect_delimiter(head)
-    layout = detect_layout(read_sample(head, delimiter))
+    delimiter = check_delimiter(choices.delimiter) if choices.delimiter else detect_delimiter(head)
+    layout = choose_layout(read_sample(head, delimiter), choices.has_header, choices.address_index)
     records = CsvRecords(file, encoding=encoding, delimiter=delimiter)
-    if layout.has_header:
-        records.skip_header()
-    return load_records(batch, records, layout)
+    yield _opened(records, layout, encoding=encoding, delimiter=delimiter)
+
+
+def load_file(batch: Batch, file: BinaryIO, choices: Choices) -> Counts:
+    """Load a file into an empty batch."""
+    with open_records(file, choices) as opened:
+        batch.encoding, batch.delimiter = opened.encoding, opened.delimiter
+        return load_records(batch, opened.records, opened.layout)
 
 
 def load_records(batch: Batch, records: Records, layout: Layout) -> Counts:
-    """Load all records that are left."""
-    _describe(batch, layout)
+    """Load all records that are left into an empty batch."""
+    describe(batch, layout)
     blocks = BlockReader(records, layout=layout, batch_id=batch.pk, seen=SeenAddresses())
     return copy_blocks(blocks, batch_id=batch.pk)
 
@@ -39,20 +79,44 @@ GROUP_LAYOUT = Layout(
     columns=("email", "first_name", "last_name", "username", "name"),
     address_index=0,
     merge_fields=("first_name", "last_name", "username", "name"),
-    has_header=False,
+    has_header=True,
 )
 
 
 def load_group(batch: Batch, group: Group) -> Counts:
-    """Load the group's active users who have an address: one INSERT ... SELECT."""
-    _describe(batch, GROUP_LAYOUT)
-    with connection.cursor() as cursor:
-        cursor.execute(sql.INSERT_GROUP, {"batch": batch.pk, "group": group.pk, "kind": RejectionKind.DUPLICATE.value})
-        total, duplicate = cursor.fetchone()
-    return Counts(total=total, rejected=0, duplicate=duplicate)
+    """Load the group's active users who have an address.
+
+    One INSERT ... SELECT takes all whose address PostgreSQL can tell is plain. The few others, such as
+    those of IDN domains, are looked at here.
+    """
+    describe(batch, GROUP_LAYOUT)
+    with raw_cursor() as cursor:
+        cursor.execute(
+            sql.INSERT_GROUP,
+            {"batch": batch.pk, "group": group.pk, "kind": RejectionKind.DUPLICATE, "plain": f"^{PLAIN_PATTERN}$"},
+        )
+        total, duplicate = cast("tuple[int, int]", cursor.fetchone())
+        cursor.execute(sql.SELECT_ODD_MEMBERS, {"group": group.pk, "plain": f"^{PLAIN_PATTERN}$"})
+        odd = [list(row) for row in cursor.fetchall()]
+    counts = Counts(total=total, rejected=0, duplicate=duplicate)
+    return counts + append_records(batch, CountedRecords(odd), GROUP_LAYOUT, after_line=total + duplicate)
 
 
-def _describe(batch: Batch, layout: Layout) -> None:
+def append_records(batch: Batch, records: Records, layout: Layout, *, after_line: int) -> Counts:
+    """Load records into a batch that has emails; their lines are counted on from ``after_line``."""
+    blocks = BlockReader(records, layout=layout, batch_id=batch.pk, seen=None, after_line=after_line)
+    return copy_blocks(blocks, batch_id=batch.pk)
+
+
+def describe(batch: Batch, layout: Layout) -> None:
+    """Note the layout on the batch; the caller saves it."""
     batch.columns = list(layout.columns)
     batch.address_index = layout.address_index
     batch.merge_fields = list(layout.merge_fields)
+    batch.has_header = layout.has_header
+
+
+def _opened(records: Records, layout: Layout, *, encoding: str = "", delimiter: str = "") -> OpenedFile:
+    if layout.has_header:
+        skip_header(records)
+    return OpenedFile(records=records, layout=layout, encoding=encoding, delimiter=delimiter)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import BinaryIO, Protocol
 
@@ -108,15 +108,6 @@ class CsvRecords:
         self._parts = TextParts(stream, encoding)
         self.reader = csv.reader(chain.from_iterable(self._parts), delimiter=delimiter, strict=True)
 
-    def skip_header(self) -> None:
-        """Read past the header, and past the "sep=;" that Excel may write before it."""
-        try:
-            for cells in self.reader:
-                if any(cell.strip() for cell in cells) and not is_separator_line(cells):
-                    return
-        except csv.Error as exc:
-            raise UnreadableFile("The header has a quote in the wrong place. Mend the first line of the file.") from exc
-
     def explain(self, exc: csv.Error, *, line: int) -> str:
         """Return the text of the line that an error of the reader is about, or raise what ends the import.
 
@@ -135,6 +126,36 @@ class CsvRecords:
                 "Close it, or double a quote that is text."
             ) from exc
         return self._parts.line_text(line)
+
+
+class CountedRecords:
+    """Records that were made already; a record's line is its place among them, from 1."""
+
+    def __init__(self, rows: Iterable[list[str]]) -> None:
+        self._rows = iter(rows)
+        self.reader = self
+        self.line_num = 0
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        cells = next(self._rows)
+        self.line_num += 1
+        return cells
+
+    def explain(self, exc: csv.Error, *, line: int) -> str:
+        raise exc
+
+
+def skip_header(records: Records) -> None:
+    """Read past the header, and past the "sep=;" that Excel may want before it."""
+    try:
+        for cells in records.reader:
+            if any(cell.strip() for cell in cells) and not is_separator_line(cells):
+                return
+    except csv.Error as exc:
+        raise UnreadableFile("The header has a quote that is out of place or not closed. Mend line 1.") from exc
 
 
 def is_separator_line(cells: Sequence[str]) -> bool:

@@ -65,14 +65,20 @@ class SeenAddresses:
 class BlockReader:
     """Sorts the records of one file into blocks."""
 
-    def __init__(self, records: Records, *, layout: Layout, batch_id: int, seen: SeenAddresses | None) -> None:
-        """Without ``seen`` every address is a suspect: the batch has emails already."""
+    def __init__(
+        self, records: Records, *, layout: Layout, batch_id: int, seen: SeenAddresses | None, after_line: int = 0
+    ) -> None:
+        """Without ``seen`` every address is a suspect: the batch has emails already.
+
+        Lines are counted on from ``after_line``.
+        """
         self._records = records
         self._width = len(layout.columns)
         self._address_index = layout.address_index
         self._prefix = b"%d\t" % batch_id
         self._is_new: Callable[[str], bool] = seen.is_new if seen else lambda address: False
-        self._next_line = records.reader.line_num + 1
+        self._step = after_line + 1
+        self._next_line = records.reader.line_num + self._step
         self._clear()
 
     def __iter__(self) -> Iterator[Block]:
@@ -87,9 +93,9 @@ class BlockReader:
     def _read_some(self) -> bool:
         """The hot loop: sort up to BLOCK_ROWS records; whether there may be more."""
         reader, width, index, prefix = self._records.reader, self._width, self._address_index, self._prefix
-        is_new, add, count = self._is_new, self._emails.append, 0
+        is_new, add, step, count = self._is_new, self._emails.append, self._step, 0
         for count, cells in enumerate(islice(reader, BLOCK_ROWS), 1):  # noqa: B007  counts what was read
-            line, self._next_line = self._next_line, reader.line_num + 1
+            line, self._next_line = self._next_line, reader.line_num + step
             if len(cells) != width or not is_plain(address := cells[index]):
                 self._sort_odd(line, cells)
                 continue
@@ -140,7 +146,7 @@ class BlockReader:
                 raise BadCells(f"Cell {number} contains the control character U+{ord(found[0]):04X}. Remove it.")
 
     def _skip_bad_record(self, exc: csv.Error) -> None:
-        line, self._next_line = self._next_line, self._records.reader.line_num + 1
+        line, self._next_line = self._next_line, self._records.reader.line_num + self._step
         raw = self._records.explain(exc, line=line)
         self._reject(
             line, [raw], "A quote stands in the wrong place. Put the whole cell in quotes and double the quotes in it."

@@ -41,16 +41,23 @@ SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected)
 
 DROP_SUSPECTS = "DROP TABLE intake_suspect"
 
-INSERT_GROUP = """
--- A group's active users with an address become emails, numbered by age; of one address the first user wins.
-WITH member AS (
-    SELECT row_number() OVER (ORDER BY person.id) AS row, person.email AS address,
+_MEMBERS = """
+    SELECT person.id, person.email AS address,
            jsonb_build_array(person.first_name, person.last_name, person.username,
                              trim(person.first_name || ' ' || person.last_name)) AS fields,
-           min(person.id) OVER (PARTITION BY lower(person.email COLLATE "pg_c_utf8")) = person.id AS is_first
+           person.email ~ %(plain)s
+               AND (person.first_name || person.last_name || person.username) !~ '[\\x01-\\x1f\\x7f-\\x9f]' AS is_plain
     FROM auth_user AS person
     JOIN auth_user_groups AS membership ON membership.user_id = person.id
     WHERE membership.group_id = %(group)s AND person.is_active AND person.email <> ''
+"""
+
+INSERT_GROUP = f"""
+-- A group's active users with a plain address become emails, by age; of one address the first user wins.
+WITH member AS (
+    SELECT address, fields, row_number() OVER (ORDER BY id) AS row,
+           min(id) OVER (PARTITION BY lower(address COLLATE "pg_c_utf8")) = id AS is_first
+    FROM ({_MEMBERS}) AS person WHERE is_plain
 ), inserted AS (
     INSERT INTO batches_email (batch_id, row, address, fields)
     SELECT %(batch)s, row, address, fields FROM member WHERE is_first ORDER BY row
@@ -62,4 +69,12 @@ WITH member AS (
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected)
-"""
+"""  # noqa: S608  the inner query is a constant
+
+SELECT_ODD_MEMBERS = f"""
+-- The members that INSERT_GROUP left out, with their cells.
+SELECT address, fields->>0, fields->>1, fields->>2, fields->>3
+FROM ({_MEMBERS}) AS person WHERE NOT is_plain ORDER BY id
+"""  # noqa: S608  the inner query is a constant
+
+COPY_UPLOAD = "COPY batches_uploadchunk (batch_id, number, data) FROM STDIN BINARY"

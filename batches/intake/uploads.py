@@ -1,0 +1,46 @@
+"""Keep the file of a draft in pieces in the database, and give it back as a file."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from batches.intake import sql
+from batches.intake.copying import raw_cursor
+from batches.intake.encoding import CHUNK_BYTES
+from batches.intake.errors import NotADraft
+from batches.models import Batch
+
+
+def keep_upload(batch: Batch, file: BinaryIO) -> str:
+    """Store the file with the batch, within the caller's transaction; return its SHA-256 in hex."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    with raw_cursor() as cursor, cursor.copy(sql.COPY_UPLOAD) as copy:
+        copy.set_types(["int8", "int4", "bytea"])
+        number = 0
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            copy.write_row((batch.pk, number, chunk))
+            number += 1
+    file.seek(0)
+    return digest.hexdigest()
+
+
+@contextmanager
+def reopen_upload(batch: Batch) -> Iterator[BinaryIO]:
+    """Give the stored file as a temporary one without a name.
+
+    Raises:
+        NotADraft: if nothing is stored: it was no file, was added to, or was sent.
+    """
+    with tempfile.TemporaryFile() as file:
+        for number in range(batch.upload_chunks.count()):
+            file.write(batch.upload_chunks.values_list("data", flat=True).get(number=number))
+        if not file.tell():
+            raise NotADraft("The file of this batch is no longer kept. Upload it again.")
+        file.seek(0)
+        yield cast(BinaryIO, file)

@@ -17,10 +17,10 @@ from typing import Any
 import redis
 import rq
 from django.db import DatabaseError, InterfaceError, connection, connections
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
-from rq.worker.base import StopRequested
 
 from batches.delivery import stop
 from batches.jobs.lanes import expire_lane

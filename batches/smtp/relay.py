@@ -6,7 +6,6 @@ aiosmtplib connects, negotiates TLS, says EHLO and authenticates; from then on t
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -102,11 +101,11 @@ async def open_session(relay: Relay, *, source: Source, timeouts: Timeouts, dept
 
 def _take_over(client: aiosmtplib.SMTP, *, source: Source, timeouts: Timeouts, depth: int) -> Session:
     transport = client.transport
-    if not isinstance(transport, asyncio.Transport) or transport.is_closing():
+    if transport is None or transport.is_closing():
         client.close()
         raise RelayTrouble("The relay closed the connection after its greeting.")
     session = Session(source, Capabilities.of(client.esmtp_extensions), timeouts=timeouts, depth=depth)
-    transport.set_protocol(session)
+    transport.set_protocol(session)  # type: ignore[attr-defined]  # a stream's; uvloop's is no asyncio.Transport
     session.connection_made(transport)
     client.transport = client.protocol = None  # the session's from here on
     return session

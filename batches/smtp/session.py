@@ -117,6 +117,7 @@ class Session(asyncio.Protocol):
         self._reader = ReplyReader()
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
+        self._unwritten: list[bytes] = []
         self._can_write = True
         self._is_pumping = False
         self._is_ending = False
@@ -177,12 +178,14 @@ class Session(asyncio.Protocol):
                 self._start(outgoing)
         finally:
             self._is_pumping = False
+            self._flush()
 
     def quit(self) -> None:
         """Say QUIT and close; for an idle session. The relay's 221 is not waited for."""
         self._is_ending = True
+        self._unwritten.append(b"QUIT\r\n")
+        self._flush()
         if self._transport is not None:
-            self._transport.write(b"QUIT\r\n")
             self._transport.close()
 
     def abort(self, loss: Loss) -> None:
@@ -222,11 +225,11 @@ class Session(asyncio.Protocol):
             # RSET first: if the message before was refused at RCPT its MAIL may still be open, and
             # this RCPT would join it.
             size_line = b"BDAT %d LAST\r\n" % len(outgoing.content)
-            self._write(b"".join((b"RSET\r\n", mail, rcpt, size_line, outgoing.content)))
+            self._unwritten += (b"RSET\r\n", mail, rcpt, size_line, outgoing.content)
         elif self.capabilities.pipelining:
-            self._write(mail + rcpt + b"DATA\r\n")
+            self._unwritten += (mail, rcpt, b"DATA\r\n")
         else:
-            self._write(mail)
+            self._unwritten.append(mail)
 
     def _mail_command(self, outgoing: Outgoing) -> bytes:
         command = b"MAIL FROM:<" + outgoing.sender.encode() + b">"
@@ -238,9 +241,11 @@ class Session(asyncio.Protocol):
             command += b" SMTPUTF8"
         return command + b"\r\n"
 
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+    def _flush(self) -> None:
+        """Write what was put together, in one system call: a final dot and the next envelope, say."""
+        if self._unwritten and self._transport is not None:
+            self._transport.write(b"".join(self._unwritten))
+        self._unwritten.clear()
 
     def _wait(self, stage: Stage) -> None:
         seconds = self._timeouts.final_seconds if stage is Stage.FINAL else self._timeouts.command_seconds
@@ -253,12 +258,12 @@ class Session(asyncio.Protocol):
             return
         transaction.stage = Stage.FINAL
         if transaction.refusal is not None:
-            self._write(b".\r\n")
+            self._unwritten.append(b".\r\n")
             return
         stuffed = transaction.outgoing.content.replace(b"\r\n.", b"\r\n..")
         if stuffed.startswith(b"."):
             stuffed = b"." + stuffed
-        self._write(stuffed + b".\r\n")
+        self._unwritten += (stuffed, b".\r\n")
 
     # --- reading -------------------------------------------------------------------------------------
 
@@ -279,7 +284,7 @@ class Session(asyncio.Protocol):
         if stage is Stage.FINAL:
             self._on_final(transaction, reply)
         elif stage is Stage.DATA:
-            self._write_content(transaction) if reply.code == 354 else self._reset(transaction)
+            (self._write_content if reply.code == 354 else self._reset)(transaction)
         elif stage is Stage.RESET:
             self._finish(transaction, reply)
         else:
@@ -301,14 +306,14 @@ class Session(asyncio.Protocol):
         if transaction.refusal is not None:
             self._reset(transaction)
         elif transaction.stage is Stage.RCPT:
-            self._write(b"RCPT TO:<" + transaction.outgoing.recipient.encode() + b">\r\n")
+            self._unwritten.append(b"RCPT TO:<" + transaction.outgoing.recipient.encode() + b">\r\n")
         else:
-            self._write(b"DATA\r\n")
+            self._unwritten.append(b"DATA\r\n")
 
     def _reset(self, transaction: _Transaction) -> None:
         """The relay still holds an open MAIL: end it. Nothing follows until it answered."""
         transaction.stage = Stage.RESET
-        self._write(b"RSET\r\n")
+        self._unwritten.append(b"RSET\r\n")
 
     def _on_final(self, transaction: _Transaction, reply: Reply) -> None:
         # An X.1.X status speaks of an address (RFC 3463 section 3.2): it answers a MAIL or RCPT.

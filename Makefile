@@ -4,7 +4,7 @@
 #   make test                       format, lint, types, layers and every test
 #   make check                      the fast half of that, without services
 #   make bench, make chaos          measure speed; kill things and count what was lost (ARGS="...")
-#   make lock                       pin the requirements again from pyproject.toml
+#   make lock                       pin the requirements again from pyproject.toml (ARGS=--upgrade: the newest)
 #   make clean                      remove what the tools left behind (not DATA_DIR)
 
 PORT ?= 8000
@@ -53,7 +53,7 @@ venv-dev:
 
 # --universal: one file for every platform. No index address is written into the files.
 UV = .venv/uv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
-	--no-emit-index-url --custom-compile-command 'make lock' pyproject.toml
+	--no-emit-index-url --custom-compile-command 'make lock' $(ARGS) pyproject.toml
 
 lock: venv-dev
 	@test -x .venv/uv/bin/uv || ($(VENV_PYTHON) -m venv .venv/uv && .venv/uv/bin/python -m pip install --quiet uv)

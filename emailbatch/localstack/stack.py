@@ -25,6 +25,9 @@ WEB_READY_SECONDS = 60
 WORKER_GRACE_SECONDS = 30
 """A worker that is asked to stop first finishes what is in flight."""
 
+WORKER_QUEUES = ("high", "default")
+"""In the order in which a worker empties them."""
+
 UP = "up"
 
 
@@ -223,7 +226,7 @@ def web_program(plan: Plan, listener: int) -> Program:
 
 
 def worker_program(plan: Plan, number: int) -> Program:
-    return _manage(plan, f"worker.{number}", "rqworker", "high", "default", grace_seconds=WORKER_GRACE_SECONDS)
+    return _manage(plan, f"worker.{number}", "rqworker", *WORKER_QUEUES, grace_seconds=WORKER_GRACE_SECONDS)
 
 
 def _manage(plan: Plan, name: str, *arguments: str, grace_seconds: float = 20) -> Program:

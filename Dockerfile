@@ -1,0 +1,20 @@
+# One image for the web process, the workers and the migrations; compose.yaml says which command each runs.
+FROM python:3.13-slim AS packages
+COPY requirements/base.txt /
+RUN python -m venv /venv \
+ && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps \
+    --only-binary :all: -r /base.txt
+
+FROM python:3.13-slim
+RUN useradd --system --no-create-home --uid 10001 emailbatch
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=packages /venv /venv
+WORKDIR /app
+COPY manage.py docker/healthcheck.py ./
+COPY emailbatch emailbatch
+COPY batches batches
+COPY templates templates
+COPY static static
+USER emailbatch
+EXPOSE 8000
+CMD ["daphne", "-b", "0.0.0.0", "-p", "8000", "emailbatch.asgi:application"]

@@ -1,0 +1,107 @@
+"""Every command line of ours in compose.yaml, run as it stands there against the services of the test run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from emailbatch.localstack import addresses
+from emailbatch.localstack.probes import http_answers
+from emailbatch.localstack.processes import die_with_parent
+from tests.compose_file import PROJECT_DIR, REQUIRED, read_compose
+
+
+@pytest.fixture
+def variables() -> dict[str, str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return {**REQUIRED, "BIND": "127.0.0.1", "PORT": str(port)}
+
+
+@pytest.fixture
+def environment(variables: dict[str, str], data_dir: Path) -> dict[str, str]:
+    """What the containers would have, but for the addresses of the services: those of this test run."""
+    declared = read_compose(variables)["services"]["web"]["environment"]
+    services = {
+        "DATABASE_URL": addresses.database_url(data_dir).replace("/emailbatch?", "/postgres?"),
+        "REDIS_URL": addresses.redis_url(data_dir),
+    }
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    given = {name: str(value) for name, value in declared.items()}
+    return {"PATH": path, "PYTHONUNBUFFERED": "1", **given, **services}
+
+
+@pytest.fixture
+def running(
+    request: pytest.FixtureRequest,
+    variables: dict[str, str],
+    environment: dict[str, str],
+    migrated: str,
+    tmp_path: Path,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The process that the service named by the parameter runs."""
+    with (tmp_path / "service.log").open("wb") as log:
+        process = subprocess.Popen(
+            read_compose(variables)["services"][request.param]["command"],
+            env=environment,
+            cwd=PROJECT_DIR,
+            stdout=log,
+            stderr=log,
+            preexec_fn=die_with_parent(signal.SIGKILL),
+        )
+    yield process
+    process.kill()
+    process.wait(timeout=20)
+
+
+@pytest.fixture
+def migrated(variables: dict[str, str], environment: dict[str, str]) -> str:
+    """What the migrate service prints, once it has ended well."""
+    command = read_compose(variables)["services"]["migrate"]["command"]
+    result = subprocess.run(command, env=environment, cwd=PROJECT_DIR, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return result.stdout + result.stderr
+
+
+def wait_until_true(condition: Callable[[], object], *, seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (holds := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return bool(holds)
+
+
+def test_migrate_finds_no_issue_when_run_as_in_its_container(migrated: str) -> None:
+    assert "no issues" in migrated
+
+
+@pytest.mark.parametrize("running", ["web"], indirect=True)
+def test_web_answers_and_stops_when_run_as_in_its_container(
+    running: subprocess.Popen[bytes], variables: dict[str, str], environment: dict[str, str]
+) -> None:
+    assert wait_until_true(lambda: http_answers(host="127.0.0.1", port=int(variables["PORT"])))
+    probe = subprocess.run(
+        [sys.executable, "docker/healthcheck.py"], env=environment, cwd=PROJECT_DIR, capture_output=True, text=True
+    )
+    assert probe.returncode == 0, probe.stderr
+    running.terminate()
+    assert running.wait(timeout=30) in (0, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize("running", ["worker"], indirect=True)
+def test_worker_registers_and_stops_when_run_as_in_its_container(
+    running: subprocess.Popen[bytes], environment: dict[str, str]
+) -> None:
+    with redis.Redis.from_url(environment["REDIS_URL"]) as client:
+        assert wait_until_true(lambda: client.scard("rq:workers"))
+    running.terminate()
+    assert running.wait(timeout=30) == 0

@@ -1,0 +1,49 @@
+"""The deployment files: valid by the Compose specification, and consistent with each other."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.compose_file import PROJECT_DIR, REQUIRED, VariableMissing, read_compose
+
+
+def test_file_is_valid_when_held_to_the_specification() -> None:
+    checked = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"],
+        cwd=PROJECT_DIR,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("missing", sorted(REQUIRED))
+def test_start_is_refused_when_a_required_variable_is_missing(missing: str) -> None:
+    with pytest.raises(VariableMissing, match=f"Set {missing} in .env"):
+        read_compose({**REQUIRED, missing: ""})
+
+
+def test_example_names_every_required_variable() -> None:
+    example = (PROJECT_DIR / ".env.example").read_text()
+    assert set(re.findall(r"^(\w+)=$", example, re.MULTILINE)) >= set(REQUIRED)
+
+
+def test_every_service_of_others_has_a_health_check_and_keeps_its_data() -> None:
+    compose = read_compose(REQUIRED)
+    for name in ("postgres", "valkey", "mailpit"):
+        assert compose["services"][name]["healthcheck"]["test"]
+        assert compose["services"][name]["volumes"][0].split(":")[0] in compose["volumes"]
+    assert "--appendonly" in compose["services"]["valkey"]["command"]
+
+
+def test_image_has_what_the_commands_need() -> None:
+    let_in = {line[1:] for line in (PROJECT_DIR / ".dockerignore").read_text().split() if line.startswith("!")}
+    copied = re.findall(r"^COPY (?!--)(.*) \S+$", (PROJECT_DIR / "Dockerfile").read_text(), re.MULTILINE)
+    wanted = {source for line in copied for source in line.split()}
+    assert wanted == let_in
+    assert all((PROJECT_DIR / source).exists() for source in wanted)

@@ -1,0 +1,262 @@
+"""Faults of the relay: refusing, deferring, dropping, silent, slow, or talking nonsense."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from tests.chaos.trial import WINDOW, Fault, Trial
+from tests.chaos.verdict import Bounds
+from tests.smtpserver import Behaviour, Rule
+
+TROUBLE_SECONDS = 3.0
+PATIENT = {"SEND_MAX_ATTEMPTS": "10"}
+"""For faults that strike at random: nobody's attempts may run out by bad luck."""
+
+HOLD = {"SEND_ON_CRASH": "hold"}
+STRIKES = 20
+"""How often the faults strike that may cost a copy each."""
+
+
+def struck(*rules: Rule, **fields: object) -> Behaviour:
+    return dataclasses.replace(Behaviour(rules=rules), **fields)  # type: ignore[arg-type]
+
+
+def wait_for_strikes(trial: Trial) -> None:
+    """The fault is in the rules from the start; recovery is counted from the random instant."""
+    trial.mark()
+
+
+def trouble(**fields: object) -> Callable[[Trial], None]:
+    """The whole relay behaves so for some seconds, connections that are open included."""
+
+    def inject(trial: Trial) -> None:
+        before = trial.stack.smtp.behaviour
+        trial.change(**fields)
+        trial.stack.smtp.kick()
+        trial.last(TROUBLE_SECONDS)
+        trial.change(**{name: getattr(before, name) for name in fields})
+        trial.mark()
+
+    return inject
+
+
+def trouble_at(stage: str, action: str) -> Callable[[Trial], None]:
+    return trouble(rules=(Rule(stage=stage, action=action),))
+
+
+def swallow(trial: Trial) -> None:
+    """Every byte disappears for longer than the client waits, and arrives all the same at the end."""
+    trial.change(blackhole=True)
+    trial.last(TROUBLE_SECONDS * 1.5)
+    trial.change(blackhole=False)
+    trial.mark()
+
+
+def kick_often(trial: Trial) -> None:
+    """A 421 out of the blue on every connection, again and again."""
+    for _ in range(10):
+        trial.stack.smtp.kick("421 4.3.2 Closing")
+        trial.last(trial.random.uniform(0.1, 0.4))
+    trial.mark()
+
+
+def refuse_password(trial: Trial) -> None:
+    """The password is wrong until an operator mends it."""
+    trial.load()
+    trial.last(TROUBLE_SECONDS)
+    stats = trial.stack.smtp.stats()
+    trial.notes["logins"] = stats["logins"]
+    if not stats["logins"] or stats["accepted"]:
+        trial.note_broken(f"expected failed logins and no mail, saw {stats['logins']} and {stats['accepted']}")
+    trial.change(credentials="ann:typo")
+    trial.mark()
+
+
+def withhold_starttls(trial: Trial) -> None:
+    """STARTTLS is required and not offered: nothing may leave in the clear."""
+    trial.load()
+    trial.last(TROUBLE_SECONDS)
+    stats = trial.stack.smtp.stats()
+    if not stats["connections"] or stats["accepted"] or stats["clear_logins"]:
+        trial.note_broken(f"expected a refusal to go on in the clear, saw {stats}")
+    trial.change(starttls=True)
+    trial.mark()
+    trial.expect_no_clear_logins = True
+
+
+def lift_limit(trial: Trial) -> None:
+    trial.last(TROUBLE_SECONDS)
+    trial.change(max_connections=0)
+    trial.mark()
+
+
+def per_strike(trial: Trial) -> Bounds:
+    """Each strike leaves what was in flight on one connection in doubt; all of them together no more than
+    a window each, and in the sum far less."""
+    return Bounds(duplicates=WINDOW)
+
+
+def per_strike_held(trial: Trial) -> Bounds:
+    return Bounds(unknown=WINDOW * 2)
+
+
+def tenth(stage: str) -> Callable[[int], str]:
+    """Every tenth recipient is refused for good at a stage."""
+    return lambda number: f"{f'fail-550-{stage}-' if number % 10 == 0 else ''}r{number:06d}@example.org"
+
+
+def the_tenth_fails(trial: Trial) -> Bounds:
+    return Bounds(failed=len(trial.addresses[::10]), failed_exactly=True)
+
+
+def some_may_fail(trial: Trial) -> Bounds:
+    """A 550 in the middle of a message may be taken for the refusal that it looks like."""
+    return Bounds(failed=STRIKES)
+
+
+def deferring(stage: str) -> Fault:
+    rule = Rule(stage=stage, action="451 4.3.0 Later", probability=0.2, limit=200)
+    return Fault(
+        name=f"4xx-{stage}",
+        title=f"451 at {stage.upper()}",
+        inject=wait_for_strikes,
+        behaviour=struck(rule),
+        environment=PATIENT,
+    )
+
+
+def refusing(stage: str) -> Fault:
+    return Fault(
+        name=f"5xx-{stage}",
+        title=f"550 at {stage.upper()} for a tenth",
+        inject=wait_for_strikes,
+        bounds=the_tenth_fails,
+        address=tenth(stage),
+    )
+
+
+def odd(name: str, title: str, reply: str, *, bounds: Callable[[Trial], Bounds]) -> Fault:
+    rule = Rule(stage="reply", action=reply, probability=0.05, limit=STRIKES)
+    return Fault(
+        name=name, title=title, inject=wait_for_strikes, bounds=bounds, behaviour=struck(rule), environment=PATIENT
+    )
+
+
+def no_bounds(trial: Trial) -> Bounds:
+    return Bounds()
+
+
+LOSES_REPLY = Rule(stage="reply", action="drop", probability=0.02, limit=STRIKES)
+NEVER_ANSWERS = Rule(stage="reply", action="hang", probability=0.02, limit=STRIKES)
+
+FAULTS = (
+    Fault(name="relay-refused", title="relay refuses connections", inject=trouble(refuse=True)),
+    Fault(name="greeting-421", title="421 as greeting", inject=trouble_at("connect", "421 4.3.2 Busy")),
+    Fault(name="greeting-554", title="554 as greeting", inject=trouble_at("connect", "554 5.3.2 No")),
+    Fault(name="greeting-silent", title="no greeting", inject=trouble_at("connect", "hang")),
+    Fault(name="5xx-ehlo", title="550 at EHLO", inject=trouble_at("ehlo", "550 5.7.1 No")),
+    Fault(name="5xx-mail", title="550 at MAIL", inject=trouble_at("mail", "550 5.7.1 Sender refused")),
+    *(deferring(stage) for stage in ("mail", "rcpt", "data", "dot")),
+    *(refusing(stage) for stage in ("rcpt", "data", "dot")),
+    Fault(
+        name="drop-in-data",
+        title="dropped in the middle of DATA",
+        inject=wait_for_strikes,
+        behaviour=struck(Rule(stage="middle", action="drop", probability=0.05, limit=50), chunking=False),
+        environment=PATIENT,
+    ),
+    Fault(
+        name="drop-in-bdat",
+        title="dropped at a BDAT chunk",
+        inject=wait_for_strikes,
+        behaviour=struck(Rule(stage="middle", action="drop", probability=0.02, limit=50)),
+        environment=PATIENT,
+    ),
+    Fault(
+        name="reply-lost",
+        title="accepted, reply lost",
+        inject=wait_for_strikes,
+        bounds=per_strike,
+        behaviour=struck(LOSES_REPLY),
+        environment=PATIENT,
+    ),
+    Fault(
+        name="reply-lost-hold",
+        title="accepted, reply lost, hold",
+        inject=wait_for_strikes,
+        bounds=per_strike_held,
+        behaviour=struck(LOSES_REPLY),
+        environment=PATIENT | HOLD,
+    ),
+    Fault(
+        name="no-answer",
+        title="accepted, never answered",
+        inject=wait_for_strikes,
+        bounds=per_strike,
+        behaviour=struck(NEVER_ANSWERS),
+        environment=PATIENT,
+    ),
+    Fault(
+        name="no-answer-hold",
+        title="accepted, never answered, hold",
+        inject=wait_for_strikes,
+        bounds=per_strike_held,
+        behaviour=struck(NEVER_ANSWERS),
+        environment=PATIENT | HOLD,
+    ),
+    Fault(
+        name="premature-550",
+        title="550 in the middle of DATA",
+        inject=wait_for_strikes,
+        bounds=some_may_fail,
+        behaviour=struck(
+            Rule(stage="middle", action="550 5.7.1 Enough", then="hang", probability=0.05, limit=STRIKES),
+            chunking=False,
+        ),
+        environment=PATIENT,
+    ),
+    Fault(
+        name="slow",
+        title="slow and unsteady",
+        inject=wait_for_strikes,
+        behaviour=Behaviour(latency_ms=50, jitter_ms=50),
+    ),
+    Fault(
+        name="blackhole", title="black hole past the time-outs", inject=swallow, bounds=per_strike, environment=PATIENT
+    ),
+    Fault(
+        name="greylist",
+        title="greylisting",
+        inject=wait_for_strikes,
+        behaviour=Behaviour(greylist_seconds=2),
+        environment=PATIENT,
+    ),
+    Fault(name="kick", title="421 at any moment", inject=kick_often, environment=PATIENT),
+    Fault(
+        name="too-many",
+        title="421 above four connections",
+        inject=lift_limit,
+        behaviour=Behaviour(max_connections=4),
+    ),
+    Fault(
+        name="password",
+        title="wrong password",
+        inject=refuse_password,
+        behaviour=Behaviour(credentials="ann:right"),
+        email_url="smtp://ann:typo@127.0.0.1:{port}",
+        is_from_start=True,
+    ),
+    Fault(
+        name="starttls",
+        title="STARTTLS required and missing",
+        inject=withhold_starttls,
+        behaviour=Behaviour(credentials="ann:right"),
+        email_url="smtp+tls://ann:right@127.0.0.1:{port}",
+        is_from_start=True,
+    ),
+    odd("reply-multiline", "multi-line replies", "250-2.0.0 one\r\n250 2.0.0 two", bounds=no_bounds),
+    odd("reply-non-ascii", "non-ASCII replies", "250 2.0.0 très bien\udcff", bounds=no_bounds),
+    odd("reply-long", "over-long replies", "250 2.0.0 " + "x" * 100_000, bounds=per_strike),
+    odd("reply-extra", "one reply too many", "250 2.0.0 one\r\n250 2.0.0 two", bounds=per_strike),
+)

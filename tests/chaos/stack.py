@@ -1,0 +1,276 @@
+"""A stack of a trial's own: PostgreSQL, Valkey, the recording SMTP server and workers, in one folder.
+
+The cluster is migrated once and copied for each stack, so a trial starts in a fraction of a second and may
+break its own services without harming another's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import psycopg
+import redis
+
+from emailbatch.localstack import addresses, services
+from tests.chaos.workers import Worker
+from tests.proxy import RunningProxy
+from tests.smtpserver import Behaviour, RunningServer
+
+ROOT = Path(__file__).resolve().parents[2]
+T = TypeVar("T")
+START_SECONDS = 60
+COMMAND_SECONDS = 120
+
+TEMPLATE_KEY = "chaos"
+TEMPLATE = {
+    "key": TEMPLATE_KEY,
+    "name": "Chaos",
+    "subject": "Hello {{ name }}",
+    "html": "<p>Dear {{ name }} of {{ city }},</p><p>your number is <b>{{ code }}</b>.</p>",
+    "text": "Dear {{ name }} of {{ city }},\n\nyour number is {{ code }}.\n",
+}
+
+
+def wait_until(found: Callable[[], T], *, seconds: float, what: str, every: float = 0.02) -> T:
+    """Poll a condition until it is true, and return what it found.
+
+    Raises:
+        TimeoutError: it was not true in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not (result := found()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Waited {seconds:g} s in vain for {what}.")
+        time.sleep(every)
+    return result
+
+
+class Services:
+    """PostgreSQL and Valkey over one data folder, each started, stopped and killed alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = (folder / "services.log").open("ab")
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start_postgres(self) -> None:
+        self._start("postgres", services.prepare_postgres(self.folder, sync=False), services.postgres_account())
+        wait_until(self.is_postgres_up, seconds=START_SECONDS, what="PostgreSQL to answer")
+
+    def start_redis(self) -> None:
+        self._start("redis", services.prepare_valkey(self.folder), {})
+        wait_until(self.is_redis_up, seconds=START_SECONDS, what="Valkey to answer")
+
+    def _start(self, name: str, argv: Sequence[str], account: Mapping[str, Any]) -> None:
+        self.processes[name] = subprocess.Popen(
+            argv, stdout=self.log, stderr=self.log, cwd=self.folder, process_group=0, **account
+        )
+
+    def is_postgres_up(self) -> bool:
+        try:
+            with self.connect(dbname="postgres"):
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def is_redis_up(self) -> bool:
+        with contextlib.closing(self.redis()) as client:
+            try:
+                return bool(client.ping())
+            except redis.exceptions.RedisError:
+                return False
+
+    def connect(self, *, dbname: str = "emailbatch") -> psycopg.Connection:
+        """A connection that no proxy and no pool is in the way of."""
+        host = str(addresses.socket_dir(self.folder))
+        return psycopg.connect(host=host, user="postgres", dbname=dbname, autocommit=True, connect_timeout=5)
+
+    def redis(self) -> redis.Redis:
+        return redis.Redis.from_url(addresses.redis_url(self.folder), socket_timeout=5)
+
+    def stop(self, name: str, *, signal_number: int = signal.SIGTERM) -> None:
+        """Signal a service and wait for its end. SIGQUIT is PostgreSQL's immediate stop."""
+        process = self.processes.pop(name, None)
+        if process is not None:
+            process.send_signal(signal_number)
+            process.wait(timeout=START_SECONDS)
+
+    def stop_all(self) -> None:
+        self.stop("redis", signal_number=signal.SIGKILL)
+        self.stop("postgres", signal_number=signal.SIGQUIT)
+        self.log.close()
+
+    def postmaster_pid(self) -> int:
+        return self.processes["postgres"].pid
+
+
+class Golden:
+    """The migrated cluster that every stack's is copied from."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="emailbatch-golden-"))
+        self.folder.chmod(0o755)
+
+    def __enter__(self) -> Self:
+        running = Services(self.folder)
+        try:
+            running.start_postgres()
+            with running.connect(dbname="postgres") as connection:
+                connection.execute("CREATE DATABASE emailbatch")
+            run_command(["migrate", "--verbosity", "0"], environment=base_environment(self.folder))
+            insert_template(running, TEMPLATE)
+            # A clean stop: what is copied has all in its files.
+            running.stop("postgres", signal_number=signal.SIGINT)
+        finally:
+            running.stop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def copy_to(self, folder: Path) -> None:
+        shutil.copytree(self.folder / "postgres", folder / "postgres", copy_function=shutil.copy2)
+        if services.postgres_account():
+            own(folder / "postgres", uid=services.postgres_account()["user"])
+
+
+def own(tree: Path, *, uid: int) -> None:
+    for path in (tree, *tree.rglob("*")):
+        os.chown(path, uid, -1, follow_symlinks=False)
+
+
+def insert_template(running: Services, template: Mapping[str, str]) -> None:
+    with running.connect() as connection:
+        connection.execute(
+            "INSERT INTO batches_emailtemplate (key, name, subject, html, text, is_default, updated_at)"
+            " VALUES (%(key)s, %(name)s, %(subject)s, %(html)s, %(text)s, false, now())",
+            template,
+        )
+
+
+def base_environment(folder: Path) -> dict[str, str]:
+    """What every command of a stack needs: its folder, and nothing of the caller's own services."""
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+    return kept | {"DATA_DIR": str(folder), "SECRET_KEY": "only-for-chaos", "PYTHONUNBUFFERED": "1"}
+
+
+def run_command(arguments: Sequence[str], *, environment: Mapping[str, str]) -> str:
+    """Run ``manage.py`` and return its standard output.
+
+    Raises:
+        RuntimeError: it failed; the message holds what it said.
+    """
+    argv = [sys.executable, "manage.py", *arguments]
+    done = subprocess.run(
+        argv, cwd=ROOT, env=dict(environment), capture_output=True, text=True, timeout=COMMAND_SECONDS
+    )
+    if done.returncode:
+        raise RuntimeError(f"manage.py {arguments[0]} ended with status {done.returncode}.\n{done.stderr[-4000:]}")
+    return done.stdout
+
+
+class Stack:
+    """Everything that one trial needs; ``with Stack(golden, ...) as stack``."""
+
+    def __init__(
+        self,
+        golden: Golden,
+        *,
+        behaviour: Behaviour | None = None,
+        environment: Mapping[str, str] | None = None,
+        has_proxy: bool = False,
+        email_url: str = "smtp://127.0.0.1:{port}",
+    ) -> None:
+        self.golden = golden
+        self.folder = Path(tempfile.mkdtemp(prefix="emailbatch-stack-"))
+        self.folder.chmod(0o755)
+        self.smtp = RunningServer(behaviour)
+        self.extra_environment = environment or {}
+        self.has_proxy = has_proxy
+        self.email_url = email_url
+        self.workers: list[Worker] = []
+        self.exits = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with self.exits:
+            self.exits.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.golden.copy_to(self.folder)
+            self.services = Services(self.folder)
+            self.exits.callback(self.services.stop_all)
+            self.services.start_postgres()
+            self.services.start_redis()
+            self.exits.enter_context(self.smtp)
+            self.environment = self._make_environment()
+            self.exits.callback(self.kill_workers)
+            self.exits = self.exits.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.exits.close()
+
+    def _make_environment(self) -> dict[str, str]:
+        environment = base_environment(self.folder)
+        environment["EMAIL_URL"] = self.email_url.format(port=self.smtp.port)
+        environment["SSL_CERT_FILE"] = str(self.smtp.certificate)
+        if self.has_proxy:
+            socket_path = addresses.socket_dir(self.folder) / ".s.PGSQL.5432"
+            self.proxy = self.exits.enter_context(RunningProxy(socket_path, is_postgres=True))
+            environment["DATABASE_URL"] = f"postgres://postgres@127.0.0.1:{self.proxy.port}/emailbatch?sslmode=disable"
+        return environment | dict(self.extra_environment)
+
+    # --- Workers ---------------------------------------------------------------------------------------
+
+    def start_worker(self, *, environment: Mapping[str, str] | None = None, wait: bool = True) -> Worker:
+        """Start one more worker and, by default, wait until it is registered."""
+        before = self.worker_count() if wait else 0
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        worker = Worker(environment=self.environment | dict(environment or {}), log=log)
+        self.workers.append(worker)
+        if wait:
+            wait_until(
+                lambda: self.worker_count() > before or worker.has_ended(),
+                seconds=START_SECONDS,
+                what="a worker to register",
+            )
+            if worker.has_ended():
+                raise RuntimeError(f"A worker ended at once.\n{worker.read_log()}")
+        return worker
+
+    def worker_count(self) -> int:
+        with contextlib.closing(self.services.redis()) as client:
+            return int(client.scard("rq:workers"))  # type: ignore[arg-type]
+
+    def kill_workers(self) -> None:
+        for worker in self.workers:
+            worker.kill_group()
+
+    def stop_workers(self) -> None:
+        """Ask all workers to stop, and kill those that do not."""
+        for worker in self.workers:
+            worker.terminate()
+        for worker in self.workers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.wait(seconds=15)
+        self.kill_workers()
+
+    # --- Batches ---------------------------------------------------------------------------------------
+
+    def send_batch(self, path: Path, *, template: str = TEMPLATE_KEY) -> int:
+        """Load a file and start its job, as a person would; the batch's id."""
+        said = run_command(["sendbatch", str(path), "--template", template, "--json"], environment=self.environment)
+        return int(json.loads(said)["batchId"])
+
+    def logs(self) -> Iterator[str]:
+        for worker in self.workers:
+            yield worker.read_log()

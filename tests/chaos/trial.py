@@ -1,0 +1,270 @@
+"""One trial: a stack, a batch, one fault at a random instant, and the comparison when all is over."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import random
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psycopg
+
+from batches.models.choices import BatchStatus
+from tests.chaos.stack import Golden, Stack, wait_until
+from tests.chaos.verdict import Bounds, Comparison, Counts, Row, compare, judge
+from tests.chaos.workers import Worker
+from tests.smtpserver import Accepted, Behaviour, read_record
+
+WINDOW = 128
+"""SEND_WINDOW's default: what a killed lane may leave in doubt."""
+
+RUN_SECONDS = 4.0
+"""How long an undisturbed run lasts: the relay's pace is set from the number of recipients."""
+
+ENDED = (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What holds for a whole run of the harness."""
+
+    seed: int = 0
+    recipients: int = 2000
+    lease_seconds: float = 3.0
+    settle_seconds: float = 90.0
+    """A batch that has not ended by then is broken."""
+    keep: bool = False
+    """Print the workers' logs of a broken trial."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """What is broken, how, and what it may cost."""
+
+    name: str
+    title: str
+    inject: Callable[[Trial], None]
+    """Called at the random instant; returns when what lasts is over. It marks when that was: Trial.mark."""
+    bounds: Callable[[Trial], Bounds] = lambda trial: Bounds()
+    behaviour: Behaviour = dataclasses.field(default_factory=Behaviour)
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    workers: int = 1
+    has_proxy: bool = False
+    email_url: str = "smtp://127.0.0.1:{port}"
+    address: Callable[[int], str] = lambda number: f"r{number:06d}@example.org"
+    is_from_start: bool = False
+    """Inject before the batch is loaded, not in its middle. The fault may load it itself, with Trial.load."""
+    unavailable: Callable[[], str] = lambda: ""
+    """Why this machine can't do it; empty when it can."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What a trial found."""
+
+    fault: str
+    title: str
+    seed: str
+    found: Comparison
+    recover_seconds: float | None
+    settle_seconds: float
+    """From the fault, or its end, to the end of the batch."""
+    broken: list[str]
+    notes: dict[str, float] = dataclasses.field(default_factory=dict)
+    skipped: str = ""
+
+
+class Trial:
+    """What a fault may use while it is injected."""
+
+    def __init__(self, fault: Fault, options: Options, *, number: int = 0) -> None:
+        self.fault = fault
+        self.options = options
+        self.seed = f"{options.seed}/{fault.name}/{number}"
+        self.random = random.Random(self.seed)
+        self.notes: dict[str, float] = {}
+        self.broken: list[str] = []
+        self.marked_at: float | None = None
+        self.expect_no_clear_logins = False
+        self.new_connections_only = False
+        self.connections_at_mark = 0
+        self.batch_id = 0
+
+    # --- For faults ------------------------------------------------------------------------------------
+
+    @property
+    def worker(self) -> Worker:
+        """The first worker."""
+        return self.stack.workers[0]
+
+    def mark(self, *, new_connections_only: bool = False) -> None:
+        """Note the moment that recovery is counted from: a kill, or the end of something that lasts.
+
+        With ``new_connections_only`` what a killed process had already sent is no recovery.
+        """
+        self.marked_at = time.time()
+        self.new_connections_only = new_connections_only
+        if new_connections_only:
+            self.connections_at_mark = self.stack.smtp.stats()["connections"]
+
+    def change(self, **fields: object) -> None:
+        """Change the relay's behaviour."""
+        self.stack.smtp.configure(**fields)
+
+    def last(self, seconds: float) -> None:
+        """Let a fault last."""
+        time.sleep(seconds)
+
+    def note_broken(self, sentence: str) -> None:
+        """Note a broken promise that only the fault itself could see."""
+        self.broken.append(sentence)
+
+    def note_elapsed(self, name: str, *, since: float, limit: float) -> None:
+        """Note how long something took, and that it broke a promise if that was too long."""
+        elapsed = time.time() - since
+        self.notes[name] = round(elapsed, 2)
+        if elapsed > limit:
+            self.broken.append(f"{name.replace('_', ' ')}: {elapsed:.1f}, allowed {limit:g}")
+
+    def load(self) -> None:
+        """Load the batch and start its job."""
+        self.batch_id = self.stack.send_batch(self.path)
+
+    def has_ended(self) -> bool:
+        """Whether the batch is in a terminal state. No while PostgreSQL is away."""
+        with contextlib.suppress(psycopg.OperationalError), self.stack.services.connect() as connection:
+            row = connection.execute("SELECT status FROM batches_batch WHERE id = %s", [self.batch_id]).fetchone()
+            return bool(row and row[0] in ENDED)
+        return False
+
+    # --- The run ---------------------------------------------------------------------------------------
+
+    def run(self, golden: Golden) -> Result:
+        fault, options = self.fault, self.options
+        self.stack = Stack(
+            golden,
+            behaviour=self._behaviour(),
+            environment=self._environment(),
+            has_proxy=fault.has_proxy,
+            email_url=fault.email_url,
+        )
+        with self.stack:
+            for _ in range(fault.workers):
+                self.stack.start_worker()
+            self.addresses = [fault.address(number) for number in range(options.recipients)]
+            path = write_recipients(self.stack.folder / "recipients.csv", self.addresses)
+            self._load_and_inject(path)
+            ended_at = self._await_end()
+            self.stack.stop_workers()
+            return self._judge(ended_at)
+
+    def _behaviour(self) -> Behaviour:
+        pace = {"rate": self.options.recipients / RUN_SECONDS, "reply_jitter_ms": 20.0}
+        chosen = dataclasses.replace(self.fault.behaviour, seed=self.random.getrandbits(31))
+        return chosen if chosen.rate else dataclasses.replace(chosen, **pace)
+
+    def _environment(self) -> dict[str, str]:
+        fast = {
+            "SEND_LEASE_SECONDS": str(self.options.lease_seconds),
+            "SEND_RETRY_SECONDS": "0.2",
+            "SEND_REPLY_TIMEOUT_SECONDS": "2",
+            "SEND_FINAL_REPLY_TIMEOUT_SECONDS": "2",
+        }
+        return fast | dict(self.fault.environment)
+
+    def _load_and_inject(self, path: Path) -> None:
+        self.path = path
+        if self.fault.is_from_start:
+            self.fault.inject(self)
+            if not self.batch_id:
+                self.load()
+        else:
+            self.load()
+            self._await_instant()
+            self.fault.inject(self)
+
+    def _await_instant(self) -> None:
+        """Wait for a uniformly random instant of the run: before its first message, or at a share of them."""
+        share = self.random.uniform(-0.05, 0.9)
+        if share < 0:
+            time.sleep(self.random.uniform(0, 0.5))
+            return
+        wanted = share * self.options.recipients
+        self.notes["instant"] = round(share, 3)
+        wait_until(
+            lambda: self.stack.smtp.stats()["accepted"] >= wanted or self.has_ended(),
+            seconds=self.options.settle_seconds,
+            what=f"{wanted:.0f} messages",
+        )
+        time.sleep(self.random.uniform(0, 0.02))
+
+    def _await_end(self) -> float:
+        try:
+            wait_until(self.has_ended, seconds=self.options.settle_seconds, what="the batch to end", every=0.1)
+        except TimeoutError as exc:
+            self.broken.append(str(exc))
+        return time.time()
+
+    def _judge(self, ended_at: float) -> Result:
+        stats = self.stack.smtp.stats()  # an answered order also means that all is recorded
+        accepted = read_record(self.stack.smtp.record_path)
+        rows, counts = self._read_table()
+        found = compare(expected=self.addresses, rows=rows, accepted=accepted, counts=counts)
+        recover = self._recover_seconds(accepted)
+        broken = self.broken + judge(found, self.fault.bounds(self), recover_seconds=recover)
+        for name in ("bare_newlines", "early_commands", "early_contents", "undeclared_eightbit"):
+            if stats[name]:
+                broken.append(f"{name.replace('_', ' ')}: {stats[name]}")
+        if self.expect_no_clear_logins and stats["clear_logins"]:
+            broken.append(f"logins in the clear: {stats['clear_logins']}")
+        if broken and self.options.keep:
+            print(*self.stack.logs(), sep="\n")  # noqa: T201
+        return Result(
+            fault=self.fault.name,
+            title=self.fault.title,
+            seed=self.seed,
+            found=found,
+            recover_seconds=recover,
+            settle_seconds=ended_at - (self.marked_at or ended_at),
+            broken=broken,
+            notes=self.notes | {"strikes": stats["strikes"], "connections": stats["connections"]},
+        )
+
+    def _recover_seconds(self, accepted: list[Accepted]) -> float | None:
+        """From the mark to the next acceptance; None when nothing was left to send."""
+        if self.marked_at is None:
+            return None
+        limit = self.connections_at_mark if self.new_connections_only else 0
+        later = [each.at for each in accepted if each.at > self.marked_at and each.connection > limit]
+        return min(later) - self.marked_at if later else None
+
+    def _read_table(self) -> tuple[list[Row], Counts]:
+        with self.stack.services.connect() as connection:
+            emails = connection.execute(
+                "SELECT address, status FROM batches_email WHERE batch_id = %s", [self.batch_id]
+            )
+            rows = [Row(address=address, status=status) for address, status in emails]
+            batch = connection.execute(
+                "SELECT sent_count, failed_count, unknown_count, cancelled_count FROM batches_batch WHERE id = %s",
+                [self.batch_id],
+            ).fetchone()
+            job = connection.execute(
+                "SELECT sent_count, failed_count FROM batches_emailjob WHERE batch_id = %s", [self.batch_id]
+            ).fetchone()
+        assert batch is not None and job is not None
+        named = dict(zip(("sent", "failed", "unknown", "cancelled"), batch, strict=True))
+        return rows, Counts(batch=named, job_sent=job[0], job_failed=job[1])
+
+
+def write_recipients(path: Path, addresses: list[str]) -> Path:
+    """A file of recipients with three merge fields, a tenth of them beyond ASCII."""
+    names = ("Ann", "Bob O'Neil", "Chiara", "Dieter", "Eve", "Fatima", "Goran", "Hana", "Ines", "Jürgen 李")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["email", "name", "city", "code"])
+        for number, address in enumerate(addresses):
+            writer.writerow([address, names[number % 10], f"City {number % 97}", f"C{number:07d}"])
+    return path

@@ -1,0 +1,146 @@
+"""Compare what the relay accepted with what the table says, recipient by recipient, and judge it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from batches.models.choices import EmailStatus
+from tests.smtpserver import Accepted
+
+SETTLED = {EmailStatus.SENT, EmailStatus.FAILED, EmailStatus.UNKNOWN, EmailStatus.SUPPRESSED, EmailStatus.CANCELLED}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One recipient as the table has it when all is over."""
+
+    address: str
+    status: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """What the batch, its job and its lanes say about themselves."""
+
+    batch: dict[str, int]
+    job_sent: int
+    job_failed: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Recipient by recipient, in numbers; the promises of DESIGN.md section 5 are about these."""
+
+    recipients: int
+    lost: int
+    """No row, no terminal state, or neither accepted nor admitted as failed or unknown."""
+    duplicated: int
+    """Copies accepted beyond the first of each recipient."""
+    duplicated_recipients: int
+    unknown: int
+    failed: int
+    failed_though_accepted: int
+    sent_without_acceptance: int
+    strangers: int
+    """Accepted for someone who is not in the file."""
+    message_ids_changed: int
+    """Recipients whose copies do not share one Message-ID."""
+    message_ids_shared: int
+    """Message-IDs that two recipients have."""
+    counts_differ: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """What a fault may cost."""
+
+    duplicates: int = 0
+    unknown: int = 0
+    failed: int = 0
+    failed_exactly: bool = False
+    failed_though_accepted: int = 0
+    recover_seconds: float = 30.0
+
+
+def compare(
+    *, expected: Sequence[str], rows: Iterable[Row], accepted: Sequence[Accepted], counts: Counts
+) -> Comparison:
+    """Compare the file, the table and the relay's record of one batch."""
+    table = {row.address: row.status for row in rows}
+    copies = Counter(each.recipient for each in accepted)
+    by_status = Counter(table.values())
+    ids, owners = _message_ids(accepted)
+    return Comparison(
+        recipients=len(expected),
+        lost=sum(_is_lost(table.get(address), is_accepted=address in copies) for address in expected),
+        duplicated=sum(count - 1 for count in copies.values()),
+        duplicated_recipients=sum(count > 1 for count in copies.values()),
+        unknown=by_status[EmailStatus.UNKNOWN],
+        failed=by_status[EmailStatus.FAILED],
+        failed_though_accepted=sum(
+            status == EmailStatus.FAILED and address in copies for address, status in table.items()
+        ),
+        sent_without_acceptance=sum(
+            status == EmailStatus.SENT and address not in copies for address, status in table.items()
+        ),
+        strangers=len(set(copies) - set(expected)),
+        message_ids_changed=sum(len(each) > 1 for each in ids.values()),
+        message_ids_shared=sum(len(each) > 1 for each in owners.values()),
+        counts_differ=describe_difference(counts, by_status),
+    )
+
+
+def _is_lost(status: str | None, *, is_accepted: bool) -> bool:
+    if status not in SETTLED:
+        return True
+    return not is_accepted and status not in (EmailStatus.FAILED, EmailStatus.UNKNOWN)
+
+
+def _message_ids(accepted: Iterable[Accepted]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    ids: dict[str, set[str]] = defaultdict(set)
+    owners: dict[str, set[str]] = defaultdict(set)
+    for each in accepted:
+        ids[each.recipient].add(each.message_id)
+        owners[each.message_id].add(each.recipient)
+    return ids, owners
+
+
+def describe_difference(counts: Counts, by_status: Counter[str]) -> str:
+    """Where the counts shown are not those of the table; empty when they agree."""
+    wrong = [
+        f"batch.{name} {count} != {by_status[name]}" for name, count in counts.batch.items() if count != by_status[name]
+    ]
+    if counts.job_sent != by_status[EmailStatus.SENT]:
+        wrong.append(f"job.sent {counts.job_sent} != {by_status[EmailStatus.SENT]}")
+    if counts.job_failed != by_status[EmailStatus.FAILED]:
+        wrong.append(f"job.failed {counts.job_failed} != {by_status[EmailStatus.FAILED]}")
+    return ", ".join(wrong)
+
+
+def judge(found: Comparison, bounds: Bounds, *, recover_seconds: float | None) -> list[str]:
+    """The promises that were broken, a sentence each; none when all were kept."""
+    limits = {
+        "lost": 0,
+        "duplicated": bounds.duplicates,
+        "unknown": bounds.unknown,
+        "failed": bounds.failed,
+        "failed_though_accepted": bounds.failed_though_accepted,
+        "sent_without_acceptance": 0,
+        "strangers": 0,
+        "message_ids_changed": 0,
+        "message_ids_shared": 0,
+    }
+    broken = [
+        f"{name.replace('_', ' ')}: {getattr(found, name)}, allowed {limit}"
+        for name, limit in limits.items()
+        if getattr(found, name) > limit
+    ]
+    if bounds.failed_exactly and found.failed != bounds.failed:
+        broken.append(f"failed: {found.failed}, expected exactly {bounds.failed}")
+    if found.counts_differ:
+        broken.append(f"counts: {found.counts_differ}")
+    if recover_seconds is not None and recover_seconds > bounds.recover_seconds:
+        broken.append(f"recovered after {recover_seconds:.1f} s, allowed {bounds.recover_seconds:g} s")
+    return broken

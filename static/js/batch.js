@@ -107,7 +107,7 @@ async function poll() {
     pending: batch.pendingCount,
     ratePerSecond: 0,
     etaSeconds: null,
-    sequence: Date.now() * 1000, // the server's are its clock in microseconds, too
+    sequence: Number(section.dataset.sequence) + 1, // what is asked for is newer than what is shown
   };
 }
 

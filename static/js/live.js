@@ -5,6 +5,7 @@ const FIRST_WAIT = 500;
 const LONGEST_WAIT = 15_000;
 const POLL_EVERY = 4_000;
 const TRIES_BEFORE_STREAM = 3;
+const REFUSALS = [4401, 4404]; // signed out, or no such batch: asking again would not help
 
 /**
  * Call `take` with each snapshot.
@@ -22,7 +23,8 @@ export function follow(source, take) {
       failures = 0;
       take(JSON.parse(event.data));
     };
-    socket.onclose = () => {
+    socket.onclose = (event) => {
+      if (REFUSALS.includes(event.code)) return;
       failures += 1;
       if (failures === TRIES_BEFORE_STREAM && source.stream) stream();
       else setTimeout(open, wait(failures));

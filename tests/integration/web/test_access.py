@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from batches.models import BatchStatus
-from tests.integration.web.conftest import MakeBatch
+from tests.conftest import MakeBatch
 
 PAGES = ("home", "batches", "templates", "template-new", "template-preview", "password")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -13,10 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from batches.models import Attempt, AttemptOutcome, BatchStatus, EmailJob, EmailStatus, JobStatus, Lane
-from tests.integration.web.conftest import MakeBatch
-
-MakeJob = Callable[..., EmailJob]
+from batches.models import Attempt, AttemptOutcome, BatchStatus, EmailStatus, JobStatus, Lane
+from tests.conftest import MakeBatch, MakeJob
 
 
 def read(page: Client, batch_id: int, query: str = "") -> str:

@@ -8,7 +8,7 @@ from django.http import QueryDict
 
 from batches.models import Batch, RejectedRow, RejectionKind
 from batches.web.paging import read_page
-from tests.integration.web.conftest import MakeBatch
+from tests.conftest import MakeBatch
 
 
 def read_all(rows: QuerySet[Model], *, order: list[str], size: int) -> list[int]:

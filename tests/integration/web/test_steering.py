@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from batches.models import BatchStatus, EmailJob, JobKind, JobStatus
-from tests.integration.web.conftest import MakeBatch
-
-MakeJob = Callable[..., EmailJob]
+from batches.models import BatchStatus, JobKind, JobStatus
+from tests.conftest import MakeBatch, MakeJob
 
 
 def press(page: Client, batch_id: int, action: str) -> str:

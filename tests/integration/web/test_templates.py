@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from batches.models import EmailJob, EmailTemplate, JobStatus
-from tests.integration.web.conftest import MakeBatch
+from batches.models import EmailTemplate, JobStatus
+from tests.conftest import MakeBatch, MakeJob
 
 GOOD = {"name": "Dates", "key": "dates", "subject": "Dates {{ year }}", "html": "", "text": "Dear {{ name }}"}
 
@@ -84,7 +82,7 @@ def test_template_is_kept_when_it_is_the_default(page: Client, welcome: EmailTem
 
 
 def test_template_is_kept_when_mail_was_sent_with_it(
-    page: Client, welcome: EmailTemplate, make_batch: MakeBatch, make_job: Callable[..., EmailJob]
+    page: Client, welcome: EmailTemplate, make_batch: MakeBatch, make_job: MakeJob
 ) -> None:
     make_job(make_batch(sent=1), JobStatus.CANCELLED)
     EmailTemplate.objects.update(is_default=False)

@@ -1,0 +1,105 @@
+"""A real Chromium, and a real daphne on the tables of the test: what the tests of the pages need."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+from django.db import connection
+from playwright.sync_api import Browser, sync_playwright
+
+from batches import progress
+from emailbatch.localstack import addresses
+from tests import services
+from tests.acceptance.stack import wait_until
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+@contextlib.contextmanager
+def running_browser() -> Iterator[Browser]:
+    """Chromium, headless. Without one the test is skipped, or fails where REQUIRE_BROWSER=1."""
+    path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    if path is None:
+        reason = f"No browser was found. Install one of {', '.join(CHROMIUM_NAMES)}."
+        (pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip)(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextlib.contextmanager
+def running_site() -> Iterator[str]:
+    """Daphne on the database and the Redis of the test run; gives its address without a slash at the end."""
+    database = addresses.database_url(services.running.data_dir)
+    name = connection.settings_dict["NAME"]
+    environment = os.environ | {
+        "DATABASE_URL": database.replace(f"/{addresses.DATABASE_NAME}?", f"/{name}?"),
+        "DATABASE_POOL_SIZE": "4",
+        "PYTHONWARNINGS": "",
+    }
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        descriptor = listener.fileno()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "daphne", "--fd", str(descriptor), "emailbatch.asgi:application"],
+            env=environment,
+            cwd=Path(__file__).resolve().parent.parent.parent,
+            pass_fds=[descriptor],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    try:
+        wait_until(lambda: _answers(f"{url}/accounts/login/"), within_seconds=30, what="The start of daphne")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def publish(batch_id: int) -> None:
+    """Tell the browsers what the tables hold, as a lane does.
+
+    In a thread of its own: Playwright's synchronous interface keeps an event loop running in this one.
+    """
+
+    def tell() -> None:
+        try:
+            progress.publish(batch_id)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(tell).result(timeout=30)

@@ -1,0 +1,260 @@
+"""The pages in a real browser, on a real daphne: with a script and without, with a socket and without."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from batches.models import Batch, BatchStatus, EmailStatus, EmailTemplate, JobStatus
+from tests.acceptance.browser import publish, running_browser, running_site
+from tests.conftest import MakeBatch, MakeJob
+
+PEOPLE = "Name,E-Mail\nZoë,zoe@example.org\nNed,ned@@example\n田中,tanaka@example.org\n"
+VIEWS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
+    "narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}},
+}
+
+
+@pytest.fixture(scope="module")
+def site(django_db_setup: None) -> Iterator[str]:
+    with running_site() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with pytest.MonkeyPatch.context() as patch, running_browser() as browser:
+        # Playwright keeps an event loop in this thread, which Django would take for asynchronous code.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        yield browser
+
+
+@pytest.fixture
+def cookie(transactional_db: None, sender: User, site: str) -> dict[str, str]:
+    """The sender's session."""
+    client = Client()
+    client.force_login(sender)
+    return {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": site}
+
+
+@pytest.fixture
+def context(chromium: Browser, site: str, cookie: Any) -> Iterator[BrowserContext]:
+    context = chromium.new_context(base_url=site)
+    context.add_cookies([cookie])
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """A tab of the sender's."""
+    return context.new_page()
+
+
+@pytest.fixture
+def running(make_batch: MakeBatch, make_job: MakeJob) -> Batch:
+    """A batch half-way: 4 of 10 sent, 1 failed."""
+    batch = make_batch(BatchStatus.PROCESSING, sent=4, failed=1, pending=5)
+    make_job(batch, JobStatus.PROCESSING)
+    return batch
+
+
+def finish(batch: Batch) -> None:
+    """What the last ledger cycle of a job does to the tables, and its news."""
+    batch.emails.filter(status=EmailStatus.PENDING).update(status=EmailStatus.SENT, code=250, reply="Ok")
+    batch.jobs.update(status=JobStatus.COMPLETED, completed_at=timezone.now())
+    Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.COMPLETED, sent_count=9)
+    publish(batch.pk)
+
+
+def expect_finished(page: Page) -> None:
+    expect(page.locator('[data-count="percent"]')).to_have_text("100", timeout=20_000)
+    expect(page.locator("#status")).to_have_text("completed")
+    expect(page.locator('[data-part="sent"]')).to_have_attribute("width", "90.000%")
+    expect(page.locator("#meter")).to_have_attribute("value", "10")
+
+
+def upload(page: Page, *, then: str) -> None:
+    page.goto("/")
+    page.set_input_files("#id_file", {"name": "people.csv", "mimeType": "text/csv", "buffer": PEOPLE.encode()})
+    page.check(f'input[name="then"][value="{then}"]')
+    page.click("text=Upload")
+
+
+def test_login_lets_in_and_leads_on(chromium: Browser, site: str, transactional_db: None) -> None:
+    User.objects.create_user("mia", password="a long one 42")
+    context = chromium.new_context(base_url=site)
+    page = context.new_page()
+    page.goto("/templates/")
+    page.fill('[name="username"]', "mia")
+    page.fill('[name="password"]', "a long one 42")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Templates")
+    page.click("text=Sign out")
+    expect(page.locator("h1")).to_have_text("Sign in")
+    context.close()
+
+
+def test_page_reaches_the_end_without_a_reload(page: Page, running: Batch) -> None:
+    page.goto(f"/batches/{running.pk}/?status=pending")
+    page.evaluate("window.isSamePage = true")
+    expect(page.locator('[data-count="percent"]')).to_have_text("50")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    finish(running)
+    expect_finished(page)
+    expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+    expect(page.get_by_role("button", name="Send the failed again")).to_be_visible()
+    expect(page.locator("#rows")).to_contain_text("No recipient has this status.")
+    assert page.evaluate("window.isSamePage")
+
+
+@pytest.mark.parametrize("blocked", ["socket", "socket and stream"])
+def test_page_reaches_the_end_when_a_way_is_blocked(blocked: str, page: Page, running: Batch) -> None:
+    page.route_web_socket(re.compile("/ws/"), lambda socket: socket.close())
+    if "stream" in blocked:
+        page.route("**/stream", lambda route: route.abort())
+    page.goto(f"/batches/{running.pk}/")
+    finish(running)
+    expect_finished(page)
+
+
+def test_older_snapshot_changes_nothing(page: Page, running: Batch) -> None:
+    newest = '{"batchId": %d, "status": "processing", "processed": %d, "total": 10, "sent": %d, "failed": 1, '
+    newest += '"unknown": 0, "suppressed": 0, "pending": 2, "ratePerSecond": 3, "etaSeconds": 5, "sequence": %d}'
+    far = 10**18
+    page.route_web_socket(
+        re.compile("/ws/"),
+        lambda socket: [socket.send(newest % (running.pk, sent + 1, sent, far + n)) for sent, n in ((7, 2), (6, 1))],  # type: ignore[func-returns-value,return-value]
+    )
+    page.goto(f"/batches/{running.pk}/")
+    expect(page.locator('[data-count="sent"]')).to_have_text("7")
+    expect(page.locator("#rate")).to_have_text("3 a second, about 5 s left")
+
+
+def test_missing_worker_is_told(page: Page, make_batch: MakeBatch, make_job: MakeJob) -> None:
+    batch = make_batch(BatchStatus.PENDING, pending=3)
+    make_job(batch, JobStatus.QUEUED)
+    page.goto(f"/batches/{batch.pk}/")
+    expect(page.locator("#waiting")).to_contain_text("No worker is running")
+
+
+def test_list_is_live_and_takes_up_new_batches(page: Page, running: Batch, make_batch: MakeBatch) -> None:
+    page.goto("/")
+    row = page.locator(f'[data-batch="{running.pk}"]')
+    expect(row.locator(".pill")).to_have_text("processing")
+    finish(running)
+    expect(row.locator(".pill")).to_have_text("completed")
+    expect(row).to_contain_text("10 of 10")
+    newer = make_batch(BatchStatus.PENDING, pending=2)
+    publish(newer.pk)
+    expect(page.locator("#cards tr").first).to_have_attribute("data-batch", str(newer.pk))
+
+
+def test_upload_leads_to_the_review(page: Page, welcome: EmailTemplate) -> None:
+    upload(page, then="review")
+    page.wait_for_url(re.compile(r"/batches/\d+/review/\?template="))
+    assert Batch.objects.get().status == BatchStatus.DRAFT
+
+
+def test_upload_is_sent_at_once_when_asked(page: Page, welcome: EmailTemplate) -> None:
+    upload(page, then="send")
+    page.wait_for_url(re.compile(r"/batches/\d+/$"))
+    expect(page.locator('[data-count="total"]')).to_have_text("2")
+    expect(page.locator("#waiting")).to_contain_text("No worker is running")
+
+
+def test_upload_shows_bytes_and_then_that_rows_are_read(page: Page, welcome: EmailTemplate) -> None:
+    page.goto("/")
+    page.evaluate(
+        """() => new MutationObserver(
+             (changes) => { window.said = (window.said ?? "") + changes[0].target.textContent }
+           ).observe(document.getElementById("upload-said"), {childList: true})"""
+    )
+    page.set_input_files(
+        "#id_file", {"name": "people.csv", "mimeType": "text/csv", "buffer": (PEOPLE + "x" * 5_000_000).encode()}
+    )
+    page.click("text=Upload")
+    expect(page.locator("#upload-error")).to_be_visible()
+    said = page.evaluate("window.said")
+    assert "Uploading:" in said
+    assert "Reading the rows" in said
+
+
+def test_refused_file_is_explained_and_the_form_kept(page: Page, welcome: EmailTemplate) -> None:
+    page.goto("/")
+    page.fill("#id_subject", "Typed with care")
+    page.set_input_files("#id_file", {"name": "photo.csv", "mimeType": "text/csv", "buffer": b"PK\x03\x04\x00\x00zip"})
+    page.click("text=Upload")
+    expect(page.locator("#upload-error")).to_be_visible()
+    expect(page.locator("#upload-error")).not_to_be_empty()
+    expect(page.locator("#id_subject")).to_have_value("Typed with care")
+    expect(page.get_by_role("button", name="Upload")).to_be_enabled()
+    assert not Batch.objects.exists()
+
+
+def test_everything_works_without_a_script(
+    chromium: Browser, site: str, cookie: Any, welcome: EmailTemplate, running: Batch
+) -> None:
+    context = chromium.new_context(base_url=site, java_script_enabled=False)
+    context.add_cookies([cookie])
+    page = context.new_page()
+    upload(page, then="send")
+    expect(page.locator("#status")).to_have_text("pending")
+    expect(page.locator('[data-count="total"]')).to_have_text("2")
+    page.click("summary:has-text('Cancel')")
+    page.click("details form button")
+    expect(page.locator("#status")).to_have_text("cancelled")
+    page.goto(f"/batches/{running.pk}/")
+    page.click("text=Failed 1")
+    expect(page.locator("#rows tbody tr")).to_have_count(1)
+    context.close()
+
+
+def test_preview_runs_no_script_and_keeps_the_style(page: Page, welcome: EmailTemplate) -> None:
+    page.goto("/templates/welcome_email/edit/")
+    page.fill("#id_html", '<p style="color: rgb(1, 2, 3)">{{ name }}</p><script>parent.document.title="run"</script>')
+    page.get_by_role("button", name="Preview").click()
+    message = page.frame_locator('iframe[name="preview"]').frame_locator("iframe")
+    expect(message.locator("p")).to_have_text("Ada Lovelace")
+    expect(message.locator("p")).to_have_css("color", "rgb(1, 2, 3)")
+    assert "run" not in page.title()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_pages_fit_and_break_no_rule(
+    view: str, chromium: Browser, site: str, cookie: Any, running: Batch, welcome: EmailTemplate
+) -> None:
+    """Also takes the pictures, into SCREENSHOT_DIR if that is set."""
+    context = chromium.new_context(base_url=site, **VIEWS[view])
+    context.add_cookies([cookie])
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    for name, path in {
+        "home": "/",
+        "batches": "/batches/",
+        "batch": f"/batches/{running.pk}/",
+        "templates": "/templates/",
+        "template": "/templates/welcome_email/edit/",
+        "new-template": "/templates/new/",
+        "password": "/accounts/password/",
+    }.items():
+        page.goto(path)
+        hidden = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert hidden <= 0, f"{path} is {hidden} pixels too wide"
+        if directory := os.environ.get("SCREENSHOT_DIR"):
+            page.screenshot(path=Path(directory) / f"{name}-{view}.png", full_page=True)
+    context.close()
+    assert faults == []

@@ -1,0 +1,309 @@
+"""The SMTP session against a real server that misbehaves at every stage, in all three ways of sending."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from batches.smtp.relay import RelayTrouble, open_session, parse_relay
+from batches.smtp.session import Capabilities, Loss, Outgoing, Session, Timeouts
+from batches.smtp.verdicts import Delivery, Verdict
+from tests.smtpserver import Behaviour, Rule, RunningServer
+
+WAYS = {
+    "bdat": {},
+    "pipelined": {"chunking": False},
+    "lockstep": {"chunking": False, "pipelining": False},
+}
+FAST = Timeouts(connect_seconds=2, command_seconds=0.4, final_seconds=0.6)
+CONTENT = b"Subject: x\r\n\r\n.dots\r\n..more\r\n\r\nend\r\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with RunningServer(keep_raw=True) as running:
+        yield running
+
+
+class Hand:
+    """A source with a list of recipients; keeps the verdicts and the loss."""
+
+    def __init__(self, recipients: list[str], content: bytes = CONTENT) -> None:
+        self.waiting = list(recipients)
+        self.content = content
+        self.verdicts: dict[str, Delivery] = {}
+        self.loss: Loss | None = None
+        self.is_lease_held = True
+        self.is_over = asyncio.Event()
+
+    def take(self, capabilities: Capabilities) -> Outgoing | None:
+        if not self.waiting:
+            return None
+        recipient = self.waiting.pop(0)
+        return Outgoing(tag=recipient, sender="s@x.org", recipient=recipient, content=self.content, is_8bit=False)
+
+    def may_send(self) -> bool:
+        return self.is_lease_held
+
+    def settle(self, outgoing: Outgoing, delivery: Delivery) -> None:
+        assert outgoing.tag not in self.verdicts, "a message got two verdicts"
+        self.verdicts[outgoing.tag] = delivery
+
+    def session_lost(self, session: Session, loss: Loss) -> None:
+        self.loss = loss
+        self.is_over.set()
+
+
+async def send(
+    server: RunningServer, way: str, recipients: list[str], hand: Hand | None = None, **behaviour: Any
+) -> Hand:
+    """Send to all recipients over one connection, until each has its verdict or the connection is gone."""
+    server.become(Behaviour(**{**WAYS[way], **behaviour}))
+    hand = hand or Hand(recipients)
+    session = await open_session(parse_relay(server.url), source=hand, timeouts=FAST, depth=8)
+    session.pump()
+    loop = asyncio.get_running_loop()
+    until = loop.time() + 10
+    while len(hand.verdicts) < len(recipients) and hand.loss is None:
+        assert loop.time() < until, f"only {hand.verdicts}"
+        await asyncio.sleep(0.005)
+        if loop.time() > session.deadline:
+            session.cut()
+    if hand.loss is None:
+        session.quit()
+        await asyncio.wait_for(hand.is_over.wait(), 5)
+    return hand
+
+
+def names(count: int, start: str) -> list[str]:
+    return [f"{start}{number}@example.org" for number in range(count)]
+
+
+def accepted(server: RunningServer, recipients: list[str]) -> list[str]:
+    wanted = set(recipients)
+    return [entry.recipient for entry in server.accepted() if entry.recipient in wanted]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_each_message_arrives_once_and_whole_when_relay_is_polite(server: RunningServer, way: str) -> None:
+    recipients = names(50, f"polite-{way}-")
+    hand = await send(server, way, recipients)
+    assert {delivery.verdict for delivery in hand.verdicts.values()} == {Verdict.SENT}
+    assert sorted(accepted(server, recipients)) == sorted(recipients)
+    raw = [entry.raw for entry in server.accepted() if entry.recipient in recipients]
+    assert raw == [CONTENT] * 50
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("stage", ["rcpt", "dot"])
+@pytest.mark.parametrize(("code", "verdict"), [("550", Verdict.FAILED), ("450", Verdict.DEFERRED)])
+async def test_only_that_recipient_is_refused_when_relay_refuses_one(
+    server: RunningServer, way: str, stage: str, code: str, verdict: Verdict
+) -> None:
+    verb = "fail" if code == "550" else "defer"
+    bad = f"{verb}-{code}-{stage}-{way}@example.org"
+    good = names(6, f"good-{way}-{stage}-{code}-")
+    hand = await send(server, way, [*good[:3], bad, *good[3:]])
+    assert hand.verdicts[bad].verdict is verdict
+    assert hand.verdicts[bad].code == int(code)
+    assert [hand.verdicts[name].verdict for name in good] == [Verdict.SENT] * 6
+    assert sorted(accepted(server, [*good, bad])) == good
+
+
+@pytest.mark.parametrize("way", ["pipelined", "lockstep"])
+@pytest.mark.parametrize(("code", "verdict"), [("554", Verdict.FAILED), ("451", Verdict.DEFERRED)])
+async def test_only_that_message_is_refused_when_relay_refuses_data(
+    server: RunningServer, way: str, code: str, verdict: Verdict
+) -> None:
+    good = names(4, f"data-{way}-{code}-")
+    bad = f"refused-{way}-{code}@example.org"
+    rule = Rule(stage="data", action=f"{code} 4.3.0 No", recipient="^refused-")
+    hand = await send(server, way, [*good[:2], bad, *good[2:]], rules=(rule,))
+    assert hand.verdicts[bad].verdict is verdict
+    assert sorted(accepted(server, [*good, bad])) == good
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("code", ["550", "530"])
+async def test_no_email_loses_an_attempt_when_relay_refuses_the_sender(
+    server: RunningServer, way: str, code: str
+) -> None:
+    recipients = names(5, f"sender-{way}-{code}-")
+    hand = await send(server, way, recipients, rules=(Rule(stage="mail", action=f"{code} 5.7.1 Not you"),))
+    assert {delivery.verdict for delivery in hand.verdicts.values()} == {Verdict.RETURNED}
+    assert hand.loss is not None
+    assert hand.loss.is_relay_trouble
+    assert code in hand.loss.reason
+    assert accepted(server, recipients) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_message_is_in_doubt_when_relay_takes_it_and_drops(server: RunningServer, way: str) -> None:
+    lost = f"lose-{way}@example.org"
+    hand = await send(server, way, [lost])
+    assert hand.verdicts[lost].verdict is Verdict.UNKNOWN
+    assert accepted(server, [lost]) == [lost]
+
+
+@pytest.mark.parametrize("way", ["pipelined", "lockstep"])
+@pytest.mark.parametrize("stage", ["rcpt", "data"])
+async def test_message_is_deferred_when_connection_drops_before_its_content(
+    server: RunningServer, way: str, stage: str
+) -> None:
+    dropped = f"drop-{stage}-{way}@example.org"
+    hand = await send(server, way, [dropped])
+    assert hand.verdicts[dropped].verdict is Verdict.DEFERRED
+    assert accepted(server, [dropped]) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_nothing_is_counted_when_relay_says_421(server: RunningServer, way: str) -> None:
+    recipients = names(3, f"closing-{way}-")
+    hand = await send(server, way, recipients, rules=(Rule(stage="rcpt", action="421 4.3.2 Going down"),))
+    assert {delivery.verdict for delivery in hand.verdicts.values()} == {Verdict.RETURNED}
+    assert hand.loss is not None
+    assert hand.loss.is_crowded
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_message_is_in_doubt_when_relay_never_answers_it(server: RunningServer, way: str) -> None:
+    hung = f"hang-reply-{way}@example.org"
+    hand = await send(server, way, [hung])
+    assert hand.verdicts[hung].verdict is Verdict.UNKNOWN
+    assert hand.loss is not None
+    assert "in time" in hand.loss.reason
+
+
+@pytest.mark.parametrize("way", ["pipelined", "lockstep"])
+async def test_nothing_goes_out_when_lease_is_over_before_the_content(server: RunningServer, way: str) -> None:
+    recipients = [f"late-{way}@example.org"]
+    hand = Hand(recipients)
+    hand.is_lease_held = False
+    await send(server, way, recipients, hand)
+    assert hand.verdicts[recipients[0]].verdict is Verdict.DEFERRED
+    assert accepted(server, recipients) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "reply",
+    ["250 " + "x" * 9000, "999 what", "hello", "250-a\r\n550 b", "354 go on", "250 one\r\n250 too many"],
+    ids=["endless", "no code", "no reply", "two codes", "out of step", "one too many"],
+)
+async def test_connection_ends_and_nothing_is_sent_falsely_when_replies_are_no_smtp(
+    server: RunningServer, way: str, reply: str
+) -> None:
+    recipients = names(4, f"rude-{way}-{abs(hash(reply)) % 1000}-")
+    hand = await send(server, way, recipients, rules=(Rule(stage="mail", action=reply),))
+    assert hand.loss is not None
+    sent = [name for name, delivery in hand.verdicts.items() if delivery.verdict is Verdict.SENT]
+    assert set(sent) <= set(accepted(server, recipients))
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_reply_is_kept_readable_when_it_has_many_lines_and_odd_letters(server: RunningServer, way: str) -> None:
+    recipient = f"odd-{way}@example.org"
+    rule = Rule(stage="rcpt", action="550-5.1.1 Zoë\r\n550-\x07line\r\n550 end")
+    hand = await send(server, way, [recipient], rules=(rule,))
+    verdict, code, reply = hand.verdicts[recipient]
+    assert (verdict, code) == (Verdict.FAILED, 550)
+    assert reply.isprintable()
+    assert reply.startswith("5.1.1 Zo")
+    assert reply.endswith("end")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "scheme", "words"),
+    [
+        (Behaviour(refuse=True), "smtp", "can't be reached"),
+        (Behaviour(rules=(Rule(stage="connect", action="554 Go away"),)), "smtp", "554 Go away"),
+        (Behaviour(rules=(Rule(stage="ehlo", action="550 No"),)), "smtp", "550"),
+        (Behaviour(credentials="ann:right"), "smtp://ann:wrong@", "refused the login"),
+        (Behaviour(), "smtp+tls", "STARTTLS"),
+    ],
+    ids=["refused", "greeting", "ehlo", "login", "no starttls"],
+)
+async def test_trouble_is_told_in_words_when_relay_cannot_be_used(
+    server: RunningServer, behaviour: Behaviour, scheme: str, words: str
+) -> None:
+    server.become(behaviour)
+    url = (scheme if "://" in scheme else f"{scheme}://") + f"127.0.0.1:{server.port}"
+    with pytest.raises(RelayTrouble, match=words) as caught:
+        await open_session(parse_relay(url), source=Hand([]), timeouts=FAST, depth=8)
+    assert "wrong" not in str(caught.value)
+    server.become(Behaviour())
+
+
+def unique_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def smtp_sink() -> Iterator[Callable[..., int]]:
+    """Postfix's own test server; skipped without it unless REQUIRE_POSTFIX is set."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str) -> int:
+        port = unique_port()
+        try:
+            started.append(subprocess.Popen(["smtp-sink", "-u", "nobody", *arguments, f"127.0.0.1:{port}", "100"]))
+        except FileNotFoundError:
+            if os.environ.get("REQUIRE_POSTFIX"):
+                raise
+            pytest.skip("smtp-sink is missing; it comes with Debian's package postfix.")
+        return port
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(timeout=5)
+
+
+async def connect_when_up(port: int, hand: Hand) -> Session:
+    until = asyncio.get_running_loop().time() + 5
+    while True:
+        try:
+            return await open_session(parse_relay(f"smtp://127.0.0.1:{port}"), source=hand, timeouts=FAST, depth=8)
+        except RelayTrouble:
+            assert asyncio.get_running_loop().time() < until
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        ((), {Verdict.SENT}),
+        (("-f", "RCPT"), {Verdict.FAILED}),
+        (("-r", "DATA"), {Verdict.DEFERRED}),
+        (("-f", "."), {Verdict.FAILED}),
+        (("-q", "DATA"), {Verdict.DEFERRED, Verdict.RETURNED}),
+        (("-q", "."), {Verdict.UNKNOWN, Verdict.RETURNED}),
+        (("-A", "0"), {Verdict.FAILED, Verdict.RETURNED, Verdict.UNKNOWN}),
+    ],
+    ids=["polite", "5xx rcpt", "4xx data", "5xx dot", "quit data", "quit dot", "early 550"],
+)
+async def test_verdicts_fit_the_fault_when_smtp_sink_commits_it(
+    smtp_sink: Callable[..., int], arguments: tuple[str, ...], allowed: set[Verdict]
+) -> None:
+    hand = Hand(names(3, "sink-"))
+    session = await connect_when_up(smtp_sink(*arguments), hand)
+    session.pump()
+    until = asyncio.get_running_loop().time() + 5
+    while len(hand.verdicts) + len(hand.waiting) < 3 and hand.loss is None:
+        assert asyncio.get_running_loop().time() < until
+        await asyncio.sleep(0.005)
+    if hand.loss is None:
+        session.quit()
+        await asyncio.wait_for(hand.is_over.wait(), 5)
+    assert {delivery.verdict for delivery in hand.verdicts.values()} <= allowed
+    assert hand.verdicts

@@ -46,6 +46,8 @@ def serve_through_daphne() -> None:
 class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne has no types
     """A request whose body goes to a temporary file, up to a limit, and whose answer waits for its reader."""
 
+    content: Any  # where Twisted gathers the body
+
     def __init__(self, channel: Any, *args: Any) -> None:
         super().__init__(channel, *args, parsePOSTFormSubmission=False)
         self.body: IO[bytes] = io.BytesIO()
@@ -80,9 +82,8 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
 
     def process(self) -> None:
         """Hand over to the application, with the body beside the queue and not in it."""
-        arrived: IO[bytes] = self.content
-        arrived.seek(0)
-        self.body, self.content = arrived, io.BytesIO()
+        self.body, self.content = self.content, io.BytesIO()
+        self.body.seek(0)
         token = _arrived.set(self)
         try:
             super().process()

@@ -1,1 +1,5 @@
-""""""
+"""The Django admin: ledgers to read, templates to write, actions that steer batches and send to users."""
+
+from batches.admin import batch, dashboard, email, job, template, users
+
+__all__ = ["batch", "dashboard", "email", "job", "template", "users"]

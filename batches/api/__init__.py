@@ -2,9 +2,15 @@
 
 from ninja import NinjaAPI
 
-from batches.api import batches, errors, exports, health, sending, stream, templates
 from batches.api.auth import BearerToken, Session
+from batches.api.batches import router as batches_router
+from batches.api.errors import add_handlers
+from batches.api.exports import router as exports_router
+from batches.api.health import router as health_router
 from batches.api.parser import JsonParser
+from batches.api.sending import router as sending_router
+from batches.api.stream import router as stream_router
+from batches.api.templates import router as templates_router
 
 api = NinjaAPI(
     title="emailbatch",
@@ -14,6 +20,6 @@ api = NinjaAPI(
     auth=[BearerToken(), Session()],
     parser=JsonParser(),
 )
-errors.add_handlers(api)
-for module in (health, sending, batches, stream, exports, templates):
-    api.add_router("", module.router)
+add_handlers(api)
+for router in (health_router, sending_router, batches_router, stream_router, exports_router, templates_router):
+    api.add_router("", router)

@@ -101,7 +101,8 @@ def _name_field(location: tuple[str | int, ...]) -> str:
 
 
 def _answer_bad_request(request: HttpRequest, exc: Exception) -> HttpResponse:
-    return answer(400, f"The request could not be read: {exc}" if str(exc) else SENTENCES[HTTPStatus.BAD_REQUEST])
+    said = str(exc).rstrip(" .:")
+    return answer(400, f"The request could not be read: {said}." if said else SENTENCES[HTTPStatus.BAD_REQUEST])
 
 
 def _answer_os_error(request: HttpRequest, exc: OSError) -> HttpResponse:

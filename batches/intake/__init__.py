@@ -9,7 +9,7 @@ from batches.intake.errors import (
     UnreadableFile,
     UnsupportedFile,
 )
-from batches.intake.importing import IdempotencyKey, Imported, import_csv, import_group, import_list
+from batches.intake.importing import IdempotencyKey, Imported, import_csv, import_group, import_list, import_users
 
 __all__ = [
     "FileTooLarge",
@@ -24,4 +24,5 @@ __all__ = [
     "import_csv",
     "import_group",
     "import_list",
+    "import_users",
 ]

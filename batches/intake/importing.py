@@ -9,11 +9,12 @@ from typing import BinaryIO
 import psycopg.errors
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from batches.intake.copying import Counts
 from batches.intake.errors import IdempotencyConflict, storage_errors
 from batches.intake.lists import Recipients, list_layout, list_rows
-from batches.intake.loading import Choices, load_file, load_group, load_records
+from batches.intake.loading import Choices, load_file, load_group, load_records, load_users
 from batches.intake.reading import CountedRecords
 from batches.intake.spooling import seekable
 from batches.intake.uploads import keep_upload
@@ -86,6 +87,17 @@ def import_group(group: Group, *, user: User | None, key: IdempotencyKey | None 
     batch = Batch(created_by=user, filename=_tidy_filename(group.name), source=BatchSource.USERS)
     with storage_errors():
         return _import_once(batch, key, fill=lambda: load_group(batch, group))
+
+
+def import_users(users: QuerySet[User], *, user: User | None, key: IdempotencyKey | None = None) -> Imported:
+    """Make a draft batch of those of some users who are active and have an address, with the fields of a group's.
+
+    Raises:
+        IntakeError: one of its subclasses, and nothing is kept.
+    """
+    batch = Batch(created_by=user, filename="Selected users", source=BatchSource.USERS)
+    with storage_errors():
+        return _import_once(batch, key, fill=lambda: load_users(batch, users))
 
 
 def _import_once(batch: Batch, key: IdempotencyKey | None, *, fill: Callable[[], Counts]) -> Imported:

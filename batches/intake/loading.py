@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
 
 from batches.intake import sql
 from batches.intake.addresses import PLAIN_PATTERN
@@ -100,6 +101,17 @@ def load_group(batch: Batch, group: Group) -> Counts:
         odd = [list(row) for row in cursor.fetchall()]
     counts = Counts(total=total, rejected=0, duplicate=duplicate)
     return counts + append_records(batch, CountedRecords(odd), GROUP_LAYOUT, after_line=total + duplicate)
+
+
+def load_users(batch: Batch, users: QuerySet[User]) -> Counts:
+    """Load those of some users who are active and have an address."""
+    reachable = users.filter(is_active=True).exclude(email="").order_by("pk")
+    # Read whole before the COPY begins: the connection can't do both at once.
+    rows = [
+        [member.email, member.first_name, member.last_name, member.username, member.get_full_name()]
+        for member in reachable.only("email", "first_name", "last_name", "username")
+    ]
+    return load_records(batch, CountedRecords(rows), GROUP_LAYOUT)
 
 
 def append_records(batch: Batch, records: Records, layout: Layout, *, after_line: int) -> Counts:

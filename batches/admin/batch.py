@@ -1,0 +1,192 @@
+"""Batches in the admin: how far each is, pause, resume, cancel, replay, and delete what is not live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from batches import progress
+from batches.admin.deleting import delete_batches
+from batches.admin.ledgers import LedgerAdmin
+from batches.jobs import lifecycle
+from batches.models import LIVE_JOB_STATUSES, Batch, EmailJob, JobKind
+
+REJECTED_SHOWN = 20
+
+
+class BatchChangeList(ChangeList):
+    """A page of batches with the snapshot of each, read at once: the columns hold only what is settled."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        snapshots = progress.read_snapshots([batch.pk for batch in self.result_list])
+        for batch in self.result_list:
+            batch.snapshot = snapshots.get(batch.pk)
+
+
+@admin.register(Batch)
+class BatchAdmin(LedgerAdmin):
+    list_display = ("filename", "state", "done", "sent", "failed", "set_aside", "source", "created_by", "created_at")
+    list_filter = ("status", "source")
+    list_select_related = ("created_by",)
+    search_fields = ("filename__istartswith", "created_by__username")
+    search_help_text = "The beginning of a file's name, a user, or a batch's number."
+    date_hierarchy = None
+    actions = ("pause", "resume", "cancel", "replay_failed", "replay_unknown", "replay_all")
+    fieldsets = (
+        (None, {"fields": ("filename", "source", "status", "created_by", "created_at", "completed_at", "links")}),
+        (
+            "Counts when it was last settled",
+            {
+                "fields": (
+                    ("total_count", "sent_count", "failed_count", "unknown_count"),
+                    ("suppressed_count", "cancelled_count", "rejected_count", "duplicate_count"),
+                )
+            },
+        ),
+        ("The file", {"fields": ("columns", "merge_fields", "rejected_rows")}),
+    )
+    readonly_fields = ("links", "rejected_rows")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return BatchChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Batch], search_term: str
+    ) -> tuple[QuerySet[Batch], bool]:
+        if search_term.isascii() and search_term.isdigit():
+            return queryset.filter(pk=int(search_term)), False
+        return super().get_search_results(request, queryset, search_term)
+
+    @admin.display(description="status")
+    def state(self, batch: Batch) -> str:
+        return batch.get_status_display()
+
+    @admin.display(description="done")
+    def done(self, batch: Batch) -> str:
+        snapshot = read(batch)
+        return f"{snapshot['processed']:,} of {snapshot['total']:,}" if snapshot else "-"
+
+    @admin.display(description="sent")
+    def sent(self, batch: Batch) -> str:
+        snapshot = read(batch)
+        return f"{snapshot['sent']:,}" if snapshot else "-"
+
+    @admin.display(description="failed")
+    def failed(self, batch: Batch) -> str:
+        snapshot = read(batch)
+        return f"{snapshot['failed']:,}" if snapshot else "-"
+
+    @admin.display(description="set aside")
+    def set_aside(self, batch: Batch) -> str:
+        return f"{batch.rejected_count + batch.duplicate_count:,}"
+
+    @admin.display(description="see")
+    def links(self, batch: Batch) -> SafeString:
+        emails = reverse("admin:batches_email_changelist")
+        jobs = reverse("admin:batches_emailjob_changelist")
+        return format_html(
+            '<a href="{}">page</a> · <a href="{}?batch={}">emails</a> · <a href="{}?batch={}">jobs</a> · '
+            '<a href="/api/batches/{}/results.csv">results.csv</a> · '
+            '<a href="/api/batches/{}/rejected.csv">rejected.csv</a>',
+            *(reverse("batch", args=[batch.pk]), emails, batch.pk, jobs, batch.pk, batch.pk, batch.pk),
+        )
+
+    @admin.display(description=f"first {REJECTED_SHOWN} rejected rows")
+    def rejected_rows(self, batch: Batch) -> str:
+        rows = batch.rejected_rows.order_by("pk")[:REJECTED_SHOWN]
+        return format_html_join("", "<div>line {}: {}</div>", ((row.line, row.reason) for row in rows)) or "none"
+
+    @admin.action(description="Pause", permissions=["steer"])
+    def pause(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
+        self._steer(request, batches, lifecycle.pause_batch, done="paused")
+
+    @admin.action(description="Resume", permissions=["steer"])
+    def resume(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
+        self._steer(request, batches, lifecycle.resume_batch, done="resumed")
+
+    @admin.action(description="Cancel: send no more of it", permissions=["steer"])
+    def cancel(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
+        self._steer(request, batches, lifecycle.cancel_batch, done="cancelled")
+
+    @admin.action(description="Replay the failed", permissions=["steer"])
+    def replay_failed(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
+        self._replay(request, batches, JobKind.FAILED)
+
+    @admin.action(description="Replay the unknown", permissions=["steer"])
+    def replay_unknown(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
+        self._replay(request, batches, JobKind.UNKNOWN)
+
+    @admin.action(description="Replay all: send it to everybody once more", permissions=["steer"])
+    def replay_all(self, request: HttpRequest, batches: QuerySet[Batch]) -> HttpResponseBase | None:
+        if "confirmed" in request.POST:
+            self._replay(request, batches, JobKind.ALL)
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Send to everybody once more?",
+            "opts": self.opts,
+            "batches": batches,
+            "checkbox_name": ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/batches/confirm_replay.html", context)
+
+    def has_steer_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("batches.change_batch")
+
+    def _replay(self, request: HttpRequest, batches: QuerySet[Batch], which: JobKind) -> None:
+        def replay(batch: Batch) -> None:
+            lifecycle.replay_batch(batch, which=which, user=request.user)
+
+        self._steer(request, batches, replay, done="queued again")
+
+    def _steer(
+        self, request: HttpRequest, batches: QuerySet[Batch], step: Callable[[Batch], None], *, done: str
+    ) -> None:
+        """Take a step with each batch; those that refuse say why, and the others go on."""
+        count = 0
+        for batch in batches:
+            try:
+                step(batch)
+                count += 1
+            except lifecycle.JobRefused as exc:
+                self.message_user(request, str(exc), messages.WARNING)
+        if count:
+            self.message_user(request, f"{count} {'batch' if count == 1 else 'batches'} {done}.", messages.SUCCESS)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        if not request.user.is_superuser:
+            return False
+        return obj is None or not EmailJob.objects.filter(batch=obj.pk, status__in=LIVE_JOB_STATUSES).exists()
+
+    def get_deleted_objects(
+        self, objs: Sequence[Any] | QuerySet[Any], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """What the page before a deletion shows: a line a batch, and no search for each of a million emails."""
+        counts = {"batches": len(objs), "emails": sum(batch.total_count for batch in objs)}
+        lines = [f"{batch} with its {batch.total_count:,} emails and their attempts" for batch in objs]
+        return lines, counts, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Batch) -> None:
+        delete_batches([obj.pk])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
+        wanted = list(queryset.values_list("pk", flat=True))
+        if delete_batches(wanted) < len(wanted):
+            self.message_user(request, "Batches that are being sent were kept. Cancel them first.", messages.WARNING)
+
+
+def read(batch: Batch) -> progress.Snapshot | None:
+    snapshot: progress.Snapshot | None = getattr(batch, "snapshot", None)
+    return snapshot

@@ -1,0 +1,48 @@
+"""Emails in the admin: the record of every recipient, to be read and never written."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.text import Truncator
+
+from batches.admin.ledgers import LedgerAdmin
+from batches.models import Email
+
+
+@admin.register(Email)
+class EmailAdmin(LedgerAdmin):
+    list_display = ("address", "batch", "row", "status", "attempts", "code", "said", "settled_at")
+    list_filter = ("status",)
+    list_select_related = ("batch",)
+    search_fields = ("address",)
+    search_help_text = "A whole address, or its beginning and a star: ann@*. From a batch's page: in that batch only."
+    actions = None
+    fields = (
+        *("batch", "row", "address", "fields", "status", "attempts", "next_attempt_at"),
+        *("code", "reply", "settled_at", "lane", "history"),
+    )
+    readonly_fields = ("history",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Email], search_term: str
+    ) -> tuple[QuerySet[Email], bool]:
+        """By equality or by beginning, which compare bytes; Django's own search folds the case of every row."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if term.endswith("*"):
+            return queryset.filter(address__startswith=term.rstrip("*")), False
+        local, _, domain = term.rpartition("@")
+        return queryset.filter(address__in={term, f"{local}@{domain.lower()}", term.lower()}), False
+
+    @admin.display(description="reply")
+    def said(self, email: Email) -> str:
+        return Truncator(email.reply).chars(80)
+
+    @admin.display(description="attempts, oldest first")
+    def history(self, email: Email) -> str:
+        tries = email.tries.order_by("at", "number").values_list("at", "outcome", "code", "reply", "relay")[:100]
+        return format_html_join("", "<div>{} {} {} {} {}</div>", tries) or "none"

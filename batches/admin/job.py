@@ -1,0 +1,46 @@
+"""Jobs in the admin, each with its lanes: to be read and never written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.text import Truncator
+
+from batches.admin.ledgers import LedgerAdmin
+from batches.models import EmailJob, Lane
+
+
+class LaneInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Lane
+    extra = 0
+    can_delete = False
+    fields = (
+        *("number", "worker", "lease_until", "heartbeat_at", "sent_count", "failed_count", "unknown_count"),
+        *("retried_count", "rate_per_second"),
+    )
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(EmailJob)
+class EmailJobAdmin(LedgerAdmin):
+    list_display = (
+        *("__str__", "kind", "status", "priority", "total_count", "sent_count", "failed_count"),
+        *("created_by", "created_at", "trouble"),
+    )
+    list_filter = ("status", "kind", "priority")
+    list_select_related = ("created_by",)
+    search_fields = ("template_key__startswith", "created_by__username")
+    search_help_text = "The beginning of a template's key, or a user."
+    actions = None
+    inlines = (LaneInline,)
+
+    @admin.display(description="last error")
+    def trouble(self, job: EmailJob) -> str:
+        return Truncator(job.last_error).chars(80)

@@ -1,0 +1,82 @@
+"""``manage.py sendbatch FILE --template KEY``: take a file of recipients in and send it."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from batches import intake
+from batches.jobs import lifecycle
+from batches.management import waiting
+from batches.models import Batch, EmailJob, EmailTemplate
+from batches.rendering.template import CompiledTemplate, TemplateFault
+
+
+class Command(BaseCommand):
+    help = "Take a file of recipients in and send it. Exit status 0: it is queued, or with --wait, sent to everybody."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", metavar="FILE", help="The file of recipients; - reads standard input.")
+        parser.add_argument("--template", required=True, metavar="KEY", help="The template's key.")
+        parser.add_argument("--subject", metavar="S", help="Instead of the template's subject.")
+        parser.add_argument("--user", metavar="U", help="Whose batch it is; without it only staff see it.")
+        waiting.add_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user = find_user(options["user"]) if options["user"] else None
+        template = find_template(options["template"], subject=options["subject"])
+        batch = import_file(options["file"], user=user)
+        if batch.rejected_count or batch.duplicate_count:
+            self.stderr.write(
+                f"{batch.rejected_count:,} bad and {batch.duplicate_count:,} duplicate rows of the file were set aside."
+            )
+        job = start(batch, template=template, subject=options["subject"], user=user)
+        waiting.report(job, wait=options["wait"], as_json=options["json"], stdout=self.stdout, stderr=self.stderr)
+
+
+def find_user(username: str) -> User:
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        raise CommandError(f"There is no user '{username}'. See the users at /admin/auth/user/.")
+    return user
+
+
+def find_template(key: str, *, subject: str | None) -> EmailTemplate:
+    """The template, known to compile: a faulty one is refused before the file is taken in."""
+    template = EmailTemplate.objects.filter(key=key).first()
+    if template is None:
+        known = ", ".join(EmailTemplate.objects.order_by("key").values_list("key", flat=True))
+        raise CommandError(f"There is no template '{key}'. The templates are: {known or 'none yet'}.")
+    try:
+        CompiledTemplate(subject=subject or template.subject, html=template.html, text=template.text)
+    except TemplateFault as exc:
+        raise CommandError(str(exc)) from exc
+    return template
+
+
+def import_file(name: str, *, user: User | None) -> Batch:
+    try:
+        with open_file(name) as file:
+            return intake.import_csv(file, filename="standard input" if name == "-" else name, user=user).batch
+    except OSError as exc:
+        raise CommandError(f"The file {name} can't be read: {exc.strerror or exc}. Check its path and rights.") from exc
+    except intake.IntakeError as exc:
+        raise CommandError(exc.message) from exc
+
+
+def open_file(name: str) -> Any:
+    """A context with the open file."""
+    stdin: BinaryIO = sys.stdin.buffer
+    return nullcontext(stdin) if name == "-" else Path(name).open("rb")
+
+
+def start(batch: Batch, *, template: EmailTemplate, subject: str | None, user: User | None) -> EmailJob:
+    try:
+        return lifecycle.create_job(batch, template=template, user=user, subject=subject)
+    except lifecycle.JobRefused as exc:
+        raise CommandError(f"{exc} The list is kept as batch {batch.pk}, a draft.") from exc

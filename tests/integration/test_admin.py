@@ -1,0 +1,261 @@
+"""The admin's lists, actions and limits."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from batches import intake
+from batches.jobs import lifecycle
+from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobKind, RejectedRow
+
+CHANGELISTS = ["batch", "email", "emailjob", "emailtemplate"]
+
+
+@pytest.fixture
+def admin(client: Client, staff: User) -> Client:
+    client.force_login(staff)
+    return client
+
+
+def make_batch(user: User, count: int = 3) -> Batch:
+    recipients = [{"email": f"p{number}@example.org", "name": f"P{number}"} for number in range(1, count + 1)]
+    return intake.import_list(recipients, user=user).batch
+
+
+def finish(batch: Batch, status: EmailStatus) -> None:
+    Email.objects.filter(batch=batch).update(status=status)
+    lifecycle.finish_job(batch.jobs.get().pk)
+
+
+def act(client: Client, action: str, *batches: Batch, **more: str) -> str:
+    data = {"action": action, "_selected_action": [str(batch.pk) for batch in batches], **more}
+    return unescape(client.post("/admin/batches/batch/", data, follow=True).content.decode())
+
+
+@pytest.mark.parametrize("model", CHANGELISTS)
+def test_list_is_shown_when_there_are_rows(admin: Client, staff: User, welcome: EmailTemplate, model: str) -> None:
+    lifecycle.create_job(make_batch(staff), template=welcome, user=staff)
+    response = admin.get(f"/admin/batches/{model}/")
+    assert response.status_code == 200
+    assert 'class="action-checkbox-column"' in response.content.decode() or model in ("email", "emailjob")
+
+
+@pytest.mark.parametrize("model", ["batch", "email", "emailjob"])
+def test_no_list_counts_or_sorts_a_whole_table_when_it_is_shown(admin: Client, staff: User, model: str) -> None:
+    make_batch(staff)
+    for query in ("", "?o=1", "?q=p1@example.org", "?status__exact=failed"):
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            assert admin.get(f"/admin/batches/{model}/{query}").status_code == 200
+        for each in queries.captured_queries:
+            if "COUNT(" in each["sql"] and "batches_" in each["sql"]:
+                assert "LIMIT 10000" in each["sql"]
+
+
+@pytest.mark.parametrize("model", ["batch", "email", "emailjob"])
+def test_ledger_is_not_written_when_somebody_tries(
+    admin: Client, staff: User, welcome: EmailTemplate, model: str
+) -> None:
+    job = lifecycle.create_job(make_batch(staff), template=welcome, user=staff)
+    pk = {"batch": job.batch_id, "email": job.batch.emails.first().pk, "emailjob": job.pk}[model]
+    assert admin.get(f"/admin/batches/{model}/{pk}/change/").status_code == 200
+    assert admin.post(f"/admin/batches/{model}/{pk}/change/", {"status": "sent"}).status_code == 403
+    assert admin.get(f"/admin/batches/{model}/add/").status_code == 403
+    assert admin.post(f"/admin/batches/{model}/{pk}/delete/", {"post": "yes"}).status_code == 403
+    assert (Batch.objects.count(), EmailJob.objects.count(), Email.objects.count()) == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [("p2@example.org", ["p2@"]), ("P2@EXAMPLE.ORG", ["p2@"]), ("p*", ["p1@", "p2@", "p3@"]), ("p2", [])],
+)
+def test_emails_are_found_when_an_address_or_its_beginning_is_searched(
+    admin: Client, staff: User, term: str, found: list[str]
+) -> None:
+    make_batch(staff)
+    page = admin.get("/admin/batches/email/", {"q": term}).content.decode()
+    assert sorted(set(re.findall(r"p\d@(?=example.org</a>)", page))) == found
+
+
+def test_emails_of_one_batch_are_listed_when_its_link_is_followed(admin: Client, staff: User) -> None:
+    first, second = make_batch(staff, 1), make_batch(staff, 2)
+    page = admin.get(f"/admin/batches/batch/{second.pk}/change/").content.decode()
+    link = f"/admin/batches/email/?batch={second.pk}"
+    assert link in page
+    assert "2 emails" in admin.get(link).content.decode()
+    assert "1 email" in admin.get(f"/admin/batches/email/?batch={first.pk}").content.decode()
+
+
+def test_live_counts_are_listed_when_a_batch_is_being_sent(admin: Client, staff: User, welcome: EmailTemplate) -> None:
+    job = lifecycle.create_job(make_batch(staff), template=welcome, user=staff)
+    job.lanes.filter(number=0).update(sent_count=2)
+    assert "2 of 3" in admin.get("/admin/batches/batch/").content.decode()
+
+
+def test_rejected_rows_are_shown_in_part_when_there_are_many(admin: Client, staff: User) -> None:
+    batch = make_batch(staff, 1)
+    RejectedRow.objects.bulk_create(
+        RejectedRow(batch=batch, line=line, kind="invalid", raw=["<b>"], reason=f"<i>r{line}</i>")
+        for line in range(1, 31)
+    )
+    page = admin.get(f"/admin/batches/batch/{batch.pk}/change/").content.decode()
+    assert page.count("&lt;i&gt;r") == 20 and "<i>r" not in page
+
+
+def test_batch_is_steered_when_an_action_is_chosen(admin: Client, staff: User, welcome: EmailTemplate) -> None:
+    batch = make_batch(staff)
+    assert "can't be paused" in act(admin, "pause", batch)
+    lifecycle.create_job(batch, template=welcome, user=staff)
+    for action, status in (
+        ("pause", BatchStatus.PAUSED),
+        ("resume", BatchStatus.PENDING),
+        ("cancel", BatchStatus.CANCELLED),
+    ):
+        assert "1 batch" in act(admin, action, batch)
+        batch.refresh_from_db()
+        assert batch.status == status
+
+
+def test_those_that_refuse_say_why_and_the_others_go_on_when_many_are_replayed(
+    admin: Client, staff: User, welcome: EmailTemplate
+) -> None:
+    ended, draft = make_batch(staff), make_batch(staff)
+    lifecycle.create_job(ended, template=welcome, user=staff)
+    finish(ended, EmailStatus.FAILED)
+    page = act(admin, "replay_failed", ended, draft)
+    assert "1 batch queued again" in page and f"Batch {draft.pk} was never sent" in page
+    assert EmailJob.objects.filter(kind=JobKind.FAILED, batch=ended).count() == 1
+
+
+def test_replay_of_all_is_confirmed_first_when_it_is_chosen(admin: Client, staff: User, welcome: EmailTemplate) -> None:
+    batch = make_batch(staff)
+    lifecycle.create_job(batch, template=welcome, user=staff)
+    finish(batch, EmailStatus.SENT)
+    assert "once more" in act(admin, "replay_all", batch)
+    assert EmailJob.objects.count() == 1
+    act(admin, "replay_all", batch, confirmed="yes")
+    assert EmailJob.objects.filter(kind=JobKind.ALL).count() == 1
+
+
+def test_actions_are_not_offered_when_staff_may_only_look(client: Client, db: None) -> None:
+    looker = User.objects.create_user("looker", is_staff=True)
+    looker.user_permissions.add(Permission.objects.get(codename="view_batch"))
+    client.force_login(looker)
+    batch = make_batch(looker)
+    assert 'value="pause"' not in client.get("/admin/batches/batch/").content.decode()
+    act(client, "replay_all", batch, confirmed="yes")
+    assert not EmailJob.objects.exists()
+
+
+def test_batch_goes_with_all_its_rows_when_a_superuser_deletes_it(
+    admin: Client, staff: User, welcome: EmailTemplate
+) -> None:
+    batch, kept = make_batch(staff), make_batch(staff)
+    job = lifecycle.create_job(batch, template=welcome, user=staff)
+    assert admin.post(f"/admin/batches/batch/{batch.pk}/delete/", {"post": "yes"}).status_code == 403
+    Email.objects.filter(batch=batch).update(lane=job.lanes.first())
+    Email.objects.filter(batch=batch).first().tries.create(lane=job.lanes.first(), number=1, outcome="sent")
+    finish(batch, EmailStatus.SENT)
+    page = admin.get(f"/admin/batches/batch/{batch.pk}/delete/").content.decode()
+    assert "3 emails" in page
+    assert admin.post(f"/admin/batches/batch/{batch.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert Batch.objects.get() == kept and Email.objects.count() == 3 and not EmailJob.objects.exists()
+
+
+def test_live_batches_are_kept_when_many_are_deleted(admin: Client, staff: User, welcome: EmailTemplate) -> None:
+    live, ended = make_batch(staff), make_batch(staff)
+    lifecycle.create_job(live, template=welcome, user=staff)
+    page = act(admin, "delete_selected", live, ended, post="yes")
+    assert "were kept" in page
+    assert Batch.objects.get() == live
+
+
+def test_template_is_refused_when_it_does_not_compile(admin: Client) -> None:
+    words = {"key": "bad", "name": "Bad", "subject": "{{ name", "html": "", "text": "T"}
+    assert "can&#x27;t be used" in admin.post("/admin/batches/emailtemplate/add/", words).content.decode()
+    assert (
+        "an HTML body, a text body"
+        in admin.post("/admin/batches/emailtemplate/add/", words | {"subject": "S", "text": ""}).content.decode()
+    )
+    assert not EmailTemplate.objects.exists()
+    assert admin.post("/admin/batches/emailtemplate/add/", words | {"subject": "S"}).status_code == 302
+
+
+def test_one_template_is_default_when_another_is_chosen(admin: Client, welcome: EmailTemplate) -> None:
+    other = EmailTemplate.objects.create(key="other", name="Other", subject="S", text="T")
+    data = {"action": "make_default", "_selected_action": [other.pk]}
+    admin.post("/admin/batches/emailtemplate/", data, follow=True)
+    assert list(EmailTemplate.objects.filter(is_default=True)) == [other]
+
+
+def send_to_users(client: Client, **data: object) -> str:
+    """The action's page, then its form filled in as a browser would post it."""
+    data = {"action": "send_email", **data}
+    page = client.post("/admin/auth/user/", data).content.decode()
+    fields = {name: unescape(value) for name, value in re.findall(r'name="(count|key)" value="([^"]*)"', page)}
+    response = client.post("/admin/auth/user/", {**data, **fields, "template": "plain", "subject": "Hi"}, follow=True)
+    return unescape(response.content.decode())
+
+
+@pytest.fixture
+def members(db: None) -> list[User]:
+    EmailTemplate.objects.create(key="plain", name="Plain", subject="S", text="Dear {{ first_name }}")
+    return [User.objects.create_user(f"m{number}", f"m{number}@example.org") for number in range(1, 6)]
+
+
+def test_exactly_the_selected_users_get_it_when_the_action_is_confirmed(admin: Client, members: list[User]) -> None:
+    User.objects.filter(username="m2").update(email="")
+    User.objects.filter(username="m3").update(is_active=False)
+    send_to_users(admin, _selected_action=[user.pk for user in members[:4]])
+    job = EmailJob.objects.get()
+    assert sorted(job.batch.emails.values_list("address", flat=True)) == ["m1@example.org", "m4@example.org"]
+    assert (job.subject, job.template_key) == ("Hi", "plain")
+
+
+def test_users_of_all_pages_get_it_when_select_all_is_clicked(admin: Client, members: list[User], staff: User) -> None:
+    send_to_users(admin, _selected_action=[members[0].pk], select_across="1", index="0")
+    assert EmailJob.objects.get().total_count == 6
+
+
+def test_nothing_is_sent_when_the_users_changed_before_the_confirmation(admin: Client, members: list[User]) -> None:
+    data = {"action": "send_email", "_selected_action": [members[0].pk], "select_across": "1", "index": "0"}
+    key = "2f1b1f0e-7d7c-4b8e-9a52-0a4f3c2b1a00"
+    response = admin.post("/admin/auth/user/", {**data, "count": "5", "key": key, "template": "plain"})
+    assert "There are now 6 such users" in response.content.decode()
+    assert not Batch.objects.exists()
+
+
+def test_one_batch_is_sent_when_the_button_is_clicked_twice(admin: Client, members: list[User]) -> None:
+    data = {"action": "send_email", "_selected_action": [members[0].pk], "count": "1", "template": "plain"}
+    for _ in range(2):
+        admin.post("/admin/auth/user/", {**data, "key": "2f1b1f0e-7d7c-4b8e-9a52-0a4f3c2b1a00"})
+    assert Batch.objects.count() == EmailJob.objects.count() == 1
+
+
+def test_sending_is_not_offered_when_staff_may_not_add_batches(client: Client, members: list[User]) -> None:
+    looker = User.objects.create_user("looker", is_staff=True)
+    looker.user_permissions.add(Permission.objects.get(codename="view_user"))
+    client.force_login(looker)
+    assert "send_email" not in client.get("/admin/auth/user/").content.decode()
+    send_to_users(client, _selected_action=[members[0].pk])
+    assert not Batch.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["", "queues/0/", "queues/0/empty/", "stats.json", "workers/0/"])
+def test_queues_are_closed_when_staff_is_no_superuser(client: Client, admin: Client, path: str) -> None:
+    url = f"/admin/django_rq/dashboard/{path}"
+    assert admin.get(url).status_code == 200
+    clerk = User.objects.create_user("clerk", is_staff=True)
+    client.logout()
+    assert client.get(url).status_code == 302
+    client.force_login(clerk)
+    assert client.get(url).status_code == 403
+    assert "django_rq" not in client.get("/admin/").content.decode()

@@ -1,0 +1,77 @@
+"""results.csv and rejected.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import AsyncClient
+
+from batches import intake
+from batches.api import exports
+from batches.models import Email, EmailStatus
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FILE = """Name;E-Mail;Note
+Ada;ada@example.org;=1+1
+Bob;not an address;x
+Çelik;c@example.org;
+Ada;ADA@example.org;again
+"""
+
+
+async def download(user: User, path: str) -> tuple[dict[str, str], list[list[str]]]:
+    client = AsyncClient()
+    await client.aforce_login(user)
+    response = await client.get(path)
+    assert response.status_code == 200
+    body = b"".join([chunk async for chunk in response])  # type: ignore[attr-defined]
+    assert body.startswith(b"\xef\xbb\xbf")
+    return dict(response.headers), list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")))
+
+
+async def test_uploaded_columns_come_back_with_their_outcome_when_results_are_downloaded(
+    sender: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "PAGE_ROWS", 1)
+    imported = await exports.database_sync_to_async(intake.import_csv)(
+        io.BytesIO(FILE.encode()), filename="Gäste 2030.csv", user=sender
+    )
+    await Email.objects.filter(address="ada@example.org").aupdate(
+        status=EmailStatus.SENT, code=250, reply="OK", settled_at=datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+    )
+    headers, rows = await download(sender, f"/api/batches/{imported.batch.pk}/results.csv")
+    assert rows == [
+        ["Name", "E-Mail", "Note", "status", "code", "reply", "time"],
+        ["Ada", "ada@example.org", "'=1+1", "sent", "250", "OK", "2030-01-02T03:04:05+00:00"],
+        ["Çelik", "c@example.org", "", "pending", "", "", ""],
+    ]
+    assert "filename*=UTF-8''G%C3%A4ste%202030-results.csv" in headers["Content-Disposition"]
+
+
+async def test_bad_lines_come_back_with_number_and_reason_when_rejected_rows_are_downloaded(sender: User) -> None:
+    imported = await exports.database_sync_to_async(intake.import_csv)(
+        io.BytesIO(FILE.encode()), filename="guests.csv", user=sender
+    )
+    _, rows = await download(sender, f"/api/batches/{imported.batch.pk}/rejected.csv")
+    assert rows[0] == ["Name", "E-Mail", "Note", "line", "reason"]
+    assert [row[:4] for row in rows[1:]] == [
+        ["Bob", "not an address", "x", "3"],
+        ["Ada", "ADA@example.org", "again", "5"],
+    ]
+    assert all(row[4] for row in rows[1:])
+
+
+async def test_columns_of_a_list_come_back_when_it_was_posted(sender: User) -> None:
+    recipients = [{"email": "a@example.org", "name": "A"}, "b@example.org"]
+    imported = await exports.database_sync_to_async(intake.import_list)(recipients, user=sender)
+    _, rows = await download(sender, f"/api/batches/{imported.batch.pk}/results.csv")
+    assert [row[:3] for row in rows] == [
+        ["email", "name", "status"],
+        ["a@example.org", "A", "pending"],
+        ["b@example.org", "", "pending"],
+    ]

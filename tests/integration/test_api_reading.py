@@ -1,0 +1,280 @@
+"""Batches, emails, jobs, templates, health and metrics over the API."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from batches import intake
+from batches.jobs import lifecycle
+from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobStatus, Lane
+
+
+@pytest.fixture
+def api(client: Client, sender: User) -> Client:
+    client.force_login(sender)
+    return client
+
+
+def make_batch(user: User, count: int = 3) -> Batch:
+    recipients = [{"email": f"p{number}@example.org", "name": f"P{number}"} for number in range(1, count + 1)]
+    return intake.import_list(recipients, user=user).batch
+
+
+def test_batches_come_newest_first_in_pages_when_they_are_listed(api: Client, sender: User) -> None:
+    made = [make_batch(sender, 1).pk for _ in range(5)]
+    first = api.get("/api/batches?limit=2").json()
+    second = api.get(f"/api/batches?limit=2&cursor={first['next']}").json()
+    third = api.get(f"/api/batches?limit=2&cursor={second['next']}").json()
+    assert [item["id"] for page in (first, second, third) for item in page["items"]] == made[::-1]
+    assert third["next"] is None
+
+
+def test_batch_has_the_fields_of_the_contract_when_it_is_read(
+    api: Client, sender: User, welcome: EmailTemplate
+) -> None:
+    batch = make_batch(sender)
+    job = lifecycle.create_job(batch, template=welcome, user=sender)
+    Lane.objects.filter(job=job, number=0).update(sent_count=2, failed_count=1)
+    answer = api.get(f"/api/batches/{batch.pk}").json()
+    created_at = answer.pop("createdAt")
+    assert answer == {
+        "id": batch.pk,
+        "filename": batch.filename,
+        "source": "list",
+        "status": "pending",
+        "totalEmails": 3,
+        "processedCount": 3,
+        "sentCount": 2,
+        "failedCount": 1,
+        "unknownCount": 0,
+        "suppressedCount": 0,
+        "pendingCount": 0,
+        "rejectedRows": 0,
+        "duplicateRows": 0,
+        "completedAt": None,
+        "jobId": job.pk,
+    }
+    assert datetime.fromisoformat(created_at).tzinfo is not None
+
+
+PATHS = ["", "/stream", "/emails", "/results.csv", "/rejected.csv"]
+ACTIONS = ["send", "pause", "resume", "cancel", "replay"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", PATHS)
+def test_answer_is_404_when_the_batch_is_another_users(api: Client, staff: User, path: str) -> None:
+    batch = make_batch(staff, 1)
+    theirs, absent = (api.get(f"/api/batches/{number}{path}") for number in (batch.pk, 999_999_999_999))
+    assert theirs.status_code == absent.status_code == 404
+    assert str(batch.pk) in theirs.json()["detail"]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_nothing_happens_when_the_batch_is_another_users(
+    api: Client, staff: User, welcome: EmailTemplate, action: str
+) -> None:
+    batch = make_batch(staff, 1)
+    body = {"which": "all"} if action == "replay" else {}
+    response = api.post(f"/api/batches/{batch.pk}/{action}", json.dumps(body), content_type="application/json")
+    assert response.status_code == 404
+    assert Batch.objects.get().status == BatchStatus.DRAFT
+
+
+def test_every_batch_is_seen_when_the_reader_is_staff(client: Client, staff: User, sender: User) -> None:
+    client.force_login(staff)
+    batch = make_batch(sender, 1)
+    assert [item["id"] for item in client.get("/api/batches").json()["items"]] == [batch.pk]
+
+
+def test_emails_come_in_the_files_order_in_pages_when_they_are_listed(
+    api: Client, sender: User, welcome: EmailTemplate
+) -> None:
+    batch = make_batch(sender, 5)
+    job = lifecycle.create_job(batch, template=welcome, user=sender)
+    sent = Email.objects.get(row=2)
+    when = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+    Email.objects.filter(pk=sent.pk).update(
+        status=EmailStatus.SENT, lane=job.lanes.first(), attempts=1, code=250, reply="OK", settled_at=when
+    )
+    first = api.get(f"/api/batches/{batch.pk}/emails?limit=3").json()
+    rest = api.get(f"/api/batches/{batch.pk}/emails?limit=3&cursor={first['next']}").json()
+    assert [item["row"] for item in first["items"] + rest["items"]] == [1, 2, 3, 4, 5]
+    assert rest["next"] is None
+    one = first["items"][1]
+    assert one.pop("messageId").endswith("@localhost>")
+    assert one == {
+        "row": 2,
+        "address": "p2@example.org",
+        "status": "sent",
+        "attempts": 1,
+        "code": 250,
+        "reply": "OK",
+        "sentAt": "2030-01-02T03:04:05Z",
+        "nextAttemptAt": None,
+    }
+    waiting = first["items"][0]
+    assert waiting["messageId"] is None and waiting["sentAt"] is None and waiting["nextAttemptAt"]
+
+
+def test_only_one_status_is_listed_when_it_is_asked_for(api: Client, sender: User) -> None:
+    batch = make_batch(sender, 3)
+    Email.objects.filter(row=2).update(status=EmailStatus.FAILED)
+    answer = api.get(f"/api/batches/{batch.pk}/emails?status=failed").json()
+    assert [item["row"] for item in answer["items"]] == [2]
+
+
+@pytest.mark.parametrize("query", ["?limit=0", "?limit=501", "?limit=x", "?cursor=x", "?cursor=-1", "?cursor=²"])
+def test_answer_is_422_when_a_page_is_asked_for_wrongly(api: Client, query: str) -> None:
+    response = api.get(f"/api/batches{query}")
+    assert response.status_code == 422 and response.json()["detail"].endswith(".")
+
+
+def test_answer_is_422_when_the_status_is_unknown(api: Client, sender: User) -> None:
+    response = api.get(f"/api/batches/{make_batch(sender, 1).pk}/emails?status=gone")
+    assert response.status_code == 422 and "status" in response.json()["detail"]
+
+
+def test_draft_is_sent_once_when_send_is_posted_twice(api: Client, sender: User, welcome: EmailTemplate) -> None:
+    batch = make_batch(sender)
+    first = api.post(f"/api/batches/{batch.pk}/send", "", content_type="application/json")
+    second = api.post(f"/api/batches/{batch.pk}/send", "{}", content_type="application/json")
+    job = EmailJob.objects.get()
+    assert first.status_code == 202
+    assert first.json() == {"success": True, "jobId": job.pk, "batchId": batch.pk, "totalCount": 3}
+    assert second.status_code == 409 and "replay" in second.json()["detail"]
+
+
+def test_batch_is_paused_resumed_and_cancelled_when_that_is_posted(
+    api: Client, sender: User, welcome: EmailTemplate
+) -> None:
+    batch = make_batch(sender)
+    assert api.post(f"/api/batches/{batch.pk}/pause").status_code == 409
+    lifecycle.create_job(batch, template=welcome, user=sender)
+    for action, status in (("pause", "paused"), ("resume", "pending"), ("cancel", "cancelled")):
+        response = api.post(f"/api/batches/{batch.pk}/{action}")
+        assert (response.status_code, response.json()) == (
+            200,
+            {"success": True, "batchId": batch.pk, "status": status},
+        )
+
+
+def test_failed_emails_are_queued_again_when_replay_is_posted(
+    api: Client, sender: User, welcome: EmailTemplate
+) -> None:
+    batch = make_batch(sender)
+    lifecycle.create_job(batch, template=welcome, user=sender)
+    Email.objects.filter(batch=batch).update(status=EmailStatus.SENT)
+    Email.objects.filter(batch=batch, row=1).update(status=EmailStatus.FAILED)
+    lifecycle.finish_job(EmailJob.objects.get().pk)
+    response = api.post(f"/api/batches/{batch.pk}/replay", '{"which": "failed"}', content_type="application/json")
+    assert (response.status_code, response.json()["totalCount"]) == (202, 1)
+    again = api.post(f"/api/batches/{batch.pk}/replay", '{"which": "unknown"}', content_type="application/json")
+    assert again.status_code == 409
+    wrong = api.post(f"/api/batches/{batch.pk}/replay", '{"which": "some"}', content_type="application/json")
+    assert wrong.status_code == 422
+
+
+def test_job_has_the_fields_of_the_contract_when_it_is_read(api: Client, sender: User, welcome: EmailTemplate) -> None:
+    batch = make_batch(sender)
+    job = lifecycle.create_job(batch, template=welcome, user=sender, subject="Mine")
+    Lane.objects.filter(job=job, number=0).update(sent_count=2)
+    answer = api.get(f"/api/jobs/{job.pk}").json()
+    assert datetime.fromisoformat(answer.pop("createdAt")).tzinfo is not None
+    assert answer == {
+        "id": job.pk,
+        "batchId": batch.pk,
+        "status": JobStatus.QUEUED.upper(),
+        "templateId": "welcome_email",
+        "subject": "Mine",
+        "totalCount": 3,
+        "sentCount": 2,
+        "failedCount": 0,
+        "createdById": sender.pk,
+        "startedAt": None,
+        "completedAt": None,
+        "lastError": "",
+    }
+
+
+def test_answer_is_404_when_the_job_is_another_users(api: Client, staff: User, welcome: EmailTemplate) -> None:
+    job = lifecycle.create_job(make_batch(staff), template=welcome, user=staff)
+    assert api.get(f"/api/jobs/{job.pk}").status_code == 404
+
+
+def test_templates_name_their_merge_fields_when_they_are_listed(api: Client, welcome: EmailTemplate) -> None:
+    answer = api.get("/api/templates").json()
+    assert answer["next"] is None
+    assert [(item["key"], item["mergeFields"], item["isDefault"]) for item in answer["items"]] == [
+        ("welcome_email", ["name"], True)
+    ]
+
+
+def test_faulty_template_is_still_listed_when_it_does_not_compile(api: Client) -> None:
+    EmailTemplate.objects.create(key="bad", name="Bad", subject="{{", text="T")
+    assert [item["mergeFields"] for item in api.get("/api/templates").json()["items"]] == [[]]
+
+
+def test_message_is_rendered_when_a_preview_is_asked_for(api: Client, sender: User, welcome: EmailTemplate) -> None:
+    def preview(**body: object) -> dict[str, str]:
+        url = "/api/templates/welcome_email/preview"
+        answer: dict[str, str] = api.post(url, json.dumps(body), content_type="application/json").json()
+        return answer
+
+    batch = make_batch(sender)
+    assert preview(fields={"name": "A<b"}) == {
+        "subject": "Hello A<b", "html": "<p>Dear A&lt;b</p>", "text": "Dear A<b"
+    }  # fmt: skip
+    assert preview(batchId=batch.pk, row=2)["text"] == "Dear P2"
+    assert preview(batchId=batch.pk, subject="{{ email }}")["subject"] == "p1@example.org"
+    assert "name" in preview()["detail"]
+    assert "no recipient" in preview(batchId=batch.pk, row=99)["detail"]
+
+
+def test_answer_is_404_when_the_previewed_batch_is_another_users(
+    api: Client, staff: User, welcome: EmailTemplate
+) -> None:
+    body = json.dumps({"batchId": make_batch(staff).pk})
+    response = api.post("/api/templates/welcome_email/preview", body, content_type="application/json")
+    assert response.status_code == 404
+
+
+def test_health_is_open_to_all_when_services_answer(client: Client, db: None) -> None:
+    response = client.get("/api/health")
+    answer = response.json()
+    assert response.status_code == 200
+    assert set(answer) == {"status", "database", "redis", "workers", "queued"}
+    assert (answer["status"], answer["database"], answer["redis"]) == ("ok", True, True)
+
+
+def test_docs_describe_every_address_when_they_are_read(client: Client, db: None) -> None:
+    paths = client.get("/api/openapi.json").json()["paths"]
+    assert {path.replace("{int:", "{").replace("{slug:", "{") for path in paths} == {
+        *("/api/health", "/api/upload", "/api/emails/send-bulk", "/api/batches", "/api/batches/{batch_id}"),
+        *(f"/api/batches/{{batch_id}}{path}" for path in PATHS[1:]),
+        *(f"/api/batches/{{batch_id}}/{action}" for action in ACTIONS),
+        *("/api/jobs/{job_id}", "/api/templates", "/api/templates/{key}/preview"),
+    }
+    assert client.get("/api/docs").status_code == 200
+
+
+def test_gauges_count_live_emails_when_metrics_are_read(client: Client, staff: User, welcome: EmailTemplate) -> None:
+    client.force_login(staff)
+    job = lifecycle.create_job(make_batch(staff), template=welcome, user=staff)
+    Lane.objects.filter(job=job, number=0).update(sent_count=2)
+    lines = client.get("/metrics").content.decode().splitlines()
+    assert 'emailbatch_emails{status="sent"} 2' in lines
+    assert 'emailbatch_emails{status="pending"} 1' in lines
+    assert 'emailbatch_jobs{status="queued"} 1' in lines
+    assert "emailbatch_redis_up 1" in lines
+
+
+def test_metrics_are_refused_when_the_reader_is_not_staff(client: Client, sender: User) -> None:
+    assert client.get("/metrics").status_code == 401
+    client.force_login(sender)
+    assert client.get("/metrics").status_code == 403

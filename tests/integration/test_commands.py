@@ -1,0 +1,169 @@
+"""sendbatch, replaybatch, sweep and createapitoken."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import connection, connections
+
+from batches.jobs import lifecycle
+from batches.jobs.sweep import ADVISORY_LOCK
+from batches.models import ApiToken, Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobKind, JobStatus
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    path = tmp_path / "people.csv"
+    path.write_text("name,email\nAda,ada@example.org\nBob,nobody\nCyd,cyd@example.org\n")
+    return path
+
+
+def run(*argv: str) -> tuple[str, str]:
+    stdout, stderr = io.StringIO(), io.StringIO()
+    call_command(*argv, stdout=stdout, stderr=stderr)
+    return stdout.getvalue(), stderr.getvalue()
+
+
+def test_file_is_queued_when_a_batch_is_sent(people: Path, sender: User, welcome: EmailTemplate) -> None:
+    stdout, stderr = run(
+        "sendbatch", str(people), "--template", "welcome_email", "--subject", "Mine", "--user", "sender"
+    )
+    job = EmailJob.objects.get()
+    assert (job.total_count, job.subject, job.batch.created_by, job.batch.filename) == (2, "Mine", sender, "people.csv")
+    assert f"Batch {job.batch_id}" in stdout and "2 emails are queued" in stdout
+    assert "1 bad" in stderr and "No worker is running" in stderr
+
+
+def test_one_json_object_is_printed_when_json_is_asked_for(people: Path, welcome: EmailTemplate) -> None:
+    stdout, _ = run("sendbatch", str(people), "--template", "welcome_email", "--json")
+    answer = json.loads(stdout)
+    assert stdout.count("\n") == 1
+    assert (answer["totalCount"], answer["rejectedRows"], answer["status"]) == (2, 1, "QUEUED")
+    assert answer["jobId"] == EmailJob.objects.get().pk
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["/nowhere/people.csv", "--template", "welcome_email"], "can't be read"),
+        (["/", "--template", "welcome_email"], "can't be read"),
+        (["PEOPLE", "--template", "welcom"], "The templates are: welcome_email"),
+        (["PEOPLE", "--template", "welcome_email", "--user", "nobody"], "no user 'nobody'"),
+        (["PEOPLE", "--template", "welcome_email", "--subject", "{{"], "subject"),
+        (["/dev/null", "--template", "welcome_email"], "."),
+    ],
+)
+def test_nothing_is_kept_when_the_command_is_wrong(
+    people: Path, welcome: EmailTemplate, argv: list[str], said: str
+) -> None:
+    with pytest.raises(CommandError) as refusal:
+        run("sendbatch", *(str(people) if word == "PEOPLE" else word for word in argv))
+    assert said in str(refusal.value) and str(refusal.value).endswith(".")
+    assert not Batch.objects.exists()
+
+
+def test_draft_is_named_when_the_list_lacks_a_merge_field(tmp_path: Path, welcome: EmailTemplate) -> None:
+    path = tmp_path / "bare.csv"
+    path.write_text("email\nada@example.org\n")
+    with pytest.raises(CommandError, match="kept as batch"):
+        run("sendbatch", str(path), "--template", "welcome_email")
+    assert Batch.objects.get().status == BatchStatus.DRAFT
+
+
+def settle(statuses: dict[str, EmailStatus]) -> threading.Thread:
+    """Play the worker: once there is a job, give each address its status and finish."""
+
+    def work() -> None:
+        try:
+            seen = threading.Event()
+            while not (job := EmailJob.objects.filter(completed_at=None).first()):
+                seen.wait(0.02)
+            for address, status in statuses.items():
+                Email.objects.filter(address=address).update(status=status, lane=job.lanes.first())
+            lifecycle.finish_job(job.pk)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.django_db(transaction=True)
+def test_command_succeeds_when_it_waited_and_everybody_got_it(people: Path, welcome: EmailTemplate) -> None:
+    worker = settle({"ada@example.org": EmailStatus.SENT, "cyd@example.org": EmailStatus.SENT})
+    stdout, _ = run("sendbatch", str(people), "--template", "welcome_email", "--wait", "--json")
+    worker.join(10)
+    answer = json.loads(stdout)
+    assert (answer["status"], answer["sentCount"], answer["failedCount"]) == (JobStatus.COMPLETED.upper(), 2, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_command_fails_when_it_waited_and_somebody_got_nothing(people: Path, welcome: EmailTemplate) -> None:
+    worker = settle({"ada@example.org": EmailStatus.SENT, "cyd@example.org": EmailStatus.FAILED})
+    with pytest.raises(CommandError, match=r"1 of 2 emails"):
+        run("sendbatch", str(people), "--template", "welcome_email", "--wait")
+    worker.join(10)
+
+    worker = settle({"cyd@example.org": EmailStatus.SENT})
+    stdout, _ = run("replaybatch", str(Batch.objects.get().pk), "--wait")
+    worker.join(10)
+    assert "1 of 1 emails sent" in stdout
+    assert EmailJob.objects.order_by("-pk")[0].kind == JobKind.FAILED
+
+
+def test_replay_is_refused_when_there_is_nothing_to_replay(people: Path, welcome: EmailTemplate) -> None:
+    with pytest.raises(CommandError, match="no batch 999"):
+        run("replaybatch", "999")
+    run("sendbatch", str(people), "--template", "welcome_email")
+    with pytest.raises(CommandError, match="being sent"):
+        run("replaybatch", str(Batch.objects.get().pk), "--all")
+
+
+def test_counts_are_said_when_a_sweep_was_made(db: None) -> None:
+    stdout, _ = run("sweep")
+    assert "Started 0 scheduled jobs" in stdout
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sweep_waits_when_another_is_sweeping() -> None:
+    locked, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
+                locked.set()
+                release.wait(5)
+        finally:
+            connections.close_all()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert locked.wait(5)
+    threading.Timer(0.2, release.set).start()
+    stdout, _ = run("sweep")
+    holder.join(10)
+    assert "Started" in stdout
+
+
+def test_token_alone_is_printed_when_one_is_made(sender: User) -> None:
+    stdout, stderr = run("createapitoken", "sender")
+    assert stderr == ""
+    assert ApiToken.objects.find_user(stdout.strip()) == sender
+    assert stdout == stdout.strip() + "\n"
+
+
+def test_no_token_is_made_when_the_user_is_unknown_or_locked(sender: User) -> None:
+    with pytest.raises(CommandError, match="no user 'nobody'"):
+        run("createapitoken", "nobody")
+    User.objects.update(is_active=False)
+    with pytest.raises(CommandError, match="not active"):
+        run("createapitoken", "sender")
+    assert not ApiToken.objects.exists()

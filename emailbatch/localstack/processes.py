@@ -42,9 +42,9 @@ def die_with_parent(death_signal: int) -> Callable[[], None]:
 
 
 def started_at(pid: int) -> str | None:
-    """When a process began, in the kernel's ticks: with its number, the one name that is never used again."""
+    """When a living process began, in the kernel's ticks: with its number, a name that is never used again."""
     fields = _stat_fields(pid)
-    return fields[19] if fields else None
+    return fields[19] if fields and fields[0] != "Z" else None
 
 
 def session_members(session: int) -> list[int]:

@@ -14,7 +14,7 @@ from typing import IO
 
 from emailbatch.localstack.processes import end_session, signal_process, started_at
 
-LEFTOVER_GRACE_SECONDS = 20
+LEFTOVER_GRACE_SECONDS = 10
 
 
 class AlreadyRunning(Exception):

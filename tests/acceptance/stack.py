@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -133,16 +133,39 @@ def stack_environment(data_dir: Path, extra: Mapping[str, str] | None = None) ->
     return {**environment, **account, "DATA_DIR": str(data_dir), "PYTHONWARNINGS": "", **(extra or {})}
 
 
+def processes_of(data_dir: Path) -> list[str]:
+    """The living processes that belong to a stack: by their environment, or by the folder in their command line."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            mine = process.environ().get("DATA_DIR") == str(data_dir) or str(data_dir) in " ".join(process.cmdline())
+            if mine and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+                found.append(f"{process.pid} {' '.join(process.cmdline())}")
+    return found
+
+
 def launch_stack(
-    data_dir: Path, *, workers: int = 1, port: int = 0, environment: Mapping[str, str] | None = None
+    data_dir: Path,
+    *,
+    workers: int = 1,
+    port: int = 0,
+    environment: Mapping[str, str] | None = None,
+    wrapper: Sequence[str] = (),
 ) -> RunningStack:
-    """Start ``manage.py up`` without waiting for it. The caller must stop it."""
+    """Start ``manage.py up`` without waiting for it. The caller must stop it.
+
+    Args:
+        wrapper: a command line to put in front, say ``setpriv ...`` to become another user.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     log_path = data_dir / f"up-{time.monotonic_ns()}.log"
     complete = stack_environment(data_dir, environment)
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, str(PROJECT_DIR / "manage.py"), "up", "--port", str(port), "--workers", str(workers)],
+            [
+                *(*wrapper, sys.executable, str(PROJECT_DIR / "manage.py"), "up"),
+                *("--port", str(port), "--workers", str(workers)),
+            ],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,241 @@
+"""The local stack as a person meets it: real processes, started, killed and stopped in every way that people do."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from emailbatch.localstack import addresses
+from tests.acceptance.stack import (
+    RunningStack,
+    launch_stack,
+    processes_of,
+    running_stack,
+    stack_environment,
+    wait_until,
+)
+
+SECOND_START_SECONDS = 10
+ORDINARY_USER = "daemon"
+LONG_NAME = "a-folder-with-a-rather-long-name-" * 3
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A DATA_DIR for a stack, outside pytest's own folders: as root those above it are opened with o+x."""
+    made = Path(tempfile.mkdtemp(prefix="emailbatch-up-"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def is_page_there(stack: RunningStack) -> bool:
+    with urllib.request.urlopen(f"{stack.url}accounts/login/", timeout=10) as answer:  # noqa: S310
+        return b"Sign in" in answer.read()
+
+
+def assert_nothing_left(folder: Path) -> None:
+    deadline = time.monotonic() + 10
+    while (left := processes_of(folder)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
+
+
+def test_second_start_is_quick_and_keeps_the_data_when_the_first_was_stopped_with_ctrl_c(folder: Path) -> None:
+    first = launch_stack(folder, workers=2, environment={"DJANGO_SUPERUSER_PASSWORD": ""})
+    first.wait_until_ready()
+    assert is_page_there(first)
+    assert sorted(first.pids()) == ["inbox", "postgres", "valkey", "web", "worker.1", "worker.2"]
+    assert "sign in as admin with password " in first.log
+    templates = first.manage(
+        "shell",
+        "-v",
+        "0",
+        "-c",
+        ("from batches.models import EmailTemplate as T; print(*T.objects.values_list('key', 'is_default'))"),
+    )
+    assert templates.stdout.strip() == "('welcome_email', True)"
+    assert first.stop(signal.SIGINT) == 0
+    assert_nothing_left(folder)
+
+    began = time.monotonic()
+    with running_stack(folder) as second:
+        assert time.monotonic() - began < SECOND_START_SECONDS
+        assert is_page_there(second)
+        assert "password" not in second.log.partition("Ready:")[2].partition("\n")[0]
+    assert_nothing_left(folder)
+
+
+def test_workers_stop_before_the_services_when_asked_to_stop(folder: Path) -> None:
+    with running_stack(folder, workers=1) as stack:
+        stack.wait_for_workers(1)
+        watched = {name: psutil.Process(pid) for name, pid in stack.pids().items()}
+        stack.process.send_signal(signal.SIGTERM)
+        ended: list[str] = []
+        while len(ended) < len(watched):
+            ended += [name for name, process in watched.items() if name not in ended and not process.is_running()]
+            assert stack.process.poll() is None or len(ended) == len(watched)
+        order = [ended.index(name) for name in ("worker.1", "web", "postgres")]
+        assert order == sorted(order)
+        assert stack.process.wait(timeout=30) == 0
+
+
+def test_program_comes_back_when_it_is_killed(folder: Path) -> None:
+    with running_stack(folder) as stack:
+        stack.wait_for_workers(1)
+        for name in ("worker.1", "web", "inbox", "valkey", "postgres"):
+            kill_and_wait_for_the_next(stack, name)
+            wait_until(lambda: is_page_there(stack), within_seconds=20, what="the page answered")
+        assert stack.manage("migrate", "--check").returncode == 0
+
+
+def kill_and_wait_for_the_next(stack: RunningStack, name: str) -> None:
+    before = stack.pids()[name]
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: stack.pids().get(name, before) != before, within_seconds=20, what=f"{name} was restarted")
+    assert f"{name.ljust(8)} | It was ended by SIGKILL." in stack.log
+
+
+def test_next_start_works_when_the_supervisor_was_killed(folder: Path) -> None:
+    first = launch_stack(folder, workers=2)
+    first.wait_until_ready()
+    first.wait_for_workers(2)
+    first.process.kill()
+    first.process.wait(timeout=10)
+    with running_stack(folder) as second:
+        assert is_page_there(second)
+    assert_nothing_left(folder)
+
+
+def test_next_start_ends_what_is_left_when_everything_was_frozen_and_its_parent_killed(folder: Path) -> None:
+    first = launch_stack(folder)
+    first.wait_until_ready()
+    first.wait_for_workers(1)
+    valkey = psutil.Process(first.pids()["valkey"])
+    valkey.suspend()  # it can't hear that its parent died
+    first.process.kill()
+    first.process.wait(timeout=10)
+    with running_stack(folder) as second:
+        assert re.search(r"Ended what an earlier run left behind: .*valkey", second.log)
+        assert not valkey.is_running() or valkey.status() == psutil.STATUS_ZOMBIE
+    assert_nothing_left(folder)
+
+
+def test_start_works_when_the_old_postgres_number_belongs_to_another_process(folder: Path) -> None:
+    with running_stack(folder, workers=0):
+        lock = (folder / "postgres" / "postmaster.pid").read_text()
+    _, rest = lock.split("\n", 1)
+    sleeper = subprocess.Popen(
+        ["sleep", "120"], **({"user": pwd.getpwnam("nobody").pw_uid} if os.geteuid() == 0 else {})
+    )
+    try:
+        (folder / "postgres" / "postmaster.pid").write_text(f"{sleeper.pid}\n{rest}")
+        with running_stack(folder, workers=0) as stack:
+            assert is_page_there(stack)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def test_start_works_when_the_data_folder_has_a_long_path(folder: Path) -> None:
+    deep = folder / LONG_NAME / LONG_NAME
+    with running_stack(deep) as stack:
+        assert is_page_there(stack)
+        assert stack.manage("migrate", "--check").returncode == 0
+    shutil.rmtree(addresses.socket_dir(deep))
+    assert_nothing_left(folder)
+
+
+def test_start_is_refused_when_the_port_is_taken(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        stack = launch_stack(folder, port=port)
+        assert stack.process.wait(timeout=30) == 1
+    assert f"Port {port} can't be used" in stack.log
+    assert f"make up PORT={port + 1}" in stack.log
+    assert "Traceback" not in stack.log
+    assert_nothing_left(folder)
+
+
+def test_start_is_refused_when_another_runs_on_the_same_folder(folder: Path) -> None:
+    with running_stack(folder, workers=0) as first:
+        second = launch_stack(folder)
+        assert second.process.wait(timeout=30) == 1
+        assert f"already running on {folder} (process {first.process.pid})" in second.log
+        assert "Traceback" not in second.log
+        assert is_page_there(first)
+
+
+def test_only_unset_services_are_started_when_some_are_given(folder: Path, data_dir: Path) -> None:
+    given = {
+        "DATABASE_URL": addresses.database_url(data_dir).replace("/emailbatch?", "/postgres?"),
+        "REDIS_URL": addresses.redis_url(data_dir),
+    }
+    with running_stack(folder, workers=0, environment=given) as stack:
+        assert sorted(stack.pids()) == ["inbox", "web"]
+        assert is_page_there(stack)
+
+
+@pytest.mark.parametrize(
+    ("command", "service"),
+    [
+        (["migrate"], "database"),
+        (["shell", "-v", "0", "-c", "import batches.models as m; m.Batch.objects.count()"], "database"),
+        (["rqworker", "high", "default"], "Redis"),
+        (["changepassword", "admin"], "database"),
+    ],
+)
+def test_command_says_what_to_do_when_nothing_listens(folder: Path, command: list[str], service: str) -> None:
+    idle = RunningStack(
+        process=subprocess.Popen(["true"]),
+        data_dir=folder,
+        environment=stack_environment(folder),
+        log_path=folder / "none",
+    )
+    idle.process.wait()
+    result = idle.manage(*command, check=False)
+    assert result.returncode == 1
+    assert f"The {service} of the local stack is not running for {folder}: start it with make up" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_second_terminal_finds_the_services_when_the_stack_runs(folder: Path) -> None:
+    with running_stack(folder, workers=0) as stack:
+        assert stack.manage("migrate", "--check").returncode == 0
+        worker = stack.manage("rqworker", "high", "default", "--burst")
+        assert worker.returncode == 0
+        with redis.Redis.from_url(addresses.redis_url(folder)) as client:
+            assert client.config_get("appendonly") == {"appendonly": "yes"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_start_works_twice_when_an_ordinary_user_starts_it(folder: Path) -> None:
+    # The tests' Python may live below /root, which no ordinary user enters: the one right that this user keeps is to
+    # read and pass everywhere. PostgreSQL sees an ordinary user, and writing is as restricted as for any.
+    user = pwd.getpwnam(ORDINARY_USER)
+    wrapper = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    wrapper += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    for _ in range(2):
+        stack = launch_stack(folder, wrapper=wrapper, environment={"HOME": str(folder)})
+        try:
+            stack.wait_until_ready()
+            assert is_page_there(stack)
+            owners = {psutil.Process(pid).uids().real for pid in stack.pids().values()}
+            assert owners == {user.pw_uid}
+        finally:
+            assert stack.stop(signal.SIGTERM) == 0
+        assert_nothing_left(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -27,6 +28,7 @@ class UploadForm(FriendlyForm):
     )
     template = forms.ModelChoiceField(
         EmailTemplate.objects.all(),
+        to_field_name="key",
         empty_label=None,
         error_messages={"required": "Choose a template. If there is none, make one under Templates first."},
     )
@@ -36,19 +38,32 @@ class UploadForm(FriendlyForm):
 
 
 class MessageForm(FriendlyForm):
-    """Which template and subject go to a batch; review, test message and send share it."""
+    """What goes out to a batch, and when; the review's test message and its send button share it."""
 
-    template = forms.ModelChoiceField(EmailTemplate.objects.all(), empty_label=None)
-    subject = forms.CharField(required=False, max_length=998, strip=True)
+    template = forms.ModelChoiceField(EmailTemplate.objects.all(), to_field_name="key", empty_label=None)
+    subject = forms.CharField(required=False, max_length=998)
+    to = forms.EmailField(label="Address for a test", required=False)
     scheduled_at = forms.DateTimeField(
-        required=False, error_messages={"invalid": "Write the time like 2026-03-31 09:00, or leave it empty."}
+        label="Send at",
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        error_messages={"invalid": "Write the time like 2026-03-31 09:00, or leave it empty."},
     )
 
-    def clean_scheduled_at(self) -> Any:
-        scheduled_at = self.cleaned_data["scheduled_at"]
+    def clean_scheduled_at(self) -> datetime | None:
+        scheduled_at: datetime | None = self.cleaned_data["scheduled_at"]
         if scheduled_at and scheduled_at <= timezone.now():
             raise forms.ValidationError("That time has passed. Choose a later one, or leave it empty to send now.")
         return scheduled_at
+
+    def job_options(self) -> dict[str, Any]:
+        """The arguments of ``lifecycle.create_job``."""
+        chosen = self.cleaned_data
+        return {
+            "template": chosen["template"],
+            "subject": chosen["subject"] or None,
+            "scheduled_at": chosen["scheduled_at"],
+        }
 
 
 class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # can't be subscripted at run time

@@ -78,7 +78,7 @@ def _review(form: UploadForm, batch: Batch) -> HttpResponse:
 
 def _new_form() -> UploadForm:
     default = EmailTemplate.objects.filter(is_default=True).first()
-    return UploadForm(initial={"template": default, "then": "review", "key": uuid.uuid4().hex})
+    return UploadForm(initial={"template": default and default.key, "then": "review", "key": uuid.uuid4().hex})
 
 
 def _show(request: SignedInRequest, form: UploadForm, status: int = 200) -> HttpResponse:

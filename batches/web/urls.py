@@ -3,13 +3,21 @@
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
 from django.urls import path, reverse_lazy
 
-from batches.web import batches, review, steering, templates, uploads
+from batches.web import batches, drafts, review, steering, templates, uploads
 
 urlpatterns = [
     path("", uploads.home, name="home"),
     path("batches/", batches.show_batches, name="batches"),
     path("batches/<int:batch_id>/", batches.show_batch, name="batch"),
     path("batches/<int:batch_id>/review/", review.show_review, name="review"),
+    path("batches/<int:batch_id>/review/choose/", review.choose, name="review-choose"),
+    path("batches/<int:batch_id>/review/message/", review.show_message, name="review-message"),
+    path("batches/<int:batch_id>/review/test/", review.send_test, name="review-test"),
+    path("batches/<int:batch_id>/review/send/", review.send, name="review-send"),
+    path("batches/<int:batch_id>/review/fields/", drafts.rename_fields, name="review-fields"),
+    path("batches/<int:batch_id>/review/reread/", drafts.reread, name="review-reread"),
+    path("batches/<int:batch_id>/review/add/", drafts.add_rows, name="review-add"),
+    path("batches/<int:batch_id>/review/discard/", drafts.discard, name="review-discard"),
     path("batches/<int:batch_id>/<slug:action>/", steering.steer_batch, name="batch-steer"),
     path("templates/", templates.show_templates, name="templates"),
     path("templates/new/", templates.create_template, name="template-new"),

@@ -203,6 +203,37 @@ def test_refused_file_is_explained_and_the_form_kept(page: Page, welcome: EmailT
     assert not Batch.objects.exists()
 
 
+def test_list_is_mended_reviewed_and_sent(page: Page) -> None:
+    EmailTemplate.objects.create(
+        key="codes", name="Codes", is_default=True, subject="{{ name }}: {{ code }}", html="<p>{{ code }}</p>"
+    )
+    page.goto("/")
+    people = "Name;E-Mail;Sign-up code\nZoë;zoe@example.org;007\nNed;ned@@example;8\nKofi;kofi@example.org;009\n"
+    page.set_input_files("#id_file", {"name": "l.csv", "mimeType": "text/csv", "buffer": people.encode("cp1252")})
+    page.click("text=Upload")
+    expect(page.locator("#list")).to_contain_text("The message needs code")
+    expect(page.get_by_role("button", name="Send to 2 recipients")).to_be_disabled()
+    page.fill('[name="field-sign_up_code"]', "code")
+    page.click("text=Save the merge fields")
+    expect(page.locator(".mail")).to_contain_text("Zoë: 007")
+    expect(page.frame_locator(".mail iframe").locator("p")).to_have_text("007")
+    page.click("text=Next →")
+    expect(page.locator(".mail")).to_contain_text("Kofi: 009")
+    page.fill("#id_subject", "For {{ name }}")
+    page.locator("#id_subject").blur()
+    expect(page.locator(".mail")).to_contain_text("For Kofi")
+    page.click("text=Add mended")
+    mended = "Name;E-Mail;Sign-up code;line;reason\nNed;ned@example.org;8;3;Two signs.\n"
+    page.set_input_files("#more-rows", {"name": "m.csv", "mimeType": "text/csv", "buffer": mended.encode()})
+    page.click("text=Add the rows")
+    expect(page.locator("#list")).not_to_contain_text("rejected")
+    page.get_by_role("button", name="Send a test").click()
+    expect(page.locator(".notice.success")).to_contain_text("A test is on its way to sender@example.org")
+    page.get_by_role("button", name="Send to 3 recipients").click()
+    expect(page.locator("#status")).to_have_text("pending")
+    expect(page.locator('[data-count="total"]')).to_have_text("3")
+
+
 def test_everything_works_without_a_script(
     chromium: Browser, site: str, cookie: Any, welcome: EmailTemplate, running: Batch
 ) -> None:
@@ -233,7 +264,13 @@ def test_preview_runs_no_script_and_keeps_the_style(page: Page, welcome: EmailTe
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_pages_fit_and_break_no_rule(
-    view: str, chromium: Browser, site: str, cookie: Any, running: Batch, welcome: EmailTemplate
+    view: str,
+    chromium: Browser,
+    site: str,
+    cookie: Any,
+    running: Batch,
+    make_batch: MakeBatch,
+    welcome: EmailTemplate,
 ) -> None:
     """Also takes the pictures, into SCREENSHOT_DIR if that is set."""
     context = chromium.new_context(base_url=site, **VIEWS[view])
@@ -246,6 +283,7 @@ def test_pages_fit_and_break_no_rule(
         "home": "/",
         "batches": "/batches/",
         "batch": f"/batches/{running.pk}/",
+        "review": f"/batches/{make_batch(pending=3, rejected=2).pk}/review/",
         "templates": "/templates/",
         "template": "/templates/welcome_email/edit/",
         "new-template": "/templates/new/",

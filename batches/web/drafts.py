@@ -1,0 +1,111 @@
+"""The forms of the review page that change the list: merge fields, how the file is read, more rows, discard."""
+
+from __future__ import annotations
+
+from typing import BinaryIO, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from batches import intake
+from batches.models import Batch, BatchStatus
+from batches.web.access import SignedInRequest, find_batch
+from batches.web.message import read_choice
+from batches.web.review import review_address, show_draft
+
+FIELD_PREFIX = "field-"
+"""The input of a merge field is named by this and the field's present name."""
+
+
+@require_POST
+@login_required
+def rename_fields(request: SignedInRequest, batch_id: int) -> HttpResponse:
+    """Let other columns fill the template's merge fields: a column's field gets another name."""
+    batch = find_batch(request, batch_id)
+    typed = {
+        name.removeprefix(FIELD_PREFIX): value.strip()
+        for name, value in request.POST.items()
+        if name.startswith(FIELD_PREFIX) and isinstance(value, str)
+    }
+    try:
+        batch = intake.rename_merge_fields(batch, typed)
+    except intake.IntakeError as exc:
+        return _refuse(request, batch, exc, typed=typed)
+    return redirect(review_address(read_choice(batch, request.POST)) + "#list")
+
+
+@require_POST
+@login_required
+def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
+    """Read the stored file again, the way that the person says."""
+    batch = find_batch(request, batch_id)
+    address = request.POST.get("address_index", "")
+    try:
+        batch = intake.reread_upload(
+            batch,
+            encoding=request.POST.get("encoding") or None,
+            delimiter=request.POST.get("delimiter") or None,
+            has_header=request.POST.get("has_header") == "yes",
+            address_index=int(address) if address.isascii() and address.isdigit() else None,
+        )
+    except intake.IntakeError as exc:
+        return _refuse(request, batch, exc)
+    messages.success(request, f"The file was read again: {batch.total_count:,} recipients.")
+    return redirect(review_address(read_choice(batch, request.POST)) + "#list")
+
+
+@require_POST
+@login_required
+def add_rows(request: SignedInRequest, batch_id: int) -> HttpResponse:
+    """Add the rows of a file, such as the rejected ones after they were mended."""
+    batch = find_batch(request, batch_id)
+    try:
+        file = request.FILES.get("file")
+        if file is None:
+            raise intake.IntakeError("Choose the file with the mended rows first.")
+        batch, counts = intake.append_csv(batch, cast(BinaryIO, file.file))
+    except intake.IntakeError as exc:
+        return _refuse(request, batch, exc)
+    messages.success(
+        request, f"Added {counts.total:,} recipients; {counts.rejected + counts.duplicate:,} rows were set aside."
+    )
+    return redirect(review_address(read_choice(batch, request.POST)) + "#list")
+
+
+@require_POST
+@login_required
+def discard(request: SignedInRequest, batch_id: int) -> HttpResponse:
+    """Delete a draft with all its rows; a batch that was sent is a record and stays."""
+    batch = find_batch(request, batch_id)
+    if _delete_draft(batch.pk):
+        messages.success(request, f"“{batch.filename}” is discarded. Nothing was sent.")
+        return redirect("home")
+    messages.error(request, "This batch was sent or is being sent, so it stays for the record. Cancel it to stop it.")
+    return redirect("batch", batch_id=batch.pk)
+
+
+@transaction.atomic
+def _delete_draft(batch_id: int) -> bool:
+    """Whether it was still a draft; if so, it is gone."""
+    draft = Batch.objects.select_for_update().filter(pk=batch_id, status=BatchStatus.DRAFT).first()
+    if draft is None:
+        return False
+    # Django would fetch every email to look for its attempts; a draft's have none.
+    draft.emails.all()._raw_delete(draft.emails.db)
+    draft.delete()
+    return True
+
+
+def _refuse(
+    request: SignedInRequest, batch: Batch, exc: intake.IntakeError, typed: dict[str, str] | None = None
+) -> HttpResponse:
+    batch.refresh_from_db()
+    if batch.status != BatchStatus.DRAFT:
+        messages.error(request, str(exc))
+        return redirect("batch", batch_id=batch.pk)
+    choice = read_choice(batch, request.POST)
+    return show_draft(request, choice, status=exc.http_status, list_error=str(exc), typed=typed)

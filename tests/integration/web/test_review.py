@@ -1,0 +1,214 @@
+"""The review page: what it shows, and the buttons that send."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import BytesIO
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from batches import intake
+from batches.models import Batch, BatchStatus, Email, EmailJob, EmailTemplate, JobStatus
+from tests.conftest import MakeBatch, MakeJob
+
+LIST = "Name,E-Mail,Town\nZoë,zoe@example.org,Oslo\n<b>Bo</b>,bo@example.org,\nNed,ned@@example,Leeds\n"
+
+
+@pytest.fixture
+def draft(sender: User) -> Batch:
+    """A real file, read by the real intake: two recipients, one rejected."""
+    return intake.import_csv(BytesIO(LIST.encode()), filename="list.csv", user=sender).batch
+
+
+@pytest.fixture
+def town(db: None) -> EmailTemplate:
+    """A template that needs two merge fields."""
+    return EmailTemplate.objects.create(
+        key="town", name="Town", subject="{{ name }} of {{ town }}", html="<h1>{{ name }}</h1>", text="{{ town }}"
+    )
+
+
+def address(batch: Batch, name: str = "review") -> str:
+    return reverse(name, args=[batch.pk])
+
+
+def read(page: Client, batch: Batch, **query: str) -> str:
+    return page.get(address(batch), query).content.decode()
+
+
+def test_message_of_any_row_is_shown(page: Client, draft: Batch, town: EmailTemplate) -> None:
+    assert "<b>Zoë of Oslo</b>" in read(page, draft, template="town")
+    assert "<b>&lt;b&gt;Bo&lt;/b&gt; of</b>" in read(page, draft, template="town", row="3")
+
+
+def test_typed_subject_is_shown_instead(page: Client, draft: Batch, town: EmailTemplate) -> None:
+    assert "<b>Dear Zoë</b>" in read(page, draft, template="town", subject="Dear {{ name }}")
+
+
+def test_html_is_served_for_a_frame_that_runs_nothing(page: Client, draft: Batch, town: EmailTemplate) -> None:
+    answer = page.get(address(draft, "review-message"), {"template": "town", "row": "3"})
+    assert answer.content.decode().startswith("<h1>&lt;b&gt;Bo&lt;")
+    assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+
+
+def test_blank_merge_fields_are_counted(page: Client, draft: Batch, town: EmailTemplate) -> None:
+    assert "<code>town</code> in 1 row" in read(page, draft, template="town")
+
+
+def test_missing_merge_field_is_named_and_nothing_can_be_sent(page: Client, draft: Batch) -> None:
+    EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code }}")
+    text = read(page, draft, template="code")
+    assert "The message needs <code>code</code>" in text
+    assert 'id="send" disabled' in text
+
+
+def test_counts_and_rejected_rows_are_linked(page: Client, draft: Batch, welcome: EmailTemplate) -> None:
+    text = read(page, draft)
+    assert "1 rejected" in text
+    assert "Send to 2 recipients" in text
+    assert "It takes less than a second" in text
+
+
+def test_earlier_sending_of_the_same_file_is_told(
+    page: Client, draft: Batch, welcome: EmailTemplate, sender: User, make_job: MakeJob
+) -> None:
+    make_job(draft, JobStatus.COMPLETED, completed_at=timezone.now())
+    again = intake.import_csv(BytesIO(LIST.encode()), filename="again.csv", user=sender).batch
+    text = read(page, again)
+    assert "The same list was sent within the last day" in text
+    assert address(draft, "batch") in text
+
+
+def test_earlier_batch_of_another_is_not_linked(
+    page: Client, draft: Batch, welcome: EmailTemplate, staff: User, make_job: MakeJob
+) -> None:
+    theirs = intake.import_csv(BytesIO(LIST.encode()), filename="theirs.csv", user=staff).batch
+    make_job(theirs, JobStatus.COMPLETED, completed_at=timezone.now())
+    text = read(page, draft)
+    assert "The same list was sent within the last day" in text
+    assert address(theirs, "batch") not in text
+
+
+@pytest.mark.parametrize("row", ["", "x", "0", "99", "9" * 30, "-1"])
+def test_page_opens_whatever_the_row(row: str, page: Client, draft: Batch, welcome: EmailTemplate) -> None:
+    assert page.get(address(draft), {"row": row, "template": "none-such"}).status_code == 200
+
+
+def test_page_opens_when_there_is_no_template(page: Client, draft: Batch) -> None:
+    assert "There is no template yet." in read(page, draft)
+
+
+def test_page_opens_when_the_template_is_faulty(page: Client, draft: Batch) -> None:
+    EmailTemplate.objects.create(key="bad", name="Bad", subject="S", text="{{ name")
+    text = read(page, draft, template="bad")
+    assert "The text body of the template can&#x27;t be used" in text
+    assert "zoe@example.org" in text
+
+
+def test_page_opens_when_the_list_is_empty(page: Client, make_batch: MakeBatch, welcome: EmailTemplate) -> None:
+    text = read(page, make_batch(rejected=1))
+    assert "The list has no recipients" in text
+    assert 'id="send" disabled' in text
+
+
+def test_show_leads_to_the_choice_and_keeps_tokens_out_of_the_address(
+    page: Client, draft: Batch, town: EmailTemplate
+) -> None:
+    form = {"template": "town", "subject": "Hi", "row": "3", "csrfmiddlewaretoken": "secret"}
+    answer = page.post(address(draft, "review-choose"), form)
+    assert answer.headers["Location"] == f"{address(draft)}?template=town&subject=Hi&row=3"
+
+
+def test_send_makes_the_job_that_was_shown(page: Client, draft: Batch, town: EmailTemplate, sender: User) -> None:
+    answer = page.post(address(draft, "review-send"), {"template": "town", "subject": "Dear {{ name }}"})
+    assert answer.headers["Location"] == address(draft, "batch")
+    job = EmailJob.objects.get()
+    assert (job.batch, job.template, job.subject, job.created_by) == (draft, town, "Dear {{ name }}", sender)
+
+
+def test_batch_is_sent_once_when_the_button_is_pressed_twice(
+    page: Client, draft: Batch, welcome: EmailTemplate
+) -> None:
+    for _ in range(2):
+        answer = page.post(address(draft, "review-send"), {"template": welcome.key})
+        assert answer.headers["Location"] == address(draft, "batch")
+    assert EmailJob.objects.count() == 1
+
+
+def test_batch_waits_for_its_time(page: Client, draft: Batch, welcome: EmailTemplate) -> None:
+    later = (timezone.now() + timedelta(days=1)).replace(second=0, microsecond=0)
+    page.post(address(draft, "review-send"), {"template": welcome.key, "scheduled_at": f"{later:%Y-%m-%dT%H:%M}"})
+    draft.refresh_from_db()
+    assert draft.status == BatchStatus.SCHEDULED
+    assert EmailJob.objects.get().scheduled_at == later
+
+
+def test_time_that_has_passed_is_refused_and_the_form_kept(page: Client, draft: Batch, welcome: EmailTemplate) -> None:
+    form = {"template": welcome.key, "subject": "Typed with care", "scheduled_at": "2020-01-01T10:00"}
+    answer = page.post(address(draft, "review-send"), form)
+    text = answer.content.decode()
+    assert answer.status_code == 422
+    assert "That time has passed." in text
+    assert 'value="Typed with care"' in text
+    assert not EmailJob.objects.exists()
+
+
+def test_refusal_is_shown_on_the_form(page: Client, draft: Batch) -> None:
+    EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code }}")
+    answer = page.post(address(draft, "review-send"), {"template": "code"})
+    assert answer.status_code == 422
+    assert "The list has no column for: code." in answer.content.decode()
+
+
+def test_test_message_goes_to_one_address_with_the_fields_of_the_row(
+    page: Client, draft: Batch, town: EmailTemplate
+) -> None:
+    form = {"template": "town", "subject": "", "row": "3", "to": "me@example.org"}
+    answer = page.post(address(draft, "review-test"), form, follow=True)
+    job = EmailJob.objects.get()
+    email = Email.objects.get(batch=job.batch)
+    context = dict(zip(job.batch.merge_fields, email.fields, strict=True))
+    assert (email.address, context) == ("me@example.org", {"name": "<b>Bo</b>", "town": ""})
+    assert job.subject == "[Test] {{ name }} of {{ town }}"
+    assert job.batch.filename == "Test of list.csv"
+    assert "A test is on its way to me@example.org" in answer.content.decode()
+    draft.refresh_from_db()
+    assert draft.status == BatchStatus.DRAFT
+
+
+@pytest.mark.parametrize(("to", "sentence"), [("", "This field is required."), ("nonsense", "valid email address")])
+def test_test_message_needs_an_address(
+    to: str, sentence: str, page: Client, draft: Batch, welcome: EmailTemplate
+) -> None:
+    answer = page.post(address(draft, "review-test"), {"template": welcome.key, "to": to})
+    assert answer.status_code == 422
+    assert sentence in answer.content.decode()
+    assert not EmailJob.objects.exists()
+
+
+def test_refused_test_leaves_no_batch_behind(page: Client, draft: Batch) -> None:
+    EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code }}")
+    answer = page.post(address(draft, "review-test"), {"template": "code", "to": "me@example.org"})
+    assert answer.status_code == 422
+    assert list(Batch.objects.all()) == [draft]
+
+
+def test_batch_that_was_sent_is_not_reviewed(page: Client, make_batch: MakeBatch, welcome: EmailTemplate) -> None:
+    batch = make_batch(BatchStatus.COMPLETED, sent=1)
+    assert page.get(address(batch)).headers["Location"] == address(batch, "batch")
+
+
+@pytest.mark.parametrize("name", ["choose", "test", "send", "fields", "reread", "add", "discard"])
+def test_anothers_draft_is_out_of_reach(name: str, page: Client, make_batch: MakeBatch, staff: User) -> None:
+    batch = make_batch(owner=staff, pending=1)
+    assert page.post(address(batch, f"review-{name}")).status_code == 404
+    assert Batch.objects.filter(pk=batch.pk, status=BatchStatus.DRAFT).exists()
+
+
+@pytest.mark.parametrize("name", ["choose", "test", "send", "fields", "reread", "add", "discard"])
+def test_nothing_is_changed_by_a_link(name: str, page: Client, draft: Batch) -> None:
+    assert page.get(address(draft, f"review-{name}")).status_code == 405

@@ -65,8 +65,8 @@ def local_secret_key(data_dir: Path) -> str:
 def _write_once(path: Path, text: str) -> None:
     """Make a file that only its owner reads. Of two processes at once one wins, and no reader sees half a key."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
     try:
         os.link(draft, path)

@@ -82,7 +82,7 @@ class InboxHandler:
         raw = envelope.original_content or b""
         message = Incoming(
             received_at=time.time(),
-            sender=envelope.mail_from or "",
+            sender=(envelope.mail_from or "").removeprefix("<").removesuffix(">"),  # aiosmtpd leaves "<>" as it is
             recipients=tuple(envelope.rcpt_tos),
             raw=raw,
         )

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from emailbatch.localstack.processes import end_session, signal_process, started_at
 
@@ -22,7 +22,7 @@ class AlreadyRunning(Exception):
 
 
 class Register:
-    """Held from construction until the process ends.
+    """Held from construction until ``close``, or the end of the process.
 
     Raises: AlreadyRunning if another process holds it.
     """
@@ -31,6 +31,15 @@ class Register:
         self.path = data_dir / "up.json"
         self._lock = self._hold(data_dir / "up.lock")
         self._programs: dict[str, dict[str, int | str | None]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._lock.close()
 
     def _hold(self, path: Path) -> IO[str]:
         lock = path.open("a+")

@@ -25,6 +25,9 @@ WEB_READY_SECONDS = 60
 WORKER_GRACE_SECONDS = 30
 """A worker that is asked to stop first finishes what is in flight."""
 
+SAME_REQUEST_SECONDS = 1.0
+"""Signals to stop that are closer than this are one request."""
+
 WORKER_QUEUES = ("high", "default")
 """In the order in which a worker empties them."""
 
@@ -63,8 +66,7 @@ def run_stack(plan: Plan) -> None:
     Raises: AlreadyRunning, PortTaken, FolderRefused or NotReady, with nothing left running.
     """
     plan.data_dir.mkdir(parents=True, exist_ok=True)
-    register = Register(plan.data_dir)
-    with _listen(plan.port) as listener:
+    with Register(plan.data_dir) as register, _listen(plan.port) as listener:
         asyncio.run(Stack(plan, register=register, listener=listener).run())
 
 
@@ -102,6 +104,7 @@ class Stack:
         self._console = Console(names=[UP, *(program.name for program in programs)])
         self._groups: list[list[Supervised]] = []
         self._stop_asked = asyncio.Event()
+        self._stop_asked_at = 0.0
 
     async def run(self) -> None:
         self._obey_signals()
@@ -113,14 +116,20 @@ class Stack:
 
     def _obey_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
-                continue  # started with nohup
+        for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._ask_to_stop)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # it is under nohup
+            loop.add_signal_handler(signal.SIGHUP, self._stop_asked.set)
 
     def _ask_to_stop(self) -> None:
-        """The first request stops in order; a second one, while that goes on, kills what is left."""
-        if self._stop_asked.is_set():
+        """The first request stops in order; a later one, while that goes on, kills what is left.
+
+        One Ctrl-C or ``kill`` of a group may arrive twice, once from the terminal and once from make.
+        """
+        now = asyncio.get_running_loop().time()
+        if not self._stop_asked.is_set():
+            self._stop_asked_at = now
+        elif now - self._stop_asked_at > SAME_REQUEST_SECONDS:
             for group in self._groups:
                 for supervised in group:
                     supervised.kill()

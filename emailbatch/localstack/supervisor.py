@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ STEADY_SECONDS = 20.0
 """A program that ran this long before it died is restarted after the first pause again."""
 
 LAST_WORDS_SECONDS = 1.0
-"""How long to read on after a program has ended: a child of its own may still hold the pipe."""
+"""How long to read on after a program has ended."""
 
 CHUNK_BYTES = 65536
 
@@ -103,6 +103,8 @@ class Supervised:
             await self._keeper
 
     def kill(self) -> None:
+        """Kill the program and whatever it started, for good."""
+        self._stopping.set()
         if self._process is not None and self._process.returncode is None:
             kill_session(self._process.pid)
 
@@ -124,24 +126,23 @@ class Supervised:
         argv = await asyncio.to_thread(self.program.prepare)
         if self._stopping.is_set():
             return 0
-        process = self._process = await self._spawn(argv)
-        self._register.add(self.program.name, pid=process.pid, stop_signal=self.program.stop_signal)
-        if self._stopping.is_set():  # it was asked to stop while it was being born
-            signal_process(process.pid, self.program.stop_signal)
-        printing = asyncio.create_task(self._print_lines(process))
-        status = await process.wait()
-        await asyncio.to_thread(kill_session, process.pid)
-        await asyncio.wait({printing}, timeout=LAST_WORDS_SECONDS)
-        printing.cancel()
+        async with self._printing() as output:
+            process = self._process = await self._spawn(argv, output)
+            self._register.add(self.program.name, pid=process.pid, stop_signal=self.program.stop_signal)
+            if self._stopping.is_set():  # it was asked to stop while it was being born
+                signal_process(process.pid, self.program.stop_signal)
+            os.close(output)  # the program has its own by now
+            status = await process.wait()
+            await asyncio.to_thread(kill_session, process.pid)
         self._register.remove(self.program.name)
         return status
 
-    async def _spawn(self, argv: Sequence[str]) -> asyncio.subprocess.Process:
+    async def _spawn(self, argv: Sequence[str], output: int) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stdout=output,
+            stderr=output,
             env={**os.environ, **self.program.environment},
             cwd=self.program.folder,
             start_new_session=True,
@@ -150,11 +151,27 @@ class Supervised:
             **self.program.account,
         )
 
-    async def _print_lines(self, process: asyncio.subprocess.Process) -> None:
+    @contextlib.asynccontextmanager
+    async def _printing(self) -> AsyncIterator[int]:
+        """Print what is written to the file descriptor that this gives, until all who have it closed it."""
+        readable, writable = os.pipe()
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(readable, "rb", buffering=0)
+        )
+        printing = asyncio.create_task(self._print_lines(reader))
+        try:
+            yield writable
+            # A child of the program's that left its session may hold the pipe for ever.
+            await asyncio.wait({printing}, timeout=LAST_WORDS_SECONDS)
+        finally:
+            printing.cancel()
+            transport.close()
+
+    async def _print_lines(self, reader: asyncio.StreamReader) -> None:
         """Print whole lines as they come; a line of any length is taken, and the last needs no end."""
-        assert process.stdout is not None  # noqa: S101  (it was made with a pipe)
         rest = b""
-        while chunk := await process.stdout.read(CHUNK_BYTES):
+        while chunk := await reader.read(CHUNK_BYTES):
             lines, newline, rest = (rest + chunk).rpartition(b"\n")
             if newline:
                 self._console.say(self.program.name, lines)

@@ -1,0 +1,232 @@
+"""The local inbox as a process of its own, and the pages that show what it received."""
+
+from __future__ import annotations
+
+import os
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import Settings
+
+from emailbatch.localstack import addresses, inbox_store
+from emailbatch.localstack.inbox_store import InboxWriter, Incoming
+from emailbatch.localstack.probes import smtp_answers
+from emailbatch.localstack.processes import die_with_parent
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
+
+
+class UnixSMTP(smtplib.SMTP):
+    """smtplib over the inbox's unix socket."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(timeout)
+        connection.connect(host)
+        return connection
+
+
+class Inbox:
+    def __init__(self, folder: Path) -> None:
+        self.path = addresses.inbox_file(folder)
+        self.socket_path = addresses.inbox_socket(folder)
+        self.folder = folder
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(PROJECT_DIR / "manage.py"), "inbox"],
+            env={**os.environ, "DATA_DIR": str(self.folder)},
+            preexec_fn=die_with_parent(signal.SIGKILL),
+        )
+        deadline = time.monotonic() + 20
+        while not smtp_answers(self.socket_path):
+            assert self.process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def connect(self) -> UnixSMTP:
+        return UnixSMTP(str(self.socket_path), 25, timeout=20)
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Iterator[Inbox]:
+    running = Inbox(tmp_path)
+    yield running
+    running.process.terminate()
+    assert running.process.wait(timeout=20) == 0
+    assert not running.socket_path.exists()
+
+
+def message(number: int = 0) -> EmailMessage:
+    mail = EmailMessage()
+    mail["Subject"] = f"Grüße Nr. {number} an Олена 🎉"
+    mail["From"], mail["To"] = "Zoë <zoe@example.org>", f"reader{number}@example.org"
+    mail.set_content("Plain text.")
+    mail.add_alternative("<p>Hello <b>you</b></p><script>alert(1)</script>", subtype="html")
+    mail.set_boundary(f"boundary-{number}")
+    return mail
+
+
+def test_message_is_stored_as_it_came_when_accepted(inbox: Inbox) -> None:
+    with inbox.connect() as client:
+        client.ehlo()
+        assert {"pipelining", "8bitmime", "smtputf8"} <= set(client.esmtp_features)
+        raw = "Subject: =?utf-8?q?H=C3=A9?=\r\nTo: ü@exämple.org\r\n\r\n.dots\r\n..two\r\nü\r\n".encode()
+        client.sendmail("", ["ü@exämple.org", "b@example.org"], raw, mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+    [listed] = inbox_store.read_page(inbox.path).messages
+    found = inbox_store.read_message(inbox.path, listed.id)
+    assert found is not None
+    assert found[1] == raw
+    assert (listed.subject, listed.sender, listed.recipients) == ("Hé", "", "ü@exämple.org\nb@example.org")
+    assert listed.to_header == "ü@exämple.org"
+    assert inbox.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_every_accepted_message_is_there_when_the_inbox_is_killed(inbox: Inbox) -> None:
+    accepted: list[int] = []
+
+    def send(first: int) -> None:
+        with inbox.connect() as client:
+            for number in range(first, first + 500):
+                client.send_message(message(number))
+                accepted.append(number)
+
+    def send_until_killed(first: int) -> None:
+        try:
+            send(first)
+        except (smtplib.SMTPException, OSError):
+            return
+
+    senders = [threading.Thread(target=send_until_killed, args=(first,)) for first in (0, 1000, 2000, 3000)]
+    for sender in senders:
+        sender.start()
+    deadline = time.monotonic() + 20
+    while len(accepted) < 100:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    inbox.process.kill()
+    inbox.process.wait(timeout=20)
+    for sender in senders:
+        sender.join(timeout=30)
+    inbox.start()
+    stored = {entry.to_header for entry, _ in inbox_store.read_raw_messages(inbox.path)}
+    assert {f"reader{number}@example.org" for number in accepted} <= stored
+    assert len(stored) <= len(accepted) + len(senders)
+
+
+@pytest.fixture
+def filled(tmp_path: Path, settings: Settings) -> Path:
+    """A DATA_DIR whose inbox has 120 messages."""
+    settings.DATA_DIR = tmp_path
+    writer = InboxWriter(addresses.inbox_file(tmp_path))
+    writer.add(
+        [
+            Incoming(
+                received_at=1_700_000_000 + number,
+                sender="news@example.org",
+                recipients=[f"reader{number}@example.org", f"copy_{number}%@example.org"],
+                raw=message(number).as_bytes(),
+            )
+            for number in range(1, 121)
+        ]
+    )
+    writer.close()
+    return tmp_path
+
+
+@pytest.fixture
+def staff(client: Client, db: None) -> Client:
+    client.force_login(User.objects.create_user("staff", is_staff=True))
+    return client
+
+
+def test_pages_hold_every_message_once_newest_first_when_turned(staff: Client, filled: Path) -> None:
+    address, seen = "/inbox/", []
+    while address:
+        page = staff.get(address)
+        seen += [line.message.id for line in page.context["lines"]]
+        address = page.context["next_query"] and f"/inbox/{page.context['next_query']}"
+    assert seen == list(range(120, 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"), [("reader12@", [12]), ("READER7@", [7]), ("copy_5%@", [5]), ("r_ader", []), ("nobody", [])]
+)
+def test_search_finds_recipients_by_their_very_text(staff: Client, filled: Path, wanted: str, found: list[int]) -> None:
+    page = staff.get("/inbox/", {"recipient": wanted})
+    assert [line.message.id for line in page.context["lines"]] == found
+
+
+@pytest.mark.parametrize("before", ["x", "-1", "9" * 19, "9" * 400, "²"])
+def test_first_page_is_shown_when_the_key_is_nonsense(staff: Client, filled: Path, before: str) -> None:
+    assert staff.get("/inbox/", {"before": before}).context["lines"][0].message.id == 120
+
+
+def test_list_says_so_when_nothing_ever_arrived(staff: Client, tmp_path: Path, settings: Settings) -> None:
+    settings.DATA_DIR = tmp_path
+    assert "Nothing has arrived yet" in staff.get("/inbox/").content.decode()
+
+
+def test_html_is_caged_when_a_message_is_shown(staff: Client, filled: Path) -> None:
+    answer = staff.get("/inbox/7/")
+    page = answer.content.decode()
+    assert "<iframe sandbox referrerpolicy" in page
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
+    assert "Grüße Nr. 7 an Олена 🎉" in page
+    assert "Plain text." in page
+
+
+def test_download_has_the_very_octets(staff: Client, filled: Path) -> None:
+    answer = staff.get("/inbox/7/raw/")
+    assert answer.content == message(7).as_bytes()
+    assert answer.headers["Content-Type"] == "message/rfc822"
+
+
+@pytest.mark.parametrize("address", ["/inbox/121/", "/inbox/121/raw/", f"/inbox/{'9' * 30}/"])
+def test_page_is_not_found_when_there_is_no_such_message(staff: Client, filled: Path, address: str) -> None:
+    assert staff.get(address).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x00\xff\xfe",
+        b"Content-Type: text/html; charset=nonsense\r\n\r\n<p>\xff</p>",
+        b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: multipart/alternative\r\n\r\n",
+        b"Subject: =?utf-8?b?broken?=\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!",
+        b"Subject: \xff\xfe\r\nFrom: =?x-unknown?q?a?=\r\nDate: never\r\n\r\nhi",
+    ],
+)
+def test_broken_message_is_shown_when_it_can_not_be_parsed(
+    staff: Client, tmp_path: Path, settings: Settings, raw: bytes
+) -> None:
+    settings.DATA_DIR = tmp_path
+    writer = InboxWriter(addresses.inbox_file(tmp_path))
+    writer.add([Incoming(received_at=0, sender="", recipients=["a@example.org"], raw=raw)])
+    writer.close()
+    assert staff.get("/inbox/").status_code == 200
+    assert staff.get("/inbox/1/").status_code == 200
+    assert staff.get("/inbox/1/raw/").content == raw
+
+
+def test_inbox_is_closed_when_the_visitor_is_not_staff(client: Client, filled: Path, db: None) -> None:
+    assert client.get("/inbox/").headers["Location"] == "/accounts/login/?next=/inbox/"
+    client.force_login(User.objects.create_user("reader"))
+    for address in ("/inbox/", "/inbox/7/", "/inbox/7/raw/"):
+        assert client.get(address).status_code == 403

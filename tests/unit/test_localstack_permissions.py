@@ -1,0 +1,79 @@
+"""Which folders PostgreSQL's user may enter, and which are refused."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+import pytest
+
+from emailbatch.localstack import permissions
+
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@only_root
+def test_only_the_folders_above_are_opened_and_only_for_passing(tmp_path: Path) -> None:
+    outer, inner = tmp_path / "outer", tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    for folder in (outer, inner):
+        folder.chmod(0o700)
+    opened = permissions.open_the_way(inner)
+    assert outer in opened
+    assert inner not in opened
+    assert (mode(outer), mode(inner)) == (0o701, 0o700)
+    assert permissions.open_the_way(inner) == []
+
+
+@only_root
+def test_program_tree_becomes_readable_but_not_writable_when_the_umask_was_strict(tmp_path: Path) -> None:
+    tree = tmp_path / "programs"
+    (tree / "bin").mkdir(parents=True)
+    (tree / "bin" / "server").write_text("")
+    (tree / "bin" / "data").write_text("")
+    for path, strict in (
+        (tree, 0o700),
+        (tree / "bin", 0o700),
+        (tree / "bin/server", 0o700),
+        (tree / "bin/data", 0o600),
+    ):
+        path.chmod(strict)
+    assert permissions.open_programs(tree) == [tree]
+    assert [mode(tree / part) for part in ("", "bin", "bin/server", "bin/data")] == [0o705, 0o705, 0o705, 0o604]
+    assert permissions.open_programs(tree) == []
+
+
+def test_folder_is_private_and_ours_when_made(tmp_path: Path) -> None:
+    permissions.make_private_folder(tmp_path / "a" / "b")
+    assert mode(tmp_path / "a" / "b") == 0o700
+    (tmp_path / "a" / "b").chmod(0o755)
+    permissions.make_private_folder(tmp_path / "a" / "b")
+    assert mode(tmp_path / "a" / "b") == 0o700
+
+
+@only_root
+def test_folder_is_refused_when_another_user_made_it(tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    os.chown(folder, pwd.getpwnam("daemon").pw_uid, -1)
+    with pytest.raises(permissions.FolderRefused, match="belongs to user daemon"):
+        permissions.make_private_folder(folder)
+
+
+def test_folder_is_refused_when_it_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with pytest.raises(permissions.FolderRefused):
+        permissions.make_private_folder(tmp_path / "link")
+
+
+def test_folder_is_refused_in_a_sentence_when_it_can_not_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(permissions.FolderRefused, match="can't be used: Not a directory"):
+        permissions.make_private_folder(tmp_path / "file" / "below")

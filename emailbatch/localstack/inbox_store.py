@@ -161,17 +161,18 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _row(message: Incoming) -> tuple[object, ...]:
-    headers = BytesHeaderParser(policy=email.policy.compat32).parsebytes(message.raw)
-    shown = [_readable(headers.get(name, "")) for name in ("Subject", "From", "To", "Date")]
+    # Raw, as the getters would turn octets that are UTF-8 but not declared so into question marks.
+    headers = BytesHeaderParser(policy=email.policy.compat32).parsebytes(message.raw).raw_items()
+    found = {name.lower(): value for name, value in reversed(list(headers))}
+    shown = [_readable(found.get(name, "")) for name in ("subject", "from", "to", "date")]
     return (message.received_at, message.sender, "\n".join(message.recipients), *shown, len(message.raw))
 
 
-def _readable(value: object) -> str:
+def _readable(text: str) -> str:
     """A header field as a person reads it; whatever can't be decoded is shown as it came."""
-    text = str(value)
     if "=?" in text:
         with suppress(LookupError, ValueError):  # an unknown charset, broken base64
             text = str(make_header(decode_header(text)))
-    # Octets that are no UTF-8 come as lone surrogates, which SQLite refuses.
+    # Octets beyond ASCII come as lone surrogates: UTF-8 is read as such, the rest is what SQLite would refuse.
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return " ".join(text.split())[:HEADER_MAX_CHARACTERS]

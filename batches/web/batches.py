@@ -17,7 +17,7 @@ from batches.web.access import SignedInRequest, batches_of, find_batch
 from batches.web.paging import read_page
 from batches.web.progressbar import make_card, make_cards
 from batches.web.steering import make_buttons
-from batches.web.words import NO_WORKER, WAITING, say_duration, say_why_waiting
+from batches.web.words import NO_REDIS, NO_WORKER, WAITING, say_duration, say_why_waiting
 
 REJECTED = "rejected"
 """The tab of the rejected rows; the other tabs are email statuses."""
@@ -68,6 +68,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "rate": _say_rate(now),
         "waiting": say_why_waiting(BatchStatus(now["status"]), fleet_status()),
         "no_worker": NO_WORKER,
+        "no_redis": NO_REDIS,
         "may_wait": WAITING,
         "moving": BatchStatus.PROCESSING,
         "tabs": _make_tabs(batch, now, request.GET.get("status", "")),

@@ -70,6 +70,7 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # can't be subsc
     class Meta:
         model = EmailTemplate
         fields = ["name", "key", "subject", "html", "text"]
+        help_texts = {"key": "What programs call it: letters, digits, hyphens and underscores."}
         widgets = {
             "subject": forms.TextInput(),
             "html": forms.Textarea(attrs={"rows": 14, "class": "code", "spellcheck": "false"}),

@@ -38,7 +38,7 @@ def home(request: SignedInRequest) -> HttpResponse:
         imported = _import(request, form)
     except intake.IntakeError as exc:
         form.refuse(str(exc))
-        return _show(request, form, status=422)
+        return _show(request, form, status=exc.http_status)
     if form.cleaned_data["then"] == "send" and imported.is_new:
         return _send(request, form, imported.batch)
     return _review(form, imported.batch)

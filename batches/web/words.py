@@ -8,6 +8,7 @@ from batches.models import BatchStatus
 WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
 """The states in which a batch needs a worker to get further."""
 
+NO_REDIS = "Redis can't be reached: the batch is safe in the database, and goes on when Redis is back."
 NO_WORKER = "No worker is running: the batch waits, and goes on by itself as soon as one is started."
 
 
@@ -29,7 +30,7 @@ def say_why_waiting(status: BatchStatus, fleet: Fleet) -> str:
     if status not in WAITING:
         return ""
     if not fleet.redis:
-        return "Redis can't be reached: the batch is safe in the database and goes on when Redis is back."
+        return NO_REDIS
     if not fleet.workers:
         return NO_WORKER
     return ""

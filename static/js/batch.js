@@ -59,7 +59,7 @@ function refreshRows(delay) {
   clearTimeout(rowsTimer);
   rowsTimer = setTimeout(async () => {
     rowsTimer = 0;
-    if (document.hidden || document.querySelector("#rows details[open]")) return;
+    if (document.hidden || isReading(document.getElementById("rows"))) return;
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
     if (!answer?.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -70,6 +70,11 @@ function refreshRows(delay) {
   }, delay);
 }
 
+/** Whether replacing the rows would take something out of the reader's hands. */
+function isReading(rows) {
+  return rows.querySelector("details[open]") || rows.contains(document.activeElement) || !getSelection().isCollapsed;
+}
+
 /** Without workers there are no snapshots, so health is asked for as long as the batch should be moving. */
 async function checkHealth() {
   const waiting = document.getElementById("waiting");
@@ -77,10 +82,10 @@ async function checkHealth() {
     try {
       const answer = await fetch(section.dataset.health);
       const health = await answer.json();
-      const sentence = health.workers === 0 ? waiting.dataset.sentence : "";
+      const sentence = !health.redis ? waiting.dataset.noRedis : health.workers ? "" : waiting.dataset.noWorker;
       if (waiting.textContent !== sentence) waiting.textContent = sentence;
       waiting.hidden = !sentence;
-      if (!document.getElementById("trouble").hidden) refreshRows(0);
+      refreshRows(0); // the relay's trouble is in no snapshot
     } catch {
       // The server is away: the page keeps what it says until it is back.
     }

@@ -15,6 +15,7 @@ export function followCards(section) {
       const rows = page.getElementById("cards");
       if (rows) document.getElementById("cards").replaceWith(document.adoptNode(rows));
       section.hidden = false;
+      document.getElementById("no-batch")?.remove();
     } finally {
       fetching = false;
     }

@@ -52,7 +52,7 @@ def test_same_form_makes_one_batch_when_it_is_sent_twice(page: Client, welcome: 
 
 def test_reason_is_shown_and_the_form_kept_when_the_file_is_no_list(page: Client, welcome: EmailTemplate) -> None:
     answer = upload(page, welcome, "", subject="Typed with care", then="send")
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     text = answer.content.decode()
     assert "Typed with care" in text
     assert 'role="alert"' in text

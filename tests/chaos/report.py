@@ -25,7 +25,10 @@ def format_result(result: Result) -> str:
         return _format_line((result.title, "-", "-", "-", "-", "-", f"skipped: {result.skipped}"))
     found = result.found
     recovered = "-" if result.recover_seconds is None else f"{result.recover_seconds:.1f}"
-    verdict = "ok" if not result.broken else "BROKEN: " + "; ".join(result.broken)
+    restarted = int(result.notes.get("workers_restarted", 0))
+    verdict = f"ok, {restarted} workers restarted" if restarted else "ok"
+    if result.broken:
+        verdict = "BROKEN: " + "; ".join(result.broken)
     cells = (found.recipients, found.lost, found.duplicated, found.unknown, recovered)
     return _format_line((result.title, *map(str, cells), verdict))
 

@@ -244,6 +244,7 @@ class Stack:
                 what="a worker to register",
             )
             if worker.has_ended():
+                worker.is_expected_to_end = True
                 raise RuntimeError(f"A worker ended at once.\n{worker.read_log()}")
         return worker
 

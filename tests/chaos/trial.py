@@ -202,8 +202,17 @@ class Trial:
         time.sleep(self.random.uniform(0, 0.02))
 
     def _await_end(self) -> float:
+        """Wait for the end as a supervisor would: a worker that gave up is started again."""
+
+        def has_ended() -> bool:
+            for worker in [each for each in self.stack.workers if each.has_ended() and not each.is_expected_to_end]:
+                worker.is_expected_to_end = True
+                self.notes["workers_restarted"] = self.notes.get("workers_restarted", 0) + 1
+                self.stack.start_worker(wait=False)
+            return self.has_ended()
+
         try:
-            wait_until(self.has_ended, seconds=self.options.settle_seconds, what="the batch to end", every=0.1)
+            wait_until(has_ended, seconds=self.options.settle_seconds, what="the batch to end", every=0.1)
         except TimeoutError as exc:
             self.broken.append(str(exc))
         return time.time()

@@ -27,6 +27,7 @@ class Worker:
             self.process = subprocess.Popen(
                 argv, cwd=ROOT, env=dict(environment), stdout=output, stderr=output, start_new_session=True
             )
+        self.is_expected_to_end = False
         self.tree = psutil.Process(self.process.pid)
 
     @property
@@ -64,11 +65,13 @@ class Worker:
 
     def kill_parent(self) -> None:
         """Kill -9 the worker and leave the horse to notice."""
+        self.is_expected_to_end = True
         self.process.kill()
         self.process.wait(timeout=10)
 
     def kill_group(self) -> None:
         """Kill -9 the worker and everything it started, at once."""
+        self.is_expected_to_end = True
         for each in self.everyone():
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
@@ -87,6 +90,7 @@ class Worker:
 
     def terminate(self) -> None:
         """Ask it to stop, as a deployment does: SIGTERM to the worker alone."""
+        self.is_expected_to_end = True
         if not self.has_ended():
             os.kill(self.pid, signal.SIGTERM)
 

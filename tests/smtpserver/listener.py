@@ -235,10 +235,11 @@ class Listener:
 
     # --- Control ---------------------------------------------------------------------------------------
 
-    async def serve_control(self, path: Path) -> asyncio.Server:
+    async def serve_control(self, path: Path) -> None:
         """Take orders on a unix socket: a line of JSON each, ``{"behaviour": {...}}``, ``{"kick": "421 ..."}``
         or ``{}``; the answer is the stats."""
-        return await asyncio.start_unix_server(self._control, path)
+        # Kept: uvloop closes a server that nobody refers to.
+        self.control = await asyncio.start_unix_server(self._control, path)
 
     async def _control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():

@@ -17,6 +17,10 @@ HOLD = {"SEND_ON_CRASH": "hold"}
 STRIKES = 20
 """How often the faults strike that may cost a copy each."""
 
+CONNECTIONS = 10
+IN_DOUBT = -(-WINDOW // CONNECTIONS)
+"""What one lost connection may leave in doubt with CHUNKING: its part of the window, rounded up."""
+
 
 def struck(*rules: Rule, **fields: object) -> Behaviour:
     return dataclasses.replace(Behaviour(rules=rules), **fields)  # type: ignore[arg-type]
@@ -91,14 +95,23 @@ def lift_limit(trial: Trial) -> None:
     trial.mark()
 
 
-def per_strike(trial: Trial) -> Bounds:
-    """Each strike leaves what was in flight on one connection in doubt; all of them together no more than
-    a window each, and in the sum far less."""
-    return Bounds(duplicates=WINDOW)
+def every_connection(trial: Trial) -> Bounds:
+    """All connections of a lane are lost at once."""
+    return Bounds(duplicates=IN_DOUBT * CONNECTIONS)
 
 
-def per_strike_held(trial: Trial) -> Bounds:
-    return Bounds(unknown=WINDOW * 2)
+def one_copy_a_strike(trial: Trial) -> Bounds:
+    """Only the struck message was accepted; what was behind it on its connection was not."""
+    return Bounds(duplicates=STRIKES)
+
+
+def one_connection_a_strike(trial: Trial) -> Bounds:
+    """The relay goes on with what is behind the struck message, but the client has left."""
+    return Bounds(duplicates=STRIKES * IN_DOUBT)
+
+
+def one_connection_a_strike_held(trial: Trial) -> Bounds:
+    return Bounds(unknown=STRIKES * IN_DOUBT)
 
 
 def tenth(stage: str) -> Callable[[int], str]:
@@ -177,7 +190,7 @@ FAULTS = (
         name="reply-lost",
         title="accepted, reply lost",
         inject=wait_for_strikes,
-        bounds=per_strike,
+        bounds=one_copy_a_strike,
         behaviour=struck(LOSES_REPLY),
         environment=PATIENT,
     ),
@@ -185,7 +198,7 @@ FAULTS = (
         name="reply-lost-hold",
         title="accepted, reply lost, hold",
         inject=wait_for_strikes,
-        bounds=per_strike_held,
+        bounds=one_connection_a_strike_held,
         behaviour=struck(LOSES_REPLY),
         environment=PATIENT | HOLD,
     ),
@@ -193,7 +206,7 @@ FAULTS = (
         name="no-answer",
         title="accepted, never answered",
         inject=wait_for_strikes,
-        bounds=per_strike,
+        bounds=one_copy_a_strike,
         behaviour=struck(NEVER_ANSWERS),
         environment=PATIENT,
     ),
@@ -201,7 +214,7 @@ FAULTS = (
         name="no-answer-hold",
         title="accepted, never answered, hold",
         inject=wait_for_strikes,
-        bounds=per_strike_held,
+        bounds=one_connection_a_strike_held,
         behaviour=struck(NEVER_ANSWERS),
         environment=PATIENT | HOLD,
     ),
@@ -223,7 +236,11 @@ FAULTS = (
         behaviour=Behaviour(latency_ms=50, jitter_ms=50),
     ),
     Fault(
-        name="blackhole", title="black hole past the time-outs", inject=swallow, bounds=per_strike, environment=PATIENT
+        name="blackhole",
+        title="black hole past the time-outs",
+        inject=swallow,
+        bounds=every_connection,
+        environment=PATIENT,
     ),
     Fault(
         name="greylist",
@@ -257,6 +274,6 @@ FAULTS = (
     ),
     odd("reply-multiline", "multi-line replies", "250-2.0.0 one\r\n250 2.0.0 two", bounds=no_bounds),
     odd("reply-non-ascii", "non-ASCII replies", "250 2.0.0 très bien\udcff", bounds=no_bounds),
-    odd("reply-long", "over-long replies", "250 2.0.0 " + "x" * 100_000, bounds=per_strike),
-    odd("reply-extra", "one reply too many", "250 2.0.0 one\r\n250 2.0.0 two", bounds=per_strike),
+    odd("reply-long", "over-long replies", "250 2.0.0 " + "x" * 100_000, bounds=one_connection_a_strike),
+    odd("reply-extra", "one reply too many", "250 2.0.0 one\r\n250 2.0.0 two", bounds=one_connection_a_strike),
 )

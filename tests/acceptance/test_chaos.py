@@ -1,0 +1,44 @@
+"""The short run of ``make chaos``: each fault once, every promise kept.
+
+The trials run a few at a time in the background, each with a stack of its own; each test waits for its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tests.chaos.__main__ import SHORT_LEASE_SECONDS, run_trial
+from tests.chaos.faults import FAULTS
+from tests.chaos.report import format_heading, format_result
+from tests.chaos.stack import Golden
+from tests.chaos.trial import Options, Result
+
+JOBS = 3
+TRIAL_SECONDS = 240
+
+Pending = dict[str, "Future[Result]"]
+
+
+@pytest.fixture(scope="module")
+def pending(request: pytest.FixtureRequest) -> Iterator[Pending]:
+    """The trials of the tests that were chosen, in their order, under one seed that a failure prints."""
+    here = [item for item in request.session.items if item.path == request.path]
+    names = [item.callspec.params["name"] for item in here if hasattr(item, "callspec")]
+    seed = int.from_bytes(os.urandom(3), "big")
+    options = Options(seed=seed, lease_seconds=SHORT_LEASE_SECONDS, keep=True)
+    with Golden() as golden, ThreadPoolExecutor(max_workers=JOBS) as pool:
+        yield {name: pool.submit(run_trial, name, 0, golden=golden, options=options) for name in names}
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_promises_are_kept_when(name: str, pending: Pending) -> None:
+    result = pending[name].result(timeout=TRIAL_SECONDS * len(pending))
+    if result.skipped:
+        pytest.skip(result.skipped)
+    assert not result.broken, f"\nseed {result.seed}\n{format_heading()}\n{format_result(result)}\n{result.notes}"
+    assert result.found.recipients == Options().recipients

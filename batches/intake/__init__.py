@@ -1,5 +1,6 @@
 """The only door in: files, groups of users and lists become batches of emails. It neither sends nor enqueues."""
 
+from batches.intake.drafts import append_csv, rename_merge_fields, reread_upload
 from batches.intake.errors import (
     FileTooLarge,
     IdempotencyConflict,
@@ -9,6 +10,7 @@ from batches.intake.errors import (
     UnreadableFile,
     UnsupportedFile,
 )
+from batches.intake.exporting import rejected_csv, results_csv
 from batches.intake.importing import IdempotencyKey, Imported, import_csv, import_group, import_list, import_users
 
 __all__ = [
@@ -18,11 +20,19 @@ __all__ = [
     "Imported",
     "IntakeError",
     "NotADraft",
+    "Review",
+    "ReviewRow",
     "StorageFull",
     "UnreadableFile",
     "UnsupportedFile",
+    "append_csv",
     "import_csv",
     "import_group",
     "import_list",
     "import_users",
+    "rejected_csv",
+    "rename_merge_fields",
+    "reread_upload",
+    "results_csv",
+    "review",
 ]

@@ -25,7 +25,12 @@ no "--" (so no punycode to check), no reserved top-level domain."""
 CELL_MAX_LENGTH = 512
 """A longer cell is refused unread: the full check takes time that grows with the length."""
 
-_match_plain = re.compile(PLAIN_PATTERN).fullmatch
+# Each "+" and "*" made possessive, which PostgreSQL doesn't know: what one step took the next can't use, so
+# giving it back is in vain.
+_match_plain = re.compile(re.sub(r"(?<=[])])[+*]", r"\g<0>+", PLAIN_PATTERN)).fullmatch
+
+SPACES = " \u00a0\u2007\u202f\u3000\u200b\ufeff"
+"""What may stand around an address: what copying from pages and documents leaves. No control character."""
 
 _BRACKETED = re.compile(r"[^<>]*<([^<>]*)>", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -48,7 +53,7 @@ def normalise_address(cell: str) -> str:
     Raises:
         BadAddress: saying what is wrong with it.
     """
-    text = cell.strip()
+    text = cell.strip(SPACES)
     if not text:
         raise BadAddress("The address is empty.")
     if len(text) > CELL_MAX_LENGTH:
@@ -57,7 +62,7 @@ def normalise_address(cell: str) -> str:
         raise BadAddress("The address contains a control character.")
     bracketed = _BRACKETED.fullmatch(text)
     if bracketed:
-        text = bracketed[1].strip()
+        text = bracketed[1].strip(SPACES)
     local, at, domain = text.rpartition("@")
     lowered = local + at + domain.lower()
     return lowered if is_plain(lowered) else _validated(text)

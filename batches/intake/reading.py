@@ -23,6 +23,10 @@ LINE_MAX_LENGTH = 1 << 20
 """Characters in one line."""
 
 
+# Of UTF-8: all but the controls (without line ends), the backslash, and C2, with which the C1 controls begin.
+_PLAIN_BYTES = bytes({*range(0x20, 0x100), 0x0A, 0x0D} - {0x5C, 0x7F, 0xC2})
+
+
 class Reader(Protocol):
     """An iterator of records that knows how many lines it has read: the csv module's, or one like it."""
 
@@ -34,6 +38,10 @@ class Reader(Protocol):
 
 class Records(Protocol):
     """The records of one source."""
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether the record that came last may hold more than letters, digits and signs."""
 
     @property
     def reader(self) -> Reader: ...
@@ -52,6 +60,8 @@ class TextParts:
         self.text = ""
         self.first_line = 1
         """The number of the first line of ``text``."""
+        self.is_odd = False
+        """Whether it has a backslash, a doubled quote or a control character anywhere but at a line's end."""
 
     def __iter__(self) -> Iterator[io.StringIO]:
         tail = ""
@@ -83,6 +93,8 @@ class TextParts:
                 f"Line {self.first_line + _count_lines(text[: text.index(chr(0))])} contains a NUL character. "
                 "The file is damaged or is not text; export it again as CSV."
             )
+        encoded = text.encode()
+        self.is_odd = bool(encoded.translate(None, _PLAIN_BYTES)) or b'""' in encoded
         # newline="" ends a line at LF, CRLF or a lone CR, whichever comes, and leaves it as it is: inside
         # quotes it belongs to the cell. str.splitlines would also cut at U+2028, VT and others.
         return io.StringIO(text, newline="")
@@ -108,6 +120,10 @@ class CsvRecords:
         self._parts = TextParts(stream, encoding)
         self.reader = csv.reader(chain.from_iterable(self._parts), delimiter=delimiter, strict=True)
 
+    @property
+    def is_odd(self) -> bool:
+        return self._parts.is_odd
+
     def explain(self, exc: csv.Error, *, line: int) -> str:
         """Return the text of the line that an error of the reader is about, or raise what ends the import.
 
@@ -130,6 +146,8 @@ class CsvRecords:
 
 class CountedRecords:
     """Records that were made already; a record's line is its place among them, from 1."""
+
+    is_odd = True
 
     def __init__(self, rows: Iterable[list[str]]) -> None:
         self._rows = iter(rows)

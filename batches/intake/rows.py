@@ -55,7 +55,8 @@ class SeenAddresses:
         """Whether it certainly did not come before, in any case; remember it."""
         cells = self._cells
         key = hash(address.casefold())
-        first, second = key & 0xFFFFFF, key >> 32 & 0xFFFFFF
+        first = key & 0xFFFFFF
+        second = first ^ (key >> 32 & 63 | 1)  # close by: the processor fetches both at once
         if cells[first] and cells[second]:
             return False
         cells[first] = cells[second] = 1
@@ -75,7 +76,7 @@ class BlockReader:
         self._records = records
         self._width = len(layout.columns)
         self._address_index = layout.address_index
-        self._prefix = b"%d\t" % batch_id
+        self._prefix = f"{batch_id}\t"
         self._is_new: Callable[[str], bool] = seen.is_new if seen else lambda address: False
         self._step = after_line + 1
         self._next_line = records.reader.line_num + self._step
@@ -92,22 +93,24 @@ class BlockReader:
 
     def _read_some(self) -> bool:
         """The hot loop: sort up to BLOCK_ROWS records; whether there may be more."""
-        reader, width, index, prefix = self._records.reader, self._width, self._address_index, self._prefix
-        is_new, add, step, count = self._is_new, self._emails.append, self._step, 0
-        for count, cells in enumerate(islice(reader, BLOCK_ROWS), 1):  # noqa: B007  counts what was read
-            line, self._next_line = self._next_line, reader.line_num + step
-            if len(cells) != width or not is_plain(address := cells[index]):
-                self._sort_odd(line, cells)
-                continue
-            del cells[index]
-            fields = orjson.dumps(cells)
-            # A backslash is how JSON spells a control character (and a quote); DEL and the C1 controls it
-            # leaves alone: they are 7F, and C2 80 to C2 9F.
-            if b"\\" in fields or b"\x7f" in fields or b"\xc2" in fields or not is_new(address):
-                cells.insert(index, address)
-                self._sort_odd(line, cells)
-                continue
-            add(b"%b%d\t%b\t%b\n" % (prefix, line, address.encode(), fields))
+        records, reader, width, index = self._records, self._records.reader, self._width, self._address_index
+        is_new, add, prefix, step = self._is_new, self._emails.append, self._prefix, self._step
+        next_line, count = self._next_line, 0
+        try:
+            for count, cells in enumerate(islice(reader, BLOCK_ROWS), 1):  # noqa: B007  counts what was read
+                line, next_line = next_line, reader.line_num + step
+                if next_line - line != 1 or len(cells) != width or not is_plain(address := cells[index]):
+                    self._sort_odd(line, cells)
+                    continue
+                del cells[index]
+                fields = orjson.dumps(cells)
+                if (records.is_odd and is_odd_json(fields)) or not is_new(address):
+                    cells.insert(index, address)
+                    self._sort_odd(line, cells)
+                    continue
+                add(f"{prefix}{line}\t{address}\t{fields.decode()}\n")
+        finally:
+            self._next_line = next_line
         return count == BLOCK_ROWS
 
     def _sort_odd(self, line: int, cells: list[str]) -> None:
@@ -123,9 +126,9 @@ class BlockReader:
             return
         fields = _copy_json([cell.replace("\r\n", "\n").replace("\r", "\n") for cell in cells])
         if self._is_new(address):
-            self._emails.append(b"%b%d\t%b\t%b\n" % (self._prefix, line, address.encode(), fields))
+            self._emails.append(f"{self._prefix}{line}\t{address}\t{fields}\n")
         else:
-            self._suspects.append(b"%d\t%b\t%b\t%b\n" % (line, address.encode(), fields, _copy_json(raw)))
+            self._suspects.append(f"{line}\t{address}\t{fields}\t{_copy_json(raw)}\n")
 
     def _fit(self, cells: list[str]) -> None:
         """Give a record the header's width, if nothing is lost by it.
@@ -153,21 +156,19 @@ class BlockReader:
         )
 
     def _reject(self, line: int, raw: Sequence[str], reason: str) -> None:
-        self._rejected.append(
-            b"%b%d\t%b\t%b\t%b\n"
-            % (self._prefix, line, RejectionKind.INVALID.value.encode(), _copy_json(raw), _copy_text(reason))
-        )
+        cells = _copy_json(raw)
+        self._rejected.append(f"{self._prefix}{line}\t{RejectionKind.INVALID}\t{cells}\t{_copy_text(reason)}\n")
 
     def _clear(self) -> None:
-        self._emails: list[bytes] = []
-        self._suspects: list[bytes] = []
-        self._rejected: list[bytes] = []
+        self._emails: list[str] = []
+        self._suspects: list[str] = []
+        self._rejected: list[str] = []
 
     def _take_block(self) -> Block:
         block = Block(
-            emails=b"".join(self._emails),
-            suspects=b"".join(self._suspects),
-            rejected=b"".join(self._rejected),
+            emails="".join(self._emails).encode(),
+            suspects="".join(self._suspects).encode(),
+            rejected="".join(self._rejected).encode(),
             email_count=len(self._emails),
             suspect_count=len(self._suspects),
             rejected_count=len(self._rejected),
@@ -180,11 +181,19 @@ class BadCells(ValueError):
     """The record can't become an email; str() says why, as a sentence."""
 
 
-def _copy_json(cells: Sequence[str]) -> bytes:
-    return orjson.dumps(cells).replace(b"\\", b"\\\\")
+def is_odd_json(fields: bytes) -> bool:
+    """Whether cells may hold a control character, or are not their own COPY text.
+
+    JSON spells a control character, and a quote, with a backslash; DEL and the C1 controls it leaves alone:
+    they are 7F, and C2 80 to C2 9F.
+    """
+    return b"\\" in fields or b"\x7f" in fields or b"\xc2" in fields
 
 
-def _copy_text(text: str) -> bytes:
+def _copy_json(cells: Sequence[str]) -> str:
+    return orjson.dumps(cells).decode().replace("\\", "\\\\")
+
+
+def _copy_text(text: str) -> str:
     """Escape a value for COPY's text format: of all that JSON escapes, it knows the backslash, tab and newlines."""
-    escaped = text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-    return escaped.encode()
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

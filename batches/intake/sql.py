@@ -78,3 +78,20 @@ FROM ({_MEMBERS}) AS person WHERE NOT is_plain ORDER BY id
 """  # noqa: S608  the inner query is a constant
 
 COPY_UPLOAD = "COPY batches_uploadchunk (batch_id, number, data) FROM STDIN BINARY"
+
+DELETE_EMAILS = "DELETE FROM batches_email WHERE batch_id = %(batch)s"
+
+DELETE_REJECTED = "DELETE FROM batches_rejectedrow WHERE batch_id = %(batch)s"
+
+COUNT_ODD = """
+-- In one pass: emails that need SMTPUTF8, then those that leave each of some merge fields blank.
+SELECT count(*) FILTER (WHERE octet_length(address) <> char_length(address)){blanks}
+FROM batches_email WHERE batch_id = %s
+"""
+
+COUNT_BLANK = ", count(*) FILTER (WHERE btrim(fields->>%s::integer) = '')"
+
+DELETE_MENDED = """
+-- Rejected rows that added rows stand for, but none of the added rows.
+DELETE FROM batches_rejectedrow WHERE batch_id = %(batch)s AND line = ANY(%(lines)s) AND line <= %(up_to)s
+"""

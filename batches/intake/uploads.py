@@ -30,6 +30,15 @@ def keep_upload(batch: Batch, file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
+def digest_file(file: BinaryIO) -> str:
+    """The SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while chunk := file.read(CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
 @contextmanager
 def reopen_upload(batch: Batch) -> Iterator[BinaryIO]:
     """Give the stored file as a temporary one without a name.

@@ -53,7 +53,7 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
         self.body: IO[bytes] = io.BytesIO()
         self.can_write = asyncio.Event()
         self.can_write.set()
-        self._received_bytes = 0
+        self.received_bytes = 0
         self._is_refused = False
 
     def gotLength(self, length: int | None) -> None:
@@ -65,8 +65,8 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
     def handleContentChunk(self, data: bytes) -> None:
         if self._is_refused:
             return
-        self._received_bytes += len(data)
-        if self._received_bytes > body_max_bytes():  # sent in chunks, without a length
+        self.received_bytes += len(data)
+        if self.received_bytes > body_max_bytes():  # sent in chunks, without a length
             self._refuse(413, _too_large_sentence())
             return
         try:
@@ -137,6 +137,7 @@ class BodyHandler(ASGIHandler):
         request = _arrived.get()
         if request is not None:
             send = partial(_send_to_reader, request, send)
+            scope = _with_length(scope, request.received_bytes)
         try:
             await super().handle(scope, receive, send)
         except _BodyTooLarge:
@@ -149,6 +150,13 @@ class BodyHandler(ASGIHandler):
         if (await receive())["type"] == "http.disconnect":
             raise RequestAborted
         return request.body
+
+
+def _with_length(scope: dict[str, Any], length: int) -> dict[str, Any]:
+    """Say how long the body is that came in chunks: without a length Django takes a form for empty."""
+    if any(name == b"content-length" for name, _ in scope["headers"]):
+        return scope
+    return {**scope, "headers": [*scope["headers"], (b"content-length", b"%d" % length)]}
 
 
 async def _send_to_reader(request: DaphneRequest, send: Send, message: Mapping[str, Any]) -> None:

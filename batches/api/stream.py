@@ -6,7 +6,8 @@ The stream stays open after the batch ended, for a replay goes on in it; it hold
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
@@ -34,13 +35,26 @@ async def stream_batch(request: HttpRequest, batch_id: int) -> StreamingHttpResp
         raise ApiError(401, "Log in, or send a token in the header 'Authorization: Bearer TOKEN'.")
     if not isinstance(seat, Seat):
         raise not_found(f"batch {batch_id}")
-    response = StreamingHttpResponse(_events(seat, credentials, batch_id), content_type="text/event-stream")
+    response = EventStream(_events(seat, credentials, batch_id), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache"
     response["X-Accel-Buffering"] = "no"  # nginx would gather the events
     return response
 
 
-async def _events(seat: Seat, credentials: Credentials, batch_id: int) -> AsyncIterator[bytes]:
+class EventStream(StreamingHttpResponse):
+    """A stream that is closed with its reader. Django's own leaves the generator to the garbage collector."""
+
+    def __init__(self, events: AsyncGenerator[bytes, None], *, content_type: str) -> None:
+        super().__init__(events, content_type=content_type)
+        self._events = events
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async with aclosing(self._events) as events:
+            async for event in events:
+                yield event
+
+
+async def _events(seat: Seat, credentials: Credentials, batch_id: int) -> AsyncGenerator[bytes, None]:
     # The request's thread opened a connection to find the user; held for the stream's life, twenty streams
     # would use up the pool.
     await sync_to_async(connections.close_all)()

@@ -1,0 +1,217 @@
+"""Large and refused bodies through a real daphne: nothing freezes, nothing fills the memory, 413 comes early."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+import psutil
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection
+
+from batches import intake
+from batches.models import ApiToken, Batch
+from emailbatch.localstack import addresses
+from tests import services
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
+MIB = 1024 * 1024
+LIMIT_BYTES = 210 * MIB
+BOUNDARY = "the-boundary"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebServer:
+    process: psutil.Process
+    port: int
+    bearer: str
+
+    def open(self) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        with closing(self.open()) as client:
+            client.request("GET", path, headers={"Authorization": self.bearer})
+            response = client.getresponse()
+            return response.status, response.read()
+
+
+@pytest.fixture
+def web(sender: User, tmp_path: Path) -> Iterator[WebServer]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    test_database = connection.settings_dict["NAME"]
+    database = addresses.database_url(services.running.data_dir).replace("/emailbatch?", f"/{test_database}?")
+    environment = os.environ | {
+        "DATABASE_URL": database,
+        "REDIS_URL": settings.REDIS_URL,
+        "UPLOAD_MAX_BYTES": str(LIMIT_BYTES),
+        "DATA_DIR": str(tmp_path),
+    }
+    argv = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "emailbatch.asgi:application"]
+    with (tmp_path / "daphne.log").open("wb") as log:
+        process = subprocess.Popen(argv, cwd=PROJECT_DIR, env=environment, stdout=log, stderr=log)
+    server = WebServer(
+        process=psutil.Process(process.pid), port=port, bearer=f"Bearer {ApiToken.objects.issue(sender)}"
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while not _answers(server):
+            assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "daphne.log").read_text()
+            time.sleep(0.05)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _answers(server: WebServer) -> bool:
+    try:
+        return server.get("/api/health")[0] == 200
+    except OSError:
+        return False
+
+
+class Watch(threading.Thread):
+    """The longest that another request took, and the most memory that the server held, while the body ran."""
+
+    def __init__(self, server: WebServer) -> None:
+        super().__init__(daemon=True)
+        self.server, self.stopped = server, threading.Event()
+        self.longest_seconds, self.most_bytes, self.count = 0.0, 0, 0
+
+    def run(self) -> None:
+        while not self.stopped.is_set():
+            began = time.monotonic()
+            assert self.server.get("/api/batches?limit=1")[0] == 200
+            self.longest_seconds = max(self.longest_seconds, time.monotonic() - began)
+            self.most_bytes = max(self.most_bytes, self.server.process.memory_info().rss)
+            self.count += 1
+            self.stopped.wait(0.02)
+
+    def __enter__(self) -> Watch:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stopped.set()
+        self.join(30)
+
+
+def form_ends() -> tuple[bytes, bytes]:
+    head = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="hold"\r\n\r\ntrue\r\n--{BOUNDARY}\r\n'
+        'Content-Disposition: form-data; name="file"; filename="people.csv"\r\nContent-Type: text/csv\r\n\r\n'
+    )
+    return head.encode(), f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def make_file(size_bytes: int) -> Iterator[bytes]:
+    """A CSV of that size at least: a long note in each of its rows."""
+    yield b"email,note\n"
+    written, number = 11, 0
+    while written < size_bytes:
+        lines = b"".join(b"p%d@example.org,%s\n" % (number + step, b"x" * 4000) for step in range(256))
+        number += 256
+        written += len(lines)
+        yield lines
+
+
+def upload(server: WebServer, chunks: list[bytes], *, is_chunked: bool = False) -> tuple[int, dict[str, object]]:
+    head, tail = form_ends()
+    body = [head, *chunks, tail]
+    headers = {"Authorization": server.bearer, "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    if not is_chunked:
+        headers["Content-Length"] = str(sum(map(len, body)))
+    with closing(server.open()) as client:
+        with suppress(OSError):  # the server may answer and stop listening before the body's end
+            client.request("POST", "/api/upload", body=iter(body), headers=headers, encode_chunked=is_chunked)
+        response = client.getresponse()
+        return response.status, json.loads(response.read())
+
+
+def test_others_are_served_and_memory_stays_flat_when_200_mb_come_up(web: WebServer) -> None:
+    chunks = list(make_file(200 * MIB))
+    with Watch(web) as watch:
+        began = time.monotonic()
+        status, answer = upload(web, chunks)
+        seconds = time.monotonic() - began
+    sys.stderr.write(
+        f"\n200 MB in {seconds:.1f} s; the longest of {watch.count} other requests took "
+        f"{watch.longest_seconds:.2f} s; {watch.most_bytes / MIB:.0f} MiB resident\n"
+    )
+    assert (status, answer["success"]) == (202, True)
+    assert watch.count > 10
+    assert watch.longest_seconds < 1
+    assert watch.most_bytes < 400 * MIB
+
+
+def test_answer_is_413_before_the_body_when_its_length_passes_the_limit(web: WebServer) -> None:
+    with closing(web.open()) as client:
+        client.putrequest("POST", "/api/upload")
+        client.putheader("Content-Length", str(LIMIT_BYTES + MIB))
+        client.putheader("Expect", "100-continue")
+        client.endheaders()
+        response = client.getresponse()  # and not one byte of the body was sent
+        answer = json.loads(response.read())
+    assert response.status == 413
+    assert "Split it" in answer["detail"]
+    assert web.get("/api/health")[0] == 200
+
+
+def test_answer_is_413_when_a_body_without_length_passes_the_limit(web: WebServer) -> None:
+    status, answer = upload(web, [b"x" * MIB] * 212, is_chunked=True)
+    assert status == 413 and "Split it" in str(answer["detail"])
+    assert not Batch.objects.exists()
+
+
+def test_file_is_taken_when_it_comes_in_chunks(web: WebServer) -> None:
+    status, answer = upload(web, [b"email\na@example.org\n"], is_chunked=True)
+    assert (status, answer["totalEmails"]) == (202, 1)
+
+
+def test_nothing_is_left_when_an_upload_breaks_off(web: WebServer) -> None:
+    before = {file.path for file in web.process.open_files()}
+    with closing(web.open()) as client:
+        client.putrequest("POST", "/api/upload")
+        client.putheader("Authorization", web.bearer)
+        client.putheader("Content-Type", f"multipart/form-data; boundary={BOUNDARY}")
+        client.putheader("Content-Length", str(10 * MIB))
+        client.endheaders()
+        client.send(form_ends()[0] + b"email\na@example.org\n" + b"x" * MIB)
+    deadline = time.monotonic() + 10
+    while {file.path for file in web.process.open_files()} - before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not {file.path for file in web.process.open_files()} - before
+    assert web.get("/api/health")[0] == 200
+    assert not Batch.objects.exists()
+
+
+def test_memory_stays_flat_when_a_download_is_not_read(web: WebServer, sender: User) -> None:
+    recipients = [{"email": f"p{number}@example.org", "note": "x" * 4000} for number in range(25_000)]
+    batch = intake.import_list(recipients, user=sender).batch
+    web.get("/api/batches")
+    before = web.process.memory_info().rss
+    with closing(web.open()) as client:
+        client.request("GET", f"/api/batches/{batch.pk}/results.csv", headers={"Authorization": web.bearer})
+        response = client.getresponse()
+        response.read(1)
+        with Watch(web) as watch:
+            watch.stopped.wait(3)
+        assert watch.most_bytes - before < 80 * MIB
+        assert len(response.read()) > 100_000_000

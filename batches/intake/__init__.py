@@ -12,6 +12,7 @@ from batches.intake.errors import (
 )
 from batches.intake.exporting import rejected_csv, results_csv
 from batches.intake.importing import IdempotencyKey, Imported, import_csv, import_group, import_list, import_users
+from batches.intake.reviewing import Review, ReviewRow, review
 
 __all__ = [
     "FileTooLarge",

@@ -88,11 +88,7 @@ class TextParts:
     def _part(self, text: str) -> io.StringIO:
         self.first_line = self._next_line()
         self.text = text
-        if "\0" in text:
-            raise UnreadableFile(
-                f"Line {self.first_line + _count_lines(text[: text.index(chr(0))])} contains a NUL character. "
-                "The file is damaged or is not text; export it again as CSV."
-            )
+        _refuse_nul(text, first_line=self.first_line)
         encoded = text.encode()
         self.is_odd = bool(encoded.translate(None, _PLAIN_BYTES)) or b'""' in encoded
         # newline="" ends a line at LF, CRLF or a lone CR, whichever comes, and leaves it as it is: inside
@@ -182,12 +178,21 @@ def is_separator_line(cells: Sequence[str]) -> bool:
 
 
 def read_head(stream: BinaryIO, encoding: str) -> str:
-    """The first whole lines of a file, decoded without complaint, to find its layout by."""
+    """The first whole lines of a file, decoded without complaint, to find its layout by; refuses a binary."""
     stream.seek(0)
     raw = stream.read(CHUNK_BYTES)
     stream.seek(0)
     text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(raw)
+    _refuse_nul(text, first_line=1)
     return text[: _end_of_lines(text)] if len(raw) == CHUNK_BYTES else text
+
+
+def _refuse_nul(text: str, *, first_line: int) -> None:
+    if "\0" in text:
+        raise UnreadableFile(
+            f"Line {first_line + _count_lines(text[: text.index(chr(0))])} contains a NUL character. "
+            "The file is damaged or is not text; export it again as CSV."
+        )
 
 
 def _end_of_lines(text: str) -> int:

@@ -191,7 +191,8 @@ def is_odd_json(fields: bytes) -> bool:
 
 
 def _copy_json(cells: Sequence[str]) -> str:
-    return orjson.dumps(cells).decode().replace("\\", "\\\\")
+    """Cells as COPY text; a NUL, which only a rejected row can have and jsonb can't, becomes U+FFFD."""
+    return orjson.dumps(cells).decode().replace(r"\u0000", "\ufffd").replace("\\", "\\\\")
 
 
 def _copy_text(text: str) -> str:

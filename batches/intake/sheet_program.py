@@ -37,9 +37,9 @@ def find_sheet(workbook: CalamineWorkbook) -> CalamineSheet:
     for about in workbook.sheets_metadata:
         if about.visible == SheetVisibleEnum.Visible:
             sheet = workbook.get_sheet_by_name(about.name)
-            if sheet.total_height:
+            if sheet.end is not None:
                 return sheet
-    raise ValueError("The spreadsheet has no sheet with rows in it.")
+    raise LookupError("The spreadsheet has no sheet with rows in it.")
 
 
 def write_rows() -> None:
@@ -58,6 +58,8 @@ def main() -> int:
         resource.setrlimit(limit, (most, most))
     try:
         write_rows()
+    except LookupError as exc:
+        sys.stderr.write(str(exc))
     except PasswordError:
         sys.stderr.write("The spreadsheet is locked with a password. Save it without one.")
     except (CalamineError, ValueError) as exc:

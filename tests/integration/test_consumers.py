@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
+from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connections
@@ -148,13 +150,14 @@ async def test_change_comes_within_seconds_when_nothing_was_published(
 
 
 async def test_changes_still_come_when_redis_is_away(
-    sender: User, welcome: EmailTemplate, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    sender: User,
+    welcome: EmailTemplate,
+    connect: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    class Away:
-        async def send(self, channel: str, message: object) -> None:
-            raise OSError("Redis is away")
-
-    monkeypatch.setattr(feeds, "get_channel_layer", Away)
+    away = RedisPubSubChannelLayer(hosts=[f"unix://{tmp_path}/nobody-listens.sock"])
+    monkeypatch.setattr(feeds, "get_channel_layer", lambda: away)
     batch = await run(make_batch, sender)
     await run(send, batch, welcome)
     socket = await connect(f"/ws/batches/{batch.pk}/", OURS, await run(log_in, sender))

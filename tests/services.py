@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ class Services:
 
     def __init__(self) -> None:
         self.data_dir = Path(tempfile.mkdtemp(prefix="emailbatch-test-"))
+        atexit.register(shutil.rmtree, self.data_dir, ignore_errors=True)  # also when pytest fails before it begins
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:

@@ -64,11 +64,11 @@ def smtp_answers(path: Path) -> bool:
 
 
 def http_answers(*, host: str, port: int) -> bool:
-    """Whether a web server gives any answer at all."""
+    """Whether a web server answers, and not with an error of its own."""
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/accounts/login/", headers={"Host": host})
-        return bool(connection.getresponse().status)
+        return connection.getresponse().status < 500
     except (OSError, http.client.HTTPException):
         return False
     finally:

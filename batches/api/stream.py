@@ -9,9 +9,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
-from django.db import connections
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Router
 
@@ -30,6 +28,8 @@ PING_SECONDS = 15.0
 async def stream_batch(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
     """Server-sent events: each one's data is a full snapshot of the batch."""
     credentials = Credentials.of_request(request)
+    # Run in the request's thread, this also closes the connection there that found the user. Held for the
+    # life of the stream, twenty of them would use up the pool.
     seat = await database_sync_to_async(find_seat)(credentials, batch_id)
     if seat is Refusal.NOT_LOGGED_IN:
         raise ApiError(401, "Log in, or send a token in the header 'Authorization: Bearer TOKEN'.")
@@ -55,9 +55,6 @@ class EventStream(StreamingHttpResponse):
 
 
 async def _events(seat: Seat, credentials: Credentials, batch_id: int) -> AsyncGenerator[bytes, None]:
-    # The request's thread opened a connection to find the user; held for the stream's life, twenty streams
-    # would use up the pool.
-    await sync_to_async(connections.close_all)()
     async with seat.watch() as watcher:
         async for snapshots in follow(
             watcher, credentials=credentials, batch_id=batch_id, heartbeat_seconds=PING_SECONDS

@@ -3,88 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 
-import psutil
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection
 
 from batches import intake
-from batches.models import ApiToken, Batch
-from emailbatch.localstack import addresses
-from tests import services
+from batches.models import Batch
+from tests.acceptance.daphne import WebServer, run_daphne
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 MIB = 1024 * 1024
 LIMIT_BYTES = 210 * MIB
 BOUNDARY = "the-boundary"
 
 
-@dataclass(frozen=True, kw_only=True)
-class WebServer:
-    process: psutil.Process
-    port: int
-    bearer: str
-
-    def open(self) -> HTTPConnection:
-        return HTTPConnection("127.0.0.1", self.port, timeout=60)
-
-    def get(self, path: str) -> tuple[int, bytes]:
-        with closing(self.open()) as client:
-            client.request("GET", path, headers={"Authorization": self.bearer})
-            response = client.getresponse()
-            return response.status, response.read()
-
-
 @pytest.fixture
 def web(sender: User, tmp_path: Path) -> Iterator[WebServer]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    test_database = connection.settings_dict["NAME"]
-    database = addresses.database_url(services.running.data_dir).replace("/emailbatch?", f"/{test_database}?")
-    environment = os.environ | {
-        "DATABASE_URL": database,
-        "REDIS_URL": settings.REDIS_URL,
-        "UPLOAD_MAX_BYTES": str(LIMIT_BYTES),
-        "DATA_DIR": str(tmp_path),
-    }
-    argv = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "emailbatch.asgi:application"]
-    with (tmp_path / "daphne.log").open("wb") as log:
-        process = subprocess.Popen(argv, cwd=PROJECT_DIR, env=environment, stdout=log, stderr=log)
-    server = WebServer(
-        process=psutil.Process(process.pid), port=port, bearer=f"Bearer {ApiToken.objects.issue(sender)}"
-    )
-    try:
-        deadline = time.monotonic() + 20
-        while not _answers(server):
-            assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "daphne.log").read_text()
-            time.sleep(0.05)
+    with run_daphne(sender, tmp_path, UPLOAD_MAX_BYTES=str(LIMIT_BYTES)) as server:
         yield server
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def _answers(server: WebServer) -> bool:
-    try:
-        return server.get("/api/health")[0] == 200
-    except OSError:
-        return False
 
 
 class Watch(threading.Thread):

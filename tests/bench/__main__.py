@@ -1,0 +1,145 @@
+"""``python -m tests.bench``: measure everything in one run, print ratios beside their goals, and write JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.bench import parts, sending
+from tests.bench.house import House, open_house
+from tests.bench.machine import wait_for_quiet
+from tests.bench.sink import find_tools
+
+SECTIONS = ("near", "far", "split", "queue", "million", "intake")
+
+
+def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="of each measurement; medians are printed")
+    parser.add_argument("--emails", type=int, default=20_000)
+    parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(SECTIONS)}")
+    parser.add_argument("--million", action="store_true", help="also send a million, with small jobs in between")
+    parser.add_argument("--intake", action="store_true", help="also measure intake against psql's copy")
+    parser.add_argument("--json", type=Path, help="also write everything to this file")
+    return parser.parse_args(argv)
+
+
+def choose(arguments: argparse.Namespace) -> list[str]:
+    if arguments.only:
+        return [name for name in SECTIONS if name in arguments.only.split(",")]
+    optional = {"million": arguments.million, "intake": arguments.intake}
+    return [name for name in SECTIONS if optional.get(name, True)]
+
+
+def measure(house: House, sections: Sequence[str], *, runs: int, emails: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"machine": describe_machine()}
+    size = parts.message_bytes(house)
+    found["message_bytes"] = size
+    actions = {
+        "near": lambda: sending.measure_near(house, emails=emails, runs=runs, size_bytes=size),
+        "far": lambda: sending.measure_far(house, runs=runs),
+        "split": lambda: parts.measure_split(house, emails=emails, runs=runs),
+        "queue": lambda: parts.measure_queue(house),
+        "million": lambda: parts.measure_million(house),
+    }
+    for name in sections:
+        if name in actions:
+            started = time.monotonic()
+            found[name] = actions[name]()
+            say(f"# {name}: {time.monotonic() - started:.0f} s")
+    return found
+
+
+def describe_machine() -> dict[str, Any]:
+    return {
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load_before": os.getloadavg()[0],
+        "foreign_cores_before": wait_for_quiet(),
+    }
+
+
+def ratios(found: dict[str, Any]) -> list[tuple[str, float, str]]:
+    """What the project is held to: a name, the figure, and its goal."""
+    lines: list[tuple[str, float, str]] = []
+    if near := found.get("near"):
+        speed = {name: each["per_second"] for name, each in near.items()}
+        ceiling = speed["smtp-source -s 10 -d"]
+        one = near["one worker"]
+        lines += [
+            ("one worker / smtp-source -s 10", speed["one worker"] / ceiling, ">= 0.65"),
+            ("two workers / smtp-source -s 10", speed["two workers"] / ceiling, ">= 0.8"),
+            ("one worker / smtp-source -s 50", speed["one worker"] / speed["smtp-source -s 50 -d"], ""),
+            ("one worker / aiosmtplib", speed["one worker"] / speed["aiosmtplib, 10 connections"], ">= 8"),
+            ("one worker / send_mail loop", speed["one worker"] / speed["send_mail loop"], ""),
+            ("worker CPU, us an email", one["worker_us"], "<= 60"),
+            ("Postgres CPU, us an email", one["postgres_us"], "<= 35"),
+            ("peak memory, MB", one["peak_memory_bytes"] / 1e6, "< 200"),
+        ]
+    if far := found.get("far"):
+        speed = {name: each["per_second"] for name, each in far.items()}
+        fifty, ten = (speed[f"lock-step aiosmtplib, {count} connections"] for count in (50, 10))
+        lines += [
+            ("20 ms: PIPELINING / lock-step, 50 connections", speed["PIPELINING, 50 connections"] / fifty, ">= 3.5"),
+            ("20 ms: CHUNKING / lock-step, 10 connections", speed["CHUNKING, 10 connections"] / ten, ">= 15"),
+        ]
+    if queue := found.get("queue"):
+        lines.append(("enqueue / PING", queue["enqueue_ms"] / queue["enqueue_ping_ms"], ""))
+        lines.append(("pick-up / PING", queue["pick_up_ms"] / queue["ping_ms"], ""))
+    if million := found.get("million"):
+        lines.append(("small jobs beside a million, slowest s", max(million["small_jobs_seconds"]), "<= 30"))
+        if near:
+            growth = million["peak_memory_bytes"] / near["one worker"]["peak_memory_bytes"]
+            lines.append(("memory at 1,000,000 / at 20,000", growth, "<= 1.1"))
+    return lines
+
+
+def print_all(found: dict[str, Any]) -> None:
+    for section in ("near", "far"):
+        for name, each in found.get(section, {}).items():
+            cpu = (
+                f"  worker {each['worker_us']:.0f} us, Postgres {each['postgres_us']:.0f} us"
+                if "worker_us" in each
+                else ""
+            )
+            say(f"{name:40} {each['per_second']:9,.0f}/s  {each['runs_per_second']}{cpu}")
+    for section in ("split", "queue", "million"):
+        for name, value in found.get(section, {}).items():
+            say(f"{section}: {name:30} {value if isinstance(value, list) else format(value, ',.2f')}")
+    say("")
+    for name, figure, goal in ratios(found):
+        say(f"{name:50} {figure:8.2f}  {goal}")
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = read_arguments(argv)
+    sections = choose(arguments)
+    if not find_tools():
+        say("smtp-sink and smtp-source are missing. Install Debian's postfix (it need not be started).")
+        return 1
+    with open_house() as house:
+        found = measure(house, sections, runs=arguments.runs, emails=arguments.emails)
+    if "intake" in sections:
+        from tests.bench import intake
+
+        found["intake"] = intake.measure()
+    found["ratios"] = {name: {"figure": figure, "goal": goal} for name, figure, goal in ratios(found)}
+    print_all(found)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

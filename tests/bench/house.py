@@ -1,0 +1,153 @@
+"""The stack under measurement: load a batch, start it through so many workers, and read what it took."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.bench import letters
+from tests.bench.machine import peak_memory_bytes, watch
+from tests.chaos.stack import ROOT, Golden, Stack, insert_template, wait_until
+from tests.chaos.workers import Worker
+
+STEP_SECONDS = 600
+LINE_LENGTH_OF_ERRORS = 4000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """One batch from the start of its job to the last recorded outcome, by the database's clock."""
+
+    per_second: float
+    worker_us: float
+    """Processor time of the worker and its work-horses, a message."""
+    postgres_us: float
+    peak_memory_bytes: int
+    """Of the biggest work-horse."""
+    foreign_cores: float
+    mean_group: float
+    """Emails recorded by one transaction, on average; 0 if unknown."""
+
+
+class House:
+    """One stack for a whole run; each measurement starts its own workers, so none inherits another's."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        insert_template(stack.services, letters.TEMPLATE)
+
+    def step(self, name: str, *arguments: object, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Run one step of ``tests.bench.steps`` in this stack."""
+        argv = [sys.executable, "-m", "tests.bench.steps", name, *map(str, arguments)]
+        done = subprocess.run(
+            argv,
+            cwd=ROOT,
+            env=self.stack.environment | dict(environment or {}),
+            capture_output=True,
+            text=True,
+            timeout=STEP_SECONDS,
+        )
+        if done.returncode:
+            raise RuntimeError(f"The step {name} failed.\n{done.stderr[-LINE_LENGTH_OF_ERRORS:]}")
+        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return result
+
+    @contextlib.contextmanager
+    def workers(self, count: int, *, environment: Mapping[str, str]) -> Iterator[list[Worker]]:
+        """So many workers, registered and idle; they end with the context."""
+        started = [self.stack.start_worker(environment=environment) for _ in range(count)]
+        try:
+            yield started
+        finally:
+            self.stack.stop_workers()
+            self.stack.workers.clear()
+
+    def load(self, count: int) -> int:
+        """Take in a file of so many recipients; the draft's id."""
+        path = letters.write_file(self.stack.folder / "bench.csv", count)
+        batch_id = int(self.step("load", path)["batch"])
+        with self.stack.services.connect() as connection:
+            connection.execute("VACUUM ANALYZE batches_email")
+            connection.execute("CHECKPOINT")
+        return batch_id
+
+    def send(self, count: int, *, workers: int, environment: Mapping[str, str], seconds: float = 120) -> Sent:
+        """Load a batch, then measure only its sending."""
+        batch_id = self.load(count)
+        with self.workers(workers, environment=environment) as running:
+            trees = {"worker": [each.pid for each in running], "postgres": [self.stack.services.postmaster_pid()]}
+            with watch(**trees) as spell:
+                self.step("start", batch_id)
+                peak = self.await_end(batch_id, running, seconds=seconds)
+        assert spell.cpu is not None
+        took, cycles = self.read_end(batch_id, count)
+        return Sent(
+            per_second=count / took,
+            worker_us=spell.cpu["worker"] / count * 1e6,
+            postgres_us=spell.cpu["postgres"] / count * 1e6,
+            peak_memory_bytes=peak,
+            foreign_cores=spell.foreign_cores,
+            mean_group=count / cycles if cycles else 0.0,
+        )
+
+    def await_end(self, batch_id: int, running: list[Worker], *, seconds: float) -> int:
+        """Wait until the job has ended and its horses are home; the most memory that any of them had."""
+        peak = 0
+
+        def is_over() -> bool:
+            nonlocal peak
+            horses = [horse for worker in running for horse in worker.horses()]
+            peak = max([peak, *(peak_memory_bytes(horse.pid) for horse in horses)])
+            return not horses and self.has_ended(batch_id)
+
+        wait_until(is_over, seconds=seconds, what="the batch to be sent", every=0.1)
+        return peak
+
+    def has_ended(self, batch_id: int) -> bool:
+        with self.stack.services.connect() as connection:
+            row = connection.execute(
+                "SELECT completed_at IS NOT NULL FROM batches_emailjob WHERE batch_id = %s", [batch_id]
+            ).fetchone()
+        return bool(row and row[0])
+
+    def read_end(self, batch_id: int, count: int) -> tuple[float, int]:
+        """Seconds from the job's start to the last outcome, and how many transactions recorded them.
+
+        Raises:
+            AssertionError: not everyone was sent, so that the figure would be worth nothing.
+        """
+        with self.stack.services.connect() as connection:
+            row = connection.execute(
+                "SELECT extract(epoch FROM max(e.settled_at) - min(j.created_at)), count(*) FILTER (WHERE e.status ="
+                " 'sent'), count(DISTINCT e.xmin::text) FROM batches_email e JOIN batches_emailjob j USING (batch_id)"
+                " WHERE batch_id = %s",
+                [batch_id],
+            ).fetchone()
+        assert row is not None and row[1] == count, f"{count} loaded, {row and row[1]} sent"
+        return float(row[0]), int(row[2])
+
+
+@contextlib.contextmanager
+def open_house() -> Iterator[House]:
+    with Golden() as golden, Stack(golden) as stack:
+        yield House(stack)
+
+
+def run_peer(peer: str, *, port: int, count: int, connections: int = 10) -> dict[str, float]:
+    """Run one peer program; its messages a second and processor microseconds a message."""
+    argv = [sys.executable, "-m", "tests.bench.peers", peer, "--port", str(port), "--count", str(count)]
+    done = subprocess.run(
+        [*argv, "--connections", str(connections)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=STEP_SECONDS,
+    )
+    result: dict[str, float] = json.loads(done.stdout)
+    return result

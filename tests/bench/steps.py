@@ -1,0 +1,221 @@
+"""``python -m tests.bench.steps``: single steps in a stack's environment, each a program of its own.
+
+Loading and starting are apart, so that a measurement of sending holds no intake; the rest are the parts of a
+lane, each measured alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "emailbatch.settings")
+django.setup()
+
+import redis
+import uvloop
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+
+from batches import intake
+from batches.delivery.ledger import Ledger
+from batches.delivery.spec import Claimed, Outcome
+from batches.jobs import lanes, lifecycle, queues
+from batches.models import AttemptOutcome, Batch, EmailJob, EmailStatus, EmailTemplate, Lane
+from batches.rendering.message import Message, MessageLayout
+from batches.rendering.template import CompiledTemplate
+from batches.smtp.relay import open_session, parse_relay
+from batches.smtp.session import Capabilities, Loss, Outgoing, Session, Timeouts
+from batches.smtp.verdicts import Delivery, Verdict
+from tests.bench import letters
+
+POLL_SECONDS = 0.0005
+WAIT_SECONDS = 30
+
+
+def load(path: str) -> dict[str, Any]:
+    """Take a file in; the batch waits as a draft."""
+    with Path(path).open("rb") as file:
+        batch = intake.import_csv(file, filename="bench.csv", user=None).batch
+    return {"batch": batch.pk, "count": batch.total_count}
+
+
+def start(batch_id: str) -> dict[str, Any]:
+    """Start the job of a draft."""
+    return {"job": _start(Batch.objects.get(pk=int(batch_id))).pk}
+
+
+def _start(batch: Batch) -> EmailJob:
+    template = EmailTemplate.objects.get(key=letters.TEMPLATE_KEY)
+    return lifecycle.create_job(batch, template=template, user=AnonymousUser())
+
+
+def pick_up(count: str) -> dict[str, Any]:
+    """With one idle worker: how long a PING takes, ringing a lane, and from a job's start to its first lane."""
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    pings = [_timed(client.ping) for _ in range(1000)]
+    waits = [_time_pick_up(number) for number in range(int(count))]
+    return {"ping_ms": _median_ms(pings), "pick_up_ms": _median_ms(waits), "pick_up_max_ms": max(waits) * 1e3}
+
+
+def _time_pick_up(number: int) -> float:
+    batch = intake.import_list([f"one{number}@example.org"], user=None).batch
+    Batch.objects.filter(pk=batch.pk).update(merge_fields=list(letters.MERGE_FIELDS))
+    batch.emails.update(fields=["Ann", "Rome", "C1"])
+    batch.refresh_from_db()
+    job = _start(batch)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while job.completed_at is None and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        job.refresh_from_db()
+    assert job.started_at is not None
+    return (job.started_at - job.created_at).total_seconds()
+
+
+def enqueue(count: str) -> dict[str, Any]:
+    """Without a worker: how long it takes to ring one lane, against a PING on the same connection."""
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    rings = [
+        queues.Ring(job_id=0, lane_id=0, token=number, priority=queues.QUEUE_NAMES[-1]) for number in range(int(count))
+    ]
+    queues.ring(rings[:1])
+    times = [(_timed(client.ping), _timed(lambda each=each: queues.ring([each]))) for each in rings[1:]]  # type: ignore[misc]
+    client.flushall()
+    pings, enqueues = zip(*times, strict=True)
+    return {"ping_ms": _median_ms(pings), "enqueue_ms": _median_ms(enqueues)}
+
+
+def _timed(action: Any) -> float:
+    begun = time.perf_counter()
+    action()
+    return time.perf_counter() - begun
+
+
+def _median_ms(seconds: Any) -> float:
+    return statistics.median(seconds) * 1e3
+
+
+# --- The parts of a lane, each alone -------------------------------------------------------------------
+
+
+def _messages(count: int) -> list[tuple[str, Message]]:
+    template = CompiledTemplate(**{name: letters.TEMPLATE[name] for name in ("subject", "html", "text")})
+    layout = MessageLayout(from_email=letters.FROM, job_id=1, key=b"k" * 32)
+    made = []
+    for number, (address, *fields) in enumerate(letters.make_recipients(count)):
+        context = dict(zip(letters.MERGE_FIELDS, fields, strict=True)) | {"email": address}
+        rendered = template.render(context)
+        made.append((address, layout.build(email_id=number, address=address, rendered=rendered, allow_8bit=True)))
+    return made
+
+
+def render(count: str) -> dict[str, Any]:
+    """Processor time to render and lay out a message, and its size."""
+    _messages(500)
+    begun = time.process_time()
+    made = _messages(int(count))
+    spent = time.process_time() - begun
+    return {"us": spent / len(made) * 1e6, "bytes": sum(len(message.content) for _, message in made) / len(made)}
+
+
+class _Feed:
+    """A source of ready messages for SMTP sessions."""
+
+    def __init__(self, count: int) -> None:
+        self.ready = [
+            Outgoing(tag=None, sender="post@example.org", recipient=address, content=made.content, is_8bit=made.is_8bit)
+            for address, made in _messages(count)
+        ]
+        self.left = count
+        self.done = asyncio.Event()
+
+    def take(self, capabilities: Capabilities) -> Outgoing | None:
+        return self.ready.pop() if self.ready else None
+
+    def may_send(self) -> bool:
+        return True
+
+    def settle(self, outgoing: Outgoing, delivery: Delivery) -> None:
+        assert delivery.verdict is Verdict.SENT, delivery
+        self.left -= 1
+        if not self.left:
+            self.done.set()
+
+    def session_lost(self, session: Session, loss: Loss) -> None:
+        if self.left:
+            raise ConnectionError(loss.reason)
+
+
+def smtp(count: str) -> dict[str, Any]:
+    """Processor time to hand over ready messages on ten connections."""
+
+    async def send() -> tuple[float, float]:
+        feed = _Feed(int(count))
+        relay = parse_relay(settings.EMAIL_URL)
+        sessions = [
+            await open_session(relay, source=feed, timeouts=Timeouts(), depth=13)
+            for _ in range(settings.SEND_CONNECTIONS)
+        ]
+        begun, wall = time.process_time(), time.perf_counter()
+        for session in sessions:
+            session.pump()
+        await asyncio.wait_for(feed.done.wait(), WAIT_SECONDS * 4)
+        spent = time.process_time() - begun, time.perf_counter() - wall
+        for session in sessions:
+            session.quit()
+        return spent
+
+    cpu, wall = uvloop.run(send())
+    return {"us": cpu / int(count) * 1e6, "per_second": int(count) / wall}
+
+
+def ledger(batch_id: str, group: str) -> dict[str, Any]:
+    """Processor time to claim and record the emails of a draft, so many a cycle, with nothing sent."""
+    job = _start(Batch.objects.get(pk=int(batch_id)))
+    lane = lanes._acquire(Lane.objects.filter(job=job).earliest("number").pk)
+    assert lane is not None
+    lifecycle.begin_job(job.pk)
+    spec = lanes._specify(lane)
+
+    async def run() -> tuple[int, float, float]:
+        book, count = Ledger(spec), 0
+        await book.connect()
+        begun, wall = time.process_time(), time.perf_counter()
+        claimed: list[Claimed] = await book.cycle(int(group))
+        while claimed:
+            count += len(claimed)
+            for each in claimed:
+                book.add(Outcome(each.id, EmailStatus.SENT, AttemptOutcome.SENT, 250, "2.0.0 Ok"))
+            claimed = await book.cycle(int(group))
+        spent = time.process_time() - begun, time.perf_counter() - wall
+        await book.cycle(0)
+        await book.release()
+        await book.close()
+        return count, *spent
+
+    count, cpu, wall = uvloop.run(run())
+    lifecycle.finish_job(job.pk)
+    return {"us": cpu / count * 1e6, "per_second": count / wall, "count": count}
+
+
+STEPS = {step.__name__: step for step in (load, start, pick_up, enqueue, render, smtp, ledger)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.steps", description=__doc__)
+    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("arguments", nargs="*")
+    chosen = parser.parse_args()
+    print(json.dumps(STEPS[chosen.step](*chosen.arguments)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

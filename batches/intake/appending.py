@@ -60,6 +60,7 @@ class MatchedRecords:
         self.mended_lines = array("I")
         """The lines that the file says it mends: four bytes each."""
         self.reader: Reader = self
+        self.parts = self
 
     @property
     def line_num(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import BinaryIO, Protocol
 
@@ -36,12 +36,20 @@ class Reader(Protocol):
     def __next__(self) -> list[str]: ...
 
 
+class Parts(Protocol):
+    """What a record came from."""
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether it may hold a control character, a backslash or a quote."""
+
+
 class Records(Protocol):
     """The records of one source."""
 
     @property
-    def is_odd(self) -> bool:
-        """Whether the record that came last may hold more than letters, digits and signs."""
+    def parts(self) -> Parts:
+        """What the record that came last is in."""
 
     @property
     def reader(self) -> Reader: ...
@@ -62,6 +70,8 @@ class TextParts:
         """The number of the first line of ``text``."""
         self.is_odd = False
         """Whether it has a backslash, a doubled quote or a control character anywhere but at a line's end."""
+        self.count_lines: Callable[[], int] = lambda: 0
+        """How many lines came before the part that is asked for."""
 
     def __iter__(self) -> Iterator[io.StringIO]:
         tail = ""
@@ -76,7 +86,7 @@ class TextParts:
                 tail = tail[end:]
             if len(tail) > LINE_MAX_LENGTH:
                 raise UnreadableFile(
-                    f"Line {self._next_line()} is longer than {LINE_MAX_LENGTH:,} characters. "
+                    f"Line {self.count_lines() + 1} is longer than {LINE_MAX_LENGTH:,} characters. "
                     "This is no list of recipients, or its lines don't end as lines do."
                 )
 
@@ -86,7 +96,7 @@ class TextParts:
         return next(islice(lines, max(number - self.first_line, 0), None), "").rstrip("\r\n")
 
     def _part(self, text: str) -> io.StringIO:
-        self.first_line = self._next_line()
+        self.first_line = self.count_lines() + 1
         self.text = text
         _refuse_nul(text, first_line=self.first_line)
         encoded = text.encode()
@@ -95,16 +105,13 @@ class TextParts:
         # quotes it belongs to the cell. str.splitlines would also cut at U+2028, VT and others.
         return io.StringIO(text, newline="")
 
-    def _next_line(self) -> int:
-        return self.first_line + _count_lines(self.text)
-
     def _decode(self, chunk: bytes, tail: str, *, is_last: bool) -> str:
         try:
             return self._decoder.decode(chunk, final=is_last)
         except UnicodeDecodeError as exc:
             before = tail + exc.object[: exc.start].decode(self._encoding, errors="replace")
             raise UnreadableFile(
-                f"Line {self._next_line() + _count_lines(before)} is not valid {self._encoding}. "
+                f"Line {self.count_lines() + 1 + _count_lines(before)} is not valid {self._encoding}. "
                 "Choose the encoding that the file was saved in."
             ) from exc
 
@@ -113,12 +120,10 @@ class CsvRecords:
     """The csv module's reader, strict, with errors that say what to do. Blank lines come as empty lists."""
 
     def __init__(self, stream: BinaryIO, *, encoding: str, delimiter: str) -> None:
-        self._parts = TextParts(stream, encoding)
-        self.reader = csv.reader(chain.from_iterable(self._parts), delimiter=delimiter, strict=True)
-
-    @property
-    def is_odd(self) -> bool:
-        return self._parts.is_odd
+        self.parts = TextParts(stream, encoding)
+        self.reader = csv.reader(chain.from_iterable(self.parts), delimiter=delimiter, strict=True)
+        # It asks for a part when it has read all lines of those before.
+        self.parts.count_lines = lambda: self.reader.line_num
 
     def explain(self, exc: csv.Error, *, line: int) -> str:
         """Return the text of the line that an error of the reader is about, or raise what ends the import.
@@ -137,7 +142,7 @@ class CsvRecords:
                 f"A quote that is opened in the record of line {line} is not closed. "
                 "Close it, or double a quote that is text."
             ) from exc
-        return self._parts.line_text(line)
+        return self.parts.line_text(line)
 
 
 class CountedRecords:
@@ -147,7 +152,7 @@ class CountedRecords:
 
     def __init__(self, rows: Iterable[list[str]]) -> None:
         self._rows = iter(rows)
-        self.reader = self
+        self.reader = self.parts = self
         self.line_num = 0
 
     def __iter__(self) -> Iterator[list[str]]:

@@ -57,7 +57,7 @@ def check_encoding(name: str) -> str:
         found = ""
     if found not in _READABLE:
         raise UnreadableFile(f"{name!r} is no encoding that can be read. Choose another, such as utf-8 or cp1252.")
-    return found
+    return "utf-8-sig" if found == "utf-8" else found  # which reads UTF-8 with a mark and without
 
 
 def _unmarked_utf16(head: bytes) -> str | None:

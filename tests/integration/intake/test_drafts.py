@@ -36,6 +36,11 @@ def test_cells_are_right_when_a_draft_is_read_again_in_another_encoding(upload: 
     assert rejected_of(draft) == [[3, "invalid"]]
 
 
+def test_mark_is_no_part_of_the_header_when_utf8_is_chosen(upload: Upload) -> None:
+    draft = reread_upload(upload(b"\xef\xbb\xbfemail,name\nann@example.com,Ann\n"), encoding="utf-8")
+    assert draft.columns == ["email", "name"]
+
+
 def test_columns_are_others_when_a_draft_is_read_again_with_other_choices(upload: Upload) -> None:
     batch = upload("email,second\nann@example.com,bob@example.com\n")
     draft = reread_upload(batch, has_header=False, address_index=1)

@@ -49,6 +49,8 @@ def test_choice_is_refused_when_it_is_no_encoding_of_files(name: str) -> None:
         check_encoding(name)
 
 
-@pytest.mark.parametrize(("name", "codec"), [("UTF8", "utf-8"), ("Windows-1252", "cp1252"), ("latin1", "iso8859-1")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("UTF8", "utf-8-sig"), ("Windows-1252", "cp1252"), ("latin1", "iso8859-1")]
+)
 def test_choice_is_taken_when_it_goes_by_another_name(name: str, codec: str) -> None:
     assert check_encoding(name) == codec

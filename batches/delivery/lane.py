@@ -14,10 +14,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
-import psycopg
 
 from batches.delivery import stop
-from batches.delivery.ledger import Fenced, Ledger, clock
+from batches.delivery.ledger import OUTAGES, Fenced, Ledger, clock
 from batches.delivery.pool import Pool
 from batches.delivery.rate import RateGate
 from batches.delivery.retry import decide, give_back
@@ -76,15 +75,14 @@ class Lane:
         if self._gate is not None:
             helpers.append(asyncio.ensure_future(self._gate.run()))
         try:
-            await self._ledger.connect()
-            self._is_ledger_up = True
+            await self._recover()
             await self._cycle_until_end()
             await self._pool.close()
             await self._wind_up()
         except Fenced:
             self._end = LaneEnd.FENCED
             logger.warning("Lane %s was given to another worker; this one stops.", self._spec.lane_id)
-            self._pool.abort("The lane was given to another worker.")
+            await self._pool.close(abort_reason="The lane was given to another worker.")
         finally:
             for helper in helpers:
                 helper.cancel()
@@ -119,22 +117,21 @@ class Lane:
         try:
             self._ready.extend(await self._ledger.cycle(self._places()))
             await self._report()
-        except psycopg.Error as exc:
+        except OUTAGES as exc:
             logger.warning("Postgres went away; outcomes are kept, nothing new is sent: %s", exc)
-            self._is_ledger_up = False
             await self._recover()
         if self._ledger.is_halted:
             self._begin_end(LaneEnd.HALTED)
 
     async def _recover(self) -> None:
-        """Wait for Postgres, then write what was kept."""
+        """Connect, however long Postgres is away, and write what was kept."""
+        self._is_ledger_up = False
         while True:
             try:
                 self._ready.extend(await self._ledger.recover())
                 break
-            except psycopg.Error:
+            except OUTAGES:
                 await asyncio.sleep(RECONNECT_SECONDS)
-        logger.info("Postgres is back; the outcomes are recorded.")
         self._is_ledger_up = True
         if self._end is not None:
             self._give_back_ready()
@@ -154,11 +151,17 @@ class Lane:
 
     async def _wind_up(self) -> None:
         """Nothing is held any more: note the relay's trouble, free the lane."""
-        if self._end is LaneEnd.RELAY_DOWN:
-            await self._ledger.report_relay_trouble(
-                self._trouble, base_seconds=RELAY_BACKOFF_SECONDS, cap_seconds=RELAY_BACKOFF_MAX_SECONDS
-            )
-        await self._ledger.release()
+        while True:
+            try:
+                if self._end is LaneEnd.RELAY_DOWN:
+                    await self._ledger.report_relay_trouble(
+                        self._trouble, base_seconds=RELAY_BACKOFF_SECONDS, cap_seconds=RELAY_BACKOFF_MAX_SECONDS
+                    )
+                await self._ledger.release()
+                break
+            except OUTAGES:
+                with contextlib.suppress(Fenced):  # freed already, if the commit's reply was lost
+                    await self._recover()
         if self._publishing is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._publishing, PROGRESS_SECONDS)

@@ -44,6 +44,10 @@ _SESSION_SETTINGS = (
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
+OUTAGES = (psycopg.OperationalError, psycopg.InterfaceError)
+"""Postgres is away, restarting, full or stuck: worth another try. Any other error is a bug."""
+
+
 class Fenced(Exception):
     """The lane is no longer ours: drop everything, record nothing, stop."""
 
@@ -85,7 +89,7 @@ class Ledger:
         """Open the connection.
 
         Raises:
-            psycopg.Error: Postgres can't be reached.
+            OUTAGES: Postgres can't be reached.
         """
         await self.close()
         options = " ".join(f"-c {setting}" for setting in _SESSION_SETTINGS)
@@ -103,7 +107,7 @@ class Ledger:
 
         Raises:
             Fenced: the lane was taken away meanwhile.
-            psycopg.Error: Postgres is still away.
+            OUTAGES: Postgres is still away.
         """
         await self.connect()
         await self.cycle(0)
@@ -115,12 +119,12 @@ class Ledger:
     async def cycle(self, places: int) -> list[Claimed]:
         """Renew the lease, record what was added, claim up to ``places``: one statement, one commit.
 
-        When it returns, all of that is durable. After a psycopg error nobody knows if it is: the outcomes
+        When it returns, all of that is durable. After an outage nobody knows if it is: the outcomes
         are kept, and ``recover`` writes them again.
 
         Raises:
             Fenced: the lane was taken away.
-            psycopg.Error: Postgres went away.
+            OUTAGES: Postgres went away.
         """
         recording, self._outcomes = self._outcomes, []
         counters = self._count(recording)

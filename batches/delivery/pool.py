@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Protocol
 
@@ -17,6 +18,10 @@ CROWD_RECOVERY_SECONDS = 30
 
 REOPEN_SECONDS = 2
 """After a failed opening, or a connection that delivered nothing, none is opened for this long."""
+
+
+CLOSE_SECONDS = 2
+"""How long to wait for the connections' end; the kernel does the rest."""
 
 
 class Owner(Source, Protocol):
@@ -38,6 +43,7 @@ class Pool:
         self._target = spec.connections
         self._grow_at = 0.0
         self._is_closed = False
+        self._is_one_gone = asyncio.Event()
         # With CHUNKING the window is spread over the connections.
         self._depth = max(2, -(-spec.window // spec.connections))
 
@@ -79,6 +85,7 @@ class Pool:
     def on_session_lost(self, session: Session, loss: Loss) -> None:
         """Forget a session that is gone; if it did no good and it was the last, the relay is in trouble."""
         self._sessions.discard(session)
+        self._is_one_gone.set()
         if self._is_closed:
             return
         logger.info("A connection to %s ended: %s", self._spec.relay, loss.reason)
@@ -102,18 +109,23 @@ class Pool:
             self._target += 1
             self._grow_at = now + CROWD_RECOVERY_SECONDS
 
-    def abort(self, reason: str) -> None:
-        """Drop every connection now."""
-        self._is_closed = True
-        for session in list(self._sessions):
-            session.abort(Loss(reason=reason))
+    async def close(self, *, abort_reason: str = "") -> None:
+        """End every connection and wait until they are gone.
 
-    async def close(self) -> None:
-        """Say goodbye on every connection; none may have a message in flight."""
+        With a reason at once, whatever is in flight; else with a QUIT, and none may have anything in flight.
+        """
         self._is_closed = True
-        for task in self._openings:
+        openings = list(self._openings)
+        for task in openings:
             task.cancel()
-        await asyncio.gather(*self._openings, return_exceptions=True)
+        await asyncio.gather(*openings, return_exceptions=True)
         for session in list(self._sessions):
-            session.quit()
-        self._sessions.clear()
+            if abort_reason:
+                session.abort(Loss(reason=abort_reason))
+            else:
+                session.quit()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while self._sessions:
+                    self._is_one_gone.clear()
+                    await self._is_one_gone.wait()

@@ -77,4 +77,4 @@ class Outcome:
     outcome: str
     code: int | None
     reply: str
-    delay_seconds: float = 0
+    delay_seconds: float = 0.0

@@ -6,6 +6,7 @@ aiosmtplib connects, negotiates TLS, says EHLO and authenticates; from then on t
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -96,6 +97,9 @@ async def open_session(relay: Relay, *, source: Source, timeouts: Timeouts, dept
     except (TimeoutError, aiosmtplib.SMTPException, OSError, ValueError) as exc:
         client.close()
         raise _explain(relay, exc) from exc
+    except asyncio.CancelledError:
+        client.close()  # uvloop waits for an open connection when the loop closes, for ever
+        raise
     return _take_over(client, source=source, timeouts=timeouts, depth=depth)
 
 

@@ -1,0 +1,321 @@
+"""A lane from its ring to its end, on the real Postgres, Valkey and a real SMTP conversation."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from django.conf import LazySettings
+from django.db import connection
+
+from batches.delivery.spec import LaneEnd
+from batches.jobs import lifecycle
+from batches.jobs.lanes import expire_lane, run_lane
+from batches.jobs.sweep import sweep
+from batches.models import (
+    Attempt,
+    AttemptOutcome,
+    Batch,
+    BatchStatus,
+    Email,
+    EmailJob,
+    EmailStatus,
+    EmailTemplate,
+    JobKind,
+    JobStatus,
+    Lane,
+)
+from tests.integration.jobs.conftest import MakeBatch
+from tests.smtpserver import Rule, RunningServer
+
+
+def start(batch: Batch, template: EmailTemplate) -> tuple[EmailJob, Lane]:
+    job = lifecycle.create_job(batch, template=template, user=None)
+    return job, job.lanes.get(number=0)
+
+
+def run(lane: Lane) -> str:
+    return run_lane(lane_id=lane.pk)
+
+
+def statuses(batch: Batch) -> Counter[str]:
+    return Counter(Email.objects.filter(batch=batch).values_list("status", flat=True))
+
+
+def accepted(relay: RunningServer, batch: Batch) -> Counter[str]:
+    wanted = set(Email.objects.filter(batch=batch).values_list("address", flat=True))
+    return Counter(entry.recipient for entry in relay.accepted() if entry.recipient in wanted)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "the condition did not come true"
+        time.sleep(0.01)
+
+
+def run_while(lane: Lane, action: Callable[[], object]) -> str:
+    """Run the lane here, in the main thread as in a work-horse, and something else beside it."""
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            action()
+        except BaseException as exc:
+            errors.append(exc)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    end = run(lane)
+    thread.join(timeout=20)
+    assert not errors, errors
+    return end
+
+
+def test_everyone_gets_one_mail_and_one_attempt_when_relay_is_polite(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(500)
+    job, lane = start(batch, template)
+    assert run(lane) == LaneEnd.DRY.value
+    batch.refresh_from_db()
+    job.refresh_from_db()
+    assert (batch.status, batch.sent_count, batch.completed_at is not None) == (BatchStatus.COMPLETED, 500, True)
+    assert (job.status, job.sent_count) == (JobStatus.COMPLETED, 500)
+    assert set(accepted(relay, batch).values()) == {1}
+    assert len(accepted(relay, batch)) == 500
+    tries = Attempt.objects.filter(email__batch=batch)
+    assert set(tries.values_list("number", "outcome", "code")) == {(1, AttemptOutcome.SENT, 250)}
+    assert tries.count() == 500
+    assert Email.objects.filter(batch=batch, settled_at__isnull=False, code=250).count() == 500
+
+
+def test_each_reason_is_kept_when_relay_refuses_some(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(addresses=["fail-550-a@x.org", "fail-554-dot-b@x.org", "good-c@x.org"])
+    _, lane = start(batch, template)
+    run(lane)
+    batch.refresh_from_db()
+    assert (batch.status, batch.sent_count, batch.failed_count) == (BatchStatus.COMPLETED, 1, 2)
+    refused = Email.objects.filter(batch=batch, status=EmailStatus.FAILED).order_by("row")
+    assert [email.code for email in refused] == [550, 554]
+    assert all(email.reply for email in refused)
+
+
+def test_email_waits_and_is_sent_when_relay_defers_it_once(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    settings.SEND_RETRY_SECONDS = 0.4
+    batch = make_batch(addresses=["defer-451-once-w@x.org", "other-w@x.org"])
+    job, lane = start(batch, template)
+    run(lane)
+    waiting = Email.objects.get(batch=batch, row=2)
+    assert (waiting.status, waiting.attempts, waiting.code) == (EmailStatus.PENDING, 1, 451)
+    assert Email.objects.get(batch=batch, row=3).status == EmailStatus.SENT
+    wait_for(lambda: sweep().rung)
+    run(lane)
+    job.refresh_from_db()
+    assert (job.status, job.sent_count) == (JobStatus.COMPLETED, 2)
+    tried = Attempt.objects.filter(email=waiting).order_by("number").values_list("outcome", flat=True)
+    assert list(tried) == [AttemptOutcome.DEFERRED, AttemptOutcome.SENT]
+
+
+def test_email_ends_failed_when_attempts_are_used_up(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(addresses=["defer-450-always@x.org"])
+    job, lane = start(batch, template)
+    run(lane)
+    for _ in range(2):
+        wait_for(lambda: sweep().rung)
+        run(lane)
+    job.refresh_from_db()
+    assert (job.status, job.failed_count) == (JobStatus.FAILED, 1)
+    assert Attempt.objects.filter(email__batch=batch).count() == 3
+
+
+def test_email_ends_unknown_when_reply_is_lost_under_hold(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    settings.SEND_ON_CRASH = "hold"
+    relay.configure(chunking=False)
+    batch = make_batch(addresses=["lose-hold@x.org"])
+    _, lane = start(batch, template)
+    run(lane)
+    wait_for(lambda: sweep() and Batch.objects.get(pk=batch.pk).completed_at)
+    assert statuses(batch) == {EmailStatus.UNKNOWN: 1}
+    assert accepted(relay, batch) == {"lose-hold@x.org": 1}
+
+
+def test_nothing_is_recorded_when_lane_was_taken_away(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    settings.SEND_LEASE_SECONDS = 1  # PostgreSQL has been up for longer, so a lease may be taken
+    relay.configure(chunking=False, latency_ms=300)
+    batch = make_batch(30)
+    _, lane = start(batch, template)
+
+    def take_away() -> None:
+        wait_for(lambda: statuses(batch)[EmailStatus.SENDING] == 30)
+        lane.refresh_from_db()
+        ring_id = f"lane-{lane.job_id}-{lane.pk}-{lane.token - 1}"
+        wait_for(lambda: expire_lane(ring_id) and sweep().reaped)  # a living holder may renew between the two
+
+    assert run_while(lane, take_away) == LaneEnd.FENCED.value
+    assert statuses(batch) == {EmailStatus.PENDING: 30}
+    assert set(Email.objects.filter(batch=batch).values_list("attempts", flat=True)) == {1}
+
+
+def test_second_worker_stands_back_when_lane_is_held(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    relay.configure(latency_ms=200)
+    batch = make_batch(40)
+    _, lane = start(batch, template)
+
+    def come_second() -> None:
+        wait_for(lambda: Lane.objects.get(pk=lane.pk).lease_until)
+        assert "held" in run(lane)
+
+    assert run_while(lane, come_second) == LaneEnd.DRY.value
+    assert set(accepted(relay, batch).values()) == {1}
+
+
+def test_nothing_is_sent_twice_when_backends_are_terminated(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    relay.configure(rate=400)
+    batch = make_batch(600)
+    _, lane = start(batch, template)
+    kills = [0]
+
+    def terminate() -> None:
+        wait_for(lambda: statuses(batch)[EmailStatus.SENT] > 20)
+        while statuses(batch)[EmailStatus.SENT] < 500:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                    " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+                    " AND backend_type = 'client backend'"
+                )
+                kills[0] += cursor.fetchone()[0]
+            time.sleep(0.05)  # the pace of the fault, not a condition
+
+    assert run_while(lane, terminate) == LaneEnd.DRY.value
+    assert kills[0] > 3
+    assert statuses(batch) == {EmailStatus.SENT: 600}
+    assert set(accepted(relay, batch).values()) == {1}
+    lane.refresh_from_db()
+    assert lane.sent_count == 600
+
+
+def test_job_says_why_and_goes_on_by_itself_when_relay_comes_back(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    relay.configure(refuse=True)
+    batch = make_batch(20)
+    job, lane = start(batch, template)
+    assert run(lane) == LaneEnd.RELAY_DOWN.value
+    job.refresh_from_db()
+    assert "can't be reached" in job.last_error
+    assert job.relay_retry_at is not None
+    assert statuses(batch) == {EmailStatus.PENDING: 20}
+    assert set(Email.objects.filter(batch=batch).values_list("attempts", flat=True)) == {0}
+    assert sweep().rung == 0
+    relay.configure(refuse=False)
+    wait_for(lambda: sweep().rung)
+    assert run(lane) == LaneEnd.DRY.value
+    job.refresh_from_db()
+    assert (job.status, job.last_error, job.relay_failure_count) == (JobStatus.COMPLETED, "", 0)
+
+
+@pytest.mark.parametrize("code", ["550", "421"])
+def test_no_email_loses_an_attempt_when_relay_refuses_us(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate, code: str
+) -> None:
+    relay.configure(rules=(Rule(stage="mail", action=f"{code} 5.7.1 Not you"),))
+    batch = make_batch(20)
+    job, lane = start(batch, template)
+    assert run(lane) == LaneEnd.RELAY_DOWN.value
+    job.refresh_from_db()
+    assert code in job.last_error
+    assert set(Email.objects.filter(batch=batch).values_list("attempts", "status")) == {(0, EmailStatus.PENDING)}
+
+
+def test_rest_waits_when_batch_is_paused_and_goes_when_resumed(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    relay.configure(rate=200)
+    batch = make_batch(400)
+    _, lane = start(batch, template)
+
+    def pause() -> None:
+        wait_for(lambda: statuses(batch)[EmailStatus.SENT] > 20)
+        lifecycle.pause_batch(batch)
+
+    assert run_while(lane, pause) == LaneEnd.HALTED.value
+    counts = statuses(batch)
+    assert counts[EmailStatus.SENDING] == 0
+    assert counts[EmailStatus.PENDING] > 100
+    assert batch.status == BatchStatus.PAUSED
+    relay.configure(rate=0)
+    lifecycle.resume_batch(batch)
+    run(lane)
+    assert statuses(batch) == {EmailStatus.SENT: 400}
+    assert set(accepted(relay, batch).values()) == {1}
+
+
+def test_rest_is_cancelled_and_sent_stays_when_batch_is_cancelled(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    relay.configure(rate=200)
+    batch = make_batch(400)
+    job, lane = start(batch, template)
+
+    def cancel() -> None:
+        wait_for(lambda: statuses(batch)[EmailStatus.SENT] > 20)
+        lifecycle.cancel_batch(batch)
+
+    run_while(lane, cancel)
+    wait_for(lambda: sweep() and EmailJob.objects.get(pk=job.pk).completed_at)
+    batch.refresh_from_db()
+    counts = statuses(batch)
+    assert set(counts) == {EmailStatus.SENT, EmailStatus.CANCELLED}
+    assert (batch.status, batch.sent_count) == (BatchStatus.CANCELLED, counts[EmailStatus.SENT])
+    assert sum(accepted(relay, batch).values()) == batch.sent_count
+
+
+def test_only_the_failed_go_again_when_they_are_replayed(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(addresses=["fail-550-once-r@x.org", "fine-r@x.org"])
+    _, lane = start(batch, template)
+    run(lane)
+    job = lifecycle.replay_batch(batch, which=JobKind.FAILED, user=None)
+    assert (job.total_count, batch.failed_count) == (1, 0)
+    run(job.lanes.get())
+    batch.refresh_from_db()
+    assert (batch.status, batch.sent_count, batch.failed_count) == (BatchStatus.COMPLETED, 2, 0)
+    assert accepted(relay, batch) == {"fail-550-once-r@x.org": 1, "fine-r@x.org": 1}
+
+
+def test_batch_goes_on_when_one_row_cannot_be_rendered(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    EmailTemplate.objects.filter(pk=template.pk).update(text="{{ 10 // (name|length - 5) }}")
+    template.refresh_from_db()
+    batch = make_batch(12)  # "Zoë 2" has five letters, but the first row is what create_job tries
+    Email.objects.filter(batch=batch, row=2).update(fields=["Anna Maria"])
+    _, lane = start(batch, template)
+    run(lane)
+    batch.refresh_from_db()
+    failed = Email.objects.filter(batch=batch, status=EmailStatus.FAILED)
+    assert batch.sent_count + failed.count() == 12
+    assert failed.count() == 7
+    assert "text body" in failed[0].reply

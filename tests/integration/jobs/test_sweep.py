@@ -1,0 +1,132 @@
+"""The sweep brings everything back in line with Postgres."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+from django.conf import LazySettings
+from django.db import connection
+from django.utils import timezone
+
+from batches.jobs import lifecycle, queues
+from batches.jobs.sweep import ADVISORY_LOCK, sweep
+from batches.models import (
+    Attempt,
+    AttemptOutcome,
+    BatchStatus,
+    Email,
+    EmailJob,
+    EmailStatus,
+    EmailTemplate,
+    JobPriority,
+    JobStatus,
+    Lane,
+)
+from tests.integration.jobs.conftest import MakeBatch
+
+
+def waiting() -> set[str]:
+    return queues.waiting_ring_ids()
+
+
+def hold_lane(lane: Lane, *, expired: bool, emails: int, attempts: int = 1) -> None:
+    """As if a worker held the lane and was sending so many emails."""
+    moment = timezone.now() + timedelta(seconds=-1 if expired else 60)
+    Lane.objects.filter(pk=lane.pk).update(lease_until=moment, token=lane.token + 1)
+    EmailJob.objects.filter(pk=lane.job_id).update(status=JobStatus.PROCESSING)
+    ids = Email.objects.filter(batch__jobs=lane.job_id).order_by("row").values_list("pk", flat=True)[:emails]
+    Email.objects.filter(pk__in=list(ids)).update(status=EmailStatus.SENDING, lane=lane, attempts=attempts)
+
+
+@pytest.fixture(autouse=True)
+def short_lease(settings: LazySettings) -> None:
+    settings.SEND_LEASE_SECONDS = 0  # no grace after PostgreSQL's start
+
+
+def test_lane_is_rung_again_once_when_redis_was_flushed(make_batch: MakeBatch, template: EmailTemplate) -> None:
+    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    assert len(waiting()) == 1
+    queues._redis().flushall()
+    assert sweep().rung == 1
+    assert waiting() == {f"lane-{job.pk}-{job.lanes.get().pk}-0"}
+    assert sweep().rung == 0
+
+
+def test_lane_is_not_rung_when_it_is_held(make_batch: MakeBatch, template: EmailTemplate) -> None:
+    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    queues._redis().flushall()
+    hold_lane(job.lanes.get(), expired=False, emails=1)
+    report = sweep()
+    assert (report.rung, report.reaped) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "attempts", "status"),
+    [
+        ("resend", 1, EmailStatus.PENDING),
+        ("resend", 3, EmailStatus.FAILED),
+        ("hold", 1, EmailStatus.UNKNOWN),
+    ],
+)
+def test_emails_end_as_the_policy_says_when_their_worker_died(
+    make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings, policy: str, attempts: int, status: str
+) -> None:
+    settings.SEND_ON_CRASH = policy
+    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    lane = job.lanes.get()
+    hold_lane(lane, expired=True, emails=2, attempts=attempts)
+    queues._redis().flushall()
+    report = sweep()
+    assert (report.reaped, report.rung) == (1, 1)
+    assert Email.objects.filter(batch=job.batch, status=status).count() == (3 if status == "pending" else 2)
+    assert set(Attempt.objects.values_list("outcome", "number")) == {(AttemptOutcome.INTERRUPTED, attempts)}
+    lane.refresh_from_db()
+    assert (lane.lease_until, lane.token) == (None, 2)
+    counted = {"pending": lane.retried_count, "failed": lane.failed_count, "unknown": lane.unknown_count}
+    assert counted[status] == 2
+
+
+def test_no_lease_is_taken_when_postgres_has_just_started(
+    make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    settings.SEND_LEASE_SECONDS = 100_000
+    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    hold_lane(job.lanes.get(), expired=True, emails=2)
+    assert sweep().reaped == 0
+
+
+def test_job_is_queued_when_its_time_has_come(make_batch: MakeBatch, template: EmailTemplate) -> None:
+    later = timezone.now() + timedelta(hours=1)
+    job = lifecycle.create_job(
+        make_batch(3), template=template, user=None, scheduled_at=later, priority=JobPriority.HIGH
+    )
+    assert (job.status, job.batch.status) == (JobStatus.SCHEDULED, BatchStatus.SCHEDULED)
+    assert sweep().started == 0
+    assert waiting() == set()
+    EmailJob.objects.filter(pk=job.pk).update(scheduled_at=timezone.now())
+    assert sweep().started == 1
+    job.refresh_from_db()
+    assert job.status == JobStatus.QUEUED
+    assert queues._queue(JobPriority.HIGH).count == 1
+
+
+def test_job_is_finished_when_nothing_is_left_of_it(make_batch: MakeBatch, template: EmailTemplate) -> None:
+    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    Email.objects.filter(batch=job.batch).update(status=EmailStatus.SENT, lane=job.lanes.get())
+    assert sweep().finished == 1
+    job.refresh_from_db()
+    assert (job.status, job.sent_count) == (JobStatus.COMPLETED, 3)
+
+
+def test_nothing_is_done_when_another_process_sweeps(make_batch: MakeBatch, template: EmailTemplate) -> None:
+    lifecycle.create_job(make_batch(3), template=template, user=None)
+    queues._redis().flushall()
+    parameters = connection.get_connection_params()
+    with psycopg.connect(host=parameters["host"], user=parameters["user"], dbname=parameters["dbname"]) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
+        report = sweep()
+    assert report.was_held
+    assert "nothing was done" in str(report)
+    assert waiting() == set()

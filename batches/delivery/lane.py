@@ -104,7 +104,8 @@ class Lane:
                 await self._wake.wait()
 
     def _places(self) -> int:
-        return 0 if self._end is not None else self._spec.window - len(self._ledger.held)
+        """How many may be claimed: what the same commit records is in doubt no more."""
+        return 0 if self._end is not None else self._spec.window - self._ledger.in_doubt_count
 
     def _needs_cycle_now(self) -> bool:
         return self._ledger.has_outcomes or (self._places() > 0 and not self._ledger.is_dry)

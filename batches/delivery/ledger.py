@@ -82,6 +82,12 @@ class Ledger:
         self._outcomes.append(outcome)
 
     @property
+    def in_doubt_count(self) -> int:
+        """How many claimed emails have no outcome yet: what a crash now would leave in doubt, once the next
+        cycle has recorded the rest."""
+        return len(self.held) - len(self._outcomes)
+
+    @property
     def has_outcomes(self) -> bool:
         return bool(self._outcomes)
 

@@ -48,8 +48,13 @@ RETURNING l.token, j.id
 #
 # `picked` starts behind the lane's cursor (the due time and id of what it claimed last): a scan from the
 # front would walk all index entries of what was claimed before, which a long transaction elsewhere keeps
-# VACUUM and the index from forgetting. It is MATERIALIZED so that LIMIT and SKIP LOCKED are
-# applied once, not once per joined row. The email is joined by its primary key.
+# VACUUM and the index from forgetting.
+#
+# `recorded` says IS NOT DISTINCT FROM where = would do: no index serves it, so the planner can't take
+# the partial index on what is sending and compare that with every outcome; it must use the primary key.
+#
+# `picked` is MATERIALIZED so that LIMIT and SKIP LOCKED are applied
+# once, not once per joined row. The email is joined by its primary key.
 LEDGER_CYCLE = _named("""
 WITH held AS (
   UPDATE batches_lane
@@ -76,7 +81,7 @@ WITH held AS (
         THEN clock_timestamp() + o.delay * interval '1 second' ELSE e.next_attempt_at END,
       settled_at = CASE WHEN o.status = {pending} THEN NULL ELSE clock_timestamp() END
   FROM outcome o CROSS JOIN held
-  WHERE e.id = o.email_id AND e.lane_id = held.id AND e.status = {sending}
+  WHERE e.id = o.email_id AND e.lane_id = held.id AND e.status IS NOT DISTINCT FROM {sending}
   RETURNING e.id, e.attempts, o.outcome, o.code, o.reply
 ), tried AS (
   INSERT INTO batches_attempt (email_id, lane_id, number, outcome, code, reply, relay, at)

@@ -109,7 +109,7 @@ def _take_over(client: aiosmtplib.SMTP, *, source: Source, timeouts: Timeouts, d
         client.close()
         raise RelayTrouble("The relay closed the connection after its greeting.")
     session = Session(source, Capabilities.of(client.esmtp_extensions), timeouts=timeouts, depth=depth)
-    transport.set_protocol(session)  # type: ignore[attr-defined]  # a stream's; uvloop's is no asyncio.Transport
+    transport.set_protocol(session)
     session.connection_made(transport)
     client.transport = client.protocol = None  # the session's from here on
     return session

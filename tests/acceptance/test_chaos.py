@@ -5,6 +5,7 @@ The trials run a few at a time in the background, each with a stack of its own; 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,8 @@ from tests.chaos.__main__ import SHORT_LEASE_SECONDS, run_trial
 from tests.chaos.faults import FAULTS
 from tests.chaos.report import format_heading, format_result
 from tests.chaos.stack import Golden
-from tests.chaos.trial import Options, Result
+from tests.chaos.trial import Options, Result, Trial
+from tests.chaos.verdict import Bounds
 
 JOBS = 3
 TRIAL_SECONDS = 240
@@ -42,3 +44,12 @@ def test_promises_are_kept_when(name: str, pending: Pending) -> None:
         pytest.skip(result.skipped)
     assert not result.broken, f"\nseed {result.seed}\n{format_heading()}\n{format_result(result)}\n{result.notes}"
     assert result.found.recipients == Options().recipients
+
+
+def test_broken_promise_is_seen_when_no_copy_is_allowed() -> None:
+    """The relay loses twenty replies, so twenty come twice: a judge that allows none must say so."""
+    strict = dataclasses.replace(FAULTS["reply-lost"], bounds=lambda trial: Bounds())
+    with Golden() as golden:
+        result = Trial(strict, Options(lease_seconds=SHORT_LEASE_SECONDS)).run(golden)
+    assert result.broken == [f"duplicated: {result.found.duplicated}, allowed 0"]
+    assert result.found.duplicated > 0

@@ -259,7 +259,7 @@ class Lane:
         """Wake the cycle for renewals and progress, and let the pool look at its deadlines."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self._pool.tick()
+            self._pool.tick(TICK_SECONDS)
             self._wake.set()
 
     async def _take_turns(self) -> None:

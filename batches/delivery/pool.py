@@ -99,12 +99,11 @@ class Pool:
         self._grow_at = self._loop.time() + CROWD_RECOVERY_SECONDS
         logger.info("The relay is crowded: %s connections from now on.", self._target)
 
-    def tick(self) -> None:
-        """Cut sessions that wait too long; dare one more connection when it is time."""
-        now = self._loop.time()
+    def tick(self, seconds: float) -> None:
+        """So much time has passed: cut sessions that wait too long; dare one more connection when it is time."""
         for session in list(self._sessions):
-            if now > session.deadline:
-                session.cut()
+            session.tick(seconds)
+        now = self._loop.time()
         if self._target < self._spec.connections and now > self._grow_at:
             self._target += 1
             self._grow_at = now + CROWD_RECOVERY_SECONDS

@@ -31,19 +31,19 @@ def decide(claimed: Claimed, delivery: Delivery, spec: LaneSpec) -> Outcome:
     if verdict is Verdict.RETURNED:
         return give_back(claimed, reply)
     if verdict is Verdict.FAILED:
-        return Outcome(claimed.id, _FAILED, AttemptOutcome.FAILED.value, code or None, reply)
+        return Outcome(claimed.id, _FAILED, AttemptOutcome.FAILED.value, code, reply)
     is_unknown = verdict is Verdict.UNKNOWN
     tried = AttemptOutcome.UNKNOWN.value if is_unknown else AttemptOutcome.DEFERRED.value
     if is_unknown and spec.hold:
-        return Outcome(claimed.id, _UNKNOWN, tried, code or None, reply)
+        return Outcome(claimed.id, _UNKNOWN, tried, code, reply)
     if claimed.attempts >= spec.max_attempts:
-        return Outcome(claimed.id, _FAILED, tried, code or None, reply)
-    return Outcome(claimed.id, _PENDING, tried, code or None, reply, retry_delay(claimed.attempts, spec.retry_seconds))
+        return Outcome(claimed.id, _FAILED, tried, code, reply)
+    return Outcome(claimed.id, _PENDING, tried, code, reply, retry_delay(claimed.attempts, spec.retry_seconds))
 
 
 def give_back(claimed: Claimed, reason: str = "") -> Outcome:
     """Return an email to pending, due at once, without counting the attempt."""
-    return Outcome(claimed.id, _PENDING, "", None, reason)
+    return Outcome(claimed.id, _PENDING, "", 0, reason)
 
 
 def retry_delay(attempts: int, base_seconds: float) -> float:

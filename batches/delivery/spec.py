@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from batches.smtp.relay import Relay
 from batches.smtp.session import Timeouts
@@ -64,9 +64,8 @@ class Claimed:
         self.id, self.address, self.fields, self.attempts = id, address, fields, attempts
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What is to be recorded of one claimed email.
+class Outcome(NamedTuple):
+    """What is to be recorded of one claimed email; the columns of LEDGER_CYCLE, in their order.
 
     ``outcome`` is an ``AttemptOutcome``, or empty to give the email back without counting the attempt;
     ``delay_seconds`` is the wait before the next attempt where ``status`` is pending.
@@ -75,6 +74,7 @@ class Outcome:
     email_id: int
     status: str
     outcome: str
-    code: int | None
+    code: int
+    """0: the relay gave none."""
     reply: str
     delay_seconds: float = 0.0

@@ -75,7 +75,7 @@ WITH held AS (
   ) AS o(email_id, status, outcome, code, reply, delay)
 ), recorded AS (
   UPDATE batches_email e
-  SET status = o.status, code = o.code, reply = o.reply,
+  SET status = o.status, code = nullif(o.code, 0), reply = o.reply,
       attempts = e.attempts - (o.outcome = '')::int,
       next_attempt_at = CASE WHEN o.status = {pending}
         THEN clock_timestamp() + o.delay * interval '1 second' ELSE e.next_attempt_at END,
@@ -85,7 +85,7 @@ WITH held AS (
   RETURNING e.id, e.attempts, o.outcome, o.code, o.reply
 ), tried AS (
   INSERT INTO batches_attempt (email_id, lane_id, number, outcome, code, reply, relay, at)
-  SELECT id, %(lane)s, attempts, outcome, code, reply, %(relay)s, clock_timestamp()
+  SELECT id, %(lane)s, attempts, outcome, nullif(code, 0), reply, %(relay)s, clock_timestamp()
   FROM recorded WHERE outcome <> ''
   ON CONFLICT DO NOTHING
 ), picked AS MATERIALIZED (
@@ -129,9 +129,10 @@ WHERE id = %(lane)s AND token = %(token)s
 
 EXPIRE_LANE = """
 UPDATE batches_lane SET lease_until = clock_timestamp()
-WHERE id = %(lane)s AND token = %(token)s AND lease_until IS NOT NULL
+WHERE id = %(lane)s AND token = %(token)s AND worker = %(worker)s AND lease_until IS NOT NULL
 """
-"""End a lease at once, because the holder's parent saw it die."""
+"""End a lease at once, because the holder's parent saw it die. The worker is asked for: a second ring of
+the same token may have died in vain beside the holder."""
 
 REPORT_RELAY_TROUBLE = """
 UPDATE batches_emailjob

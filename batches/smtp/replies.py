@@ -22,10 +22,15 @@ class ReplyViolation(Exception):
 
 
 class Reply(NamedTuple):
-    """A whole reply: its code, and the text of its lines put together."""
+    """A whole reply: its code, and the octets of its lines put together."""
 
     code: int
-    text: str
+    octets: bytes
+
+    @property
+    def text(self) -> str:
+        """One printable line; octets of no known charset are replaced. Made when asked for: most are not."""
+        return _clean(self.octets)
 
 
 class ReplyReader:
@@ -50,8 +55,9 @@ class ReplyReader:
         return [reply for line in lines if (reply := self._add(line)) is not None]
 
     def _add(self, line: bytes) -> Reply | None:
-        line = line.rstrip(b"\r")
-        code, mark, text = line[:3], line[3:4], line[4:]
+        code, mark, text = line[:3], line[3:4], line[4:].rstrip(b"\r")
+        if mark == b"\r":
+            mark = b""
         if not code.isdigit() or len(code) != 3 or mark not in (b" ", b"-", b"") or not b"200" <= code <= b"599":
             raise ReplyViolation("The relay sent a line that is no SMTP reply.")
         if len(line) > LINE_MAX_OCTETS or len(self._lines) >= LINES_MAX or (self._lines and code != self._code):
@@ -63,11 +69,10 @@ class ReplyReader:
         if self._lines:
             text = b" ".join((*self._lines, text))
             self._lines.clear()
-        return Reply(int(code), _clean(text))
+        return Reply(int(code), text)
 
 
 def _clean(text: bytes) -> str:
-    """A reply's text as one printable line; non-ASCII octets of no known charset are replaced."""
     cleaned = text.decode("utf-8", "replace")
     if not cleaned.isprintable():
         cleaned = _UNPRINTABLE.sub(" ", cleaned)

@@ -116,7 +116,6 @@ class Session(asyncio.Protocol):
         self._queue: deque[_Transaction] = deque()
         self._reader = ReplyReader()
         self._transport: asyncio.Transport | None = None
-        self._loop = asyncio.get_running_loop()
         self._unwritten: list[bytes] = []
         self._can_write = True
         self._is_pumping = False
@@ -125,8 +124,7 @@ class Session(asyncio.Protocol):
         self._is_rest_refused = False
         self._loss: Loss | None = None
         self.sent_count = 0
-        self.deadline = float("inf")
-        """By the loop's clock: the pool cuts a session that passes it."""
+        self._waited_seconds = 0.0
 
     # --- asyncio's side ------------------------------------------------------------------------------
 
@@ -195,10 +193,19 @@ class Session(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def cut(self) -> None:
-        """Drop a connection that has passed its deadline."""
-        stage = self._queue[0].stage.value if self._queue else "nothing"
-        self.abort(Loss(reason=f"The relay did not answer {stage} in time."))
+    def tick(self, seconds: float) -> None:
+        """So much time has passed: drop the connection if it has waited too long for a reply.
+
+        Coarse, but it costs no look at the clock for each reply.
+        """
+        if not self._queue:
+            self._waited_seconds = 0.0
+            return
+        self._waited_seconds += seconds
+        stage = self._queue[0].stage
+        limit = self._timeouts.final_seconds if stage is Stage.FINAL else self._timeouts.command_seconds
+        if self._waited_seconds > limit:
+            self.abort(Loss(reason=f"The relay did not answer {stage.value} in time."))
 
     # --- writing -------------------------------------------------------------------------------------
 
@@ -215,7 +222,7 @@ class Session(asyncio.Protocol):
         transaction = _Transaction(outgoing, Stage.CLEAR if chunking else Stage.MAIL)
         self._queue.append(transaction)
         if len(self._queue) == 1:
-            self._wait(transaction.stage)
+            self._waited_seconds = 0.0
         mail = self._mail_command(outgoing)
         rcpt = b"RCPT TO:<" + outgoing.recipient.encode() + b">\r\n"
         if chunking:
@@ -246,10 +253,6 @@ class Session(asyncio.Protocol):
         if self._unwritten and self._transport is not None:
             self._transport.write(b"".join(self._unwritten))
         self._unwritten.clear()
-
-    def _wait(self, stage: Stage) -> None:
-        seconds = self._timeouts.final_seconds if stage is Stage.FINAL else self._timeouts.command_seconds
-        self.deadline = self._loop.time() + seconds
 
     def _write_content(self, transaction: _Transaction) -> None:
         """After the 354: the content with its dots stuffed (RFC 5321 section 4.5.2), or none if refused."""
@@ -289,11 +292,8 @@ class Session(asyncio.Protocol):
             self._finish(transaction, reply)
         else:
             self._on_envelope(transaction)
-        if self._queue:
-            self._wait(self._queue[0].stage)
-            return
-        self.deadline = float("inf")
-        if self._is_closing and self._transport is not None:
+        self._waited_seconds = 0.0
+        if self._is_closing and not self._queue and self._transport is not None:
             self._transport.abort()
 
     def _on_envelope(self, transaction: _Transaction) -> None:
@@ -317,7 +317,7 @@ class Session(asyncio.Protocol):
 
     def _on_final(self, transaction: _Transaction, reply: Reply) -> None:
         # An X.1.X status speaks of an address (RFC 3463 section 3.2): it answers a MAIL or RCPT.
-        if reply.code < 300 and reply.text.startswith("2.1."):
+        if reply.code < 300 and reply.octets.startswith(b"2.1."):
             raise ReplyViolation("The relay's replies are out of step.")
         if transaction.refusal is None:
             self._queue.popleft()

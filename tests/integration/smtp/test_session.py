@@ -72,8 +72,7 @@ async def send(
     while len(hand.verdicts) < len(recipients) and hand.loss is None:
         assert loop.time() < until, f"only {hand.verdicts}"
         await asyncio.sleep(0.005)
-        if loop.time() > session.deadline:
-            session.cut()
+        session.tick(0.005)
     if hand.loss is None:
         session.quit()
         await asyncio.wait_for(hand.is_over.wait(), 5)

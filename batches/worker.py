@@ -1,28 +1,36 @@
 """Our RQ worker: what stock RQ does not do and a sender of mail needs.
 
 It notices a dead work-horse at once and a dead worker by its lease, takes its horse with it when it dies,
-passes SIGTERM on as a request to drain, and sweeps every few seconds, busy or idle.
+passes SIGTERM on as a request to drain, sweeps every few seconds, busy or idle, goes on when Redis was away,
+and runs nothing but lanes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
-import redis
 import rq
 from django.db import DatabaseError, InterfaceError, connection, connections
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rq import worker_registration
 from rq.exceptions import StopRequested
+from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
 from batches.delivery import stop
+from batches.jobs import queues
 from batches.jobs.lanes import expire_lane
 from batches.jobs.sweep import sweep
 
@@ -34,7 +42,11 @@ SWEEP_SECONDS = 2
 WORKER_TTL_SECONDS = 30
 """How long a worker that is gone still counts as alive."""
 
+REDIS_TIMEOUT_SECONDS = 5
+"""How long one answer of Redis may take, beyond the wait of a blocking pop: the horse is watched meanwhile."""
+
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, stop.DRAIN_SIGNAL}
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -45,24 +57,57 @@ def die_with_parent(parent_pid: int) -> None:
             os._exit(1)
 
 
+@contextlib.contextmanager
+def outlast_redis() -> Iterator[None]:
+    """Note that Redis is away and go on: what RQ keeps there is for display, the truth is in Postgres."""
+    try:
+        yield
+    except RedisError as exc:
+        logger.warning("Redis is away: %s", exc)
+
+
+@contextlib.contextmanager
+def needing_redis() -> Iterator[None]:
+    """End the process with one sentence if Redis is away."""
+    try:
+        yield
+    except RedisError as exc:
+        raise SystemExit(
+            f"The worker can't start, for Redis does not answer ({exc}). Start Redis, or set REDIS_URL to its address."
+        ) from exc
+
+
 class Worker(rq.Worker):
     """The worker of ``manage.py rqworker``, set in settings.RQ."""
+
+    max_connection_wait_time = 2.0
 
     def __init__(self, queues: Any, name: str | None = None, **kwargs: Any) -> None:
         # JSON on both sides: with pickle, whoever reaches Redis could run code here. rqworker's own flag
         # defaults to pickle, so what it passes is dropped.
         kwargs["serializer"] = JSONSerializer
         kwargs["worker_ttl"] = WORKER_TTL_SECONDS
-        super().__init__(queues, name, **kwargs)
+        with needing_redis():
+            super().__init__(queues, name, **kwargs)
+        # Whatever asks Redis here asks again by itself, and must not hold up the watch on the horse.
+        self.connection.set_retry(Retry(NoBackoff(), 1))
         self.job_monitoring_interval = SWEEP_SECONDS
         self._next_sweep_at = 0.0
-        self._is_sweeping = self._is_stop_due = False
+        self._is_sweeping = self._is_stop_due = self._is_horse_lost = False
         self._pid = os.getpid()
+
+    def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        with needing_redis():
+            super().bootstrap(*args, **kwargs)
 
     @property
     def dequeue_timeout(self) -> int:
         """Seconds of one blocking pop: between two of them an idle worker sweeps."""
         return SWEEP_SECONDS
+
+    @property
+    def connection_timeout(self) -> int:
+        return SWEEP_SECONDS + REDIS_TIMEOUT_SECONDS
 
     # --- the sweep -----------------------------------------------------------------------------------
 
@@ -72,8 +117,15 @@ class Worker(rq.Worker):
             self._sweep_if_due()
             if self._is_stop_due:
                 raise StopRequested
-        super().heartbeat(timeout, pipeline)
-        if not self.is_horse and pipeline is None:
+        with outlast_redis():
+            super().heartbeat(timeout, pipeline)
+            if not self.is_horse and pipeline is None:
+                self._register_again()
+
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
+        """RQ's heartbeat while a horse runs. An error here would end the worker, and with it its horse."""
+        with outlast_redis():
+            super().maintain_heartbeats(job, execution)
             self._register_again()
 
     def _sweep_if_due(self) -> None:
@@ -91,28 +143,68 @@ class Worker(rq.Worker):
         finally:
             self._is_sweeping = False
 
-    def _shutdown(self) -> None:
-        """RQ's handler of SIGTERM raises in an idle worker: not out of the middle of a sweep."""
-        if self._is_sweeping and not self.horse_pid:
-            self._is_stop_due = True
-        else:
-            super()._shutdown()  # type: ignore[no-untyped-call]
-
     def _register_again(self) -> None:
         """After a FLUSHALL RQ goes on taking jobs, but no one would see this worker any more."""
-        try:
-            if not self.connection.hexists(self.key, "birth"):
-                self.connection.delete(self.key)
-                self.register_birth()  # type: ignore[no-untyped-call]
-        except redis.exceptions.RedisError as exc:
-            logger.warning("Redis is away: %s", exc)
+        with self.connection.pipeline(transaction=False) as pipeline:
+            pipeline.sismember(self.redis_workers_keys, self.key)
+            pipeline.hexists(self.key, "birth")
+            if all(pipeline.execute()):
+                return
+            worker_registration.register(self, pipeline)
+            pipeline.hset(self.key, mapping=self.serialize() | {"state": self.get_state()})
+            pipeline.expire(self.key, self.worker_ttl + 60)
+            pipeline.execute()
+
+    # --- an outage of Redis --------------------------------------------------------------------------
+
+    def check_for_suspension(self, burst: bool) -> None:
+        with outlast_redis():
+            super().check_for_suspension(burst)
+
+    def run_maintenance_tasks(self) -> None:
+        with outlast_redis():
+            super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+
+    def set_state(self, state: str, pipeline: Any = None) -> None:
+        with outlast_redis():
+            super().set_state(state, pipeline)
+
+    def set_shutdown_requested_date(self) -> None:
+        with outlast_redis():
+            super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]
+
+    def teardown(self) -> None:
+        with outlast_redis():
+            super().teardown()  # type: ignore[no-untyped-call]
 
     # --- the work-horse ------------------------------------------------------------------------------
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run a lane in a work-horse and wait for its end; nothing else is run, whatever stands in the queue."""
+        if not queues.is_ring(job):
+            logger.error("Job %s in Redis is no lane of ours and was not run. Find out who put it there.", job.id)
+            with outlast_redis():
+                self.connection.delete(job.key)
+            return
+        self._is_horse_lost = False
+        try:
+            with outlast_redis():
+                super().execute_job(job, queue)
+        finally:
+            if self._is_horse_lost:
+                self._free_lane(job)
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Fork with no database connection open: parent and child would talk over the same socket."""
         connections.close_all()
-        super().fork_work_horse(job, queue)
+        # The horse unblocks them when it can tell them apart, here in setup_work_horse_signals.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        try:
+            super().fork_work_horse(job, queue)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+        if self._stop_requested:  # before there was a horse to pass it on to
+            self._ask_horse_to_drain()
 
     def setup_work_horse_signals(self) -> None:
         """In the fresh work-horse: die with the worker, and listen for the request to drain."""
@@ -121,17 +213,35 @@ class Worker(rq.Worker):
         # A supervisor may send SIGTERM to the whole group: the worker decides, the horse waits for it.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         stop.expect()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+
+    def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
+        pid, status, usage = super().wait_for_horse()
+        self._is_horse_lost = bool(status)
+        return pid, status, usage
+
+    def _free_lane(self, job: Job) -> None:
+        """The horse is dead for certain, so its lease need not run out: the next sweep takes the lane."""
+        try:
+            expire_lane(job.id, worker=self.name)
+        except (DatabaseError, InterfaceError) as exc:
+            logger.warning("The lane of %s is freed when its lease runs out: %s", job.id, exc)
+
+    # --- stopping ------------------------------------------------------------------------------------
 
     def handle_warm_shutdown_request(self) -> None:
         """Pass SIGTERM on: the lane finishes what is in flight and gives back the rest."""
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
-        if self.horse_pid:
-            os.kill(self.horse_pid, stop.DRAIN_SIGNAL)
+        self._ask_horse_to_drain()
 
-    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
-        """The horse is dead for certain, so its lease need not run out: the next sweep takes the lane."""
-        super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
-        try:
-            expire_lane(job.id)
-        except (DatabaseError, InterfaceError) as exc:
-            logger.warning("The lane of %s is freed when its lease runs out: %s", job.id, exc)
+    def _ask_horse_to_drain(self) -> None:
+        if self.horse_pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.horse_pid, stop.DRAIN_SIGNAL)
+
+    def _shutdown(self) -> None:
+        """RQ's handler of SIGTERM raises in an idle worker: not out of the middle of a sweep."""
+        if self._is_sweeping and not self.horse_pid:
+            self._is_stop_due = True
+        else:
+            super()._shutdown()  # type: ignore[no-untyped-call]

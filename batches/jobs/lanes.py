@@ -123,12 +123,12 @@ def _follow_up(lane_id: int, end: LaneEnd) -> None:
     progress.publish(lane.job.batch_id)
 
 
-def expire_lane(ring_id: str) -> bool:
-    """End the lease of a lane whose holder is known to be dead; whether there was one."""
+def expire_lane(ring_id: str, *, worker: str) -> bool:
+    """End the lease of a lane whose holder, a horse of this worker, is known to be dead; whether there was one."""
     ring = queues.parse_ring_id(ring_id)
     if ring is None:
         return False
     lane_id, token = ring
     with connection.cursor() as cursor:
-        cursor.execute(sql.EXPIRE_LANE, {"lane": lane_id, "token": token + 1})
+        cursor.execute(sql.EXPIRE_LANE, {"lane": lane_id, "token": token + 1, "worker": worker})
         return bool(cursor.rowcount)

@@ -15,6 +15,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue, Worker
+from rq.exceptions import DeserializationError
+from rq.job import Job
 
 from batches.models import JobPriority
 
@@ -27,6 +29,7 @@ REDIS_TIMEOUT_SECONDS = 2
 FAILURE_TTL_SECONDS = 24 * 60 * 60
 """How long RQ's admin pages show a lane that ended with an exception."""
 
+RUN_LANE = "batches.jobs.lanes.run_lane"
 _RING_ID = re.compile(r"lane-(?P<job>\d+)-(?P<lane>\d+)-(?P<token>\d+)\Z")
 
 
@@ -76,7 +79,7 @@ def ring(rings: Iterable[Ring]) -> int:
     try:
         for each in rings:
             _queue(each.priority).enqueue(
-                "batches.jobs.lanes.run_lane",
+                RUN_LANE,
                 kwargs={"lane_id": each.lane_id},
                 job_id=each.id,
                 result_ttl=0,
@@ -95,6 +98,16 @@ def waiting_ring_ids() -> set[str]:
         RedisError: Redis is away.
     """
     return {ring_id for name in QUEUE_NAMES for ring_id in _queue(name).get_job_ids()}
+
+
+def is_ring(job: Job) -> bool:
+    """Whether what stands in a queue is a ring of ours, and carries nothing else that would be run."""
+    try:
+        is_lane = job.func_name == RUN_LANE and not job.args and list(job.kwargs) == ["lane_id"]
+    except (DeserializationError, TypeError):  # pickle, say
+        return False
+    callbacks = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
+    return is_lane and not any(callbacks) and not job.webhooks
 
 
 def parse_ring_id(ring_id: str) -> tuple[int, int] | None:

@@ -165,7 +165,8 @@ def test_nothing_is_recorded_when_lane_was_taken_away(
         wait_for(lambda: statuses(batch)[EmailStatus.SENDING] == 30)
         lane.refresh_from_db()
         ring_id = f"lane-{lane.job_id}-{lane.pk}-{lane.token - 1}"
-        wait_for(lambda: expire_lane(ring_id) and sweep().reaped)  # a living holder may renew between the two
+        # A living holder may renew between the two.
+        wait_for(lambda: expire_lane(ring_id, worker=lane.worker) and sweep().reaped)
 
     assert run_while(lane, take_away) == LaneEnd.FENCED.value
     assert statuses(batch) == {EmailStatus.PENDING: 30}

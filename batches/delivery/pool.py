@@ -42,6 +42,7 @@ class Pool:
         self._reopen_at = 0.0
         self._target = spec.connections
         self._grow_at = 0.0
+        self._give_up_at = float("inf")
         self._is_closed = False
         self._is_one_gone = asyncio.Event()
         # With CHUNKING the window is spread over the connections.
@@ -101,12 +102,18 @@ class Pool:
 
     def tick(self, seconds: float) -> None:
         """So much time has passed: cut sessions that wait too long; dare one more connection when it is time."""
+        now = self._loop.time()
         for session in list(self._sessions):
             session.tick(seconds)
-        now = self._loop.time()
+            if now > self._give_up_at:
+                session.abort(Loss(reason="The worker was asked to stop, and the relay did not answer in time."))
         if self._target < self._spec.connections and now > self._grow_at:
             self._target += 1
             self._grow_at = now + CROWD_RECOVERY_SECONDS
+
+    def hurry(self, seconds: float) -> None:
+        """Give up on whatever is still in flight after so long."""
+        self._give_up_at = self._loop.time() + seconds
 
     async def close(self, *, abort_reason: str = "") -> None:
         """End every connection and wait until they are gone.

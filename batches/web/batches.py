@@ -25,12 +25,14 @@ REJECTED = "rejected"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tab:
-    """One way to filter the table of emails; ``count`` is None where counting would cost a pass over the table."""
+    """One way to filter the table of emails."""
 
     value: str
     label: str
-    count: int | None
+    count: int
     is_chosen: bool
+    live: str
+    """The field of a snapshot that brings the count up to date, or an empty string."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,19 +106,19 @@ def _make_lines(emails: Sequence[Email]) -> list[Line]:
 
 
 def _make_tabs(batch: Batch, now: Snapshot, chosen: str) -> list[Tab]:
-    counts: dict[str, tuple[str, int | None]] = {
-        "": ("All", now["total"]),
-        EmailStatus.SENT: ("Sent", now["sent"]),
-        EmailStatus.FAILED: ("Failed", now["failed"]),
-        EmailStatus.UNKNOWN: ("Unknown", now["unknown"]),
-        EmailStatus.PENDING: ("Pending", now["pending"]),
-        EmailStatus.SUPPRESSED: ("Suppressed", now["suppressed"]),
-        EmailStatus.CANCELLED: ("Cancelled", batch.cancelled_count),
-        REJECTED: ("Rejected rows", batch.rejected_count + batch.duplicate_count),
+    counts = {
+        "": ("All", now["total"], "total"),
+        EmailStatus.SENT: ("Sent", now["sent"], "sent"),
+        EmailStatus.FAILED: ("Failed", now["failed"], "failed"),
+        EmailStatus.UNKNOWN: ("Unknown", now["unknown"], "unknown"),
+        EmailStatus.PENDING: ("Pending", now["pending"], "pending"),
+        EmailStatus.SUPPRESSED: ("Suppressed", now["suppressed"], "suppressed"),
+        EmailStatus.CANCELLED: ("Cancelled", batch.cancelled_count, ""),
+        REJECTED: ("Rejected rows", batch.rejected_count + batch.duplicate_count, ""),
     }
     return [
-        Tab(value=value, label=label, count=count, is_chosen=value == chosen)
-        for value, (label, count) in counts.items()
+        Tab(value=value, label=label, count=count, is_chosen=value == chosen, live=live)
+        for value, (label, count, live) in counts.items()
         if count or value in ("", chosen)
     ]
 

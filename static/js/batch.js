@@ -1,6 +1,6 @@
 // One batch: its progress bar, its status, the buttons that fit, and the table of its emails, live.
 
-import { draw, drawStatus } from "./counts.js";
+import { draw, drawStatus, figures } from "./counts.js";
 import { follow } from "./live.js";
 
 const ROWS_EVERY = 5_000;
@@ -25,6 +25,7 @@ function take(snapshot) {
   for (const part of section.querySelectorAll("[data-when]")) {
     part.hidden = !part.dataset.when.split(" ").includes(now.status) || (part.dataset.some && !now[part.dataset.some]);
   }
+  for (const tab of document.querySelectorAll("#rows [data-live]")) tab.textContent = figures.format(now[tab.dataset.live]);
   sayProgress(now);
   refreshRows(isOtherStatus ? 0 : ROWS_EVERY);
 }

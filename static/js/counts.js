@@ -1,6 +1,6 @@
 // Write a snapshot of a batch into a part of the page. The server does the same in batches/web/progressbar.py.
 
-const figures = new Intl.NumberFormat("en-GB");
+export const figures = new Intl.NumberFormat("en-GB");
 
 /** The snapshot with what can be worked out from it; the percentage is rounded down, so 100 means done. */
 export function complete(now) {

@@ -139,6 +139,7 @@ def test_older_snapshot_changes_nothing(page: Page, running: Batch) -> None:
     )
     page.goto(f"/batches/{running.pk}/")
     expect(page.locator('[data-count="sent"]')).to_have_text("7")
+    expect(page.locator('#rows [data-live="sent"]')).to_have_text("7")
     expect(page.locator("#rate")).to_have_text("3 a second, about 5 s left")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,12 +17,12 @@ from urllib.error import URLError
 
 import pytest
 from django.db import connection
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from batches import progress
 from emailbatch.localstack import addresses
 from tests import services
-from tests.acceptance.stack import wait_until
+from tests.acceptance.stack import RunningStack, wait_until
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_OPTIONS = (
@@ -79,6 +80,39 @@ def running_site() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def signed_in_page(browser: Browser, stack: RunningStack) -> Iterator[Page]:
+    """A tab in which the administrator of a local stack has signed in."""
+    context = browser.new_context(base_url=stack.url, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto("/accounts/login/")
+    page.fill('[name="username"]', stack.username)
+    page.fill('[name="password"]', stack.password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(stack.url)
+    try:
+        yield page
+    finally:
+        context.close()
+
+
+def upload_and_send(page: Page, *, filename: str, content: bytes) -> int:
+    """Choose a file on the first page and have it sent at once; leaves the batch's page open, gives its id."""
+    page.goto("/")
+    page.set_input_files("#id_file", {"name": filename, "mimeType": "text/csv", "buffer": content})
+    page.check('input[name="then"][value="send"]')
+    page.click("text=Upload")
+    page.wait_for_url(re.compile(r"/batches/\d+/$"))
+    page.evaluate("window.isSamePage = true")  # gone after a reload
+    return int(page.url.rstrip("/").rpartition("/")[2])
+
+
+def take_picture(page: Page, name: str) -> None:
+    """Keep a picture in SCREENSHOT_DIR, if that is set."""
+    if directory := os.environ.get("SCREENSHOT_DIR"):
+        page.screenshot(path=Path(directory) / f"{name}.png", full_page=True)
 
 
 def _answers(url: str) -> bool:

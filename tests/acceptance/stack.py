@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import psutil
+import psycopg
 import redis
 
 from emailbatch.localstack import addresses, inbox_store
@@ -110,15 +112,26 @@ class RunningStack:
             check=check,
         )
 
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What the tables say, asked without Django."""
+        host = str(addresses.socket_dir(self.data_dir))
+        with psycopg.connect(host=host, user="postgres", dbname=addresses.DATABASE_NAME) as connection:
+            return connection.execute(statement, values).fetchall()
+
     def mail_count(self) -> int:
         return inbox_store.count_messages(addresses.inbox_file(self.data_dir))
 
-    def mails(self) -> Iterator[tuple[str, EmailMessage]]:
-        """Every message of the inbox, oldest first: the envelope's recipients, one a line, and the message."""
+    def raw_mails(self) -> Iterator[tuple[str, bytes]]:
+        """Every message of the inbox octet for octet, oldest first, with the envelope's recipients, one a line."""
         for message, raw in inbox_store.read_raw_messages(addresses.inbox_file(self.data_dir)):
+            yield message.recipients, raw
+
+    def mails(self) -> Iterator[tuple[str, EmailMessage]]:
+        """The same, parsed by the standard library in its strict new way; takes 1 ms each."""
+        for recipients, raw in self.raw_mails():
             parsed = message_from_bytes(raw, policy=policy.default)
             assert isinstance(parsed, EmailMessage)
-            yield message.recipients, parsed
+            yield recipients, parsed
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """Ask the stack to stop, as Ctrl-C does, and return its exit status."""

@@ -1,0 +1,105 @@
+"""A file of 10,000 recipients as people really have them, and what must become of each line.
+
+Names in six scripts, with emoji, apostrophes and markup; 25 lines that can't be sent to, each with its own fault.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+
+LINE_COUNT = 10_000
+NAMES = (
+    "Zoë Müller",  # Latin
+    "Ελένη Παπαδοπούλου",  # Greek
+    "Наталья Кузнецова",  # Cyrillic
+    "ليلى العمري",  # Arabic, from right to left
+    "प्रिया शर्मा",  # Devanagari
+    "李小龍",  # Han
+    "Siobhán O'Brien",
+    "Renée d\u2019Orléans",  # the apostrophe of typographers
+    "Ada 🎉 Lovelace",
+    "The family 👨‍👩‍👧‍👦",
+    '<b>Bo</b> & Söhne "GmbH"; {{ name }}',
+    "Maximiliana-Wilhelmina von und zu Oberstdorf-Unterkirchen an der Schlei, geborene Freifrau von Münchhausen",
+)
+
+BAD_CELLS = (
+    ("", "The address is empty"),
+    ("nobody", "@-sign"),
+    ("two@@example.org", "@"),
+    ("a blank@example.org", "before the @-sign"),
+    ("dot.@example.org", "before the @-sign"),
+    ("dots..inside@example.org", "two periods"),
+    (".first@example.org", "start with a period"),
+    ("@example.org", "before the @-sign"),
+    ("nowhere@", "after the @-sign"),
+    ("bare@example", "after the @-sign"),
+    ("under@sco_re.org", "after the @-sign"),
+    ("hyphen@-example.org", "after the @-sign"),
+    ("ends@example.org.", "end with a period"),
+    ("literal@[127.0.0.1]", "after the @-sign"),
+    (f"d@{'d' * 64}.org", "After the @-sign"),
+    (f"{'x' * 600}@example.org", "too long"),
+    ("one@example.org, two@example.org", "@"),
+    ("one@example.org;two@example.org", "@"),
+    ("control\x0b@example.org", "control character"),
+    ("somebody@site.invalid", "reserved"),
+)
+"""Addresses that are none, and a part of the reason that a person reads."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipientFile:
+    """The file, the name that belongs to each good address, and a part of the reason for each bad line."""
+
+    content: bytes
+    names: dict[str, str]
+    reasons: dict[int, str]
+
+
+def make_recipient_file() -> RecipientFile:
+    """Header and 10,000 lines: 9,975 recipients and 25 bad ones, of which three are duplicates."""
+    names = {_address(number): f"{NAMES[number % len(NAMES)]} {number}" for number in range(LINE_COUNT - 25)}
+    good = iter([_line(name, address) for address, name in names.items()])
+    bad = dict(zip(_bad_line_numbers(), _bad_lines(), strict=True))
+    # Line 1 is the header; a spreadsheet calls it row 1 too.
+    lines = [bad[number][0] if number in bad else next(good) for number in range(2, LINE_COUNT + 2)]
+    return RecipientFile(
+        content="".join([_line("Name", "E-Mail"), *lines]).encode(),
+        names=names,
+        reasons={number: reason for number, (_, reason) in bad.items()},
+    )
+
+
+def _address(number: int) -> str:
+    """Most are plain; the others have what a wrong validator refuses."""
+    if number % 100 == 7:
+        return f"o'brien+{number}@example.org"
+    if number % 100 == 8:
+        return f"r{number}@xn--bcher-kva.example.com"
+    return f"person.{number}@example.org"
+
+
+def _bad_line_numbers() -> list[int]:
+    return [2, *(number * 400 for number in range(1, 24)), LINE_COUNT + 1]
+
+
+def _bad_lines() -> list[tuple[str, str]]:
+    """25 of them. The duplicates are last, for what they repeat stands at the beginning."""
+    lines = [(_line("Nemo", cell), reason) for cell, reason in BAD_CELLS]
+    lines += [
+        ('"Ned "Stray" Miller",ned@example.org\n', "A quote stands in the wrong place"),
+        ("Too,many,cells@example.org\n", "cells"),
+        (_line("Again", _address(0)), "came before, in line 3"),
+        (_line("In capitals", _address(1).upper()), "came before, in line 4"),
+        (_line("With a name", f"Person <{_address(2)}>"), "came before, in line 5"),
+    ]
+    return lines
+
+
+def _line(*cells: str) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()

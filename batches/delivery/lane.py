@@ -63,6 +63,9 @@ class Lane:
         self._pool = Pool(self, spec)
         self._gate = self._make_gate()
         self._ready: deque[Claimed] = deque()
+        # A cycle costs as much as sending several emails, so it waits for a third of the window as long as
+        # the connections have emails to go on with.
+        self._enough = max(1, spec.window // 3)
         self._wake = asyncio.Event()
         self._end: LaneEnd | None = None
         self._trouble = ""
@@ -111,7 +114,13 @@ class Lane:
         return 0 if self._end is not None else self._spec.window - self._ledger.in_doubt_count
 
     def _needs_cycle_now(self) -> bool:
-        return self._ledger.has_outcomes or (self._places() > 0 and not self._ledger.is_dry)
+        """Whether a cycle is worth its commit: enough has gathered, or the connections would wait for it."""
+        recordable = self._ledger.outcome_count
+        if recordable >= self._enough:
+            return True
+        if self._ready and self._end is None:
+            return False  # the connections have work meanwhile
+        return recordable > 0 or (self._places() > 0 and not self._ledger.is_dry)
 
     def _needs_cycle(self) -> bool:
         is_renewal_due = clock() > self._ledger.deadline - self._spec.lease_seconds * 2 / 3

@@ -101,8 +101,9 @@ class Ledger:
         return len(self.held) - len(self._outcomes)
 
     @property
-    def has_outcomes(self) -> bool:
-        return bool(self._outcomes)
+    def outcome_count(self) -> int:
+        """How many outcomes wait for the next cycle."""
+        return len(self._outcomes)
 
     async def connect(self) -> None:
         """Open the connection.

@@ -93,6 +93,7 @@ def create_job(
             raise JobRefused(f"Batch {batch.pk} has no recipients. Upload a list with at least one good row.")
         job.total_count = locked.total_count
         _open(job)
+        locked.upload_chunks.all().delete()  # a batch that is sent can't be read again
     batch.refresh_from_db()
     return job
 

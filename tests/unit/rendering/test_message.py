@@ -106,7 +106,9 @@ def test_one_body_is_no_multipart_when_template_has_one() -> None:
 def test_message_id_is_the_same_when_email_and_job_are() -> None:
     first = make_message_id(key=KEY, email_id=1, job_id=2, domain="example.org")
     assert first == make_message_id(key=KEY, email_id=1, job_id=2, domain="example.org")
-    assert len({first, *(make_message_id(key=KEY, email_id=e, job_id=j, domain="x") for e, j in ((1, 3), (12, 2)))}) == 3
+    assert (
+        len({first, *(make_message_id(key=KEY, email_id=e, job_id=j, domain="x") for e, j in ((1, 3), (12, 2)))}) == 3
+    )
 
 
 @pytest.mark.parametrize("sender", ["", "nobody", "Name <>", "a@b\r\nBcc: x@y"])

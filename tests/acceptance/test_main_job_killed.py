@@ -1,0 +1,155 @@
+"""The main job while its processes are killed: nobody is left out, and the time it takes is bounded.
+
+``make chaos`` does this at random instants and in many more ways, on a stack of its own; here it is ``make up``
+as everyone has it, with its own supervisor, leases and pauses.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.acceptance.client import Client
+from tests.acceptance.stack import RunningStack, running_stack, wait_until
+from tests.smtpserver import Behaviour, RunningServer
+
+RECIPIENTS = 4000
+RATE = 1000
+"""Messages a second that the relay answers: a run lasts 4 s, so that a kill hits its middle."""
+
+COMPLETE_SECONDS = 75
+WINDOW = 128
+DRAIN_SECONDS = 15
+
+Report = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[RunningServer]:
+    with RunningServer(Behaviour(rate=RATE, reply_jitter_ms=20)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stack(relay: RunningServer) -> Iterator[RunningStack]:
+    folder = Path(tempfile.mkdtemp(prefix="emailbatch-killed-"))
+    with running_stack(folder, workers=2, environment={"EMAIL_URL": relay.url}) as running:
+        yield running
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def client(stack: RunningStack) -> Client:
+    return Client(stack)
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str]) -> Report:
+    """Print a measurement, past pytest's capture."""
+
+    def say(sentence: str) -> None:
+        with capsys.disabled():
+            print(f"\n{sentence}", flush=True)  # noqa: T201
+
+    return say
+
+
+class Middle:
+    """A batch of which a third is sent when the constructor returns."""
+
+    def __init__(self, stack: RunningStack, relay: RunningServer, client: Client) -> None:
+        self.relay, self.client = relay, client
+        stack.wait_for_workers(2)
+        self.tag = f"t{time.monotonic_ns()}"
+        self.addresses = {f"r{number}@{self.tag}.example.org" for number in range(RECIPIENTS)}
+        before = relay.stats()["accepted"]
+        recipients = [{"email": address, "name": "Kim"} for address in self.addresses]
+        self.batch_id = client.post("/api/emails/send-bulk", {"recipients": recipients})["batchId"]
+        wait_until(
+            lambda: relay.stats()["accepted"] - before > RECIPIENTS / 3, within_seconds=60, what="A third of the run"
+        )
+
+    def finish(self, *, since: float) -> tuple[float, int]:
+        """Wait for the end and hold it to the promises; seconds since then, and mails beyond one each."""
+        self.client.wait_for_end(self.batch_id, within_seconds=COMPLETE_SECONDS - (time.monotonic() - since))
+        seconds = time.monotonic() - since
+        batch = self.client.batch(self.batch_id)
+        assert (batch["status"], batch["sentCount"], batch["failedCount"]) == ("completed", RECIPIENTS, 0)
+        self.relay.stats()  # its answer means that all before it is in the record
+        copies = Counter(each.recipient for each in self.relay.accepted() if self.tag in each.recipient)
+        assert copies.keys() == self.addresses
+        return seconds, copies.total() - RECIPIENTS
+
+
+@pytest.fixture
+def middle(stack: RunningStack, relay: RunningServer, client: Client) -> Middle:
+    return Middle(stack, relay, client)
+
+
+def kill_and_wait(pid: int, number: int, *, within_seconds: float = 10) -> None:
+    """Signal a process and wait until it is gone: its parent is another's, so it can't be waited for."""
+    process = psutil.Process(pid)
+    os.kill(pid, number)
+    wait_until(
+        lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE,
+        within_seconds=within_seconds,
+        what=f"The end of process {pid}",
+    )
+
+
+def test_everybody_gets_the_mail_when_a_work_horse_is_killed(
+    middle: Middle, stack: RunningStack, report: Report
+) -> None:
+    before = len(stack.log)
+    killed_at = time.monotonic()
+    kill_and_wait(stack.horse_pids()[0], signal.SIGKILL)
+    seconds, duplicates = middle.finish(since=killed_at)
+    assert duplicates <= WINDOW
+    returned = re.search(r"Reaped lane .*: (\d+) emails back to pending", stack.log[before:])
+    assert returned and int(returned[1]) <= WINDOW  # it was sending
+    report(f"kill -9 of a work-horse: complete after {seconds:.1f} s, {duplicates} duplicates")
+
+
+def test_everybody_gets_the_mail_when_a_worker_is_killed(middle: Middle, stack: RunningStack, report: Report) -> None:
+    before = len(stack.log)
+    name, pid = next(iter(stack.pids("worker").items()))
+    horses = psutil.Process(pid).children()
+    killed_at = time.monotonic()
+    kill_and_wait(pid, signal.SIGKILL)
+    wait_until(
+        lambda: not any(map(is_alive, horses)), within_seconds=2, what="The end of the work-horse with its worker"
+    )
+    wait_until(lambda: stack.pids().get(name, pid) != pid, within_seconds=20, what="The restart of the worker")
+    seconds, duplicates = middle.finish(since=killed_at)
+    assert horses and "Reaped lane" in stack.log[before:]
+    assert duplicates <= WINDOW
+    report(f"kill -9 of a worker: complete after {seconds:.1f} s, {duplicates} duplicates")
+
+
+def is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_nobody_gets_it_twice_when_a_worker_is_asked_to_stop(
+    middle: Middle, stack: RunningStack, report: Report
+) -> None:
+    before = len(stack.log)
+    name, pid = next(iter(stack.pids("worker").items()))
+    asked_at = time.monotonic()
+    kill_and_wait(pid, signal.SIGTERM, within_seconds=DRAIN_SECONDS)
+    drained = time.monotonic() - asked_at
+    wait_until(lambda: stack.pids().get(name, pid) != pid, within_seconds=20, what="The restart of the worker")
+    seconds, duplicates = middle.finish(since=asked_at)
+    assert duplicates == 0
+    assert "Reaped lane" not in stack.log[before:]
+    report(f"SIGTERM of a worker: stopped after {drained:.1f} s, complete after {seconds:.1f} s, no duplicates")

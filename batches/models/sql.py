@@ -128,10 +128,10 @@ WHERE id = %(lane)s AND token = %(token)s
 """Give a lane back, when nothing is in flight in its name."""
 
 EXPIRE_LANE = """
-UPDATE batches_lane SET lease_until = clock_timestamp()
+UPDATE batches_lane SET lease_until = 'epoch'
 WHERE id = %(lane)s AND token = %(token)s AND worker = %(worker)s AND lease_until IS NOT NULL
 """
-"""End a lease at once, because the holder's parent saw it die. The worker is asked for: a second ring of
+"""End a lease for good, because the holder's parent saw it die. The worker is asked for: a second ring of
 the same token may have died in vain beside the holder."""
 
 REPORT_RELAY_TROUBLE = """
@@ -160,11 +160,12 @@ EXPIRED_LANES = """
 SELECT l.id, l.job_id, j.batch_id
 FROM batches_lane l JOIN batches_emailjob j ON j.id = l.job_id
 WHERE j.completed_at IS NULL AND l.lease_until < clock_timestamp()
-  AND clock_timestamp() > pg_postmaster_start_time() + %(lease_seconds)s * interval '1 second'
+  AND (l.lease_until = 'epoch'
+       OR clock_timestamp() > pg_postmaster_start_time() + %(lease_seconds)s * interval '1 second')
 FOR UPDATE OF l SKIP LOCKED
 """
 """The lanes whose holder is gone, locked. None for one lease's time after PostgreSQL started: while it
-was away no lane could renew, and the living must not be taken for dead."""
+was away no lane could renew, and the living must not be taken for dead; `epoch` marks those known to be."""
 
 REAP_LANE = _named("""
 WITH reaped AS (

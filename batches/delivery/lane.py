@@ -245,7 +245,8 @@ class Lane:
     def _record(self, claimed: Claimed, delivery: Delivery) -> None:
         self._has_sent |= delivery.verdict is Verdict.SENT
         self._ledger.add(decide(claimed, delivery, self._spec))
-        self._wake.set()
+        if self._needs_cycle_now():
+            self._wake.set()
 
     def session_lost(self, session: Session, loss: Loss) -> None:
         self._pool.on_session_lost(session, loss)

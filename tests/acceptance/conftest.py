@@ -1,0 +1,34 @@
+"""Fixtures of the acceptance tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import LazySettings
+
+from batches.jobs import queues
+from emailbatch.localstack import addresses
+from tests.chaos.stack import Golden, Stack
+
+
+@pytest.fixture(scope="session")
+def golden() -> Iterator[Golden]:
+    """A migrated cluster, copied for each stack."""
+    with Golden() as made:
+        yield made
+
+
+@pytest.fixture
+def stack(golden: Golden, settings: LazySettings) -> Iterator[Stack]:
+    """PostgreSQL, Valkey and the recording relay of one test; ``fleet_status`` here looks at them."""
+    with Stack(golden, environment={"SEND_LEASE_SECONDS": "3"}) as running:
+        settings.REDIS_URL = addresses.redis_url(running.folder)
+        forget_redis()
+        yield running
+    forget_redis()
+
+
+def forget_redis() -> None:
+    queues._redis.cache_clear()
+    queues._queue.cache_clear()

@@ -6,13 +6,17 @@ import json
 import time
 
 from django.core.management.base import CommandError, CommandParser, OutputWrapper
+from django.db import OperationalError, connection
 
 from batches.jobs.queues import fleet_status
-from batches.models import EmailJob, JobStatus
-from batches.progress import Snapshot, read_snapshot
+from batches.management.terminal import ProgressLine, as_it_is
+from batches.models import BatchStatus, EmailJob, JobStatus
+from batches.progress import read_snapshot
+from batches.web.words import say_why_waiting
 
 POLL_SECONDS = 0.3
-BAR_CELLS = 30
+AWAY_SECONDS = 60
+"""How long PostgreSQL may be away before the waiting is given up."""
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -29,7 +33,7 @@ def report(job: EmailJob, *, wait: bool, as_json: bool, stdout: OutputWrapper, s
     if wait:
         job = wait_for_end(job, stderr=stderr)
     elif not fleet_status().workers:
-        stderr.write("No worker is running: it is sent when one starts (manage.py rqworker high default).", _plain)
+        stderr.write("No worker is running: it is sent when one starts (manage.py rqworker high default).", as_it_is)
     stdout.write(json.dumps(describe(job)) if as_json else say(job))
     if wait and not is_all_sent(job):
         raise CommandError(
@@ -39,18 +43,52 @@ def report(job: EmailJob, *, wait: bool, as_json: bool, stdout: OutputWrapper, s
 
 
 def wait_for_end(job: EmailJob, *, stderr: OutputWrapper) -> EmailJob:
-    """Block until the job has ended, and return it as it ended. Ctrl-C ends the waiting, not the job."""
+    """Block until the job has ended, and return it as it ended. Ctrl-C ends the waiting, not the job.
+
+    Raises:
+        CommandError: the waiting was ended, by a person or because PostgreSQL stayed away.
+    """
+    line = ProgressLine(stderr)
     try:
-        while job.completed_at is None:
-            _draw(read_snapshot(job.batch_id), stderr)
+        while (job := _look(job, line)).completed_at is None:
             time.sleep(POLL_SECONDS)
-            job = EmailJob.objects.get(pk=job.pk)
+        return job
     except KeyboardInterrupt:
         raise CommandError(f"Stopped waiting. Batch {job.batch_id} goes on by itself.") from None
-    _draw(read_snapshot(job.batch_id), stderr)
-    if stderr.isatty():
-        stderr.write("")
-    return job
+    finally:
+        line.close()
+
+
+def _look(job: EmailJob, line: ProgressLine) -> EmailJob:
+    """Read how far the job is and show it, and what keeps it from going on."""
+    try:
+        fresh, now = EmailJob.objects.filter(pk=job.pk).first(), read_snapshot(job.batch_id)
+    except OperationalError:
+        _await_database(line)
+        return job
+    if fresh is None or now is None:
+        raise CommandError(f"Batch {job.batch_id} was deleted, so there is nothing to wait for.")
+    if fresh.completed_at is None:
+        trouble = f"The relay takes no mail now: {fresh.last_error}" if fresh.last_error else ""
+        line.say(trouble or say_why_waiting(BatchStatus(now["status"]), fleet_status()))
+    line.draw(now)
+    return fresh
+
+
+def _await_database(line: ProgressLine) -> None:
+    line.say("PostgreSQL can't be reached. Waiting for it; nothing is lost.")
+    deadline = time.monotonic() + AWAY_SECONDS
+    while True:
+        connection.close()
+        try:
+            connection.ensure_connection()
+            return
+        except OperationalError as exc:
+            if time.monotonic() > deadline:
+                raise CommandError(
+                    "PostgreSQL can't be reached. Start it, and see how far it is at /batches/."
+                ) from exc
+        time.sleep(POLL_SECONDS)
 
 
 def is_all_sent(job: EmailJob) -> bool:
@@ -83,21 +121,3 @@ def say(job: EmailJob) -> str:
         f"{what} {JobStatus(job.status).label.lower()}: {job.sent_count:,} of {job.total_count:,} emails sent, "
         f"{job.failed_count:,} failed."
     )
-
-
-def _draw(snapshot: Snapshot | None, stderr: OutputWrapper) -> None:
-    """One line that is written over; nothing where it could not be."""
-    if snapshot is None or not stderr.isatty():
-        return
-    share = snapshot["processed"] / max(1, snapshot["total"])
-    bar = "#" * int(share * BAR_CELLS)
-    line = f"[{bar:<{BAR_CELLS}}] {share:4.0%}  {snapshot['processed']:,} of {snapshot['total']:,}"
-    if snapshot["ratePerSecond"]:
-        line += f"  {snapshot['ratePerSecond']:,.0f} a second"
-    stderr.write(f"\r{line}\x1b[K", _plain, ending="")
-    stderr.flush()
-
-
-def _plain(text: str) -> str:
-    """In place of the red of errors."""
-    return text

@@ -17,7 +17,7 @@ from batches.web.access import SignedInRequest, batches_of, find_batch
 from batches.web.paging import read_page
 from batches.web.progressbar import make_card, make_cards
 from batches.web.steering import make_buttons
-from batches.web.words import NO_REDIS, NO_WORKER, WAITING, say_duration, say_why_waiting
+from batches.web.words import NO_REDIS, NO_WORKER, WAITING, say_rate, say_why_waiting
 
 REJECTED = "rejected"
 """The tab of the rejected rows; the other tabs are email statuses."""
@@ -67,7 +67,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "job": job,
         "buttons": make_buttons(now),
         "draft": BatchStatus.DRAFT,
-        "rate": _say_rate(now),
+        "rate": say_rate(now),
         "waiting": say_why_waiting(BatchStatus(now["status"]), fleet_status()),
         "no_worker": NO_WORKER,
         "no_redis": NO_REDIS,
@@ -121,11 +121,3 @@ def _make_tabs(batch: Batch, now: Snapshot, chosen: str) -> list[Tab]:
         for value, (label, count, live) in counts.items()
         if count or value in ("", chosen)
     ]
-
-
-def _say_rate(now: Snapshot) -> str:
-    if now["status"] != BatchStatus.PROCESSING or not now["ratePerSecond"]:
-        return ""
-    rate = f"{now['ratePerSecond']:,.0f} a second"
-    eta = now["etaSeconds"]
-    return f"{rate}, {say_duration(eta)} left" if eta is not None else rate

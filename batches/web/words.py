@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from batches.jobs.queues import Fleet
 from batches.models import BatchStatus
+from batches.progress import Snapshot
 
 WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
 """The states in which a batch needs a worker to get further."""
@@ -23,6 +24,15 @@ def say_duration(seconds: float) -> str:
         return f"about {minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"about {hours} h {minutes} min" if minutes and hours < 24 else f"about {hours:,} h"
+
+
+def say_rate(now: Snapshot) -> str:
+    """How fast a batch is being sent and how long that takes still; empty while it is not."""
+    if now["status"] != BatchStatus.PROCESSING or not now["ratePerSecond"]:
+        return ""
+    rate = f"{now['ratePerSecond']:,.0f} a second"
+    eta = now["etaSeconds"]
+    return f"{rate}, {say_duration(eta)} left" if eta is not None else rate
 
 
 def say_why_waiting(status: BatchStatus, fleet: Fleet) -> str:

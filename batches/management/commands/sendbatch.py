@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from batches import intake
 from batches.jobs import lifecycle
 from batches.management import waiting
+from batches.management.terminal import as_it_is
 from batches.models import Batch, EmailJob, EmailTemplate
 from batches.rendering.template import CompiledTemplate, TemplateFault
 
@@ -33,7 +34,9 @@ class Command(BaseCommand):
         batch = import_file(options["file"], user=user)
         if batch.rejected_count or batch.duplicate_count:
             self.stderr.write(
-                f"{batch.rejected_count:,} bad and {batch.duplicate_count:,} duplicate rows of the file were set aside."
+                f"{batch.rejected_count:,} bad and {batch.duplicate_count:,} duplicate rows were set aside. "
+                f"See them at /batches/{batch.pk}/?status=rejected.",
+                as_it_is,
             )
         job = start(batch, template=template, subject=options["subject"], user=user)
         waiting.report(job, wait=options["wait"], as_json=options["json"], stdout=self.stdout, stderr=self.stderr)

@@ -12,6 +12,7 @@ const rate = document.getElementById("rate");
 const said = document.getElementById("said");
 let saidPercent = 0;
 let rowsTimer = 0;
+let healthTimer = 0;
 
 function take(snapshot) {
   const now = draw(section, snapshot);
@@ -28,6 +29,7 @@ function take(snapshot) {
   for (const tab of document.querySelectorAll("#rows [data-live]")) tab.textContent = figures.format(now[tab.dataset.live]);
   sayProgress(now);
   refreshRows(isOtherStatus ? 0 : ROWS_EVERY);
+  if (isOtherStatus) checkHealth(); // what it waited for may have come
 }
 
 function sayRate(now) {
@@ -93,7 +95,8 @@ async function checkHealth() {
   } else {
     waiting.hidden = true;
   }
-  setTimeout(checkHealth, HEALTH_EVERY);
+  clearTimeout(healthTimer);
+  healthTimer = setTimeout(checkHealth, HEALTH_EVERY);
 }
 
 /** GET /api/batches/{id} in the shape of a snapshot. */
@@ -118,4 +121,4 @@ async function poll() {
 }
 
 follow({ socket: section.dataset.socket, stream: section.dataset.stream, poll }, take);
-setTimeout(checkHealth, HEALTH_EVERY);
+healthTimer = setTimeout(checkHealth, HEALTH_EVERY);

@@ -112,6 +112,25 @@ class RunningStack:
             check=check,
         )
 
+    @contextlib.contextmanager
+    def own_worker(self) -> Iterator[subprocess.Popen[bytes]]:
+        """A worker started by hand, as in a second terminal; asked to stop at the end. Not one of ``worker_pids``."""
+        with (self.data_dir / "own-worker.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(PROJECT_DIR / "manage.py"), "rqworker", "high", "default"],
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+                cwd=PROJECT_DIR,
+                start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGKILL),
+            )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=STOP_SECONDS)
+
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """What the tables say, asked without Django."""
         host = str(addresses.socket_dir(self.data_dir))

@@ -27,6 +27,7 @@ from tests.chaos.verdict import Comparison
 
 SHORT_LEASE_SECONDS = 3.0
 REAL_LEASE_SECONDS = 15.0
+MISSES_MAX = 3
 
 
 def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -57,15 +58,20 @@ def choose(names: str, *, kills: int) -> Iterator[tuple[str, int]]:
 
 
 def run_trial(name: str, number: int, *, golden: Golden, options: Options) -> Result:
-    trial = Trial(FAULTS[name], options, number=number)
-    reason = FAULTS[name].unavailable()
-    if reason:
-        return dataclasses.replace(empty_result(trial), skipped=reason)
-    try:
-        return trial.run(golden)
-    except Exception as exc:  # one trial's trouble must not hide the others' findings
-        traceback.print_exc()
-        return dataclasses.replace(empty_result(trial), broken=[*trial.broken, f"{type(exc).__name__}: {exc}"])
+    """Run one fault; again, at another instant, if it came too late to do anything."""
+    fault = FAULTS[name]
+    for repetition in range(MISSES_MAX):
+        trial = Trial(fault, options, number=number, repetition=repetition)
+        if reason := fault.unavailable():
+            return dataclasses.replace(empty_result(trial), skipped=reason)
+        try:
+            result = trial.run(golden)
+        except Exception as exc:  # one trial's trouble must not hide the others' findings
+            traceback.print_exc()
+            return dataclasses.replace(empty_result(trial), broken=[*trial.broken, f"{type(exc).__name__}: {exc}"])
+        if not result.has_missed(fault):
+            return result
+    return dataclasses.replace(result, broken=[f"the fault came too late {MISSES_MAX} times"])
 
 
 def empty_result(trial: Trial) -> Result:

@@ -57,6 +57,8 @@ class Fault:
     address: Callable[[int], str] = lambda number: f"r{number:06d}@example.org"
     is_from_start: bool = False
     """Inject before the batch is loaded, not in its middle. The fault may load it itself, with Trial.load."""
+    must_recover: bool = False
+    """Something must be left to send when it is over, or the trial has shown nothing and is repeated."""
     unavailable: Callable[[], str] = lambda: ""
     """Why this machine can't do it; empty when it can."""
 
@@ -76,14 +78,19 @@ class Result:
     notes: dict[str, float] = dataclasses.field(default_factory=dict)
     skipped: str = ""
 
+    def has_missed(self, fault: Fault) -> bool:
+        """Whether the batch was over before the fault could do anything."""
+        return fault.must_recover and self.recover_seconds is None and not self.broken
+
 
 class Trial:
     """What a fault may use while it is injected."""
 
-    def __init__(self, fault: Fault, options: Options, *, number: int = 0) -> None:
+    def __init__(self, fault: Fault, options: Options, *, number: int = 0, repetition: int = 0) -> None:
         self.fault = fault
         self.options = options
-        self.seed = f"{options.seed}/{fault.name}/{number}"
+        self.number = number
+        self.seed = f"{options.seed}/{fault.name}/{number}" + f"/{repetition}" * bool(repetition)
         self.random = random.Random(self.seed)
         self.notes: dict[str, float] = {}
         self.broken: list[str] = []
@@ -164,6 +171,9 @@ class Trial:
     def _behaviour(self) -> Behaviour:
         pace = {"rate": self.options.recipients / RUN_SECONDS, "reply_jitter_ms": 20.0}
         chosen = dataclasses.replace(self.fault.behaviour, seed=self.random.getrandbits(31))
+        if self.number:  # a repetition: half of them meet a relay without CHUNKING, where less is in flight
+            chosen = dataclasses.replace(chosen, chunking=self.random.random() < 0.5)
+            self.notes["chunking"] = float(chosen.chunking)
         return chosen if chosen.rate else dataclasses.replace(chosen, **pace)
 
     def _environment(self) -> dict[str, str]:

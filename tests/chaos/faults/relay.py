@@ -164,12 +164,18 @@ LOSES_REPLY = Rule(stage="reply", action="drop", probability=0.02, limit=STRIKES
 NEVER_ANSWERS = Rule(stage="reply", action="hang", probability=0.02, limit=STRIKES)
 
 FAULTS = (
-    Fault(name="relay-refused", title="relay refuses connections", inject=trouble(refuse=True)),
-    Fault(name="greeting-421", title="421 as greeting", inject=trouble_at("connect", "421 4.3.2 Busy")),
-    Fault(name="greeting-554", title="554 as greeting", inject=trouble_at("connect", "554 5.3.2 No")),
-    Fault(name="greeting-silent", title="no greeting", inject=trouble_at("connect", "hang")),
-    Fault(name="5xx-ehlo", title="550 at EHLO", inject=trouble_at("ehlo", "550 5.7.1 No")),
-    Fault(name="5xx-mail", title="550 at MAIL", inject=trouble_at("mail", "550 5.7.1 Sender refused")),
+    Fault(name="relay-refused", title="relay refuses connections", inject=trouble(refuse=True), must_recover=True),
+    Fault(
+        name="greeting-421", title="421 as greeting", inject=trouble_at("connect", "421 4.3.2 Busy"), must_recover=True
+    ),
+    Fault(
+        name="greeting-554", title="554 as greeting", inject=trouble_at("connect", "554 5.3.2 No"), must_recover=True
+    ),
+    Fault(name="greeting-silent", title="no greeting", inject=trouble_at("connect", "hang"), must_recover=True),
+    Fault(name="5xx-ehlo", title="550 at EHLO", inject=trouble_at("ehlo", "550 5.7.1 No"), must_recover=True),
+    Fault(
+        name="5xx-mail", title="550 at MAIL", inject=trouble_at("mail", "550 5.7.1 Sender refused"), must_recover=True
+    ),
     *(deferring(stage) for stage in ("mail", "rcpt", "data", "dot")),
     *(refusing(stage) for stage in ("rcpt", "data", "dot")),
     Fault(

@@ -115,8 +115,15 @@ FAULTS = (
         is_from_start=True,
     ),
     Fault(name="redis-down", title="Redis down at upload", inject=load_without_redis, is_from_start=True),
-    Fault(name="postgres-restart", title="PostgreSQL stopped at once, restarted", inject=restart_postgres),
-    Fault(name="postgres-away", title="PostgreSQL away past the lease", inject=stay_without_postgres),
+    Fault(
+        name="postgres-restart",
+        title="PostgreSQL stopped at once, restarted",
+        inject=restart_postgres,
+        must_recover=True,
+    ),
+    Fault(
+        name="postgres-away", title="PostgreSQL away past the lease", inject=stay_without_postgres, must_recover=True
+    ),
     Fault(name="postgres-backends", title="PostgreSQL backends terminated", inject=terminate_backends),
     Fault(name="postgres-commit", title="commit replies lost", inject=lose_commit_replies, has_proxy=True),
     Fault(name="postgres-silent", title="PostgreSQL silent for a while", inject=silence_postgres, has_proxy=True),

@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
 PROGRESS_SECONDS = 0.5
+CLEAR_SECONDS = 5.0
+"""How often a lane that sends takes back what another noted of the relay's trouble."""
+
 TURN_SECONDS = 3.0
 """How long a lane runs before it looks whether another job's lane waits, and how often it looks again."""
 
@@ -68,11 +71,11 @@ class Lane:
         self._enough = max(1, spec.window // 3)
         self._wake = asyncio.Event()
         self._end: LaneEnd | None = None
-        self._trouble = ""
+        self._trouble, self._is_crowded = "", False
         self._is_ledger_up = False
         self._has_sent = False
         self._publishing: asyncio.Task[None] | None = None
-        self._progress_at = 0.0
+        self._progress_at = self._clear_at = 0.0
 
     async def run(self) -> LaneEnd:
         """Send until nothing is due, or until there is a reason to stop; the lane is free afterwards."""
@@ -150,11 +153,11 @@ class Lane:
             self._give_back_ready()
 
     async def _report(self) -> None:
-        """Between two cycles: tell the browsers, and clear the job's trouble after a first success."""
-        if self._has_sent and self._trouble == "":
-            self._has_sent, self._trouble = False, "cleared"
-            await self._ledger.clear_relay_trouble()
+        """Between two cycles: tell the browsers, and that the relay takes mail."""
         now = clock()
+        if self._has_sent and now >= self._clear_at:
+            self._has_sent, self._clear_at = False, now + CLEAR_SECONDS
+            await self._ledger.clear_relay_trouble()
         if now < self._progress_at or (self._publishing is not None and not self._publishing.done()):
             return
         self._progress_at = now + PROGRESS_SECONDS
@@ -168,7 +171,10 @@ class Lane:
             try:
                 if self._end is LaneEnd.RELAY_DOWN:
                     await self._ledger.report_relay_trouble(
-                        self._trouble, base_seconds=RELAY_BACKOFF_SECONDS, cap_seconds=RELAY_BACKOFF_MAX_SECONDS
+                        self._trouble,
+                        base_seconds=RELAY_BACKOFF_SECONDS,
+                        cap_seconds=RELAY_BACKOFF_MAX_SECONDS,
+                        is_crowded=self._is_crowded,
                     )
                 await self._ledger.release()
                 break
@@ -252,9 +258,9 @@ class Lane:
         self._pool.on_session_lost(session, loss)
         self._wake.set()
 
-    def on_relay_trouble(self, reason: str) -> None:
+    def on_relay_trouble(self, reason: str, *, is_crowded: bool) -> None:
         logger.warning("The relay takes no mail: %s", reason)
-        self._trouble = reason
+        self._trouble, self._is_crowded = reason, is_crowded
         self._begin_end(LaneEnd.RELAY_DOWN)
 
     # --- beside it -----------------------------------------------------------------------------------

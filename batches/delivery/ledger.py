@@ -227,9 +227,18 @@ class Ledger:
         """Give the lane back; only when nothing is held."""
         await self._execute(sql.RELEASE_LANE, {"lane": self._spec.lane_id, "token": self._spec.token})
 
-    async def report_relay_trouble(self, error: str, *, base_seconds: float, cap_seconds: float) -> None:
+    async def report_relay_trouble(
+        self, error: str, *, base_seconds: float, cap_seconds: float, is_crowded: bool
+    ) -> None:
         """Note on the job why no mail goes out, and when to try again."""
-        arguments = {"job": self._spec.job_id, "error": error, "base_seconds": base_seconds, "cap_seconds": cap_seconds}
+        arguments = {
+            "job": self._spec.job_id,
+            "lane": self._spec.lane_id,
+            "error": error,
+            "base_seconds": base_seconds,
+            "cap_seconds": cap_seconds,
+            "is_crowded": is_crowded,
+        }
         await self._execute(sql.REPORT_RELAY_TROUBLE, arguments)
 
     async def clear_relay_trouble(self) -> None:

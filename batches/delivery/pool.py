@@ -13,8 +13,8 @@ from batches.smtp.session import Loss, Session, Source
 
 logger = logging.getLogger(__name__)
 
-CROWD_RECOVERY_SECONDS = 30
-"""After a 421 the number of connections grows by one in each such span."""
+CROWD_RECOVERY_SECONDS = 10
+"""After a 421 one more connection is dared in each such span, then two, then four, until one is refused."""
 
 REOPEN_SECONDS = 2
 """After a failed opening, or a connection that delivered nothing, none is opened for this long."""
@@ -27,8 +27,8 @@ CLOSE_SECONDS = 2
 class Owner(Source, Protocol):
     """The lane, as its pool sees it."""
 
-    def on_relay_trouble(self, reason: str) -> None:
-        """No connection can be had: the relay takes no mail now."""
+    def on_relay_trouble(self, reason: str, *, is_crowded: bool) -> None:
+        """No connection can be had: the relay takes no mail now, or only that of others."""
 
 
 class Pool:
@@ -41,7 +41,8 @@ class Pool:
         self._sessions: set[Session] = set()
         self._reopen_at = 0.0
         self._target = spec.connections
-        self._grow_at = 0.0
+        self._grow_at, self._grow_by = 0.0, 1
+        self._has_connected = False
         self._give_up_at = float("inf")
         self._is_closed = False
         self._is_one_gone = asyncio.Event()
@@ -56,6 +57,8 @@ class Pool:
             return
         idle = sum(session.is_idle for session in self._sessions)
         missing = min(self._target - len(self._sessions), ready_count - idle) - len(self._openings)
+        if not self._has_connected:
+            missing = min(missing, 1 - len(self._openings))  # a relay that is away or full is asked once
         for _ in range(missing):
             task = self._loop.create_task(self._open())
             self._openings.add(task)
@@ -74,6 +77,7 @@ class Pool:
             session.quit()
             return
         self._sessions.add(session)
+        self._has_connected = True
         session.pump()
 
     def _on_no_connection(self, reason: str, *, is_crowded: bool) -> None:
@@ -81,7 +85,7 @@ class Pool:
         if is_crowded:
             self._shrink()
         if not self._sessions and not self._openings and not self._is_closed:
-            self._owner.on_relay_trouble(reason)
+            self._owner.on_relay_trouble(reason, is_crowded=is_crowded)
 
     def on_session_lost(self, session: Session, loss: Loss) -> None:
         """Forget a session that is gone; if it did no good and it was the last, the relay is in trouble."""
@@ -91,13 +95,14 @@ class Pool:
             return
         logger.info("A connection to %s ended: %s", self._spec.relay, loss.reason)
         if loss.is_relay_trouble:
-            self._owner.on_relay_trouble(loss.reason)
-        elif loss.is_crowded or not session.sent_count:
+            self._owner.on_relay_trouble(loss.reason, is_crowded=False)
+        elif not session.sent_count:
+            # One that delivered may have used up what it was allowed: opening another will tell.
             self._on_no_connection(loss.reason, is_crowded=loss.is_crowded)
 
     def _shrink(self) -> None:
-        self._target = max(1, min(self._target, len(self._sessions) + 1) // 2)
-        self._grow_at = self._loop.time() + CROWD_RECOVERY_SECONDS
+        self._target = max(1, len(self._sessions))
+        self._grow_at, self._grow_by = self._loop.time() + CROWD_RECOVERY_SECONDS, 1
         logger.info("The relay is crowded: %s connections from now on.", self._target)
 
     def tick(self, seconds: float) -> None:
@@ -108,8 +113,9 @@ class Pool:
             if now > self._give_up_at:
                 session.abort(Loss(reason="The worker was asked to stop, and the relay did not answer in time."))
         if self._target < self._spec.connections and now > self._grow_at:
-            self._target += 1
-            self._grow_at = now + CROWD_RECOVERY_SECONDS
+            self._target = max(self._target, len(self._sessions)) + self._grow_by
+            self._target = min(self._target, self._spec.connections)
+            self._grow_at, self._grow_by = now + CROWD_RECOVERY_SECONDS, self._grow_by * 2
 
     def hurry(self, seconds: float) -> None:
         """Give up on whatever is still in flight after so long."""

@@ -33,7 +33,7 @@ def run_lane(*, lane_id: int) -> str:
     """
     lane = _acquire(lane_id)
     if lane is None:
-        return "held by another worker, or the job is not live"
+        return "held by another worker, or the job is not live, or it waits for the relay"
     lifecycle.begin_job(lane.job_id)
     spec = _specify(lane)
     connections.close_all()  # the ledger has its own; an idle one would only cost Postgres a slot

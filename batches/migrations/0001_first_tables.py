@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
                 ('failed_count', models.PositiveIntegerField(default=0, help_text='Set when the job ends; live, see the lanes.')),
                 ('last_error', models.TextField(blank=True, help_text='Why the relay is not taking mail, as a sentence.')),
                 ('relay_failure_count', models.PositiveIntegerField(default=0, help_text='In a row; each doubles the wait.')),
-                ('relay_retry_at', models.DateTimeField(blank=True, help_text='No lane claims before this time.', null=True)),
+                ('relay_retry_at', models.DateTimeField(blank=True, help_text='No lane starts before this time.', null=True)),
                 ('scheduled_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('started_at', models.DateTimeField(blank=True, null=True)),

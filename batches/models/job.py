@@ -32,7 +32,7 @@ class EmailJob(models.Model):
     failed_count = models.PositiveIntegerField(default=0, help_text="Set when the job ends; live, see the lanes.")
     last_error = models.TextField(blank=True, help_text="Why the relay is not taking mail, as a sentence.")
     relay_failure_count = models.PositiveIntegerField(default=0, help_text="In a row; each doubles the wait.")
-    relay_retry_at = models.DateTimeField(null=True, blank=True, help_text="No lane claims before this time.")
+    relay_retry_at = models.DateTimeField(null=True, blank=True, help_text="No lane starts before this time.")
     scheduled_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="email_jobs"

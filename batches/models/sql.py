@@ -35,10 +35,11 @@ SET token = l.token + 1, worker = %(worker)s, heartbeat_at = clock_timestamp(), 
     lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
 FROM batches_emailjob j
 WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL
-  AND j.status IN ({queued_job}, {processing_job})
+  AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
 RETURNING l.token, j.id
 """)
-"""Take a free lane of a job that may run. No row: another worker holds it, or the job is not live."""
+"""Take a free lane of a job that may run. No row: another worker holds it, the job is not live, or it waits
+for its relay. A lane that runs is not stopped by another's trouble with the relay: it finds out by itself."""
 
 # One statement, so one round trip and one commit a cycle. Its parts see one snapshot: they touch
 # different emails (`recorded` those this lane is sending, `picked` those nobody is), so none needs to
@@ -66,7 +67,7 @@ WITH held AS (
   RETURNING id, job_id
 ), job AS (
   SELECT j.batch_id, j.status,
-         j.status = {processing_job} AND coalesce(j.relay_retry_at <= clock_timestamp(), true) AS may_claim
+         j.status = {processing_job} AS may_claim
   FROM batches_emailjob j JOIN held ON j.id = held.job_id
 ), outcome AS (
   SELECT * FROM unnest(
@@ -143,9 +144,14 @@ SET last_error = %(error)s,
       ELSE clock_timestamp() + interval '1 second'
         * least(%(cap_seconds)s, %(base_seconds)s * power(2, least(relay_failure_count, 20))) END
 WHERE id = %(job)s AND completed_at IS NULL
+  AND NOT (%(is_crowded)s AND EXISTS (
+    SELECT FROM batches_lane l
+    WHERE l.job_id = %(job)s AND l.id <> %(lane)s AND l.lease_until > clock_timestamp() AND l.rate_per_second > 0))
 RETURNING relay_retry_at
 """
 """Note that the relay takes no mail now; each failure in a row doubles the wait up to the cap.
+
+A relay that is crowded by the job's own other lanes takes its mail: these must not be stopped.
 
 Lanes that fail while another's wait still runs do not double it again.
 """

@@ -39,16 +39,16 @@ def test_connections_become_fewer_and_more_again_when_relay_is_crowded(stack: St
         time.sleep(0.05)  # the pace of the samples
     pace = (stack.smtp.stats()["accepted"] - before) / 10
     refused = stack.smtp.stats()["connections"] - LIMIT
-    print(f"crowded: {min(counts)} to {max(counts)} connections, {refused} refused, {pace:.0f} messages/s")
+    print(f"crowded: {min(counts)} to {max(counts)} connections, {refused} refused, {pace:.0f} messages/s")  # noqa: T201
     stack.smtp.configure(max_connections=0)
     began = time.monotonic()
     # The lane that was refused has all of its connections at once; the other dares more after a while.
     wait_until(lambda: open_count(stack) > LIMIT + CONNECTIONS, seconds=GROW_SECONDS, what="more connections")
-    print(f"uncrowded: {open_count(stack)} connections after {time.monotonic() - began:.1f} s")
+    print(f"uncrowded: {open_count(stack)} connections after {time.monotonic() - began:.1f} s")  # noqa: T201
     stack.smtp.configure(rate=0)
     wait_for_end(stack, RECIPIENTS)
     assert set(accepted(stack).values()) == {1}
     assert attempts(stack) == {1}
-    assert max(counts) <= LIMIT
+    assert max(counts) <= LIMIT + 1  # one is open while it hears its 421
     assert pace > 150  # of the 200 that the relay allows
     assert refused < REFUSED_MAX

@@ -17,6 +17,9 @@ TEXT_MAX_CHARS = 500
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
 
 
+_CODES = {b"%d " % code: code for code in range(200, 600)}
+
+
 class ReplyViolation(Exception):
     """The relay sent something that is no SMTP reply; the connection can't be trusted any more."""
 
@@ -52,7 +55,14 @@ class ReplyReader:
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LINE_MAX_OCTETS:
             raise ReplyViolation("The relay sent a line without end.")
-        return [reply for line in lines if (reply := self._add(line)) is not None]
+        replies = []
+        for line in lines:
+            code = _CODES.get(line[:4])
+            if code is not None and not self._lines and len(line) <= LINE_MAX_OCTETS:
+                replies.append(Reply(code, line[4:]))  # nearly all: one line
+            elif (reply := self._add(line)) is not None:
+                replies.append(reply)
+        return replies
 
     def _add(self, line: bytes) -> Reply | None:
         code, mark, text = line[:3], line[3:4], line[4:].rstrip(b"\r")

@@ -95,6 +95,11 @@ class Capabilities:
         )
 
 
+# Looked up once: an enum's member costs a search of its class, and these are asked for with every reply.
+_CLEAR, _MAIL, _RCPT, _DATA, _FINAL, _RESET = Stage
+_SENT = Verdict.SENT
+
+
 class _Transaction:
     """One message in flight: the stage it is in, and the first refusal it met."""
 
@@ -113,6 +118,10 @@ class Session(asyncio.Protocol):
         self._source, self._timeouts = source, timeouts
         # With DATA the second place is that of the envelope behind the final dot.
         self._depth = depth if capabilities.chunking else 2 if capabilities.pipelining else 1
+        self._first_stage = _CLEAR if capabilities.chunking else _MAIL
+        self._after_rcpt = _FINAL if capabilities.chunking else _DATA
+        self._mail_start = b""
+        self._mail_sender = ""
         self._queue: deque[_Transaction] = deque()
         self._reader = ReplyReader()
         self._transport: asyncio.Transport | None = None
@@ -203,7 +212,7 @@ class Session(asyncio.Protocol):
             return
         self._waited_seconds += seconds
         stage = self._queue[0].stage
-        limit = self._timeouts.final_seconds if stage is Stage.FINAL else self._timeouts.command_seconds
+        limit = self._timeouts.final_seconds if stage is _FINAL else self._timeouts.command_seconds
         if self._waited_seconds > limit:
             self.abort(Loss(reason=f"The relay did not answer {stage.value} in time."))
 
@@ -215,12 +224,11 @@ class Session(asyncio.Protocol):
             return True
         if len(self._queue) >= self._depth:
             return False
-        return self.capabilities.chunking or self._queue[-1].stage is Stage.FINAL
+        return self.capabilities.chunking or self._queue[-1].stage is _FINAL
 
     def _start(self, outgoing: Outgoing) -> None:
         chunking = self.capabilities.chunking
-        transaction = _Transaction(outgoing, Stage.CLEAR if chunking else Stage.MAIL)
-        self._queue.append(transaction)
+        self._queue.append(_Transaction(outgoing, self._first_stage))
         if len(self._queue) == 1:
             self._waited_seconds = 0.0
         mail = self._mail_command(outgoing)
@@ -239,10 +247,14 @@ class Session(asyncio.Protocol):
             self._unwritten.append(mail)
 
     def _mail_command(self, outgoing: Outgoing) -> bytes:
-        command = b"MAIL FROM:<" + outgoing.sender.encode() + b">"
-        if self.capabilities.size:
+        if outgoing.sender != self._mail_sender:
+            self._mail_sender = outgoing.sender
+            self._mail_start = b"MAIL FROM:<" + outgoing.sender.encode() + b">"
+        command = self._mail_start
+        capabilities = self.capabilities
+        if capabilities.size:
             command += b" SIZE=%d" % len(outgoing.content)
-        if outgoing.is_8bit and self.capabilities.eight_bit:
+        if outgoing.is_8bit and capabilities.eight_bit:
             command += b" BODY=8BITMIME"
         if not outgoing.recipient.isascii():
             command += b" SMTPUTF8"
@@ -259,7 +271,7 @@ class Session(asyncio.Protocol):
         if transaction.refusal is None and not self._source.may_send():
             self.abort(Loss(reason="The lane's lease ran out."))
             return
-        transaction.stage = Stage.FINAL
+        transaction.stage = _FINAL
         if transaction.refusal is not None:
             self._unwritten.append(b".\r\n")
             return
@@ -271,48 +283,58 @@ class Session(asyncio.Protocol):
     # --- reading -------------------------------------------------------------------------------------
 
     def _on_reply(self, reply: Reply) -> None:
-        if reply.code == 421:
-            # RFC 5321 section 3.8: at any time, and nothing behind it will be processed.
-            self._is_rest_refused = True
-            self.abort(Loss(reason=f"The relay closed the connection (421 {reply.text}).", is_crowded=True))
+        code = reply.code
+        if code == 421 or not self._queue:
+            self._on_unasked(reply)
             return
-        if not self._queue:
-            raise ReplyViolation("The relay sent a reply that nothing had asked for.")
+        self._waited_seconds = 0.0
         transaction = self._queue[0]
         stage = transaction.stage
-        if (300 <= reply.code < 400) != (stage is Stage.DATA and reply.code < 400):
-            raise ReplyViolation("The relay's replies are out of step.")
-        if reply.code >= 400 and transaction.refusal is None:
+        if 300 <= code < 400:
+            if stage is not _DATA:
+                raise ReplyViolation("The relay's replies are out of step.")
+            self._write_content(transaction)
+            return
+        if code >= 400 and transaction.refusal is None:
             transaction.refusal = (stage, reply)
-        if stage is Stage.FINAL:
+        if stage is _FINAL:
             self._on_final(transaction, reply)
-        elif stage is Stage.DATA:
-            (self._write_content if reply.code == 354 else self._reset)(transaction)
-        elif stage is Stage.RESET:
+        elif stage is _RESET:
             self._finish(transaction, reply)
+        elif stage is not _DATA:
+            self._on_envelope(transaction, stage)
+        elif code < 300:
+            raise ReplyViolation("The relay's replies are out of step.")
         else:
-            self._on_envelope(transaction)
-        self._waited_seconds = 0.0
-        if self._is_closing and not self._queue and self._transport is not None:
-            self._transport.abort()
+            self._reset(transaction)
 
-    def _on_envelope(self, transaction: _Transaction) -> None:
+    def _on_unasked(self, reply: Reply) -> None:
+        if reply.code != 421:
+            raise ReplyViolation("The relay sent a reply that nothing had asked for.")
+        # RFC 5321 section 3.8: at any time, and nothing behind it will be processed.
+        self._is_rest_refused = True
+        self.abort(Loss(reason=f"The relay closed the connection (421 {reply.text}).", is_crowded=True))
+
+    def _on_envelope(self, transaction: _Transaction, stage: Stage) -> None:
         """After the reply to RSET, MAIL or RCPT: on to the next; one at a time if it must be."""
-        after_rcpt = Stage.FINAL if self.capabilities.chunking else Stage.DATA
-        following = {Stage.CLEAR: Stage.MAIL, Stage.MAIL: Stage.RCPT, Stage.RCPT: after_rcpt}
-        transaction.stage = following[transaction.stage]
+        if stage is _MAIL:
+            transaction.stage = _RCPT
+        elif stage is _RCPT:
+            transaction.stage = self._after_rcpt
+        else:
+            transaction.stage = _MAIL
         if self.capabilities.pipelining:
             return
         if transaction.refusal is not None:
             self._reset(transaction)
-        elif transaction.stage is Stage.RCPT:
+        elif transaction.stage is _RCPT:
             self._unwritten.append(b"RCPT TO:<" + transaction.outgoing.recipient.encode() + b">\r\n")
         else:
             self._unwritten.append(b"DATA\r\n")
 
     def _reset(self, transaction: _Transaction) -> None:
         """The relay still holds an open MAIL: end it. Nothing follows until it answered."""
-        transaction.stage = Stage.RESET
+        transaction.stage = _RESET
         self._unwritten.append(b"RSET\r\n")
 
     def _on_final(self, transaction: _Transaction, reply: Reply) -> None:
@@ -322,22 +344,28 @@ class Session(asyncio.Protocol):
         if transaction.refusal is None:
             self._queue.popleft()
             self.sent_count += 1
-            self._source.settle(transaction.outgoing, Delivery(Verdict.SENT, reply.code, reply.text))
+            self._source.settle(transaction.outgoing, Delivery(_SENT, reply.code, reply.text))
+            self._end_if_over()
         else:
             self._finish(transaction, reply)
+
+    def _end_if_over(self) -> None:
+        if self._is_closing and not self._queue and self._transport is not None:
+            self._transport.abort()
 
     def _finish(self, transaction: _Transaction, reply: Reply) -> None:
         """Settle a refused message; the connection ends too if the trouble is not this email's."""
         self._queue.popleft()
-        stage, refusal = transaction.refusal or (Stage.RESET, reply)
+        stage, refusal = transaction.refusal or (_RESET, reply)
         self._source.settle(transaction.outgoing, judge(stage, refusal))
         if is_relay_trouble(stage, refusal):
             # Take no more; what is in flight still gets its replies, so that none of it is in doubt.
             self._is_closing = True
             reason = f"The relay refuses our mail ({refusal.code} {refusal.text})."
             self._loss = Loss(reason=reason, is_relay_trouble=True)
-        elif transaction.stage is Stage.RESET and reply.code >= 400:
+        elif transaction.stage is _RESET and reply.code >= 400:
             self.abort(Loss(reason=f"The relay refused RSET ({reply.code} {reply.text})."))
+        self._end_if_over()
 
     def _judge_lost(self, transaction: _Transaction, reason: str) -> Delivery:
         if transaction.refusal is not None:
@@ -345,5 +373,5 @@ class Session(asyncio.Protocol):
         if self._is_rest_refused:
             return Delivery(Verdict.RETURNED, 0, reason)
         # With BDAT the content went out with the envelope, whatever the stage.
-        is_content_out = transaction.stage is Stage.FINAL or self.capabilities.chunking
+        is_content_out = transaction.stage is _FINAL or self.capabilities.chunking
         return judge_lost(transaction.stage, is_content_out=is_content_out, reason=reason)

@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -28,7 +29,9 @@ class SendForm(forms.Form):
     """What to send, and how many it was for when the page was shown."""
 
     template = forms.ModelChoiceField(EmailTemplate.objects.all(), to_field_name="key")
-    subject = forms.CharField(required=False, max_length=998, help_text="Instead of the template's subject.")
+    subject = forms.CharField(
+        required=False, max_length=998, help_text="Instead of the template's subject.", widget=AdminTextInputWidget
+    )
     count = forms.IntegerField(widget=forms.HiddenInput)
     key = forms.UUIDField(widget=forms.HiddenInput)
 

@@ -24,7 +24,7 @@ class Page(Schema):
 def cut(rows: QuerySet[Row], page: Page, *, key: str) -> tuple[list[Row], str | None]:
     """One page of rows in the order of an integer column (``-id``, ``row``), and the next page's cursor or None."""
     column = key.removeprefix("-")
-    if page.cursor is not None:
+    if page.cursor:  # an empty one too is the first page: what a client fills in that has none yet
         comparison = "lt" if key.startswith("-") else "gt"
         rows = rows.filter(**{f"{column}__{comparison}": _parse(page.cursor)})
     found = list(rows.order_by(key)[: page.limit + 1])

@@ -28,6 +28,7 @@ def make_batch(user: User, count: int = 3) -> Batch:
 def test_batches_come_newest_first_in_pages_when_they_are_listed(api: Client, sender: User) -> None:
     made = [make_batch(sender, 1).pk for _ in range(5)]
     first = api.get("/api/batches?limit=2").json()
+    assert api.get("/api/batches?limit=2&cursor=").json() == first
     second = api.get(f"/api/batches?limit=2&cursor={first['next']}").json()
     third = api.get(f"/api/batches?limit=2&cursor={second['next']}").json()
     assert [item["id"] for page in (first, second, third) for item in page["items"]] == made[::-1]

@@ -64,9 +64,9 @@ class Client:
 
     def emails(self, batch_id: int) -> Iterator[Json]:
         """Every recipient of the batch, page by page."""
-        cursor = ""
+        cursor: str | None = ""
         while cursor is not None:
-            page = self.get(f"/api/batches/{batch_id}/emails?limit=1000&cursor={cursor}")
+            page = self.get(f"/api/batches/{batch_id}/emails?limit=500&cursor={cursor}")
             yield from page["items"]
             cursor = page["next"]
 

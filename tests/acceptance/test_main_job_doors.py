@@ -1,0 +1,179 @@
+"""The main job through its other doors: programs over HTTP, websockets and event streams, and the admin's action."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.acceptance.browser import running_browser, signed_in_page, take_picture
+from tests.acceptance.client import Client, Json
+from tests.acceptance.stack import RunningStack, running_stack
+from tests.smtpserver import Behaviour, RunningServer
+
+RATE = 1000
+WATCHED = 3000
+"""Sent in three seconds at that rate: long enough to be watched."""
+
+SNAPSHOT_FIELDS = {"batchId", "status", "processed", "total", "sent", "failed", "unknown", "suppressed", "pending"}
+SNAPSHOT_FIELDS |= {"ratePerSecond", "etaSeconds", "sequence"}
+
+MAKE_BOARD = """
+from django.contrib.auth.models import Group, User
+board = Group.objects.create(name="Board")
+for username, first, last, address, is_active in [
+    ("zoe", "Zoë", "Müller", "zoe@board.example.org", True),
+    ("tanaka", "田中", "さくら", "tanaka@board.example.org", True),
+    ("gone", "Gil", "Gone", "gone@board.example.org", False),
+    ("mute", "Mo", "Mute", "", True),
+]:
+    user = User.objects.create_user(username, address, first_name=first, last_name=last, is_active=is_active)
+    user.groups.add(board)
+"""
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[RunningServer]:
+    with RunningServer(Behaviour(rate=RATE), keep_raw=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stack(relay: RunningServer) -> Iterator[RunningStack]:
+    folder = Path(tempfile.mkdtemp(prefix="emailbatch-doors-"))
+    with running_stack(folder, workers=2, environment={"EMAIL_URL": relay.url}) as running:
+        running.wait_for_workers(2)
+        running.manage("shell", "-v", "0", "-c", MAKE_BOARD)
+        yield running
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def client(stack: RunningStack) -> Client:
+    return Client(stack)
+
+
+@pytest.fixture
+def page(stack: RunningStack) -> Iterator[Page]:
+    with running_browser() as browser, signed_in_page(browser, stack) as page:
+        yield page
+
+
+@pytest.fixture
+def domain() -> str:
+    """Of this test's recipients alone."""
+    return f"t{time.monotonic_ns()}.example.org"
+
+
+def subjects(relay: RunningServer, domain: str, *, beginning: str = "") -> list[tuple[str, str]]:
+    """Who of a domain has got which subject, those that begin so; twice, what was got twice."""
+    relay.stats()  # its answer means that all before it is in the record
+    found = [each for each in relay.accepted() if each.recipient.endswith(f"@{domain}")]
+    read = [
+        (each.recipient, str(message_from_bytes(each.raw or b"", policy=policy.default)["Subject"])) for each in found
+    ]
+    return sorted((address, subject) for address, subject in read if subject.startswith(beginning))
+
+
+def test_health_is_told_without_a_login(stack: RunningStack) -> None:
+    with urllib.request.urlopen(f"{stack.url}api/health", timeout=10) as answer:  # noqa: S310
+        health = json.load(answer)
+    assert answer.status == 200
+    assert isinstance(health.pop("queued"), int)
+    assert health == {"status": "ok", "database": True, "redis": True, "workers": 2}
+
+
+def test_snapshots_come_until_the_end_over_socket_and_stream(client: Client, domain: str) -> None:
+    recipients = [f"p{number}@{domain}" for number in range(WATCHED)]
+    batch_id = client.post("/api/emails/send-bulk", {"recipients": recipients, "subject": "Watched"})["batchId"]
+    with ThreadPoolExecutor() as pool:
+        ways = [pool.submit(watch, batch_id) for watch in (client.watch_socket, client.watch_stream)]
+        for way in ways:
+            assert_full_snapshots(way.result(timeout=90), batch_id)
+
+
+def assert_full_snapshots(snapshots: list[Json], batch_id: int) -> None:
+    assert len(snapshots) >= 3
+    assert {frozenset(snapshot) for snapshot in snapshots} == {frozenset(SNAPSHOT_FIELDS)}
+    assert {(snapshot["batchId"], snapshot["total"]) for snapshot in snapshots} == {(batch_id, WATCHED)}
+    assert all(snapshot["processed"] + snapshot["pending"] == WATCHED for snapshot in snapshots)
+    for figure in ("sequence", "sent", "processed"):
+        values = [snapshot[figure] for snapshot in snapshots]
+        assert values == sorted(values)
+    last = snapshots[-1]
+    assert (last["status"], last["sent"], last["pending"], last["failed"]) == ("completed", WATCHED, 0, 0)
+
+
+def test_group_gets_the_mail_when_it_is_named_by_role(client: Client, relay: RunningServer) -> None:
+    body = {"templateId": "welcome_email", "roleFilter": "Board", "subject": "Dear {{ name }}"}
+    first = client.post("/api/emails/send-bulk", body, Idempotency_Key="board-1")
+    again = client.post("/api/emails/send-bulk", body, Idempotency_Key="board-1")
+    assert first == again
+    assert (first["success"], first["totalCount"]) == (True, 2)
+    assert client.wait_for_end(first["batchId"])["sentCount"] == 2
+    got = subjects(relay, "board.example.org", beginning="Dear")
+    assert got == [("tanaka@board.example.org", "Dear 田中 さくら"), ("zoe@board.example.org", "Dear Zoë Müller")]
+    job = client.get(f"/api/jobs/{first['jobId']}")
+    assert (job["status"], job["templateId"], job["totalCount"], job["sentCount"]) == (
+        "COMPLETED",
+        "welcome_email",
+        2,
+        2,
+    )
+
+
+def test_posted_recipients_get_their_own_fields(client: Client, relay: RunningServer, domain: str) -> None:
+    ann, bob, cyd = (f"{name}@{domain}" for name in ("ann", "bob", "cyd"))
+    recipients = [{"email": ann, "name": "Ann 🎉", "year": 2027}, {"email": bob, "name": "Bob"}, cyd, "nobody", cyd]
+    body = {"recipients": recipients, "subject": "{{ name or 'You' }} {{ year }}"}
+    sent = client.post("/api/emails/send-bulk", body)
+    batch = client.wait_for_end(sent["batchId"])
+    assert (batch["totalEmails"], batch["sentCount"], batch["rejectedRows"], batch["duplicateRows"]) == (3, 3, 1, 1)
+    assert subjects(relay, domain) == [(ann, "Ann 🎉 2027"), (bob, "Bob"), (cyd, "You")]
+    told = {row["address"]: row for row in client.emails(sent["batchId"])}
+    assert {(row["status"], row["code"], row["attempts"]) for row in told.values()} == {("sent", 250, 1)}
+    ids = {each.recipient: each.message_id for each in relay.accepted()}
+    assert {address: row["messageId"] for address, row in told.items()} == {each: ids[each] for each in (ann, bob, cyd)}
+
+
+def test_mail_is_sent_at_its_time_when_it_is_scheduled(client: Client, relay: RunningServer, domain: str) -> None:
+    due = datetime.now(UTC) + timedelta(seconds=4)
+    body = {"recipients": [f"later@{domain}"], "scheduledAt": due.isoformat(), "priority": "high"}
+    sent = client.post("/api/emails/send-bulk", body)
+    assert client.batch(sent["batchId"])["status"] == "scheduled"
+    assert client.get(f"/api/jobs/{sent['jobId']}")["status"] == "SCHEDULED"
+    assert client.wait_for_end(sent["batchId"])["sentCount"] == 1
+    (got,) = (each for each in relay.accepted() if each.recipient == f"later@{domain}")
+    late = got.at - due.timestamp()
+    assert 0 <= late <= 5
+
+
+def test_chosen_users_get_the_mail_from_the_admin(page: Page, relay: RunningServer) -> None:
+    page.goto("/admin/auth/user/")
+    for username in ("zoe", "tanaka", "mute"):
+        page.locator("#result_list tr", has_text=username).locator("input.action-select").check()
+    page.select_option('select[name="action"]', label="Send e-mail with template…")
+    page.get_by_role("button", name="Go").click()
+    expect(page.locator("#content")).to_contain_text("3 users selected, 2 of them active and with an address")
+    page.fill("#id_subject", "From the admin, {{ first_name }}")
+    take_picture(page, "admin-send")
+    page.click("text=Send to 2")
+    page.wait_for_url("**/batches/*/")
+    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+    expect(page.locator('[data-count="sent"]')).to_have_text("2")
+    take_picture(page, "admin-sent")
+    got = subjects(relay, "board.example.org", beginning="From")
+    assert got == [
+        ("tanaka@board.example.org", "From the admin, 田中"),
+        ("zoe@board.example.org", "From the admin, Zoë"),
+    ]

@@ -183,21 +183,23 @@ def launch_stack(
     port: int = 0,
     environment: Mapping[str, str] | None = None,
     wrapper: Sequence[str] = (),
+    with_make: bool = False,
 ) -> RunningStack:
     """Start ``manage.py up`` without waiting for it. The caller must stop it.
 
     Args:
         wrapper: a command line to put in front, say ``setpriv ...`` to become another user.
+        with_make: say ``make up`` instead.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     log_path = data_dir / f"up-{time.monotonic_ns()}.log"
     complete = stack_environment(data_dir, environment)
+    command = [sys.executable, str(PROJECT_DIR / "manage.py"), "up", "--port", str(port), "--workers", str(workers)]
+    if with_make:
+        command = ["make", "up", f"PORT={port}", f"WORKERS={workers}"]
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [
-                *(*wrapper, sys.executable, str(PROJECT_DIR / "manage.py"), "up"),
-                *("--port", str(port), "--workers", str(workers)),
-            ],
+            [*wrapper, *command],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

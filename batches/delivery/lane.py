@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -29,6 +30,9 @@ from batches.smtp.verdicts import Delivery, Verdict
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
+LANES_SUPPOSED = 8
+"""How many lanes share the rate where neither Redis nor Postgres can tell."""
+
 PROGRESS_SECONDS = 0.5
 CLEAR_SECONDS = 5.0
 """How often a lane that sends takes back what another noted of the relay's trouble."""
@@ -272,9 +276,15 @@ class Lane:
             rate=self._spec.rate,
             relay=str(self._spec.relay),
             redis_url=self._spec.redis_url,
-            share=4,
             on_tokens=lambda: self._pool.pump(len(self._ready)),
+            count_lanes=self._count_lanes,
         )
+
+    async def _count_lanes(self) -> int:
+        try:
+            return await self._ledger.count_lanes()
+        except OUTAGES:
+            return LANES_SUPPOSED
 
     async def _tick(self) -> None:
         """Wake the cycle for renewals and progress, and let the pool look at its deadlines."""
@@ -286,7 +296,8 @@ class Lane:
     async def _take_turns(self) -> None:
         """After a turn, end as soon as a lane of another job waits."""
         while True:
-            await asyncio.sleep(TURN_SECONDS)
+            # Not all lanes at once: where a rate is kept, one takes what the other leaves while it changes.
+            await asyncio.sleep(TURN_SECONDS * random.uniform(0.7, 1.3))  # noqa: S311  (no secret)
             if await asyncio.to_thread(self._should_yield):
                 self._begin_end(LaneEnd.YIELDED)
                 return

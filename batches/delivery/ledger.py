@@ -223,6 +223,11 @@ class Ledger:
         rows = await self._fetch(sql.SNAPSHOTS, {"batches": [self._spec.batch_id]})
         return rows[0] if rows else None
 
+    async def count_lanes(self) -> int:
+        """How many lanes are at work now, this one among them."""
+        rows = await self._fetch(sql.COUNT_HELD_LANES, {})
+        return max(1, int(rows[0][0]))
+
     async def release(self) -> None:
         """Give the lane back; only when nothing is held."""
         await self._execute(sql.RELEASE_LANE, {"lane": self._spec.lane_id, "token": self._spec.token})

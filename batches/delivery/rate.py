@@ -1,26 +1,33 @@
 """SEND_RATE: one token bucket in Redis for all workers, as the generic cell rate algorithm (GCRA).
 
 A lane fetches tokens ahead, in small handfuls, so that a message costs no round trip. When Redis is away
-nobody knows what the others send: the lane then keeps to its share of the rate by its own clock.
+nobody knows what the others send: the lane then keeps to its share of the rate by its own clock, one part
+of as many as there are lanes at work, and asks Redis again beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 
-BURST_SECONDS = 0.1
+BURST_SECONDS = 0.2
 """How much of the rate may go at once, and how far ahead a lane fetches."""
 
+HANDFULS = 8
+"""In how many parts a burst is fetched, so that no lane takes it all."""
+
 REDIS_TIMEOUT_SECONDS = 2
+REDIS_RETRY_SECONDS = 0.5
 
 # The bucket is one number: the theoretical arrival time (TAT) of the next message, by Redis' clock.
 # Grants up to ARGV[2] messages of 1/rate seconds each, as long as TAT stays within the burst.
@@ -33,20 +40,36 @@ local granted = math.min(wanted, math.floor((now + burst - tat) / interval))
 if granted < 1 then
   return {0, tostring(tat + interval - burst - now)}
 end
-redis.call('SET', KEYS[1], string.format('%.6f', tat + granted * interval), 'EX', 60)
+tat = tat + granted * interval
+redis.call('SET', KEYS[1], string.format('%.6f', tat), 'EX', math.ceil(tat - now) + 60)
 return {granted, '0'}
 """
 
 
 class RateGate:
-    """Tokens for one lane: ``spend`` one for each message."""
+    """Tokens for one lane: ``spend`` one for each message.
 
-    def __init__(self, *, rate: float, relay: str, redis_url: str, share: int, on_tokens: Callable[[], None]) -> None:
-        self._rate, self._share, self._on_tokens = rate, share, on_tokens
+    ``on_tokens`` is called when there are some again; ``count_lanes`` says how many lanes are at work.
+    """
+
+    def __init__(
+        self,
+        *,
+        rate: float,
+        relay: str,
+        redis_url: str,
+        on_tokens: Callable[[], None],
+        count_lanes: Callable[[], Awaitable[int]],
+    ) -> None:
+        self._rate, self._on_tokens, self._count_lanes = rate, on_tokens, count_lanes
+        self._burst_seconds = max(BURST_SECONDS, 1 / rate)
+        self._handful = max(1, int(rate * self._burst_seconds / HANDFULS))
         self._key = f"emailbatch:rate:{relay}"
         self._redis_url = redis_url
         self._tokens = 0
         self._wanted = asyncio.Event()
+        self._share, self._share_due_at = 1, 0.0
+        self._return: asyncio.Task[None] | None = None
 
     def spend(self) -> bool:
         """Whether a message may go now; if not, ``on_tokens`` is called when one may."""
@@ -59,27 +82,53 @@ class RateGate:
     async def run(self) -> None:
         """Fetch tokens whenever there are none; until cancelled."""
         redis = Redis.from_url(self._redis_url, socket_timeout=REDIS_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 1))
-        burst = max(BURST_SECONDS, 1 / self._rate)
-        handful = max(1, int(self._rate * burst / self._share))
         try:
             script = redis.register_script(_GCRA)
             while True:
                 await self._wanted.wait()
-                granted, wait_seconds = await self._fetch(script, handful, burst)
-                if granted:
-                    self._tokens += granted
-                    self._wanted.clear()
-                    self._on_tokens()
-                else:
-                    await asyncio.sleep(max(wait_seconds, 0.001))
+                self._tokens += await self._fetch(redis, script)
+                self._wanted.clear()
+                self._on_tokens()
         finally:
+            if self._return is not None:
+                self._return.cancel()
+            elif self._tokens:
+                with contextlib.suppress(RedisError, OSError):
+                    await redis.incrbyfloat(self._key, -self._tokens / self._rate)  # give back what was not used
             await redis.aclose()
 
-    async def _fetch(self, script: Callable[..., object], handful: int, burst: float) -> tuple[int, float]:
-        try:
-            granted, wait = await script(keys=[self._key], args=[self._rate, handful, burst])  # type: ignore[misc]
-            return int(granted), float(wait)
-        except (RedisError, OSError) as exc:
-            logger.warning("Redis is away, so the rate is kept by this lane's own clock: %s", exc)
-            await asyncio.sleep(handful * self._share / self._rate)
-            return handful, 0.0
+    async def _fetch(self, redis: Redis, script: AsyncScript) -> int:
+        """Wait for the next tokens, from Redis or else from this lane's share."""
+        while self._return is None:
+            try:
+                granted, wait_seconds = await self._ask(script)
+            except (RedisError, OSError) as exc:
+                logger.warning("Redis is away, so the rate is kept by this lane's own clock: %s", exc)
+                self._share = await self._count_lanes()
+                self._return = asyncio.ensure_future(self._await_return(redis))
+                break
+            if granted:
+                return granted
+            await asyncio.sleep(max(wait_seconds, 0.001))
+        return await self._take_share()
+
+    async def _ask(self, script: AsyncScript) -> tuple[int, float]:
+        granted, wait_seconds = await script(keys=[self._key], args=[self._rate, self._handful, self._burst_seconds])
+        return int(granted), float(wait_seconds)
+
+    async def _take_share(self) -> int:
+        """A handful at the moment that is due to it, of this lane's part of the rate."""
+        loop = asyncio.get_running_loop()
+        due_at = max(self._share_due_at, loop.time() - self._burst_seconds)
+        self._share_due_at = due_at + self._handful * self._share / self._rate
+        await asyncio.sleep(max(0.0, self._share_due_at - loop.time()))
+        return self._handful
+
+    async def _await_return(self, redis: Redis) -> None:
+        """Until Redis answers again."""
+        while True:
+            await asyncio.sleep(REDIS_RETRY_SECONDS)
+            with contextlib.suppress(RedisError, OSError):
+                await redis.ping()
+                self._return = None
+                return

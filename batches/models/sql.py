@@ -122,6 +122,13 @@ WHERE e.batch_id = %(batch)s AND e.status = {sending} AND e.lane_id = %(lane)s
 """)
 """What is being sent in a lane's name: asked after a commit whose reply was lost."""
 
+COUNT_HELD_LANES = """
+SELECT count(*)
+FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
+WHERE j.completed_at IS NULL AND l.lease_until > clock_timestamp()
+"""
+"""How many lanes are at work."""
+
 RELEASE_LANE = """
 UPDATE batches_lane SET lease_until = NULL, rate_per_second = 0
 WHERE id = %(lane)s AND token = %(token)s

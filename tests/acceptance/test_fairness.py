@@ -1,0 +1,75 @@
+"""Sixty-four lanes of eight jobs on two workers: a list of a million holds up none of a hundred."""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+
+from batches.models import BatchStatus, JobStatus
+from tests.acceptance.test_worker import wait_for_accepted
+from tests.chaos.stack import Stack, wait_until
+from tests.chaos.trial import write_recipients
+
+LANES = 8
+ENVIRONMENT = {"SEND_LANES": str(LANES), "SEND_WINDOW": "12"}
+BIG, SMALL, SMALL_JOBS = 1_000_000, 100, 7
+DONE_SECONDS = 30
+
+GROW = """
+INSERT INTO batches_email (batch_id, row, address, fields)
+SELECT %(batch)s, row, 'big' || row || '@example.org', '["Ann", "Town", "C1"]'
+FROM generate_series(%(first)s, %(last)s) row
+"""
+
+
+def load(stack: Stack, name: str) -> int:
+    addresses = [f"{name}-{number}@example.org" for number in range(SMALL)]
+    return stack.send_batch(write_recipients(stack.folder / f"{name}.csv", addresses))
+
+
+def grow(connection: psycopg.Connection, batch_id: int) -> None:
+    """Make a loaded batch a big one."""
+    connection.execute(GROW, {"batch": batch_id, "first": SMALL + 2, "last": BIG + 1})
+    connection.execute("UPDATE batches_batch SET total_count = %s WHERE id = %s", [BIG, batch_id])
+    connection.execute("UPDATE batches_emailjob SET total_count = %s WHERE batch_id = %s", [BIG, batch_id])
+    connection.execute("ANALYZE batches_email")
+
+
+def move_jobs(connection: psycopg.Connection, batch_ids: list[int], status: JobStatus) -> None:
+    connection.execute("UPDATE batches_emailjob SET status = %s WHERE batch_id = ANY(%s)", [status.value, batch_ids])
+
+
+def read_ends(connection: psycopg.Connection, batch_ids: list[int]) -> dict[int, float]:
+    """The Unix time at which each completed batch ended."""
+    rows = connection.execute(
+        "SELECT id, extract(epoch FROM completed_at)::float8 FROM batches_batch WHERE id = ANY(%s) AND status = %s",
+        [batch_ids, BatchStatus.COMPLETED.value],
+    )
+    return dict(rows.fetchall())
+
+
+def test_small_lists_are_done_soon_when_a_million_are_being_sent(stack: Stack) -> None:
+    stack.environment |= ENVIRONMENT
+    big, *small = [load(stack, name) for name in ("big", *(f"small{number}" for number in range(SMALL_JOBS)))]
+    with stack.services.connect() as connection:
+        move_jobs(connection, small, JobStatus.PAUSED)
+        grow(connection, big)
+        assert connection.execute("SELECT count(*) FROM batches_lane").fetchone() == (LANES * (1 + SMALL_JOBS),)
+        for _ in range(2):
+            stack.start_worker(wait=False)
+        wait_for_accepted(stack, 1000)
+        move_jobs(connection, small, JobStatus.QUEUED)
+        began = time.time()
+        wait_until(
+            lambda: len(read_ends(connection, small)) == SMALL_JOBS,
+            seconds=2 * DONE_SECONDS,
+            what="the small lists to be done",
+        )
+        ends = sorted(ended - began for ended in read_ends(connection, small).values())
+        sent = stack.smtp.stats()["accepted"]
+        print("small lists done after", ", ".join(f"{seconds:.1f}" for seconds in ends), f"s; {sent} sent")  # noqa: T201
+        assert max(ends) < DONE_SECONDS
+        assert read_ends(connection, [big]) == {}
+        wait_for_accepted(stack, sent + 1000)  # the big one goes on
+        assert stack.smtp.stats()["accepted"] < BIG

@@ -40,9 +40,6 @@ CLEAR_SECONDS = 5.0
 TURN_SECONDS = 3.0
 """How long a lane runs before it looks whether another job's lane waits, and how often it looks again."""
 
-DRAIN_SECONDS = 6.0
-"""When asked to stop: how long a relay may take to answer what is in flight, before the worker is killed for it."""
-
 RECONNECT_SECONDS = 0.25
 RELAY_BACKOFF_SECONDS = 1.0
 RELAY_BACKOFF_MAX_SECONDS = 60.0
@@ -194,8 +191,6 @@ class Lane:
         if self._end is not None:
             return
         self._end = end
-        if end is LaneEnd.STOPPED:
-            self._pool.hurry(DRAIN_SECONDS)
         self._give_back_ready()
         self._wake.set()
 

@@ -43,7 +43,6 @@ class Pool:
         self._target = spec.connections
         self._grow_at, self._grow_by = 0.0, 1
         self._has_connected = False
-        self._give_up_at = float("inf")
         self._is_closed = False
         self._is_one_gone = asyncio.Event()
         # With CHUNKING the window is spread over the connections.
@@ -110,16 +109,10 @@ class Pool:
         now = self._loop.time()
         for session in list(self._sessions):
             session.tick(seconds)
-            if now > self._give_up_at:
-                session.abort(Loss(reason="The worker was asked to stop, and the relay did not answer in time."))
         if self._target < self._spec.connections and now > self._grow_at:
             self._target = max(self._target, len(self._sessions)) + self._grow_by
             self._target = min(self._target, self._spec.connections)
             self._grow_at, self._grow_by = now + CROWD_RECOVERY_SECONDS, self._grow_by * 2
-
-    def hurry(self, seconds: float) -> None:
-        """Give up on whatever is still in flight after so long."""
-        self._give_up_at = self._loop.time() + seconds
 
     async def close(self, *, abort_reason: str = "") -> None:
         """End every connection and wait until they are gone.

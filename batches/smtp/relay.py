@@ -7,6 +7,7 @@ aiosmtplib connects, negotiates TLS, says EHLO and authenticates; from then on t
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -131,5 +132,14 @@ def _explain(relay: Relay, exc: Exception) -> RelayTrouble:
         )
     if isinstance(exc, (TimeoutError, aiosmtplib.SMTPTimeoutError)):
         return RelayTrouble(f"The relay {relay} does not answer.")
-    reason = str(exc).strip() or type(exc).__name__
-    return RelayTrouble(f"The relay {relay} can't be reached: {reason.rstrip('.')}.")
+    return RelayTrouble(f"The relay {relay} can't be reached: {_reason(exc).rstrip('.')}.")
+
+
+def _reason(exc: Exception) -> str:
+    """What the system says; aiosmtplib repeats the address around it, and Python the number of the error."""
+    cause = exc.__cause__
+    if isinstance(cause, (ConnectionError, FileNotFoundError)) and cause.errno:
+        return os.strerror(cause.errno)
+    if isinstance(cause, OSError) and cause.strerror:  # no such name, a certificate that is not trusted
+        return cause.strerror
+    return str(exc).strip() or type(exc).__name__

@@ -219,7 +219,7 @@ async def test_reply_is_kept_readable_when_it_has_many_lines_and_odd_letters(ser
 @pytest.mark.parametrize(
     ("behaviour", "scheme", "words"),
     [
-        (Behaviour(refuse=True), "smtp", "can't be reached"),
+        (Behaviour(refuse=True), "smtp", r"The relay 127.0.0.1:\d+ can't be reached: Connection refused\.$"),
         (Behaviour(rules=(Rule(stage="connect", action="554 Go away"),)), "smtp", "554 Go away"),
         (Behaviour(rules=(Rule(stage="ehlo", action="550 No"),)), "smtp", "550"),
         (Behaviour(credentials="ann:right"), "smtp://ann:wrong@", "refused the login"),

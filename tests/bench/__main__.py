@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -128,6 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not find_tools():
         say("smtp-sink and smtp-source are missing. Install Debian's postfix (it need not be started).")
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is taken down
     with open_house() as house:
         found = measure(house, sections, runs=arguments.runs, emails=arguments.emails)
     if "intake" in sections:

@@ -13,7 +13,7 @@ import psutil
 
 TICKS = os.sysconf("SC_CLK_TCK")
 QUIET_CORES = 0.2
-QUIET_WAIT_SECONDS = 60.0
+QUIET_WAIT_SECONDS = 10.0
 
 
 def cpu_seconds(pid: int) -> float:

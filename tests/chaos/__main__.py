@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import itertools
 import os
 import random
+import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -88,7 +90,7 @@ def empty_result(trial: Trial) -> Result:
     )
 
 
-def run_all(trials: Sequence[tuple[str, int]], *, options: Options, jobs: int) -> Iterator[Result]:
+def run_all(trials: Sequence[tuple[str, int]], *, options: Options, jobs: int) -> Generator[Result, None, None]:
     """Run trials side by side and yield each result as it comes."""
     with Golden() as golden, ThreadPoolExecutor(max_workers=jobs) as pool:
         futures: list[Future[Result]] = [
@@ -121,9 +123,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     say(f"seed {seed}, {len(trials)} trials, lease {lease:g} s")
     say(report.format_heading())
     results = []
-    for result in run_all(trials, options=options, jobs=arguments.jobs):
-        say(report.format_result(result))
-        results.append(result)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that every stack is taken down
+    with contextlib.closing(run_all(trials, options=options, jobs=arguments.jobs)) as found:
+        for result in found:
+            say(report.format_result(result))
+            results.append(result)
     say(report.format_summary(results))
     if arguments.json:
         report.write_json(arguments.json, results, options)

@@ -25,6 +25,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--control", type=Path, help="unix socket that takes orders")
     parser.add_argument("--certificate", type=Path, help="where to write the self-signed certificate")
     parser.add_argument("--behaviour", type=json.loads, default={}, help="JSON, fields as in behaviour.py")
+    parser.add_argument("--until-eof", action="store_true", help="end when standard input does")
     return parser.parse_args()
 
 
@@ -32,6 +33,8 @@ async def serve(arguments: argparse.Namespace, *, folder: Path) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if arguments.until_eof:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     listener = Listener(
         Behaviour.load(arguments.behaviour),
         record=arguments.record,

@@ -34,7 +34,9 @@ class RunningServer:
         behaviour = json.dumps(self.behaviour.dump())
         argv = [sys.executable, "-m", "tests.smtpserver", "--port", "0", *self.arguments, "--behaviour", behaviour]
         argv += ["--control", str(self.control_path), "--certificate", str(self.certificate)]
-        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT, process_group=0)
+        # It ends when its standard input does, so it outlives all that a test kills but not the test itself.
+        argv += ["--until-eof"]
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, process_group=0)
         assert self.process.stdout is not None
         ready = self.process.stdout.readline()
         if not ready:
@@ -47,8 +49,9 @@ class RunningServer:
     ) -> None:
         self.process.terminate()
         self.process.wait(timeout=10)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property

@@ -24,7 +24,7 @@ from batches.delivery.retry import decide, give_back
 from batches.delivery.spec import Claimed, LaneEnd, LaneSpec
 from batches.rendering.message import MessageLayout, sender_address
 from batches.rendering.template import CompiledTemplate, TemplateFault
-from batches.smtp.session import Capabilities, Loss, Outgoing, Session
+from batches.smtp.session import Capabilities, Connection, Loss, Outgoing
 from batches.smtp.verdicts import Delivery, Verdict
 
 logger = logging.getLogger(__name__)
@@ -253,7 +253,7 @@ class Lane:
         if self._needs_cycle_now():
             self._wake.set()
 
-    def session_lost(self, session: Session, loss: Loss) -> None:
+    def session_lost(self, session: Connection, loss: Loss) -> None:
         self._pool.on_session_lost(session, loss)
         self._wake.set()
 

@@ -8,8 +8,9 @@ import logging
 from typing import Protocol
 
 from batches.delivery.spec import LaneSpec
+from batches.smtp.backend import Backend, open_backend
 from batches.smtp.relay import RelayTrouble, open_session
-from batches.smtp.session import Loss, Session, Source
+from batches.smtp.session import Connection, Loss, Source
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Pool:
         self._owner, self._spec = owner, spec
         self._loop = asyncio.get_running_loop()
         self._openings: set[asyncio.Task[None]] = set()
-        self._sessions: set[Session] = set()
+        self._sessions: set[Connection] = set()
         self._reopen_at = 0.0
         self._target = spec.connections
         self._grow_at, self._grow_by = 0.0, 1
@@ -65,9 +66,7 @@ class Pool:
 
     async def _open(self) -> None:
         try:
-            session = await open_session(
-                self._spec.relay, source=self._owner, timeouts=self._spec.timeouts, depth=self._depth
-            )
+            session = await self._open_session()
         except RelayTrouble as exc:
             self._openings.discard(asyncio.current_task())
             self._on_no_connection(str(exc), is_crowded=exc.is_crowded)
@@ -79,6 +78,12 @@ class Pool:
         self._has_connected = True
         session.pump()
 
+    async def _open_session(self) -> Connection:
+        relay, timeouts = self._spec.relay, self._spec.timeouts
+        if isinstance(relay, Backend):
+            return await open_backend(relay, source=self._owner, timeouts=timeouts)
+        return await open_session(relay, source=self._owner, timeouts=timeouts, depth=self._depth)
+
     def _on_no_connection(self, reason: str, *, is_crowded: bool) -> None:
         self._reopen_at = self._loop.time() + REOPEN_SECONDS
         if is_crowded:
@@ -86,7 +91,7 @@ class Pool:
         if not self._sessions and not self._openings and not self._is_closed:
             self._owner.on_relay_trouble(reason, is_crowded=is_crowded)
 
-    def on_session_lost(self, session: Session, loss: Loss) -> None:
+    def on_session_lost(self, session: Connection, loss: Loss) -> None:
         """Forget a session that is gone; if it did no good and it was the last, the relay is in trouble."""
         self._sessions.discard(session)
         self._is_one_gone.set()

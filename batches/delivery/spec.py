@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
+from batches.smtp.backend import Backend
 from batches.smtp.relay import Relay
 from batches.smtp.session import Timeouts
 
@@ -25,7 +26,7 @@ class LaneSpec:
     text: str
     from_email: str
     message_key: bytes
-    relay: Relay
+    relay: Relay | Backend
     timeouts: Timeouts
     database: Mapping[str, Any]
     """What ``psycopg.connect`` takes."""

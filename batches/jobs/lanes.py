@@ -16,7 +16,8 @@ from batches.delivery.spec import LaneEnd, LaneSpec
 from batches.jobs import lifecycle, queues
 from batches.models import Lane, sql
 from batches.rendering.message import derive_message_key
-from batches.smtp.relay import parse_relay
+from batches.smtp.backend import Backend
+from batches.smtp.relay import Relay, parse_relay
 from batches.smtp.session import Timeouts
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def _specify(lane: Lane) -> LaneSpec:
         text=job.text,
         from_email=job.from_email,
         message_key=derive_message_key(settings.SECRET_KEY),
-        relay=parse_relay(settings.EMAIL_URL),
+        relay=_find_relay(),
         timeouts=Timeouts(
             connect_seconds=min(CONNECT_MAX_SECONDS, settings.SEND_REPLY_TIMEOUT_SECONDS),
             command_seconds=settings.SEND_REPLY_TIMEOUT_SECONDS,
@@ -94,6 +95,11 @@ def _specify(lane: Lane) -> LaneSpec:
         lease_seconds=settings.SEND_LEASE_SECONDS,
         counters=(lane.sent_count, lane.failed_count, lane.unknown_count, lane.retried_count),
     )
+
+
+def _find_relay() -> Relay | Backend:
+    """EMAIL_URL's relay; or another Django email backend, where one is set."""
+    return Backend(path=settings.SEND_BACKEND) if settings.SEND_BACKEND else parse_relay(settings.EMAIL_URL)
 
 
 def _connection_parameters() -> dict[str, Any]:

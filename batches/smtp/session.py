@@ -44,8 +44,30 @@ class Source(Protocol):
     def settle(self, outgoing: Outgoing, delivery: Delivery) -> None:
         """Take the verdict on a message that was taken."""
 
-    def session_lost(self, session: Session, loss: Loss) -> None:
+    def session_lost(self, session: Connection, loss: Loss) -> None:
         """The connection is gone; every message it held has been settled."""
+
+
+class Connection(Protocol):
+    """What a pool asks of a session, here or of another kind (``backend.BackendSession``)."""
+
+    sent_count: int
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no message is in flight."""
+
+    def pump(self) -> None:
+        """Take messages and send as many as may be in flight."""
+
+    def quit(self) -> None:
+        """End politely; for an idle session."""
+
+    def abort(self, loss: Loss) -> None:
+        """End at once; what is in flight is settled by how far it came."""
+
+    def tick(self, seconds: float) -> None:
+        """So much time has passed: abort if the other side has been silent for too long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,89 @@
+"""What an exception of a Django email backend says of one message: a verdict, and whether the connection is of any use.
+
+Backends raise what they like. What smtplib raises names the command; an HTTP status tells who is to blame;
+of everything else nobody can know if the message went out.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from batches.smtp.replies import Reply
+from batches.smtp.session import Loss
+from batches.smtp.verdicts import Delivery, Stage, Verdict, is_relay_trouble, judge
+
+_NOT_NOW = (425, 429, 503)
+_NOT_US = (401, 402, 403, 407)
+_DOUBTFUL = 408
+"""HTTP: what came of the request is not known; so is every other 5xx than 503."""
+
+
+class BackendResult(NamedTuple):
+    """The verdict on one message, and why the connection should not be used again, if so."""
+
+    delivery: Delivery
+    loss: Loss | None = None
+
+
+def judge_exception(exc: Exception, *, recipient: str) -> BackendResult:
+    """What became of the message that was being sent when this was raised."""
+    if isinstance(exc, smtplib.SMTPRecipientsRefused):
+        return _judge_reply(Stage.RCPT, *_own_refusal(exc.recipients, recipient))
+    if isinstance(exc, smtplib.SMTPSenderRefused):
+        return _judge_reply(Stage.MAIL, exc.smtp_code, exc.smtp_error)
+    if isinstance(exc, (smtplib.SMTPConnectError, smtplib.SMTPHeloError, smtplib.SMTPAuthenticationError)):
+        return _return(exc)
+    if isinstance(exc, smtplib.SMTPResponseException):
+        return _judge_reply(Stage.FINAL, exc.smtp_code, exc.smtp_error)
+    if isinstance(exc, (ConnectionRefusedError, socket.gaierror, smtplib.SMTPNotSupportedError)):
+        return _return(exc)
+    if type(exc).__name__.endswith("RecipientsRefused"):  # anymail's: the provider refuses the address
+        return BackendResult(Delivery(Verdict.FAILED, 0, describe(exc)))
+    return _judge_status(exc)
+
+
+def _own_refusal(refused: Mapping[str, tuple[int, bytes | str]], recipient: str) -> tuple[int, bytes | str]:
+    """The one recipient's; backends write its address as they like."""
+    return refused.get(recipient) or next(iter(refused.values()))
+
+
+def _judge_reply(stage: Stage, code: int, said: bytes | str) -> BackendResult:
+    reply = Reply(code, said if isinstance(said, bytes) else said.encode())
+    if code == 421 or code < 400:  # smtplib uses -1 for a line that is no reply
+        reason = f"The relay closed the connection ({code} {reply.text})."
+        return BackendResult(Delivery(Verdict.RETURNED, 0, reason), Loss(reason=reason, is_crowded=True))
+    loss = None
+    if is_relay_trouble(stage, reply):
+        loss = Loss(reason=f"The relay refuses our mail ({code} {reply.text}).", is_relay_trouble=True)
+    return BackendResult(judge(stage, reply), loss)
+
+
+def _return(exc: Exception) -> BackendResult:
+    """The trouble is the relay's and came before the message: it keeps its attempt."""
+    reason = f"The email backend takes no mail: {describe(exc)}"
+    return BackendResult(Delivery(Verdict.RETURNED, 0, reason), Loss(reason=reason, is_relay_trouble=True))
+
+
+def _judge_status(exc: Exception) -> BackendResult:
+    """By the HTTP status that the exception carries, as those of anymail and requests do, or else in doubt."""
+    status = getattr(exc, "status_code", None) or getattr(getattr(exc, "response", None), "status_code", None)
+    if status in _NOT_US:
+        return _return(exc)
+    if status in _NOT_NOW:
+        return BackendResult(Delivery(Verdict.DEFERRED, 0, describe(exc)))
+    if isinstance(status, int) and 400 <= status < 500 and status != _DOUBTFUL:
+        return BackendResult(Delivery(Verdict.FAILED, 0, describe(exc)))
+    reason = f"{describe(exc)} The backend had the message, so it may have gone out."
+    return BackendResult(Delivery(Verdict.UNKNOWN, 0, reason), Loss(reason=describe(exc)))
+
+
+def describe(exc: Exception) -> str:
+    """An exception as one sentence for a person."""
+    if isinstance(exc, smtplib.SMTPResponseException):
+        said = exc.smtp_error
+        return f"{exc.smtp_code} {said.decode('utf-8', 'replace') if isinstance(said, bytes) else said}."
+    words = Reply(0, str(exc).encode("utf-8", "replace")).text.rstrip(".")
+    return f"{type(exc).__name__}: {words}." if words else f"{type(exc).__name__}."

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
-from batches.models import LIVE_JOB_STATUSES, Attempt, Batch, Email, EmailJob, Lane, RejectedRow
+from batches.models import Attempt, Batch, Email, EmailJob, Lane, RejectedRow, UploadChunk
 
 
 def delete_batches(ids: Iterable[int]) -> int:
@@ -18,13 +18,14 @@ def delete_batches(ids: Iterable[int]) -> int:
         # Locked as every transition of a batch locks it, so none becomes live while it goes.
         locked = Batch.objects.select_for_update().filter(pk__in=list(ids)).order_by("pk")
         batch_ids = [batch.pk for batch in locked]
-        live = EmailJob.objects.filter(batch__in=batch_ids, status__in=LIVE_JOB_STATUSES)
+        live = EmailJob.objects.filter(batch__in=batch_ids, completed_at=None)
         gone = sorted(set(batch_ids) - set(live.values_list("batch_id", flat=True)))
         # In the order of their foreign keys, and without asking Django what else hangs on them.
         for rows in (
             Attempt.objects.filter(email__batch__in=gone),
             Email.objects.filter(batch__in=gone),
             RejectedRow.objects.filter(batch__in=gone),
+            UploadChunk.objects.filter(batch__in=gone),
             Lane.objects.filter(job__batch__in=gone),
             EmailJob.objects.filter(batch__in=gone),
             Batch.objects.filter(pk__in=gone),

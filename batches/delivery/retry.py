@@ -12,8 +12,9 @@ RETRY_FACTOR = 5
 """1, 5, 25 minutes by default: the usual greylisting time of 5 minutes lies before the third attempt."""
 
 RETRY_MAX_SECONDS = 4 * 60 * 60
-JITTER = 0.25
-"""Waits vary by this part, so that what failed together does not come back together."""
+JITTER = 0.5
+"""Waits are longer by up to this part, so that what failed together does not come back together; never shorter,
+so that the third attempt comes after a greylister's five minutes."""
 
 _PENDING, _SENT, _FAILED, _UNKNOWN = (
     EmailStatus.PENDING.value,
@@ -49,4 +50,4 @@ def give_back(claimed: Claimed, reason: str = "") -> Outcome:
 def retry_delay(attempts: int, base_seconds: float) -> float:
     """Seconds to wait after this many attempts: exponential, with jitter, capped."""
     delay: float = min(base_seconds * RETRY_FACTOR ** (attempts - 1), RETRY_MAX_SECONDS)
-    return delay * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  (jitter is no secret)
+    return delay * random.uniform(1, 1 + JITTER)  # noqa: S311  (jitter is no secret)

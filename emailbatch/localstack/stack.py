@@ -153,7 +153,8 @@ class Stack:
         await self._start_services()
         sign_in = await asyncio.to_thread(firststart.fill_database)
         await self._start_and_wait([self._web], within_seconds=WEB_READY_SECONDS)
-        self._launch(self._workers)
+        for worker in self._launch(self._workers):
+            await worker.is_born.wait()
         self._say(f"Ready: http://{HOST}:{self._port}/ - {sign_in}. Ctrl-C stops everything.")
 
     def _open_folders(self) -> None:

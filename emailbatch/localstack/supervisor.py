@@ -78,6 +78,8 @@ class Supervised:
         self._register = register
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
+        self.is_born = asyncio.Event()
+        """Set once the program runs and stands in the register."""
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -129,6 +131,7 @@ class Supervised:
         async with self._printing() as output:
             process = self._process = await self._spawn(argv, output)
             self._register.add(self.program.name, pid=process.pid, stop_signal=self.program.stop_signal)
+            self.is_born.set()
             if self._stopping.is_set():  # it was asked to stop while it was being born
                 signal_process(process.pid, self.program.stop_signal)
             os.close(output)  # the program has its own by now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from io import BytesIO
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -176,6 +177,24 @@ def test_live_batches_are_kept_when_many_are_deleted(admin: Client, staff: User,
     page = act(admin, "delete_selected", live, ended, post="yes")
     assert "were kept" in page
     assert Batch.objects.get() == live
+
+
+def test_draft_goes_with_its_file_when_it_is_deleted(admin: Client, staff: User) -> None:
+    draft = intake.import_csv(BytesIO(b"email\na@example.org\n"), filename="list.csv", user=staff).batch
+    assert draft.upload_chunks.exists()
+    act(admin, "delete_selected", draft, post="yes")
+    assert not Batch.objects.exists()
+
+
+def test_cancelled_batch_is_kept_when_its_last_mail_is_still_in_flight(
+    admin: Client, staff: User, welcome: EmailTemplate
+) -> None:
+    batch = make_batch(staff)
+    job = lifecycle.create_job(batch, template=welcome, user=staff)
+    Email.objects.filter(batch=batch, row=1).update(status=EmailStatus.SENDING, lane=job.lanes.first())
+    lifecycle.cancel_batch(batch)
+    act(admin, "delete_selected", batch, post="yes")
+    assert Batch.objects.get() == batch
 
 
 def test_template_is_refused_when_it_does_not_compile(admin: Client) -> None:

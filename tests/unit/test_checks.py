@@ -70,3 +70,13 @@ def test_key_is_made_once_when_the_stack_is_local(tmp_path: Path) -> None:
     assert (tmp_path / "secret_key").stat().st_mode & 0o777 == 0o600
     assert run_check(tmp_path, local).returncode == 0
     assert (tmp_path / "secret_key").read_text() == key
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SEND_ON_CRASH", "Hold"), ("SEND_WINDOW", "0"), ("SEND_MAX_ATTEMPTS", "-1")]
+)
+def test_sending_is_refused_when_its_settings_make_no_sense(tmp_path: Path, name: str, value: str) -> None:
+    result = run_check(tmp_path, {name: value})
+    assert result.returncode == 1
+    assert checks.BAD_SENDING in result.stderr
+    assert name in result.stderr

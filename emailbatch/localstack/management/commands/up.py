@@ -26,6 +26,8 @@ class Command(BaseCommand):
             from emailbatch.localstack.stack import Plan, PortTaken, run_stack
         except ModuleNotFoundError as exc:
             raise CommandError(f"The package {exc.name} of the local stack is missing. Run make up.") from exc
+        if not settings.IS_LOCAL_STACK:
+            self.check()  # all services are somebody's own, so this is a deployment and held to its checks
         if workers < 0:
             raise CommandError("The number of workers can't be negative.")
         plan = Plan(

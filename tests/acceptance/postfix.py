@@ -1,0 +1,227 @@
+"""A real Postfix of a test's own: a private folder, loopback, and every message discarded. Not the system's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from base64 import b64decode
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from emailbatch.localstack.processes import die_with_parent
+from tests.chaos.stack import wait_until
+from tests.smtpserver.certificate import write_certificate
+
+COMMAND = "/usr/sbin/postfix"
+MASTER_PROGRAM = "/usr/lib/postfix/sbin/master"
+DISCARDED = re.compile(r"postfix/discard\[\d+\]: \w+: to=<([^>]*)>.* status=sent ")
+START_SECONDS = 20
+
+MAIN = """
+compatibility_level = 3.6
+config_directory = {folder}/etc
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = /dev/stdout
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = relay.example.net
+mydestination =
+mynetworks = 127.0.0.0/8
+alias_maps =
+local_recipient_maps =
+default_transport = discard
+local_transport = discard
+relay_transport = discard
+virtual_transport = discard
+smtputf8_enable = yes
+message_size_limit = {size}
+smtpd_relay_restrictions = {allowed}, reject
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = inet:127.0.0.1:{sasl_port}
+smtpd_sasl_auth_enable = {auth}
+smtpd_sasl_security_options = noanonymous
+smtpd_tls_security_level = {tls}
+smtpd_tls_chain_files = {certificate}
+smtpd_tls_auth_only = {tls_only}
+smtpd_client_connection_count_limit = 0
+"""
+MASTER = """
+127.0.0.1:{port} inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+proxymap unix - - n - - proxymap
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+def missing() -> str:
+    """Why no Postfix can be started here; empty if one can."""
+    if not Path(COMMAND).exists():
+        return "Postfix is missing; it is Debian's package postfix."
+    if os.getuid() != 0:
+        return "Postfix's master needs root."
+    with contextlib.suppress(KeyError):
+        pwd.getpwnam("postfix")
+        return ""
+    return "The user postfix is missing; Debian's package postfix makes it."
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class Accounts:
+    """Dovecot's authentication server, as far as Postfix asks it: PLAIN and LOGIN, one account."""
+
+    def __init__(self, username: str, password: str) -> None:
+        self.username, self.password = username, password
+        self.logins: Counter[str] = Counter()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                client, _ = self.listener.accept()
+                threading.Thread(target=self._serve, args=[client], daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client, client.makefile("rw", newline="\n") as lines:
+            lines.write("VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t0123456789abcdef\nDONE\n")
+            lines.flush()
+            for line in lines:
+                command, *values = line.rstrip("\n").split("\t")
+                if command == "AUTH":
+                    lines.write(self._answer(values))
+                    lines.flush()
+
+    def _answer(self, values: list[str]) -> str:
+        (response,) = [value.removeprefix("resp=") for value in values if value.startswith("resp=")]
+        _, username, password = b64decode(response).decode().split("\0")
+        is_right = (username, password) == (self.username, self.password)
+        self.logins["accepted" if is_right else "refused"] += 1
+        return f"OK\t{values[0]}\tuser={username}\n" if is_right else f"FAIL\t{values[0]}\tuser={username}\n"
+
+
+class Postfix:
+    """``with Postfix(...) as relay``; ``relay.discarded()`` counts what it took, by recipient."""
+
+    def __init__(self, *, accounts: Accounts, has_tls: bool = False, needs_login: bool = False, size: int = 0) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="postfix-"))
+        self.folder.chmod(0o755)
+        self.port = free_port()
+        self.certificate = self.folder / "certificate.pem"
+        self.log_path = self.folder / "log"
+        write_certificate(self.certificate)
+        for name in ("etc", "queue", "data"):
+            (self.folder / name).mkdir()
+        account = pwd.getpwnam("postfix")
+        os.chown(self.folder / "data", account.pw_uid, account.pw_gid)
+        (self.folder / "etc" / "main.cf").write_text(
+            MAIN.format(
+                folder=self.folder,
+                certificate=self.certificate,
+                sasl_port=accounts.port,
+                auth="yes",
+                allowed="permit_sasl_authenticated" if needs_login else "permit_mynetworks",
+                tls="may" if has_tls else "none",
+                tls_only="yes" if has_tls else "no",
+                size=size,
+            )
+        )
+        (self.folder / "etc" / "master.cf").write_text(MASTER.format(port=self.port))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start it, and wait for its greeting."""
+        self.order("check")  # makes its folders
+        with self.log_path.open("ab") as log:
+            # What start-fg runs, but as our own child: it ends when the tests do, however they end.
+            self.process = subprocess.Popen(
+                [MASTER_PROGRAM, "-s", "-c", str(self.folder / "etc")],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGTERM),
+            )
+        wait_until(self.is_up, seconds=START_SECONDS, what=f"Postfix; it said {self.log}")
+
+    def is_up(self) -> bool:
+        assert self.process.poll() is None, self.log
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as client:
+                client.settimeout(2)
+                return client.recv(100).startswith(b"220 ")
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        """As ``postfix stop``."""
+        self.process.terminate()
+        self.process.wait(timeout=20)
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=20)
+
+    def reload(self) -> None:
+        self.order("reload")
+
+    def order(self, command: str) -> None:
+        argv = [COMMAND, "-c", str(self.folder / "etc"), command]
+        subprocess.run(argv, check=True, capture_output=True, timeout=20)
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def discarded(self) -> Counter[str]:
+        """What was delivered to nowhere, by recipient."""
+        return Counter(DISCARDED.findall(self.log))
+
+    def wait_for_discarded(self, count: int, *, seconds: float = 30) -> None:
+        wait_until(lambda: self.discarded().total() >= count, seconds=seconds, what=f"{count} discarded", every=0.2)

@@ -1,0 +1,210 @@
+"""Interoperation with a real Postfix: pipelining, CHUNKING, STARTTLS, AUTH, SMTPUTF8, SIZE and a restart."""
+
+from __future__ import annotations
+
+import csv
+import os
+import smtplib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from batches.models import EmailStatus
+from tests.acceptance import postfix
+from tests.acceptance.postfix import Accounts, Postfix
+from tests.acceptance.test_worker import statuses
+from tests.chaos.stack import Stack, wait_until
+from tests.chaos.trial import write_recipients
+from tests.chaos.workers import Worker
+
+USER, PASSWORD = "ann@example.org", "p@ss:w/rd"
+LOGIN = "ann%40example.org:p%40ss%3Aw%2Frd@"
+SIZE_LIMIT = 20_000
+RECIPIENTS = 1000
+WINDOW = 128
+
+if postfix.missing() and not os.environ.get("REQUIRE_POSTFIX"):
+    pytest.skip(postfix.missing(), allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def accounts() -> Iterator[Accounts]:
+    with Accounts(USER, PASSWORD) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def plain(accounts: Accounts) -> Iterator[Postfix]:
+    """Without TLS. It would take a login in the clear."""
+    with Postfix(accounts=accounts, size=SIZE_LIMIT) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def secure(accounts: Accounts) -> Iterator[Postfix]:
+    """STARTTLS, and a login needed."""
+    with Postfix(accounts=accounts, has_tls=True, needs_login=True, size=SIZE_LIMIT) as running:
+        yield running
+
+
+def start_worker(stack: Stack, relay: Postfix, scheme: str, *, login: str = "", **extra: str) -> Worker:
+    environment = {
+        "EMAIL_URL": f"{scheme}://{login}127.0.0.1:{relay.port}",
+        "SSL_CERT_FILE": str(relay.certificate),
+        "SEND_RETRY_SECONDS": "0.2",
+    }
+    return stack.start_worker(environment=environment | extra, wait=False)
+
+
+def load(stack: Stack, name: str, count: int) -> set[str]:
+    addresses = [f"{name}{number:05d}@example.org" for number in range(count)]
+    stack.send_batch(write_recipients(stack.folder / "recipients.csv", addresses))
+    return set(addresses)
+
+
+def load_rows(stack: Stack, rows: list[tuple[str, str]]) -> None:
+    """A file of addresses and names."""
+    path = stack.folder / "rows.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("email", "name", "city", "code"), *((*row, "", "") for row in rows)])
+    stack.send_batch(path)
+
+
+def wait_for_sent(stack: Stack, count: int, *, seconds: float = 40) -> None:
+    wait_until(
+        lambda: statuses(stack)[EmailStatus.SENT] == count, seconds=seconds, what=f"{count} to be sent", every=0.1
+    )
+
+
+def read_email(stack: Stack, row: int) -> tuple[str, int | None, str, int]:
+    """Status, code, reply and attempts of the recipient in a line of the file."""
+    with stack.services.connect() as connection:
+        found = connection.execute(
+            "SELECT status, code, reply, attempts FROM batches_email WHERE row = %s", [row]
+        ).fetchone()
+    assert found is not None
+    return found
+
+
+def wait_for_trouble(stack: Stack) -> str:
+    """The reason that the job shows, once it does."""
+
+    def read() -> str:
+        with stack.services.connect() as connection:
+            row = connection.execute("SELECT last_error FROM batches_emailjob").fetchone()
+        return row[0] if row else ""
+
+    return wait_until(read, seconds=20, what="a reason on the job", every=0.1)
+
+
+def assert_nothing_was_tried(stack: Stack) -> None:
+    with stack.services.connect() as connection:
+        rows = connection.execute("SELECT DISTINCT status, attempts FROM batches_email").fetchall()
+    assert set(rows) - {(EmailStatus.SENDING, 1)} == {(EmailStatus.PENDING, 0)}  # a try may be running
+
+
+def test_each_gets_one_mail_when_postfix_offers_pipelining_and_chunking(stack: Stack, plain: Postfix) -> None:
+    with smtplib.SMTP("127.0.0.1", plain.port) as client:
+        client.ehlo()
+        assert {"pipelining", "chunking", "8bitmime", "smtputf8"} <= set(client.esmtp_features)
+    start_worker(stack, plain, "smtp")
+    start_worker(stack, plain, "smtp")
+    expected = load(stack, "plain", RECIPIENTS)
+    wait_for_sent(stack, RECIPIENTS)
+    plain.wait_for_discarded(RECIPIENTS)
+    found = {address: count for address, count in plain.discarded().items() if address in expected}
+    assert found == dict.fromkeys(expected, 1)
+
+
+def test_each_gets_one_mail_when_postfix_wants_tls_and_a_login(
+    stack: Stack, secure: Postfix, accounts: Accounts
+) -> None:
+    start_worker(stack, secure, "smtp+tls", login=LOGIN)
+    expected = load(stack, "secure", RECIPIENTS)
+    wait_for_sent(stack, RECIPIENTS)
+    secure.wait_for_discarded(RECIPIENTS)
+    found = {address: count for address, count in secure.discarded().items() if address in expected}
+    assert found == dict.fromkeys(expected, 1)
+    assert accounts.logins["accepted"] > 0
+    assert f"sasl_username={USER}" in secure.log
+
+
+def test_job_says_why_and_no_attempt_is_lost_when_password_is_wrong(stack: Stack, secure: Postfix) -> None:
+    worker = start_worker(stack, secure, "smtp+tls", login="ann%40example.org:wrong@")
+    load(stack, "wrong", 50)
+    reason = wait_for_trouble(stack)
+    assert "refused the login (535" in reason
+    assert "wrong" not in reason
+    assert_nothing_was_tried(stack)
+    worker.kill_group()
+    start_worker(stack, secure, "smtp+tls", login=LOGIN)
+    wait_for_sent(stack, 50)
+    with stack.services.connect() as connection:
+        assert connection.execute("SELECT DISTINCT attempts FROM batches_email").fetchall() == [(1,)]
+        assert connection.execute("SELECT last_error FROM batches_emailjob").fetchone() == ("",)
+
+
+def test_no_login_goes_out_in_the_clear_when_postfix_has_no_tls(
+    stack: Stack, plain: Postfix, accounts: Accounts
+) -> None:
+    before = accounts.logins.copy()
+    start_worker(stack, plain, "smtp+tls", login=LOGIN)
+    load(stack, "clear", 50)
+    assert "STARTTLS" in wait_for_trouble(stack)
+    assert_nothing_was_tried(stack)
+    assert accounts.logins == before
+
+
+def test_job_says_why_when_certificate_is_not_trusted(
+    stack: Stack, secure: Postfix, accounts: Accounts, tmp_path: Path
+) -> None:
+    before = accounts.logins.copy()
+    (tmp_path / "none.pem").touch()
+    start_worker(stack, secure, "smtp+tls", login=LOGIN, SSL_CERT_FILE=str(tmp_path / "none.pem"))
+    load(stack, "untrusted", 50)
+    assert "certificate" in wait_for_trouble(stack)
+    assert_nothing_was_tried(stack)
+    assert accounts.logins == before
+
+
+def test_each_kind_of_address_arrives_and_a_long_message_fails_alone_when_sent(stack: Stack, plain: Postfix) -> None:
+    rows = [
+        ("zoë@example.org", "Zoë"),
+        ("info@bücher.example", "Jürgen"),
+        ("李@例子.example", "李"),
+        ("long@example.org", "x" * SIZE_LIMIT),
+        ("o'neil+tag@example.org", "Siobhán"),
+    ]
+    start_worker(stack, plain, "smtp")
+    load_rows(stack, rows)
+    wait_for_sent(stack, 4)
+    status, _, reply, _ = read_email(stack, 5)
+    assert status == EmailStatus.FAILED
+    assert reply.startswith("The message has ")
+    assert f"the relay takes {SIZE_LIMIT}" in reply
+    expected = {"zoë@example.org", "info@xn--bcher-kva.example", "o'neil+tag@example.org"}
+    wait_until(lambda: expected <= set(plain.discarded()), seconds=10, what=f"{expected} in Postfix's log")
+    (cjk,) = [address for address in plain.discarded() if address.startswith("李@")]
+    assert cjk in {"李@例子.example", "李@xn--fsqu00a.example"}
+
+
+def test_everyone_gets_a_mail_when_postfix_is_reloaded_and_killed(stack: Stack, plain: Postfix) -> None:
+    start_worker(stack, plain, "smtp", SEND_RATE="300")
+    expected = load(stack, "restart", RECIPIENTS)
+
+    def sent() -> int:
+        return statuses(stack)[EmailStatus.SENT]
+
+    wait_until(lambda: sent() > 200, seconds=20, what="some mail to go out", every=0.05)
+    plain.reload()
+    wait_until(lambda: sent() > 500, seconds=20, what="more mail to go out", every=0.05)
+    plain.kill()
+    assert "can't be reached" in wait_for_trouble(stack)
+    assert sent() < RECIPIENTS
+    plain.start()
+    wait_for_sent(stack, RECIPIENTS)
+    wait_until(lambda: expected <= set(plain.discarded()), seconds=30, what="all in Postfix's log", every=0.2)
+    twice = sum(plain.discarded()[address] > 1 for address in expected)
+    print(f"{twice} of {RECIPIENTS} twice over a reload and a kill of Postfix")  # noqa: T201
+    assert twice <= WINDOW

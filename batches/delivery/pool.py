@@ -1,4 +1,10 @@
-"""A lane's connections to the relay: how many, opened when there is work, fewer when the relay is crowded."""
+"""A lane's connections to the relay: how many, opened when there is work, fewer when the relay is crowded.
+
+A relay that says 421, or "too many connections", keeps those that it took and is asked for more later, one at
+first. No email loses an attempt by it. A lane that gets none at all ends, and is rung again by the sweep: if
+other lanes of its job have theirs, nothing is wrong; if none has, the job says why and waits. What crowds a
+relay is SEND_CONNECTIONS for each worker: jobs do not give up connections to each other.
+"""
 
 from __future__ import annotations
 

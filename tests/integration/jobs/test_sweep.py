@@ -11,6 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from batches.jobs import lifecycle, queues
+from batches.jobs.lanes import expire_lane
 from batches.jobs.sweep import ADVISORY_LOCK, sweep
 from batches.models import (
     Attempt,
@@ -86,6 +87,21 @@ def test_emails_end_as_the_policy_says_when_their_worker_died(
     assert (lane.lease_until, lane.token) == (None, 2)
     counted = {"pending": lane.retried_count, "failed": lane.failed_count, "unknown": lane.unknown_count}
     assert counted[status] == 2
+
+
+def test_lease_ends_at_once_only_when_its_own_horse_died(
+    make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    settings.SEND_LEASE_SECONDS = 100_000  # PostgreSQL has not been up for so long
+    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    lane = job.lanes.get()
+    hold_lane(lane, expired=False, emails=2)
+    Lane.objects.filter(pk=lane.pk).update(worker="holder")
+    ring_id = f"lane-{job.pk}-{lane.pk}-0"
+    assert not expire_lane(ring_id, worker="another")
+    assert sweep().reaped == 0
+    assert expire_lane(ring_id, worker="holder")
+    assert sweep().reaped == 1
 
 
 def test_no_lease_is_taken_when_postgres_has_just_started(

@@ -27,7 +27,10 @@ CELL_MAX_LENGTH = 512
 
 # Each "+" and "*" made possessive, which PostgreSQL doesn't know: what one step took the next can't use, so
 # giving it back is in vain.
-_match_plain = re.compile(re.sub(r"(?<=[])])[+*]", r"\g<0>+", PLAIN_PATTERN)).fullmatch
+match_plain = re.compile(
+    rf"(?!.{{{PLAIN_MAX_LENGTH + 1}}})" + re.sub(r"(?<=[])])[+*]", r"\g<0>+", PLAIN_PATTERN)
+).fullmatch
+"""A match if the cell is an ordinary ASCII address that is kept just as it is: nearly all are."""
 
 SPACES = " \u00a0\u2007\u202f\u3000\u200b\ufeff"
 """What may stand around an address: what copying from pages and documents leaves. No control character."""
@@ -38,11 +41,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 class BadAddress(ValueError):
     """The cell holds no address; str() says why, as a sentence."""
-
-
-def is_plain(cell: str) -> bool:
-    """Whether the cell is an ordinary ASCII address that is kept just as it is: nearly all are."""
-    return len(cell) <= PLAIN_MAX_LENGTH and _match_plain(cell) is not None
 
 
 def normalise_address(cell: str) -> str:
@@ -60,12 +58,14 @@ def normalise_address(cell: str) -> str:
         raise BadAddress("The address is too long.")
     if _CONTROL.search(text):
         raise BadAddress("The address contains a control character.")
+    if "@" not in text:
+        raise BadAddress("An email address must have an @-sign.")
     bracketed = _BRACKETED.fullmatch(text)
     if bracketed:
         text = bracketed[1].strip(SPACES)
     local, at, domain = text.rpartition("@")
     lowered = local + at + domain.lower()
-    return lowered if is_plain(lowered) else _validated(text)
+    return lowered if match_plain(lowered) else _validated(text)
 
 
 def _validated(text: str) -> str:

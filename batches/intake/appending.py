@@ -52,15 +52,12 @@ def match_columns(layout: Layout, columns: Sequence[str]) -> ColumnMatch:
 class MatchedRecords:
     """The records of an added file, in the order of the draft's columns."""
 
-    is_odd = True
-
     def __init__(self, records: Records, match: ColumnMatch) -> None:
         self._records = records
         self._match = match
         self.mended_lines = array("I")
         """The lines that the file says it mends: four bytes each."""
         self.reader: Reader = self
-        self.parts = self
 
     @property
     def line_num(self) -> int:

@@ -89,9 +89,11 @@ def _copy_rows(cursor: psycopg.Cursor, statement: str, rows: list[bytes]) -> Non
 
 def _settle_suspects(cursor: psycopg.Cursor, batch_id: int) -> tuple[int, int]:
     """How many of them became emails and how many duplicates."""
+    cursor.execute(sql.NO_NESTED_LOOPS)
     cursor.execute(sql.SETTLE_SUSPECTS, {"batch": batch_id, "kind": RejectionKind.DUPLICATE})
     row = cursor.fetchone()
     assert row is not None  # noqa: S101  a SELECT without FROM gives one row
+    cursor.execute(sql.ANY_JOINS)
     cursor.execute(sql.DROP_SUSPECTS)
     return row[0], row[1]
 

@@ -23,10 +23,6 @@ LINE_MAX_LENGTH = 1 << 20
 """Characters in one line."""
 
 
-# Of UTF-8: all but the controls (without line ends), the backslash, and C2, with which the C1 controls begin.
-_PLAIN_BYTES = bytes({*range(0x20, 0x100), 0x0A, 0x0D} - {0x5C, 0x7F, 0xC2})
-
-
 class Reader(Protocol):
     """An iterator of records that knows how many lines it has read: the csv module's, or one like it."""
 
@@ -36,20 +32,8 @@ class Reader(Protocol):
     def __next__(self) -> list[str]: ...
 
 
-class Parts(Protocol):
-    """What a record came from."""
-
-    @property
-    def is_odd(self) -> bool:
-        """Whether it may hold a control character, a backslash or a quote."""
-
-
 class Records(Protocol):
     """The records of one source."""
-
-    @property
-    def parts(self) -> Parts:
-        """What the record that came last is in."""
 
     @property
     def reader(self) -> Reader: ...
@@ -68,8 +52,6 @@ class TextParts:
         self.text = ""
         self.first_line = 1
         """The number of the first line of ``text``."""
-        self.is_odd = False
-        """Whether it has a backslash, a doubled quote or a control character anywhere but at a line's end."""
         self.count_lines: Callable[[], int] = lambda: 0
         """How many lines came before the part that is asked for."""
 
@@ -99,8 +81,6 @@ class TextParts:
         self.first_line = self.count_lines() + 1
         self.text = text
         _refuse_nul(text, first_line=self.first_line)
-        encoded = text.encode()
-        self.is_odd = bool(encoded.translate(None, _PLAIN_BYTES)) or b'""' in encoded
         # newline="" ends a line at LF, CRLF or a lone CR, whichever comes, and leaves it as it is: inside
         # quotes it belongs to the cell. str.splitlines would also cut at U+2028, VT and others.
         return io.StringIO(text, newline="")
@@ -148,11 +128,9 @@ class CsvRecords:
 class CountedRecords:
     """Records that were made already; a record's line is its place among them, from 1."""
 
-    is_odd = True
-
     def __init__(self, rows: Iterable[list[str]]) -> None:
         self._rows = iter(rows)
-        self.reader = self.parts = self
+        self.reader = self
         self.line_num = 0
 
     def __iter__(self) -> Iterator[list[str]]:

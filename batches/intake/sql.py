@@ -11,6 +11,11 @@ CREATE TEMPORARY TABLE intake_suspect (row integer, address text, fields jsonb, 
 
 COPY_SUSPECTS = "COPY intake_suspect (row, address, fields, raw) FROM STDIN"
 
+# Autovacuum has not seen the rows of this transaction: by the statistics of a table that was small it would
+# compare each suspect with each email, a million times thousands.
+NO_NESTED_LOOPS = "SET LOCAL enable_nestloop = off"
+ANY_JOINS = "SET LOCAL enable_nestloop TO DEFAULT"
+
 SETTLE_SUSPECTS = """
 -- Each suspect becomes an email or a rejected duplicate: of the rows with one address the first wins.
 -- One pass over the batch's emails, against a small hash table. The collation is PostgreSQL's own, so that

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batches import intake
+from batches.intake import sql
+from batches.intake.copying import raw_cursor
 from batches.models import Batch, Email, RejectedRow, UploadChunk
 from tests.integration.intake.conftest import Upload, emails_of, rejected_of
 
@@ -98,6 +101,25 @@ def test_all_rows_but_one_are_duplicates_when_one_address_fills_the_file(upload:
     batch = upload("email\n" + "ann@example.com\n" * 20_000)
     assert (batch.total_count, batch.duplicate_count) == (1, 19_999)
     assert emails_of(batch) == [[2, "ann@example.com", []]]
+
+
+def test_duplicates_are_found_in_time_when_statistics_are_old(upload: Upload) -> None:
+    for _ in range(7):
+        upload("email\n" + "".join(f"old{number}@example.com\n" for number in range(100)))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE batches_email")  # it is small, say the statistics from here on
+        cursor.execute("SET LOCAL statement_timeout = '15s'")  # comparing each with each takes a minute
+    numbers = [*range(50_000), *range(16_000)]
+    batch = upload("email\n" + "".join(f"user{number}@example.com\n" for number in numbers))
+    assert (batch.total_count, batch.duplicate_count) == (50_000, 16_000)
+    with raw_cursor() as cursor:  # and that is what the planner would do if it were let
+        cursor.execute(sql.CREATE_SUSPECTS)
+        cursor.execute(
+            """INSERT INTO intake_suspect SELECT number, 'user' || number || '@example.com', '[]', '[]'
+               FROM generate_series(1, 16000) AS number"""
+        )
+        cursor.execute(f"EXPLAIN {sql.SETTLE_SUSPECTS}", {"batch": batch.pk, "kind": "duplicate"})
+        assert "Nested Loop" in str(cursor.fetchall())
 
 
 def test_every_row_is_kept_when_all_are_bad(upload: Upload) -> None:

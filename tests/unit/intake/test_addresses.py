@@ -10,7 +10,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batches.intake.addresses import PLAIN_PATTERN, BadAddress, is_plain, normalise_address
+from batches.intake.addresses import PLAIN_PATTERN, BadAddress, match_plain, normalise_address
 
 UPSTREAM = json.loads((Path(__file__).parents[2] / "data" / "addresses" / "email_validator.json").read_text())
 
@@ -36,7 +36,7 @@ PLAIN = st.builds(
 )
 
 
-@given(PLAIN.filter(is_plain))
+@given(PLAIN.filter(match_plain))
 @settings(max_examples=500)
 def test_plain_address_is_what_email_validator_makes_of_it_when_it_matches_the_pattern(address: str) -> None:
     found = validate_email(address, check_deliverability=False, strict=True)
@@ -55,7 +55,7 @@ DOMAINS = st.sampled_from(
 @given(st.one_of(PLAIN, NEARLY, st.builds("{}@{}".format, NEARLY, DOMAINS), st.emails()))
 @settings(max_examples=1000, deadline=None)
 def test_nothing_is_plain_that_email_validator_refuses_when_it_is_nearly_an_address(text: str) -> None:
-    if not is_plain(text):
+    if not match_plain(text):
         return
     try:
         validate_email(text, check_deliverability=False, strict=True)

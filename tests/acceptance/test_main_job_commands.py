@@ -111,11 +111,13 @@ def test_batch_goes_on_when_the_waiting_is_interrupted(
     stack: RunningStack, relay: RunningServer, domain: str, tmp_path: Path
 ) -> None:
     file = write_people(tmp_path / "people.csv", *(f"p{number}@{domain}" for number in range(GOOD)))
+    relay.configure(rate=200)  # so that it is interrupted, and not over
     arguments = ("sendbatch", file, "--template", "welcome_email", "--wait")
     with on_terminal(stack, *arguments, columns=COLUMNS) as command:
         command.read_until("1,500")
         command.type(CTRL_C)
         assert command.read_to_end() == 1
+    relay.configure(rate=0)
     assert re.search(r"\n(\x1b\[[\d;]*m)?CommandError: Stopped waiting\. Batch \d+ goes on by itself\.", command.text)
     assert "Traceback" not in command.text
     wait_until(lambda: len(copies(relay, domain)) == GOOD, within_seconds=30, what="The end of the batch")

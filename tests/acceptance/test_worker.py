@@ -21,6 +21,7 @@ from tests.smtpserver import Behaviour, Rule
 
 DRAIN_SECONDS = 10
 SLOW_SECONDS = 8
+SILENT_READINGS = 8
 SEEN_SECONDS = 8
 """After Redis came back or was emptied: by then the fleet is seen again."""
 
@@ -78,11 +79,18 @@ def test_nothing_is_sent_twice_when_relay_is_slow_to_answer_a_stopping_worker(st
     worker = stack.start_worker()
     start_batch(stack, 2000, rate=500)
     wait_for_accepted(stack, 300)
-    stack.smtp.configure(rate=0, blackhole=True)
+    stack.smtp.configure(blackhole=True)
+    readings = [0]
+
+    def is_silent() -> bool:
+        readings.append(stack.smtp.stats()["accepted"])
+        return len(readings) > SILENT_READINGS and len(set(readings[-SILENT_READINGS:])) == 1
+
+    wait_until(is_silent, seconds=20, what="the relay to fall silent with mail in flight", every=0.1)
     worker.terminate()
     with pytest.raises(subprocess.TimeoutExpired):
         worker.process.wait(timeout=SLOW_SECONDS)  # it waits for the relay rather than leave mail in doubt
-    stack.smtp.configure(blackhole=False)
+    stack.smtp.configure(rate=0, blackhole=False)
     assert worker.wait(seconds=DRAIN_SECONDS) == 0
     assert statuses(stack)[EmailStatus.SENDING] == 0
     stack.start_worker()

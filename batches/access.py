@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import redis
 from django.conf import settings
@@ -84,19 +84,40 @@ def _find_cookie(header: str, name: str) -> str | None:
 
 
 def is_throttled(remote_address: str) -> bool:
-    """Count one failed attempt of an address; whether it has had too many this minute.
+    """Count one wrong token of an address; whether it has had too many this minute."""
+    return add_failure(remote_address) > FAILURES_A_MINUTE
 
-    Kept in Redis. While Redis is away nobody is throttled: a token has 256 random bits.
+
+def add_failure(who: str) -> int:
+    """Count one failed attempt; how many there were within THROTTLE_SECONDS of the first.
+
+    Kept in Redis. While Redis is away nobody is throttled: that nobody could sign in would be worse.
     """
-    key = f"emailbatch:failures:{remote_address}"
     try:
-        with redis.Redis.from_url(
-            settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
-        ) as client:
+        with _connect() as client:
             pipe = client.pipeline()
-            pipe.incr(key)
-            pipe.expire(key, THROTTLE_SECONDS, nx=True)
-            return int(pipe.execute()[0]) > FAILURES_A_MINUTE
+            pipe.incr(_failures_key(who))
+            pipe.expire(_failures_key(who), THROTTLE_SECONDS, nx=True)
+            return int(pipe.execute()[0])
     except redis.RedisError:
-        logger.warning("Redis is away, so failed tokens are not counted.", extra={"action": "throttle_skipped"})
-        return False
+        logger.warning("Redis is away, so failed attempts are not counted.", extra={"action": "throttle_skipped"})
+        return 0
+
+
+def count_failures(who: str) -> int:
+    """How many attempts have failed of late."""
+    try:
+        with _connect() as client:
+            return int(cast("bytes | None", client.get(_failures_key(who))) or 0)
+    except redis.RedisError:
+        return 0
+
+
+def _failures_key(who: str) -> str:
+    return f"emailbatch:failures:{who}"
+
+
+def _connect() -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
+    )

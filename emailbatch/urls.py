@@ -4,10 +4,13 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
+from batches.web.login import ThrottledLogin
+
 local_pages = [path("inbox/", include("emailbatch.localstack.urls"))] if settings.IS_LOCAL_INBOX else []
 
 urlpatterns = [
     *local_pages,
+    path("admin/login/", ThrottledLogin.as_view()),  # before the admin's own, which lets guess without end
     path("admin/", admin.site.urls),
     path("", include("batches.urls")),
 ]

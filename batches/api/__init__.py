@@ -4,6 +4,7 @@ from ninja import NinjaAPI
 
 from batches.api.auth import BearerToken, Session
 from batches.api.batches import router as batches_router
+from batches.api.drafts import router as drafts_router
 from batches.api.errors import add_handlers
 from batches.api.exports import router as exports_router
 from batches.api.health import router as health_router
@@ -21,5 +22,8 @@ api = NinjaAPI(
     parser=JsonParser(),
 )
 add_handlers(api)
-for router in (health_router, sending_router, batches_router, stream_router, exports_router, templates_router):
+for router in (
+    *(health_router, sending_router, batches_router, drafts_router),
+    *(stream_router, exports_router, templates_router),
+):
     api.add_router("", router)

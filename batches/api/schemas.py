@@ -25,6 +25,16 @@ class SendOptions(Body):
     priority: JobPriority = JobPriority.DEFAULT
 
 
+class UploadOptions(Schema):
+    """What goes with an uploaded file. A form may carry more, such as the CSRF token of a page."""
+
+    templateId: str | None = None
+    subject: str | None = None
+    hold: bool = Field(default=False, description="Keep the batch as a draft, to be looked at and sent later.")
+    encoding: str | None = Field(default=None, description="Such as utf-8 or cp1252; without it, found from the file.")
+    delimiter: str | None = Field(default=None, description="One of , ; tab |; without it, found from the file.")
+
+
 class SendBulk(SendOptions):
     roleFilter: str | None = Field(default=None, max_length=150, description="The name of a group of users.")
     recipients: list[str | dict[str, str | int | float | None]] | None = Field(
@@ -64,6 +74,20 @@ class UploadOut(Schema):
     batchId: int
     jobId: int | None
     filename: str
+    totalEmails: int
+    rejectedRows: int
+    duplicateRows: int
+
+
+class LoadingOut(Schema):
+    rows: int
+    percent: int
+
+
+class AddedOut(Schema):
+    success: bool
+    batchId: int
+    addedEmails: int
     totalEmails: int
     rejectedRows: int
     duplicateRows: int

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
@@ -22,7 +22,7 @@ from ninja.files import UploadedFile
 from batches import intake
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
-from batches.api.schemas import SendBulk, SentOut, UploadOut
+from batches.api.schemas import LoadingOut, SendBulk, SentOut, UploadOptions, UploadOut
 from batches.api.templates import find_template
 from batches.jobs import lifecycle
 from batches.models import Batch, EmailJob, EmailTemplate, JobPriority
@@ -38,9 +38,7 @@ SEND_TO_GROUP = "batches.add_batch"
 def upload(
     request: HttpRequest,
     file: File[UploadedFile],
-    templateId: Form[str | None] = None,
-    subject: Form[str | None] = None,
-    hold: Form[bool] = False,
+    options: Form[UploadOptions],
     idempotency_key: Header[str | None] = None,
 ) -> Status[UploadOut]:
     """Take a file of recipients and send it; with `hold`, keep it as a draft to be sent later."""
@@ -48,12 +46,13 @@ def upload(
         raise ApiError(
             413, f"The file is larger than the {settings.UPLOAD_MAX_BYTES:,} bytes that are taken. Split it."
         )
-    template = None if hold and not templateId else _usable_template(templateId, subject)
-    key = _make_key(idempotency_key, request, _file_chunks(file), [file.name, templateId, subject, hold])
-    batch = intake.import_csv(_binary(file), filename=file.name or "upload.csv", user=_user(request), key=key).batch
+    held = options.hold and not options.templateId
+    template = None if held else _usable_template(options.templateId, options.subject)
+    key = _make_key(idempotency_key, request, _file_chunks(file), [file.name, options.model_dump()])
+    batch = _import(request, file, options, key)
     job = None
-    if not hold and template is not None:
-        job = start_job(batch, template=template, user=_user(request), subject=subject or None)
+    if not options.hold and template is not None:
+        job = start_job(batch, template=template, user=_user(request), subject=options.subject or None)
     return Status(
         202,
         UploadOut(
@@ -66,6 +65,28 @@ def upload(
             duplicateRows=batch.duplicate_count,
         ),
     )
+
+
+def _import(
+    request: HttpRequest, file: UploadedFile, options: UploadOptions, key: intake.IdempotencyKey | None
+) -> Batch:
+    file.seek(0)
+    return intake.import_csv(
+        cast(BinaryIO, file.file),  # below Django's wrapper: it reads by lines and blocks in C
+        filename=file.name or "upload.csv",
+        user=_user(request),
+        key=key,
+        encoding=options.encoding or None,
+        delimiter=options.delimiter or None,
+        report=intake.report_to_redis(_user(request).pk, key.value) if key else None,
+    ).batch
+
+
+@router.get("/upload/progress", response=LoadingOut)
+def get_loading(request: HttpRequest, key: str) -> LoadingOut:
+    """How far the server is in reading the file that you are uploading with this `Idempotency-Key`."""
+    found = intake.read_loading(_user(request).pk, key)
+    return LoadingOut(rows=found.rows, percent=found.percent) if found else LoadingOut(rows=0, percent=0)
 
 
 @router.post("/emails/send-bulk", response={202: SentOut})
@@ -169,12 +190,6 @@ def _make_key(
 def _file_chunks(file: UploadedFile) -> Iterable[bytes]:
     yield from file.chunks()
     file.seek(0)
-
-
-def _binary(file: UploadedFile) -> Any:
-    """The real file below Django's wrapper: it reads by lines and blocks in C."""
-    file.seek(0)
-    return file.file
 
 
 def _user(request: HttpRequest) -> User:

@@ -90,6 +90,17 @@ def append_csv(
     return draft, counts
 
 
+def discard_draft(batch: Batch) -> None:
+    """Delete a draft with its rows and its file. A draft is never deleted by itself, however old it is.
+
+    Raises:
+        NotADraft: the batch was sent, so it stays for the record.
+    """
+    with _locked(batch) as draft:
+        _empty(draft)
+        draft.delete()
+
+
 @contextmanager
 def _locked(batch: Batch) -> Iterator[Batch]:
     """Hold the draft, so that it is neither sent nor changed by another meanwhile."""

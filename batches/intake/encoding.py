@@ -60,6 +60,25 @@ def check_encoding(name: str) -> str:
     return "utf-8-sig" if found == "utf-8" else found  # which reads UTF-8 with a mark and without
 
 
+def choose_encoding(name: str, stream: BinaryIO) -> str:
+    """The codec for what a person chose for a file, or refuse it; leaves the file at its start.
+
+    Raises:
+        UnreadableFile: if the name means no encoding of files, or the file can't be in it.
+    """
+    found = check_encoding(name)
+    stream.seek(0)
+    head = stream.read(SAMPLE_BYTES)
+    stream.seek(0)
+    if found != "utf-16" or head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return found
+    # Without a mark the order of the bytes shows in where the NULs of delimiters and line ends are.
+    low, high = head[0::2].count(0), head[1::2].count(0)
+    if low == high:
+        raise UnreadableFile("The file is not UTF-16. Choose the encoding that it was saved in.")
+    return "utf-16-le" if high > low else "utf-16-be"
+
+
 def _unmarked_utf16(head: bytes) -> str | None:
     """UTF-16 without its mark shows in the NULs of its first two characters, if they are ASCII."""
     zeros = [byte == 0 for byte in head]

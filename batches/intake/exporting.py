@@ -21,23 +21,24 @@ from batches.models import Batch
 PAGE_ROWS = 2000
 LINE_COLUMN = "line"
 REASON_COLUMN = "reason"
-OUTCOME_COLUMNS = ("status", "code", "reply", "attempts", "sent_at")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+OUTCOME_COLUMNS = ("status", "code", "reply", "time")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What makes a spreadsheet run a cell, behind blanks too; the last four are the full-width forms."""
 
 
 def results_csv(batch: Batch) -> Iterator[bytes]:
-    """The uploaded columns of each email with status, code, reply, attempts and time, in file order."""
+    """The uploaded columns of each email with status, code, reply and time, in file order."""
     yield _header([*batch.columns, *OUTCOME_COLUMNS])
     last_row = -1
     while page := list(
         batch.emails.filter(row__gt=last_row)
         .order_by("row")
-        .values_list("row", "address", "fields", "status", "code", "reply", "attempts", "settled_at")[:PAGE_ROWS]
+        .values_list("row", "address", "fields", "status", "code", "reply", "settled_at")[:PAGE_ROWS]
     ):
         last_row = page[-1][0]
         yield _encode(
-            [*_cells(batch, address, fields), status, _show(code), reply, str(attempts), _show(settled_at)]
-            for _, address, fields, status, code, reply, attempts, settled_at in page
+            [*_cells(batch, address, fields), status, _show(code), reply, _show(settled_at)]
+            for _, address, fields, status, code, reply, settled_at in page
         )
 
 
@@ -58,12 +59,16 @@ def rejected_csv(batch: Batch) -> Iterator[bytes]:
 
 def disarm(cell: str) -> str:
     """Keep a spreadsheet from running the cell as a formula."""
-    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
+    return f"'{cell}" if _is_formula(cell) else cell
 
 
 def rearm(cell: str) -> str:
     """Take back what ``disarm`` did."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell
+    return cell[1:] if cell.startswith("'") and _is_formula(cell[1:]) else cell
+
+
+def _is_formula(cell: str) -> bool:
+    return cell.lstrip(" ").startswith(FORMULA_STARTS)
 
 
 def _cells(batch: Batch, address: str, fields: Sequence[str]) -> list[str]:

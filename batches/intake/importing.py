@@ -16,6 +16,7 @@ from batches.intake.errors import IdempotencyConflict, storage_errors
 from batches.intake.lists import Recipients, list_layout, list_rows
 from batches.intake.loading import Choices, load_file, load_group, load_records, load_users
 from batches.intake.reading import CountedRecords
+from batches.intake.reporting import Report
 from batches.intake.spooling import seekable
 from batches.intake.uploads import keep_upload
 from batches.models import Batch, BatchSource
@@ -47,10 +48,12 @@ def import_csv(
     key: IdempotencyKey | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
+    report: Report | None = None,
 ) -> Imported:
     """Make a draft batch of an uploaded file.
 
-    Encoding and delimiter are found from the file unless they are given.
+    Encoding and delimiter are found from the file unless they are given. ``report`` is told now and then how
+    far it is.
 
     Raises:
         IntakeError: one of its subclasses, and nothing is kept.
@@ -59,7 +62,7 @@ def import_csv(
 
     def fill(file: BinaryIO) -> Counts:
         batch.content_digest = keep_upload(batch, file)
-        return load_file(batch, file, Choices(encoding=encoding, delimiter=delimiter))
+        return load_file(batch, file, Choices(encoding=encoding, delimiter=delimiter), report)
 
     with storage_errors(), seekable(stream) as file:
         return _import_once(batch, key, fill=lambda: fill(file))

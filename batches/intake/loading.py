@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
@@ -14,9 +14,10 @@ from batches.intake import sql
 from batches.intake.addresses import PLAIN_PATTERN
 from batches.intake.copying import Counts, copy_blocks, raw_cursor
 from batches.intake.dialect import Layout, check_delimiter, choose_layout, detect_delimiter, first_records, read_sample
-from batches.intake.encoding import check_encoding, detect_encoding
+from batches.intake.encoding import choose_encoding, detect_encoding
 from batches.intake.reading import CountedRecords, CsvRecords, Records, read_head, skip_header
-from batches.intake.rows import BlockReader, SeenAddresses
+from batches.intake.reporting import Report, follow_blocks
+from batches.intake.rows import Block, BlockReader, SeenAddresses
 from batches.intake.sheets import is_spreadsheet, open_sheet, read_rows
 from batches.models import Batch, RejectionKind
 
@@ -40,6 +41,13 @@ class OpenedFile:
     encoding: str
     """Empty for a spreadsheet, as is the delimiter."""
     delimiter: str
+    source: BinaryIO
+    """What the records are read from: the file, or the rows of the sheet."""
+    size_bytes: int
+
+    def read_share(self) -> float:
+        """How much of the source has been read, from 0 to 1."""
+        return self.source.tell() / max(self.size_bytes, 1)
 
 
 @contextmanager
@@ -52,21 +60,27 @@ def open_records(file: BinaryIO, choices: Choices) -> Iterator[OpenedFile]:
     if is_spreadsheet(file):
         with open_sheet(file) as sheet:
             layout = choose_layout(first_records(read_rows(sheet)), choices.has_header, choices.address_index)
-            yield _opened(CountedRecords(read_rows(sheet)), layout)
+            yield _opened(sheet, CountedRecords(read_rows(sheet)), layout)
         return
-    encoding = check_encoding(choices.encoding) if choices.encoding else detect_encoding(file)
+    encoding = choose_encoding(choices.encoding, file) if choices.encoding else detect_encoding(file)
     head = read_head(file, encoding)
     delimiter = check_delimiter(choices.delimiter) if choices.delimiter else detect_delimiter(head)
     layout = choose_layout(read_sample(head, delimiter), choices.has_header, choices.address_index)
     records = CsvRecords(file, encoding=encoding, delimiter=delimiter)
-    yield _opened(records, layout, encoding=encoding, delimiter=delimiter)
+    yield _opened(file, records, layout, encoding=encoding, delimiter=delimiter)
 
 
-def load_file(batch: Batch, file: BinaryIO, choices: Choices) -> Counts:
+def load_file(batch: Batch, file: BinaryIO, choices: Choices, report: Report | None = None) -> Counts:
     """Load a file into an empty batch."""
     with open_records(file, choices) as opened:
         batch.encoding, batch.delimiter = opened.encoding, opened.delimiter
-        return load_records(batch, opened.records, opened.layout)
+        describe(batch, opened.layout)
+        blocks: Iterable[Block] = BlockReader(
+            opened.records, layout=opened.layout, batch_id=batch.pk, seen=SeenAddresses()
+        )
+        if report:
+            blocks = follow_blocks(blocks, report=report, read_share=opened.read_share)
+        return copy_blocks(blocks, batch_id=batch.pk)
 
 
 def load_records(batch: Batch, records: Records, layout: Layout) -> Counts:
@@ -128,7 +142,14 @@ def describe(batch: Batch, layout: Layout) -> None:
     batch.has_header = layout.has_header
 
 
-def _opened(records: Records, layout: Layout, *, encoding: str = "", delimiter: str = "") -> OpenedFile:
+def _opened(
+    source: BinaryIO, records: Records, layout: Layout, *, encoding: str = "", delimiter: str = ""
+) -> OpenedFile:
+    position = source.tell()
+    size_bytes = source.seek(0, 2)
+    source.seek(position)
     if layout.has_header:
         skip_header(records)
-    return OpenedFile(records=records, layout=layout, encoding=encoding, delimiter=delimiter)
+    return OpenedFile(
+        records=records, layout=layout, encoding=encoding, delimiter=delimiter, source=source, size_bytes=size_bytes
+    )

@@ -86,14 +86,15 @@ class TextParts:
         return io.StringIO(text, newline="")
 
     def _decode(self, chunk: bytes, tail: str, *, is_last: bool) -> str:
+        _, state = self._decoder.getstate()
         try:
             return self._decoder.decode(chunk, final=is_last)
         except UnicodeDecodeError as exc:
-            before = tail + exc.object[: exc.start].decode(self._encoding, errors="replace")
-            raise UnreadableFile(
-                f"Line {self.count_lines() + 1 + _count_lines(before)} is not valid {self._encoding}. "
-                "Choose the encoding that the file was saved in."
-            ) from exc
+            # In the same state: what has a byte order mark has it only at the beginning.
+            lenient = codecs.getincrementaldecoder(self._encoding)(errors="replace")
+            lenient.setstate((b"", state))
+            before = tail + lenient.decode(exc.object[: exc.start])
+            raise _bad_encoding(self._encoding, line=self.count_lines() + 1 + _count_lines(before)) from exc
 
 
 class CsvRecords:
@@ -165,9 +166,16 @@ def read_head(stream: BinaryIO, encoding: str) -> str:
     stream.seek(0)
     raw = stream.read(CHUNK_BYTES)
     stream.seek(0)
-    text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(raw)
+    try:
+        text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(raw)
+    except UnicodeError as exc:  # some miss their byte order mark
+        raise _bad_encoding(encoding, line=1) from exc
     _refuse_nul(text, first_line=1)
     return text[: _end_of_lines(text)] if len(raw) == CHUNK_BYTES else text
+
+
+def _bad_encoding(encoding: str, *, line: int) -> UnreadableFile:
+    return UnreadableFile(f"Line {line} is not valid {encoding}. Choose the encoding that the file was saved in.")
 
 
 def _refuse_nul(text: str, *, first_line: int) -> None:

@@ -6,7 +6,6 @@ from typing import BinaryIO, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
@@ -81,23 +80,13 @@ def add_rows(request: SignedInRequest, batch_id: int) -> HttpResponse:
 def discard(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Delete a draft with all its rows; a batch that was sent is a record and stays."""
     batch = find_batch(request, batch_id)
-    if _delete_draft(batch.pk):
-        messages.success(request, f"“{batch.filename}” is discarded. Nothing was sent.")
-        return redirect("home")
-    messages.error(request, "This batch was sent or is being sent, so it stays for the record. Cancel it to stop it.")
-    return redirect("batch", batch_id=batch.pk)
-
-
-@transaction.atomic
-def _delete_draft(batch_id: int) -> bool:
-    """Whether it was still a draft; if so, it is gone."""
-    draft = Batch.objects.select_for_update().filter(pk=batch_id, status=BatchStatus.DRAFT).first()
-    if draft is None:
-        return False
-    # Django would fetch every email to look for its attempts; a draft's have none.
-    draft.emails.all()._raw_delete(draft.emails.db)
-    draft.delete()
-    return True
+    try:
+        intake.discard_draft(batch)
+    except intake.NotADraft:
+        messages.error(request, "This batch was sent or is being sent, so it stays. Cancel it to stop it.")
+        return redirect("batch", batch_id=batch.pk)
+    messages.success(request, f"“{batch.filename}” is discarded. Nothing was sent.")
+    return redirect("home")
 
 
 def _refuse(

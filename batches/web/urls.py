@@ -1,9 +1,10 @@
 """The addresses of the pages."""
 
-from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
+from django.contrib.auth.views import LogoutView, PasswordChangeView
 from django.urls import path, reverse_lazy
 
 from batches.web import batches, drafts, review, steering, templates, uploads
+from batches.web.login import ThrottledLogin
 
 urlpatterns = [
     path("", uploads.home, name="home"),
@@ -25,7 +26,7 @@ urlpatterns = [
     path("templates/<slug:key>/edit/", templates.edit_template, name="template"),
     path("templates/<slug:key>/default/", templates.choose_default, name="template-default"),
     path("templates/<slug:key>/delete/", templates.delete_template, name="template-delete"),
-    path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/login/", ThrottledLogin.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path(
         "accounts/password/",

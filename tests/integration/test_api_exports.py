@@ -7,11 +7,12 @@ import io
 from datetime import UTC, datetime
 
 import pytest
+from channels.db import database_sync_to_async
 from django.contrib.auth.models import User
 from django.test import AsyncClient
 
 from batches import intake
-from batches.api import exports
+from batches.intake import exporting
 from batches.models import Email, EmailStatus
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,8 +38,8 @@ async def download(user: User, path: str) -> tuple[dict[str, str], list[list[str
 async def test_uploaded_columns_come_back_with_their_outcome_when_results_are_downloaded(
     sender: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports, "PAGE_ROWS", 1)
-    imported = await exports.database_sync_to_async(intake.import_csv)(
+    monkeypatch.setattr(exporting, "PAGE_ROWS", 1)
+    imported = await database_sync_to_async(intake.import_csv)(
         io.BytesIO(FILE.encode()), filename="Gäste 2030.csv", user=sender
     )
     await Email.objects.filter(address="ada@example.org").aupdate(
@@ -54,7 +55,7 @@ async def test_uploaded_columns_come_back_with_their_outcome_when_results_are_do
 
 
 async def test_bad_lines_come_back_with_number_and_reason_when_rejected_rows_are_downloaded(sender: User) -> None:
-    imported = await exports.database_sync_to_async(intake.import_csv)(
+    imported = await database_sync_to_async(intake.import_csv)(
         io.BytesIO(FILE.encode()), filename="guests.csv", user=sender
     )
     _, rows = await download(sender, f"/api/batches/{imported.batch.pk}/rejected.csv")
@@ -68,7 +69,7 @@ async def test_bad_lines_come_back_with_number_and_reason_when_rejected_rows_are
 
 async def test_columns_of_a_list_come_back_when_it_was_posted(sender: User) -> None:
     recipients = [{"email": "a@example.org", "name": "A"}, "b@example.org"]
-    imported = await exports.database_sync_to_async(intake.import_list)(recipients, user=sender)
+    imported = await database_sync_to_async(intake.import_list)(recipients, user=sender)
     _, rows = await download(sender, f"/api/batches/{imported.batch.pk}/results.csv")
     assert [row[:3] for row in rows] == [
         ["email", "name", "status"],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
 from batches.models import BatchStatus
+from batches.web.login import FAILURES_A_MINUTE
 from tests.conftest import MakeBatch
 
 PAGES = ("home", "batches", "templates", "template-new", "template-preview", "password")
@@ -65,6 +68,39 @@ def test_wrong_password_says_so_and_keeps_the_name(client: Client, sender: User)
     text = client.post("/accounts/login/", {"username": "sender", "password": "wrong"}).content.decode()
     assert "Please enter a correct username and password." in text
     assert 'value="sender"' in text
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/admin/login/"])
+def test_no_password_is_looked_at_when_too_many_were_wrong(path: str, client: Client, staff: User) -> None:
+    staff.set_password("a long one 42")
+    staff.save()
+    right = {"username": "staff", "password": "a long one 42", "next": "/templates/"}
+    address = f"10.{staff.pk // 65536}.{staff.pk // 256 % 256}.{staff.pk % 256}{path}"  # of this test's own
+    for _ in range(FAILURES_A_MINUTE):
+        assert client.post(path, right | {"password": "guess"}, REMOTE_ADDR=address).status_code == 200
+    answer = client.post(path, right, REMOTE_ADDR=address)
+    assert answer.status_code == 429 and "Wait a minute" in answer.content.decode()
+    assert answer.headers["Retry-After"] == "60"
+    assert client.post(path, {"username": "other", "password": "x"}, REMOTE_ADDR=address).status_code == 200
+    assert client.post(path, right, REMOTE_ADDR=f"{address}-another").headers["Location"] == "/templates/"
+
+
+def test_right_password_lets_in_when_some_were_wrong(client: Client, sender: User) -> None:
+    sender.set_password("a long one 42")
+    sender.save()
+    for _ in range(3):
+        client.post("/accounts/login/", {"username": "sender", "password": "wrong"}, REMOTE_ADDR=f"x{sender.pk}")
+    form = {"username": "sender", "password": "a long one 42"}
+    assert client.post("/accounts/login/", form, REMOTE_ADDR=f"x{sender.pk}").status_code == 302
+
+
+def test_login_lets_in_when_redis_is_away(client: Client, sender: User, settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    sender.set_password("a long one 42")
+    sender.save()
+    settings.REDIS_URL = f"unix://{tmp_path}/nobody"
+    form = {"username": "sender", "password": "wrong"}
+    assert client.post("/accounts/login/", form).status_code == 200
+    assert client.post("/accounts/login/", form | {"password": "a long one 42"}).status_code == 302
 
 
 def test_logout_ends_the_session_and_needs_a_post(page: Client) -> None:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from batches.intake.encoding import check_encoding, detect_encoding
+from batches.intake.encoding import check_encoding, choose_encoding, detect_encoding
 from batches.intake.errors import UnreadableFile
 
 
@@ -54,3 +54,19 @@ def test_choice_is_refused_when_it_is_no_encoding_of_files(name: str) -> None:
 )
 def test_choice_is_taken_when_it_goes_by_another_name(name: str, codec: str) -> None:
     assert check_encoding(name) == codec
+
+
+@pytest.mark.parametrize("written", ["utf-16-le", "utf-16-be"])
+def test_byte_order_is_found_when_utf16_is_chosen_for_a_file_without_mark(written: str) -> None:
+    stream = io.BytesIO("Łukasz,email\nŻółć,lukasz@example.com\n".encode(written))
+    assert choose_encoding("utf-16", stream) == written
+    assert stream.tell() == 0
+
+
+def test_choice_of_utf16_is_refused_when_the_file_is_none() -> None:
+    with pytest.raises(UnreadableFile, match="is not UTF-16"):
+        choose_encoding("utf-16", io.BytesIO(b"email\nann@example.com\n"))
+
+
+def test_choice_of_utf16_is_taken_when_the_file_has_its_mark() -> None:
+    assert choose_encoding("utf-16", io.BytesIO("email".encode("utf-16"))) == "utf-16"

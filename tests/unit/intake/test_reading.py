@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -13,7 +14,7 @@ from batches.intake import reading
 from batches.intake.dialect import DELIMITERS
 from batches.intake.encoding import CHUNK_BYTES
 from batches.intake.errors import UnreadableFile
-from batches.intake.reading import CsvRecords
+from batches.intake.reading import CsvRecords, read_head
 
 SPECTRUM = Path(__file__).parents[2] / "data" / "csv-spectrum"
 
@@ -104,6 +105,27 @@ def test_error_names_the_line_when_the_file_is_broken(data: bytes, message: str)
                 line = records.reader.line_num + 1
         except csv.Error as exc:
             records.explain(exc, line=line)
+
+
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE])
+@pytest.mark.parametrize("before", [0, 30_000])
+def test_error_names_the_line_when_utf16_breaks_behind_its_mark(mark: bytes, before: int) -> None:
+    codec = "utf-16-be" if mark == codecs.BOM_UTF16_BE else "utf-16-le"
+    half_letter = "\ud800".encode(codec, "surrogatepass")
+    data = mark + ("ann@example.com\n" * before + "bob,").encode(codec) + half_letter + "x\n".encode(codec)
+    with pytest.raises(UnreadableFile, match=f"Line {before + 1} is not valid utf-16"):
+        read(data, encoding="utf-16")
+
+
+def test_error_names_the_line_when_a_byte_of_two_is_cut_off() -> None:
+    data = ("ann@example.com,山田\n" * 20_000).encode("cp932") + b"bob@example.com,\x81"
+    with pytest.raises(UnreadableFile, match="Line 20001 is not valid cp932"):
+        read(data, encoding="cp932")
+
+
+def test_head_is_refused_when_its_encoding_misses_the_mark() -> None:
+    with pytest.raises(UnreadableFile, match="Line 1 is not valid utf-32"):
+        read_head(io.BytesIO(b"email\nann@example.com\n"), "utf-32")
 
 
 def test_raw_text_is_given_when_a_quote_is_out_of_place_on_one_line() -> None:

@@ -1,0 +1,143 @@
+"""A held batch: looked at, mended, sent or discarded over the API alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
+from django.db import connection
+from django.test import Client
+
+from batches import intake
+from batches.intake.reporting import Loading
+from batches.models import Batch, BatchStatus, Email, EmailJob, EmailTemplate, RejectedRow, UploadChunk
+from tests.conftest import MakeBatch
+
+LIST = "Name;E-Mail\nZoë;zoe@example.org\nNed;ned@@example\nMia;mia@example.org\n".encode("cp1252")
+
+
+@pytest.fixture
+def api(client: Client, sender: User, welcome: EmailTemplate) -> Client:
+    client.force_login(sender)
+    return client
+
+
+def upload(api: Client, content: bytes = LIST, **more: object) -> int:
+    response = api.post("/api/upload", {"file": SimpleUploadedFile("list.csv", content), "hold": "true", **more})
+    assert response.status_code == 202
+    return int(response.json()["batchId"])
+
+
+def test_list_is_held_mended_and_sent_when_a_program_does_it_all(api: Client) -> None:
+    batch_id = upload(api)
+    rejected = b"".join(intake.rejected_csv(Batch.objects.get()))  # what its address gives: test_api_exports
+    assert b"Ned,ned@@example,3," in rejected
+    mended = SimpleUploadedFile("rejected.csv", rejected.replace(b"ned@@example", b"ned@example.org"))
+    response = api.post(f"/api/batches/{batch_id}/rows", {"file": mended})
+    assert response.json() == {
+        "success": True,
+        "batchId": batch_id,
+        "addedEmails": 1,
+        "totalEmails": 3,
+        "rejectedRows": 0,
+        "duplicateRows": 0,
+    }
+    assert not EmailJob.objects.exists()
+
+    response = api.post(f"/api/batches/{batch_id}/send", json.dumps({"subject": "Hi"}), content_type="application/json")
+    assert (response.status_code, response.json()["totalCount"]) == (202, 3)
+    assert Batch.objects.get().status == BatchStatus.PENDING
+    response = api.post(f"/api/batches/{batch_id}/rows", {"file": SimpleUploadedFile("more.csv", LIST)})
+    assert response.status_code == 409 and "was sent" in response.json()["detail"]
+
+
+def test_rows_are_duplicates_when_they_are_added_twice(api: Client) -> None:
+    batch_id = upload(api)
+    for added in (1, 0):
+        more = SimpleUploadedFile("more.csv", b"name,e-mail\nAda,ada@example.org\n")
+        assert api.post(f"/api/batches/{batch_id}/rows", {"file": more}).json()["addedEmails"] == added
+    assert Batch.objects.get().total_count == 3
+
+
+def test_file_is_read_as_said_when_encoding_and_delimiter_are_given(api: Client) -> None:
+    upload(api, encoding="cp1251", delimiter=";")
+    assert Batch.objects.get().encoding == "cp1251"
+    assert Email.objects.order_by("row").values_list("fields", flat=True)[0] == ["Zoл"]
+    more = {"file": SimpleUploadedFile("list.csv", LIST), "hold": "true", "encoding": "klingon"}
+    assert api.post("/api/upload", more).status_code == 400
+
+
+def test_nothing_is_left_when_a_held_batch_is_discarded(api: Client) -> None:
+    batch_id = upload(api)
+    assert api.post(f"/api/batches/{batch_id}/discard").status_code == 204
+    for model in (Batch, Email, RejectedRow, UploadChunk):
+        assert not model.objects.exists()
+    assert api.post(f"/api/batches/{batch_id}/discard").status_code == 404
+
+
+def test_batch_stays_when_it_was_sent_or_is_anothers(api: Client, staff: User, make_batch: MakeBatch) -> None:
+    sent, anothers = make_batch(BatchStatus.COMPLETED, sent=1), make_batch(owner=staff, pending=1)
+    assert api.post(f"/api/batches/{sent.pk}/discard").status_code == 409
+    assert api.post(f"/api/batches/{anothers.pk}/discard").status_code == 404
+    more = {"file": SimpleUploadedFile("more.csv", LIST)}
+    assert api.post(f"/api/batches/{anothers.pk}/rows", more).status_code == 404
+    assert Email.objects.count() == 2
+
+
+def test_answer_is_507_when_the_databases_disk_is_full(api: Client) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """CREATE FUNCTION pg_temp.full_disk() RETURNS trigger LANGUAGE plpgsql AS
+               $$BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END$$"""
+        )
+        cursor.execute(
+            """CREATE TRIGGER full_disk BEFORE INSERT ON batches_email
+               FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.full_disk()"""
+        )
+    response = api.post("/api/upload", {"file": SimpleUploadedFile("list.csv", LIST)})
+    assert response.status_code == 507 and "disk is full" in response.json()["detail"]
+    page = api.post(
+        "/", {"file": SimpleUploadedFile("list.csv", LIST), "template": "welcome_email", "then": "send", "key": "k"}
+    )
+    assert page.status_code == 507 and "disk is full" in page.content.decode()
+    for model in (Batch, Email, RejectedRow, UploadChunk):
+        assert not model.objects.exists()
+
+
+class FullDisk(FileUploadHandler):
+    """Writes an upload to a disk that has no room: to the kernel's own."""
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        with Path("/dev/full").open("wb", buffering=0) as full:
+            full.write(raw_data)
+
+    def file_complete(self, file_size: int) -> None:
+        """Never reached."""
+
+
+def test_answer_is_507_when_the_disk_of_uploads_is_full(api: Client, settings) -> None:  # type: ignore[no-untyped-def]
+    settings.FILE_UPLOAD_HANDLERS = [f"{__name__}.FullDisk"]
+    response = api.post("/api/upload", {"file": SimpleUploadedFile("list.csv", LIST)})
+    assert response.status_code == 507 and "disk is full" in response.json()["detail"]
+    assert not Batch.objects.exists()
+
+
+def test_progress_is_told_to_the_uploader_alone_while_rows_load(api: Client, sender: User, staff: User) -> None:
+    key = f"page-{connection.settings_dict['NAME']}-{sender.pk}"
+    assert api.get("/api/upload/progress", {"key": key}).json() == {"rows": 0, "percent": 0}
+    intake.report_to_redis(sender.pk, key)(Loading(rows=340_000, percent=34))
+    assert api.get("/api/upload/progress", {"key": key}).json() == {"rows": 340_000, "percent": 34}
+    api.force_login(staff)
+    assert api.get("/api/upload/progress", {"key": key}).json() == {"rows": 0, "percent": 0}
+
+
+def test_progress_ends_at_all_rows_when_an_upload_is_read(api: Client, sender: User) -> None:
+    key = f"whole-{connection.settings_dict['NAME']}-{sender.pk}"
+    lines = b"email\n" + b"".join(b"user%d@example.org\n" % number for number in range(5_000)) + b"nope\n"
+    file = SimpleUploadedFile("list.csv", lines)
+    assert api.post("/api/upload", {"file": file, "hold": "true"}, headers={"Idempotency-Key": key}).status_code == 202
+    assert api.get("/api/upload/progress", {"key": key}).json() == {"rows": 5_001, "percent": 100}

@@ -91,7 +91,10 @@ def choose_layout(
     if len(first) > COLUMNS_MAX:
         raise UnreadableFile(f"The file has {len(first)} columns. Keep it to {COLUMNS_MAX} or fewer.")
     if address_index is not None and address_index >= len(first):
-        raise UnreadableFile(f"The file has {len(first)} columns. Choose one of them as the address.")
+        raise UnreadableFile(
+            f"Read like this the file has no column {address_index + 1} for the address, only {len(first)}. "
+            "Choose another column or another delimiter."
+        )
     if has_header is None:
         has_header = not any(map(is_address, first))
     if address_index is None:

@@ -35,13 +35,19 @@ def reread_upload(
 ) -> Batch:
     """Read a draft's file again; what is None is found from the file. Return the changed draft.
 
+    Merge fields keep the names that a person gave them where the columns turn out to be the same.
+
     Raises:
         IntakeError: and the draft stays as it was.
     """
     choices = Choices(encoding=encoding, delimiter=delimiter, has_header=has_header, address_index=address_index)
     with storage_errors(), _locked(batch) as draft, reopen_upload(draft) as file:
+        known = (draft.columns, draft.address_index)
+        names = draft.merge_fields
         _empty(draft)
         load_file(draft, file, choices)
+        if (draft.columns, draft.address_index) == known:
+            draft.merge_fields = names
         _recount(draft)
     return draft
 

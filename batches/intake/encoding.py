@@ -41,7 +41,7 @@ def detect_encoding(stream: BinaryIO) -> str:
     first words that are not ASCII.
     """
     stream.seek(0)
-    head = stream.read(4)
+    head = stream.read(SAMPLE_BYTES)
     stream.seek(0)
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     found = marked or _unmarked_utf16(head) or _utf8(stream) or _guess(stream)
@@ -72,19 +72,18 @@ def choose_encoding(name: str, stream: BinaryIO) -> str:
     stream.seek(0)
     if found != "utf-16" or head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return found
-    # Without a mark the order of the bytes shows in where the NULs of delimiters and line ends are.
-    low, high = head[0::2].count(0), head[1::2].count(0)
-    if low == high:
+    unmarked = _unmarked_utf16(head)
+    if unmarked is None:
         raise UnreadableFile("The file is not UTF-16. Choose the encoding that it was saved in.")
-    return "utf-16-le" if high > low else "utf-16-be"
+    return unmarked
 
 
 def _unmarked_utf16(head: bytes) -> str | None:
-    """UTF-16 without its mark shows in the NULs of its first two characters, if they are ASCII."""
-    zeros = [byte == 0 for byte in head]
-    if zeros == [False, True, False, True]:
-        return "utf-16-le"
-    return "utf-16-be" if zeros == [True, False, True, False] else None
+    """UTF-16 without its mark shows in the NULs of what is ASCII: addresses, delimiters, line ends."""
+    low, high = head[0::2].count(0), head[1::2].count(0)
+    if 4 * max(low, high) < len(head) // 2 or 4 * min(low, high) > max(low, high):
+        return None
+    return "utf-16-le" if high > low else "utf-16-be"
 
 
 def _utf8(stream: BinaryIO) -> str | None:

@@ -175,7 +175,8 @@ def read_head(stream: BinaryIO, encoding: str) -> str:
 
 
 def _bad_encoding(encoding: str, *, line: int) -> UnreadableFile:
-    return UnreadableFile(f"Line {line} is not valid {encoding}. Choose the encoding that the file was saved in.")
+    name = encoding.removesuffix("-sig")
+    return UnreadableFile(f"Line {line} is not valid {name}. Choose the encoding that the file was saved in.")
 
 
 def _refuse_nul(text: str, *, first_line: int) -> None:

@@ -42,19 +42,26 @@ def rename_fields(request: SignedInRequest, batch_id: int) -> HttpResponse:
 def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Read the stored file again, the way that the person says."""
     batch = find_batch(request, batch_id)
-    address = request.POST.get("address_index", "")
+    delimiter = request.POST.get("delimiter") or None
     try:
         batch = intake.reread_upload(
             batch,
             encoding=request.POST.get("encoding") or None,
-            delimiter=request.POST.get("delimiter") or None,
+            delimiter=delimiter,
             has_header=request.POST.get("has_header") == "yes",
-            address_index=int(address) if address.isascii() and address.isdigit() else None,
+            address_index=_read_address_index(request, batch, delimiter),
         )
     except intake.IntakeError as exc:
         return _refuse(request, batch, exc)
-    messages.success(request, f"The file was read again: {batch.total_count:,} recipients.")
+    messages.success(request, f"The file was read again; recipients: {batch.total_count:,}.")
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
+
+
+def _read_address_index(request: SignedInRequest, batch: Batch, delimiter: str | None) -> int | None:
+    """The column that the person chose; one that was left as it was means nothing where the columns are others."""
+    chosen = request.POST.get("address_index", "")
+    index = int(chosen) if chosen.isascii() and chosen.isdigit() else None
+    return None if index == batch.address_index and delimiter != batch.delimiter else index
 
 
 @require_POST
@@ -69,9 +76,10 @@ def add_rows(request: SignedInRequest, batch_id: int) -> HttpResponse:
         batch, counts = intake.append_csv(batch, cast(BinaryIO, file.file))
     except intake.IntakeError as exc:
         return _refuse(request, batch, exc)
-    messages.success(
-        request, f"Added {counts.total:,} recipients; {counts.rejected + counts.duplicate:,} rows were set aside."
-    )
+    set_aside = counts.rejected + counts.duplicate
+    added = f"{counts.total:,} recipient{'' if counts.total == 1 else 's'}"
+    left = f"{set_aside:,} row{' was' if set_aside == 1 else 's were'}"
+    messages.success(request, f"Added {added}; {left} set aside.")
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
 
 

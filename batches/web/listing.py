@@ -20,19 +20,27 @@ ENCODINGS = {
     "utf-16": "Unicode (UTF-16)",
     "cp1252": "Western European (Windows-1252)",
     "iso8859-15": "Western European (ISO 8859-15)",
+    "mac-roman": "Western European (Macintosh)",
+    "cp850": "Western European (DOS)",
     "cp1250": "Central European (Windows-1250)",
+    "iso8859-2": "Central European (ISO 8859-2)",
     "cp1251": "Cyrillic (Windows-1251)",
     "koi8-r": "Cyrillic (KOI8-R)",
     "cp1253": "Greek (Windows-1253)",
     "cp1254": "Turkish (Windows-1254)",
     "cp1255": "Hebrew (Windows-1255)",
     "cp1256": "Arabic (Windows-1256)",
-    "shift_jis": "Japanese (Shift JIS)",
+    "cp932": "Japanese (Shift JIS)",
+    "euc_jp": "Japanese (EUC-JP)",
     "gb18030": "Chinese (GB 18030)",
     "big5": "Chinese (Big5)",
-    "euc_kr": "Korean (EUC-KR)",
-    "mac-roman": "Macintosh (Mac Roman)",
+    "cp949": "Korean (EUC-KR)",
 }
+"""By the codec's own name, which intake finds; it takes others too."""
+
+SAME_NAMES = {"utf-8-sig": "utf-8", "utf-16-le": "utf-16", "utf-16-be": "utf-16"}
+"""What a person need not tell apart: with its mark or without, in one order of the bytes or the other."""
+
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 
@@ -66,6 +74,7 @@ class ListView:
     reading: Reading | None
     """None where there is no text file that could be read another way."""
     encoding: str
+    encoding_name: str
     delimiter: str
     duration: str
     is_earlier_batch_visible: bool
@@ -80,7 +89,8 @@ def describe_list(request: SignedInRequest, choice: Choice, *, typed: Mapping[st
         review=found,
         columns=_columns(choice.batch, used, typed),
         reading=_reading(choice.batch),
-        encoding=ENCODINGS.get(choice.batch.encoding, choice.batch.encoding),
+        encoding=_encoding(choice.batch),
+        encoding_name=ENCODINGS.get(_encoding(choice.batch), _encoding(choice.batch)),
         delimiter=DELIMITERS.get(choice.batch.delimiter, ""),
         duration=say_duration(found.duration_seconds),
         is_earlier_batch_visible=earlier is not None and batches_of(request).filter(pk=earlier).exists(),
@@ -108,5 +118,9 @@ def _columns(batch: Batch, used: frozenset[str], typed: Mapping[str, str]) -> li
 def _reading(batch: Batch) -> Reading | None:
     if not batch.encoding or not batch.upload_chunks.exists():
         return None
-    encodings = {batch.encoding: ENCODINGS.get(batch.encoding, batch.encoding)} | ENCODINGS
+    encodings = {_encoding(batch): _encoding(batch)} | ENCODINGS
     return Reading(encodings=list(encodings.items()), delimiters=list(DELIMITERS.items()))
+
+
+def _encoding(batch: Batch) -> str:
+    return SAME_NAMES.get(batch.encoding, batch.encoding)

@@ -10,6 +10,8 @@ const error = document.getElementById("upload-error");
 const progress = document.getElementById("upload-progress");
 const meter = document.getElementById("upload-meter");
 const said = document.getElementById("upload-said");
+const LOADING_EVERY = 500;
+const figures = new Intl.NumberFormat("en-GB");
 const sizes = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 });
 
 function say(sentence) {
@@ -40,15 +42,29 @@ function setBusy(isBusy) {
   form.querySelector("button.primary").disabled = isBusy;
 }
 
-/** Bytes on their way up have a share; while the server reads the rows nobody knows how long it takes. */
 function showBytes(event) {
   meter.value = (100 * event.loaded) / event.total;
   said.textContent = `Uploading: ${size(event.loaded)} of ${size(event.total)}`;
 }
 
-function showLoading() {
-  meter.removeAttribute("value");
-  said.textContent = "Uploaded. Reading the rows…";
+/** The bytes are up: ask how far the server is with the rows for as long as the upload has no answer. */
+async function watchRows(request, key) {
+  showRows({ rows: 0, percent: 0 });
+  const address = `${form.dataset.progressUrl}?key=${encodeURIComponent(key)}`;
+  while (request.readyState !== XMLHttpRequest.DONE) {
+    await new Promise((resolve) => setTimeout(resolve, LOADING_EVERY));
+    const answer = await fetch(address, { headers: { Accept: "application/json" } }).catch(() => null);
+    const loading = answer?.ok ? await answer.json().catch(() => null) : null;
+    if (loading && request.readyState !== XMLHttpRequest.DONE) showRows(loading);
+  }
+}
+
+function showRows({ rows, percent }) {
+  if (percent > 0 && percent < 100) meter.value = percent;
+  else meter.removeAttribute("value"); // nobody knows how long it takes
+  if (!rows) said.textContent = "Uploaded. Reading the rows…";
+  else if (percent < 100) said.textContent = `Reading the rows: ${figures.format(rows)} so far`;
+  else said.textContent = `Storing ${figures.format(rows)} rows…`;
 }
 
 function upload(event) {
@@ -59,13 +75,14 @@ function upload(event) {
     return;
   }
   const request = new XMLHttpRequest();
+  const key = `page-${form.elements.namedItem("key").value}`;
   request.open("POST", form.dataset.uploadUrl);
   request.responseType = "json";
   request.setRequestHeader("Accept", "application/json");
   request.setRequestHeader("X-CSRFToken", form.elements.namedItem("csrfmiddlewaretoken").value);
-  request.setRequestHeader("Idempotency-Key", `page-${form.elements.namedItem("key").value}`);
+  request.setRequestHeader("Idempotency-Key", key);
   request.upload.onprogress = showBytes;
-  request.upload.onload = showLoading;
+  request.upload.onload = () => watchRows(request, key);
   request.onload = () => finish(request);
   request.onerror = () => fail("The server can't be reached. Nothing was sent; try again.");
   setBusy(true);

@@ -9,12 +9,13 @@ from batches.intake import (
     NotADraft,
     UnreadableFile,
     append_csv,
+    discard_draft,
     import_list,
     rejected_csv,
     rename_merge_fields,
     reread_upload,
 )
-from batches.models import Batch, BatchStatus, UploadChunk
+from batches.models import Batch, BatchStatus, Email, RejectedRow, UploadChunk
 from tests.integration.intake.conftest import Upload, emails_of, rejected_of
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +48,30 @@ def test_columns_are_others_when_a_draft_is_read_again_with_other_choices(upload
     assert draft.columns == ["column_1", "email"]
     assert emails_of(draft) == [[2, "bob@example.com", ["ann@example.com"]]]
     assert rejected_of(draft) == [[1, "invalid"]]
+
+
+def test_merge_fields_keep_their_names_when_the_columns_are_the_same(upload: Upload) -> None:
+    batch = upload("email,Ort\nann@example.com,Köln\n".encode("cp1252"))
+    rename_merge_fields(batch, {"ort": "town"})
+    assert reread_upload(batch, encoding="cp850").merge_fields == ["town"]
+    assert reread_upload(batch, has_header=False).merge_fields == ["column_2"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_draft_stays_as_it_was_when_its_file_has_no_byte_order_mark(upload: Upload, encoding: str) -> None:
+    batch = upload("email,name\nann@example.com,Ann\n")
+    with pytest.raises(UnreadableFile, match=r"utf-32|UTF-16"):
+        reread_upload(batch, encoding=encoding)
+    assert emails_of(batch) == [[2, "ann@example.com", ["Ann"]]]
+
+
+def test_nothing_is_left_when_a_draft_is_discarded(upload: Upload) -> None:
+    batch, kept = upload(LIST), upload(LIST)
+    discard_draft(batch)
+    assert Batch.objects.get() == kept
+    assert {row.batch_id for row in Email.objects.all()} == {kept.pk}
+    assert {row.batch_id for row in RejectedRow.objects.all()} == {kept.pk}
+    assert {row.batch_id for row in UploadChunk.objects.all()} == {kept.pk}
 
 
 def test_draft_stays_as_it_was_when_reading_it_again_fails(upload: Upload) -> None:
@@ -142,6 +167,7 @@ def test_list_stays_as_it_is_when_the_batch_was_sent(upload: Upload) -> None:
         lambda: reread_upload(batch),
         lambda: rename_merge_fields(batch, {"name": "first"}),
         lambda: append(batch, "email,name\nbob@example.com,Bob\n"),
+        lambda: discard_draft(batch),
     ):
         with pytest.raises(NotADraft) as caught:
             change()

@@ -11,7 +11,9 @@ from django.test import Client
 from django.urls import reverse
 
 from batches import intake
+from batches.intake.encoding import CHOICES
 from batches.models import Batch, BatchStatus, Email, EmailTemplate, RejectedRow, UploadChunk
+from batches.web.listing import ENCODINGS
 from tests.conftest import MakeBatch
 
 LIST = "Name;E-Mail;Town\nZoë;zoe@example.org;Oslo\nNed;ned@@example;Leeds\n"
@@ -94,3 +96,24 @@ def test_batch_that_was_sent_is_not_changed(name: str, page: Client, make_batch:
     assert "was sent or is being sent" in answer.content.decode()
     batch.refresh_from_db()
     assert (batch.merge_fields, batch.emails.count()) == (["name"], 1)
+
+
+def test_every_encoding_that_is_found_has_a_name_for_people() -> None:
+    assert set(CHOICES) <= set(ENCODINGS)
+
+
+def test_encoding_is_chosen_by_its_plain_name_when_the_file_has_a_mark(page: Client, sender: User) -> None:
+    data = BytesIO("E-Mail\nzoe@example.org\n".encode("utf-8-sig"))
+    batch = intake.import_csv(data, filename="list.csv", user=sender).batch
+    text = page.get(reverse("review", args=[batch.pk])).content.decode()
+    assert "Read as <b>Unicode (UTF-8)</b>" in text
+    assert '<option value="utf-8" selected>' in text
+    assert "Save the merge fields" not in text  # there are none
+
+
+def test_file_is_refused_when_utf16_is_chosen_and_it_is_none(page: Client, draft: Batch) -> None:
+    answer = post(page, draft, "reread", encoding="utf-16", delimiter=";", has_header="yes")
+    assert answer.status_code == 400
+    assert "The file is not UTF-16." in answer.content.decode()
+    draft.refresh_from_db()
+    assert draft.encoding == "cp1252"

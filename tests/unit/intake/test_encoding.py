@@ -18,6 +18,8 @@ from batches.intake.errors import UnreadableFile
         ("Zoë", "utf-16", "utf-16"),
         ("name", "utf-16-le", "utf-16-le"),
         ("name", "utf-16-be", "utf-16-be"),
+        ("имя,Łódź\nЮлия,maria@example.org\n", "utf-16-le", "utf-16-le"),
+        ("姓名,邮箱\n一二三,yi@example.org\n", "utf-16-be", "utf-16-be"),
         ("Jürgen Groß aus Köln, “Jo”", "cp1252", "cp1252"),
         ("Hélène et François à la plage", "latin-1", "cp1252"),
         ("Александр Пушкин, Мария Петрова", "cp1251", "cp1251"),

@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -57,6 +58,12 @@ class TerminalCommand:
         return bool(read)
 
 
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # A test run that was started in the background has Ctrl-C ignored, and its children inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def on_terminal(stack: RunningStack, *arguments: str, columns: int) -> Iterator[TerminalCommand]:
     """Run a command with a terminal as its input, output, errors and controlling terminal."""
@@ -70,7 +77,7 @@ def on_terminal(stack: RunningStack, *arguments: str, columns: int) -> Iterator[
         stdout=other_side,
         stderr=other_side,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=_take_terminal,
     )
     os.close(other_side)
     try:

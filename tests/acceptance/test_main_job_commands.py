@@ -15,7 +15,7 @@ import pytest
 
 from tests.acceptance.stack import RunningStack, running_stack, wait_until
 from tests.acceptance.terminal import CTRL_C, on_terminal
-from tests.smtpserver import Behaviour, RunningServer
+from tests.smtpserver import RunningServer
 
 COLUMNS = 72
 GOOD = 1500
@@ -23,7 +23,7 @@ GOOD = 1500
 
 @pytest.fixture(scope="module")
 def relay() -> Iterator[RunningServer]:
-    with RunningServer(Behaviour(rate=GOOD)) as server:
+    with RunningServer() as server:
         yield server
 
 
@@ -92,11 +92,15 @@ def test_command_ends_at_once_when_it_does_not_wait(stack: RunningStack, domain:
     assert json.loads(result.stdout)["status"] in ("QUEUED", "PROCESSING", "COMPLETED")
 
 
-def test_bar_grows_in_one_line_on_a_terminal(stack: RunningStack, domain: str, tmp_path: Path) -> None:
+def test_bar_grows_in_one_line_on_a_terminal(
+    stack: RunningStack, relay: RunningServer, domain: str, tmp_path: Path
+) -> None:
     file = write_people(tmp_path / "people.csv", *(f"p{number}@{domain}" for number in range(GOOD)))
+    relay.configure(rate=GOOD / 2)  # two seconds: the bar is drawn several times
     arguments = ("sendbatch", file, "--template", "welcome_email", "--wait")
     with on_terminal(stack, *arguments, columns=COLUMNS) as command:
         assert command.read_to_end() == 0
+    relay.configure(rate=0)
     bar, outcome = command.text.replace("\x1b[K", "").rstrip("\n").split("\n")
     assert re.fullmatch(r"Batch \d+, job \d+ completed: 1,500 of 1,500 emails sent, 0 failed\.", outcome)
     drawn = bar.lstrip("\r").split("\r")

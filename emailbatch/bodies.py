@@ -13,6 +13,7 @@ import errno
 import io
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import IO, Any
@@ -69,16 +70,24 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
         if self.received_bytes > body_max_bytes():  # sent in chunks, without a length
             self._refuse(413, _too_large_sentence())
             return
+        self._write(data)
+
+    def requestReceived(self, *args: Any) -> None:
+        self._write(b"")
+        if not self._is_refused:
+            super().requestReceived(*args)
+
+    def _write(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         try:
             super().handleContentChunk(data)
+            if not data:
+                self.content.flush()  # what was gathered may be what finds no room
         except OSError as exc:
             if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             self._refuse(507, "The server's disk is full, so nothing was kept. Free some space, then send it again.")
-
-    def requestReceived(self, *args: Any) -> None:
-        if not self._is_refused:
-            super().requestReceived(*args)
 
     def process(self) -> None:
         """Hand over to the application, with the body beside the queue and not in it."""
@@ -113,9 +122,11 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
     def _refuse(self, status: int, sentence: str) -> None:
         """Answer now, half-close, and listen a little longer for a client that is still sending."""
         self._is_refused = True
+        with suppress(OSError):  # a full disk shows once more
+            self.content.close()
         self.requestHeaders.removeHeader(b"Expect")  # or Twisted would answer 100 Continue after this
-        body = json.dumps({"detail": sentence}).encode()
-        head = f"HTTP/1.1 {status} Refused\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        content_type, body = _write_refusal(sentence, accept=self.requestHeaders.getRawHeaders("accept", [""])[0])
+        head = f"HTTP/1.1 {status} Refused\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
         transport = self.channel.transport
         transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
         transport.loseWriteConnection()
@@ -124,6 +135,14 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
 
 def _too_large_sentence() -> str:
     return f"The request is larger than the {settings.UPLOAD_MAX_BYTES:,} bytes that are taken. Split it."
+
+
+def _write_refusal(sentence: str, *, accept: str) -> tuple[str, bytes]:
+    """Content type and body: a page for a browser that posted a form without a script, JSON for all others."""
+    if "text/html" in accept:
+        page = f'<!doctype html><title>Refused</title><p role="alert">{sentence}</p><p><a href="/">Back</a></p>'
+        return "text/html; charset=utf-8", page.encode()
+    return "application/json", json.dumps({"detail": sentence}).encode()
 
 
 class _BodyTooLarge(Exception):
@@ -141,7 +160,7 @@ class BodyHandler(ASGIHandler):
         try:
             await super().handle(scope, receive, send)
         except _BodyTooLarge:
-            await _send_refusal(send)
+            await _send_refusal(scope, send)
 
     async def read_body(self, receive: Receive) -> IO[bytes]:
         request = _arrived.get()
@@ -178,8 +197,9 @@ def _limited(receive: Receive) -> Receive:
     return receive_limited
 
 
-async def _send_refusal(send: Send) -> None:
-    body = json.dumps({"detail": _too_large_sentence()}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+async def _send_refusal(scope: Mapping[str, Any], send: Send) -> None:
+    accept = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"), "")
+    content_type, body = _write_refusal(_too_large_sentence(), accept=accept)
+    headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})

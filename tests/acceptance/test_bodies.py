@@ -117,6 +117,18 @@ def test_answer_is_413_before_the_body_when_its_length_passes_the_limit(web: Web
     assert web.get("/api/health")[0] == 200
 
 
+def test_answer_is_a_page_before_the_body_when_a_form_without_script_is_too_long(web: WebServer) -> None:
+    with closing(web.open()) as client:
+        client.putrequest("POST", "/")
+        client.putheader("Accept", "text/html,*/*;q=0.8")
+        client.putheader("Content-Length", str(LIMIT_BYTES + MIB))
+        client.endheaders()
+        response = client.getresponse()  # and not one byte of the body was sent
+        page = response.read().decode()
+    assert response.status == 413
+    assert '<p role="alert">The request is larger' in page
+
+
 def test_answer_is_413_when_a_body_without_length_passes_the_limit(web: WebServer) -> None:
     status, answer = upload(web, [b"x" * MIB] * 212, is_chunked=True)
     assert status == 413 and "Split it" in str(answer["detail"])

@@ -15,7 +15,7 @@ from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from batches.models import Batch, BatchStatus, EmailStatus, EmailTemplate, JobStatus
-from tests.acceptance.browser import publish, running_browser, running_site
+from tests.acceptance.browser import publish, running_browser, running_site, take_picture
 from tests.conftest import MakeBatch, MakeJob
 
 PEOPLE = "Name,E-Mail\nZoë,zoe@example.org\nNed,ned@@example\n田中,tanaka@example.org\n"
@@ -190,6 +190,21 @@ def test_upload_shows_bytes_and_then_that_rows_are_read(page: Page, welcome: Ema
     said = page.evaluate("window.said")
     assert "Uploading:" in said
     assert "Reading the rows" in said
+
+
+def test_rows_are_counted_while_they_load(page: Page, welcome: EmailTemplate) -> None:
+    lines = "".join(f"user{number}@example.org,Name {number}\n" for number in range(300_000))
+    page.goto("/")
+    page.set_input_files(
+        "#id_file", {"name": "long.csv", "mimeType": "text/csv", "buffer": f"email,name\n{lines}".encode()}
+    )
+    page.click("text=Upload")
+    expect(page.locator("#upload-said")).to_have_text(
+        re.compile("Reading the rows: [1-9][0-9,]+ so far"), timeout=30_000
+    )
+    take_picture(page, "loading")
+    page.wait_for_url(re.compile(r"/review/"), timeout=60_000)
+    expect(page.locator("#send")).to_have_text("Send to 300,000 recipients")
 
 
 def test_refused_file_is_explained_and_the_form_kept(page: Page, welcome: EmailTemplate) -> None:

@@ -69,8 +69,9 @@ def normalise_address(cell: str) -> str:
 
 
 def _validated(text: str) -> str:
+    """Its full rules; strict keeps a local part to the 64 letters of RFC 5321, section 4.5.3.1.1."""
     try:
-        found: ValidatedEmail = validate_email(text, check_deliverability=False)
+        found: ValidatedEmail = validate_email(text, check_deliverability=False, strict=True)
     except EmailNotValidError as exc:
         raise BadAddress(str(exc)) from exc
     return f"{found.local_part}@{found.ascii_domain}"

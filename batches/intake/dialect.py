@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from batches.intake.addresses import BadAddress, normalise_address
+from batches.intake.addresses import SPACES, BadAddress, normalise_address
 from batches.intake.errors import UnreadableFile
 from batches.intake.headings import is_address_heading, is_maybe_address_heading, name_merge_fields
 from batches.intake.reading import is_separator_line
@@ -20,6 +20,9 @@ from batches.intake.reading import is_separator_line
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_RECORDS = 50
 COLUMNS_MAX = 500
+HEADING_MAX_LENGTH = 1000
+SHOWN_LENGTH = 40
+"""How much of a heading an error quotes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,9 +90,8 @@ def choose_layout(
     """
     if not records:
         raise UnreadableFile("The file is empty. Give it a header and a line for each recipient.")
-    first = [cell.strip() for cell in records[0]]
-    if len(first) > COLUMNS_MAX:
-        raise UnreadableFile(f"The file has {len(first)} columns. Keep it to {COLUMNS_MAX} or fewer.")
+    first = [cell.strip().strip(SPACES) for cell in records[0]]
+    _check_size(first)
     if address_index is not None and address_index >= len(first):
         raise UnreadableFile(
             f"Read like this the file has no column {address_index + 1} for the address, only {len(first)}. "
@@ -97,6 +99,10 @@ def choose_layout(
         )
     if has_header is None:
         has_header = not any(map(is_address, first))
+    if not has_header and len(first) > 1 and all(map(is_address, first)):
+        raise UnreadableFile(
+            "Every cell of the first line is an address. Put each address on a line of its own, or add a header."
+        )
     if address_index is None:
         address_index = _find_address_column(first, records[1:]) if has_header else _find_address_cells(first, records)
     if not has_header:
@@ -117,6 +123,18 @@ def make_layout(columns: Sequence[str], *, address_index: int, has_header: bool)
     )
 
 
+def _check_size(first: Sequence[str]) -> None:
+    """Refuse a first line that no list has, before its cells become columns in the database and on pages."""
+    if len(first) > COLUMNS_MAX:
+        raise UnreadableFile(f"The file has {len(first)} columns. Keep it to {COLUMNS_MAX} or fewer.")
+    for number, cell in enumerate(first, 1):
+        if len(cell) > HEADING_MAX_LENGTH:
+            raise UnreadableFile(
+                f"Cell {number} of the first line has {len(cell):,} characters. Keep it to {HEADING_MAX_LENGTH:,}; "
+                "if you see none that long, a quote is opened there and never closed."
+            )
+
+
 def is_address(cell: str) -> bool:
     try:
         return "@" in cell and bool(normalise_address(cell))
@@ -126,10 +144,10 @@ def is_address(cell: str) -> bool:
 
 def _find_address_column(header: Sequence[str], records: Sequence[Sequence[str]]) -> int:
     """By name if the name is plain, else by what is in the column."""
-    strong = [index for index, heading in enumerate(header) if is_address_heading(heading)]
-    if strong:
-        return strong[0]
     counts = _count_addresses(header, records)
+    strong = [index for index, heading in enumerate(header) if is_address_heading(heading)]
+    if strong:  # of several the fullest: "Mail" may say yes or no, beside "E-Mail"
+        return max(strong, key=lambda index: counts[index])
     maybe = [index for index, heading in enumerate(header) if is_maybe_address_heading(heading)]
     best = max(maybe or range(len(header)), key=lambda index: counts[index])
     if maybe and (counts[best] or not any(counts)):
@@ -141,7 +159,7 @@ def _find_address_cells(first: Sequence[str], records: Sequence[Sequence[str]]) 
     """The column with most addresses in it."""
     counts = _count_addresses(first, records)
     if not any(counts):
-        found = ", ".join(repr(cell) for cell in first[:8])
+        found = ", ".join(repr(cell if len(cell) <= SHOWN_LENGTH else f"{cell[:SHOWN_LENGTH]}…") for cell in first[:8])
         raise UnreadableFile(
             f"No column of e-mail addresses was found; the first line has {found}. Name one of the columns email."
         )

@@ -15,6 +15,9 @@ CHUNK_BYTES = 1 << 18
 SAMPLE_BYTES = 1 << 13
 """How much of the words beyond ASCII charset-normalizer is given; more makes it slow, not better."""
 
+WORD_BYTES = 200
+"""A longer word is cut, perhaps within a letter."""
+
 GUESSES = (
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r", "iso8859_2"),
     *("cp932", "euc_jp", "gb18030", "big5", "cp949"),
@@ -39,6 +42,9 @@ def detect_encoding(stream: BinaryIO) -> str:
 
     A byte order mark decides; then UTF-8, if the whole file is valid; then charset-normalizer, from the
     first words that are not ASCII.
+
+    A file of which most words are UTF-8 is UTF-8 all the same, so that the reading names the line which isn't:
+    taken for anything else, every accent in it would come out wrong because one byte is.
     """
     stream.seek(0)
     head = stream.read(SAMPLE_BYTES)
@@ -99,7 +105,10 @@ def _utf8(stream: BinaryIO) -> str | None:
 
 def _guess(stream: BinaryIO) -> str:
     """Ask charset-normalizer; of its answers the one with fewest signs in the place of letters counts."""
-    sample = _sample(stream)
+    words = _sample(stream)
+    if 2 * sum(map(_is_utf8, words)) > len(words):
+        return "utf-8"
+    sample = b" ".join(words)
     ranked = [
         (round(match.chaos + _sign_share(sample.decode(name, errors="replace")), 2), -round(match.coherence, 1), name)
         for match in from_bytes(sample, cp_isolation=list(GUESSES))
@@ -115,15 +124,23 @@ def _sign_share(text: str) -> float:
     return sum(not (char.isalpha() or char in _SIGNS) for char in beyond) / max(len(beyond), 1)
 
 
-def _sample(stream: BinaryIO) -> bytes:
+def _is_utf8(word: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(word, final=len(word) < WORD_BYTES)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _sample(stream: BinaryIO) -> list[bytes]:
     """The first words that are not ASCII, from anywhere in the file."""
     stream.seek(0)
     words: list[bytes] = []
     size = 0
     while size < SAMPLE_BYTES and (chunk := stream.read(CHUNK_BYTES)):
         for word in () if chunk.isascii() else _WORD.finditer(chunk):
-            words.append(word[0][:200])
+            words.append(word[0][:WORD_BYTES])
             size += len(words[-1]) + 1
             if size >= SAMPLE_BYTES:
                 break
-    return b" ".join(words)
+    return words

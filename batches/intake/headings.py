@@ -18,14 +18,21 @@ def _plain(text: str) -> str:
 # Compared without case, accents, spaces and signs. The first mean e-mail and nothing else; the second also
 # mean a postal address, so they count only if an address is found below them.
 ADDRESS_HEADINGS = """
-    e-mail emails email-id email-address email-adress email-adresse user-email contact-email mail mails
-    mail-address mail-adresse mailing-address-email correo correos correo-electrónico dirección-de-correo
+    e-mail emails email-id email-address email-adress email-adresse user-email contact-email work-email
+    private-email primary-email your-email subscriber-email e-mail-value mail mails
+    mail-address mail-adresse mailing-address-email correo correo-e correos correo-electrónico dirección-de-correo
     dirección-de-correo-electrónico courriel courriels adresse-mail adresse-email adresse-électronique
-    adresse-courriel e-post e-post-adress e-post-adresse e-posta e-posta-adresi sähköposti sähköpostiosoite
-    indirizzo-email indirizzo-mail posta-elettronica endereço-de-email e-mail-adres adres-email adresa-email
-    poczta e-pošta почта э-почта эл-почта электронная-почта емейл имейл メール メールアドレス eメール
-    邮箱 邮件 电子邮件 电子邮箱 邮箱地址 電子郵件 電郵 이메일 이메일주소 ηλεκτρονικό-ταχυδρομείο
-    البريد-الإلكتروني דוא״ל אימייל ईमेल อีเมล
+    adresse-courriel adresse-de-courriel adresse-de-messagerie
+    e-post e-post-adress e-post-adresse e-posta e-posta-adresi sähköposti sähköpostiosoite
+    indirizzo-email indirizzo-mail posta-elettronica endereço-de-email
+    endereço-eletrônico e-mail-adres adres-email adresa-email
+    adresa-de-email netfang tölvupóstur e-mail-cím email-cím elektronická-pošta e-mailová-adresa e-naslov
+    elektroniskā-pasta-adrese el-paštas el-pašto-adresas alamat-email surel địa-chỉ-email thư-điện-tử
+    poczta e-pošta почта э-почта эл-почта электронная-почта электронный-адрес email-адрес
+    емейл имейл имейл-адрес електронна-пошта електронна-поща ел-поща メール メールアドレス eメール
+    電子メール 電子メールアドレス 邮箱 邮件 电子邮件 电子邮箱 邮箱地址 電子郵件 電郵 이메일 이메일주소 전자우편
+    ηλεκτρονικό-ταχυδρομείο
+    البريد-الإلكتروني דוא״ל אימייל ایمیل پست-الکترونیکی ईमेल ईमेल-पता อีเมล อีเมล์
 """
 MAYBE_ADDRESS_HEADINGS = """
     address addresses adresse adresses adress adres adresa dirección direcciones indirizzo endereço cím
@@ -36,14 +43,17 @@ RESERVED_WORDS = """
     true false none not and or in is if elif else endif for endfor loop self set block
 """
 
+_ASIDE = re.compile(r"\([^()]*\)|\d+")
+"""What address books and forms add to a heading."""
+
 _SURE = frozenset(map(_plain, ADDRESS_HEADINGS.split()))
 _MAYBE = frozenset(map(_plain, MAYBE_ADDRESS_HEADINGS.split()))
 _RESERVED = frozenset(RESERVED_WORDS.split())
 
 
 def is_address_heading(heading: str) -> bool:
-    """Whether it can mean nothing but the e-mail address."""
-    return _plain(heading) in _SURE
+    """Whether it can mean nothing but the e-mail address; "Email 1" and "E-Mail (required)" do too."""
+    return _plain(_ASIDE.sub("", heading)) in _SURE
 
 
 def is_maybe_address_heading(heading: str) -> bool:

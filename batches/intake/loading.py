@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
 
 from batches.intake import sql
-from batches.intake.addresses import PLAIN_PATTERN
+from batches.intake.addresses import PLAIN_MAX_LENGTH, PLAIN_PATTERN
 from batches.intake.copying import Counts, copy_blocks, raw_cursor
 from batches.intake.dialect import Layout, check_delimiter, choose_layout, detect_delimiter, first_records, read_sample
 from batches.intake.encoding import choose_encoding, detect_encoding
@@ -105,13 +105,14 @@ def load_group(batch: Batch, group: Group) -> Counts:
     those of IDN domains, are looked at here.
     """
     describe(batch, GROUP_LAYOUT)
+    members = {"group": group.pk, "plain": f"^{PLAIN_PATTERN}$", "plain_length": PLAIN_MAX_LENGTH}
     with raw_cursor() as cursor:
         cursor.execute(
             sql.INSERT_GROUP,
-            {"batch": batch.pk, "group": group.pk, "kind": RejectionKind.DUPLICATE, "plain": f"^{PLAIN_PATTERN}$"},
+            {"batch": batch.pk, "kind": RejectionKind.DUPLICATE, **members},
         )
         total, duplicate = cast("tuple[int, int]", cursor.fetchone())
-        cursor.execute(sql.SELECT_ODD_MEMBERS, {"group": group.pk, "plain": f"^{PLAIN_PATTERN}$"})
+        cursor.execute(sql.SELECT_ODD_MEMBERS, members)
         odd = [list(row) for row in cursor.fetchall()]
     counts = Counts(total=total, rejected=0, duplicate=duplicate)
     return counts + append_records(batch, CountedRecords(odd), GROUP_LAYOUT, after_line=total + duplicate)

@@ -22,6 +22,8 @@ FIELD_MAX_LENGTH = 131_072
 LINE_MAX_LENGTH = 1 << 20
 """Characters in one line."""
 
+_NO_LINES = "This is no list of recipients, or its lines don't end as lines do. Export it again as CSV."
+
 
 class Reader(Protocol):
     """An iterator of records that knows how many lines it has read: the csv module's, or one like it."""
@@ -68,8 +70,7 @@ class TextParts:
                 tail = tail[end:]
             if len(tail) > LINE_MAX_LENGTH:
                 raise UnreadableFile(
-                    f"Line {self.count_lines() + 1} is longer than {LINE_MAX_LENGTH:,} characters. "
-                    "This is no list of recipients, or its lines don't end as lines do."
+                    f"Line {self.count_lines() + 1} is longer than {LINE_MAX_LENGTH:,} characters. {_NO_LINES}"
                 )
 
     def line_text(self, number: int) -> str:
@@ -116,7 +117,7 @@ class CsvRecords:
         if "field limit" in str(exc):
             raise UnreadableFile(
                 f"The record that begins in line {line} has a field of more than {FIELD_MAX_LENGTH:,} characters. "
-                "Probably a quote is opened there and never closed."
+                "Shorten it; if you see none that long, a quote is opened there and never closed."
             ) from exc
         if last > line or "unexpected end" in str(exc):
             raise UnreadableFile(
@@ -171,12 +172,18 @@ def read_head(stream: BinaryIO, encoding: str) -> str:
     except UnicodeError as exc:  # some miss their byte order mark
         raise _bad_encoding(encoding, line=1) from exc
     _refuse_nul(text, first_line=1)
-    return text[: _end_of_lines(text)] if len(raw) == CHUNK_BYTES else text
+    if len(raw) < CHUNK_BYTES:
+        return text
+    if not (end := _end_of_lines(text)):
+        raise UnreadableFile(f"Line 1 is longer than {CHUNK_BYTES:,} bytes. {_NO_LINES}")
+    return text[:end]
 
 
 def _bad_encoding(encoding: str, *, line: int) -> UnreadableFile:
     name = encoding.removesuffix("-sig")
-    return UnreadableFile(f"Line {line} is not valid {name}. Choose the encoding that the file was saved in.")
+    return UnreadableFile(
+        f"Line {line} is not valid {name}. Choose the encoding that the file was saved in, or save it anew."
+    )
 
 
 def _refuse_nul(text: str, *, first_line: int) -> None:

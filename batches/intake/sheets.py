@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import shutil
 import subprocess
 import sys
@@ -37,27 +38,48 @@ _BINARIES = {
     b"\x7fELF": "a program",
     b"SQLite format 3": "an SQLite database",
     b"PAR1": "a Parquet file",
+    b"{\\rtf": "a text document (RTF)",
 }
+_MARKUPS = {
+    b"<!doctype html": "a web page, whatever it is called",
+    b"<html": "a web page, whatever it is called",
+    b"<table": "a web page, whatever it is called",
+    b"<?xml": "an XML document",
+    b"begin:vcard": "an address book (vCard)",
+}
+"""Text, but no list. Programs on the web like to call a page with a table ``.xls``."""
+
+HEAD_BYTES = 64
 
 
 def is_spreadsheet(file: BinaryIO) -> bool:
     """Whether it is one, by its first bytes and not by its name.
 
     Raises:
-        UnsupportedFile: if it is another kind of binary that goes by its first bytes.
+        UnsupportedFile: if it is another kind of file that goes by its first bytes.
     """
     file.seek(0)
-    head = file.read(16)
+    head = file.read(HEAD_BYTES)
     file.seek(0)
     if head.startswith(_OLE):
         return True
     if head.startswith(_ZIP):
         _check_zip(file)
         return True
-    found = next((name for magic, name in _BINARIES.items() if head.startswith(magic)), None)
+    found = _name_other_kind(head)
     if found:
-        raise UnsupportedFile(f"The file is {found}, not a list of recipients. Upload a CSV file or a spreadsheet.")
+        raise UnsupportedFile(
+            f"The file is {found}, not a list of recipients. "
+            "Open it with the program that made it or with a spreadsheet program, and save it as CSV or .xlsx."
+        )
     return False
+
+
+def _name_other_kind(head: bytes) -> str | None:
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    known = [(head, magic, name) for magic, name in _BINARIES.items()]
+    known += [(text, start, name) for start, name in _MARKUPS.items()]
+    return next((name for data, start, name in known if data.startswith(start)), None)
 
 
 @contextmanager

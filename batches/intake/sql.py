@@ -50,7 +50,7 @@ _MEMBERS = """
     SELECT person.id, person.email AS address,
            jsonb_build_array(person.first_name, person.last_name, person.username,
                              trim(person.first_name || ' ' || person.last_name)) AS fields,
-           person.email ~ %(plain)s
+           person.email ~ %(plain)s AND length(person.email) <= %(plain_length)s
                AND (person.first_name || person.last_name || person.username) !~ '[\\x01-\\x1f\\x7f-\\x9f]' AS is_plain
     FROM auth_user AS person
     JOIN auth_user_groups AS membership ON membership.user_id = person.id

@@ -135,7 +135,7 @@ def test_older_snapshot_changes_nothing(page: Page, running: Batch) -> None:
     far = 10**18
     page.route_web_socket(
         re.compile("/ws/"),
-        lambda socket: [socket.send(newest % (running.pk, sent + 1, sent, far + n)) for sent, n in ((7, 2), (6, 1))],  # type: ignore[func-returns-value,return-value]
+        lambda socket: [socket.send(newest % (running.pk, sent + 1, sent, far + n)) for sent, n in ((7, 2), (6, 1))],  # type: ignore[func-returns-value]
     )
     page.goto(f"/batches/{running.pk}/")
     expect(page.locator('[data-count="sent"]')).to_have_text("7")

@@ -83,7 +83,7 @@ def test_missing_file_is_named(page: Client, draft: Batch) -> None:
 def test_discarded_draft_leaves_nothing(page: Client, draft: Batch) -> None:
     assert post(page, draft, "discard").headers["Location"] == "/"
     for model in (Batch, Email, RejectedRow, UploadChunk):
-        assert not model.objects.exists()  # type: ignore[attr-defined]
+        assert not model.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["fields", "reread", "add", "discard"])

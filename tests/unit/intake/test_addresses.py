@@ -84,6 +84,7 @@ def test_kept_form_stays_the_same_when_it_is_normalised_again(text: str) -> None
         ("Dr. Jürgen Groß <juergen@example.com>", "juergen@example.com"),
         ('"Doe, Ann" <ann@example.com> ', "ann@example.com"),
         ("\u00a0ann@example.com\ufeff", "ann@example.com"),
+        ("a" * 64 + "@example.com", "a" * 64 + "@example.com"),
     ],
 )
 def test_address_is_kept_in_one_form_when_it_is_written_in_another(cell: str, kept: str) -> None:
@@ -99,6 +100,9 @@ def test_address_is_kept_in_one_form_when_it_is_written_in_another(cell: str, ke
         ("ann@example.com; bob@example.com", "invalid characters"),
         ("a" * 600 + "@b.org", "The address is too long."),
         ("ann@example.com>", "invalid characters"),
+        ("a" * 65 + "@example.com", "too long before the @-sign"),
+        ("é" * 65 + "@example.com", "too long before the @-sign"),
+        ("a@" + "b" * 64 + ".org", "so many characters"),
     ],
 )
 def test_reason_says_what_is_wrong_when_a_cell_holds_no_address(cell: str, reason: str) -> None:

@@ -38,6 +38,12 @@ def test_encoding_is_found_when_the_first_letter_beyond_ascii_is_at_the_end() ->
     assert detect_encoding(io.BytesIO(text.encode() + "Jürgen Groß\n".encode("cp1252"))) == "cp1252"
 
 
+@pytest.mark.parametrize("damage", [b"Zo\xff\n", "Zoë".encode()[:-1]], ids=["a byte", "cut off"])
+def test_encoding_is_utf8_when_all_but_one_word_are(damage: bytes) -> None:
+    assert detect_encoding(io.BytesIO("Zoë,山田太郎\n".encode() * 1000 + damage)) == "utf-8"
+    assert detect_encoding(io.BytesIO(("山" * 300).encode() + b" " + ("田" * 300).encode() + b" " + damage)) == "utf-8"
+
+
 def test_finding_takes_little_time_when_the_file_is_large_and_odd() -> None:
     data = "Jürgen Groß aus Köln,joerg@example.com\n".encode("cp1252") * 500_000
     start = time.perf_counter()

@@ -123,6 +123,14 @@ def test_error_names_the_line_when_a_byte_of_two_is_cut_off() -> None:
         read(data, encoding="cp932")
 
 
+@pytest.mark.parametrize(
+    "data", [b"x" * 300_000, b"ann@example.com," * 20_000, b"email," + b"x" * 300_000 + b"\nann@x.org,1"]
+)
+def test_head_is_refused_when_the_first_line_never_ends(data: bytes) -> None:
+    with pytest.raises(UnreadableFile, match="Line 1 is longer than 262,144 bytes"):
+        read_head(io.BytesIO(data), "utf-8")
+
+
 def test_head_is_refused_when_its_encoding_misses_the_mark() -> None:
     with pytest.raises(UnreadableFile, match="Line 1 is not valid utf-32"):
         read_head(io.BytesIO(b"email\nann@example.com\n"), "utf-32")

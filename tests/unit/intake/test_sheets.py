@@ -99,6 +99,21 @@ def test_error_says_so_when_a_spreadsheet_is_damaged(data: bytes) -> None:
                 pass
 
 
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (b"\xef\xbb\xbf\n <HTML><table><tr><td>ann@example.com", "a web page"),
+        (b'<?xml version="1.0"?><Workbook>ann@example.com', "an XML document"),
+        (b"{\\rtf1 ann@example.com}", "RTF"),
+        (b"BEGIN:VCARD\r\nEMAIL:ann@example.com", "vCard"),
+        (b"%PDF-1.7", "PDF"),
+    ],
+)
+def test_file_is_refused_by_its_kind_when_it_is_no_list(data: bytes, named: str) -> None:
+    with pytest.raises(UnsupportedFile, match=named):
+        is_spreadsheet(io.BytesIO(data))
+
+
 def test_archive_is_refused_when_it_holds_no_sheet() -> None:
     with pytest.raises(UnsupportedFile, match="zip archive") as caught:
         is_spreadsheet(archive(list_csv=b"email\n"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +13,7 @@ from batches.web.progressbar import make_card, make_parts
 
 def snapshot(**counts: int) -> Snapshot:
     """A snapshot whose other counts are 0 and whose sums are right."""
-    done: dict[str, Any] = {"sent": 0, "failed": 0, "unknown": 0, "suppressed": 0} | counts
+    done = {"sent": 0, "failed": 0, "unknown": 0, "suppressed": 0} | counts
     cancelled, total = done.pop("cancelled", 0), done.pop("total")
     processed = sum(done.values()) + cancelled
     return Snapshot(
@@ -23,11 +21,14 @@ def snapshot(**counts: int) -> Snapshot:
         status=BatchStatus.PROCESSING,
         processed=processed,
         total=total,
+        sent=done["sent"],
+        failed=done["failed"],
+        unknown=done["unknown"],
+        suppressed=done["suppressed"],
         pending=total - processed,
         ratePerSecond=0.0,
         etaSeconds=None,
         sequence=1,
-        **done,
     )
 
 

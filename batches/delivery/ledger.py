@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -27,7 +27,7 @@ RATE_SECONDS = 1.0
 
 _PROCESSING = JobStatus.PROCESSING.value
 _COUNTED = (EmailStatus.SENT.value, EmailStatus.FAILED.value, EmailStatus.UNKNOWN.value, EmailStatus.PENDING.value)
-_FRONT = (datetime(1, 1, 1, tzinfo=UTC), 0)
+_NO_ROW = 2**31 - 1
 
 # A generic plan, made once: planning a cycle anew would cost more than running it. A generic plan knows
 # neither the LIMIT nor the arrays' lengths, so everything but walking the right index is switched off.
@@ -46,6 +46,17 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 OUTAGES = (psycopg.OperationalError, psycopg.InterfaceError)
 """Postgres is away, restarting, full or stuck: worth another try. Any other error is a bug."""
+
+
+class _Cursor(NamedTuple):
+    """Behind what the next claim looks: the row of a first try; the due time and id of a retry."""
+
+    after_row: int
+    after_at: datetime
+    after_id: int
+
+
+_FRONT = _Cursor(0, datetime(1, 1, 1, tzinfo=UTC), 0)
 
 
 class Fenced(Exception):
@@ -130,10 +141,11 @@ class Ledger:
             OUTAGES: Postgres is still away.
         """
         await self.connect()
-        await self.cycle(0)
+        # First, for the cycle moves the row behind which these are looked for.
         rows = await self._fetch(sql.SENDING_OF_LANE, {"batch": self._spec.batch_id, "lane": self._spec.lane_id})
         claimed = [Claimed(*row) for row in rows if row[0] not in self.held]
         self.held.update((each.id, each) for each in claimed)
+        await self.cycle(0)
         return claimed
 
     async def cycle(self, places: int) -> list[Claimed]:
@@ -164,16 +176,22 @@ class Ledger:
         return self._take_in(rows, places)
 
     def _take_in(self, rows: list[tuple[Any, ...]], places: int) -> list[Claimed]:
-        claimed = [Claimed(id_, address, fields, tries) for _, id_, address, fields, tries, _ in rows if id_]
+        claimed = [Claimed(*row[1:6]) for row in rows if row[1]]
         if len(claimed) < places:
             # Nothing is left behind the cursor; but what others gave back may be due before it.
             self.is_dry = self._cursor is _FRONT and not claimed
             self._cursor = _FRONT
         elif claimed:
             self.is_dry = False
-            self._cursor = max((row[5], row[1]) for row in rows)
+            self._cursor = self._move_on(rows)
         self.held.update((each.id, each) for each in claimed)
         return claimed
+
+    def _move_on(self, rows: list[tuple[Any, ...]]) -> _Cursor:
+        after_row, after_at, after_id = self._cursor
+        after_row = max((row[2] for row in rows if row[6] is None), default=after_row)
+        after_at, after_id = max(((row[6], row[1]) for row in rows if row[6]), default=(after_at, after_id))
+        return _Cursor(after_row, after_at, after_id)
 
     def _count(self, recording: list[Outcome]) -> tuple[int, int, int, int]:
         statuses = [outcome.status for outcome in recording if outcome.outcome]
@@ -186,7 +204,6 @@ class Ledger:
         self, recording: list[Outcome], counters: tuple[int, int, int, int], places: int
     ) -> dict[str, object]:
         sent, failed, unknown, retried = counters
-        after_at, after_id = self._cursor
         ids, statuses, outcomes, codes, replies, delays = zip(*recording, strict=True) if recording else ((),) * 6
         return {
             "lane": self._spec.lane_id,
@@ -205,8 +222,8 @@ class Ledger:
             "delays": _array(delays),
             "relay": str(self._spec.relay),
             "batch": self._spec.batch_id,
-            "after_at": after_at,
-            "after_id": after_id,
+            "held_after": min((each.row for each in self.held.values()), default=_NO_ROW) - 1,
+            **self._cursor._asdict(),
             "limit": places,
         }
 

@@ -59,10 +59,10 @@ class LaneEnd(Enum):
 class Claimed:
     """An email that this lane is sending."""
 
-    __slots__ = ("address", "attempts", "fields", "id")
+    __slots__ = ("address", "attempts", "fields", "id", "row")
 
-    def __init__(self, id: int, address: str, fields: str, attempts: int) -> None:
-        self.id, self.address, self.fields, self.attempts = id, address, fields, attempts
+    def __init__(self, id: int, row: int, address: str, fields: str, attempts: int) -> None:
+        self.id, self.row, self.address, self.fields, self.attempts = id, row, address, fields, attempts
 
 
 class Outcome(NamedTuple):

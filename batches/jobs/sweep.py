@@ -49,9 +49,9 @@ def sweep() -> SweepReport:
         if not cursor.fetchone()[0]:
             return SweepReport(was_held=True)
         try:
-            return SweepReport(
-                started=_start_due_jobs(), reaped=_reap_dead_lanes(), finished=_finish_jobs(), rung=_ring_lanes()
-            )
+            started, reaped = _start_due_jobs(), _reap_dead_lanes()
+            cursor.execute(sql.ADVANCE_FRESH)
+            return SweepReport(started=started, reaped=reaped, finished=_finish_jobs(), rung=_ring_lanes())
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
 
@@ -95,7 +95,7 @@ def _reap(lane_id: int, batch_id: int) -> tuple[int, int, int]:
 
 def _finish_jobs() -> int:
     with connection.cursor() as cursor:
-        cursor.execute(sql.JOBS_TO_FINISH)
+        cursor.execute(sql.JOBS_TO_FINISH, {"job": None})
         job_ids = [row[0] for row in cursor.fetchall()]
     return sum(lifecycle.finish_job(job_id) for job_id in job_ids)
 

@@ -3,7 +3,6 @@
 from batches.models.batch import Batch, RejectedRow, UploadChunk
 from batches.models.choices import (
     LIVE_JOB_STATUSES,
-    UNSETTLED_EMAIL_STATUSES,
     AttemptOutcome,
     BatchSource,
     BatchStatus,
@@ -20,7 +19,6 @@ from batches.models.token import ApiToken
 
 __all__ = [
     "LIVE_JOB_STATUSES",
-    "UNSETTLED_EMAIL_STATUSES",
     "ApiToken",
     "Attempt",
     "AttemptOutcome",

@@ -73,6 +73,3 @@ class RejectionKind(models.TextChoices):
 
 LIVE_JOB_STATUSES = (JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.PAUSED)
 """A batch has at most one job in any of these."""
-
-UNSETTLED_EMAIL_STATUSES = (EmailStatus.PENDING, EmailStatus.SENDING)
-"""A job is live while any email of its batch is in one of these."""

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from batches.models.batch import Batch
-from batches.models.choices import UNSETTLED_EMAIL_STATUSES, AttemptOutcome, EmailStatus
+from batches.models.choices import AttemptOutcome, EmailStatus
 from batches.models.job import Lane
 
 
@@ -31,7 +31,9 @@ class Email(models.Model):
     attempts = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="Counted at the claim, so a message that kills its worker ends."
     )
-    next_attempt_at = models.DateTimeField(db_default=Now())
+    next_attempt_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a retry is due; empty before the first try and in the end."
+    )
     # No constraint in the database for this key and Attempt's two: their checks took a fifth of Postgres' time
     # for an email, and only LEDGER_CYCLE and REAP_LANE write them, from rows that they hold locked.
     lane = models.ForeignKey(
@@ -42,15 +44,15 @@ class Email(models.Model):
     settled_at = models.DateTimeField(null=True, blank=True, help_text="When the terminal state was recorded.")
 
     class Meta:
+        # No index holds the status or another column that a send changes: so an email's two UPDATEs write no
+        # index entry (docs/decisions/0014). The first tries are found by (batch, row).
         indexes = [
-            # CLAIM_DUE walks the pending part in due order; REAP_LANE and FINISH_JOB probe the sending part.
             models.Index(
                 "batch",
-                "status",
                 "next_attempt_at",
                 "id",
-                name="email_unsettled",
-                condition=models.Q(status__in=UNSETTLED_EMAIL_STATUSES),
+                name="email_retry",
+                condition=models.Q(next_attempt_at__isnull=False),
             ),
         ]
         constraints = [

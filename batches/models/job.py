@@ -33,6 +33,9 @@ class EmailJob(models.Model):
     last_error = models.TextField(blank=True, help_text="Why the relay is not taking mail, as a sentence.")
     relay_failure_count = models.PositiveIntegerField(default=0, help_text="In a row; each doubles the wait.")
     relay_retry_at = models.DateTimeField(null=True, blank=True, help_text="No lane starts before this time.")
+    fresh_after_row = models.PositiveIntegerField(
+        default=0, help_text="Every email up to this row was claimed before: what is pending of them is a retry."
+    )
     scheduled_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="email_jobs"
@@ -79,6 +82,9 @@ class Lane(models.Model):
     unknown_count = models.PositiveIntegerField(default=0)
     retried_count = models.PositiveIntegerField(default=0)
     rate_per_second = models.FloatField(default=0, help_text="Sent of late, while it is held.")
+    held_after_row = models.PositiveIntegerField(
+        default=0, help_text="What it is sending for the first time has a row behind this one."
+    )
 
     class Meta:
         constraints = [

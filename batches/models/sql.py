@@ -6,7 +6,7 @@ Hand-written because each is one round trip that must be exact under concurrency
 
 from __future__ import annotations
 
-from batches.models.choices import AttemptOutcome, BatchStatus, EmailStatus, JobStatus
+from batches.models.choices import AttemptOutcome, EmailStatus, JobStatus
 
 _STATES = {
     "pending": f"'{EmailStatus.PENDING}'",
@@ -19,20 +19,45 @@ _STATES = {
     "interrupted": f"'{AttemptOutcome.INTERRUPTED}'",
     "queued_job": f"'{JobStatus.QUEUED}'",
     "processing_job": f"'{JobStatus.PROCESSING}'",
-    "scheduled_batch": f"'{BatchStatus.SCHEDULED}'",
+    "scheduled_job": f"'{JobStatus.SCHEDULED}'",
+    "cancelled_job": f"'{JobStatus.CANCELLED}'",
+    "no_row": "2147483647",
+}
+
+
+_PARTS = {
+    # Subqueries with an order, and not EXISTS, which may read the table from its front: the statistics of a
+    # batch that is being sent are always old.
+    "first_fresh": """(
+    SELECT e.row FROM batches_email e
+    WHERE e.batch_id = j.batch_id AND e.row > j.fresh_after_row AND e.status = {pending} AND e.next_attempt_at IS NULL
+    ORDER BY e.row LIMIT 1)""",
+    "first_retry": """(
+    SELECT e.next_attempt_at FROM batches_email e
+    WHERE e.batch_id = j.batch_id AND e.next_attempt_at IS NOT NULL AND e.status = {pending}
+    ORDER BY e.next_attempt_at LIMIT 1)""",
+    # Without an index on the state: a first try has its row behind `held_after_row`, which each cycle writes
+    # together with its claims; a retry is in the index of retries.
+    "sending_of_lane": """(
+  SELECT e.* FROM batches_email e
+  WHERE e.batch_id = %(batch)s AND e.lane_id = %(lane)s AND e.status = {sending} AND e.next_attempt_at IS NULL
+    AND e.row > (SELECT held_after_row FROM batches_lane WHERE id = %(lane)s)
+  UNION ALL
+  SELECT e.* FROM batches_email e
+  WHERE e.batch_id = %(batch)s AND e.lane_id = %(lane)s AND e.status = {sending} AND e.next_attempt_at IS NOT NULL)""",
 }
 
 
 def _named(statement: str) -> str:
-    for name, literal in _STATES.items():
-        statement = statement.replace("{" + name + "}", literal)
+    for name, text in (_PARTS | _STATES).items():
+        statement = statement.replace("{" + name + "}", text)
     return statement
 
 
 ACQUIRE_LANE = _named("""
 UPDATE batches_lane l
 SET token = l.token + 1, worker = %(worker)s, heartbeat_at = clock_timestamp(), rate_per_second = 0,
-    lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
+    held_after_row = {no_row}, lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
 FROM batches_emailjob j
 WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL
   AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
@@ -42,33 +67,32 @@ RETURNING l.token, j.id
 for its relay. A lane that runs is not stopped by another's trouble with the relay: it finds out by itself."""
 
 # One statement, so one round trip and one commit a cycle. Its parts see one snapshot: they touch
-# different emails (`recorded` those this lane is sending, `picked` those nobody is), so none needs to
-# see what another wrote. All parts hang on `held`: when the lane was taken away it is empty, and nothing
+# different emails (`recorded` those this lane is sending, `due` and `fresh` those nobody is), so none needs
+# to see what another wrote. All parts hang on `held`: when the lane was taken away it is empty, and nothing
 # is written or claimed. If the sweep holds the lane's row, the UPDATE waits for it and then re-reads the
 # token (READ COMMITTED), so a lane that was reaped meanwhile finds itself fenced.
 #
-# `picked` starts behind the lane's cursor (the due time and id of what it claimed last): a scan from the
-# front would walk all index entries of what was claimed before, which a long transaction elsewhere keeps
-# VACUUM and the index from forgetting.
+# The two UPDATEs of an email change no indexed column, so that PostgreSQL writes no index entry for them
+# (docs/decisions/0014): `fresh` finds its emails by their row, behind the lane's cursor and the job's
+# `fresh_after_row`. Only a retry has a `next_attempt_at`, and an entry in `email_retry`; `due` starts behind a
+# cursor too, for a scan from the front would walk the entries of all that was claimed before, which a long
+# transaction elsewhere keeps VACUUM and the index from forgetting.
 #
-# `recorded` says IS NOT DISTINCT FROM where = would do: no index serves it, so the planner can't take
-# the partial index on what is sending and compare that with every outcome; it must use the primary key.
-#
-# `picked` is MATERIALIZED so that LIMIT and SKIP LOCKED are applied
-# once, not once per joined row. The email is joined by its primary key.
+# `due` and `fresh` are MATERIALIZED so that LIMIT and SKIP LOCKED are applied once, not once per joined row.
+# now() and not clock_timestamp(): an index is only searched for what does not change meanwhile. A LIMIT that is
+# null would be none at all.
 LEDGER_CYCLE = _named("""
 WITH held AS (
-  UPDATE batches_lane
+  UPDATE batches_lane l
   SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
       heartbeat_at = clock_timestamp(),
       sent_count = %(sent)s, failed_count = %(failed)s, unknown_count = %(unknown)s, retried_count = %(retried)s,
-      rate_per_second = %(rate)s
-  WHERE id = %(lane)s AND token = %(token)s AND lease_until IS NOT NULL
-  RETURNING id, job_id
-), job AS (
-  SELECT j.batch_id, j.status,
-         j.status = {processing_job} AS may_claim
-  FROM batches_emailjob j JOIN held ON j.id = held.job_id
+      rate_per_second = %(rate)s,
+      held_after_row = least(%(held_after)s, greatest(%(after_row)s, j.fresh_after_row))
+  FROM batches_emailjob j
+  WHERE l.id = %(lane)s AND l.token = %(token)s AND l.lease_until IS NOT NULL AND j.id = l.job_id
+  RETURNING l.id, j.status, CASE WHEN j.status = {processing_job} THEN %(limit)s ELSE 0 END AS places,
+            greatest(%(after_row)s, j.fresh_after_row) AS after_row
 ), outcome AS (
   SELECT * FROM unnest(
     %(ids)s::bigint[], %(statuses)s::text[], %(outcomes)s::text[], %(codes)s::smallint[], %(replies)s::text[],
@@ -78,35 +102,41 @@ WITH held AS (
   UPDATE batches_email e
   SET status = o.status, code = nullif(o.code, 0), reply = o.reply,
       attempts = e.attempts - (o.outcome = '')::int,
-      next_attempt_at = CASE WHEN o.status = {pending}
-        THEN clock_timestamp() + o.delay * interval '1 second' ELSE e.next_attempt_at END,
-      settled_at = CASE WHEN o.status = {pending} THEN NULL ELSE clock_timestamp() END
+      next_attempt_at = CASE WHEN o.status = {pending} THEN clock_timestamp() + o.delay * interval '1 second' END,
+      settled_at = CASE WHEN o.status <> {pending} THEN clock_timestamp() END
   FROM outcome o CROSS JOIN held
-  WHERE e.id = o.email_id AND e.lane_id = held.id AND e.status IS NOT DISTINCT FROM {sending}
+  WHERE e.id = o.email_id AND e.lane_id = held.id AND e.status = {sending}
   RETURNING e.id, e.attempts, o.outcome, o.code, o.reply
 ), tried AS (
   INSERT INTO batches_attempt (email_id, lane_id, number, outcome, code, reply, relay, at)
   SELECT id, %(lane)s, attempts, outcome, nullif(code, 0), reply, %(relay)s, clock_timestamp()
   FROM recorded WHERE outcome <> ''
   ON CONFLICT DO NOTHING
-), picked AS MATERIALIZED (
-  SELECT e.id, e.next_attempt_at
+), due AS MATERIALIZED (
+  SELECT e.id
   FROM batches_email e
-  WHERE e.batch_id = %(batch)s AND e.status = {pending} AND e.next_attempt_at <= clock_timestamp()
+  WHERE e.batch_id = %(batch)s AND e.next_attempt_at <= now() AND e.status = {pending}
     AND (e.next_attempt_at, e.id) > (%(after_at)s::timestamptz, %(after_id)s::bigint)
-    AND (SELECT may_claim FROM job)
   ORDER BY e.next_attempt_at, e.id
-  LIMIT %(limit)s
+  LIMIT coalesce((SELECT places FROM held), 0)
+  FOR UPDATE OF e SKIP LOCKED
+), fresh AS MATERIALIZED (
+  SELECT e.id
+  FROM batches_email e
+  WHERE e.batch_id = %(batch)s AND e.row > (SELECT after_row FROM held)
+    AND e.status = {pending} AND e.next_attempt_at IS NULL
+  ORDER BY e.row
+  LIMIT coalesce((SELECT places FROM held), 0) - (SELECT count(*) FROM due)
   FOR UPDATE OF e SKIP LOCKED
 ), claimed AS (
   UPDATE batches_email e
   SET status = {sending}, lane_id = %(lane)s, attempts = e.attempts + 1
-  FROM picked
+  FROM (SELECT id FROM due UNION ALL SELECT id FROM fresh) picked
   WHERE e.id = picked.id
-  RETURNING e.id, e.address, e.fields::text AS fields, e.attempts, e.next_attempt_at
+  RETURNING e.id, e.row, e.address, e.fields::text AS fields, e.attempts, e.next_attempt_at
 )
-SELECT job.status, c.id, c.address, c.fields, c.attempts, c.next_attempt_at
-FROM job LEFT JOIN claimed c ON true
+SELECT held.status, c.id, c.row, c.address, c.fields, c.attempts, c.next_attempt_at
+FROM held LEFT JOIN claimed c ON true
 """)
 """Renew the lease, record outcomes with an Attempt each, claim more.
 
@@ -115,12 +145,8 @@ lane is fenced. Otherwise one row for each email claimed, or one whose id is nul
 begins with the job's status. An empty outcome gives an email back without counting the attempt.
 """
 
-SENDING_OF_LANE = _named("""
-SELECT e.id, e.address, e.fields::text, e.attempts
-FROM batches_email e
-WHERE e.batch_id = %(batch)s AND e.status = {sending} AND e.lane_id = %(lane)s
-""")
-"""What is being sent in a lane's name: asked after a commit whose reply was lost."""
+SENDING_OF_LANE = _named("SELECT id, row, address, fields::text, attempts FROM {sending_of_lane} e")
+"""What is being sent in a lane's name: asked after a commit whose reply was lost, before the next cycle."""
 
 COUNT_HELD_LANES = """
 SELECT count(*)
@@ -181,15 +207,17 @@ FOR UPDATE OF l SKIP LOCKED
 was away no lane could renew, and the living must not be taken for dead; `epoch` marks those known to be."""
 
 REAP_LANE = _named("""
-WITH reaped AS (
+WITH in_doubt AS {sending_of_lane}, reaped AS (
   UPDATE batches_lane SET token = token + 1, lease_until = NULL, rate_per_second = 0
   WHERE id = %(lane)s
 ), ended AS (
   UPDATE batches_email e
   SET status = CASE WHEN %(hold)s THEN {unknown} WHEN e.attempts >= %(max_attempts)s THEN {failed} ELSE {pending} END,
-      reply = %(reason)s, code = NULL, next_attempt_at = clock_timestamp(),
+      reply = %(reason)s, code = NULL,
+      next_attempt_at = CASE WHEN NOT %(hold)s AND e.attempts < %(max_attempts)s THEN clock_timestamp() END,
       settled_at = CASE WHEN %(hold)s OR e.attempts >= %(max_attempts)s THEN clock_timestamp() END
-  WHERE e.batch_id = %(batch)s AND e.status = {sending} AND e.lane_id = %(lane)s
+  FROM in_doubt
+  WHERE e.id = in_doubt.id
   RETURNING e.id, e.attempts, e.status
 ), tried AS (
   INSERT INTO batches_attempt (email_id, lane_id, number, outcome, code, reply, relay, at)
@@ -210,28 +238,42 @@ WHERE id = %(lane)s
 """
 """Count what the reaping of a lane ended."""
 
+ADVANCE_FRESH = _named("""
+UPDATE batches_emailjob j SET fresh_after_row = seen.row
+FROM (
+  SELECT j.id,
+         coalesce({first_fresh} - 1, (SELECT max(e.row) FROM batches_email e WHERE e.batch_id = j.batch_id)) AS row
+  FROM batches_emailjob j
+  WHERE j.completed_at IS NULL AND j.status IN ({processing_job}, {cancelled_job})
+) seen
+WHERE j.id = seen.id AND j.fresh_after_row < seen.row
+""")
+"""Note how far each live job has claimed without a gap, so that nobody reads what is behind again."""
+
 LANES_TO_RING = _named("""
 SELECT l.id, l.job_id, l.token, j.priority
 FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
 WHERE j.completed_at IS NULL AND j.status IN ({queued_job}, {processing_job})
   AND coalesce(j.relay_retry_at <= clock_timestamp(), true) AND l.lease_until IS NULL
-  AND EXISTS (SELECT FROM batches_email e WHERE e.batch_id = j.batch_id AND e.status = {pending}
-              AND e.next_attempt_at <= clock_timestamp())
+  AND (coalesce({first_retry} <= now(), false) OR {first_fresh} IS NOT NULL)
 ORDER BY l.number, j.id
 """)
 """The free lanes of jobs that have work due now: lane 0 of every job before lane 1 of any."""
 
 JOBS_TO_FINISH = _named("""
 SELECT j.id FROM batches_emailjob j
-WHERE j.completed_at IS NULL AND j.status <> 'scheduled'
-  AND NOT EXISTS (SELECT FROM batches_email e WHERE e.batch_id = j.batch_id AND e.status IN ({pending}, {sending}))
-""").replace("'scheduled'", f"'{JobStatus.SCHEDULED}'")
-"""The jobs none of whose emails is pending or sending."""
+WHERE j.completed_at IS NULL AND j.status <> {scheduled_job} AND coalesce(j.id = %(job)s::bigint, true)
+  AND NOT EXISTS (SELECT FROM batches_lane l WHERE l.job_id = j.id AND l.lease_until IS NOT NULL)
+  AND {first_retry} IS NULL AND {first_fresh} IS NULL
+""")
+"""The jobs, or the one asked for, none of whose emails is pending or sending: what is being sent belongs to a
+lane that is held."""
 
 COUNT_BATCH = _named("""
 SELECT count(*) FILTER (WHERE status = {sent}), count(*) FILTER (WHERE status = {failed}),
        count(*) FILTER (WHERE status = {unknown}), count(*) FILTER (WHERE status = {suppressed}),
        count(*) FILTER (WHERE status = {cancelled}),
+       count(*) FILTER (WHERE status IN ({pending}, {sending})),
        count(*) FILTER (WHERE status = {sent} AND lane_id = ANY(%(lanes)s)),
        count(*) FILTER (WHERE status = {failed} AND lane_id = ANY(%(lanes)s))
 FROM batches_email WHERE batch_id = %(batch)s

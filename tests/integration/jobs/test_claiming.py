@@ -1,0 +1,223 @@
+"""What a lane claims, and how what it holds is found again, without an index on the state of an email."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.db import connection
+from django.utils import timezone
+
+from batches.delivery.ledger import Fenced, Ledger
+from batches.delivery.retry import give_back
+from batches.delivery.spec import Claimed, Outcome
+from batches.jobs import lifecycle
+from batches.jobs.lanes import _acquire, _specify, run_lane
+from batches.jobs.sweep import sweep
+from batches.models import (
+    AttemptOutcome,
+    Batch,
+    Email,
+    EmailJob,
+    EmailStatus,
+    EmailTemplate,
+    JobKind,
+    JobStatus,
+    Lane,
+)
+from tests.integration.jobs.conftest import MakeBatch
+from tests.smtpserver import RunningServer
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+def open_ledger(batch: Batch, template: EmailTemplate, *, lane_number: int = 0) -> Ledger:
+    """The ledger of a lane that was just taken."""
+    job = batch.jobs.first() or lifecycle.create_job(batch, template=template, user=None)
+    lane = _acquire(job.lanes.get(number=lane_number).pk)
+    assert lane is not None
+    lifecycle.begin_job(job.pk)
+    lane.job.refresh_from_db()
+    return Ledger(_specify(lane))
+
+
+def sent(claimed: Claimed) -> Outcome:
+    return Outcome(claimed.id, EmailStatus.SENT.value, AttemptOutcome.SENT.value, 250, "2.0.0 Ok")
+
+
+def deferred(claimed: Claimed, *, seconds: float) -> Outcome:
+    return Outcome(claimed.id, EmailStatus.PENDING.value, AttemptOutcome.DEFERRED.value, 451, "Later.", seconds)
+
+
+def count_updates() -> tuple[int, int]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'batches_email'")
+        updates, hot = cursor.fetchone()
+    return updates, hot
+
+
+def test_updates_of_an_email_write_no_index_entry_when_it_is_sent(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(2000)
+    job = lifecycle.create_job(batch, template=template, user=None)
+    updates_before, hot_before = count_updates()
+    run_lane(lane_id=job.lanes.get(number=0).pk)
+    updates, hot = count_updates()
+    assert updates - updates_before == 2 * 2000
+    assert hot - hot_before >= 0.95 * (updates - updates_before)
+
+
+def test_rows_are_claimed_in_their_order_and_once_when_two_lanes_claim(
+    run: Run, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(300)
+    ledgers = [open_ledger(batch, template, lane_number=number) for number in (0, 1)]
+    for ledger in ledgers:
+        run(ledger.connect())
+    claimed = [run(ledgers[turn % 2].cycle(50)) for turn in range(6)]
+    assert [each.row for cycle in claimed for each in cycle] == list(range(2, 302))
+    for ledger in ledgers:
+        assert run(ledger.cycle(50)) == []
+        run(ledger.close())
+
+
+def test_what_was_given_back_is_claimed_before_the_rest_when_the_cursor_has_passed_it(
+    run: Run, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(100)
+    ledger = open_ledger(batch, template)
+    run(ledger.connect())
+    first, *rest = run(ledger.cycle(10))
+    ledger.add(give_back(first))
+    ledger.add(deferred(rest[0], seconds=0))
+    ledger.add(deferred(rest[1], seconds=3600))
+    assert run(ledger.cycle(0)) == []
+    again = run(ledger.cycle(3))
+    assert [(each.row, each.attempts) for each in again] == [(first.row, 1), (rest[0].row, 2), (12, 1)]
+    run(ledger.close())
+
+
+def test_nothing_is_claimed_when_the_lane_was_taken_away(
+    run: Run, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(20)
+    ledger = open_ledger(batch, template)
+    run(ledger.connect())
+    for claimed in run(ledger.cycle(5)):
+        ledger.add(deferred(claimed, seconds=0))  # due again at once
+    run(ledger.cycle(0))
+    Lane.objects.filter(job__batch=batch).update(token=99)
+    with pytest.raises(Fenced):
+        run(ledger.cycle(5))
+    assert Email.objects.filter(batch=batch, status=EmailStatus.PENDING).count() == 20
+    run(ledger.close())
+
+
+def test_claims_are_taken_up_when_the_reply_to_their_commit_was_lost(
+    run: Run, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(100)
+    ledger = open_ledger(batch, template)
+    run(ledger.connect())
+    first = run(ledger.cycle(10))
+    for claimed in first:
+        ledger.add(deferred(claimed, seconds=0) if claimed.row % 2 else sent(claimed))
+    run(ledger.cycle(0))
+    lost = run(ledger.cycle(20))  # five retries and fifteen first tries, of which the lane knows nothing now
+    ledger.held.clear()
+    taken_up = run(ledger.recover())
+    assert {each.id for each in taken_up} == {each.id for each in lost}
+    assert len({each.id for each in first} & {each.id for each in taken_up}) == 5
+    assert run(ledger.recover()) == []
+    run(ledger.close())
+
+
+def test_all_that_a_dead_lane_was_sending_is_found_when_it_is_reaped(
+    run: Run, make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    settings.SEND_LEASE_SECONDS = 0
+    batch = make_batch(100)
+    ledger = open_ledger(batch, template)
+    run(ledger.connect())
+    for claimed in run(ledger.cycle(10)):
+        ledger.add(deferred(claimed, seconds=0) if claimed.row % 2 else sent(claimed))
+    run(ledger.cycle(0))
+    held = run(ledger.cycle(20))
+    run(ledger.close())
+    lane = Lane.objects.get(job__batch=batch)
+    assert lane.held_after_row >= 11
+    Lane.objects.filter(pk=lane.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    report = sweep()
+    assert report.reaped == 1
+    assert Email.objects.filter(batch=batch, status=EmailStatus.SENDING).count() == 0
+    assert Email.objects.filter(batch=batch, pk__in=[each.id for each in held], status="pending").count() == 20
+
+
+def test_nobody_reads_again_what_is_behind_when_the_sweep_has_passed(
+    run: Run, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(100)
+    ledger = open_ledger(batch, template)
+    run(ledger.connect())
+    run(ledger.cycle(40))
+    sweep()
+    job = EmailJob.objects.get(batch=batch)
+    assert job.fresh_after_row == 41
+    run(ledger.cycle(100))
+    sweep()
+    job.refresh_from_db()
+    assert (job.fresh_after_row, job.status) == (101, JobStatus.PROCESSING)
+    run(ledger.close())
+
+
+def test_job_is_not_over_when_one_email_is_still_being_sent(
+    run: Run, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(3)
+    ledger = open_ledger(batch, template)
+    run(ledger.connect())
+    for claimed in run(ledger.cycle(10)):
+        ledger.add(sent(claimed))
+    job = EmailJob.objects.get(batch=batch)
+    assert not lifecycle.finish_job(job.pk)
+    run(ledger.cycle(0))
+    run(ledger.release())
+    assert lifecycle.finish_job(job.pk)
+    run(ledger.close())
+
+
+def test_job_goes_on_when_an_email_was_overlooked(
+    make_batch: MakeBatch, template: EmailTemplate, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch = make_batch(10)
+    job = lifecycle.create_job(batch, template=template, user=None)
+    EmailJob.objects.filter(pk=job.pk).update(fresh_after_row=100)  # wrong: nothing was sent
+    assert not lifecycle.finish_job(job.pk)
+    assert "10 emails that no lane found" in caplog.text
+    job.refresh_from_db()
+    assert (job.fresh_after_row, job.completed_at) == (0, None)
+    assert Email.objects.filter(batch=batch, status=EmailStatus.PENDING).count() == 10
+
+
+def test_replayed_are_found_wherever_they_stand_when_a_batch_was_sent(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(addresses=["a-rp@x.org", "fail-550-once-rp@x.org", "c-rp@x.org"])
+    run_lane(lane_id=lifecycle.create_job(batch, template=template, user=None).lanes.get().pk)
+    sweep()
+    job = lifecycle.replay_batch(batch, which=JobKind.FAILED, user=None)
+    run_lane(lane_id=job.lanes.get().pk)
+    job.refresh_from_db()
+    assert (job.status, job.sent_count) == (JobStatus.COMPLETED, 1)

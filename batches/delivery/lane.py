@@ -29,6 +29,9 @@ from batches.smtp.verdicts import Delivery, Verdict
 
 logger = logging.getLogger(__name__)
 
+# Looked up once: a member of an enum costs a search of its class.
+_SENT, _RETURNED = Verdict.SENT, Verdict.RETURNED
+
 TICK_SECONDS = 0.25
 LANES_SUPPOSED = 8
 """How many lanes share the rate where neither Redis nor Postgres can tell."""
@@ -242,13 +245,14 @@ class Lane:
 
     def settle(self, outgoing: Outgoing, delivery: Delivery) -> None:
         claimed: Claimed = outgoing.tag
-        if delivery.verdict is Verdict.RETURNED and self._end is None:
+        if delivery.verdict is _RETURNED and self._end is None:
             self._ready.appendleft(claimed)
             return
         self._record(claimed, delivery)
 
     def _record(self, claimed: Claimed, delivery: Delivery) -> None:
-        self._has_sent |= delivery.verdict is Verdict.SENT
+        if delivery.verdict is _SENT:
+            self._has_sent = True
         self._ledger.add(decide(claimed, delivery, self._spec))
         if self._needs_cycle_now():
             self._wake.set()

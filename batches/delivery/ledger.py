@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
@@ -41,7 +42,9 @@ _SESSION_SETTINGS = (
     "jit=off",
     f"statement_timeout={STATEMENT_TIMEOUT_MS}",
 )
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+clock = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""Seconds that also pass while the machine is suspended, where the system can tell them."""
 
 
 OUTAGES = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -61,11 +64,6 @@ _FRONT = _Cursor(0, datetime(1, 1, 1, tzinfo=UTC), 0)
 
 class Fenced(Exception):
     """The lane is no longer ours: drop everything, record nothing, stop."""
-
-
-def clock() -> float:
-    """Seconds that also pass while the machine is suspended, where the system can tell them."""
-    return time.clock_gettime(_CLOCK)
 
 
 def _array(values: Iterable[object]) -> str:

@@ -22,17 +22,19 @@ _PENDING, _SENT, _FAILED, _UNKNOWN = (
     EmailStatus.FAILED.value,
     EmailStatus.UNKNOWN.value,
 )
+_DELIVERED = Verdict.SENT
+_TRIED_SENT, _TRIED_FAILED = AttemptOutcome.SENT.value, AttemptOutcome.FAILED.value
 
 
 def decide(claimed: Claimed, delivery: Delivery, spec: LaneSpec) -> Outcome:
     """What to record of an email, given the relay's verdict."""
     verdict, code, reply = delivery
-    if verdict is Verdict.SENT:
-        return Outcome(claimed.id, _SENT, AttemptOutcome.SENT.value, code, reply)
+    if verdict is _DELIVERED:
+        return Outcome(claimed.id, _SENT, _TRIED_SENT, code, reply)
     if verdict is Verdict.RETURNED:
         return give_back(claimed, reply)
     if verdict is Verdict.FAILED:
-        return Outcome(claimed.id, _FAILED, AttemptOutcome.FAILED.value, code, reply)
+        return Outcome(claimed.id, _FAILED, _TRIED_FAILED, code, reply)
     is_unknown = verdict is Verdict.UNKNOWN
     tried = AttemptOutcome.UNKNOWN.value if is_unknown else AttemptOutcome.DEFERRED.value
     if is_unknown and spec.hold:

@@ -14,9 +14,10 @@ LINES_MAX = 100
 TEXT_MAX_CHARS = 500
 """What is kept of a reply's text."""
 
+KNOWN_MAX = 64
+"""How many lines are kept with what they mean: a relay says nearly the same to every envelope."""
+
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
-
-
 _CODES = {b"%d " % code: code for code in range(200, 600)}
 
 
@@ -39,12 +40,13 @@ class Reply(NamedTuple):
 class ReplyReader:
     """Fed with octets as they come, gives whole replies."""
 
-    __slots__ = ("_code", "_lines", "_rest")
+    __slots__ = ("_code", "_known", "_lines", "_rest")
 
     def __init__(self) -> None:
         self._rest = b""
         self._code = b""
         self._lines: list[bytes] = []
+        self._known: dict[bytes, Reply] = {}
 
     def feed(self, data: bytes) -> list[Reply]:
         """The replies that these octets complete, in order.
@@ -52,17 +54,30 @@ class ReplyReader:
         Raises:
             ReplyViolation: a line is too long or has no code, or a reply has too many lines.
         """
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        if self._rest:
+            data = self._rest + data
+        lines = data.split(b"\n")
+        self._rest = lines.pop()
         if len(self._rest) > LINE_MAX_OCTETS:
             raise ReplyViolation("The relay sent a line without end.")
         replies = []
         for line in lines:
-            code = _CODES.get(line[:4])
-            if code is not None and not self._lines and len(line) <= LINE_MAX_OCTETS:
-                replies.append(Reply(code, line[4:]))  # nearly all: one line
-            elif (reply := self._add(line)) is not None:
+            reply = self._known.get(line) if not self._lines else None
+            if reply is None:
+                reply = self._read_line(line)
+            if reply is not None:
                 replies.append(reply)
         return replies
+
+    def _read_line(self, line: bytes) -> Reply | None:
+        code = _CODES.get(line[:4])
+        if code is None or self._lines or len(line) > LINE_MAX_OCTETS:
+            return self._add(line)
+        reply = Reply(code, line[4:])  # nearly all: one line
+        if len(self._known) >= KNOWN_MAX:
+            self._known.clear()
+        self._known[line] = reply
+        return reply
 
     def _add(self, line: bytes) -> Reply | None:
         code, mark, text = line[:3], line[3:4], line[4:].rstrip(b"\r")

@@ -6,7 +6,7 @@ Three ways, by what EHLO offered:
 * PIPELINING (RFC 2920): MAIL, RCPT, DATA in one write, and the next envelope behind the final dot;
 * neither: one command at a time.
 
-The relay's replies come in the order of the commands, so a queue of transactions is all the state. A
+The relay's replies come in the order of the commands, so a queue of messages is all the state. A
 verdict is given for each message taken, exactly once. Nothing here knows of databases or batches.
 """
 
@@ -21,15 +21,23 @@ from typing import Any, Protocol
 from batches.smtp.replies import Reply, ReplyReader, ReplyViolation
 from batches.smtp.verdicts import Delivery, Stage, Verdict, is_relay_trouble, judge, judge_lost
 
+# Looked up once: an enum's member costs a search of its class, and these are asked for with every reply.
+_CLEAR, _MAIL, _RCPT, _DATA, _FINAL, _RESET = Stage
+_SENT = Verdict.SENT
+
 
 class Outgoing:
-    """One message on its way. ``tag`` is the caller's; the rest is what SMTP needs."""
+    """One message on its way: what SMTP needs of it, and how far it has come. ``tag`` is the caller's."""
 
-    __slots__ = ("content", "is_8bit", "recipient", "sender", "tag")
+    __slots__ = ("content", "is_8bit", "recipient", "refusal", "sender", "stage", "tag")
 
     def __init__(self, *, tag: Any, sender: str, recipient: str, content: bytes, is_8bit: bool) -> None:
         self.tag, self.sender, self.recipient = tag, sender, recipient
         self.content, self.is_8bit = content, is_8bit
+        self.stage = _MAIL
+        """The command whose reply it waits for."""
+        self.refusal: tuple[Stage, Reply] | None = None
+        """The first refusal it met."""
 
 
 class Source(Protocol):
@@ -117,21 +125,6 @@ class Capabilities:
         )
 
 
-# Looked up once: an enum's member costs a search of its class, and these are asked for with every reply.
-_CLEAR, _MAIL, _RCPT, _DATA, _FINAL, _RESET = Stage
-_SENT = Verdict.SENT
-
-
-class _Transaction:
-    """One message in flight: the stage it is in, and the first refusal it met."""
-
-    __slots__ = ("outgoing", "refusal", "stage")
-
-    def __init__(self, outgoing: Outgoing, stage: Stage) -> None:
-        self.outgoing, self.stage = outgoing, stage
-        self.refusal: tuple[Stage, Reply] | None = None
-
-
 class Session(asyncio.Protocol):
     """One connection, from its first MAIL to QUIT or its loss."""
 
@@ -144,7 +137,7 @@ class Session(asyncio.Protocol):
         self._after_rcpt = _FINAL if capabilities.chunking else _DATA
         self._mail_start = b""
         self._mail_sender = ""
-        self._queue: deque[_Transaction] = deque()
+        self._queue: deque[Outgoing] = deque()
         self._reader = ReplyReader()
         self._transport: asyncio.Transport | None = None
         self._unwritten: list[bytes] = []
@@ -174,7 +167,8 @@ class Session(asyncio.Protocol):
             for reply in self._reader.feed(data):
                 if self._is_ending:
                     return
-                self._on_reply(reply)
+                if reply.code != 250 or not self._is_envelope_taken():
+                    self._on_reply(reply)
         except ReplyViolation as exc:
             self.abort(Loss(reason=str(exc)))
             return
@@ -184,8 +178,8 @@ class Session(asyncio.Protocol):
         self._transport, self._is_ending = None, True
         loss = self._loss or Loss(reason="The relay closed the connection.")
         while self._queue:
-            transaction = self._queue.popleft()
-            self._source.settle(transaction.outgoing, self._judge_lost(transaction, loss.reason))
+            outgoing = self._queue.popleft()
+            self._source.settle(outgoing, self._judge_lost(outgoing, loss.reason))
         self._source.session_lost(self, loss)
 
     # --- the pool's side -----------------------------------------------------------------------------
@@ -250,7 +244,8 @@ class Session(asyncio.Protocol):
 
     def _start(self, outgoing: Outgoing) -> None:
         chunking = self.capabilities.chunking
-        self._queue.append(_Transaction(outgoing, self._first_stage))
+        outgoing.stage = self._first_stage
+        self._queue.append(outgoing)
         if len(self._queue) == 1:
             self._waited_seconds = 0.0
         mail = self._mail_command(outgoing)
@@ -288,21 +283,35 @@ class Session(asyncio.Protocol):
             self._transport.write(b"".join(self._unwritten))
         self._unwritten.clear()
 
-    def _write_content(self, transaction: _Transaction) -> None:
+    def _write_content(self, outgoing: Outgoing) -> None:
         """After the 354: the content with its dots stuffed (RFC 5321 section 4.5.2), or none if refused."""
-        if transaction.refusal is None and not self._source.may_send():
+        if outgoing.refusal is None and not self._source.may_send():
             self.abort(Loss(reason="The lane's lease ran out."))
             return
-        transaction.stage = _FINAL
-        if transaction.refusal is not None:
+        outgoing.stage = _FINAL
+        if outgoing.refusal is not None:
             self._unwritten.append(b".\r\n")
             return
-        stuffed = transaction.outgoing.content.replace(b"\r\n.", b"\r\n..")
+        stuffed = outgoing.content.replace(b"\r\n.", b"\r\n..")
         if stuffed.startswith(b"."):
             stuffed = b"." + stuffed
         self._unwritten += (stuffed, b".\r\n")
 
     # --- reading -------------------------------------------------------------------------------------
+
+    def _is_envelope_taken(self) -> bool:
+        """Whether a 250 was for MAIL or RCPT with nothing to write: half of all replies, so in short."""
+        if not self._queue or not self.capabilities.pipelining:
+            return False
+        outgoing = self._queue[0]
+        if outgoing.stage is _RCPT:
+            outgoing.stage = self._after_rcpt
+        elif outgoing.stage is _MAIL:
+            outgoing.stage = _RCPT
+        else:
+            return False
+        self._waited_seconds = 0.0
+        return True
 
     def _on_reply(self, reply: Reply) -> None:
         code = reply.code
@@ -310,25 +319,25 @@ class Session(asyncio.Protocol):
             self._on_unasked(reply)
             return
         self._waited_seconds = 0.0
-        transaction = self._queue[0]
-        stage = transaction.stage
+        outgoing = self._queue[0]
+        stage = outgoing.stage
         if 300 <= code < 400:
             if stage is not _DATA:
                 raise ReplyViolation("The relay's replies are out of step.")
-            self._write_content(transaction)
+            self._write_content(outgoing)
             return
-        if code >= 400 and transaction.refusal is None:
-            transaction.refusal = (stage, reply)
+        if code >= 400 and outgoing.refusal is None:
+            outgoing.refusal = (stage, reply)
         if stage is _FINAL:
-            self._on_final(transaction, reply)
+            self._on_final(outgoing, reply)
         elif stage is _RESET:
-            self._finish(transaction, reply)
+            self._finish(outgoing, reply)
         elif stage is not _DATA:
-            self._on_envelope(transaction, stage)
+            self._on_envelope(outgoing, stage)
         elif code < 300:
             raise ReplyViolation("The relay's replies are out of step.")
         else:
-            self._reset(transaction)
+            self._reset(outgoing)
 
     def _on_unasked(self, reply: Reply) -> None:
         if reply.code != 421:
@@ -337,63 +346,63 @@ class Session(asyncio.Protocol):
         self._is_rest_refused = True
         self.abort(Loss(reason=f"The relay closed the connection (421 {reply.text}).", is_crowded=True))
 
-    def _on_envelope(self, transaction: _Transaction, stage: Stage) -> None:
+    def _on_envelope(self, outgoing: Outgoing, stage: Stage) -> None:
         """After the reply to RSET, MAIL or RCPT: on to the next; one at a time if it must be."""
         if stage is _MAIL:
-            transaction.stage = _RCPT
+            outgoing.stage = _RCPT
         elif stage is _RCPT:
-            transaction.stage = self._after_rcpt
+            outgoing.stage = self._after_rcpt
         else:
-            transaction.stage = _MAIL
+            outgoing.stage = _MAIL
         if self.capabilities.pipelining:
             return
-        if transaction.refusal is not None:
-            self._reset(transaction)
-        elif transaction.stage is _RCPT:
-            self._unwritten.append(b"RCPT TO:<" + transaction.outgoing.recipient.encode() + b">\r\n")
+        if outgoing.refusal is not None:
+            self._reset(outgoing)
+        elif outgoing.stage is _RCPT:
+            self._unwritten.append(b"RCPT TO:<" + outgoing.recipient.encode() + b">\r\n")
         else:
             self._unwritten.append(b"DATA\r\n")
 
-    def _reset(self, transaction: _Transaction) -> None:
+    def _reset(self, outgoing: Outgoing) -> None:
         """The relay still holds an open MAIL: end it. Nothing follows until it answered."""
-        transaction.stage = _RESET
+        outgoing.stage = _RESET
         self._unwritten.append(b"RSET\r\n")
 
-    def _on_final(self, transaction: _Transaction, reply: Reply) -> None:
+    def _on_final(self, outgoing: Outgoing, reply: Reply) -> None:
         # An X.1.X status speaks of an address (RFC 3463 section 3.2): it answers a MAIL or RCPT.
         if reply.code < 300 and reply.octets.startswith(b"2.1."):
             raise ReplyViolation("The relay's replies are out of step.")
-        if transaction.refusal is None:
+        if outgoing.refusal is None:
             self._queue.popleft()
             self.sent_count += 1
-            self._source.settle(transaction.outgoing, Delivery(_SENT, reply.code, reply.text))
+            self._source.settle(outgoing, Delivery(_SENT, reply.code, reply.text))
             self._end_if_over()
         else:
-            self._finish(transaction, reply)
+            self._finish(outgoing, reply)
 
     def _end_if_over(self) -> None:
         if self._is_closing and not self._queue and self._transport is not None:
             self._transport.abort()
 
-    def _finish(self, transaction: _Transaction, reply: Reply) -> None:
+    def _finish(self, outgoing: Outgoing, reply: Reply) -> None:
         """Settle a refused message; the connection ends too if the trouble is not this email's."""
         self._queue.popleft()
-        stage, refusal = transaction.refusal or (_RESET, reply)
-        self._source.settle(transaction.outgoing, judge(stage, refusal))
+        stage, refusal = outgoing.refusal or (_RESET, reply)
+        self._source.settle(outgoing, judge(stage, refusal))
         if is_relay_trouble(stage, refusal):
             # Take no more; what is in flight still gets its replies, so that none of it is in doubt.
             self._is_closing = True
             reason = f"The relay refuses our mail ({refusal.code} {refusal.text})."
             self._loss = Loss(reason=reason, is_relay_trouble=True)
-        elif transaction.stage is _RESET and reply.code >= 400:
+        elif outgoing.stage is _RESET and reply.code >= 400:
             self.abort(Loss(reason=f"The relay refused RSET ({reply.code} {reply.text})."))
         self._end_if_over()
 
-    def _judge_lost(self, transaction: _Transaction, reason: str) -> Delivery:
-        if transaction.refusal is not None:
-            return judge(*transaction.refusal)
+    def _judge_lost(self, outgoing: Outgoing, reason: str) -> Delivery:
+        if outgoing.refusal is not None:
+            return judge(*outgoing.refusal)
         if self._is_rest_refused:
             return Delivery(Verdict.RETURNED, 0, reason)
         # With BDAT the content went out with the envelope, whatever the stage.
-        is_content_out = transaction.stage is _FINAL or self.capabilities.chunking
-        return judge_lost(transaction.stage, is_content_out=is_content_out, reason=reason)
+        is_content_out = outgoing.stage is _FINAL or self.capabilities.chunking
+        return judge_lost(outgoing.stage, is_content_out=is_content_out, reason=reason)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import binascii
 import re
 import time
-from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, parseaddr
 from hashlib import blake2b, sha256
 from secrets import token_hex
+from typing import NamedTuple
 
 from batches.rendering.template import Rendered
 
@@ -34,9 +34,8 @@ class SenderFault(ValueError):
     """The From address can't be used. The message says why."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
-    """One message as octets, and whether any of them has its eighth bit set (RFC 6152)."""
+class Message(NamedTuple):
+    """One message as octets, and whether any of them may have its eighth bit set (RFC 6152)."""
 
     content: bytes
     is_8bit: bool
@@ -112,18 +111,20 @@ def _split_utf8(octets: bytes) -> list[bytes]:
     return chunks
 
 
-def _canonical(body: str) -> bytes:
-    """A body with CRLF line ends and without control characters other than TAB (RFC 5322 section 2.3)."""
+def canonical(body: str) -> bytes | None:
+    """A body with CRLF line ends and no control character but TAB (RFC 5322 section 2.3); None if there is none."""
+    if not body:
+        return None
     octets = body.encode("utf-8", "replace")
-    if b"\r" in octets:
+    if "\r" in body:
         octets = octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     # On octets it is a tenth of a regular expression's time; UTF-8 has no such octet inside a character.
     return octets.translate(None, _BODY_CONTROLS).replace(b"\n", b"\r\n")
 
 
-def _is_too_long(body: bytes) -> bool:
+def _is_too_long(body: bytes | None) -> bool:
     """Whether a line is over the limit: hops from line end to line end, each as far as the limit allows."""
-    start = 0
+    start, body = 0, body or b""
     while len(body) - start > LINE_MAX_OCTETS:
         end = body.rfind(b"\r\n", start, start + LINE_MAX_OCTETS + 2)
         if end < 0:
@@ -141,58 +142,59 @@ class MessageLayout:
 
     def __init__(self, *, from_email: str, job_id: int, key: bytes) -> None:
         address = sender_address(from_email)
-        self.domain = address.rpartition("@")[2]
+        domain = address.rpartition("@")[2].encode()
         self._hash = _keyed_hash(key, job_id)
         # 128 random bits: no merge field can hold the boundary, so none can end its part.
         boundary = f"=_{token_hex(16)}"
-        self._head = _from_header(from_email, address) + b"To: "
-        self._bulk = b"Auto-Submitted: auto-generated\r\nPrecedence: bulk\r\nMIME-Version: 1.0\r\n"
+        self._to = _from_header(from_email, address) + b"To: "
+        self._after_id = b"@" + domain + b">\r\nDate: "
         self._open = f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n--{boundary}\r\n'.encode()
         self._between = f"\r\n--{boundary}\r\n".encode()
         self._close = f"\r\n--{boundary}--\r\n".encode()
         self._date_second, self._date = 0, b""
 
     def build(self, *, email_id: int, address: str, rendered: Rendered, allow_8bit: bool) -> Message:
-        """Make one recipient's message; text before HTML, the least faithful first (RFC 2046 5.1.4)."""
-        text, html = _canonical(rendered.text), _canonical(rendered.html)
+        """Make one recipient's message."""
+        text, html = canonical(rendered.text), canonical(rendered.html)
         quoted = not allow_8bit or _is_too_long(text) or _is_too_long(html)
-        head = b"".join(
-            (
-                self._head,
-                address.encode(),
-                b"\r\n",
-                encode_subject(rendered.subject),
-                b"\r\nMessage-ID: ",
-                self._message_id(email_id),
-                self._date_now(),
-                self._bulk,
-            )
+        head = self.head(
+            address=address.encode(),
+            subject_line=encode_subject(rendered.subject),
+            id_left=self.id_left(email_id),
+            date=self.date_now(),
         )
-        if rendered.text and rendered.html:
-            parts = (
-                self._open,
-                _part(b"plain", text, quoted),
-                self._between,
-                _part(b"html", html, quoted),
-                self._close,
-            )
-        elif rendered.text:
-            parts = (_part(b"plain", text, quoted), b"\r\n", b"", b"", b"")
-        else:
-            parts = (_part(b"html", html, quoted), b"\r\n", b"", b"", b"")
-        return Message(content=head + b"".join(parts), is_8bit=not (quoted and address.isascii()))
+        return Message(
+            head + self.body(text=text, html=html, quoted=quoted), is_8bit=not (quoted and address.isascii())
+        )
 
-    def _message_id(self, email_id: int) -> bytes:
-        """As ``make_message_id``, with the job's part of the hash done once."""
+    def head(self, *, address: bytes, subject_line: bytes, id_left: bytes, date: bytes) -> bytes:
+        """The header lines before those that describe the body."""
+        return b"".join(
+            (self._to, address, b"\r\n", subject_line, b"\r\nMessage-ID: <", id_left, self._after_id, date, _BULK)
+        )
+
+    def body(self, *, text: bytes | None, html: bytes | None, quoted: bool) -> bytes:
+        """The header lines that describe the body, and it; text before HTML, the least faithful first.
+
+        RFC 2046 section 5.1.4. ``None`` is a body that the message lacks, if it has the other.
+        """
+        if text is not None and html is not None:
+            parts = (self._open, *_part(b"plain", text, quoted), self._between, *_part(b"html", html, quoted))
+            return b"".join((*parts, self._close))
+        single = _part(b"html", html or b"", quoted) if text is None else _part(b"plain", text, quoted)
+        return b"".join((*single, b"\r\n"))
+
+    def id_left(self, email_id: int) -> bytes:
+        """As in ``make_message_id`` before the ``@``, with the job's part of the hash done once."""
         digest = self._hash.copy()
         digest.update(b"%d" % email_id)
-        return f"<{digest.hexdigest()}@{self.domain}>".encode()
+        return digest.hexdigest().encode()
 
-    def _date_now(self) -> bytes:
+    def date_now(self) -> bytes:
+        """The Date header's value, made once a second."""
         second = int(time.time())
         if second != self._date_second:
-            self._date_second = second
-            self._date = f"\r\nDate: {formatdate(second)}\r\n".encode()
+            self._date_second, self._date = second, formatdate(second).encode()
         return self._date
 
 
@@ -203,6 +205,7 @@ def _from_header(from_email: str, address: str) -> bytes:
     return message.as_bytes().removesuffix(b"\r\n")
 
 
+_BULK = b"\r\nAuto-Submitted: auto-generated\r\nPrecedence: bulk\r\nMIME-Version: 1.0\r\n"
 _PART_HEADS = {
     (subtype, quoted): b'Content-Type: text/%s; charset="utf-8"\r\nContent-Transfer-Encoding: %s\r\n\r\n'
     % (subtype, b"quoted-printable" if quoted else b"8bit")
@@ -211,5 +214,5 @@ _PART_HEADS = {
 }
 
 
-def _part(subtype: bytes, body: bytes, quoted: bool) -> bytes:
-    return _PART_HEADS[subtype, quoted] + (binascii.b2a_qp(body, istext=True) if quoted else body)
+def _part(subtype: bytes, body: bytes, quoted: bool) -> tuple[bytes, bytes]:
+    return _PART_HEADS[subtype, quoted], binascii.b2a_qp(body, istext=True) if quoted else body

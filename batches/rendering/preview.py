@@ -11,7 +11,6 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from batches.rendering.template import CompiledTemplate, Rendered, TemplateFault
@@ -55,7 +54,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     context = request.pop("context")
     try:
-        answer = asdict(CompiledTemplate(**request).render(context))
+        answer = CompiledTemplate(**request).render(context)._asdict()
     except TemplateFault as exc:
         answer = {"fault": str(exc)}
     json.dump(answer, sys.stdout)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from minijinja import Environment, TemplateError
 
@@ -26,13 +26,19 @@ class TemplateFault(Exception):
     """The template can't be compiled, or not be rendered for this recipient. The message says why."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rendered:
+class Rendered(NamedTuple):
     """One recipient's subject and bodies; a body that the template lacks is an empty string."""
 
     subject: str
     html: str
     text: str
+
+
+def as_one_line(subject: str) -> str:
+    """A subject without line ends and other control characters, which a header can't hold."""
+    if not subject.isprintable():
+        subject = _NOT_IN_A_HEADER.sub(" ", subject)
+    return subject.strip()
 
 
 class CompiledTemplate:
@@ -47,6 +53,7 @@ class CompiledTemplate:
             raise TemplateFault("The subject is empty. Write one in the template.")
         if not html.strip() and not text.strip():
             raise TemplateFault("The template has no body. Write an HTML body, a text body, or both.")
+        self.sources = (subject, html, text)
         self.has_html, self.has_text = bool(html.strip()), bool(text.strip())
         # semi_strict: a misspelt {{ nmae }} is an error, while {% if nickname %} and |default(…) work.
         self._environment = Environment(  # type: ignore[call-overload]
@@ -75,9 +82,8 @@ class CompiledTemplate:
         Raises:
             TemplateFault: a merge field is missing, or a limit is passed.
         """
-        subject = self._render("subject", context)
         return Rendered(
-            subject=_NOT_IN_A_HEADER.sub(" ", subject).strip(),
+            subject=as_one_line(self._render("subject", context)),
             html=self._render("html", context) if self.has_html else "",
             text=self._render("text", context) if self.has_text else "",
         )

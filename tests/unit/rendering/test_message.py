@@ -10,11 +10,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batches.rendering.message import MessageLayout, SenderFault, encode_subject, make_message_id
+from batches.rendering.plain import MessageWriter, find_plain_layout
 from batches.rendering.template import CompiledTemplate
 
 KEY = b"k" * 32
 TEMPLATE = CompiledTemplate(
     subject="Hello {{ name }}",
+    html="<p>Dear {{ name }},</p>\n<p>{{ note }}</p>",
+    text="Dear {{ name }},\n\n{{ note }}\n",
+)
+GENERAL_TEMPLATE = CompiledTemplate(
+    subject="Hello {{ name }}{# not plain #}",
     html="<p>Dear {{ name }},</p>\n<p>{{ note }}</p>",
     text="Dear {{ name }},\n\n{{ note }}\n",
 )
@@ -56,15 +62,22 @@ def body_of(message: EmailMessage, subtype: str) -> str:
     return payload.decode().replace("\r\n", "\n")
 
 
+@pytest.mark.parametrize("template", [TEMPLATE, GENERAL_TEMPLATE], ids=["plain", "general"])
 @given(name=hostile, note=hostile, allow_8bit=st.booleans())
 @example(name="x\r\nBcc: evil@example.org", note="\r\n.\r\nMAIL FROM:<>", allow_8bit=True)
 @example(name="=?utf-8?b?QQ==?=", note="a" * 5000, allow_8bit=True)
 @example(name=" two  spaces ", note="trailing \t\n", allow_8bit=False)
 @example(name="a" * 2000, note="漢" * 400, allow_8bit=True)
-def test_message_says_what_was_meant_when_merge_fields_are_hostile(name: str, note: str, allow_8bit: bool) -> None:
+def test_message_says_what_was_meant_when_merge_fields_are_hostile(
+    template: CompiledTemplate, name: str, note: str, allow_8bit: bool
+) -> None:
     layout = MessageLayout(from_email="Die Schule <post@example.org>", job_id=7, key=KEY)
-    rendered = TEMPLATE.render({"name": name, "note": note})
-    made = layout.build(email_id=3, address="a@example.org", rendered=rendered, allow_8bit=allow_8bit)
+    assert (find_plain_layout(template, layout) is not None) == (template is TEMPLATE)
+    context = {"name": name, "note": note}
+    rendered = template.render(context)
+    made = MessageWriter(template, layout).write(
+        email_id=3, address="a@example.org", context=context, allow_8bit=allow_8bit
+    )
 
     lines = made.content.split(b"\r\n")
     assert lines[-1] == b""

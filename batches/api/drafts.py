@@ -1,4 +1,4 @@
-"""Change a held batch before it is sent: add mended or further rows, or discard it."""
+"""What the review page does, for programs: look at a held batch, change how it is read, add rows, discard it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,75 @@ from ninja.files import UploadedFile
 
 from batches import intake
 from batches.api.batches import find_batch
-from batches.api.schemas import AddedOut
+from batches.api.errors import ApiError
+from batches.api.schemas import AddedOut, FieldNames, ReadAgain, ReviewOut, ReviewRowOut
+from batches.api.templates import find_template
+from batches.models import Batch, BatchStatus, EmailTemplate
+from batches.rendering.template import TemplateFault
 
 router = Router(tags=["drafts"])
+
+
+@router.get("/batches/{int:batch_id}/review", response=ReviewOut)
+def get_review(
+    request: HttpRequest, batch_id: int, templateId: str | None = None, subject: str | None = None
+) -> ReviewOut:
+    """Hold a held batch against a template, as `send` would: what is missing or blank, and how long it takes.
+
+    The message of any row is at `POST /api/templates/{key}/preview`.
+    """
+    return _review(find_batch(request, batch_id), find_template(templateId), subject=subject)
+
+
+def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> ReviewOut:
+    if batch.status != BatchStatus.DRAFT:
+        raise intake.NotADraft("This batch was sent or is being sent, so there is nothing to review.")
+    template.subject = subject or template.subject
+    try:
+        found = intake.review(batch, template)
+    except TemplateFault as exc:
+        raise ApiError(422, str(exc)) from exc
+    return ReviewOut(
+        batchId=batch.pk,
+        templateId=template.key,
+        totalEmails=found.total_count,
+        rejectedRows=found.rejected_count,
+        duplicateRows=found.duplicate_count,
+        smtputf8Emails=found.smtputf8_count,
+        encoding=batch.encoding,
+        delimiter=batch.delimiter,
+        hasHeader=batch.has_header,
+        columns=batch.columns,
+        addressColumn=batch.address_index,
+        mergeFields=batch.merge_fields,
+        firstRows=[ReviewRowOut(row=row.row, address=row.address, fields=row.fields) for row in found.first_rows],
+        missingFields=list(found.missing_fields),
+        blankCounts=found.blank_counts,
+        sameContentSentAt=found.same_content_at,
+        durationSeconds=found.duration_seconds,
+    )
+
+
+@router.post("/batches/{int:batch_id}/fields", response=ReviewOut)
+def rename_fields(request: HttpRequest, batch_id: int, payload: FieldNames, templateId: str | None = None) -> ReviewOut:
+    """Give merge fields other names, so that other columns fill those of the template."""
+    template = find_template(templateId)
+    batch = intake.rename_merge_fields(find_batch(request, batch_id), payload.names)
+    return _review(batch, template, subject=None)
+
+
+@router.post("/batches/{int:batch_id}/reread", response=ReviewOut)
+def reread(request: HttpRequest, batch_id: int, payload: ReadAgain, templateId: str | None = None) -> ReviewOut:
+    """Read the held file again in another way. Not after rows were added: then the first file is no longer kept."""
+    template = find_template(templateId)
+    batch = intake.reread_upload(
+        find_batch(request, batch_id),
+        encoding=payload.encoding,
+        delimiter=payload.delimiter,
+        has_header=payload.hasHeader,
+        address_index=payload.addressColumn,
+    )
+    return _review(batch, template, subject=None)
 
 
 @router.post("/batches/{int:batch_id}/rows", response=AddedOut)

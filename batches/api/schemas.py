@@ -93,6 +93,53 @@ class AddedOut(Schema):
     duplicateRows: int
 
 
+class FieldNames(Body):
+    """Other names for merge fields, so that other columns fill those of a template."""
+
+    names: dict[str, str] = Field(description="From a merge field's present name to the one it is to have.")
+
+
+class ReadAgain(Body):
+    """How a held file is to be read; what is left out is found from the file."""
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    hasHeader: bool | None = None
+    addressColumn: int | None = Field(default=None, ge=0, description="The place of the address, from 0.")
+
+
+class ReviewRowOut(Schema):
+    row: int
+    address: str
+    fields: dict[str, str]
+
+
+class ReviewOut(Schema):
+    """A held batch as the review page shows it."""
+
+    batchId: int
+    templateId: str
+    totalEmails: int
+    rejectedRows: int
+    duplicateRows: int
+    smtputf8Emails: int = Field(
+        description="Addresses with letters beyond ASCII before the @, which not every relay takes."
+    )
+    encoding: str = Field(description="Empty for what was no text file, as is the delimiter.")
+    delimiter: str
+    hasHeader: bool
+    columns: list[str]
+    addressColumn: int
+    mergeFields: list[str] = Field(description="One for each column but the address.")
+    firstRows: list[ReviewRowOut]
+    missingFields: list[str] = Field(description="Merge fields of the template that no column fills.")
+    blankCounts: dict[str, int] = Field(
+        description="For each merge field of the template, how many rows leave it blank."
+    )
+    sameContentSentAt: datetime | None = Field(description="When the same list was sent, if within a day.")
+    durationSeconds: float = Field(description="Roughly, at the present rate.")
+
+
 class SentOut(Schema):
     success: bool
     jobId: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -14,8 +15,8 @@ from django.test import Client
 
 from batches import intake
 from batches.intake.reporting import Loading
-from batches.models import Batch, BatchStatus, Email, EmailJob, EmailTemplate, RejectedRow, UploadChunk
-from tests.conftest import MakeBatch
+from batches.models import Batch, BatchStatus, Email, EmailJob, EmailTemplate, JobStatus, RejectedRow, UploadChunk
+from tests.conftest import MakeBatch, MakeJob
 
 LIST = "Name;E-Mail\nZoë;zoe@example.org\nNed;ned@@example\nMia;mia@example.org\n".encode("cp1252")
 
@@ -69,6 +70,53 @@ def test_file_is_read_as_said_when_encoding_and_delimiter_are_given(api: Client)
     assert Email.objects.order_by("row").values_list("fields", flat=True)[0] == ["Zoл"]
     more = {"file": SimpleUploadedFile("list.csv", LIST), "hold": "true", "encoding": "klingon"}
     assert api.post("/api/upload", more).status_code == 400
+
+
+CODES = b"Name;E-Mail;Sign-up code\nZo\xeb;zoe@example.org;007\nKofi;kofi@example.org;\nNed;ned@@example;8\n"
+
+
+def post(api: Client, address: str, **body: object) -> Any:
+    return api.post(address, json.dumps(body), content_type="application/json")
+
+
+def test_what_is_missing_blank_and_sent_before_is_told_when_a_held_batch_is_reviewed(
+    api: Client, make_job: MakeJob
+) -> None:
+    EmailTemplate.objects.create(key="codes", name="Codes", subject="{{ name }}", text="{{ code }}")
+    make_job(Batch.objects.get(pk=upload(api, CODES)), JobStatus.COMPLETED)
+    batch_id = upload(api, CODES)
+    found = api.get(f"/api/batches/{batch_id}/review?templateId=codes").json()
+    assert found.pop("durationSeconds") > 0 and found.pop("sameContentSentAt") is not None
+    assert found == {
+        **{"batchId": batch_id, "templateId": "codes"},
+        **{"totalEmails": 2, "rejectedRows": 1, "duplicateRows": 0, "smtputf8Emails": 0},
+        **{"encoding": "cp1252", "delimiter": ";", "hasHeader": True},
+        **{"columns": ["Name", "E-Mail", "Sign-up code"], "addressColumn": 1, "mergeFields": ["name", "sign_up_code"]},
+        "firstRows": [
+            {"row": 2, "address": "zoe@example.org", "fields": {"name": "Zoë", "sign_up_code": "007"}},
+            {"row": 3, "address": "kofi@example.org", "fields": {"name": "Kofi", "sign_up_code": ""}},
+        ],
+        **{"missingFields": ["code"], "blankCounts": {}},
+    }
+    renamed = post(api, f"/api/batches/{batch_id}/fields?templateId=codes", names={"sign_up_code": "code"}).json()
+    assert (renamed["missingFields"], renamed["blankCounts"]) == ([], {"code": 1})
+    reread = post(api, f"/api/batches/{batch_id}/reread?templateId=codes", encoding="cp1251", delimiter=";").json()
+    assert (reread["encoding"], reread["firstRows"][0]["fields"]) == ("cp1251", {"name": "Zoл", "code": "007"})
+
+
+def test_review_is_refused_when_there_is_nothing_to_review(api: Client, staff: User, make_batch: MakeBatch) -> None:
+    sent, anothers = make_batch(BatchStatus.COMPLETED, sent=1), make_batch(owner=staff, pending=1)
+    assert api.get(f"/api/batches/{sent.pk}/review").status_code == 409
+    assert api.get(f"/api/batches/{anothers.pk}/review").status_code == 404
+    batch_id = upload(api)
+    assert api.get(f"/api/batches/{batch_id}/review?templateId=nope").status_code == 422
+    EmailTemplate.objects.update(subject="{{ name")
+    assert api.get(f"/api/batches/{batch_id}/review").status_code == 422
+    for what, body in (("fields", {"names": {"nope": "x"}}), ("reread", {"encoding": "klingon"})):
+        assert post(api, f"/api/batches/{batch_id}/{what}", **body).status_code == 400
+        assert post(api, f"/api/batches/{anothers.pk}/{what}", **body).status_code == 404
+        assert post(api, f"/api/batches/{sent.pk}/{what}", **body).status_code == 409
+    assert list(Email.objects.filter(batch_id=batch_id).values_list("row", flat=True).order_by("row")) == [2, 4]
 
 
 def test_nothing_is_left_when_a_held_batch_is_discarded(api: Client) -> None:

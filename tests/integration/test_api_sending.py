@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
@@ -16,13 +17,17 @@ from batches.models import ApiToken, Batch, BatchStatus, EmailJob, EmailTemplate
 GOOD = b"name,email\nAda,ada@example.org\nBob,bob@example.org\n"
 
 
-def upload(client: Client, content: bytes = GOOD, *, name: str = "people.csv", **more: object) -> tuple[int, dict]:
-    headers = {key: more.pop(key) for key in ("HTTP_AUTHORIZATION", "HTTP_IDEMPOTENCY_KEY") if key in more}
+def upload(
+    client: Client, content: bytes = GOOD, *, name: str = "people.csv", **more: Any
+) -> tuple[int, dict[str, Any]]:
+    headers: dict[str, Any] = {
+        key: more.pop(key) for key in ("HTTP_AUTHORIZATION", "HTTP_IDEMPOTENCY_KEY") if key in more
+    }
     response = client.post("/api/upload", {"file": SimpleUploadedFile(name, content), **more}, **headers)
     return response.status_code, response.json()
 
 
-def send_bulk(client: Client, **body: object) -> tuple[int, dict]:
+def send_bulk(client: Client, **body: object) -> tuple[int, dict[str, Any]]:
     response = client.post("/api/emails/send-bulk", json.dumps(body), content_type="application/json")
     return response.status_code, response.json()
 
@@ -175,7 +180,7 @@ def test_job_is_scheduled_in_the_high_queue_when_that_is_asked(api: Client) -> N
     job = EmailJob.objects.get()
     assert status == 202
     assert (job.status, job.priority) == (JobStatus.SCHEDULED, JobPriority.HIGH)
-    assert job.scheduled_at.isoformat() == "2100-01-01T10:00:00+00:00"
+    assert job.scheduled_at and job.scheduled_at.isoformat() == "2100-01-01T10:00:00+00:00"
 
 
 @pytest.mark.parametrize(

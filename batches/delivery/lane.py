@@ -23,6 +23,7 @@ from batches.delivery.rate import RateGate
 from batches.delivery.retry import decide, give_back
 from batches.delivery.spec import Claimed, LaneEnd, LaneSpec
 from batches.rendering.message import MessageLayout, sender_address
+from batches.rendering.plain import MessageWriter
 from batches.rendering.template import CompiledTemplate, TemplateFault
 from batches.smtp.session import Capabilities, Connection, Loss, Outgoing
 from batches.smtp.verdicts import Delivery, Verdict
@@ -63,8 +64,10 @@ class Lane:
         should_yield: Callable[[], bool],
     ) -> None:
         self._spec, self._publish, self._should_yield = spec, publish, should_yield
-        self._template = CompiledTemplate(subject=spec.subject, html=spec.html, text=spec.text)
-        self._layout = MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key)
+        self._writer = MessageWriter(
+            CompiledTemplate(subject=spec.subject, html=spec.html, text=spec.text),
+            MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key),
+        )
         self._sender = sender_address(spec.from_email)
         self._ledger = Ledger(spec)
         self._pool = Pool(self, spec)
@@ -226,11 +229,8 @@ class Lane:
         context = dict(zip(self._spec.merge_fields, orjson.loads(claimed.fields), strict=False))
         context["email"] = address
         try:
-            message = self._layout.build(
-                email_id=claimed.id,
-                address=address,
-                rendered=self._template.render(context),
-                allow_8bit=capabilities.eight_bit,
+            message = self._writer.write(
+                email_id=claimed.id, address=address, context=context, allow_8bit=capabilities.eight_bit
             )
         except TemplateFault as exc:
             self._record(claimed, Delivery(Verdict.FAILED, 0, str(exc)))

@@ -73,7 +73,8 @@ def run_trial(name: str, number: int, *, golden: Golden, options: Options) -> Re
             return dataclasses.replace(empty_result(trial), broken=[*trial.broken, f"{type(exc).__name__}: {exc}"])
         if not result.has_missed(fault):
             return result
-    return dataclasses.replace(result, broken=[f"the fault came too late {MISSES_MAX} times"])
+    reason = result.missed or "the fault came too late"
+    return dataclasses.replace(result, broken=[f"{reason}, {MISSES_MAX} times"])
 
 
 def empty_result(trial: Trial) -> Result:

@@ -7,6 +7,7 @@ break its own services without harming another's.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import os
 import shutil
@@ -23,6 +24,8 @@ import psycopg
 import redis
 
 from emailbatch.localstack import addresses, services
+from tests.chaos.disk import SmallDisk
+from tests.chaos.web import Web
 from tests.chaos.workers import Worker
 from tests.proxy import RunningProxy
 from tests.smtpserver import Behaviour, RunningServer
@@ -61,11 +64,16 @@ class Services:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.log = (folder / "services.log").open("ab")
+        self.log_path = folder / "services.log"
+        self.log = self.log_path.open("ab")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.disk: SmallDisk | None = None
 
     def start_postgres(self) -> None:
-        self._start("postgres", services.prepare_postgres(self.folder, sync=False), services.postgres_account())
+        argv, account = services.prepare_postgres(self.folder, sync=False), services.postgres_account()
+        if self.disk is not None:
+            argv, account = self.disk.enter(argv, account), {}
+        self._start("postgres", argv, account)
         wait_until(self.is_postgres_up, seconds=START_SECONDS, what="PostgreSQL to answer")
 
     def start_redis(self) -> None:
@@ -109,10 +117,21 @@ class Services:
     def stop_all(self) -> None:
         self.stop("redis", signal_number=signal.SIGKILL)
         self.stop("postgres", signal_number=signal.SIGQUIT)
+        if self.disk is not None:
+            self.disk.close()
         self.log.close()
 
-    def postmaster_pid(self) -> int:
-        return self.processes["postgres"].pid
+    def use_small_disk(self) -> None:
+        """Move PostgreSQL's cluster, which must not run, to a disk that can be filled."""
+        self.disk = SmallDisk(self.folder / "postgres")
+
+    def has_ended(self, name: str) -> bool:
+        """Whether a service gave up by itself."""
+        return self.processes[name].poll() is not None
+
+    def count_log(self, words: str) -> int:
+        """How often the services said so."""
+        return self.log_path.read_text(errors="replace").count(words)
 
 
 class Golden:
@@ -190,6 +209,7 @@ class Stack:
         behaviour: Behaviour | None = None,
         environment: Mapping[str, str] | None = None,
         has_proxy: bool = False,
+        has_small_disk: bool = False,
         email_url: str = "smtp://127.0.0.1:{port}",
     ) -> None:
         self.golden = golden
@@ -198,6 +218,7 @@ class Stack:
         self.smtp = RunningServer(behaviour)
         self.extra_environment = environment or {}
         self.has_proxy = has_proxy
+        self.has_small_disk = has_small_disk
         self.email_url = email_url
         self.workers: list[Worker] = []
         self.exits = contextlib.ExitStack()
@@ -208,6 +229,8 @@ class Stack:
             self.golden.copy_to(self.folder)
             self.services = Services(self.folder)
             self.exits.callback(self.services.stop_all)
+            if self.has_small_disk:
+                self.services.use_small_disk()
             self.services.start_postgres()
             self.services.start_redis()
             self.exits.enter_context(self.smtp)
@@ -228,6 +251,12 @@ class Stack:
             self.proxy = self.exits.enter_context(RunningProxy(socket_path, is_postgres=True))
             environment["DATABASE_URL"] = f"postgres://postgres@127.0.0.1:{self.proxy.port}/emailbatch?sslmode=disable"
         return environment | dict(self.extra_environment)
+
+    @property
+    def disk(self) -> SmallDisk:
+        """PostgreSQL's small disk; only with ``has_small_disk``."""
+        assert self.services.disk is not None
+        return self.services.disk
 
     # --- Workers ---------------------------------------------------------------------------------------
 
@@ -252,6 +281,13 @@ class Stack:
         with contextlib.closing(self.services.redis()) as client:
             return int(client.scard("rq:workers"))  # type: ignore[arg-type]
 
+    def worker_births(self) -> list[datetime.datetime]:
+        """When each registered worker began, by its own clock."""
+        with contextlib.closing(self.services.redis()) as client:
+            keys: set[bytes] = client.smembers("rq:workers")  # type: ignore[assignment]
+            born: list[bytes] = [client.hget(key, "birth") for key in keys]  # type: ignore[misc]
+        return [datetime.datetime.fromisoformat(each.decode()) for each in born]
+
     def kill_workers(self) -> None:
         for worker in self.workers:
             worker.kill_group()
@@ -271,6 +307,24 @@ class Stack:
         """Load a file and start its job, as a person would; the batch's id."""
         said = run_command(["sendbatch", str(path), "--template", template, "--json"], environment=self.environment)
         return int(json.loads(said)["batchId"])
+
+    @contextlib.contextmanager
+    def sending_batch(self, path: Path) -> Iterator[subprocess.Popen[bytes]]:
+        """The process that loads a file and starts its job, to be killed in the middle."""
+        argv = [sys.executable, "manage.py", "sendbatch", str(path), "--template", TEMPLATE_KEY, "--json"]
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(argv, cwd=ROOT, env=self.environment, stdout=quiet, stderr=quiet) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @contextlib.contextmanager
+    def web(self) -> Iterator[Web]:
+        """A web server that takes uploads, to be killed in the middle."""
+        with Web(environment=self.environment, log=self.folder / "web.log") as web:
+            wait_until(web.is_up, seconds=START_SECONDS, what="the web server to answer")
+            yield web
 
     def logs(self) -> Iterator[str]:
         for worker in self.workers:

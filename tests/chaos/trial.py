@@ -53,12 +53,15 @@ class Fault:
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     workers: int = 1
     has_proxy: bool = False
+    has_small_disk: bool = False
     email_url: str = "smtp://127.0.0.1:{port}"
     address: Callable[[int], str] = lambda number: f"r{number:06d}@example.org"
     is_from_start: bool = False
     """Inject before the batch is loaded, not in its middle. The fault may load it itself, with Trial.load."""
     must_recover: bool = False
     """Something must be left to send when it is over, or the trial has shown nothing and is repeated."""
+    check: Callable[[Trial], None] = lambda trial: None
+    """Called when the batch has ended: what else must be true, such as that the fault did strike."""
     unavailable: Callable[[], str] = lambda: ""
     """Why this machine can't do it; empty when it can."""
 
@@ -77,10 +80,13 @@ class Result:
     broken: list[str]
     notes: dict[str, float] = dataclasses.field(default_factory=dict)
     skipped: str = ""
+    missed: str = ""
+    """Why the fault did nothing; empty when it did."""
 
     def has_missed(self, fault: Fault) -> bool:
         """Whether the batch was over before the fault could do anything."""
-        return fault.must_recover and self.recover_seconds is None and not self.broken
+        is_over = fault.must_recover and self.recover_seconds is None
+        return not self.broken and (is_over or bool(self.missed))
 
 
 class Trial:
@@ -94,6 +100,7 @@ class Trial:
         self.random = random.Random(self.seed)
         self.notes: dict[str, float] = {}
         self.broken: list[str] = []
+        self.missed = ""
         self.marked_at: float | None = None
         self.expect_no_clear_logins = False
         self.new_connections_only = False
@@ -129,6 +136,10 @@ class Trial:
         """Note a broken promise that only the fault itself could see."""
         self.broken.append(sentence)
 
+    def note_missed(self, sentence: str) -> None:
+        """Note that the fault struck nothing, so that the trial is repeated at another instant."""
+        self.missed = sentence
+
     def note_elapsed(self, name: str, *, since: float, limit: float) -> None:
         """Note how long something took, and that it broke a promise if that was too long."""
         elapsed = time.time() - since
@@ -139,6 +150,14 @@ class Trial:
     def load(self) -> None:
         """Load the batch and start its job."""
         self.batch_id = self.stack.send_batch(self.path)
+
+    def read_trouble(self) -> str:
+        """What the job says of why no mail goes out; empty when it says nothing."""
+        with self.stack.services.connect() as connection:
+            row = connection.execute(
+                "SELECT last_error FROM batches_emailjob WHERE batch_id = %s", [self.batch_id]
+            ).fetchone()
+        return row[0] if row else ""
 
     def has_ended(self) -> bool:
         """Whether the batch is in a terminal state. No while PostgreSQL is away."""
@@ -156,6 +175,7 @@ class Trial:
             behaviour=self._behaviour(),
             environment=self._environment(),
             has_proxy=fault.has_proxy,
+            has_small_disk=fault.has_small_disk,
             email_url=fault.email_url,
         )
         with self.stack:
@@ -229,11 +249,14 @@ class Trial:
 
     def _judge(self, ended_at: float) -> Result:
         stats = self.stack.smtp.stats()  # an answered order also means that all is recorded
+        self.fault.check(self)
         accepted = read_record(self.stack.smtp.record_path)
         rows, counts = self._read_table()
         found = compare(expected=self.addresses, rows=rows, accepted=accepted, counts=counts)
         recover = self._recover_seconds(accepted)
         broken = self.broken + judge(found, self.fault.bounds(self), recover_seconds=recover)
+        if self.fault.behaviour.rules and not stats["strikes"]:
+            broken.append("the relay's rules never struck")
         for name in ("bare_newlines", "early_commands", "early_contents", "undeclared_eightbit"):
             if stats[name]:
                 broken.append(f"{name.replace('_', ' ')}: {stats[name]}")
@@ -249,6 +272,7 @@ class Trial:
             recover_seconds=recover,
             settle_seconds=ended_at - (self.marked_at or ended_at),
             broken=broken,
+            missed=self.missed,
             notes=self.notes | {"strikes": stats["strikes"], "connections": stats["connections"]},
         )
 

@@ -15,11 +15,11 @@ STAGES = ("connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "middle
 ``reply`` is after it is recorded, before its 250: accepted, and the client may never hear of it."""
 
 ADDRESS_FAULT = re.compile(
-    r"(?P<verb>fail|defer|drop|hang|lose)-(?:(?P<code>[45]\d\d)-)?(?P<once>once-)?"
+    r"(?P<verb>fail|defer|drop|hang|lose|kill)-(?:(?P<code>[45]\d\d)-)?(?P<once>once-)?"
     r"(?:(?P<stage>rcpt|data|middle|dot|reply)-)?"
 )
 """Recipients that ask for their own fault: ``fail-550-ann@``, ``defer-450-once-dot-ann@``, ``lose-once-ann@``
-(recorded, then the connection drops before the reply)."""
+(recorded, then the connection drops before the reply), ``kill-ann@`` (the client itself is killed)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,8 @@ class Rule:
 
     stage: str
     action: str
-    """``drop`` the connection, ``hang`` (read on, never answer again), or else the reply to give instead."""
+    """``drop`` the connection, ``hang`` (read on, never answer again), ``kill`` (kill -9 the client's process, as a
+    message would that crashes whoever sends it), or else the reply to give instead."""
     probability: float = 1.0
     recipient: str = ""
     """A regular expression that the recipient must match, from ``rcpt`` on."""
@@ -56,6 +57,8 @@ class Behaviour:
     size: int = 50 * 1024 * 1024
     """The limit that EHLO announces; 0 leaves SIZE out."""
     starttls: bool = False
+    injected: str = ""
+    """What a man in the middle adds in the clear behind the 220 to STARTTLS, in the same segment."""
     tls: bool = False
     """TLS from the first byte, as on port 465."""
     credentials: str = ""
@@ -105,7 +108,7 @@ def address_rule(address: str) -> Rule | None:
     once = bool(found["once"])
     if verb == "lose":
         return Rule(stage="reply", action="drop", once=once)
-    if verb in ("drop", "hang"):
+    if verb in ("drop", "hang", "kill"):
         return Rule(stage=stage or "dot", action=verb, once=once)
     code = code or ("550" if verb == "fail" else "450")
     return Rule(stage=stage or "rcpt", action=f"{code} {code[0]}.7.0 As the address asked", once=once)

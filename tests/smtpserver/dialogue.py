@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.smtpserver.behaviour import Rule
+from tests.smtpserver.peer import kill_client
 from tests.smtpserver.session import CHUNK, CONTENT, Session
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Dialogue(Session):
         return rule is not None and self.carry_out(rule)
 
     def carry_out(self, rule: Rule) -> bool:
+        if rule.action == "kill":
+            kill_client(self.transport)
+            self.drop()
+            return True
         if rule.action not in ("drop", "hang"):
             self.say(rule.action.encode("utf-8", "surrogateescape"))
         end = rule.action if rule.action in ("drop", "hang") else rule.then

@@ -33,6 +33,8 @@ class Stats:
     logins: int = 0
     clear_logins: int = 0
     """Of those, without TLS."""
+    injections: int = 0
+    """Connections on which something was added in the clear before TLS."""
     early_commands: int = 0
     """Commands sent before the reply to the last, although PIPELINING was not offered."""
     early_contents: int = 0
@@ -194,7 +196,9 @@ class Listener:
         transport = session.transport
         assert transport is not None
         # Not through settle: no delay may let this 220 slip behind the handshake.
-        transport.write(b"220 2.0.0 Go ahead\r\n")
+        injected = self.behaviour.injected.encode()
+        self.stats.injections += bool(injected)
+        transport.write(b"220 2.0.0 Go ahead\r\n" + injected)
         try:
             upgraded = await self.loop.start_tls(transport, session, self.context, server_side=True)
         except (ssl.SSLError, OSError):

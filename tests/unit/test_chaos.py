@@ -9,6 +9,7 @@ import pytest
 from batches.models import EmailStatus
 from tests.chaos.__main__ import choose
 from tests.chaos.faults import FAULTS, KILLS
+from tests.chaos.trial import Result
 from tests.chaos.verdict import Bounds, Comparison, Counts, Row, compare, judge
 from tests.smtpserver import Accepted
 
@@ -106,6 +107,24 @@ def test_kills_are_repeated_when_more_are_asked_for() -> None:
     assert {name for name, _ in trials} == set(FAULTS)
     assert sum(name in KILLS for name, _ in trials) == 200
     assert len(set(trials)) == len(trials)
+
+
+@pytest.mark.parametrize("missed", ["", "there was no work-horse to kill"])
+def test_trial_is_repeated_when_its_fault_struck_nothing(missed: str) -> None:
+    found = compare_two(EmailStatus.SENT, EmailStatus.SENT)
+    result = Result(
+        fault="kill-horse",
+        title="",
+        seed="",
+        found=found,
+        recover_seconds=0.5,
+        settle_seconds=1,
+        broken=[],
+        missed=missed,
+    )
+    assert result.has_missed(FAULTS["kill-horse"]) == bool(missed)
+    assert dataclasses.replace(result, recover_seconds=None).has_missed(FAULTS["kill-horse"])
+    assert not dataclasses.replace(result, broken=["lost: 1, allowed 0"]).has_missed(FAULTS["kill-horse"])
 
 
 def test_every_promise_has_a_limit_when_the_judge_looks() -> None:

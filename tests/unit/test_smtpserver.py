@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import shutil
+import signal
 import smtplib
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -267,6 +269,32 @@ def test_commands_injected_before_tls_are_forgotten_when_tls_starts(server: Runn
         with context.wrap_socket(line.socket, server_hostname="localhost") as secure:
             secure.sendall(b"RCPT TO:<evil@test>\r\n")
             assert secure.recv(100).startswith(b"503")
+
+
+def test_injected_replies_come_in_the_clear_when_a_man_is_in_the_middle(server: RunningServer) -> None:
+    before = server.configure(starttls=True, injected="250 injected\r\n")["injections"]
+    context = ssl.create_default_context(cafile=str(server.certificate))
+    with Line(server.port) as line:
+        line.ask(b"EHLO client")
+        assert line.ask(b"STARTTLS").startswith(b"220")
+        assert line.reply() == b"250 injected\r\n"
+        with context.wrap_socket(line.socket, server_hostname="localhost") as secure:
+            secure.sendall(b"NOOP\r\n")
+            assert secure.recv(100) == b"250 2.0.0 Ok\r\n"
+    assert server.stats()["injections"] == before + 1
+
+
+CLIENT = "import smtplib, sys; smtplib.SMTP('127.0.0.1', int(sys.argv[1])).sendmail('a@test', [sys.argv[2]], 'x')"
+
+
+def test_client_is_killed_when_its_recipient_is_poison(server: RunningServer) -> None:
+    for recipient, status in (
+        ("kill-rcpt-ann@test", -signal.SIGKILL),
+        ("kill-ann@test", -signal.SIGKILL),
+        ("ann@test", 0),
+    ):
+        done = subprocess.run([sys.executable, "-c", CLIENT, str(server.port), recipient], timeout=20)
+        assert (done.returncode, len(received(server, recipient))) == (status, status == 0)
 
 
 @pytest.mark.parametrize("stage", ["connect", "ehlo", "mail", "rcpt", "data", "middle", "dot"])

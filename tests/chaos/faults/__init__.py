@@ -1,9 +1,9 @@
 """Every fault of the matrix, by name."""
 
-from tests.chaos.faults import processes, relay, stores
+from tests.chaos.faults import intake, processes, relay, stores
 from tests.chaos.trial import Fault
 
-FAULTS: dict[str, Fault] = {fault.name: fault for room in (processes, stores, relay) for fault in room.FAULTS}
+FAULTS: dict[str, Fault] = {fault.name: fault for room in (processes, intake, stores, relay) for fault in room.FAULTS}
 
 KILLS = ("kill-horse", "kill-worker", "kill-group", "kill-horse-hold", "kill-worker-hold", "kill-group-hold")
 """The faults that ``--kills`` repeats."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import glob
 import subprocess
+from collections.abc import Callable
 
 from tests.chaos.trial import WINDOW, Fault, Trial
 from tests.chaos.verdict import Bounds
 
 DRAIN_SECONDS = 10.0
 HOLD = {"SEND_ON_CRASH": "hold"}
+CLOCKS_APART_SECONDS = 7000
+POISON_NUMBER = 1000
 
 
 def do_nothing(trial: Trial) -> None:
@@ -27,7 +30,8 @@ def share_batch(trial: Trial) -> None:
 
 
 def kill_horse(trial: Trial) -> None:
-    trial.worker.kill_horse()
+    if not trial.worker.kill_horse():
+        trial.note_missed("there was no work-horse to kill")
     trial.mark(new_connections_only=True)
 
 
@@ -49,7 +53,17 @@ def freeze_past_lease(trial: Trial) -> None:
     trial.worker.freeze()
     trial.mark(new_connections_only=True)
     trial.last(trial.options.lease_seconds * 2 + 2)
+    trial.notes["taken_over"] = count_interrupted(trial)
+    if not trial.notes["taken_over"]:
+        trial.note_missed("the frozen worker held nothing")
     trial.worker.thaw()
+
+
+def count_interrupted(trial: Trial) -> int:
+    """How many emails were taken from a lane whose holder seemed dead."""
+    with trial.stack.services.connect() as connection:
+        row = connection.execute("SELECT count(*) FROM batches_attempt WHERE outcome = 'interrupted'").fetchone()
+    return row[0] if row else 0
 
 
 def ask_to_stop(trial: Trial) -> None:
@@ -76,6 +90,26 @@ def start_workers_with_wrong_clocks(trial: Trial) -> None:
     for offset in ("+3600", "-3600"):
         clock = {"LD_PRELOAD": find_faketime(), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         trial.stack.start_worker(environment=clock)
+    births = trial.stack.worker_births()
+    trial.notes["clocks_apart_seconds"] = apart = (max(births) - min(births)).total_seconds()
+    if apart < CLOCKS_APART_SECONDS:
+        trial.note_broken(f"the workers' clocks are {apart:.0f} s apart, so faketime did nothing")
+
+
+def poison(number: int) -> str:
+    """Recipients of whom one is poison: whoever hands its envelope to the relay is killed."""
+    return f"{'kill-rcpt-' if number == POISON_NUMBER else ''}r{number:06d}@example.org"
+
+
+def check_poison(times: int) -> Callable[[Trial], None]:
+    """It struck so often and no more: not an endless loop."""
+
+    def check(trial: Trial) -> None:
+        strikes = trial.stack.smtp.stats()["strikes"]
+        if strikes != times:
+            trial.note_broken(f"the poison killed {strikes} work-horses, expected {times}")
+
+    return check
 
 
 def one_lane(trial: Trial) -> Bounds:
@@ -90,15 +124,16 @@ def one_lane_held(trial: Trial) -> Bounds:
 
 FAULTS = (
     Fault(name="none", title="nothing at all", inject=do_nothing),
-    Fault(name="kill-horse", title="kill -9 the work-horse", inject=kill_horse, bounds=one_lane),
-    Fault(name="kill-worker", title="kill -9 the worker", inject=kill_worker, bounds=one_lane),
-    Fault(name="kill-group", title="kill -9 worker and horse", inject=kill_group, bounds=one_lane),
+    Fault(name="kill-horse", title="kill -9 the work-horse", inject=kill_horse, bounds=one_lane, must_recover=True),
+    Fault(name="kill-worker", title="kill -9 the worker", inject=kill_worker, bounds=one_lane, must_recover=True),
+    Fault(name="kill-group", title="kill -9 worker and horse", inject=kill_group, bounds=one_lane, must_recover=True),
     Fault(
         name="kill-horse-hold",
         title="kill -9 the work-horse, hold",
         inject=kill_horse,
         bounds=one_lane_held,
         environment=HOLD,
+        must_recover=True,
     ),
     Fault(
         name="kill-worker-hold",
@@ -106,6 +141,7 @@ FAULTS = (
         inject=kill_worker,
         bounds=one_lane_held,
         environment=HOLD,
+        must_recover=True,
     ),
     Fault(
         name="kill-group-hold",
@@ -113,6 +149,7 @@ FAULTS = (
         inject=kill_group,
         bounds=one_lane_held,
         environment=HOLD,
+        must_recover=True,
     ),
     Fault(name="freeze", title="SIGSTOP past the lease, SIGCONT", inject=freeze_past_lease, bounds=one_lane, workers=2),
     Fault(
@@ -123,7 +160,16 @@ FAULTS = (
         workers=2,
         environment=HOLD,
     ),
-    Fault(name="sigterm", title="SIGTERM", inject=ask_to_stop),
+    Fault(name="sigterm", title="SIGTERM", inject=ask_to_stop, must_recover=True),
+    Fault(
+        name="poison-hold",
+        title="a message that kills its work-horse, hold",
+        inject=do_nothing,
+        bounds=one_lane_held,
+        check=check_poison(1),
+        address=poison,
+        environment=HOLD,
+    ),
     Fault(name="two-workers", title="two workers on one batch", inject=share_batch, workers=2),
     Fault(
         name="clock",

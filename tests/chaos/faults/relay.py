@@ -18,6 +18,7 @@ STRIKES = 20
 """How often the faults strike that may cost a copy each."""
 
 CONNECTIONS = 10
+FEW_CONNECTIONS = 4
 IN_DOUBT = -(-WINDOW // CONNECTIONS)
 """What one lost connection may leave in doubt with CHUNKING: its part of the window, rounded up."""
 
@@ -39,10 +40,17 @@ def trouble(**fields: object) -> Callable[[Trial], None]:
         trial.change(**fields)
         trial.stack.smtp.kick()
         trial.last(TROUBLE_SECONDS)
+        check_job_says_why(trial)
         trial.change(**{name: getattr(before, name) for name in fields})
         trial.mark()
 
     return inject
+
+
+def check_job_says_why(trial: Trial) -> None:
+    """The trouble did strike, and whoever looks at the job is told."""
+    if not trial.read_trouble() and not trial.has_ended():
+        trial.note_broken("the job does not say why no mail goes out")
 
 
 def trouble_at(stage: str, action: str) -> Callable[[Trial], None]:
@@ -52,23 +60,32 @@ def trouble_at(stage: str, action: str) -> Callable[[Trial], None]:
 def swallow(trial: Trial) -> None:
     """Every byte disappears for longer than the client waits, and arrives all the same at the end."""
     trial.change(blackhole=True)
+    before = trial.stack.smtp.stats()["accepted"]
     trial.last(TROUBLE_SECONDS * 1.5)
+    if trial.stack.smtp.stats()["accepted"] != before:
+        trial.note_broken("mail came through the black hole")
     trial.change(blackhole=False)
     trial.mark()
 
 
 def kick_often(trial: Trial) -> None:
     """A 421 out of the blue on every connection, again and again."""
+    kicked = 0
     for _ in range(10):
+        kicked += trial.stack.smtp.stats()["connections_open"]
         trial.stack.smtp.kick("421 4.3.2 Closing")
         trial.last(trial.random.uniform(0.1, 0.4))
     trial.mark()
+    trial.notes["kicked"] = kicked
+    if not kicked:
+        trial.note_missed("there was no connection to kick")
 
 
 def refuse_password(trial: Trial) -> None:
     """The password is wrong until an operator mends it."""
     trial.load()
     trial.last(TROUBLE_SECONDS)
+    check_job_says_why(trial)
     stats = trial.stack.smtp.stats()
     trial.notes["logins"] = stats["logins"]
     if not stats["logins"] or stats["accepted"]:
@@ -82,6 +99,7 @@ def withhold_starttls(trial: Trial) -> None:
     trial.load()
     trial.last(TROUBLE_SECONDS)
     stats = trial.stack.smtp.stats()
+    check_job_says_why(trial)
     if not stats["connections"] or stats["accepted"] or stats["clear_logins"]:
         trial.note_broken(f"expected a refusal to go on in the clear, saw {stats}")
     trial.change(starttls=True)
@@ -89,10 +107,40 @@ def withhold_starttls(trial: Trial) -> None:
     trial.expect_no_clear_logins = True
 
 
+INJECTED = (
+    "250-recorder.test\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 AUTH PLAIN LOGIN\r\n"
+    "235 2.7.0 Welcome\r\n" + "250 2.0.0 Ok\r\n" * 40
+)
+"""The replies to EHLO and AUTH and enough of them to take ten messages, if anybody believed them."""
+
+
+def inject_before_tls(trial: Trial) -> None:
+    """A man in the middle answers in the clear, behind the 220 to STARTTLS, what is only asked inside TLS."""
+    trial.load()
+    trial.last(TROUBLE_SECONDS)
+    stats = trial.stack.smtp.stats()
+    trial.notes["injections"] = stats["injections"]
+    if not stats["injections"]:
+        trial.note_broken("nothing was injected")
+    trial.change(injected="")
+    trial.mark()
+    trial.expect_no_clear_logins = True
+
+
 def lift_limit(trial: Trial) -> None:
     trial.last(TROUBLE_SECONDS)
+    trial.notes["connections_peak"] = peak = trial.stack.smtp.stats()["connections_peak"]
+    if peak <= FEW_CONNECTIONS:
+        trial.note_broken(f"only {peak} connections were tried, so none was refused")
     trial.change(max_connections=0)
     trial.mark()
+
+
+def check_greylisted(trial: Trial) -> None:
+    """Nobody was let in at the first try."""
+    trial.notes["greylisted"] = deferred = trial.stack.smtp.stats()["greylisted"]
+    if deferred < len(trial.addresses):
+        trial.note_broken(f"only {deferred} were greylisted")
 
 
 def every_connection(trial: Trial) -> Bounds:
@@ -247,12 +295,14 @@ FAULTS = (
         inject=swallow,
         bounds=every_connection,
         environment=PATIENT,
+        must_recover=True,
     ),
     Fault(
         name="greylist",
         title="greylisting",
         inject=wait_for_strikes,
         behaviour=Behaviour(greylist_seconds=2),
+        check=check_greylisted,
         environment=PATIENT,
     ),
     Fault(name="kick", title="421 at any moment", inject=kick_often, environment=PATIENT),
@@ -260,7 +310,7 @@ FAULTS = (
         name="too-many",
         title="421 above four connections",
         inject=lift_limit,
-        behaviour=Behaviour(max_connections=4),
+        behaviour=Behaviour(max_connections=FEW_CONNECTIONS),
     ),
     Fault(
         name="password",
@@ -275,6 +325,17 @@ FAULTS = (
         title="STARTTLS required and missing",
         inject=withhold_starttls,
         behaviour=Behaviour(credentials="ann:right"),
+        email_url="smtp+tls://ann:right@127.0.0.1:{port}",
+        is_from_start=True,
+    ),
+    Fault(
+        name="starttls-injected",
+        title="replies injected before TLS",
+        inject=inject_before_tls,
+        # It offers neither extension: who believes the man in the middle pipelines all the same.
+        behaviour=Behaviour(
+            credentials="ann:right", starttls=True, injected=INJECTED, pipelining=False, chunking=False, rate=500
+        ),
         email_url="smtp+tls://ann:right@127.0.0.1:{port}",
         is_from_start=True,
     ),

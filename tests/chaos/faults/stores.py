@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import time
 
 import psycopg
 
-from tests.chaos.trial import Fault, Trial
+from tests.chaos.disk import find_refusal
+from tests.chaos.stack import wait_until
+from tests.chaos.trial import WINDOW, Fault, Trial
 
 COMMITS_CUT = 5
 TERMINATING_SECONDS = 3.0
@@ -26,6 +29,15 @@ def restart_redis(trial: Trial) -> None:
     trial.mark()
 
 
+def lose_redis(trial: Trial) -> None:
+    """Redis comes back empty, as one without persistence does."""
+    trial.stack.services.stop("redis", signal_number=signal.SIGKILL)
+    trial.last(trial.random.uniform(0, 2))
+    shutil.rmtree(trial.stack.folder / "valkey")
+    trial.stack.services.start_redis()
+    trial.mark()
+
+
 def crash_redis(trial: Trial) -> None:
     trial.stack.services.stop("redis", signal_number=signal.SIGKILL)
     trial.last(trial.random.uniform(0, 2))
@@ -35,8 +47,11 @@ def crash_redis(trial: Trial) -> None:
 
 def flush_redis(trial: Trial) -> None:
     with contextlib.closing(trial.stack.services.redis()) as client:
+        trial.notes["keys_flushed"] = client.dbsize()  # type: ignore[assignment]
         client.flushall()
     trial.mark()
+    if not trial.notes["keys_flushed"]:
+        trial.note_broken("there was nothing in Redis to flush")
 
 
 def flush_redis_before_pick_up(trial: Trial) -> None:
@@ -73,11 +88,15 @@ def stay_without_postgres(trial: Trial) -> None:
 
 def terminate_backends(trial: Trial) -> None:
     deadline = time.monotonic() + TERMINATING_SECONDS
+    terminated = 0
     while time.monotonic() < deadline:
         with contextlib.suppress(psycopg.OperationalError), trial.stack.services.connect() as connection:
-            connection.execute(TERMINATE_BACKENDS)
+            terminated += connection.execute(TERMINATE_BACKENDS).rowcount
         time.sleep(trial.random.uniform(0, 0.2))
     trial.mark()
+    trial.notes["terminated"] = terminated
+    if not terminated:
+        trial.note_missed("there was no backend to terminate")
 
 
 def lose_commit_replies(trial: Trial) -> None:
@@ -103,9 +122,54 @@ def silence_postgres(trial: Trial) -> None:
     trial.mark()
 
 
+NO_SPACE = "No space left on device"
+FULL_SECONDS = 30
+
+
+def fill_disk(trial: Trial) -> None:
+    """PostgreSQL's disk is full for a while, shorter than the lease: what can't be recorded must not be sent."""
+    services, disk = trial.stack.services, trial.stack.disk
+    deadline = time.monotonic() + trial.options.lease_seconds * 0.6
+    while time.monotonic() < deadline:
+        disk.fill()
+        trial.last(0.05)
+    trial.notes["refused_writes"] = services.count_log(NO_SPACE)
+    if not trial.notes["refused_writes"]:
+        trial.note_missed("nothing was refused on the full disk")
+    trial.notes["in_doubt"] = in_doubt = trial.stack.smtp.stats()["accepted"] - count_sent(trial)
+    if in_doubt > WINDOW * len(trial.stack.workers):
+        trial.note_broken(f"{in_doubt} were accepted and could not be recorded, allowed {WINDOW} a lane")
+    disk.make_room()
+    trial.mark()
+
+
+def fill_disk_of_log(trial: Trial) -> None:
+    """The next segment of the write-ahead log finds no room: PostgreSQL crashes and can't recover until there is."""
+    services, disk = trial.stack.services, trial.stack.disk
+    disk.fill()
+    with contextlib.suppress(psycopg.OperationalError), services.connect() as connection:
+        connection.execute("SELECT pg_switch_wal()")
+    wait_until(lambda: services.has_ended("postgres"), seconds=FULL_SECONDS, what="PostgreSQL to give up")
+    trial.notes["refused_writes"] = services.count_log(NO_SPACE)
+    trial.last(trial.random.uniform(0, trial.options.lease_seconds))
+    disk.make_room()
+    services.stop("postgres")
+    services.start_postgres()
+    trial.mark()
+
+
+def count_sent(trial: Trial) -> int:
+    with trial.stack.services.connect() as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM batches_email WHERE batch_id = %s AND status = 'sent'", [trial.batch_id]
+        ).fetchone()
+    return row[0] if row else 0
+
+
 FAULTS = (
     Fault(name="redis-restart", title="Redis restarted", inject=restart_redis),
     Fault(name="redis-crash", title="Redis killed and started", inject=crash_redis),
+    Fault(name="redis-lost", title="Redis killed, back empty", inject=lose_redis),
     Fault(name="redis-flushall", title="Redis FLUSHALL", inject=flush_redis),
     Fault(
         name="redis-flushall-queued",
@@ -126,5 +190,22 @@ FAULTS = (
     ),
     Fault(name="postgres-backends", title="PostgreSQL backends terminated", inject=terminate_backends),
     Fault(name="postgres-commit", title="commit replies lost", inject=lose_commit_replies, has_proxy=True),
+    Fault(
+        name="disk-full",
+        title="PostgreSQL's disk full for a while",
+        inject=fill_disk,
+        workers=2,
+        has_small_disk=True,
+        must_recover=True,
+        unavailable=find_refusal,
+    ),
+    Fault(
+        name="disk-full-log",
+        title="PostgreSQL's disk full for its log",
+        inject=fill_disk_of_log,
+        has_small_disk=True,
+        must_recover=True,
+        unavailable=find_refusal,
+    ),
     Fault(name="postgres-silent", title="PostgreSQL silent for a while", inject=silence_postgres, has_proxy=True),
 )

@@ -215,4 +215,10 @@ _PART_HEADS = {
 
 
 def _part(subtype: bytes, body: bytes, quoted: bool) -> tuple[bytes, bytes]:
-    return _PART_HEADS[subtype, quoted], binascii.b2a_qp(body, istext=True) if quoted else body
+    return _PART_HEADS[subtype, quoted], _quote(body) if quoted else body
+
+
+def _quote(body: bytes) -> bytes:
+    octets = binascii.b2a_qp(body, istext=True)
+    # b2a_qp ends the lines that it breaks as the body's first line ends: with a bare LF where there is but one.
+    return octets if b"\n" in body else octets.replace(b"\n", b"\r\n")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batches.rendering.message import MessageLayout, SenderFault, encode_subject, make_message_id
 from batches.rendering.plain import MessageWriter, find_plain_layout
-from batches.rendering.template import CompiledTemplate
+from batches.rendering.template import CompiledTemplate, Rendered
 
 KEY = b"k" * 32
 TEMPLATE = CompiledTemplate(
@@ -24,6 +24,7 @@ GENERAL_TEMPLATE = CompiledTemplate(
     html="<p>Dear {{ name }},</p>\n<p>{{ note }}</p>",
     text="Dear {{ name }},\n\n{{ note }}\n",
 )
+ONE_LINE_TEMPLATE = CompiledTemplate(subject="Hello {{ name }}", html="<p>Dear {{ name }}", text="Dear {{ name }}")
 HEADERS = [
     "From",
     "To",
@@ -62,7 +63,7 @@ def body_of(message: EmailMessage, subtype: str) -> str:
     return payload.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize("template", [TEMPLATE, GENERAL_TEMPLATE], ids=["plain", "general"])
+@pytest.mark.parametrize("template", [TEMPLATE, GENERAL_TEMPLATE, ONE_LINE_TEMPLATE])
 @given(name=hostile, note=hostile, allow_8bit=st.booleans())
 @example(name="x\r\nBcc: evil@example.org", note="\r\n.\r\nMAIL FROM:<>", allow_8bit=True)
 @example(name="=?utf-8?b?QQ==?=", note="a" * 5000, allow_8bit=True)
@@ -72,7 +73,7 @@ def test_message_says_what_was_meant_when_merge_fields_are_hostile(
     template: CompiledTemplate, name: str, note: str, allow_8bit: bool
 ) -> None:
     layout = MessageLayout(from_email="Die Schule <post@example.org>", job_id=7, key=KEY)
-    assert (find_plain_layout(template, layout) is not None) == (template is TEMPLATE)
+    assert (find_plain_layout(template, layout) is not None) == (template is not GENERAL_TEMPLATE)
     context = {"name": name, "note": note}
     rendered = template.render(context)
     made = MessageWriter(template, layout).write(
@@ -114,6 +115,18 @@ def test_one_body_is_no_multipart_when_template_has_one() -> None:
     assert message.get_content_type() == "text/plain"
     assert body_of(message, "plain") == "only text é\n"
     assert made.is_8bit
+
+
+@pytest.mark.parametrize("body", ["text", "html"])
+def test_message_is_quoted_when_a_line_of_one_body_is_too_long(body: str) -> None:
+    layout = MessageLayout(from_email="post@example.org", job_id=7, key=KEY)
+    rendered = Rendered(subject="s", html="<p>", text="t")._replace(**{body: "x" * 999})
+    made = layout.build(email_id=1, address="a@b.org", rendered=rendered, allow_8bit=True)
+    assert not made.is_8bit
+    lines = made.content.split(b"\r\n")
+    assert max(map(len, lines)) <= 998
+    assert not any(b"\n" in line for line in lines)
+    assert body_of(parse(made.content), {"text": "plain"}.get(body, body)) == "x" * 999
 
 
 def test_message_id_is_the_same_when_email_and_job_are() -> None:

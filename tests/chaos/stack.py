@@ -210,12 +210,13 @@ class Stack:
         environment: Mapping[str, str] | None = None,
         has_proxy: bool = False,
         has_small_disk: bool = False,
+        keep_raw: bool = False,
         email_url: str = "smtp://127.0.0.1:{port}",
     ) -> None:
         self.golden = golden
         self.folder = Path(tempfile.mkdtemp(prefix="emailbatch-stack-"))
         self.folder.chmod(0o755)
-        self.smtp = RunningServer(behaviour)
+        self.smtp = RunningServer(behaviour, keep_raw=keep_raw)
         self.extra_environment = environment or {}
         self.has_proxy = has_proxy
         self.has_small_disk = has_small_disk

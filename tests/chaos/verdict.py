@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from batches.models.choices import EmailStatus
 from tests.smtpserver import Accepted
@@ -49,6 +49,8 @@ class Comparison:
     """Recipients whose copies do not share one Message-ID."""
     message_ids_shared: int
     """Message-IDs that two recipients have."""
+    misdirected: int
+    """Messages without the merge field of whoever got them: another's letter."""
     counts_differ: str
 
 
@@ -65,9 +67,10 @@ class Bounds:
 
 
 def compare(
-    *, expected: Sequence[str], rows: Iterable[Row], accepted: Sequence[Accepted], counts: Counts
+    *, expected: Mapping[str, str], rows: Iterable[Row], accepted: Sequence[Accepted], counts: Counts
 ) -> Comparison:
-    """Compare the file, the table and the relay's record of one batch."""
+    """Compare the file, the table and the relay's record of one batch; of each address, a word that only its own
+    message holds."""
     table = {row.address: row.status for row in rows}
     copies = Counter(each.recipient for each in accepted)
     by_status = Counter(table.values())
@@ -88,6 +91,7 @@ def compare(
         strangers=len(set(copies) - set(expected)),
         message_ids_changed=sum(len(each) > 1 for each in ids.values()),
         message_ids_shared=sum(len(each) > 1 for each in owners.values()),
+        misdirected=sum(expected.get(each.recipient, "").encode() not in (each.raw or b"") for each in accepted),
         counts_differ=describe_difference(counts, by_status),
     )
 
@@ -131,6 +135,7 @@ def judge(found: Comparison, bounds: Bounds, *, recover_seconds: float | None) -
         "strangers": 0,
         "message_ids_changed": 0,
         "message_ids_shared": 0,
+        "misdirected": 0,
     }
     broken = [
         f"{name.replace('_', ' ')}: {getattr(found, name)}, allowed {limit}"

@@ -16,7 +16,10 @@ from tests.smtpserver import Accepted
 ANN, BOB = "ann@example.org", "bob@example.org"
 
 
-def accepted(recipient: str, *, message_id: str = "") -> Accepted:
+WORDS = {ANN: "C1", BOB: "C2"}
+
+
+def accepted(recipient: str, *, message_id: str = "", word: str = "") -> Accepted:
     return Accepted(
         recipient=recipient,
         sender="",
@@ -25,6 +28,7 @@ def accepted(recipient: str, *, message_id: str = "") -> Accepted:
         size=0,
         at=0.0,
         connection=1,
+        raw=f"your number is {word or WORDS.get(recipient, '')}".encode(),
     )
 
 
@@ -34,7 +38,7 @@ def compare_two(
     rows = [Row(address=address, status=status) for address, status in zip((ANN, BOB), statuses, strict=False)]
     tally = {name: sum(row.status == name for row in rows) for name in ("sent", "failed", "unknown", "cancelled")}
     said = counts or Counts(batch=tally, job_sent=tally["sent"], job_failed=tally["failed"])
-    return compare(expected=[ANN, BOB], rows=rows, accepted=record, counts=said)
+    return compare(expected=WORDS, rows=rows, accepted=record, counts=said)
 
 
 def test_nothing_is_broken_when_everyone_got_one_copy() -> None:
@@ -95,6 +99,12 @@ def test_counts_are_wrong_when_they_are_not_those_of_the_table() -> None:
 def test_stranger_is_seen_when_the_relay_accepted_for_someone_else() -> None:
     record = (accepted(ANN), accepted(BOB), accepted("eve@example.org"))
     assert compare_two(EmailStatus.SENT, EmailStatus.SENT, record=record).strangers == 1
+
+
+def test_letter_is_misdirected_when_it_holds_anothers_fields() -> None:
+    record = (accepted(ANN, word=WORDS[BOB]), accepted(BOB))
+    found = compare_two(EmailStatus.SENT, EmailStatus.SENT, record=record)
+    assert judge(found, Bounds(), recover_seconds=None) == ["misdirected: 1, allowed 0"]
 
 
 def test_recovery_is_too_slow_when_it_passes_its_bound() -> None:

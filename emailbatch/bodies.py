@@ -29,6 +29,14 @@ FRAMING_MAX_BYTES = 64 * 1024
 LINGER_SECONDS = 5.0
 """How long a refused client is still listened to. Closed at once, its kernel would drop our answer unread."""
 
+REFUSAL_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<title>Refused</title><link rel="stylesheet" href="{style}">
+<main><h1>The file was not taken</h1><p class="notice error" role="alert">{sentence}</p>
+<p><a class="button primary" href="/">Back</a></p></main></html>
+"""
+"""Written where no template can be rendered: before there is a request."""
+
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
@@ -140,7 +148,7 @@ def _too_large_sentence() -> str:
 def _write_refusal(sentence: str, *, accept: str) -> tuple[str, bytes]:
     """Content type and body: a page for a browser that posted a form without a script, JSON for all others."""
     if "text/html" in accept:
-        page = f'<!doctype html><title>Refused</title><p role="alert">{sentence}</p><p><a href="/">Back</a></p>'
+        page = REFUSAL_PAGE.format(style=f"{settings.STATIC_URL}css/pages.css", sentence=sentence)
         return "text/html; charset=utf-8", page.encode()
     return "application/json", json.dumps({"detail": sentence}).encode()
 

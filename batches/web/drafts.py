@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import BinaryIO, cast
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_POST
 
 from batches import intake
 from batches.models import Batch, BatchStatus
-from batches.web.access import SignedInRequest, find_batch
+from batches.web.access import SignedInRequest, find_batch, posted_from_review
+from batches.web.listing import Attempt
 from batches.web.message import read_choice
 from batches.web.review import review_address, show_draft
 
@@ -20,8 +19,7 @@ FIELD_PREFIX = "field-"
 """The input of a merge field is named by this and the field's present name."""
 
 
-@require_POST
-@login_required
+@posted_from_review
 def rename_fields(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Let other columns fill the template's merge fields: a column's field gets another name."""
     batch = find_batch(request, batch_id)
@@ -37,8 +35,7 @@ def rename_fields(request: SignedInRequest, batch_id: int) -> HttpResponse:
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
 
 
-@require_POST
-@login_required
+@posted_from_review
 def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Read the stored file again, the way that the person says."""
     batch = find_batch(request, batch_id)
@@ -52,9 +49,18 @@ def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
             address_index=_read_address_index(request, batch, delimiter),
         )
     except intake.IntakeError as exc:
-        return _refuse(request, batch, exc)
+        return _refuse(request, batch, exc, attempt=_read_attempt(request))
     messages.success(request, f"The file was read again; recipients: {batch.total_count:,}.")
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
+
+
+def _read_attempt(request: SignedInRequest) -> Attempt:
+    return Attempt(
+        encoding=request.POST.get("encoding", ""),
+        delimiter=request.POST.get("delimiter", ""),
+        has_header=request.POST.get("has_header") == "yes",
+        address_index=request.POST.get("address_index", ""),
+    )
 
 
 def _read_address_index(request: SignedInRequest, batch: Batch, delimiter: str | None) -> int | None:
@@ -64,8 +70,7 @@ def _read_address_index(request: SignedInRequest, batch: Batch, delimiter: str |
     return None if index == batch.address_index and delimiter != batch.delimiter else index
 
 
-@require_POST
-@login_required
+@posted_from_review
 def add_rows(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Add the rows of a file, such as the rejected ones after they were mended."""
     batch = find_batch(request, batch_id)
@@ -83,8 +88,7 @@ def add_rows(request: SignedInRequest, batch_id: int) -> HttpResponse:
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
 
 
-@require_POST
-@login_required
+@posted_from_review
 def discard(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Delete a draft with all its rows; a batch that was sent is a record and stays."""
     batch = find_batch(request, batch_id)
@@ -98,11 +102,16 @@ def discard(request: SignedInRequest, batch_id: int) -> HttpResponse:
 
 
 def _refuse(
-    request: SignedInRequest, batch: Batch, exc: intake.IntakeError, typed: dict[str, str] | None = None
+    request: SignedInRequest,
+    batch: Batch,
+    exc: intake.IntakeError,
+    *,
+    typed: dict[str, str] | None = None,
+    attempt: Attempt | None = None,
 ) -> HttpResponse:
     batch.refresh_from_db()
     if batch.status != BatchStatus.DRAFT:
         messages.error(request, str(exc))
         return redirect("batch", batch_id=batch.pk)
     choice = read_choice(batch, request.POST)
-    return show_draft(request, choice, status=exc.http_status, list_error=str(exc), typed=typed)
+    return show_draft(request, choice, status=exc.http_status, list_error=str(exc), typed=typed, attempt=attempt)

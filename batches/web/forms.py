@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from batches.models import EmailTemplate
 from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.web.listing import ENCODINGS
 
 
 class FriendlyForm(forms.Form):
@@ -33,6 +34,7 @@ class UploadForm(FriendlyForm):
         error_messages={"required": "Choose a template. If there is none, make one under Templates first."},
     )
     subject = forms.CharField(required=False, max_length=998, strip=True)
+    encoding = forms.ChoiceField(required=False, choices=[("", "found from the file"), *ENCODINGS.items()])
     then = forms.ChoiceField(choices=[("review", "Review first"), ("send", "Send at once")], initial="review")
     key = forms.CharField(max_length=64, widget=forms.HiddenInput)
 

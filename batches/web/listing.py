@@ -58,11 +58,24 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """What a person chose in the form that reads the file again."""
+
+    encoding: str
+    delimiter: str
+    has_header: bool
+    address_index: str
+    """Empty for: find it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """How the file was read, and the other ways to choose from; choices are (value, name)."""
+    """How the file is read or was to be read, and the other ways to choose from; choices are (value, name)."""
 
     encodings: list[tuple[str, str]]
     delimiters: list[tuple[str, str]]
+    chosen: Attempt
+    is_refused: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,23 +86,26 @@ class ListView:
     columns: list[Column]
     reading: Reading | None
     """None where there is no text file that could be read another way."""
-    encoding: str
     encoding_name: str
     delimiter: str
     duration: str
     is_earlier_batch_visible: bool
 
 
-def describe_list(request: SignedInRequest, choice: Choice, *, typed: Mapping[str, str]) -> ListView:
-    """Hold the list against what would be sent; ``typed`` has refused names of merge fields, by present name."""
+def describe_list(
+    request: SignedInRequest, choice: Choice, *, typed: Mapping[str, str], attempt: Attempt | None
+) -> ListView:
+    """Hold the list against what would be sent.
+
+    ``typed`` has refused names of merge fields, by present name; ``attempt`` a refused way of reading the file.
+    """
     parts, used = _usable_parts(choice)
     found = review(choice.batch, EmailTemplate(**parts))
     earlier = found.same_content_batch_id
     return ListView(
         review=found,
         columns=_columns(choice.batch, used, typed),
-        reading=_reading(choice.batch),
-        encoding=_encoding(choice.batch),
+        reading=_reading(choice.batch, attempt),
         encoding_name=ENCODINGS.get(_encoding(choice.batch), _encoding(choice.batch)),
         delimiter=DELIMITERS.get(choice.batch.delimiter, ""),
         duration=say_duration(found.duration_seconds),
@@ -115,11 +131,22 @@ def _columns(batch: Batch, used: frozenset[str], typed: Mapping[str, str]) -> li
     ]
 
 
-def _reading(batch: Batch) -> Reading | None:
+def _reading(batch: Batch, attempt: Attempt | None) -> Reading | None:
     if not batch.encoding or not batch.upload_chunks.exists():
         return None
     encodings = {_encoding(batch): _encoding(batch)} | ENCODINGS
-    return Reading(encodings=list(encodings.items()), delimiters=list(DELIMITERS.items()))
+    present = Attempt(
+        encoding=_encoding(batch),
+        delimiter=batch.delimiter,
+        has_header=batch.has_header,
+        address_index=str(batch.address_index),
+    )
+    return Reading(
+        encodings=list(encodings.items()),
+        delimiters=list(DELIMITERS.items()),
+        chosen=attempt or present,
+        is_refused=attempt is not None,
+    )
 
 
 def _encoding(batch: Batch) -> str:

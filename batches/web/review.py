@@ -14,19 +14,22 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from batches import intake
 from batches.jobs import lifecycle
 from batches.jobs.queues import fleet_status
 from batches.models import Batch, BatchStatus
 from batches.rendering.template import TemplateFault
-from batches.web.access import SignedInRequest, find_batch
+from batches.web.access import SignedInRequest, find_batch, posted_from_review
 from batches.web.forms import MessageForm
-from batches.web.listing import describe_list
+from batches.web.listing import Attempt, describe_list
 from batches.web.message import Choice, read_choice
 from batches.web.middleware import MESSAGE_POLICY
 from batches.web.words import say_why_waiting
+
+TEST_ADDRESS = "test_address"
+"""Where the session keeps the address that the last test went to: one test is seldom the last."""
 
 READY_STATUS = BatchStatus.PENDING
 """What a draft becomes when it is sent: whether a worker is there to take it is told beforehand."""
@@ -42,8 +45,7 @@ def show_review(request: SignedInRequest, batch_id: int) -> HttpResponse:
     return show_draft(request, read_choice(batch, request.GET))
 
 
-@require_POST
-@login_required
+@posted_from_review
 def choose(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Turn the choices in the form into the address of the review that shows them."""
     return redirect(review_address(read_choice(find_batch(request, batch_id), request.POST)))
@@ -61,8 +63,7 @@ def show_message(request: SignedInRequest, batch_id: int) -> HttpResponse:
     return HttpResponse(html, headers={"Content-Security-Policy": MESSAGE_POLICY})
 
 
-@require_POST
-@login_required
+@posted_from_review
 def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Send the batch, now or at the chosen time; a refusal comes back on the form."""
     batch = find_batch(request, batch_id)
@@ -80,8 +81,7 @@ def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
     return show_draft(request, read_choice(batch, request.POST), form, status=422)
 
 
-@require_POST
-@login_required
+@posted_from_review
 def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Send the message of the chosen row to one address, as a batch of its own with a record like any other."""
     choice = read_choice(find_batch(request, batch_id), request.POST)
@@ -93,6 +93,7 @@ def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
         except (lifecycle.JobRefused, intake.IntakeError) as exc:
             form.refuse(str(exc))
         else:
+            request.session[TEST_ADDRESS] = form.cleaned_data["to"]
             messages.success(request, f"A test is on its way to {form.cleaned_data['to']}, as batch {test.pk}.")
             return redirect(review_address(choice))
     return show_draft(request, choice, form, status=422)
@@ -123,8 +124,9 @@ def show_draft(
     status: int = 200,
     list_error: str = "",
     typed: Mapping[str, str] | None = None,
+    attempt: Attempt | None = None,
 ) -> HttpResponse:
-    """Draw the page. What was typed and refused is in ``form`` or ``typed``, so that nothing typed is lost."""
+    """Draw the page. What was refused is in ``form``, ``typed`` or ``attempt``, so that nothing typed is lost."""
     context: dict[str, object] = {}
     try:
         context["message"] = choice.render()
@@ -138,7 +140,7 @@ def show_draft(
         "previous_address": _address_of_row(choice, choice.previous_row),
         "next_address": _address_of_row(choice, choice.next_row),
         "waiting": say_why_waiting(READY_STATUS, fleet_status()),
-        "list": describe_list(request, choice, typed=typed or {}),
+        "list": describe_list(request, choice, typed=typed or {}, attempt=attempt),
         "list_error": list_error,
     }
     return render(request, "batches/review.html", context, status=status)
@@ -149,4 +151,8 @@ def _address_of_row(choice: Choice, row: int | None) -> str:
 
 
 def _initial(request: SignedInRequest, choice: Choice) -> dict[str, object]:
-    return {"template": choice.template and choice.template.key, "subject": choice.subject, "to": request.user.email}
+    return {
+        "template": choice.template and choice.template.key,
+        "subject": choice.subject,
+        "to": request.session.get(TEST_ADDRESS, request.user.email),
+    }

@@ -46,8 +46,16 @@ def home(request: SignedInRequest) -> HttpResponse:
 
 def _import(request: SignedInRequest, form: UploadForm) -> intake.Imported:
     file: UploadedFile[Any] = form.cleaned_data["file"]
-    key = intake.IdempotencyKey(value=f"form-{form.cleaned_data['key']}", request_digest=_digest(file))
-    return intake.import_csv(cast(BinaryIO, file.file), filename=file.name or "upload.csv", user=request.user, key=key)
+    encoding = form.cleaned_data["encoding"]
+    # The same file in another encoding is another request: somebody went back to read it again.
+    key = intake.IdempotencyKey(value=f"form-{form.cleaned_data['key']}-{encoding}", request_digest=_digest(file))
+    return intake.import_csv(
+        cast(BinaryIO, file.file),
+        filename=file.name or "upload.csv",
+        user=request.user,
+        key=key,
+        encoding=encoding or None,
+    )
 
 
 def _digest(file: UploadedFile[Any]) -> str:

@@ -26,7 +26,7 @@ function showFile() {
   say("");
 }
 
-/** One key for one choice of a file: a press of the button after a broken connection makes no second batch. */
+/** One key for one choice of a file and its encoding: a press of the button after a broken connection makes no second batch. */
 function renewKey() {
   const random = crypto.getRandomValues(new Uint8Array(16));
   form.elements.namedItem("key").value = Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -96,6 +96,8 @@ function body() {
   else data.set("hold", "true");
   const subject = form.elements.namedItem("subject").value.trim();
   if (isToSend() && subject) data.set("subject", subject);
+  const encoding = form.elements.namedItem("encoding").value;
+  if (encoding) data.set("encoding", encoding);
   data.set("file", input.files[0]); // the last part: a server may read the others first
   return data;
 }
@@ -126,9 +128,11 @@ function fail(sentence) {
   setBusy(false);
   meter.value = 0;
   say(sentence);
+  if (sentence.includes("encoding")) document.getElementById("encoding-choice").open = true;
 }
 
 input.addEventListener("change", showFile);
+form.elements.namedItem("encoding").addEventListener("change", renewKey);
 form.addEventListener("submit", upload);
 for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, () => drop.classList.add("over"));
 for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));

@@ -62,7 +62,9 @@ def test_file_is_read_again_in_another_encoding(page: Client, draft: Batch) -> N
 def test_wrong_way_of_reading_is_refused_and_the_list_kept(page: Client, draft: Batch) -> None:
     answer = post(page, draft, "reread", encoding="utf-8", delimiter=";", has_header="yes", address_index="")
     assert answer.status_code == 400
-    assert 'role="alert"' in answer.content.decode()
+    text = answer.content.decode()
+    assert 'role="alert"' in text
+    assert '<option value="utf-8" selected>' in text and '<option value="cp1252" >' in text  # what was chosen is kept
     assert draft.emails.count() == 1
 
 

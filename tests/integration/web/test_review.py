@@ -66,6 +66,13 @@ def test_missing_merge_field_is_named_and_nothing_can_be_sent(page: Client, draf
     assert 'id="send" disabled' in text
 
 
+def test_missing_merge_field_is_only_a_warning_when_the_template_has_words_for_it(page: Client, draft: Batch) -> None:
+    EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code or 'none' }}")
+    text = read(page, draft, template="code")
+    assert '<p class="notice warning">The message shows <code>code</code> and no column fills it' in text
+    assert 'id="send" >' in text
+
+
 def test_counts_and_rejected_rows_are_linked(page: Client, draft: Batch, welcome: EmailTemplate) -> None:
     text = read(page, draft)
     assert "1 rejected" in text
@@ -176,6 +183,7 @@ def test_test_message_goes_to_one_address_with_the_fields_of_the_row(
     assert job.subject == "[Test] {{ name }} of {{ town }}"
     assert job.batch.filename == "Test of list.csv"
     assert "A test is on its way to me@example.org" in answer.content.decode()
+    assert 'value="me@example.org"' in answer.content.decode()  # for the next test
     draft.refresh_from_db()
     assert draft.status == BatchStatus.DRAFT
 
@@ -211,4 +219,6 @@ def test_anothers_draft_is_out_of_reach(name: str, page: Client, make_batch: Mak
 
 @pytest.mark.parametrize("name", ["choose", "test", "send", "fields", "reread", "add", "discard"])
 def test_nothing_is_changed_by_a_link(name: str, page: Client, draft: Batch) -> None:
-    assert page.get(address(draft, f"review-{name}")).status_code == 405
+    answer = page.get(address(draft, f"review-{name}"))
+    assert (answer.status_code, answer.headers["Location"]) == (302, address(draft, "review"))
+    assert Batch.objects.get().status == BatchStatus.DRAFT

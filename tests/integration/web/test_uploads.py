@@ -67,3 +67,18 @@ def test_missing_file_is_named(page: Client, welcome: EmailTemplate) -> None:
 def test_default_template_is_chosen_beforehand(page: Client, welcome: EmailTemplate) -> None:
     EmailTemplate.objects.create(key="another", name="Another", subject="S", text="T")
     assert f'<option value="{welcome.key}" selected>' in page.get(reverse("home")).content.decode()
+
+
+def test_file_is_read_in_the_encoding_that_is_chosen(page: Client, welcome: EmailTemplate) -> None:
+    for encoding in ("cp1252", "utf-8"):  # the same form again, after a look back at it
+        assert upload(page, welcome, encoding=encoding).status_code == 302
+    names = [batch.emails.order_by("row")[0].fields for batch in Batch.objects.order_by("pk")]
+    assert names == [["ZoÃ«"], ["Zoë"]]
+
+
+def test_encoding_can_be_chosen_when_the_file_is_not_valid(page: Client, welcome: EmailTemplate) -> None:
+    file = BytesIO(b"\xef\xbb\xbfName,E-Mail\nZo\xeb,zoe@example.org\n")
+    form = {"file": file, "template": welcome.key, "then": "review", "key": "k1"}
+    text = page.post(reverse("home"), form).content.decode()
+    assert "Line 2 is not valid utf-8. Choose the encoding" in text
+    assert '<details class="more" id="encoding-choice" open>' in text

@@ -210,7 +210,7 @@ def test_rows_are_counted_while_they_load(page: Page, welcome: EmailTemplate) ->
 def test_encoding_is_asked_for_when_the_file_is_not_valid(page: Page, welcome: EmailTemplate) -> None:
     page.goto("/")
     expect(page.locator("#id_encoding")).to_be_hidden()
-    odd = "name,email\n".encode() + "Zoë,zoe@example.org\n".encode() * 9 + b"Zo\xeb,zoe2@example.org\n"
+    odd = b"name,email\n" + "Zoë,zoe@example.org\n".encode() * 9 + b"Zo\xeb,zoe2@example.org\n"
     page.set_input_files("#id_file", {"name": "odd.csv", "mimeType": "text/csv", "buffer": odd})
     page.click("text=Upload")
     expect(page.locator("#upload-error")).to_contain_text("Line 11 is not valid utf-8. Choose the encoding")

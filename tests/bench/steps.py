@@ -31,6 +31,7 @@ from batches.delivery.spec import Claimed, Outcome
 from batches.jobs import lanes, lifecycle, queues
 from batches.models import AttemptOutcome, Batch, EmailJob, EmailStatus, EmailTemplate, Lane
 from batches.rendering.message import Message, MessageLayout
+from batches.rendering.plain import MessageWriter
 from batches.rendering.template import CompiledTemplate
 from batches.smtp.relay import open_session, parse_relay
 from batches.smtp.session import Capabilities, Loss, Outgoing, Session, Timeouts
@@ -107,13 +108,14 @@ def _median_ms(seconds: Any) -> float:
 
 
 def _messages(count: int) -> list[tuple[str, Message]]:
-    template = CompiledTemplate(**{name: letters.TEMPLATE[name] for name in ("subject", "html", "text")})
-    layout = MessageLayout(from_email=letters.FROM, job_id=1, key=b"k" * 32)
+    writer = MessageWriter(
+        CompiledTemplate(**{name: letters.TEMPLATE[name] for name in ("subject", "html", "text")}),
+        MessageLayout(from_email=letters.FROM, job_id=1, key=b"k" * 32),
+    )
     made = []
     for number, (address, *fields) in enumerate(letters.make_recipients(count)):
         context = dict(zip(letters.MERGE_FIELDS, fields, strict=True)) | {"email": address}
-        rendered = template.render(context)
-        made.append((address, layout.build(email_id=number, address=address, rendered=rendered, allow_8bit=True)))
+        made.append((address, writer.write(email_id=number, address=address, context=context, allow_8bit=True)))
     return made
 
 

@@ -278,6 +278,18 @@ class Stack:
                 raise RuntimeError(f"A worker ended at once.\n{worker.read_log()}")
         return worker
 
+    def start_workers(self, count: int) -> None:
+        """Start some at once, and wait until all are registered."""
+        started = [self.start_worker(wait=False) for _ in range(count)]
+        wait_until(
+            lambda: self.worker_count() >= count or any(worker.has_ended() for worker in started),
+            seconds=START_SECONDS,
+            what=f"{count} workers to register",
+        )
+        for worker in started:
+            if worker.has_ended():
+                raise RuntimeError(f"A worker ended at once.\n{worker.read_log()}")
+
     def worker_count(self) -> int:
         with contextlib.closing(self.services.redis()) as client:
             return int(client.scard("rq:workers"))  # type: ignore[arg-type]

@@ -180,8 +180,6 @@ class Trial:
             email_url=fault.email_url,
         )
         with self.stack:
-            for _ in range(fault.workers):
-                self.stack.start_worker()
             self.addresses = [fault.address(number) for number in range(options.recipients)]
             path = write_recipients(self.stack.folder / "recipients.csv", self.addresses)
             self._load_and_inject(path)
@@ -209,11 +207,14 @@ class Trial:
     def _load_and_inject(self, path: Path) -> None:
         self.path = path
         if self.fault.is_from_start:
+            self.stack.start_workers(self.fault.workers)
             self.fault.inject(self)
             if not self.batch_id:
                 self.load()
         else:
+            # The workers come last: else much would be sent before the command that loads has ended.
             self.load()
+            self.stack.start_workers(self.fault.workers)
             self._await_instant()
             self.fault.inject(self)
 

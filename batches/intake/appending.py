@@ -63,6 +63,10 @@ class MatchedRecords:
     def line_num(self) -> int:
         return self._records.reader.line_num
 
+    @property
+    def parts_read(self) -> int:
+        return self._records.parts_read
+
     def __iter__(self) -> Iterator[list[str]]:
         return self
 

@@ -19,6 +19,9 @@ from datetime import datetime
 from batches.models import Batch
 
 PAGE_ROWS = 2000
+FIRST_PAGE_ROWS = 20
+"""How many are read before it is known how long they are."""
+PAGE_BYTES = 1 << 20
 LINE_COLUMN = "line"
 REASON_COLUMN = "reason"
 OUTCOME_COLUMNS = ("status", "code", "reply", "time")
@@ -29,32 +32,41 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uf
 def results_csv(batch: Batch) -> Iterator[bytes]:
     """The uploaded columns of each email with status, code, reply and time, in file order."""
     yield _header([*batch.columns, *OUTCOME_COLUMNS])
-    last_row = -1
+    last_row, rows = -1, FIRST_PAGE_ROWS
     while page := list(
         batch.emails.filter(row__gt=last_row)
         .order_by("row")
-        .values_list("row", "address", "fields", "status", "code", "reply", "settled_at")[:PAGE_ROWS]
+        .values_list("row", "address", "fields", "status", "code", "reply", "settled_at")[:rows]
     ):
         last_row = page[-1][0]
-        yield _encode(
+        chunk = _encode(
             [*_cells(batch, address, fields), status, _show(code), reply, _show(settled_at)]
             for _, address, fields, status, code, reply, settled_at in page
         )
+        rows = _next_page_rows(len(page), len(chunk))
+        yield chunk
 
 
 def rejected_csv(batch: Batch) -> Iterator[bytes]:
     """The lines that became no email, in the uploaded columns, with line number and reason, in file order."""
     yield _header([*batch.columns, LINE_COLUMN, REASON_COLUMN])
     width = len(batch.columns)
-    last_line, last_id = -1, -1
+    last_line, last_id, rows = -1, -1, FIRST_PAGE_ROWS
     while page := list(
         batch.rejected_rows.extra(where=["(line, id) > (%s, %s)"], params=[last_line, last_id])
         .order_by("line", "id")
-        .values_list("line", "id", "raw", "reason")[:PAGE_ROWS]
+        .values_list("line", "id", "raw", "reason")[:rows]
     ):
         last_line, last_id = page[-1][:2]
         # Cells beyond the header come last, where they shift no column.
-        yield _encode([*_fit(raw, width), str(line), reason, *raw[width:]] for line, _, raw, reason in page)
+        chunk = _encode([*_fit(raw, width), str(line), reason, *raw[width:]] for line, _, raw, reason in page)
+        rows = _next_page_rows(len(page), len(chunk))
+        yield chunk
+
+
+def _next_page_rows(count: int, length: int) -> int:
+    """As many rows as fit into a page, if they go on like those of the last one."""
+    return max(1, min(PAGE_ROWS, count * PAGE_BYTES // length))
 
 
 def disarm(cell: str) -> str:

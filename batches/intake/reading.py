@@ -40,6 +40,10 @@ class Records(Protocol):
     @property
     def reader(self) -> Reader: ...
 
+    @property
+    def parts_read(self) -> int:
+        """How many parts of about CHUNK_BYTES were read: whoever gathers records of one part alone holds little."""
+
     def explain(self, exc: csv.Error, *, line: int) -> str:
         """Return the raw text of a line that is malformed by itself, or raise what ends the import."""
 
@@ -52,6 +56,7 @@ class TextParts:
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self.text = ""
+        self.given_count = 0
         self.first_line = 1
         """The number of the first line of ``text``."""
         self.count_lines: Callable[[], int] = lambda: 0
@@ -81,6 +86,7 @@ class TextParts:
     def _part(self, text: str) -> io.StringIO:
         self.first_line = self.count_lines() + 1
         self.text = text
+        self.given_count += 1
         _refuse_nul(text, first_line=self.first_line)
         # newline="" ends a line at LF, CRLF or a lone CR, whichever comes, and leaves it as it is: inside
         # quotes it belongs to the cell. str.splitlines would also cut at U+2028, VT and others.
@@ -106,6 +112,10 @@ class CsvRecords:
         self.reader = csv.reader(chain.from_iterable(self.parts), delimiter=delimiter, strict=True)
         # It asks for a part when it has read all lines of those before.
         self.parts.count_lines = lambda: self.reader.line_num
+
+    @property
+    def parts_read(self) -> int:
+        return self.parts.given_count
 
     def explain(self, exc: csv.Error, *, line: int) -> str:
         """Return the text of the line that an error of the reader is about, or raise what ends the import.
@@ -134,6 +144,11 @@ class CountedRecords:
         self._rows = iter(rows)
         self.reader = self
         self.line_num = 0
+        self._length = 0
+
+    @property
+    def parts_read(self) -> int:
+        return self._length // CHUNK_BYTES
 
     def __iter__(self) -> Iterator[list[str]]:
         return self
@@ -141,6 +156,7 @@ class CountedRecords:
     def __next__(self) -> list[str]:
         cells = next(self._rows)
         self.line_num += 1
+        self._length += sum(map(len, cells))
         return cells
 
     def explain(self, exc: csv.Error, *, line: int) -> str:

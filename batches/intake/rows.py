@@ -19,6 +19,8 @@ from batches.intake.reading import Records
 from batches.models import RejectionKind
 
 BLOCK_ROWS = 2048
+BLOCK_LENGTH = 1 << 19
+"""Letters in a block of long rows, before it is given out though it has few."""
 RUN_ROWS = 128
 """How many plain rows are worked on together: enough to share the calls, few enough to stay in the CPU's cache."""
 
@@ -119,13 +121,18 @@ class BlockReader:
                 is_more = self._read_some()
             except csv.Error as exc:
                 self._skip_bad_record(exc)
-            if not is_more or len(self._emails) + len(self._suspects) + len(self._rejected) >= BLOCK_ROWS:
+            if not is_more or self._is_full():
                 yield self._take_block()
 
+    def _is_full(self) -> bool:
+        count = len(self._emails) + len(self._suspects) + len(self._rejected)
+        return count >= BLOCK_ROWS or self._length >= BLOCK_LENGTH
+
     def _read_some(self) -> bool:
-        """The hot loop: sort up to RUN_ROWS records; whether there may be more."""
+        """The hot loop: sort up to RUN_ROWS records, of one part of the file; whether there may be more."""
         reader, width, index, step = self._records.reader, self._width, self._address_index, self._step
         next_line, count = self._next_line, 0
+        records, parts_read = self._records, self._records.parts_read
         run = self._run
         add_line, add_address, add_cells = run.lines.append, run.addresses.append, run.cells.append
         try:
@@ -139,6 +146,8 @@ class BlockReader:
                 else:
                     self._sort_run()  # in the order of the file: of two rows with one address the first wins
                     self._sort_odd(line, cells)
+                if records.parts_read != parts_read:
+                    return True
         finally:
             self._next_line = next_line
             self._sort_run()
@@ -150,6 +159,7 @@ class BlockReader:
         if not run.lines:
             return
         packed = orjson.dumps(run.cells)
+        self._length += len(packed)
         texts = split_json(packed, run.cells)
         begin = 0
         if is_odd_json(packed):
@@ -182,6 +192,7 @@ class BlockReader:
         if not any(cell.strip() for cell in cells):
             return
         raw = list(cells)
+        self._length += sum(map(len, raw))
         try:
             self._fit(cells)
             address = normalise_address(cells.pop(self._address_index))
@@ -227,6 +238,7 @@ class BlockReader:
         self._emails: list[str] = []
         self._suspects: list[str] = []
         self._rejected: list[str] = []
+        self._length = 0
 
     def _take_block(self) -> Block:
         block = Block(

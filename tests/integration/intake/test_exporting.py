@@ -82,8 +82,17 @@ def test_every_row_comes_once_when_there_are_many_pages(upload: Upload) -> None:
 def test_no_chunk_is_large_when_the_batch_is(upload: Upload) -> None:
     batch = upload("email,name\n" + "".join(f"user{number}@example.com,Name\n" for number in range(3 * PAGE_ROWS)))
     sizes = [len(chunk) for chunk in results_csv(batch)]
-    assert len(sizes) == 4
+    assert len(sizes) == 5  # the header, the first few rows, and three pages
     assert max(sizes) < PAGE_ROWS * 100
+
+
+def test_no_chunk_is_large_when_the_cells_are(upload: Upload) -> None:
+    note = "x" * 100_000
+    batch = upload("email,note\n" + "".join(f"user{number}@example.com,{note}\nnope,{note}\n" for number in range(60)))
+    for chunks in (results_csv(batch), rejected_csv(batch)):
+        sizes = [len(chunk) for chunk in chunks]
+        assert sum(sizes) > 6_000_000
+        assert max(sizes) < 2_200_000
 
 
 def test_export_streams_when_django_sends_it(upload: Upload) -> None:

@@ -34,3 +34,15 @@ def test_memory_stays_the_same_when_the_file_is_ten_times_as_long(tmp_path: Path
         peaks.append(result["peak_megabytes"])
     assert peaks[1] < 150
     assert peaks[1] < peaks[0] * 1.1
+
+
+@pytest.mark.parametrize("cell", ["x" * 100_000, '"' + "yé\n" * 40_000 + '"'], ids=["one line", "many lines"])
+def test_memory_stays_the_same_when_the_cells_are_long(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "long.csv"
+    with path.open("w", encoding="utf-8") as file:
+        file.write("email,note,more,most\n")
+        for number in range(150):
+            file.write(f"user{number}@example.com,{cell},{cell},{cell}\n")
+    result = import_in_a_process(path)
+    assert result["total"] == 150
+    assert result["peak_megabytes"] < 150

@@ -240,7 +240,12 @@ class Lane:
             self._record(claimed, Delivery(Verdict.FAILED, 0, limit))
             return None
         return Outgoing(
-            tag=claimed, sender=self._sender, recipient=address, content=message.content, is_8bit=message.is_8bit
+            tag=claimed,
+            sender=self._sender,
+            recipient=address,
+            content=message.content,
+            is_8bit=message.is_8bit,
+            has_dots=message.has_dots,
         )
 
     def settle(self, outgoing: Outgoing, delivery: Delivery) -> None:

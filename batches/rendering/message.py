@@ -35,10 +35,13 @@ class SenderFault(ValueError):
 
 
 class Message(NamedTuple):
-    """One message as octets, and whether any of them may have its eighth bit set (RFC 6152)."""
+    """One message as octets."""
 
     content: bytes
     is_8bit: bool
+    """Whether any of them may have its eighth bit set (RFC 6152)."""
+    has_dots: bool = True
+    """Whether a line may begin with a dot, which SMTP then has to double."""
 
 
 def sender_address(from_email: str) -> str:

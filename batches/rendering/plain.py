@@ -46,9 +46,9 @@ class MessageWriter:
             TemplateFault: a merge field is missing, or a limit is passed.
         """
         if allow_8bit and self._plain is not None:
-            content = self._plain.fill(email_id, address, context)
-            if content is not None:
-                return Message(content, True)
+            message = self._plain.fill(email_id, address, context)
+            if message is not None:
+                return message
         rendered = self._template.render(context)
         return self._layout.build(email_id=email_id, address=address, rendered=rendered, allow_8bit=allow_8bit)
 
@@ -59,10 +59,11 @@ class PlainLayout:
     def __init__(self, plan: _Plan, layout: MessageLayout) -> None:
         self._layout = layout
         self._names, self._subject, self._room = plan.names, plan.subject, plan.room
+        self._has_dots = plan.has_dots
         self._content, self._order = plan.content.encode(), itemgetter(*plan.order)
         self._count = len(plan.names) or 1  # nothing, split, is one piece
 
-    def fill(self, email_id: int, address: str, context: Mapping[str, str]) -> bytes | None:
+    def fill(self, email_id: int, address: str, context: Mapping[str, str]) -> Message | None:
         """One recipient's message; None if a field is missing, not of one line, or might not fit its line."""
         try:
             octets = "\n".join(map(context.__getitem__, self._names)).encode()
@@ -81,7 +82,8 @@ class PlainLayout:
         subject_line = encode_subject(as_one_line(self._subject % context))
         head = address.encode(), subject_line, self._layout.id_left(email_id), self._layout.date_now()
         gaps: tuple[bytes, ...] = self._order((*head, *fields, *escaped))
-        return self._content % gaps
+        has_dots = self._has_dots or octets.startswith(b".") or b"\n." in octets
+        return Message(self._content % gaps, True, has_dots)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +97,8 @@ class _Plan:
     """The slot that fills each gap of the content."""
     room: int
     """How many octets the fields may have together so that no line is too long."""
+    has_dots: bool
+    """Whether a line begins with a dot, or would behind fields that are empty."""
 
 
 def find_plain_layout(template: CompiledTemplate, layout: MessageLayout) -> PlainLayout | None:
@@ -135,6 +139,7 @@ def _draw(template: CompiledTemplate, layout: MessageLayout, names: tuple[str, .
         content=is_mark.sub("%b", (head + body).replace("%", "%%")),
         order=tuple(map(int, is_mark.findall(head + body))),
         room=room,
+        has_dots="\r\n." in is_mark.sub("", body),
     )
 
 

@@ -29,11 +29,13 @@ _SENT = Verdict.SENT
 class Outgoing:
     """One message on its way: what SMTP needs of it, and how far it has come. ``tag`` is the caller's."""
 
-    __slots__ = ("content", "is_8bit", "recipient", "refusal", "sender", "stage", "tag")
+    __slots__ = ("content", "has_dots", "is_8bit", "recipient", "refusal", "sender", "stage", "tag")
 
-    def __init__(self, *, tag: Any, sender: str, recipient: str, content: bytes, is_8bit: bool) -> None:
+    def __init__(
+        self, *, tag: Any, sender: str, recipient: str, content: bytes, is_8bit: bool, has_dots: bool = True
+    ) -> None:
         self.tag, self.sender, self.recipient = tag, sender, recipient
-        self.content, self.is_8bit = content, is_8bit
+        self.content, self.is_8bit, self.has_dots = content, is_8bit, has_dots
         self.stage = _MAIL
         """The command whose reply it waits for."""
         self.refusal: tuple[Stage, Reply] | None = None
@@ -284,7 +286,7 @@ class Session(asyncio.Protocol):
         self._unwritten.clear()
 
     def _write_content(self, outgoing: Outgoing) -> None:
-        """After the 354: the content with its dots stuffed (RFC 5321 section 4.5.2), or none if refused."""
+        """After the 354: the content, or none if the message was refused."""
         if outgoing.refusal is None and not self._source.may_send():
             self.abort(Loss(reason="The lane's lease ran out."))
             return
@@ -292,10 +294,7 @@ class Session(asyncio.Protocol):
         if outgoing.refusal is not None:
             self._unwritten.append(b".\r\n")
             return
-        stuffed = outgoing.content.replace(b"\r\n.", b"\r\n..")
-        if stuffed.startswith(b"."):
-            stuffed = b"." + stuffed
-        self._unwritten += (stuffed, b".\r\n")
+        self._unwritten += (_stuff(outgoing.content) if outgoing.has_dots else outgoing.content, b".\r\n")
 
     # --- reading -------------------------------------------------------------------------------------
 
@@ -406,3 +405,9 @@ class Session(asyncio.Protocol):
         # With BDAT the content went out with the envelope, whatever the stage.
         is_content_out = outgoing.stage is _FINAL or self.capabilities.chunking
         return judge_lost(outgoing.stage, is_content_out=is_content_out, reason=reason)
+
+
+def _stuff(content: bytes) -> bytes:
+    """Double the dot at each line's beginning (RFC 5321 section 4.5.2)."""
+    stuffed = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + stuffed if stuffed.startswith(b".") else stuffed

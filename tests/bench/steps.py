@@ -133,7 +133,7 @@ class _Feed:
 
     def __init__(self, count: int) -> None:
         self.ready = [
-            Outgoing(tag=None, sender="post@example.org", recipient=address, content=made.content, is_8bit=made.is_8bit)
+            Outgoing(tag=None, sender="post@example.org", recipient=address, **made._asdict())
             for address, made in _messages(count)
         ]
         self.left = count

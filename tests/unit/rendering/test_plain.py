@@ -25,8 +25,8 @@ def find(layout: MessageLayout | None = None, **changes: str) -> PlainLayout | N
 
 
 def without_date(message: Message) -> Message:
-    """The second may pass between two messages."""
-    return message._replace(content=re.sub(rb"\r\nDate: [^\r]+", b"", message.content, count=1))
+    """The second may pass between two messages; what is said of dots is asked apart."""
+    return message._replace(content=re.sub(rb"\r\nDate: [^\r]+", b"", message.content, count=1), has_dots=True)
 
 
 def assert_same_octets(
@@ -42,16 +42,18 @@ def assert_same_octets(
     general = layout.build(email_id=3, address=address, rendered=rendered, allow_8bit=allow_8bit)
     written = MessageWriter(template, layout).write(email_id=3, address=address, context=context, allow_8bit=allow_8bit)
     assert without_date(written) == without_date(general)
+    assert written.has_dots or b"\r\n." not in written.content
 
 
 static = st.one_of(
     st.text(alphabet="ab %{}()#-&<'/\r\n\t.é漢\xa0=?", max_size=12),
+    st.sampled_from(["\n", ".", "\n."]),
     st.text(max_size=12),
     st.integers(960, 1000).map(lambda size: "x" * size),
 )
 gap = st.sampled_from([*(f"{{{{ {name} }}}}" for name in NAMES), "{{name}}", "{{\tcity\n}}"])
 source = st.lists(st.one_of(static, gap), max_size=8).map("".join)
-ordinary = st.text(alphabet="abc %s{}&<>\"'/=?é漢\xa0\u2028\x85", max_size=8)
+ordinary = st.text(alphabet=".abc %s{}&<>\"'/=?é漢\xa0\u2028\x85", max_size=8)
 hostile = st.one_of(
     ordinary,
     st.text(max_size=40),
@@ -77,6 +79,24 @@ def test_octets_are_the_same_when_written_either_way(
     except TemplateFault:
         assume(False)
     assert_same_octets(template, dict(zip(NAMES, values, strict=True)), allow_8bit=allow_8bit)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "has_dots"),
+    [
+        ("Dear {{ name }}.\nBye.", "Ann", False),
+        ("Dear\n{{ name }}", ".Ann", True),
+        ("Dear\n{{ name }}.", "Ann", True),
+        ("Dear\n.{{ name }}", "Ann", True),
+    ],
+)
+def test_dots_are_left_alone_only_when_no_line_can_begin_with_one(text: str, name: str, has_dots: bool) -> None:
+    plain = find(text=text, html="")
+    assert plain is not None
+    message = plain.fill(3, "a@example.org", dict.fromkeys(NAMES, name))
+    assert message is not None and message.has_dots is has_dots
+    empty = plain.fill(3, "a@example.org", dict.fromkeys(NAMES, ""))
+    assert empty is not None and empty.has_dots >= (b"\r\n." in empty.content)
 
 
 @given(

@@ -125,6 +125,9 @@ class Services:
         """Move PostgreSQL's cluster, which must not run, to a disk that can be filled."""
         self.disk = SmallDisk(self.folder / "postgres")
 
+    def postmaster_pid(self) -> int:
+        return self.processes["postgres"].pid
+
     def has_ended(self, name: str) -> bool:
         """Whether a service gave up by itself."""
         return self.processes[name].poll() is not None

@@ -64,8 +64,8 @@ class MatchedRecords:
         return self._records.reader.line_num
 
     @property
-    def parts_read(self) -> int:
-        return self._records.parts_read
+    def at_hand(self) -> int:
+        return self._records.at_hand
 
     def __iter__(self) -> Iterator[list[str]]:
         return self

@@ -41,8 +41,8 @@ class Records(Protocol):
     def reader(self) -> Reader: ...
 
     @property
-    def parts_read(self) -> int:
-        """How many parts of about CHUNK_BYTES were read: whoever gathers records of one part alone holds little."""
+    def at_hand(self) -> int:
+        """At most so many records, 1 or more, are in about CHUNK_BYTES: who gathers no more at once holds little."""
 
     def explain(self, exc: csv.Error, *, line: int) -> str:
         """Return the raw text of a line that is malformed by itself, or raise what ends the import."""
@@ -56,9 +56,9 @@ class TextParts:
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self.text = ""
-        self.given_count = 0
         self.first_line = 1
         """The number of the first line of ``text``."""
+        self.last_line = 0
         self.count_lines: Callable[[], int] = lambda: 0
         """How many lines came before the part that is asked for."""
 
@@ -86,7 +86,7 @@ class TextParts:
     def _part(self, text: str) -> io.StringIO:
         self.first_line = self.count_lines() + 1
         self.text = text
-        self.given_count += 1
+        self.last_line = self.first_line + _count_lines(text)
         _refuse_nul(text, first_line=self.first_line)
         # newline="" ends a line at LF, CRLF or a lone CR, whichever comes, and leaves it as it is: inside
         # quotes it belongs to the cell. str.splitlines would also cut at U+2028, VT and others.
@@ -114,8 +114,8 @@ class CsvRecords:
         self.parts.count_lines = lambda: self.reader.line_num
 
     @property
-    def parts_read(self) -> int:
-        return self.parts.given_count
+    def at_hand(self) -> int:
+        return max(1, self.parts.last_line - self.reader.line_num)
 
     def explain(self, exc: csv.Error, *, line: int) -> str:
         """Return the text of the line that an error of the reader is about, or raise what ends the import.
@@ -147,8 +147,8 @@ class CountedRecords:
         self._length = 0
 
     @property
-    def parts_read(self) -> int:
-        return self._length // CHUNK_BYTES
+    def at_hand(self) -> int:
+        return max(1, CHUNK_BYTES * self.line_num // max(self._length, 1))  # if they go on as until now
 
     def __iter__(self) -> Iterator[list[str]]:
         return self

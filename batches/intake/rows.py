@@ -132,11 +132,11 @@ class BlockReader:
         """The hot loop: sort up to RUN_ROWS records, of one part of the file; whether there may be more."""
         reader, width, index, step = self._records.reader, self._width, self._address_index, self._step
         next_line, count = self._next_line, 0
-        records, parts_read = self._records, self._records.parts_read
+        most = min(RUN_ROWS, self._records.at_hand)
         run = self._run
         add_line, add_address, add_cells = run.lines.append, run.addresses.append, run.cells.append
         try:
-            for count, cells in enumerate(islice(reader, RUN_ROWS), 1):  # noqa: B007  counts what was read
+            for count, cells in enumerate(islice(reader, most), 1):  # noqa: B007  counts what was read
                 line, next_line = next_line, reader.line_num + step
                 if len(cells) == width and next_line - line == 1 and match_plain(address := cells[index]):
                     add_line(line)
@@ -146,12 +146,12 @@ class BlockReader:
                 else:
                     self._sort_run()  # in the order of the file: of two rows with one address the first wins
                     self._sort_odd(line, cells)
-                if records.parts_read != parts_read:
-                    return True
+                    if self._length >= BLOCK_LENGTH:
+                        return True
         finally:
             self._next_line = next_line
             self._sort_run()
-        return count == RUN_ROWS
+        return count == most
 
     def _sort_run(self) -> None:
         """Rows that are plain but for what their other cells may hold."""

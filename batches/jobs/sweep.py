@@ -22,6 +22,15 @@ logger = logging.getLogger(__name__)
 ADVISORY_LOCK = 0x656D61696C  # "email": one worker in the fleet sweeps at a time
 REASON_WHEN_REAPED = "The worker that was sending this died, so nobody knows if the relay took it."
 
+DOUBT_SECONDS = 1.0
+"""How long a lane whose lease has run out is given to renew it; it tries back to back."""
+
+DEATHS_MAX = 16
+"""An email that was there when so many more workers died than it has attempts ends, whoever was beside it."""
+
+SPREAD_SECONDS = 10.0
+"""Over how long emails with used-up attempts go again when nobody knows which of them killed their worker."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepReport:
@@ -63,8 +72,11 @@ def _start_due_jobs() -> int:
 
 def _reap_dead_lanes() -> int:
     count = 0
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SUSPECT_LANES)  # a commit of its own
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(sql.EXPIRED_LANES, {"lease_seconds": settings.SEND_LEASE_SECONDS})
+        lease = {"lease_seconds": settings.SEND_LEASE_SECONDS, "doubt_seconds": DOUBT_SECONDS}
+        cursor.execute(sql.EXPIRED_LANES, lease)
         for lane_id, job_id, batch_id in cursor.fetchall():
             retried, failed, unknown = _reap(lane_id, batch_id)
             logger.warning(
@@ -86,6 +98,8 @@ def _reap(lane_id: int, batch_id: int) -> tuple[int, int, int]:
                 "hold": settings.SEND_ON_CRASH == "hold",
                 "max_attempts": settings.SEND_MAX_ATTEMPTS,
                 "reason": REASON_WHEN_REAPED,
+                "deaths_max": DEATHS_MAX,
+                "spread_seconds": SPREAD_SECONDS,
             },
         )
         retried, failed, unknown = cursor.fetchone()

@@ -22,6 +22,13 @@ class Migration(migrations.Migration):
                 default=0, help_text="What it is sending for the first time has a row behind this one."
             ),
         ),
+        migrations.AddField(
+            model_name="lane",
+            name="suspected_at",
+            field=models.DateTimeField(
+                blank=True, help_text="When a sweep found the lease run out; void once it is renewed.", null=True
+            ),
+        ),
         migrations.AlterField(
             model_name="email",
             name="next_attempt_at",

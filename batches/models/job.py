@@ -77,6 +77,9 @@ class Lane(models.Model):
     worker = models.CharField(max_length=255, blank=True, help_text="The RQ worker that holds it, or did last.")
     lease_until = models.DateTimeField(null=True, blank=True, help_text="By the database's clock.")
     heartbeat_at = models.DateTimeField(null=True, blank=True)
+    suspected_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a sweep found the lease run out; void once it is renewed."
+    )
     sent_count = models.PositiveIntegerField(default=0)
     failed_count = models.PositiveIntegerField(default=0)
     unknown_count = models.PositiveIntegerField(default=0)

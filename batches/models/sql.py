@@ -195,29 +195,52 @@ WHERE id = %(job)s AND (relay_failure_count > 0 OR last_error <> '')
 """
 """The relay took a message again."""
 
+SUSPECT_LANES = """
+UPDATE batches_lane l SET suspected_at = clock_timestamp()
+FROM batches_emailjob j
+WHERE j.id = l.job_id AND j.completed_at IS NULL AND l.lease_until < clock_timestamp()
+  AND (l.suspected_at IS NULL OR l.suspected_at < l.lease_until)
+"""
+"""Note which leases have run out. That it could be noted shows that PostgreSQL takes writes, so from now on the
+living renew theirs: it may have had a full disk for longer than a lease."""
+
 EXPIRED_LANES = """
 SELECT l.id, l.job_id, j.batch_id
 FROM batches_lane l JOIN batches_emailjob j ON j.id = l.job_id
 WHERE j.completed_at IS NULL AND l.lease_until < clock_timestamp()
   AND (l.lease_until = 'epoch'
-       OR clock_timestamp() > pg_postmaster_start_time() + %(lease_seconds)s * interval '1 second')
+       OR (l.suspected_at > l.lease_until
+           AND l.suspected_at < clock_timestamp() - %(doubt_seconds)s * interval '1 second'
+           AND clock_timestamp() > pg_postmaster_start_time() + %(lease_seconds)s * interval '1 second'))
 FOR UPDATE OF l SKIP LOCKED
 """
-"""The lanes whose holder is gone, locked. None for one lease's time after PostgreSQL started: while it
-was away no lane could renew, and the living must not be taken for dead; `epoch` marks those known to be."""
+"""The lanes whose holder is gone, locked: known to be (`epoch`), or suspected for long enough that a living one
+would have renewed its lease. None of the latter for one lease's time after PostgreSQL started: while it was
+away no lane could renew."""
 
 REAP_LANE = _named("""
-WITH in_doubt AS {sending_of_lane}, reaped AS (
+WITH doubted AS (
+  SELECT e.id, e.attempts >= %(max_attempts)s AS is_spent,
+         count(*) FILTER (WHERE e.attempts >= %(max_attempts)s) OVER () AS spent_count,
+         count(*) FILTER (WHERE e.attempts >= %(max_attempts)s) OVER (ORDER BY e.id) - 1 AS spent_before,
+         e.attempts >= %(max_attempts)s + %(deaths_max)s AS is_over
+  FROM {sending_of_lane} e
+), decided AS (
+  SELECT id, CASE WHEN %(hold)s THEN {unknown} WHEN is_spent AND (spent_count = 1 OR is_over) THEN {failed}
+             ELSE {pending} END AS status,
+         CASE WHEN is_spent THEN %(spread_seconds)s * spent_before / spent_count ELSE 0 END AS wait_seconds
+  FROM doubted
+), reaped AS (
   UPDATE batches_lane SET token = token + 1, lease_until = NULL, rate_per_second = 0
   WHERE id = %(lane)s
 ), ended AS (
   UPDATE batches_email e
-  SET status = CASE WHEN %(hold)s THEN {unknown} WHEN e.attempts >= %(max_attempts)s THEN {failed} ELSE {pending} END,
-      reply = %(reason)s, code = NULL,
-      next_attempt_at = CASE WHEN NOT %(hold)s AND e.attempts < %(max_attempts)s THEN clock_timestamp() END,
-      settled_at = CASE WHEN %(hold)s OR e.attempts >= %(max_attempts)s THEN clock_timestamp() END
-  FROM in_doubt
-  WHERE e.id = in_doubt.id
+  SET status = d.status, reply = %(reason)s, code = NULL,
+      next_attempt_at = CASE WHEN d.status = {pending}
+                        THEN clock_timestamp() + d.wait_seconds * interval '1 second' END,
+      settled_at = CASE WHEN d.status <> {pending} THEN clock_timestamp() END
+  FROM decided d
+  WHERE e.id = d.id
   RETURNING e.id, e.attempts, e.status
 ), tried AS (
   INSERT INTO batches_attempt (email_id, lane_id, number, outcome, code, reply, relay, at)
@@ -228,8 +251,12 @@ SELECT count(*) FILTER (WHERE status = {pending}), count(*) FILTER (WHERE status
        count(*) FILTER (WHERE status = {unknown})
 FROM ended
 """)
-"""Fence a dead lane and end what it was sending: back to pending, or unknown under `hold`, or failed
-when its attempts are used up. Answers how many of each."""
+"""Fence a dead lane and end what it was sending: back to pending, or unknown under `hold`. Answers how many of each.
+
+An email whose attempts are used up may be what killed the lane, or only have been beside it: it fails if it is
+the only such one, or has died `deaths_max` times too often. Otherwise they go again, spread over a span so that few
+are in flight together: the innocent get through, and the next death leaves fewer suspects.
+"""
 
 ADD_TO_LANE = """
 UPDATE batches_lane SET failed_count = failed_count + %(failed)s, unknown_count = unknown_count + %(unknown)s,

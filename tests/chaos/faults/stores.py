@@ -128,8 +128,12 @@ FULL_SECONDS = 30
 
 def fill_disk(trial: Trial) -> None:
     """PostgreSQL's disk is full for a while, shorter than the lease: what can't be recorded must not be sent."""
+    fill_disk_for(trial, seconds=trial.options.lease_seconds * 0.6)
+
+
+def fill_disk_for(trial: Trial, *, seconds: float) -> None:
     services, disk = trial.stack.services, trial.stack.disk
-    deadline = time.monotonic() + trial.options.lease_seconds * 0.6
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         disk.fill()
         trial.last(0.05)
@@ -141,6 +145,11 @@ def fill_disk(trial: Trial) -> None:
         trial.note_broken(f"{in_doubt} were accepted and could not be recorded, allowed {WINDOW} a lane")
     disk.make_room()
     trial.mark()
+
+
+def fill_disk_past_lease(trial: Trial) -> None:
+    """As fill_disk, until each lease has run out: the living must not be taken for dead when there is room again."""
+    fill_disk_for(trial, seconds=trial.options.lease_seconds * 2 + trial.random.uniform(0, 3))
 
 
 def fill_disk_of_log(trial: Trial) -> None:
@@ -194,6 +203,15 @@ FAULTS = (
         name="disk-full",
         title="PostgreSQL's disk full for a while",
         inject=fill_disk,
+        workers=2,
+        has_small_disk=True,
+        must_recover=True,
+        unavailable=find_refusal,
+    ),
+    Fault(
+        name="disk-full-long",
+        title="PostgreSQL's disk full past the lease",
+        inject=fill_disk_past_lease,
         workers=2,
         has_small_disk=True,
         must_recover=True,

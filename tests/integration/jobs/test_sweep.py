@@ -41,6 +41,12 @@ def hold_lane(lane: Lane, *, expired: bool, emails: int, attempts: int = 1) -> N
     Email.objects.filter(pk__in=list(ids)).update(status=EmailStatus.SENDING, lane=lane, attempts=attempts)
 
 
+def suspect(lane: Lane) -> None:
+    """As if a sweep had found the lease run out, longer ago than a living lane needs to renew it."""
+    moment = timezone.now() - timedelta(seconds=5)
+    Lane.objects.filter(pk=lane.pk).update(lease_until=moment - timedelta(seconds=5), suspected_at=moment)
+
+
 @pytest.fixture(autouse=True)
 def short_lease(settings: LazySettings) -> None:
     settings.SEND_LEASE_SECONDS = 0  # no grace after PostgreSQL's start
@@ -67,7 +73,6 @@ def test_lane_is_not_rung_when_it_is_held(make_batch: MakeBatch, template: Email
     ("policy", "attempts", "status"),
     [
         ("resend", 1, EmailStatus.PENDING),
-        ("resend", 3, EmailStatus.FAILED),
         ("hold", 1, EmailStatus.UNKNOWN),
     ],
 )
@@ -78,6 +83,7 @@ def test_emails_end_as_the_policy_says_when_their_worker_died(
     job = lifecycle.create_job(make_batch(3), template=template, user=None)
     lane = job.lanes.get()
     hold_lane(lane, expired=True, emails=2, attempts=attempts)
+    suspect(lane)
     queues._redis().flushall()
     report = sweep()
     assert (report.reaped, report.rung) == (1, 1)
@@ -87,6 +93,40 @@ def test_emails_end_as_the_policy_says_when_their_worker_died(
     assert (lane.lease_until, lane.token) == (None, 2)
     counted = {"pending": lane.retried_count, "failed": lane.failed_count, "unknown": lane.unknown_count}
     assert counted[status] == 2
+
+
+def test_email_fails_only_alone_when_its_attempts_are_used_up(make_batch: MakeBatch, template: EmailTemplate) -> None:
+    """Of several in doubt nobody knows which one kills its worker: they go again, apart from each other."""
+    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    lane = job.lanes.get()
+    hold_lane(lane, expired=True, emails=2, attempts=3)
+    Lane.objects.filter(pk=lane.pk).update(lease_until="1970-01-01T00:00:00Z")
+    assert sweep().reaped == 1
+    first, second = Email.objects.filter(batch=job.batch, attempts=3).order_by("row")
+    assert (first.status, second.status) == (EmailStatus.PENDING, EmailStatus.PENDING)
+    assert second.next_attempt_at - first.next_attempt_at > timedelta(seconds=1)
+    hold_lane(lane, expired=True, emails=1, attempts=4)
+    Lane.objects.filter(pk=lane.pk).update(lease_until="1970-01-01T00:00:00Z")
+    assert sweep().reaped == 1
+    assert Email.objects.get(pk=first.pk).status == EmailStatus.FAILED
+    assert Email.objects.get(pk=second.pk).status == EmailStatus.PENDING
+
+
+def test_living_lane_keeps_its_lease_when_nobody_could_write_for_longer(
+    make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    """After a full disk has room again the sweep may come first: it must leave the lane time to renew."""
+    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    lane = job.lanes.get()
+    hold_lane(lane, expired=True, emails=2)
+    assert (sweep().reaped, sweep().reaped) == (0, 0)
+    lane.refresh_from_db()
+    suspected_at = timezone.now() - timedelta(seconds=5)
+    renewed_until = timezone.now() - timedelta(seconds=2)  # renewed meanwhile, and run out again
+    Lane.objects.filter(pk=lane.pk).update(suspected_at=suspected_at, lease_until=renewed_until)
+    assert sweep().reaped == 0
+    suspect(lane)
+    assert sweep().reaped == 1
 
 
 def test_lease_ends_at_once_only_when_its_own_horse_died(
@@ -110,6 +150,7 @@ def test_no_lease_is_taken_when_postgres_has_just_started(
     settings.SEND_LEASE_SECONDS = 100_000
     job = lifecycle.create_job(make_batch(3), template=template, user=None)
     hold_lane(job.lanes.get(), expired=True, emails=2)
+    suspect(job.lanes.get())
     assert sweep().reaped == 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -31,7 +32,7 @@ from rq.serializers import JSONSerializer
 
 from batches.delivery import stop
 from batches.jobs import queues
-from batches.jobs.lanes import expire_lane
+from batches.jobs.lanes import expire_lane, preload
 from batches.jobs.sweep import sweep
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ class Worker(rq.Worker):
         self._pid = os.getpid()
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        preload()
         with needing_redis():
             super().bootstrap(*args, **kwargs)
 
@@ -197,6 +199,7 @@ class Worker(rq.Worker):
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Fork with no database connection open: parent and child would talk over the same socket."""
         connections.close_all()
+        gc.freeze()  # or the horse's first collection would touch, and so copy, all that it shares with the worker
         # The horse unblocks them when it can tell them apart, here in setup_work_horse_signals.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:

@@ -266,6 +266,9 @@ class Lane:
         self._pool.on_session_lost(session, loss)
         self._wake.set()
 
+    def on_connected(self) -> None:
+        self._wake.set()
+
     def on_relay_trouble(self, reason: str, *, is_crowded: bool) -> None:
         logger.warning("The relay takes no mail: %s", reason)
         self._trouble, self._is_crowded = reason, is_crowded

@@ -39,6 +39,7 @@ _SESSION_SETTINGS = (
     "enable_sort=off",
     "enable_hashjoin=off",
     "enable_mergejoin=off",
+    "enable_memoize=off",
     "jit=off",
     f"statement_timeout={STATEMENT_TIMEOUT_MS}",
 )

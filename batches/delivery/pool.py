@@ -34,6 +34,9 @@ CLOSE_SECONDS = 2
 class Owner(Source, Protocol):
     """The lane, as its pool sees it."""
 
+    def on_connected(self) -> None:
+        """The relay takes our connections: pump, and the rest of them are opened."""
+
     def on_relay_trouble(self, reason: str, *, is_crowded: bool) -> None:
         """No connection can be had: the relay takes no mail now, or only that of others."""
 
@@ -81,8 +84,10 @@ class Pool:
             session.quit()
             return
         self._sessions.add(session)
-        self._has_connected = True
         session.pump()
+        if not self._has_connected:
+            self._has_connected = True
+            self._owner.on_connected()
 
     async def _open_session(self) -> Connection:
         relay, timeouts = self._spec.relay, self._spec.timeouts

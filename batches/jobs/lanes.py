@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
 import uvloop
+from channels.layers import get_channel_layer
 from django.conf import settings
-from django.db import connection, connections
+from django.db import DatabaseError, InterfaceError, connection, connections
+from django.db.models import QuerySet
 from rq import get_current_job
 
 from batches import progress
@@ -24,6 +27,14 @@ logger = logging.getLogger(__name__)
 
 CONNECT_MAX_SECONDS = 30
 """A relay that has not greeted after this long is in trouble; RFC 5321's five minutes would hold up a lane."""
+
+
+def preload() -> None:
+    """Do once in a worker what each of its work-horses does first: they inherit what is loaded and cached."""
+    get_channel_layer()
+    with contextlib.suppress(DatabaseError, InterfaceError):
+        _lanes().filter(pk=0).first()
+        lifecycle.begin_job(0)
 
 
 def run_lane(*, lane_id: int) -> str:
@@ -62,7 +73,11 @@ def _acquire(lane_id: int) -> Lane | None:
         )
         if cursor.fetchone() is None:
             return None
-    return Lane.objects.select_related("job", "job__batch").get(pk=lane_id)
+    return _lanes().get(pk=lane_id)
+
+
+def _lanes() -> QuerySet[Lane]:
+    return Lane.objects.select_related("job", "job__batch")
 
 
 def _specify(lane: Lane) -> LaneSpec:

@@ -262,7 +262,7 @@ def cancel_batch(batch: Batch) -> None:
 
 
 def begin_job(job_id: int) -> bool:
-    """Note that a first lane runs; whether it was this call that did."""
+    """Note that a first lane runs; whether it was this call that did. The lane publishes it with its first claim."""
     with transaction.atomic():
         changed = EmailJob.objects.filter(pk=job_id, status=JobStatus.QUEUED).update(
             status=JobStatus.PROCESSING, started_at=Now()
@@ -270,7 +270,6 @@ def begin_job(job_id: int) -> bool:
         if changed:
             batch_id = EmailJob.objects.values_list("batch_id", flat=True).get(pk=job_id)
             Batch.objects.move(batch_id, to=BatchStatus.PROCESSING)
-            _publish_after_commit(batch_id)
     return bool(changed)
 
 

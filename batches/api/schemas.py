@@ -187,6 +187,7 @@ class EmailOut(Schema):
     messageId: str | None
     sentAt: datetime | None
     nextAttemptAt: datetime | None
+    """Of a retry; null for what was never tried, which is due as soon as its turn comes."""
 
 
 class EmailList(Schema):

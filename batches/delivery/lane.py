@@ -259,7 +259,7 @@ class Lane:
         if delivery.verdict is _SENT:
             self._has_sent = True
         self._ledger.add(decide(claimed, delivery, self._spec))
-        if self._needs_cycle_now():
+        if not self._ready or self._ledger.outcome_count >= self._enough:
             self._wake.set()
 
     def session_lost(self, session: Connection, loss: Loss) -> None:

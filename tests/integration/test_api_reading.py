@@ -103,6 +103,7 @@ def test_emails_come_in_the_files_order_in_pages_when_they_are_listed(
     Email.objects.filter(pk=sent.pk).update(
         status=EmailStatus.SENT, lane=job.lanes.first(), attempts=1, code=250, reply="OK", settled_at=when
     )
+    Email.objects.filter(row=3).update(attempts=1, code=451, next_attempt_at=when)
     first = api.get(f"/api/batches/{batch.pk}/emails?limit=3").json()
     rest = api.get(f"/api/batches/{batch.pk}/emails?limit=3&cursor={first['next']}").json()
     assert [item["row"] for item in first["items"] + rest["items"]] == [1, 2, 3, 4, 5]
@@ -119,8 +120,9 @@ def test_emails_come_in_the_files_order_in_pages_when_they_are_listed(
         "sentAt": "2030-01-02T03:04:05Z",
         "nextAttemptAt": None,
     }
-    waiting = first["items"][0]
-    assert waiting["messageId"] is None and waiting["sentAt"] is None and waiting["nextAttemptAt"]
+    waiting, _, deferred = first["items"]
+    assert (waiting["messageId"], waiting["sentAt"], waiting["nextAttemptAt"]) == (None, None, None)
+    assert deferred["nextAttemptAt"] == "2030-01-02T03:04:05Z"
 
 
 def test_only_one_status_is_listed_when_it_is_asked_for(api: Client, sender: User) -> None:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import orjson
@@ -45,6 +45,7 @@ TURN_SECONDS = 3.0
 """How long a lane runs before it looks whether another job's lane waits, and how often it looks again."""
 
 RECONNECT_SECONDS = 0.25
+CANCEL_AGAIN_SECONDS = 0.25
 RELAY_BACKOFF_SECONDS = 1.0
 RELAY_BACKOFF_MAX_SECONDS = 60.0
 
@@ -100,9 +101,7 @@ class Lane:
             logger.warning("Lane %s was given to another worker; this one stops.", self._spec.lane_id)
             await self._pool.close(abort_reason="The lane was given to another worker.")
         finally:
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await end_tasks(helpers)
             await self._ledger.close()
         return self._end or LaneEnd.DRY
 
@@ -308,3 +307,16 @@ class Lane:
             if await asyncio.to_thread(self._should_yield):
                 self._begin_end(LaneEnd.YIELDED)
                 return
+
+
+async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until each has ended.
+
+    Once may not do: before Python 3.12 ``asyncio.wait_for``, which redis-py uses for each command, loses a
+    cancellation that meets the end of what it waits for (python/cpython issue 86296).
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)

@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 
 from batches import progress
 from batches.access import Credentials
+from batches.cancelling import end_tasks
 from batches.models import LIVE_JOB_STATUSES, Batch, BatchStatus, EmailJob
 from batches.progress import Snapshot
 
@@ -69,9 +70,7 @@ class Feed:
         self._tasks = [loop.create_task(work(), context=Context()) for work in (self._resync, self._listen)]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     def ask(self) -> None:
         """Read from Postgres now instead of at the next turn."""

@@ -11,11 +11,12 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 
+from batches.cancelling import end_tasks
 from batches.delivery import stop
 from batches.delivery.ledger import OUTAGES, Fenced, Ledger, clock
 from batches.delivery.pool import Pool
@@ -45,7 +46,6 @@ TURN_SECONDS = 3.0
 """How long a lane runs before it looks whether another job's lane waits, and how often it looks again."""
 
 RECONNECT_SECONDS = 0.25
-CANCEL_AGAIN_SECONDS = 0.25
 RELAY_BACKOFF_SECONDS = 1.0
 RELAY_BACKOFF_MAX_SECONDS = 60.0
 
@@ -307,16 +307,3 @@ class Lane:
             if await asyncio.to_thread(self._should_yield):
                 self._begin_end(LaneEnd.YIELDED)
                 return
-
-
-async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until each has ended.
-
-    Once may not do: before Python 3.12 ``asyncio.wait_for``, which redis-py uses for each command, loses a
-    cancellation that meets the end of what it waits for (python/cpython issue 86296).
-    """
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)

@@ -1,10 +1,10 @@
-"""The end of what runs beside a lane."""
+"""Tasks end, whatever becomes of a cancellation."""
 
 from __future__ import annotations
 
 import asyncio
 
-from batches.delivery.lane import end_tasks
+from batches.cancelling import end_tasks
 
 
 async def test_tasks_end_when_a_cancellation_gets_lost() -> None:

@@ -99,6 +99,8 @@ class Worker(rq.Worker):
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         preload()
+        # From its registration on until check_for_suspension can take it: a stop in between would leave it registered.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         with needing_redis():
             super().bootstrap(*args, **kwargs)
 
@@ -160,6 +162,8 @@ class Worker(rq.Worker):
     # --- an outage of Redis --------------------------------------------------------------------------
 
     def check_for_suspension(self, burst: bool) -> None:
+        """RQ's first step in its loop, when its handlers are there and a stop ends in its clean-up."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         with outlast_redis():
             super().check_for_suspension(burst)
 

@@ -144,7 +144,7 @@ def test_one_batch_and_job_come_of_it_when_a_hundred_send_the_same_key(sender: U
         finally:
             connections.close_all()
 
-    with ThreadPoolExecutor(25) as pool:
+    with ThreadPoolExecutor(100) as pool:
         answers = set(pool.map(post, range(100)))
     assert len(answers) == 1 and '"success": true' in answers.pop()
     assert Batch.objects.count() == EmailJob.objects.count() == 1

@@ -99,6 +99,7 @@ class Worker(rq.Worker):
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         preload()
+        gc.freeze()  # or a horse's first collection would touch, and so copy, all that it shares with the worker
         # From its registration on until check_for_suspension can take it: a stop in between would leave it registered.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         with needing_redis():
@@ -203,7 +204,6 @@ class Worker(rq.Worker):
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Fork with no database connection open: parent and child would talk over the same socket."""
         connections.close_all()
-        gc.freeze()  # or the horse's first collection would touch, and so copy, all that it shares with the worker
         # The horse unblocks them when it can tell them apart, here in setup_work_horse_signals.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:

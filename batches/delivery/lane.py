@@ -26,7 +26,7 @@ from batches.delivery.spec import Claimed, LaneEnd, LaneSpec
 from batches.rendering.message import MessageLayout, sender_address
 from batches.rendering.plain import MessageWriter
 from batches.rendering.template import CompiledTemplate, TemplateFault
-from batches.smtp.session import Capabilities, Connection, Loss, Outgoing
+from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing
 from batches.smtp.verdicts import Delivery, Verdict
 
 logger = logging.getLogger(__name__)
@@ -258,7 +258,7 @@ class Lane:
         if delivery.verdict is _SENT:
             self._has_sent = True
         self._ledger.add(decide(claimed, delivery, self._spec))
-        if not self._ready or self._ledger.outcome_count >= self._enough:
+        if self._needs_cycle_now():
             self._wake.set()
 
     def session_lost(self, session: Connection, loss: Loss) -> None:

@@ -28,7 +28,6 @@ RATE_SECONDS = 1.0
 
 _PROCESSING = JobStatus.PROCESSING.value
 _COUNTED = (EmailStatus.SENT.value, EmailStatus.FAILED.value, EmailStatus.UNKNOWN.value, EmailStatus.PENDING.value)
-_NO_ROW = 2**31 - 1
 
 # A generic plan, made once: planning a cycle anew would cost more than running it. A generic plan knows
 # neither the LIMIT nor the arrays' lengths, so everything but walking the right index is switched off.
@@ -175,7 +174,7 @@ class Ledger:
         return self._take_in(rows, places)
 
     def _take_in(self, rows: list[tuple[Any, ...]], places: int) -> list[Claimed]:
-        claimed = [Claimed(*row[1:6]) for row in rows if row[1]]
+        claimed = [Claimed(*email) for _, _, *email in rows if email[0]]
         if len(claimed) < places:
             # Nothing is left behind the cursor; but what others gave back may be due before it.
             self.is_dry = self._cursor is _FRONT and not claimed
@@ -188,8 +187,10 @@ class Ledger:
 
     def _move_on(self, rows: list[tuple[Any, ...]]) -> _Cursor:
         after_row, after_at, after_id = self._cursor
-        after_row = max((row[2] for row in rows if row[6] is None), default=after_row)
-        after_at, after_id = max(((row[6], row[1]) for row in rows if row[6]), default=(after_at, after_id))
+        after_row = max((row for _, due_at, _, row, *_ in rows if due_at is None), default=after_row)
+        after_at, after_id = max(
+            ((due_at, id_) for _, due_at, id_, *_ in rows if due_at is not None), default=(after_at, after_id)
+        )
         return _Cursor(after_row, after_at, after_id)
 
     def _count(self, recording: list[Outcome]) -> tuple[int, int, int, int]:
@@ -221,7 +222,7 @@ class Ledger:
             "delays": _array(delays),
             "relay": str(self._spec.relay),
             "batch": self._spec.batch_id,
-            "held_after": min((each.row for each in self.held.values()), default=_NO_ROW) - 1,
+            "held_after": min((each.row for each in self.held.values()), default=sql.NO_ROW) - 1,
             **self._cursor._asdict(),
             "limit": places,
         }

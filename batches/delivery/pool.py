@@ -15,8 +15,8 @@ from typing import Protocol
 
 from batches.delivery.spec import LaneSpec
 from batches.smtp.backend import Backend, open_backend
+from batches.smtp.connection import Connection, Loss, Source
 from batches.smtp.relay import RelayTrouble, open_session
-from batches.smtp.session import Connection, Loss, Source
 
 logger = logging.getLogger(__name__)
 

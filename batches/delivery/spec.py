@@ -8,8 +8,8 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from batches.smtp.backend import Backend
+from batches.smtp.connection import Timeouts
 from batches.smtp.relay import Relay
-from batches.smtp.session import Timeouts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

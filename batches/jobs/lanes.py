@@ -20,8 +20,8 @@ from batches.jobs import lifecycle, queues
 from batches.models import Lane, sql
 from batches.rendering.message import derive_message_key
 from batches.smtp.backend import Backend
+from batches.smtp.connection import Timeouts
 from batches.smtp.relay import Relay, parse_relay
-from batches.smtp.session import Timeouts
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ def _acquire(lane_id: int) -> Lane | None:
             sql.ACQUIRE_LANE,
             {
                 "lane": lane_id,
+                "no_row": sql.NO_ROW,
                 "worker": (current.worker_name if current else None) or "",
                 "lease_seconds": settings.SEND_LEASE_SECONDS,
             },

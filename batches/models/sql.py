@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from batches.models.choices import AttemptOutcome, EmailStatus, JobStatus
 
+NO_ROW = 2**31 - 1
+"""Behind it no email has its row: PostgreSQL's greatest integer."""
+
 _STATES = {
     "pending": f"'{EmailStatus.PENDING}'",
     "sending": f"'{EmailStatus.SENDING}'",
@@ -21,7 +24,6 @@ _STATES = {
     "processing_job": f"'{JobStatus.PROCESSING}'",
     "scheduled_job": f"'{JobStatus.SCHEDULED}'",
     "cancelled_job": f"'{JobStatus.CANCELLED}'",
-    "no_row": "2147483647",
 }
 
 
@@ -57,7 +59,7 @@ def _named(statement: str) -> str:
 ACQUIRE_LANE = _named("""
 UPDATE batches_lane l
 SET token = l.token + 1, worker = %(worker)s, heartbeat_at = clock_timestamp(), rate_per_second = 0,
-    held_after_row = {no_row}, lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
+    held_after_row = %(no_row)s, lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
 FROM batches_emailjob j
 WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL
   AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
@@ -135,7 +137,7 @@ WITH held AS (
   WHERE e.id = picked.id
   RETURNING e.id, e.row, e.address, e.fields::text AS fields, e.attempts, e.next_attempt_at
 )
-SELECT held.status, c.id, c.row, c.address, c.fields, c.attempts, c.next_attempt_at
+SELECT held.status, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts
 FROM held LEFT JOIN claimed c ON true
 """)
 """Renew the lease, record outcomes with an Attempt each, claim more.

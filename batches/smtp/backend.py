@@ -24,8 +24,8 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import connections
 
 from batches.smtp.backend_verdicts import BackendResult, describe, judge_exception
+from batches.smtp.connection import Capabilities, Loss, Outgoing, Source, Timeouts
 from batches.smtp.relay import RelayTrouble
-from batches.smtp.session import Capabilities, Loss, Outgoing, Source, Timeouts
 from batches.smtp.verdicts import Delivery, Verdict
 
 _CAPABILITIES = Capabilities(eight_bit=True, smtputf8=True)

@@ -11,8 +11,8 @@ import socket
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from batches.smtp.connection import Loss
 from batches.smtp.replies import Reply
-from batches.smtp.session import Loss
 from batches.smtp.verdicts import Delivery, Stage, Verdict, is_relay_trouble, judge
 
 _NOT_NOW = (425, 429, 503)

@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
-from batches.smtp.session import Capabilities, Session, Source, Timeouts
+from batches.smtp.connection import Capabilities, Source, Timeouts
+from batches.smtp.session import Session
 
 _SCHEMES = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465, "smtp+unix": None}
 

@@ -33,8 +33,9 @@ from batches.models import AttemptOutcome, Batch, EmailJob, EmailStatus, EmailTe
 from batches.rendering.message import Message, MessageLayout
 from batches.rendering.plain import MessageWriter
 from batches.rendering.template import CompiledTemplate
+from batches.smtp.connection import Capabilities, Loss, Outgoing, Timeouts
 from batches.smtp.relay import open_session, parse_relay
-from batches.smtp.session import Capabilities, Loss, Outgoing, Session, Timeouts
+from batches.smtp.session import Session
 from batches.smtp.verdicts import Delivery, Verdict
 from tests.bench import letters
 

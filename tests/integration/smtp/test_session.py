@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from batches.smtp.connection import Capabilities, Loss, Outgoing, Timeouts
 from batches.smtp.relay import RelayTrouble, open_session, parse_relay
-from batches.smtp.session import Capabilities, Loss, Outgoing, Session, Timeouts
+from batches.smtp.session import Session
 from batches.smtp.verdicts import Delivery, Verdict
 from tests.smtpserver import Behaviour, Rule, RunningServer
 

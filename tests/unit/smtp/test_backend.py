@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from batches.rendering.message import MessageLayout
 from batches.rendering.template import Rendered
 from batches.smtp.backend import to_django
-from batches.smtp.session import Outgoing
+from batches.smtp.connection import Outgoing
 
 KEY = bytes(32)
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1)

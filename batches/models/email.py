@@ -67,7 +67,7 @@ class Email(models.Model):
 class Attempt(models.Model):
     """One try at delivering one email: outcome, SMTP code and reply, when, through which relay.
 
-    The key makes recording idempotent: a lane whose commit reply was lost writes the same row again.
+    Written by the statement that ends the email's being sent, so once a claim, even where a commit's reply is lost.
     """
 
     pk = models.CompositePrimaryKey("email_id", "lane_id", "number")

@@ -80,7 +80,13 @@ for its relay. A lane that runs is not stopped by another's trouble with the rel
 # cursor too, for a scan from the front would walk the entries of all that was claimed before, which a long
 # transaction elsewhere keeps VACUUM and the index from forgetting.
 #
-# `due` and `fresh` are MATERIALIZED so that LIMIT and SKIP LOCKED are applied once, not once per joined row.
+# `due` and `fresh` are MATERIALIZED so that LIMIT and SKIP LOCKED are applied once, not once per joined row. They
+# name a row by its place, which a locked row keeps, and so spare the index. One that another transaction changed
+# between the snapshot and the lock stands elsewhere: it is not claimed now but at the next look from the front.
+#
+# `tried` has no ON CONFLICT, which would write each row to the WAL twice: an attempt's number is what its claim
+# raised `attempts` to, and `recorded` ends each claim once.
+#
 # now() and not clock_timestamp(): an index is only searched for what does not change meanwhile. A LIMIT that is
 # null would be none at all.
 LEDGER_CYCLE = _named("""
@@ -113,9 +119,8 @@ WITH held AS (
   INSERT INTO batches_attempt (email_id, lane_id, number, outcome, code, reply, relay, at)
   SELECT id, %(lane)s, attempts, outcome, nullif(code, 0), reply, %(relay)s, clock_timestamp()
   FROM recorded WHERE outcome <> ''
-  ON CONFLICT DO NOTHING
 ), due AS MATERIALIZED (
-  SELECT e.id
+  SELECT e.ctid
   FROM batches_email e
   WHERE e.batch_id = %(batch)s AND e.next_attempt_at <= now() AND e.status = {pending}
     AND (e.next_attempt_at, e.id) > (%(after_at)s::timestamptz, %(after_id)s::bigint)
@@ -123,7 +128,7 @@ WITH held AS (
   LIMIT coalesce((SELECT places FROM held), 0)
   FOR UPDATE OF e SKIP LOCKED
 ), fresh AS MATERIALIZED (
-  SELECT e.id
+  SELECT e.ctid
   FROM batches_email e
   WHERE e.batch_id = %(batch)s AND e.row > (SELECT after_row FROM held)
     AND e.status = {pending} AND e.next_attempt_at IS NULL
@@ -133,8 +138,8 @@ WITH held AS (
 ), claimed AS (
   UPDATE batches_email e
   SET status = {sending}, lane_id = %(lane)s, attempts = e.attempts + 1
-  FROM (SELECT id FROM due UNION ALL SELECT id FROM fresh) picked
-  WHERE e.id = picked.id
+  FROM (SELECT ctid FROM due UNION ALL SELECT ctid FROM fresh) picked
+  WHERE e.ctid = picked.ctid
   RETURNING e.id, e.row, e.address, e.fields::text AS fields, e.attempts, e.next_attempt_at
 )
 SELECT held.status, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, Protocol
 
+import psycopg
 import pytest
 from django.conf import LazySettings
 from django.db import connection
@@ -14,7 +15,7 @@ from batches.delivery.ledger import Fenced, Ledger
 from batches.delivery.retry import give_back
 from batches.delivery.spec import Claimed, Outcome
 from batches.jobs import lifecycle
-from batches.jobs.lanes import _acquire, _specify, run_lane
+from batches.jobs.lanes import _acquire, _connection_parameters, _specify, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
     AttemptOutcome,
@@ -39,14 +40,28 @@ def run() -> Iterator[Run]:
         yield runner.run
 
 
-def open_ledger(batch: Batch, template: EmailTemplate, *, lane_number: int = 0) -> Ledger:
-    """The ledger of a lane that was just taken."""
-    job = batch.jobs.first() or lifecycle.create_job(batch, template=template, user=None)
-    lane = _acquire(job.lanes.get(number=lane_number).pk)
-    assert lane is not None
-    lifecycle.begin_job(job.pk)
-    lane.job.refresh_from_db()
-    return Ledger(_specify(lane))
+class OpenLedger(Protocol):
+    def __call__(self, batch: Batch, *, lane_number: int = 0) -> Ledger: ...
+
+
+@pytest.fixture
+def open_ledger(run: Run, template: EmailTemplate) -> Iterator[OpenLedger]:
+    """The ledgers of lanes just taken, connected until the test's end."""
+    opened: list[Ledger] = []
+
+    def open_one(batch: Batch, *, lane_number: int = 0) -> Ledger:
+        job = batch.jobs.first() or lifecycle.create_job(batch, template=template, user=None)
+        lane = _acquire(job.lanes.get(number=lane_number).pk)
+        assert lane is not None
+        lifecycle.begin_job(job.pk)
+        lane.job.refresh_from_db()
+        opened.append(Ledger(_specify(lane)))
+        run(opened[-1].connect())
+        return opened[-1]
+
+    yield open_one
+    for ledger in opened:
+        run(ledger.close())
 
 
 def sent(claimed: Claimed) -> Outcome:
@@ -78,25 +93,21 @@ def test_updates_of_an_email_write_no_index_entry_when_it_is_sent(
 
 
 def test_rows_are_claimed_in_their_order_and_once_when_two_lanes_claim(
-    run: Run, make_batch: MakeBatch, template: EmailTemplate
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
 ) -> None:
     batch = make_batch(300)
-    ledgers = [open_ledger(batch, template, lane_number=number) for number in (0, 1)]
-    for ledger in ledgers:
-        run(ledger.connect())
+    ledgers = [open_ledger(batch, lane_number=number) for number in (0, 1)]
     claimed = [run(ledgers[turn % 2].cycle(50)) for turn in range(6)]
     assert [each.row for cycle in claimed for each in cycle] == list(range(2, 302))
     for ledger in ledgers:
         assert run(ledger.cycle(50)) == []
-        run(ledger.close())
 
 
 def test_what_was_given_back_is_claimed_before_the_rest_when_the_cursor_has_passed_it(
-    run: Run, make_batch: MakeBatch, template: EmailTemplate
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
 ) -> None:
     batch = make_batch(100)
-    ledger = open_ledger(batch, template)
-    run(ledger.connect())
+    ledger = open_ledger(batch)
     first, *rest = run(ledger.cycle(10))
     ledger.add(give_back(first))
     ledger.add(deferred(rest[0], seconds=0))
@@ -104,15 +115,13 @@ def test_what_was_given_back_is_claimed_before_the_rest_when_the_cursor_has_pass
     assert run(ledger.cycle(0)) == []
     again = run(ledger.cycle(3))
     assert [(each.row, each.attempts) for each in again] == [(first.row, 1), (rest[0].row, 2), (12, 1)]
-    run(ledger.close())
 
 
 def test_nothing_is_claimed_when_the_lane_was_taken_away(
-    run: Run, make_batch: MakeBatch, template: EmailTemplate
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
 ) -> None:
     batch = make_batch(20)
-    ledger = open_ledger(batch, template)
-    run(ledger.connect())
+    ledger = open_ledger(batch)
     for claimed in run(ledger.cycle(5)):
         ledger.add(deferred(claimed, seconds=0))  # due again at once
     run(ledger.cycle(0))
@@ -120,15 +129,13 @@ def test_nothing_is_claimed_when_the_lane_was_taken_away(
     with pytest.raises(Fenced):
         run(ledger.cycle(5))
     assert Email.objects.filter(batch=batch, status=EmailStatus.PENDING).count() == 20
-    run(ledger.close())
 
 
 def test_claims_are_taken_up_when_the_reply_to_their_commit_was_lost(
-    run: Run, make_batch: MakeBatch, template: EmailTemplate
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
 ) -> None:
     batch = make_batch(100)
-    ledger = open_ledger(batch, template)
-    run(ledger.connect())
+    ledger = open_ledger(batch)
     first = run(ledger.cycle(10))
     for claimed in first:
         ledger.add(deferred(claimed, seconds=0) if claimed.row % 2 else sent(claimed))
@@ -139,16 +146,14 @@ def test_claims_are_taken_up_when_the_reply_to_their_commit_was_lost(
     assert {each.id for each in taken_up} == {each.id for each in lost}
     assert len({each.id for each in first} & {each.id for each in taken_up}) == 5
     assert run(ledger.recover()) == []
-    run(ledger.close())
 
 
 def test_all_that_a_dead_lane_was_sending_is_found_when_it_is_reaped(
-    run: Run, make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger, settings: LazySettings
 ) -> None:
     settings.SEND_LEASE_SECONDS = 0
     batch = make_batch(100)
-    ledger = open_ledger(batch, template)
-    run(ledger.connect())
+    ledger = open_ledger(batch)
     for claimed in run(ledger.cycle(10)):
         ledger.add(deferred(claimed, seconds=0) if claimed.row % 2 else sent(claimed))
     run(ledger.cycle(0))
@@ -163,12 +168,39 @@ def test_all_that_a_dead_lane_was_sending_is_found_when_it_is_reaped(
     assert Email.objects.filter(batch=batch, pk__in=[each.id for each in held], status="pending").count() == 20
 
 
+def test_email_is_claimed_once_when_another_changes_it_between_the_claims_snapshot_and_its_lock(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
+) -> None:
+    batch = make_batch(10)
+    ledger = open_ledger(batch)
+    lane = Lane.objects.get(job__batch=batch)
+    with (
+        psycopg.connect(**_connection_parameters()) as holder,
+        psycopg.connect(**_connection_parameters(), autocommit=True) as other,
+    ):
+        holder.execute("SELECT FROM batches_lane WHERE id = %s FOR UPDATE", [lane.pk])
+
+        async def claim() -> list[Claimed]:
+            claiming = asyncio.ensure_future(ledger.cycle(10))  # its snapshot taken, it waits for the lane's row
+            async with asyncio.timeout(10):
+                while not other.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount:
+                    await asyncio.sleep(0.01)
+            other.execute("UPDATE batches_email SET address = 'new@x.org' WHERE batch_id = %s AND row = 5", [batch.pk])
+            holder.commit()
+            return await claiming
+
+        claimed = run(claim())
+    claimed += run(ledger.cycle(10))
+    assert sorted(each.row for each in claimed) == list(range(2, 12))
+    assert [each.address for each in claimed if each.row == 5] == ["new@x.org"]
+    assert set(Email.objects.filter(batch=batch).values_list("status", "attempts")) == {(EmailStatus.SENDING, 1)}
+
+
 def test_nobody_reads_again_what_is_behind_when_the_sweep_has_passed(
-    run: Run, make_batch: MakeBatch, template: EmailTemplate
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
 ) -> None:
     batch = make_batch(100)
-    ledger = open_ledger(batch, template)
-    run(ledger.connect())
+    ledger = open_ledger(batch)
     run(ledger.cycle(40))
     sweep()
     job = EmailJob.objects.get(batch=batch)
@@ -177,15 +209,13 @@ def test_nobody_reads_again_what_is_behind_when_the_sweep_has_passed(
     sweep()
     job.refresh_from_db()
     assert (job.fresh_after_row, job.status) == (101, JobStatus.PROCESSING)
-    run(ledger.close())
 
 
 def test_job_is_not_over_when_one_email_is_still_being_sent(
-    run: Run, make_batch: MakeBatch, template: EmailTemplate
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
 ) -> None:
     batch = make_batch(3)
-    ledger = open_ledger(batch, template)
-    run(ledger.connect())
+    ledger = open_ledger(batch)
     for claimed in run(ledger.cycle(10)):
         ledger.add(sent(claimed))
     job = EmailJob.objects.get(batch=batch)
@@ -193,7 +223,6 @@ def test_job_is_not_over_when_one_email_is_still_being_sent(
     run(ledger.cycle(0))
     run(ledger.release())
     assert lifecycle.finish_job(job.pk)
-    run(ledger.close())
 
 
 def test_job_goes_on_when_an_email_was_overlooked(

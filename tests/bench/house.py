@@ -17,6 +17,8 @@ from tests.chaos.workers import Worker
 
 STEP_SECONDS = 600
 LINE_LENGTH_OF_ERRORS = 4000
+LOOK_SECONDS = 0.25
+"""Between two looks at what is measured: each takes some of the machine from it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +107,7 @@ class House:
             peak = max([peak, *(peak_memory_bytes(horse.pid) for horse in horses)])
             return not horses and self.has_ended(batch_id)
 
-        wait_until(is_over, seconds=seconds, what="the batch to be sent", every=0.1)
+        wait_until(is_over, seconds=seconds, what="the batch to be sent", every=LOOK_SECONDS)
         return peak
 
     def has_ended(self, batch_id: int) -> bool:

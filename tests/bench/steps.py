@@ -217,7 +217,10 @@ def main() -> None:
     parser.add_argument("step", choices=STEPS)
     parser.add_argument("arguments", nargs="*")
     chosen = parser.parse_args()
-    print(json.dumps(STEPS[chosen.step](*chosen.arguments)))  # noqa: T201
+    print(json.dumps(STEPS[chosen.step](*chosen.arguments)), flush=True)  # noqa: T201
+    # Not taken down in order, which costs a core 0.1 s: the batch that `start` started is being measured, and the web
+    # server in whose place it stands would live on.
+    os._exit(0)
 
 
 if __name__ == "__main__":

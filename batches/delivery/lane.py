@@ -74,9 +74,9 @@ class Lane:
         self._pool = Pool(self, spec)
         self._gate = self._make_gate()
         self._ready: deque[Claimed] = deque()
-        # A cycle costs as much as sending several emails, so it waits for a third of the window as long as
-        # the connections have emails to go on with.
-        self._enough = max(1, spec.window // 3)
+        # A cycle costs as much as sending several emails, so it waits for half of the window as long as the
+        # connections have emails to go on with.
+        self._enough = max(1, spec.window // 2)
         self._wake = asyncio.Event()
         self._end: LaneEnd | None = None
         self._trouble, self._is_crowded = "", False

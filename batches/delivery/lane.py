@@ -110,9 +110,12 @@ class Lane:
     async def _cycle_until_end(self) -> None:
         while True:
             self._wake.clear()
-            if self._needs_cycle():
+            is_cycle_due = self._needs_cycle()
+            if is_cycle_due:
                 await self._cycle()
             self._pool.pump(len(self._ready))
+            if is_cycle_due:
+                await self._report()
             if not self._ledger.held and (self._end is not None or self._ledger.is_dry):
                 return
             if not self._needs_cycle_now():
@@ -137,30 +140,36 @@ class Lane:
 
     async def _cycle(self) -> None:
         try:
-            self._ready.extend(await self._ledger.cycle(self._places()))
-            await self._report()
+            self._take_up(await self._ledger.cycle(self._places()))
         except OUTAGES as exc:
             logger.warning("Postgres went away; outcomes are kept, nothing new is sent: %s", exc)
             await self._recover()
-        if self._ledger.is_halted:
-            self._begin_end(LaneEnd.HALTED)
 
     async def _recover(self) -> None:
-        """Connect, however long Postgres is away, and write what was kept."""
+        """Connect, however long Postgres is away, write what was kept, and claim."""
         self._is_ledger_up = False
         while True:
             try:
-                self._ready.extend(await self._ledger.recover())
+                claimed = await self._ledger.recover(window=0 if self._end is not None else self._spec.window)
                 break
             except OUTAGES:
                 await asyncio.sleep(RECONNECT_SECONDS)
         self._is_ledger_up = True
-        if self._end is not None:
+        self._take_up(claimed)
+
+    def _take_up(self, claimed: list[Claimed]) -> None:
+        self._ready.extend(claimed)
+        if self._ledger.is_halted:
+            self._begin_end(LaneEnd.HALTED)
+        if self._end is not None:  # it may have begun while the claim was on its way
             self._give_back_ready()
 
     async def _report(self) -> None:
-        """Between two cycles: tell the browsers, and that the relay takes mail."""
-        now = clock()
+        """Between two cycles: tell the browsers, and that the relay takes mail. An outage shows in the next cycle."""
+        with contextlib.suppress(*OUTAGES):
+            await self._report_if_due(clock())
+
+    async def _report_if_due(self, now: float) -> None:
         if self._has_sent and now >= self._clear_at:
             self._has_sent, self._clear_at = False, now + CLEAR_SECONDS
             await self._ledger.clear_relay_trouble()
@@ -173,6 +182,7 @@ class Lane:
 
     async def _wind_up(self) -> None:
         """Nothing is held any more: note the relay's trouble, free the lane."""
+        self._begin_end(LaneEnd.DRY)  # even if Postgres has to be found again, nothing more is claimed
         while True:
             try:
                 if self._end is LaneEnd.RELAY_DOWN:

@@ -131,8 +131,8 @@ class Ledger:
             await self._connection.close()
             self._connection = None
 
-    async def recover(self) -> list[Claimed]:
-        """Connect again after a loss; write the kept outcomes, and take up what was claimed unknown to us.
+    async def recover(self, *, window: int) -> list[Claimed]:
+        """Connect; write the kept outcomes, take up what was claimed unknown to us, claim more up to a window.
 
         Raises:
             Fenced: the lane was taken away meanwhile.
@@ -143,8 +143,7 @@ class Ledger:
         rows = await self._fetch(sql.SENDING_OF_LANE, {"batch": self._spec.batch_id, "lane": self._spec.lane_id})
         claimed = [Claimed(*row) for row in rows if row[0] not in self.held]
         self.held.update((each.id, each) for each in claimed)
-        await self.cycle(0)
-        return claimed
+        return claimed + await self.cycle(max(0, window - self.in_doubt_count))
 
     async def cycle(self, places: int) -> list[Claimed]:
         """Renew the lease, record what was added, claim up to ``places``: one statement, one commit.

@@ -142,10 +142,10 @@ def test_claims_are_taken_up_when_the_reply_to_their_commit_was_lost(
     run(ledger.cycle(0))
     lost = run(ledger.cycle(20))  # five retries and fifteen first tries, of which the lane knows nothing now
     ledger.held.clear()
-    taken_up = run(ledger.recover())
+    taken_up = run(ledger.recover(window=0))
     assert {each.id for each in taken_up} == {each.id for each in lost}
     assert len({each.id for each in first} & {each.id for each in taken_up}) == 5
-    assert run(ledger.recover()) == []
+    assert run(ledger.recover(window=0)) == []
 
 
 def test_all_that_a_dead_lane_was_sending_is_found_when_it_is_reaped(

@@ -7,13 +7,15 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from django.conf import LazySettings
 from django.db import connection
 
+from batches.delivery.ledger import Ledger
 from batches.delivery.spec import LaneEnd
 from batches.jobs import lifecycle
-from batches.jobs.lanes import expire_lane, run_lane
+from batches.jobs.lanes import _connection_parameters, expire_lane, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
     Attempt,
@@ -214,6 +216,33 @@ def test_nothing_is_sent_twice_when_backends_are_terminated(
     assert set(accepted(relay, batch).values()) == {1}
     lane.refresh_from_db()
     assert lane.sent_count == 600
+
+
+def test_nothing_more_is_claimed_when_postgres_goes_away_while_the_lane_is_given_back(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = make_batch(3)
+    _, lane = start(batch, template)
+    release, terminated = Ledger.release, []
+
+    async def release_in_an_outage(ledger: Ledger) -> None:
+        if not terminated:
+            assert ledger._connection is not None
+            with psycopg.connect(**_connection_parameters(), autocommit=True) as other:
+                other.execute(  # an email falls due, for a lane that claims
+                    "UPDATE batches_email SET status = 'pending', next_attempt_at = now()"
+                    " WHERE batch_id = %s AND row = 2",
+                    [batch.pk],
+                )
+                terminated.append(ledger._connection.info.backend_pid)
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", terminated)
+        await release(ledger)
+
+    monkeypatch.setattr(Ledger, "release", release_in_an_outage)
+    assert run(lane) == LaneEnd.DRY.value
+    lane.refresh_from_db()
+    assert (len(terminated), lane.lease_until) == (1, None)
+    assert statuses(batch) == {EmailStatus.SENT: 2, EmailStatus.PENDING: 1}
 
 
 def test_job_says_why_and_goes_on_by_itself_when_relay_comes_back(

@@ -38,6 +38,9 @@ TICK_SECONDS = 0.25
 LANES_SUPPOSED = 8
 """How many lanes share the rate where neither Redis nor Postgres can tell."""
 
+RECORD_SECONDS = 0.5
+"""How long an outcome waits for others at most, so that what a page shows is never old."""
+
 PROGRESS_SECONDS = 0.5
 CLEAR_SECONDS = 5.0
 """How often a lane that sends takes back what another noted of the relay's trouble."""
@@ -81,7 +84,7 @@ class Lane:
         self._end: LaneEnd | None = None
         self._trouble, self._is_crowded = "", False
         self._is_ledger_up = False
-        self._has_sent = False
+        self._has_sent, self._has_news = False, True
         self._publishing: asyncio.Task[None] | None = None
         self._progress_at = self._clear_at = 0.0
 
@@ -110,12 +113,10 @@ class Lane:
     async def _cycle_until_end(self) -> None:
         while True:
             self._wake.clear()
-            is_cycle_due = self._needs_cycle()
-            if is_cycle_due:
+            if self._needs_cycle():
                 await self._cycle()
             self._pool.pump(len(self._ready))
-            if is_cycle_due:
-                await self._report()
+            await self._report()
             if not self._ledger.held and (self._end is not None or self._ledger.is_dry):
                 return
             if not self._needs_cycle_now():
@@ -135,12 +136,14 @@ class Lane:
         return recordable > 0 or (self._places() > 0 and not self._ledger.is_dry)
 
     def _needs_cycle(self) -> bool:
-        is_renewal_due = clock() > self._ledger.deadline - self._spec.lease_seconds * 2 / 3
-        return self._needs_cycle_now() or is_renewal_due
+        cycled_at = self._ledger.deadline - self._spec.lease_seconds
+        pause_seconds = RECORD_SECONDS if self._ledger.outcome_count else self._spec.lease_seconds / 3
+        return self._needs_cycle_now() or clock() > cycled_at + pause_seconds
 
     async def _cycle(self) -> None:
         try:
             self._take_up(await self._ledger.cycle(self._places()))
+            self._has_news = True
         except OUTAGES as exc:
             logger.warning("Postgres went away; outcomes are kept, nothing new is sent: %s", exc)
             await self._recover()
@@ -173,9 +176,10 @@ class Lane:
         if self._has_sent and now >= self._clear_at:
             self._has_sent, self._clear_at = False, now + CLEAR_SECONDS
             await self._ledger.clear_relay_trouble()
-        if now < self._progress_at or (self._publishing is not None and not self._publishing.done()):
+        is_publishing = self._publishing is not None and not self._publishing.done()
+        if not self._has_news or now < self._progress_at or is_publishing:
             return
-        self._progress_at = now + PROGRESS_SECONDS
+        self._has_news, self._progress_at = False, now + PROGRESS_SECONDS
         row = await self._ledger.read_snapshot_row()
         if row is not None:
             self._publishing = asyncio.ensure_future(self._publish(row))
@@ -185,6 +189,8 @@ class Lane:
         self._begin_end(LaneEnd.DRY)  # even if Postgres has to be found again, nothing more is claimed
         while True:
             try:
+                if self._ledger.held:  # taken up in a recovery, and given back at once
+                    await self._ledger.cycle(0)
                 if self._end is LaneEnd.RELAY_DOWN:
                     await self._ledger.report_relay_trouble(
                         self._trouble,

@@ -94,6 +94,7 @@ class Ledger:
         self._counters = spec.counters
         self._cursor = _FRONT
         self._rate, self._rate_at, self._rate_sent = 0.0, clock(), spec.counters[0]
+        self._found: list[Claimed] = []
         self.held: dict[int, Claimed] = {}
         self.is_halted = False
         self.is_dry = False
@@ -139,11 +140,16 @@ class Ledger:
             OUTAGES: Postgres is still away.
         """
         await self.connect()
-        # First, for the cycle moves the row behind which these are looked for.
+        await self._execute(sql.LOCK_LANE, {"lane": self._spec.lane_id})  # the lost connection may still be at work
+        # Before the cycle, which moves the row behind which these are looked for.
         rows = await self._fetch(sql.SENDING_OF_LANE, {"batch": self._spec.batch_id, "lane": self._spec.lane_id})
-        claimed = [Claimed(*row) for row in rows if row[0] not in self.held]
-        self.held.update((each.id, each) for each in claimed)
-        return claimed + await self.cycle(max(0, window - self.in_doubt_count))
+        found = [Claimed(*row) for row in rows if row[0] not in self.held]
+        self.held.update((each.id, each) for each in found)
+        self._found += found  # until a cycle gets through
+        # Kept outcomes may be recorded by now, and what they deferred be due: its claim must not stand beside them.
+        claimed = await self.cycle(0 if self._outcomes else max(0, window - self.in_doubt_count))
+        found, self._found = self._found, []
+        return found + claimed
 
     async def cycle(self, places: int) -> list[Claimed]:
         """Renew the lease, record what was added, claim up to ``places``: one statement, one commit.

@@ -262,7 +262,7 @@ def cancel_batch(batch: Batch) -> None:
 
 
 def begin_job(job_id: int) -> bool:
-    """Note that a first lane runs; whether it was this call that did. The lane publishes it with its first claim."""
+    """Note that a first lane runs; whether it was this call that did. The lane publishes it when it begins to send."""
     with transaction.atomic():
         changed = EmailJob.objects.filter(pk=job_id, status=JobStatus.QUEUED).update(
             status=JobStatus.PROCESSING, started_at=Now()
@@ -308,11 +308,13 @@ def _settle(job: EmailJob) -> bool:
     # The batch first, then the job: a snapshot adds the lanes of a job that is not completed.
     sent_count, failed_count, unsettled_count = _recount(job.batch_id, lane_ids=lane_ids)
     if unsettled_count:
-        # Never seen: it would be a bug in what says that a job is over. No email is lost by it.
+        # Rare enough that it was never seen; no email is lost by it.
         logger.error(
             "Job %s has %s emails that no lane found; looking from the first row again.", *(job.pk, unsettled_count)
         )
         EmailJob.objects.filter(pk=job.pk).update(fresh_after_row=0)
+        with connection.cursor() as cursor:
+            cursor.execute(sql.EXPIRE_STRAY_LANES, {"job": job.pk, "batch": job.batch_id})
         return False
     status = job.status
     if status != JobStatus.CANCELLED:

@@ -155,6 +155,9 @@ begins with the job's status. An empty outcome gives an email back without count
 SENDING_OF_LANE = _named("SELECT id, row, address, fields::text, attempts FROM {sending_of_lane} e")
 """What is being sent in a lane's name: asked after a commit whose reply was lost, before the next cycle."""
 
+LOCK_LANE = "SELECT FROM batches_lane WHERE id = %(lane)s FOR UPDATE"
+"""Wait until no other statement holds the lane's row: every cycle does while it runs."""
+
 COUNT_HELD_LANES = """
 SELECT count(*)
 FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
@@ -264,6 +267,14 @@ An email whose attempts are used up may be what killed the lane, or only have be
 the only such one, or has died `deaths_max` times too often. Otherwise they go again, spread over a span so that few
 are in flight together: the innocent get through, and the next death leaves fewer suspects.
 """
+
+EXPIRE_STRAY_LANES = _named("""
+UPDATE batches_lane SET held_after_row = 0, lease_until = 'epoch'
+WHERE job_id = %(job)s AND lease_until IS NULL
+  AND id IN (SELECT e.lane_id FROM batches_email e WHERE e.batch_id = %(batch)s AND e.status = {sending})
+""")
+"""Let the sweep reap the lanes of a job that nobody holds and in whose name emails are being sent all the same: of a
+cycle that reached PostgreSQL only when its lane had gone on."""
 
 ADD_TO_LANE = """
 UPDATE batches_lane SET failed_count = failed_count + %(failed)s, unknown_count = unknown_count + %(unknown)s,

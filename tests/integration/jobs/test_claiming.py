@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
@@ -11,13 +13,14 @@ import pytest
 from django.conf import LazySettings
 from django.db import connection
 
-from batches.delivery.ledger import Fenced, Ledger
+from batches.delivery.ledger import OUTAGES, Fenced, Ledger
 from batches.delivery.retry import give_back
 from batches.delivery.spec import Claimed, Outcome
 from batches.jobs import lifecycle
 from batches.jobs.lanes import _acquire, _connection_parameters, _specify, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
+    Attempt,
     AttemptOutcome,
     Batch,
     Email,
@@ -27,6 +30,7 @@ from batches.models import (
     JobKind,
     JobStatus,
     Lane,
+    sql,
 )
 from tests.integration.jobs.conftest import MakeBatch
 from tests.smtpserver import RunningServer
@@ -148,6 +152,86 @@ def test_claims_are_taken_up_when_the_reply_to_their_commit_was_lost(
     assert run(ledger.recover(window=0)) == []
 
 
+def lose_replies(ledger: Ledger, count: int) -> None:
+    """So many cycles from now on are carried out, and nobody hears of it."""
+    fetch, left = ledger._fetch, [count]
+
+    async def fetch_and_lose(statement: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
+        rows = await fetch(statement, arguments)
+        if statement is sql.LEDGER_CYCLE and left[0]:
+            left[0] -= 1
+            raise psycopg.OperationalError("The reply was lost.")
+        return rows
+
+    ledger._fetch = fetch_and_lose  # type: ignore[method-assign]
+
+
+def test_claims_are_taken_up_when_the_reply_to_the_recovery_is_lost_too(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
+) -> None:
+    ledger = open_ledger(make_batch(100))
+    lose_replies(ledger, 3)
+    for lost in (lambda: ledger.cycle(10), lambda: ledger.recover(window=20), lambda: ledger.recover(window=30)):
+        with pytest.raises(psycopg.OperationalError):
+            run(lost())
+    taken_up = run(ledger.recover(window=30))
+    assert [each.row for each in taken_up] == list(range(2, 32))
+    assert set(ledger.held) == {each.id for each in taken_up}
+
+
+def test_outcome_is_not_recorded_for_a_later_claim_when_replies_are_lost(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
+) -> None:
+    batch = make_batch(1)
+    ledger = open_ledger(batch)
+    [claimed] = run(ledger.cycle(5))
+    ledger.add(deferred(claimed, seconds=0))  # due again as soon as it is recorded
+    lose_replies(ledger, 2)
+    for lost in (lambda: ledger.cycle(0), lambda: ledger.recover(window=20)):
+        with pytest.raises(psycopg.OperationalError):
+            run(lost())
+    assert run(ledger.recover(window=20)) == []
+    [again] = run(ledger.cycle(20))
+    assert again.attempts == 2
+    assert list(Attempt.objects.filter(email__batch=batch).values_list("number", "outcome")) == [(1, "deferred")]
+
+
+def test_claims_are_taken_up_when_the_lost_connection_is_still_at_work(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
+) -> None:
+    batch = make_batch(100)
+    ledger = open_ledger(batch)
+    lane = Lane.objects.get(job__batch=batch)
+    with (
+        psycopg.connect(**_connection_parameters()) as holder,
+        psycopg.connect(**_connection_parameters(), autocommit=True) as other,
+    ):
+        holder.execute("SELECT FROM batches_lane WHERE id = %s FOR UPDATE", [lane.pk])
+
+        async def await_waiting(count: int) -> None:
+            async with asyncio.timeout(10):
+                while other.execute("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'").rowcount < count:
+                    await asyncio.sleep(0.01)
+
+        async def lose_connection() -> list[Claimed]:
+            claiming = asyncio.ensure_future(ledger.cycle(20))
+            await await_waiting(1)
+            assert ledger._connection is not None
+            with socket.socket(fileno=os.dup(ledger._connection.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+            with pytest.raises(OUTAGES):
+                await claiming
+            recovering = asyncio.ensure_future(ledger.recover(window=20))
+            await await_waiting(2)
+            holder.commit()
+            return await recovering
+
+        taken_up = run(lose_connection())
+    sending = Email.objects.filter(batch=batch, status=EmailStatus.SENDING)
+    assert {each.id for each in taken_up} == set(sending.values_list("pk", flat=True)) == set(ledger.held)
+    assert len(taken_up) == 20
+
+
 def test_all_that_a_dead_lane_was_sending_is_found_when_it_is_reaped(
     run: Run, make_batch: MakeBatch, open_ledger: OpenLedger, settings: LazySettings
 ) -> None:
@@ -236,6 +320,22 @@ def test_job_goes_on_when_an_email_was_overlooked(
     job.refresh_from_db()
     assert (job.fresh_after_row, job.completed_at) == (0, None)
     assert Email.objects.filter(batch=batch, status=EmailStatus.PENDING).count() == 10
+
+
+def test_email_goes_again_when_it_is_sending_in_a_lane_that_nobody_holds(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(10)
+    job = lifecycle.create_job(batch, template=template, user=None)
+    lane = job.lanes.get()
+    Email.objects.filter(batch=batch, row=5).update(status=EmailStatus.SENDING, lane=lane, attempts=1)  # astray
+    run_lane(lane_id=lane.pk)
+    for _ in range(2):  # one finds it, the next reaps it
+        sweep()
+    run_lane(lane_id=lane.pk)
+    sweep()
+    job.refresh_from_db()
+    assert (job.status, job.sent_count) == (JobStatus.COMPLETED, 10)
 
 
 def test_replayed_are_found_wherever_they_stand_when_a_batch_was_sent(

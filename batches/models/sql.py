@@ -232,13 +232,13 @@ REAP_LANE = _named("""
 WITH doubted AS (
   SELECT e.id, e.attempts >= %(max_attempts)s AS is_spent,
          count(*) FILTER (WHERE e.attempts >= %(max_attempts)s) OVER () AS spent_count,
-         count(*) FILTER (WHERE e.attempts >= %(max_attempts)s) OVER (ORDER BY e.id) - 1 AS spent_before,
+         count(*) FILTER (WHERE e.attempts >= %(max_attempts)s) OVER (ORDER BY e.attempts, random()) AS spent_rank,
          e.attempts >= %(max_attempts)s + %(deaths_max)s AS is_over
   FROM {sending_of_lane} e
 ), decided AS (
   SELECT id, CASE WHEN %(hold)s THEN {unknown} WHEN is_spent AND (spent_count = 1 OR is_over) THEN {failed}
              ELSE {pending} END AS status,
-         CASE WHEN is_spent THEN %(spread_seconds)s * spent_before / spent_count ELSE 0 END AS wait_seconds
+         CASE WHEN is_spent THEN %(spread_seconds)s * spent_rank / spent_count ELSE 0 END AS wait_seconds
   FROM doubted
 ), reaped AS (
   UPDATE batches_lane SET token = token + 1, lease_until = NULL, rate_per_second = 0
@@ -265,7 +265,8 @@ FROM ended
 
 An email whose attempts are used up may be what killed the lane, or only have been beside it: it fails if it is
 the only such one, or has died `deaths_max` times too often. Otherwise they go again, spread over a span so that few
-are in flight together: the innocent get through, and the next death leaves fewer suspects.
+are in flight together, and those last that were there at the most deaths: the innocent get through before the culprit
+comes, and the next death leaves fewer suspects.
 """
 
 EXPIRE_STRAY_LANES = _named("""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import psycopg
@@ -152,6 +154,32 @@ def test_claims_are_taken_up_when_the_reply_to_their_commit_was_lost(
     assert run(ledger.recover(window=0)) == []
 
 
+@dataclass(frozen=True)
+class LockedLane:
+    """A lane whose row another transaction has locked: each cycle's snapshot is taken, and it waits."""
+
+    holder: psycopg.Connection[Any]
+    other: psycopg.Connection[Any]
+
+    async def await_waiting(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while self.other.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount < count:
+                await asyncio.sleep(0.01)
+
+    def unlock(self) -> None:
+        self.holder.commit()
+
+
+@contextlib.contextmanager
+def locked_lane(batch: Batch) -> Iterator[LockedLane]:
+    with (
+        psycopg.connect(**_connection_parameters()) as holder,
+        psycopg.connect(**_connection_parameters(), autocommit=True) as other,
+    ):
+        holder.execute("SELECT FROM batches_lane WHERE job_id = %s FOR UPDATE", [batch.jobs.get().pk])
+        yield LockedLane(holder, other)
+
+
 def lose_replies(ledger: Ledger, count: int) -> None:
     """So many cycles from now on are carried out, and nobody hears of it."""
     fetch, left = ledger._fetch, [count]
@@ -201,32 +229,22 @@ def test_claims_are_taken_up_when_the_lost_connection_is_still_at_work(
 ) -> None:
     batch = make_batch(100)
     ledger = open_ledger(batch)
-    lane = Lane.objects.get(job__batch=batch)
-    with (
-        psycopg.connect(**_connection_parameters()) as holder,
-        psycopg.connect(**_connection_parameters(), autocommit=True) as other,
-    ):
-        holder.execute("SELECT FROM batches_lane WHERE id = %s FOR UPDATE", [lane.pk])
 
-        async def await_waiting(count: int) -> None:
-            async with asyncio.timeout(10):
-                while other.execute("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'").rowcount < count:
-                    await asyncio.sleep(0.01)
+    async def lose_connection(lane: LockedLane) -> list[Claimed]:
+        claiming = asyncio.ensure_future(ledger.cycle(20))
+        await lane.await_waiting(1)
+        assert ledger._connection is not None
+        with socket.socket(fileno=os.dup(ledger._connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+        with pytest.raises(OUTAGES):
+            await claiming
+        recovering = asyncio.ensure_future(ledger.recover(window=20))
+        await lane.await_waiting(2)
+        lane.unlock()
+        return await recovering
 
-        async def lose_connection() -> list[Claimed]:
-            claiming = asyncio.ensure_future(ledger.cycle(20))
-            await await_waiting(1)
-            assert ledger._connection is not None
-            with socket.socket(fileno=os.dup(ledger._connection.fileno())) as line:
-                line.shutdown(socket.SHUT_RDWR)
-            with pytest.raises(OUTAGES):
-                await claiming
-            recovering = asyncio.ensure_future(ledger.recover(window=20))
-            await await_waiting(2)
-            holder.commit()
-            return await recovering
-
-        taken_up = run(lose_connection())
+    with locked_lane(batch) as lane:
+        taken_up = run(lose_connection(lane))
     sending = Email.objects.filter(batch=batch, status=EmailStatus.SENDING)
     assert {each.id for each in taken_up} == set(sending.values_list("pk", flat=True)) == set(ledger.held)
     assert len(taken_up) == 20
@@ -257,23 +275,16 @@ def test_email_is_claimed_once_when_another_changes_it_between_the_claims_snapsh
 ) -> None:
     batch = make_batch(10)
     ledger = open_ledger(batch)
-    lane = Lane.objects.get(job__batch=batch)
-    with (
-        psycopg.connect(**_connection_parameters()) as holder,
-        psycopg.connect(**_connection_parameters(), autocommit=True) as other,
-    ):
-        holder.execute("SELECT FROM batches_lane WHERE id = %s FOR UPDATE", [lane.pk])
 
-        async def claim() -> list[Claimed]:
-            claiming = asyncio.ensure_future(ledger.cycle(10))  # its snapshot taken, it waits for the lane's row
-            async with asyncio.timeout(10):
-                while not other.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount:
-                    await asyncio.sleep(0.01)
-            other.execute("UPDATE batches_email SET address = 'new@x.org' WHERE batch_id = %s AND row = 5", [batch.pk])
-            holder.commit()
-            return await claiming
+    async def claim(lane: LockedLane) -> list[Claimed]:
+        claiming = asyncio.ensure_future(ledger.cycle(10))
+        await lane.await_waiting(1)
+        lane.other.execute("UPDATE batches_email SET address = 'new@x.org' WHERE batch_id = %s AND row = 5", [batch.pk])
+        lane.unlock()
+        return await claiming
 
-        claimed = run(claim())
+    with locked_lane(batch) as lane:
+        claimed = run(claim(lane))
     claimed += run(ledger.cycle(10))
     assert sorted(each.row for each in claimed) == list(range(2, 12))
     assert [each.address for each in claimed if each.row == 5] == ["new@x.org"]

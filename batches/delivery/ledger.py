@@ -140,7 +140,10 @@ class Ledger:
             OUTAGES: Postgres is still away.
         """
         await self.connect()
-        await self._execute(sql.LOCK_LANE, {"lane": self._spec.lane_id})  # the lost connection may still be at work
+        # The lost connection may still be at work, and there may be room for this when there is none for a cycle.
+        lease = {"lane": self._spec.lane_id, "token": self._spec.token, "lease_seconds": self._spec.lease_seconds}
+        if not await self._fetch(sql.RENEW_LANE, lease):
+            raise Fenced
         # Before the cycle, which moves the row behind which these are looked for.
         rows = await self._fetch(sql.SENDING_OF_LANE, {"batch": self._spec.batch_id, "lane": self._spec.lane_id})
         found = [Claimed(*row) for row in rows if row[0] not in self.held]

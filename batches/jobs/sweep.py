@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 ADVISORY_LOCK = 0x656D61696C  # "email": one worker in the fleet sweeps at a time
 REASON_WHEN_REAPED = "The worker that was sending this died, so nobody knows if the relay took it."
 
-DOUBT_SECONDS = 1.0
+DOUBT_SECONDS = 2.0
 """How long a lane whose lease has run out is given to renew it; it tries back to back."""
 
 DEATHS_MAX = 16

@@ -155,8 +155,14 @@ begins with the job's status. An empty outcome gives an email back without count
 SENDING_OF_LANE = _named("SELECT id, row, address, fields::text, attempts FROM {sending_of_lane} e")
 """What is being sent in a lane's name: asked after a commit whose reply was lost, before the next cycle."""
 
-LOCK_LANE = "SELECT FROM batches_lane WHERE id = %(lane)s FOR UPDATE"
-"""Wait until no other statement holds the lane's row: every cycle does while it runs."""
+RENEW_LANE = """
+UPDATE batches_lane
+SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second', heartbeat_at = clock_timestamp()
+WHERE id = %(lane)s AND token = %(token)s AND lease_until IS NOT NULL
+RETURNING id
+"""
+"""Renew a lease, and nothing else: on a full disk so small a write may do where a cycle fails, as SUSPECT_LANES may.
+It waits until no other statement holds the lane's row, which every cycle does while it runs. No row: fenced."""
 
 COUNT_HELD_LANES = """
 SELECT count(*)

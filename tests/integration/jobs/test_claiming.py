@@ -8,12 +8,14 @@ import os
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
 import psycopg
 import pytest
 from django.conf import LazySettings
 from django.db import connection
+from django.utils import timezone
 
 from batches.delivery.ledger import OUTAGES, Fenced, Ledger
 from batches.delivery.retry import give_back
@@ -180,13 +182,14 @@ def locked_lane(batch: Batch) -> Iterator[LockedLane]:
         yield LockedLane(holder, other)
 
 
-def lose_replies(ledger: Ledger, count: int) -> None:
-    """So many cycles from now on are carried out, and nobody hears of it."""
+def lose_replies(ledger: Ledger, count: int, *, is_carried_out: bool = True) -> None:
+    """So many cycles from now on are carried out, and nobody hears of it; or they are not."""
     fetch, left = ledger._fetch, [count]
 
     async def fetch_and_lose(statement: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
-        rows = await fetch(statement, arguments)
-        if statement is sql.LEDGER_CYCLE and left[0]:
+        is_lost = statement is sql.LEDGER_CYCLE and left[0] > 0
+        rows = await fetch(statement, arguments) if is_carried_out or not is_lost else []
+        if is_lost:
             left[0] -= 1
             raise psycopg.OperationalError("The reply was lost.")
         return rows
@@ -205,6 +208,23 @@ def test_claims_are_taken_up_when_the_reply_to_the_recovery_is_lost_too(
     taken_up = run(ledger.recover(window=30))
     assert [each.row for each in taken_up] == list(range(2, 32))
     assert set(ledger.held) == {each.id for each in taken_up}
+
+
+def test_lease_is_renewed_when_there_is_no_room_for_a_cycle(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger, settings: LazySettings
+) -> None:
+    settings.SEND_LEASE_SECONDS = 1
+    batch = make_batch(10)
+    ledger = open_ledger(batch)
+    run(ledger.cycle(10))
+    lose_replies(ledger, 1, is_carried_out=False)
+    Lane.objects.filter(job__batch=batch).update(lease_until=timezone.now() - timedelta(seconds=60))
+    with pytest.raises(psycopg.OperationalError):
+        run(ledger.recover(window=10))
+    sweep()
+    lane = Lane.objects.get(job__batch=batch)
+    assert lane.lease_until > timezone.now() - timedelta(seconds=1)
+    assert lane.suspected_at is None
 
 
 def test_outcome_is_not_recorded_for_a_later_claim_when_replies_are_lost(

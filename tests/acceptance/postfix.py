@@ -1,4 +1,7 @@
-"""A real Postfix of a test's own: a private folder, loopback, and every message discarded. Not the system's."""
+"""A real Postfix of a test's own, not the system's: a private folder, loopback, and every message discarded.
+
+A copy of each goes to a maildir. That is the witness, for it outlives a kill: the log's last lines die with postlogd.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from base64 import b64decode
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from emailbatch.localstack.processes import die_with_parent
 from tests.chaos.stack import wait_until
@@ -24,7 +27,8 @@ from tests.smtpserver.certificate import write_certificate
 
 COMMAND = "/usr/sbin/postfix"
 MASTER_PROGRAM = "/usr/lib/postfix/sbin/master"
-DISCARDED = re.compile(r"postfix/discard\[\d+\]: \w+: to=<([^>]*)>.* status=sent ")
+RECEIVED = re.compile(r"^\tby \S+ \(Postfix\) with \w+ id (\w+)\s+for <(.*)>;", re.MULTILINE)
+HEADER_BYTES = 2000  # what Postfix writes before the message
 START_SECONDS = 20
 
 MAIN = """
@@ -47,7 +51,13 @@ local_recipient_maps =
 default_transport = discard
 local_transport = discard
 relay_transport = discard
-virtual_transport = discard
+always_bcc = copy@copies.example.net
+virtual_mailbox_domains = copies.example.net
+virtual_mailbox_base = {folder}
+virtual_mailbox_maps = static:mail/
+virtual_minimum_uid = 1
+virtual_uid_maps = static:{mail_uid}
+virtual_gid_maps = static:{mail_gid}
 smtputf8_enable = yes
 message_size_limit = {size}
 smtpd_relay_restrictions = {allowed}, reject
@@ -72,6 +82,7 @@ trace unix - - n - 0 bounce
 error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
+virtual unix - n n - - virtual
 proxymap unix - - n - - proxymap
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
@@ -137,8 +148,23 @@ class Accounts:
         return f"OK\t{values[0]}\tuser={username}\n" if is_right else f"FAIL\t{values[0]}\tuser={username}\n"
 
 
+class Delivery(NamedTuple):
+    """One file of the maildir. After a kill Postfix may deliver a message again, with the queue id it had."""
+
+    queue_id: str
+    recipient: str
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        with path.open("rb") as file:
+            head = file.read(HEADER_BYTES).decode()
+        received = RECEIVED.search(head)
+        assert received, head
+        return cls(*received.groups())
+
+
 class Postfix:
-    """``with Postfix(...) as relay``; ``relay.discarded()`` counts what it took, by recipient."""
+    """``with Postfix(...) as relay``; ``relay.taken()`` counts the messages it took, by recipient."""
 
     def __init__(self, *, accounts: Accounts, has_tls: bool = False, needs_login: bool = False, size: int = 0) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="postfix-"))
@@ -147,14 +173,18 @@ class Postfix:
         self.certificate = self.folder / "certificate.pem"
         self.log_path = self.folder / "log"
         write_certificate(self.certificate)
-        for name in ("etc", "queue", "data"):
+        self.deliveries: dict[str, Delivery] = {}
+        for name in ("etc", "queue", "data", "mail"):
             (self.folder / name).mkdir()
-        account = pwd.getpwnam("postfix")
+        account, mail_account = pwd.getpwnam("postfix"), pwd.getpwnam("nobody")
         os.chown(self.folder / "data", account.pw_uid, account.pw_gid)
+        os.chown(self.folder / "mail", mail_account.pw_uid, mail_account.pw_gid)
         (self.folder / "etc" / "main.cf").write_text(
             MAIN.format(
                 folder=self.folder,
                 certificate=self.certificate,
+                mail_uid=mail_account.pw_uid,
+                mail_gid=mail_account.pw_gid,
                 sasl_port=accounts.port,
                 auth="yes",
                 allowed="permit_sasl_authenticated" if needs_login else "permit_mynetworks",
@@ -219,9 +249,16 @@ class Postfix:
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
 
-    def discarded(self) -> Counter[str]:
-        """What was delivered to nowhere, by recipient."""
-        return Counter(DISCARDED.findall(self.log))
+    def taken(self) -> Counter[str]:
+        """The messages it took, by recipient; one that it delivered twice is one."""
+        for path in (self.folder / "mail" / "new").glob("*"):
+            if path.name not in self.deliveries:
+                self.deliveries[path.name] = Delivery.read(path)
+        return Counter(delivery.recipient for delivery in set(self.deliveries.values()))
 
-    def wait_for_discarded(self, count: int, *, seconds: float = 30) -> None:
-        wait_until(lambda: self.discarded().total() >= count, seconds=seconds, what=f"{count} discarded", every=0.2)
+    def wait_for(self, recipients: set[str], *, seconds: float = 30) -> Counter[str]:
+        """What it took for these recipients, as soon as each has something."""
+        wait_until(
+            lambda: recipients <= set(self.taken()), seconds=seconds, what=f"{len(recipients)} in a maildir", every=0.2
+        )
+        return Counter({address: count for address, count in self.taken().items() if address in recipients})

@@ -21,6 +21,7 @@ from typing import Any
 import rq
 from django.db import DatabaseError, InterfaceError, connection, connections
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import worker_registration
@@ -92,6 +93,8 @@ class Worker(rq.Worker):
             super().__init__(queues, name, **kwargs)
         # Whatever asks Redis here asks again by itself, and must not hold up the watch on the horse.
         self.connection.set_retry(Retry(NoBackoff(), 1))
+        # Else each connection, so each work-horse, looks in redis-py's files for its version.
+        self.connection.connection_pool.connection_kwargs.setdefault("driver_info", DriverInfo())
         self.job_monitoring_interval = SWEEP_SECONDS
         self._next_sweep_at = 0.0
         self._is_sweeping = self._is_stop_due = self._is_horse_lost = False

@@ -95,6 +95,7 @@ class Ledger:
         self._cursor = _FRONT
         self._rate, self._rate_at, self._rate_sent = 0.0, clock(), spec.counters[0]
         self._found: list[Claimed] = []
+        self._has_cycled = False
         self.held: dict[int, Claimed] = {}
         self.is_halted = False
         self.is_dry = False
@@ -140,19 +141,24 @@ class Ledger:
             OUTAGES: Postgres is still away.
         """
         await self.connect()
-        # The lost connection may still be at work, and there may be room for this when there is none for a cycle.
-        lease = {"lane": self._spec.lane_id, "token": self._spec.token, "lease_seconds": self._spec.lease_seconds}
-        if not await self._fetch(sql.RENEW_LANE, lease):
-            raise Fenced
-        # Before the cycle, which moves the row behind which these are looked for.
-        rows = await self._fetch(sql.SENDING_OF_LANE, {"batch": self._spec.batch_id, "lane": self._spec.lane_id})
-        found = [Claimed(*row) for row in rows if row[0] not in self.held]
-        self.held.update((each.id, each) for each in found)
-        self._found += found  # until a cycle gets through
+        if self._has_cycled:
+            await self._find_unknown()
         # Kept outcomes may be recorded by now, and what they deferred be due: its claim must not stand beside them.
         claimed = await self.cycle(0 if self._outcomes else max(0, window - self.in_doubt_count))
         found, self._found = self._found, []
         return found + claimed
+
+    async def _find_unknown(self) -> None:
+        """Take up what a cycle claimed whose reply was lost."""
+        # The lost connection may still be at work, and there may be room for this when there is none for a cycle.
+        lease = {"lane": self._spec.lane_id, "token": self._spec.token, "lease_seconds": self._spec.lease_seconds}
+        if not await self._fetch(sql.RENEW_LANE, lease):
+            raise Fenced
+        # Before the next cycle, which moves the row behind which these are looked for.
+        rows = await self._fetch(sql.SENDING_OF_LANE, {"batch": self._spec.batch_id, "lane": self._spec.lane_id})
+        found = [Claimed(*row) for row in rows if row[0] not in self.held]
+        self.held.update((each.id, each) for each in found)
+        self._found += found  # until a cycle gets through
 
     async def cycle(self, places: int) -> list[Claimed]:
         """Renew the lease, record what was added, claim up to ``places``: one statement, one commit.
@@ -164,6 +170,7 @@ class Ledger:
             Fenced: the lane was taken away.
             OUTAGES: Postgres went away.
         """
+        self._has_cycled = True
         recording, self._outcomes = self._outcomes, []
         counters = self._count(recording)
         started = clock()

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvloop
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, connections
-from django.db.models import QuerySet
 from rq import get_current_job
 
 from batches import progress
 from batches.delivery.lane import Lane as RunningLane
 from batches.delivery.spec import LaneEnd, LaneSpec
 from batches.jobs import lifecycle, queues
-from batches.models import Lane, sql
+from batches.models import JobStatus, Lane, sql
 from batches.rendering.message import derive_message_key
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Timeouts
@@ -29,11 +29,32 @@ CONNECT_MAX_SECONDS = 30
 """A relay that has not greeted after this long is in trouble; RFC 5321's five minutes would hold up a lane."""
 
 
+class Taken(NamedTuple):
+    """A lane just taken, and what its job and its batch say: the columns of ``sql.ACQUIRE_LANE``."""
+
+    lane_id: int
+    token: int
+    sent_count: int
+    failed_count: int
+    unknown_count: int
+    retried_count: int
+    job_id: int
+    job_status: str
+    priority: str
+    subject: str
+    html: str
+    text: str
+    from_email: str
+    batch_id: int
+    merge_fields: str
+    """JSON."""
+
+
 def preload() -> None:
     """Do once in a worker what each of its work-horses does first: they inherit what is loaded and cached."""
     get_channel_layer()
     with contextlib.suppress(DatabaseError, InterfaceError):
-        _lanes().filter(pk=0).first()
+        _acquire(0)
         lifecycle.begin_job(0)
 
 
@@ -43,24 +64,25 @@ def run_lane(*, lane_id: int) -> str:
     Returns:
         Why it ended, in words, for RQ's log.
     """
-    lane = _acquire(lane_id)
-    if lane is None:
+    taken = _acquire(lane_id)
+    if taken is None:
         return "held by another worker, or the job is not live, or it waits for the relay"
-    lifecycle.begin_job(lane.job_id)
-    spec = _specify(lane)
+    if taken.job_status == JobStatus.QUEUED:
+        lifecycle.begin_job(taken.job_id)
+    spec = _specify(taken)
     connections.close_all()  # the ledger has its own; an idle one would only cost Postgres a slot
-    end = uvloop.run(_send(spec, priority=lane.job.priority))
+    end = uvloop.run(_send(spec, priority=taken.priority))
     logger.info(
         "Lane %s of job %s ended: %s.",
-        *(lane_id, lane.job_id, end.value),
-        extra={"action": "end_lane", "lane": lane_id, "job": lane.job_id},
+        *(lane_id, taken.job_id, end.value),
+        extra={"action": "end_lane", "lane": lane_id, "job": taken.job_id},
     )
     if end is not LaneEnd.FENCED:
         _follow_up(lane_id, end)
     return end.value
 
 
-def _acquire(lane_id: int) -> Lane | None:
+def _acquire(lane_id: int) -> Taken | None:
     current = get_current_job()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -72,27 +94,21 @@ def _acquire(lane_id: int) -> Lane | None:
                 "lease_seconds": settings.SEND_LEASE_SECONDS,
             },
         )
-        if cursor.fetchone() is None:
-            return None
-    return _lanes().get(pk=lane_id)
+        row = cursor.fetchone()
+    return Taken(*row) if row else None
 
 
-def _lanes() -> QuerySet[Lane]:
-    return Lane.objects.select_related("job", "job__batch")
-
-
-def _specify(lane: Lane) -> LaneSpec:
-    job, batch = lane.job, lane.job.batch
+def _specify(taken: Taken) -> LaneSpec:
     return LaneSpec(
-        lane_id=lane.pk,
-        token=lane.token,
-        job_id=job.pk,
-        batch_id=batch.pk,
-        merge_fields=tuple(batch.merge_fields),
-        subject=job.subject,
-        html=job.html,
-        text=job.text,
-        from_email=job.from_email,
+        lane_id=taken.lane_id,
+        token=taken.token,
+        job_id=taken.job_id,
+        batch_id=taken.batch_id,
+        merge_fields=tuple(json.loads(taken.merge_fields)),
+        subject=taken.subject,
+        html=taken.html,
+        text=taken.text,
+        from_email=taken.from_email,
         message_key=derive_message_key(settings.SECRET_KEY),
         relay=_find_relay(),
         timeouts=Timeouts(
@@ -109,7 +125,7 @@ def _specify(lane: Lane) -> LaneSpec:
         retry_seconds=settings.SEND_RETRY_SECONDS,
         hold=settings.SEND_ON_CRASH == "hold",
         lease_seconds=settings.SEND_LEASE_SECONDS,
-        counters=(lane.sent_count, lane.failed_count, lane.unknown_count, lane.retried_count),
+        counters=(taken.sent_count, taken.failed_count, taken.unknown_count, taken.retried_count),
     )
 
 

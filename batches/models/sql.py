@@ -60,13 +60,15 @@ ACQUIRE_LANE = _named("""
 UPDATE batches_lane l
 SET token = l.token + 1, worker = %(worker)s, heartbeat_at = clock_timestamp(), rate_per_second = 0,
     held_after_row = %(no_row)s, lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
-FROM batches_emailjob j
+FROM batches_emailjob j JOIN batches_batch b ON b.id = j.batch_id
 WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL
   AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
-RETURNING l.token, j.id
+RETURNING l.id, l.token, l.sent_count, l.failed_count, l.unknown_count, l.retried_count,
+          j.id, j.status, j.priority, j.subject, j.html, j.text, j.from_email, b.id, b.merge_fields
 """)
-"""Take a free lane of a job that may run. No row: another worker holds it, the job is not live, or it waits
-for its relay. A lane that runs is not stopped by another's trouble with the relay: it finds out by itself."""
+"""Take a free lane of a job that may run, and read all that sending needs. No row: another worker holds it, the
+job is not live, or it waits for its relay. A lane that runs is not stopped by another's trouble with the relay: it
+finds out by itself."""
 
 # One statement, so one round trip and one commit a cycle. Its parts see one snapshot: they touch
 # different emails (`recorded` those this lane is sending, `due` and `fresh` those nobody is), so none needs

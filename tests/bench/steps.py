@@ -183,10 +183,10 @@ def smtp(count: str) -> dict[str, Any]:
 def ledger(batch_id: str, group: str) -> dict[str, Any]:
     """Processor time to claim and record the emails of a draft, so many a cycle, with nothing sent."""
     job = _start(Batch.objects.get(pk=int(batch_id)))
-    lane = lanes._acquire(Lane.objects.filter(job=job).earliest("number").pk)
-    assert lane is not None
+    taken = lanes._acquire(Lane.objects.filter(job=job).earliest("number").pk)
+    assert taken is not None
     lifecycle.begin_job(job.pk)
-    spec = lanes._specify(lane)
+    spec = lanes._specify(taken)
 
     async def run() -> tuple[int, float, float]:
         book, count = Ledger(spec), 0

@@ -59,11 +59,10 @@ def open_ledger(run: Run, template: EmailTemplate) -> Iterator[OpenLedger]:
 
     def open_one(batch: Batch, *, lane_number: int = 0) -> Ledger:
         job = batch.jobs.first() or lifecycle.create_job(batch, template=template, user=None)
-        lane = _acquire(job.lanes.get(number=lane_number).pk)
-        assert lane is not None
+        taken = _acquire(job.lanes.get(number=lane_number).pk)
+        assert taken is not None
         lifecycle.begin_job(job.pk)
-        lane.job.refresh_from_db()
-        opened.append(Ledger(_specify(lane)))
+        opened.append(Ledger(_specify(taken)))
         run(opened[-1].connect())
         return opened[-1]
 

@@ -209,6 +209,17 @@ def test_claims_are_taken_up_when_the_reply_to_the_recovery_is_lost_too(
     assert set(ledger.held) == {each.id for each in taken_up}
 
 
+def test_claims_are_taken_up_when_the_reply_to_the_very_first_cycle_is_lost(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
+) -> None:
+    ledger = open_ledger(make_batch(100))
+    lose_replies(ledger, 1)
+    with pytest.raises(psycopg.OperationalError):
+        run(ledger.recover(window=20))
+    taken_up = run(ledger.recover(window=30))
+    assert [each.row for each in taken_up] == list(range(2, 32))
+
+
 def test_lease_is_renewed_when_there_is_no_room_for_a_cycle(
     run: Run, make_batch: MakeBatch, open_ledger: OpenLedger, settings: LazySettings
 ) -> None:

@@ -142,14 +142,14 @@ class Ledger:
         """
         await self.connect()
         if self._has_cycled:
-            await self._find_unknown()
+            await self._find_lost_claims()
         # Kept outcomes may be recorded by now, and what they deferred be due: its claim must not stand beside them.
         claimed = await self.cycle(0 if self._outcomes else max(0, window - self.in_doubt_count))
         found, self._found = self._found, []
         return found + claimed
 
-    async def _find_unknown(self) -> None:
-        """Take up what a cycle claimed whose reply was lost."""
+    async def _find_lost_claims(self) -> None:
+        """Renew the lease, then take up what a cycle claimed whose reply was lost."""
         # The lost connection may still be at work, and there may be room for this when there is none for a cycle.
         lease = {"lane": self._spec.lane_id, "token": self._spec.token, "lease_seconds": self._spec.lease_seconds}
         if not await self._fetch(sql.RENEW_LANE, lease):

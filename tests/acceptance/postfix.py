@@ -157,7 +157,7 @@ class Delivery(NamedTuple):
     @classmethod
     def read(cls, path: Path) -> Self:
         with path.open("rb") as file:
-            head = file.read(HEADER_BYTES).decode()
+            head = file.read(HEADER_BYTES).decode(errors="replace")  # it may end within a character
         received = RECEIVED.search(head)
         assert received, head
         return cls(*received.groups())

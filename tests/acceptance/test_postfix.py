@@ -180,8 +180,10 @@ def test_each_kind_of_address_arrives_and_a_long_message_fails_alone_when_sent(s
     assert reply.startswith("The message has ")
     assert f"the relay takes {SIZE_LIMIT}" in reply
     plain.wait_for({"zoë@example.org", "info@xn--bcher-kva.example", "o'neil+tag@example.org"})
-    either = {"李@例子.example", "李@xn--fsqu00a.example"}
-    (_,) = wait_until(lambda: either & set(plain.taken()), seconds=10, what="the mail to 李")
+    (cjk,) = wait_until(
+        lambda: [address for address in plain.taken() if address.startswith("李@")], seconds=10, what="the mail to 李"
+    )
+    assert cjk in {"李@例子.example", "李@xn--fsqu00a.example"}
 
 
 def test_everyone_gets_a_mail_when_postfix_is_reloaded_and_killed(stack: Stack, plain: Postfix) -> None:

@@ -100,11 +100,12 @@ def test_email_fails_only_alone_when_its_attempts_are_used_up(make_batch: MakeBa
     job = lifecycle.create_job(make_batch(3), template=template, user=None)
     lane = job.lanes.get()
     hold_lane(lane, expired=True, emails=2, attempts=3)
+    Email.objects.filter(batch=job.batch, row=3).update(attempts=4)  # among equals chance decides who goes first
     Lane.objects.filter(pk=lane.pk).update(lease_until="1970-01-01T00:00:00Z")
     assert sweep().reaped == 1
-    first, second = Email.objects.filter(batch=job.batch, attempts=3).order_by("row")
+    first, second = Email.objects.filter(batch=job.batch, attempts__gte=3).order_by("row")
     assert (first.status, second.status) == (EmailStatus.PENDING, EmailStatus.PENDING)
-    assert abs(second.next_attempt_at - first.next_attempt_at) > timedelta(seconds=1)
+    assert second.next_attempt_at - first.next_attempt_at > timedelta(seconds=1)
     hold_lane(lane, expired=True, emails=1, attempts=4)
     Lane.objects.filter(pk=lane.pk).update(lease_until="1970-01-01T00:00:00Z")
     assert sweep().reaped == 1

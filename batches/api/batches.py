@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.conf import settings
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 from django.http import HttpRequest
 from ninja import Query, Router, Status
 
@@ -25,7 +25,7 @@ from batches.api.schemas import (
 )
 from batches.api.templates import find_template
 from batches.jobs import lifecycle
-from batches.models import Batch, Email, EmailJob, EmailStatus
+from batches.models import Batch, Claims, Email, EmailJob, EmailStatus, read_claims
 from batches.rendering.message import derive_message_key, make_message_id, sender_address
 
 router = Router(tags=["batches"])
@@ -94,26 +94,32 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job_id: int | None) -> 
 def list_emails(request: HttpRequest, batch_id: int, page: Query[EmailPage]) -> EmailList:
     """The recipients of a batch in the order of the file, all or those of one status."""
     batch = find_batch(request, batch_id)
+    claims = read_claims(batch.pk)
     emails: QuerySet[Email] = batch.emails.select_related("lane")
     if page.status is not None:
-        emails = emails.filter(status=page.status)
+        emails = claims.in_state(emails, page.status)
     rows, following = cut(emails, page, key="row")
-    return EmailList(items=list(_describe_emails(rows)), next=following)
+    return EmailList(items=list(_describe_emails(rows, claims)), next=following)
 
 
-def _describe_emails(emails: list[Email]) -> Iterable[EmailOut]:
+def _describe_emails(emails: list[Email], claims: Claims) -> Iterable[EmailOut]:
     key = derive_message_key(settings.SECRET_KEY)
+    states = [
+        claims.state(status=email.status, row=email.row, next_attempt_at=email.next_attempt_at) for email in emails
+    ]
     job_ids = {email.lane.job_id for email in emails if email.lane}
-    senders = dict(EmailJob.objects.filter(pk__in=job_ids).values_list("pk", "from_email"))
-    for email in emails:
+    senders = dict(EmailJob.objects.filter(Q(pk__in=job_ids) | Q(pk=claims.job_id)).values_list("pk", "from_email"))
+    for email, state in zip(emails, states, strict=True):
+        # What is being sent may have been sent before, by another job.
+        job_id = claims.job_id if state == EmailStatus.SENDING else email.lane and email.lane.job_id
         yield EmailOut(
             row=email.row,
             address=email.address,
-            status=email.status,
+            status=state,
             attempts=email.attempts,
             code=email.code,
             reply=email.reply,
-            messageId=_message_id(email, email.lane.job_id, senders, key) if email.lane else None,
+            messageId=_message_id(email, job_id, senders, key) if job_id else None,
             sentAt=email.settled_at if email.status == EmailStatus.SENT else None,
             nextAttemptAt=email.next_attempt_at if email.status == EmailStatus.PENDING else None,
         )

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 STATEMENT_TIMEOUT_MS = 30_000
 """A cycle takes milliseconds; one that takes this long is stuck behind a lock or a dying server."""
 
+STRETCH_WINDOWS = 16
+"""How many windows of rows a lane is handed at most: few commits for it, and few emails wait behind a slow lane."""
+
 RATE_SECONDS = 1.0
 """The sending rate is taken over spans of this length."""
 
@@ -52,14 +55,13 @@ OUTAGES = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
 class _Cursor(NamedTuple):
-    """Behind what the next claim looks: the row of a first try; the due time and id of a retry."""
+    """Behind what the next claim looks for retries: due time and id."""
 
-    after_row: int
     after_at: datetime
     after_id: int
 
 
-_FRONT = _Cursor(0, datetime(1, 1, 1, tzinfo=UTC), 0)
+_FRONT = _Cursor(datetime(1, 1, 1, tzinfo=UTC), 0)
 
 
 class Fenced(Exception):
@@ -92,7 +94,10 @@ class Ledger:
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._outcomes: list[Outcome] = []
         self._counters = spec.counters
+        self._token = spec.token
         self._cursor = _FRONT
+        self._after_row, self._end_row = spec.stretch
+        self._is_list_used_up = False
         self._rate, self._rate_at, self._rate_sent = 0.0, clock(), spec.counters[0]
         self._found: list[Claimed] = []
         self._has_cycled = False
@@ -149,13 +154,21 @@ class Ledger:
         return found + claimed
 
     async def _find_lost_claims(self) -> None:
-        """Renew the lease, then take up what a cycle claimed whose reply was lost."""
+        """Renew the lease, then take up what was claimed or handed out by a statement whose reply was lost."""
         # The lost connection may still be at work, and there may be room for this when there is none for a cycle.
-        lease = {"lane": self._spec.lane_id, "token": self._spec.token, "lease_seconds": self._spec.lease_seconds}
-        if not await self._fetch(sql.RENEW_LANE, lease):
+        lease = {
+            "lane": self._spec.lane_id,
+            "token": self._token,
+            "next_token": self._token + 1,
+            "lease_seconds": self._spec.lease_seconds,
+        }
+        lanes = await self._fetch(sql.RENEW_LANE, lease)
+        if not lanes:
             raise Fenced
-        # Before the next cycle, which moves the row behind which these are looked for.
-        rows = await self._fetch(sql.SENDING_OF_LANE, {"batch": self._spec.batch_id, "lane": self._spec.lane_id})
+        self._token += 1
+        [(self._after_row, self._end_row)] = lanes
+        # Before the next cycle, which writes the rows by which these are found.
+        rows = await self._fetch(sql.IN_DOUBT_OF_LANE, {"batch": self._spec.batch_id, "lane": self._spec.lane_id})
         found = [Claimed(*row) for row in rows if row[0] not in self.held]
         self.held.update((each.id, each) for each in found)
         self._found += found  # until a cycle gets through
@@ -171,6 +184,8 @@ class Ledger:
             OUTAGES: Postgres went away.
         """
         self._has_cycled = True
+        if places and self._after_row >= self._end_row and not self._is_list_used_up:
+            await self._take_stretch()
         recording, self._outcomes = self._outcomes, []
         counters = self._count(recording)
         started = clock()
@@ -188,25 +203,39 @@ class Ledger:
         self.is_halted = rows[0][0] != _PROCESSING
         return self._take_in(rows, places)
 
+    async def _take_stretch(self) -> None:
+        arguments = {
+            "job": self._spec.job_id,
+            "batch": self._spec.batch_id,
+            "lane": self._spec.lane_id,
+            "token": self._token,
+            "window": self._spec.window,
+            "rows_max": STRETCH_WINDOWS * self._spec.window,
+        }
+        for after_row, end_row in await self._fetch(sql.TAKE_STRETCH, arguments):
+            if end_row is None:
+                self._is_list_used_up = True
+            else:
+                self._after_row, self._end_row = after_row, end_row
+
     def _take_in(self, rows: list[tuple[Any, ...]], places: int) -> list[Claimed]:
         claimed = [Claimed(*email) for _, _, *email in rows if email[0]]
-        if len(claimed) < places:
-            # Nothing is left behind the cursor; but what others gave back may be due before it.
-            self.is_dry = self._cursor is _FRONT and not claimed
-            self._cursor = _FRONT
+        if self.is_halted:
+            pass  # nothing was looked for
+        elif len(claimed) < places:
+            # Nothing is left in the stretch, nor behind the cursor; but what others gave back may be due before that.
+            self.is_dry = not claimed and self._cursor is _FRONT and self._is_list_used_up
+            self._cursor, self._after_row = _FRONT, self._end_row
         elif claimed:
             self.is_dry = False
-            self._cursor = self._move_on(rows)
+            self._move_on(rows)
         self.held.update((each.id, each) for each in claimed)
         return claimed
 
-    def _move_on(self, rows: list[tuple[Any, ...]]) -> _Cursor:
-        after_row, after_at, after_id = self._cursor
-        after_row = max((row for _, due_at, _, row, *_ in rows if due_at is None), default=after_row)
-        after_at, after_id = max(
-            ((due_at, id_) for _, due_at, id_, *_ in rows if due_at is not None), default=(after_at, after_id)
-        )
-        return _Cursor(after_row, after_at, after_id)
+    def _move_on(self, rows: list[tuple[Any, ...]]) -> None:
+        self._after_row = max((row for _, due_at, _, row, *_ in rows if due_at is None), default=self._after_row)
+        retries = [_Cursor(due_at, id_) for _, due_at, id_, *_ in rows if due_at is not None]
+        self._cursor = max(retries, default=self._cursor)
 
     def _count(self, recording: list[Outcome]) -> tuple[int, int, int, int]:
         statuses = [outcome.status for outcome in recording if outcome.outcome]
@@ -220,9 +249,11 @@ class Ledger:
     ) -> dict[str, object]:
         sent, failed, unknown, retried = counters
         ids, statuses, outcomes, codes, replies, delays = zip(*recording, strict=True) if recording else ((),) * 6
+        recorded = set(ids)
         return {
+            "job": self._spec.job_id,
             "lane": self._spec.lane_id,
-            "token": self._spec.token,
+            "token": self._token,
             "lease_seconds": self._spec.lease_seconds,
             "sent": sent,
             "failed": failed,
@@ -237,7 +268,9 @@ class Ledger:
             "delays": _array(delays),
             "relay": str(self._spec.relay),
             "batch": self._spec.batch_id,
-            "held_after": min((each.row for each in self.held.values()), default=sql.NO_ROW) - 1,
+            "held_rows": _array(each.row for each in self.held.values() if each.id not in recorded),
+            "after_row": self._after_row,
+            "end_row": self._end_row,
             **self._cursor._asdict(),
             "limit": places,
         }
@@ -262,7 +295,8 @@ class Ledger:
 
     async def release(self) -> None:
         """Give the lane back; only when nothing is held."""
-        await self._execute(sql.RELEASE_LANE, {"lane": self._spec.lane_id, "token": self._spec.token})
+        arguments = {"lane": self._spec.lane_id, "token": self._token, "after_row": self._after_row}
+        await self._execute(sql.RELEASE_LANE, arguments)
 
     async def report_relay_trouble(
         self, error: str, *, base_seconds: float, cap_seconds: float, is_crowded: bool

@@ -18,6 +18,8 @@ class LaneSpec:
 
     lane_id: int
     token: int
+    stretch: tuple[int, int]
+    """It claims first tries behind the one row, up to the other."""
     job_id: int
     batch_id: int
     merge_fields: tuple[str, ...]

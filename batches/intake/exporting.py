@@ -16,7 +16,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from batches.models import Batch
+from batches.models import Batch, read_claims
 
 PAGE_ROWS = 2000
 FIRST_PAGE_ROWS = 20
@@ -36,12 +36,16 @@ def results_csv(batch: Batch) -> Iterator[bytes]:
     while page := list(
         batch.emails.filter(row__gt=last_row)
         .order_by("row")
-        .values_list("row", "address", "fields", "status", "code", "reply", "settled_at")[:rows]
+        .values_list("row", "address", "fields", "status", "next_attempt_at", "code", "reply", "settled_at")[:rows]
     ):
-        last_row = page[-1][0]
+        last_row, claims = page[-1][0], read_claims(batch.pk)
         chunk = _encode(
-            [*_cells(batch, address, fields), status, _show(code), reply, _show(settled_at)]
-            for _, address, fields, status, code, reply, settled_at in page
+            [
+                *_cells(batch, address, fields),
+                claims.state(status=status, row=row, next_attempt_at=next_attempt_at),
+                *(_show(code), reply, _show(settled_at)),
+            ]
+            for row, address, fields, status, next_attempt_at, code, reply, settled_at in page
         )
         rows = _next_page_rows(len(page), len(chunk))
         yield chunk

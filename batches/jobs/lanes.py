@@ -34,6 +34,8 @@ class Taken(NamedTuple):
 
     lane_id: int
     token: int
+    stretch_after_row: int
+    stretch_end_row: int
     sent_count: int
     failed_count: int
     unknown_count: int
@@ -89,7 +91,6 @@ def _acquire(lane_id: int) -> Taken | None:
             sql.ACQUIRE_LANE,
             {
                 "lane": lane_id,
-                "no_row": sql.NO_ROW,
                 "worker": (current.worker_name if current else None) or "",
                 "lease_seconds": settings.SEND_LEASE_SECONDS,
             },
@@ -102,6 +103,7 @@ def _specify(taken: Taken) -> LaneSpec:
     return LaneSpec(
         lane_id=taken.lane_id,
         token=taken.token,
+        stretch=(taken.stretch_after_row, taken.stretch_end_row),
         job_id=taken.job_id,
         batch_id=taken.batch_id,
         merge_fields=tuple(json.loads(taken.merge_fields)),
@@ -168,5 +170,5 @@ def expire_lane(ring_id: str, *, worker: str) -> bool:
         return False
     lane_id, token = ring
     with connection.cursor() as cursor:
-        cursor.execute(sql.EXPIRE_LANE, {"lane": lane_id, "token": token + 1, "worker": worker})
+        cursor.execute(sql.EXPIRE_LANE, {"lane": lane_id, "token": token, "worker": worker})
         return bool(cursor.rowcount)

@@ -290,10 +290,14 @@ def finish_job(job_id: int) -> bool:
 
 
 def _cancel_pending(job: EmailJob) -> None:
+    """Cancel what no lane is sending. A lane that is held keeps its stretch, in which first tries may be under way."""
     pending = Email.objects.filter(batch=job.batch_id, status=EmailStatus.PENDING)
     cancelled = {"status": EmailStatus.CANCELLED, "settled_at": Now(), "next_attempt_at": None}
-    pending.filter(next_attempt_at=None, row__gt=job.fresh_after_row).update(**cancelled)
     pending.filter(next_attempt_at__isnull=False).update(**cancelled)
+    fresh = pending.filter(next_attempt_at=None)
+    fresh.filter(row__gt=job.fresh_after_row).update(**cancelled)
+    for lane in job.lanes.filter(lease_until=None):
+        fresh.filter(row__gt=lane.stretch_after_row, row__lte=lane.stretch_end_row).update(**cancelled)
 
 
 def _is_over(job: EmailJob) -> bool:
@@ -312,9 +316,10 @@ def _settle(job: EmailJob) -> bool:
         logger.error(
             "Job %s has %s emails that no lane found; looking from the first row again.", *(job.pk, unsettled_count)
         )
-        EmailJob.objects.filter(pk=job.pk).update(fresh_after_row=0)
         with connection.cursor() as cursor:
             cursor.execute(sql.EXPIRE_STRAY_LANES, {"job": job.pk, "batch": job.batch_id})
+            if not cursor.rowcount:  # else the sweep reaps them first
+                cursor.execute(sql.START_OVER, {"job": job.pk})
         return False
     status = job.status
     if status != JobStatus.CANCELLED:

@@ -58,9 +58,9 @@ def sweep() -> SweepReport:
         if not cursor.fetchone()[0]:
             return SweepReport(was_held=True)
         try:
-            started, reaped = _start_due_jobs(), _reap_dead_lanes()
-            cursor.execute(sql.ADVANCE_FRESH)
-            return SweepReport(started=started, reaped=reaped, finished=_finish_jobs(), rung=_ring_lanes())
+            return SweepReport(
+                started=_start_due_jobs(), reaped=_reap_dead_lanes(), finished=_finish_jobs(), rung=_ring_lanes()
+            )
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
 

@@ -12,6 +12,7 @@ from batches.models.choices import (
     JobStatus,
     RejectionKind,
 )
+from batches.models.claims import Claims, read_claims
 from batches.models.email import Attempt, Email
 from batches.models.job import EmailJob, Lane
 from batches.models.template import EmailTemplate
@@ -25,6 +26,7 @@ __all__ = [
     "Batch",
     "BatchSource",
     "BatchStatus",
+    "Claims",
     "Email",
     "EmailJob",
     "EmailStatus",
@@ -36,4 +38,5 @@ __all__ = [
     "RejectedRow",
     "RejectionKind",
     "UploadChunk",
+    "read_claims",
 ]

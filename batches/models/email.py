@@ -14,7 +14,8 @@ class Email(models.Model):
     """One recipient of a batch.
 
     ``pending -> sending -> sent | failed | unknown``, back to ``pending`` for a retry, and
-    ``pending -> suppressed | cancelled``. Only the named SQL of ``models.sql`` changes a state.
+    ``pending -> suppressed | cancelled``. Only the named SQL of ``models.sql`` changes a state. A first try is
+    ``sending`` by its lane's claims alone (docs/decisions/0015): ask ``models.claims`` what to show.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="emails", db_index=False)
@@ -29,7 +30,9 @@ class Email(models.Model):
         max_length=16, choices=EmailStatus, default=EmailStatus.PENDING, db_default=EmailStatus.PENDING
     )
     attempts = models.PositiveSmallIntegerField(
-        default=0, db_default=0, help_text="Counted at the claim, so a message that kills its worker ends."
+        default=0,
+        db_default=0,
+        help_text="Tries so far; one at which its worker died counts, so a message that kills ends.",
     )
     next_attempt_at = models.DateTimeField(
         null=True, blank=True, help_text="When a retry is due; empty before the first try and in the end."
@@ -44,7 +47,7 @@ class Email(models.Model):
     settled_at = models.DateTimeField(null=True, blank=True, help_text="When the terminal state was recorded.")
 
     class Meta:
-        # No index holds the status or another column that a send changes: so an email's two UPDATEs write no
+        # No index holds the status or another column that a send changes: so an email's UPDATE writes no
         # index entry (docs/decisions/0014). The first tries are found by (batch, row).
         indexes = [
             models.Index(

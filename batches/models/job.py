@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -34,7 +35,7 @@ class EmailJob(models.Model):
     relay_failure_count = models.PositiveIntegerField(default=0, help_text="In a row; each doubles the wait.")
     relay_retry_at = models.DateTimeField(null=True, blank=True, help_text="No lane starts before this time.")
     fresh_after_row = models.PositiveIntegerField(
-        default=0, help_text="Every email up to this row was claimed before: what is pending of them is a retry."
+        default=0, help_text="Every row up to this one was handed to a lane, as a part of its stretch."
     )
     scheduled_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(
@@ -65,7 +66,7 @@ class EmailJob(models.Model):
 
 
 class Lane(models.Model):
-    """One worker's share in a job: lease, heartbeat and counters in one row.
+    """One worker's share in a job: lease, heartbeat, claims and counters in one row.
 
     Free when ``lease_until`` is null. The token rises at each acquisition and each reaping, so a holder
     that was presumed dead finds zero rows under its token and stops: it is fenced.
@@ -85,8 +86,13 @@ class Lane(models.Model):
     unknown_count = models.PositiveIntegerField(default=0)
     retried_count = models.PositiveIntegerField(default=0)
     rate_per_second = models.FloatField(default=0, help_text="Sent of late, while it is held.")
-    held_after_row = models.PositiveIntegerField(
-        default=0, help_text="What it is sending for the first time has a row behind this one."
+    # Its stretch: a part of the list that no other lane claims from. The next holder goes on with it.
+    stretch_after_row = models.PositiveIntegerField(
+        default=0, help_text="It claims first tries behind this row; what lies before is claimed."
+    )
+    stretch_end_row = models.PositiveIntegerField(default=0, help_text="Up to this row.")
+    claimed_rows = ArrayField(
+        models.IntegerField(), default=list, blank=True, help_text="The rows of the emails that it is sending."
     )
 
     class Meta:

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from batches.models.choices import AttemptOutcome, EmailStatus, JobStatus
 
-NO_ROW = 2**31 - 1
-"""Behind it no email has its row: PostgreSQL's greatest integer."""
-
 _STATES = {
     "pending": f"'{EmailStatus.PENDING}'",
     "sending": f"'{EmailStatus.SENDING}'",
@@ -38,15 +35,18 @@ _PARTS = {
     SELECT e.next_attempt_at FROM batches_email e
     WHERE e.batch_id = j.batch_id AND e.next_attempt_at IS NOT NULL AND e.status = {pending}
     ORDER BY e.next_attempt_at LIMIT 1)""",
-    # Without an index on the state: a first try has its row behind `held_after_row`, which each cycle writes
-    # together with its claims; a retry is in the index of retries.
-    "sending_of_lane": """(
-  SELECT e.* FROM batches_email e
-  WHERE e.batch_id = %(batch)s AND e.lane_id = %(lane)s AND e.status = {sending} AND e.next_attempt_at IS NULL
-    AND e.row > (SELECT held_after_row FROM batches_lane WHERE id = %(lane)s)
-  UNION ALL
-  SELECT e.* FROM batches_email e
-  WHERE e.batch_id = %(batch)s AND e.lane_id = %(lane)s AND e.status = {sending} AND e.next_attempt_at IS NOT NULL)""",
+    # What it was handed of the list and has not claimed.
+    "first_of_stretch": """(
+    SELECT e.row FROM batches_email e
+    WHERE e.batch_id = j.batch_id AND e.row > l.stretch_after_row AND e.row <= l.stretch_end_row
+      AND e.status = {pending} AND e.next_attempt_at IS NULL
+    ORDER BY e.row LIMIT 1)""",
+    # Of its claims, what no outcome ended. A first try is claimed by the lane's row alone, a retry in its own row too.
+    "in_doubt_of_lane": """(
+  SELECT e.*, e.attempts + (e.status = {pending})::int AS attempts_made
+  FROM batches_lane l JOIN batches_email e ON e.batch_id = %(batch)s AND e.row = ANY(l.claimed_rows)
+  WHERE l.id = %(lane)s
+    AND (e.status = {pending} AND e.next_attempt_at IS NULL OR e.status = {sending} AND e.lane_id = l.id))""",
 }
 
 
@@ -59,50 +59,100 @@ def _named(statement: str) -> str:
 ACQUIRE_LANE = _named("""
 UPDATE batches_lane l
 SET token = l.token + 1, worker = %(worker)s, heartbeat_at = clock_timestamp(), rate_per_second = 0,
-    held_after_row = %(no_row)s, lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
+    lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
 FROM batches_emailjob j JOIN batches_batch b ON b.id = j.batch_id
 WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL
   AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
-RETURNING l.id, l.token, l.sent_count, l.failed_count, l.unknown_count, l.retried_count,
+RETURNING l.id, l.token, l.stretch_after_row, l.stretch_end_row,
+          l.sent_count, l.failed_count, l.unknown_count, l.retried_count,
           j.id, j.status, j.priority, j.subject, j.html, j.text, j.from_email, b.id, b.merge_fields
 """)
 """Take a free lane of a job that may run, and read all that sending needs. No row: another worker holds it, the
 job is not live, or it waits for its relay. A lane that runs is not stopped by another's trouble with the relay: it
 finds out by itself."""
 
+TAKE_STRETCH = _named("""
+WITH job AS (
+  SELECT j.id, j.batch_id, j.fresh_after_row, (SELECT count(*) FROM batches_lane WHERE job_id = j.id) AS lane_count
+  FROM batches_emailjob j
+  WHERE j.id = %(job)s AND j.status = {processing_job}
+  FOR NO KEY UPDATE SKIP LOCKED
+), stretch AS (
+  SELECT first.row - 1 AS after_row,
+         first.row - 1 + least(%(rows_max)s, greatest(%(window)s, (last.row - first.row) / job.lane_count)) AS end_row
+  FROM job, (
+    SELECT e.row FROM batches_email e
+    WHERE e.batch_id = %(batch)s AND e.row > (SELECT fresh_after_row FROM job)
+      AND e.status = {pending} AND e.next_attempt_at IS NULL
+    ORDER BY e.row LIMIT 1) first, (
+    SELECT e.row FROM batches_email e WHERE e.batch_id = %(batch)s ORDER BY e.row DESC LIMIT 1) last
+), taken AS (
+  UPDATE batches_lane l
+  SET stretch_after_row = stretch.after_row, stretch_end_row = stretch.end_row
+  FROM stretch
+  WHERE l.id = %(lane)s AND l.token = %(token)s AND l.lease_until IS NOT NULL
+  RETURNING l.stretch_after_row, l.stretch_end_row
+), handed_out AS (
+  UPDATE batches_emailjob j SET fresh_after_row = taken.stretch_end_row FROM taken WHERE j.id = %(job)s
+)
+SELECT taken.stretch_after_row, taken.stretch_end_row FROM job LEFT JOIN taken ON true
+""")
+"""Hand the list's next stretch to a lane whose own is used up. Nulls: nothing is left that was never tried, or the lane
+is fenced. No row: the job is not to be sent, or is locked: lanes never queue for it.
+
+A stretch is a lane's share of what is left, so that the last ones are short and all lanes end together.
+"""
+
 # One statement, so one round trip and one commit a cycle. Its parts see one snapshot: they touch
-# different emails (`recorded` those this lane is sending, `due` and `fresh` those nobody is), so none needs
-# to see what another wrote. All parts hang on `held`: when the lane was taken away it is empty, and nothing
+# different emails (`recorded` those this lane is sending, `due` those nobody is; `fresh` only reads), so none needs
+# to see what another wrote. All that writes hangs on `held`: when the lane was taken away it is empty, and nothing
 # is written or claimed. If the sweep holds the lane's row, the UPDATE waits for it and then re-reads the
 # token (READ COMMITTED), so a lane that was reaped meanwhile finds itself fenced.
 #
-# The two UPDATEs of an email change no indexed column, so that PostgreSQL writes no index entry for them
-# (docs/decisions/0014): `fresh` finds its emails by their row, behind the lane's cursor and the job's
-# `fresh_after_row`. Only a retry has a `next_attempt_at`, and an entry in `email_retry`; `due` starts behind a
-# cursor too, for a scan from the front would walk the entries of all that was claimed before, which a long
-# transaction elsewhere keeps VACUUM and the index from forgetting.
+# A first try is claimed by the lane's row alone: its stretch is nobody else's, so `fresh` needs no lock, and no
+# email is written before its outcome (docs/decisions/0015). That UPDATE changes no indexed column, so PostgreSQL
+# writes no index entry for it (docs/decisions/0014). Only a retry has a `next_attempt_at`, and an entry in
+# `email_retry`; `due` starts behind a cursor, for a scan from the front would walk the entries of all that was
+# claimed before, which a long transaction elsewhere keeps VACUUM and the index from forgetting.
 #
-# `due` and `fresh` are MATERIALIZED so that LIMIT and SKIP LOCKED are applied once, not once per joined row. They
-# name a row by its place, which a locked row keeps, and so spare the index. One that another transaction changed
-# between the snapshot and the lock stands elsewhere: it is not claimed now but at the next look from the front.
+# `due` is MATERIALIZED so that LIMIT and SKIP LOCKED are applied once, not once per joined row. It names a row by its
+# place, which a locked row keeps, and so spares the index. One that another transaction changed between the snapshot
+# and the lock stands elsewhere: it is not claimed now but at the next look from the front.
 #
-# `tried` has no ON CONFLICT, which would write each row to the WAL twice: an attempt's number is what its claim
-# raised `attempts` to, and `recorded` ends each claim once.
+# `tried` has no ON CONFLICT, which would write each row to the WAL twice: an attempt's number is what `recorded` or the
+# claim raised `attempts` to, and `recorded` ends each claim once.
 #
 # now() and not clock_timestamp(): an index is only searched for what does not change meanwhile. A LIMIT that is
 # null would be none at all.
 LEDGER_CYCLE = _named("""
-WITH held AS (
+WITH asked AS (
+  SELECT j.status, CASE WHEN j.status = {processing_job} THEN %(limit)s ELSE 0 END AS places
+  FROM batches_emailjob j WHERE j.id = %(job)s
+), due AS MATERIALIZED (
+  SELECT e.ctid, e.row
+  FROM batches_email e
+  WHERE e.batch_id = %(batch)s AND e.next_attempt_at <= now() AND e.status = {pending}
+    AND (e.next_attempt_at, e.id) > (%(after_at)s::timestamptz, %(after_id)s::bigint)
+  ORDER BY e.next_attempt_at, e.id
+  LIMIT coalesce((SELECT places FROM asked), 0)
+  FOR UPDATE OF e SKIP LOCKED
+), fresh AS MATERIALIZED (
+  SELECT e.id, e.row, e.address, e.fields::text AS fields, e.attempts + 1 AS attempts
+  FROM batches_email e
+  WHERE e.batch_id = %(batch)s AND e.row > %(after_row)s AND e.row <= %(end_row)s
+    AND e.status = {pending} AND e.next_attempt_at IS NULL
+  ORDER BY e.row
+  LIMIT coalesce((SELECT places FROM asked), 0) - (SELECT count(*) FROM due)
+), held AS (
   UPDATE batches_lane l
   SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
       heartbeat_at = clock_timestamp(),
       sent_count = %(sent)s, failed_count = %(failed)s, unknown_count = %(unknown)s, retried_count = %(retried)s,
       rate_per_second = %(rate)s,
-      held_after_row = least(%(held_after)s, greatest(%(after_row)s, j.fresh_after_row))
-  FROM batches_emailjob j
-  WHERE l.id = %(lane)s AND l.token = %(token)s AND l.lease_until IS NOT NULL AND j.id = l.job_id
-  RETURNING l.id, j.status, CASE WHEN j.status = {processing_job} THEN %(limit)s ELSE 0 END AS places,
-            greatest(%(after_row)s, j.fresh_after_row) AS after_row
+      stretch_after_row = coalesce((SELECT max(row) FROM fresh), %(after_row)s),
+      claimed_rows = %(held_rows)s::int[] || ARRAY(SELECT row FROM due UNION ALL SELECT row FROM fresh)
+  WHERE l.id = %(lane)s AND l.token = %(token)s AND l.lease_until IS NOT NULL
+  RETURNING l.id
 ), outcome AS (
   SELECT * FROM unnest(
     %(ids)s::bigint[], %(statuses)s::text[], %(outcomes)s::text[], %(codes)s::smallint[], %(replies)s::text[],
@@ -110,42 +160,31 @@ WITH held AS (
   ) AS o(email_id, status, outcome, code, reply, delay)
 ), recorded AS (
   UPDATE batches_email e
-  SET status = o.status, code = nullif(o.code, 0), reply = o.reply,
-      attempts = e.attempts - (o.outcome = '')::int,
+  SET status = o.status, code = nullif(o.code, 0), reply = o.reply, lane_id = held.id,
+      attempts = e.attempts + (o.outcome <> '')::int - (e.status = {sending})::int,
       next_attempt_at = CASE WHEN o.status = {pending} THEN clock_timestamp() + o.delay * interval '1 second' END,
       settled_at = CASE WHEN o.status <> {pending} THEN clock_timestamp() END
   FROM outcome o CROSS JOIN held
-  WHERE e.id = o.email_id AND e.lane_id = held.id AND e.status = {sending}
+  WHERE e.id = o.email_id
+    AND (e.status = {pending} AND e.next_attempt_at IS NULL OR e.status = {sending} AND e.lane_id = held.id)
   RETURNING e.id, e.attempts, o.outcome, o.code, o.reply
 ), tried AS (
   INSERT INTO batches_attempt (email_id, lane_id, number, outcome, code, reply, relay, at)
   SELECT id, %(lane)s, attempts, outcome, nullif(code, 0), reply, %(relay)s, clock_timestamp()
   FROM recorded WHERE outcome <> ''
-), due AS MATERIALIZED (
-  SELECT e.ctid
-  FROM batches_email e
-  WHERE e.batch_id = %(batch)s AND e.next_attempt_at <= now() AND e.status = {pending}
-    AND (e.next_attempt_at, e.id) > (%(after_at)s::timestamptz, %(after_id)s::bigint)
-  ORDER BY e.next_attempt_at, e.id
-  LIMIT coalesce((SELECT places FROM held), 0)
-  FOR UPDATE OF e SKIP LOCKED
-), fresh AS MATERIALIZED (
-  SELECT e.ctid
-  FROM batches_email e
-  WHERE e.batch_id = %(batch)s AND e.row > (SELECT after_row FROM held)
-    AND e.status = {pending} AND e.next_attempt_at IS NULL
-  ORDER BY e.row
-  LIMIT coalesce((SELECT places FROM held), 0) - (SELECT count(*) FROM due)
-  FOR UPDATE OF e SKIP LOCKED
-), claimed AS (
+), again AS (
   UPDATE batches_email e
-  SET status = {sending}, lane_id = %(lane)s, attempts = e.attempts + 1
-  FROM (SELECT ctid FROM due UNION ALL SELECT ctid FROM fresh) picked
-  WHERE e.ctid = picked.ctid
+  SET status = {sending}, lane_id = held.id, attempts = e.attempts + 1
+  FROM due CROSS JOIN held
+  WHERE e.ctid = due.ctid
   RETURNING e.id, e.row, e.address, e.fields::text AS fields, e.attempts, e.next_attempt_at
 )
-SELECT held.status, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts
-FROM held LEFT JOIN claimed c ON true
+SELECT asked.status, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts
+FROM held CROSS JOIN asked LEFT JOIN (
+  SELECT next_attempt_at, id, row, address, fields, attempts FROM again
+  UNION ALL
+  SELECT NULL, id, row, address, fields, attempts FROM fresh
+) c ON true
 """)
 """Renew the lease, record outcomes with an Attempt each, claim more.
 
@@ -154,17 +193,19 @@ lane is fenced. Otherwise one row for each email claimed, or one whose id is nul
 begins with the job's status. An empty outcome gives an email back without counting the attempt.
 """
 
-SENDING_OF_LANE = _named("SELECT id, row, address, fields::text, attempts FROM {sending_of_lane} e")
+IN_DOUBT_OF_LANE = _named("SELECT id, row, address, fields::text, attempts_made FROM {in_doubt_of_lane} e")
 """What is being sent in a lane's name: asked after a commit whose reply was lost, before the next cycle."""
 
 RENEW_LANE = """
 UPDATE batches_lane
-SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second', heartbeat_at = clock_timestamp()
-WHERE id = %(lane)s AND token = %(token)s AND lease_until IS NOT NULL
-RETURNING id
+SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second', heartbeat_at = clock_timestamp(),
+    token = %(next_token)s
+WHERE id = %(lane)s AND token IN (%(token)s, %(next_token)s) AND lease_until IS NOT NULL
+RETURNING stretch_after_row, stretch_end_row
 """
-"""Renew a lease, and nothing else: on a full disk so small a write may do where a cycle fails, as SUSPECT_LANES may.
-It waits until no other statement holds the lane's row, which every cycle does while it runs. No row: fenced."""
+"""Renew a lease under a new token, and nothing else: on a full disk so small a write may do where a cycle fails, as
+SUSPECT_LANES may. It waits until no other statement holds the lane's row, which every cycle does while it runs, and
+whatever the lost connection still delivers later finds itself fenced. No row: the lane is."""
 
 COUNT_HELD_LANES = """
 SELECT count(*)
@@ -174,17 +215,18 @@ WHERE j.completed_at IS NULL AND l.lease_until > clock_timestamp()
 """How many lanes are at work."""
 
 RELEASE_LANE = """
-UPDATE batches_lane SET lease_until = NULL, rate_per_second = 0
+UPDATE batches_lane SET lease_until = NULL, rate_per_second = 0, stretch_after_row = %(after_row)s
 WHERE id = %(lane)s AND token = %(token)s
 """
-"""Give a lane back, when nothing is in flight in its name."""
+"""Give a lane back, when nothing is in flight in its name; who takes it next goes on with its stretch."""
 
 EXPIRE_LANE = """
 UPDATE batches_lane SET lease_until = 'epoch'
-WHERE id = %(lane)s AND token = %(token)s AND worker = %(worker)s AND lease_until IS NOT NULL
+WHERE id = %(lane)s AND token > %(token)s AND worker = %(worker)s AND lease_until IS NOT NULL
 """
-"""End a lease for good, because the holder's parent saw it die. The worker is asked for: a second ring of
-the same token may have died in vain beside the holder."""
+"""End a lease for good, because the holder's parent saw it die; the token is that of its ring, which taking the lane
+raised, and each lost connection. The worker is asked for: a second ring of the same token may have died in vain
+beside the holder."""
 
 REPORT_RELAY_TROUBLE = """
 UPDATE batches_emailjob
@@ -238,22 +280,24 @@ away no lane could renew."""
 
 REAP_LANE = _named("""
 WITH doubted AS (
-  SELECT e.id, e.attempts >= %(max_attempts)s AS is_spent,
-         count(*) FILTER (WHERE e.attempts >= %(max_attempts)s) OVER () AS spent_count,
-         count(*) FILTER (WHERE e.attempts >= %(max_attempts)s) OVER (ORDER BY e.attempts, random()) AS spent_rank,
-         e.attempts >= %(max_attempts)s + %(deaths_max)s AS is_over
-  FROM {sending_of_lane} e
+  SELECT e.id, e.attempts_made, e.attempts_made >= %(max_attempts)s AS is_spent,
+         count(*) FILTER (WHERE e.attempts_made >= %(max_attempts)s) OVER () AS spent_count,
+         count(*) FILTER (WHERE e.attempts_made >= %(max_attempts)s)
+           OVER (ORDER BY e.attempts_made, random()) AS spent_rank,
+         e.attempts_made >= %(max_attempts)s + %(deaths_max)s AS is_over
+  FROM {in_doubt_of_lane} e
 ), decided AS (
-  SELECT id, CASE WHEN %(hold)s THEN {unknown} WHEN is_spent AND (spent_count = 1 OR is_over) THEN {failed}
-             ELSE {pending} END AS status,
+  SELECT id, attempts_made,
+         CASE WHEN %(hold)s THEN {unknown} WHEN is_spent AND (spent_count = 1 OR is_over) THEN {failed}
+              ELSE {pending} END AS status,
          CASE WHEN is_spent THEN %(spread_seconds)s * spent_rank / spent_count ELSE 0 END AS wait_seconds
   FROM doubted
 ), reaped AS (
-  UPDATE batches_lane SET token = token + 1, lease_until = NULL, rate_per_second = 0
+  UPDATE batches_lane SET token = token + 1, lease_until = NULL, rate_per_second = 0, claimed_rows = '{}'
   WHERE id = %(lane)s
 ), ended AS (
   UPDATE batches_email e
-  SET status = d.status, reply = %(reason)s, code = NULL,
+  SET status = d.status, reply = %(reason)s, code = NULL, attempts = d.attempts_made, lane_id = %(lane)s,
       next_attempt_at = CASE WHEN d.status = {pending}
                         THEN clock_timestamp() + d.wait_seconds * interval '1 second' END,
       settled_at = CASE WHEN d.status <> {pending} THEN clock_timestamp() END
@@ -278,12 +322,23 @@ comes, and the next death leaves fewer suspects.
 """
 
 EXPIRE_STRAY_LANES = _named("""
-UPDATE batches_lane SET held_after_row = 0, lease_until = 'epoch'
-WHERE job_id = %(job)s AND lease_until IS NULL
-  AND id IN (SELECT e.lane_id FROM batches_email e WHERE e.batch_id = %(batch)s AND e.status = {sending})
+UPDATE batches_lane l
+SET claimed_rows = l.claimed_rows || stray.rows, lease_until = 'epoch'
+FROM (
+  SELECT lane_id, array_agg(row) AS rows FROM batches_email WHERE batch_id = %(batch)s AND status = {sending}
+  GROUP BY lane_id
+) stray
+WHERE l.job_id = %(job)s AND l.lease_until IS NULL AND l.id = stray.lane_id
 """)
-"""Let the sweep reap the lanes of a job that nobody holds and in whose name emails are being sent all the same: of a
-cycle that reached PostgreSQL only when its lane had gone on."""
+"""Let the sweep reap the lanes of a job that nobody holds and in whose name emails are being sent all the same."""
+
+START_OVER = _named("""
+WITH emptied AS (
+  UPDATE batches_lane SET stretch_end_row = stretch_after_row WHERE job_id = %(job)s
+)
+UPDATE batches_emailjob SET fresh_after_row = 0 WHERE id = %(job)s
+""")
+"""Hand the list out from its first row again. Only while no lane of the job is held."""
 
 ADD_TO_LANE = """
 UPDATE batches_lane SET failed_count = failed_count + %(failed)s, unknown_count = unknown_count + %(unknown)s,
@@ -292,24 +347,12 @@ WHERE id = %(lane)s
 """
 """Count what the reaping of a lane ended."""
 
-ADVANCE_FRESH = _named("""
-UPDATE batches_emailjob j SET fresh_after_row = seen.row
-FROM (
-  SELECT j.id,
-         coalesce({first_fresh} - 1, (SELECT max(e.row) FROM batches_email e WHERE e.batch_id = j.batch_id)) AS row
-  FROM batches_emailjob j
-  WHERE j.completed_at IS NULL AND j.status IN ({processing_job}, {cancelled_job})
-) seen
-WHERE j.id = seen.id AND j.fresh_after_row < seen.row
-""")
-"""Note how far each live job has claimed without a gap, so that nobody reads what is behind again."""
-
 LANES_TO_RING = _named("""
 SELECT l.id, l.job_id, l.token, j.priority
 FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
 WHERE j.completed_at IS NULL AND j.status IN ({queued_job}, {processing_job})
   AND coalesce(j.relay_retry_at <= clock_timestamp(), true) AND l.lease_until IS NULL
-  AND (coalesce({first_retry} <= now(), false) OR {first_fresh} IS NOT NULL)
+  AND (coalesce({first_retry} <= now(), false) OR {first_of_stretch} IS NOT NULL OR {first_fresh} IS NOT NULL)
 ORDER BY l.number, j.id
 """)
 """The free lanes of jobs that have work due now: lane 0 of every job before lane 1 of any."""
@@ -318,10 +361,12 @@ JOBS_TO_FINISH = _named("""
 SELECT j.id FROM batches_emailjob j
 WHERE j.completed_at IS NULL AND j.status <> {scheduled_job} AND coalesce(j.id = %(job)s::bigint, true)
   AND NOT EXISTS (SELECT FROM batches_lane l WHERE l.job_id = j.id AND l.lease_until IS NOT NULL)
-  AND {first_retry} IS NULL AND {first_fresh} IS NULL
+  AND (j.status = {cancelled_job} OR (
+    {first_retry} IS NULL AND {first_fresh} IS NULL
+    AND NOT EXISTS (SELECT FROM batches_lane l WHERE l.job_id = j.id AND {first_of_stretch} IS NOT NULL)))
 """)
 """The jobs, or the one asked for, none of whose emails is pending or sending: what is being sent belongs to a
-lane that is held."""
+lane that is held. What a cancelled one has left is not sent."""
 
 COUNT_BATCH = _named("""
 SELECT count(*) FILTER (WHERE status = {sent}), count(*) FILTER (WHERE status = {failed}),

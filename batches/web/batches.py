@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from batches.jobs.queues import fleet_status
-from batches.models import Attempt, Batch, BatchStatus, Email, EmailStatus
+from batches.models import Attempt, Batch, BatchStatus, Claims, Email, EmailStatus, read_claims
 from batches.progress import Snapshot, read_snapshot
 from batches.web.access import SignedInRequest, batches_of, find_batch
 from batches.web.paging import read_page
@@ -40,6 +40,8 @@ class Line:
     """An email of the table; its tries, oldest first, are read only where there was more than one."""
 
     email: Email
+    state: EmailStatus
+    """Its status, or ``sending`` where only its lane's claims say so."""
     tries: list[Attempt]
     is_to_be_retried: bool
 
@@ -83,14 +85,14 @@ def _read_rows(request: SignedInRequest, batch: Batch) -> dict[str, object]:
     status = request.GET.get("status", "")
     if status == REJECTED:
         return {"rejected": read_page(batch.rejected_rows.all(), order=["line", "pk"], query=request.GET)}
-    emails = batch.emails.all()
+    emails, claims = batch.emails.all(), read_claims(batch.pk)
     if status in EmailStatus.values:
-        emails = emails.filter(status=status)
+        emails = claims.in_state(emails, status)
     page = read_page(emails, order=["row"], query=request.GET)
-    return {"emails": page, "lines": _make_lines(page.rows)}
+    return {"emails": page, "lines": _make_lines(page.rows, claims)}
 
 
-def _make_lines(emails: Sequence[Email]) -> list[Line]:
+def _make_lines(emails: Sequence[Email], claims: Claims) -> list[Line]:
     retried = [email.pk for email in emails if email.attempts > 1]
     tries: dict[int, list[Attempt]] = {}
     for attempt in Attempt.objects.filter(email_id__in=retried).order_by("email_id", "at", "number"):
@@ -98,6 +100,7 @@ def _make_lines(emails: Sequence[Email]) -> list[Line]:
     return [
         Line(
             email=email,
+            state=EmailStatus(claims.state(status=email.status, row=email.row, next_attempt_at=email.next_attempt_at)),
             tries=tries.get(email.pk, []),
             is_to_be_retried=email.status == EmailStatus.PENDING and email.attempts > 0,
         )

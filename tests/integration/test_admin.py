@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 from io import BytesIO
 
@@ -11,6 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from batches import intake
 from batches.jobs import lifecycle
@@ -191,10 +193,19 @@ def test_cancelled_batch_is_kept_when_its_last_mail_is_still_in_flight(
 ) -> None:
     batch = make_batch(staff)
     job = lifecycle.create_job(batch, template=welcome, user=staff)
-    Email.objects.filter(batch=batch, row=1).update(status=EmailStatus.SENDING, lane=job.lanes.first())
+    last = Email.objects.filter(batch=batch).order_by("row").last()
+    assert last is not None
+    EmailJob.objects.filter(pk=job.pk).update(fresh_after_row=last.row)
+    job.lanes.update(
+        lease_until=timezone.now() + timedelta(minutes=1),
+        claimed_rows=[last.row],
+        stretch_after_row=last.row,
+        stretch_end_row=last.row,
+    )
     lifecycle.cancel_batch(batch)
     act(admin, "delete_selected", batch, post="yes")
     assert Batch.objects.get() == batch
+    assert Email.objects.get(pk=last.pk).status == EmailStatus.PENDING
 
 
 def test_template_is_refused_when_it_does_not_compile(admin: Client) -> None:

@@ -132,6 +132,33 @@ def test_only_one_status_is_listed_when_it_is_asked_for(api: Client, sender: Use
     assert [item["row"] for item in answer["items"]] == [2]
 
 
+def test_first_try_is_shown_as_sending_when_only_its_lanes_claims_say_so(
+    api: Client, sender: User, welcome: EmailTemplate
+) -> None:
+    batch = make_batch(sender, 4)
+    job = lifecycle.create_job(batch, template=welcome, user=sender)
+    rows = list(Email.objects.filter(batch=batch).order_by("row").values_list("row", flat=True))
+    Email.objects.filter(batch=batch, row=rows[0]).update(status=EmailStatus.SENT)
+    Email.objects.filter(batch=batch, row=rows[1]).update(next_attempt_at=datetime(2030, 1, 2, tzinfo=UTC), attempts=1)
+    job.lanes.update(claimed_rows=rows[:3])  # the first two have their outcomes
+    answers = {
+        status: api.get(f"/api/batches/{batch.pk}/emails?status={status}").json()["items"]
+        for status in ("sent", "pending", "sending")
+    }
+    assert {status: [item["row"] for item in items] for status, items in answers.items()} == {
+        "sent": [rows[0]],
+        "pending": [rows[1], rows[3]],
+        "sending": [rows[2]],
+    }
+    assert answers["sending"][0]["status"] == "sending"
+    assert answers["sending"][0]["messageId"].endswith("@localhost>")
+    results = b"".join(intake.results_csv(batch)).decode().splitlines()
+    assert [line.split(",")[2] for line in results[1:]] == ["sent", "pending", "sending", "pending"]
+    page = api.get(f"/batches/{batch.pk}/?status=sending").content.decode()
+    assert page.count('data-status="sending">Sending<') == 1
+    assert "p3@example.org" in page
+
+
 @pytest.mark.parametrize("query", ["?limit=0", "?limit=501", "?limit=x", "?cursor=x", "?cursor=-1", "?cursor=²"])
 def test_answer_is_422_when_a_page_is_asked_for_wrongly(api: Client, query: str) -> None:
     response = api.get(f"/api/batches{query}")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +21,7 @@ from django.utils import timezone
 from batches.delivery.ledger import OUTAGES, Fenced, Ledger
 from batches.delivery.retry import give_back
 from batches.delivery.spec import Claimed, Outcome
-from batches.jobs import lifecycle
+from batches.jobs import lifecycle, queues
 from batches.jobs.lanes import _acquire, _connection_parameters, _specify, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
@@ -34,6 +35,7 @@ from batches.models import (
     JobKind,
     JobStatus,
     Lane,
+    read_claims,
     sql,
 )
 from tests.integration.jobs.conftest import MakeBatch
@@ -87,7 +89,7 @@ def count_updates() -> tuple[int, int]:
     return updates, hot
 
 
-def test_updates_of_an_email_write_no_index_entry_when_it_is_sent(
+def test_an_email_is_written_once_and_no_index_entry_with_it_when_it_is_sent(
     relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
 ) -> None:
     batch = make_batch(2000)
@@ -95,19 +97,85 @@ def test_updates_of_an_email_write_no_index_entry_when_it_is_sent(
     updates_before, hot_before = count_updates()
     run_lane(lane_id=job.lanes.get(number=0).pk)
     updates, hot = count_updates()
-    assert updates - updates_before == 2 * 2000
+    assert updates - updates_before == 2000
     assert hot - hot_before >= 0.95 * (updates - updates_before)
 
 
-def test_rows_are_claimed_in_their_order_and_once_when_two_lanes_claim(
+def test_each_row_is_claimed_once_and_in_order_when_two_lanes_claim(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
+) -> None:
+    batch = make_batch(1000)
+    ledgers = [open_ledger(batch, lane_number=number) for number in (0, 1)]
+    rows: tuple[list[int], list[int]] = ([], [])
+    turn = 0
+    while not all(ledger.is_dry for ledger in ledgers):
+        claimed = run(ledgers[turn % 2].cycle(50))
+        rows[turn % 2].extend(each.row for each in claimed)
+        assert read_claims(batch.pk).rows == set(rows[0]) | set(rows[1])
+        turn += 1
+    assert sorted(rows[0] + rows[1]) == list(range(2, 1002))
+    assert list(rows) == [sorted(rows[0]), sorted(rows[1])]
+    assert abs(len(rows[0]) - len(rows[1])) <= 128
+
+
+def test_lane_goes_on_with_the_retries_and_comes_back_when_the_list_is_being_handed_to_another(
     run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
 ) -> None:
     batch = make_batch(300)
-    ledgers = [open_ledger(batch, lane_number=number) for number in (0, 1)]
-    claimed = [run(ledgers[turn % 2].cycle(50)) for turn in range(6)]
-    assert [each.row for cycle in claimed for each in cycle] == list(range(2, 302))
-    for ledger in ledgers:
-        assert run(ledger.cycle(50)) == []
+    ledger = open_ledger(batch)
+    first = run(ledger.cycle(128))
+    ledger.add(give_back(first[0]))
+    run(ledger.cycle(0))
+    with psycopg.connect(**_connection_parameters()) as other:
+        other.execute("SELECT FROM batches_emailjob WHERE batch_id = %s FOR UPDATE", [batch.pk])
+        assert [each.row for each in run(ledger.cycle(10))] == [first[0].row]
+        assert run(ledger.cycle(10)) == []
+        assert not ledger.is_dry
+    assert [each.row for each in run(ledger.cycle(10))] == list(range(130, 140))
+
+
+def test_next_holder_goes_on_with_the_stretch_when_its_lane_was_given_back(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
+) -> None:
+    batch = make_batch(300)
+    ledger = open_ledger(batch)
+    for claimed in run(ledger.cycle(10)):
+        ledger.add(sent(claimed))
+    run(ledger.cycle(0))
+    run(ledger.release())
+    job = batch.jobs.get()
+    Email.objects.filter(batch=batch, row__gt=job.fresh_after_row).update(status=EmailStatus.SENT)
+    assert not lifecycle.finish_job(job.pk)
+    queues._redis().flushall()
+    assert sweep().rung == 1  # the others have no stretch, and the list none for them
+    assert [each.row for each in run(open_ledger(batch).cycle(10))] == list(range(12, 22))
+
+
+def test_row_behind_which_a_lane_looks_is_not_moved_when_the_job_was_paused_meanwhile(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
+) -> None:
+    batch = make_batch(100)
+    ledger = open_ledger(batch)
+    for claimed in run(ledger.cycle(10)):
+        ledger.add(sent(claimed))
+    lifecycle.pause_batch(batch)
+    assert run(ledger.cycle(10)) == []
+    assert ledger.is_halted
+    run(ledger.release())
+    lifecycle.resume_batch(batch)
+    assert [each.row for each in run(open_ledger(batch).cycle(5))] == list(range(12, 17))
+
+
+def test_rows_of_far_apart_failures_are_all_claimed_when_they_are_replayed(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
+) -> None:
+    batch = make_batch(3000)
+    Email.objects.filter(batch=batch).exclude(row__in=(2, 700, 701, 2500, 3001)).update(status=EmailStatus.SENT)
+    ledger = open_ledger(batch)
+    rows: list[int] = []
+    while not ledger.is_dry:
+        rows += [each.row for each in run(ledger.cycle(64))]
+    assert rows == [2, 700, 701, 2500, 3001]
 
 
 def test_what_was_given_back_is_claimed_before_the_rest_when_the_cursor_has_passed_it(
@@ -181,12 +249,12 @@ def locked_lane(batch: Batch) -> Iterator[LockedLane]:
         yield LockedLane(holder, other)
 
 
-def lose_replies(ledger: Ledger, count: int, *, is_carried_out: bool = True) -> None:
-    """So many cycles from now on are carried out, and nobody hears of it; or they are not."""
+def lose_replies(ledger: Ledger, count: int, *, is_carried_out: bool = True, lost: str = sql.LEDGER_CYCLE) -> None:
+    """So many cycles from now on are carried out, and nobody hears of it; or they are not. Or another statement."""
     fetch, left = ledger._fetch, [count]
 
     async def fetch_and_lose(statement: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
-        is_lost = statement is sql.LEDGER_CYCLE and left[0] > 0
+        is_lost = statement is lost and left[0] > 0
         rows = await fetch(statement, arguments) if is_carried_out or not is_lost else []
         if is_lost:
             left[0] -= 1
@@ -218,6 +286,28 @@ def test_claims_are_taken_up_when_the_reply_to_the_very_first_cycle_is_lost(
         run(ledger.recover(window=20))
     taken_up = run(ledger.recover(window=30))
     assert [each.row for each in taken_up] == list(range(2, 32))
+
+
+@pytest.mark.parametrize("is_carried_out", [True, False])
+def test_no_row_is_passed_over_when_the_reply_to_the_taking_of_a_stretch_is_lost(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger, *, is_carried_out: bool
+) -> None:
+    ledger = open_ledger(make_batch(1000))
+    first = run(ledger.cycle(128)) + run(ledger.cycle(128))
+    for claimed in first:
+        ledger.add(sent(claimed))
+    lose_replies(ledger, 2, is_carried_out=is_carried_out, lost=sql.TAKE_STRETCH)
+    rows: list[int] = [each.row for each in first]
+    for _ in range(2):
+        while True:
+            try:
+                rows += [each.row for each in run(ledger.cycle(50))]
+            except psycopg.OperationalError:
+                break
+        rows += [each.row for each in run(ledger.recover(window=0))]
+    while not ledger.is_dry:
+        rows += [each.row for each in run(ledger.cycle(50))]
+    assert sorted(rows) == list(range(2, 1002))
 
 
 def test_lease_is_renewed_when_there_is_no_room_for_a_cycle(
@@ -275,9 +365,8 @@ def test_claims_are_taken_up_when_the_lost_connection_is_still_at_work(
 
     with locked_lane(batch) as lane:
         taken_up = run(lose_connection(lane))
-    sending = Email.objects.filter(batch=batch, status=EmailStatus.SENDING)
-    assert {each.id for each in taken_up} == set(sending.values_list("pk", flat=True)) == set(ledger.held)
-    assert len(taken_up) == 20
+    assert {each.row for each in taken_up} == read_claims(batch.pk).rows == set(range(2, 22))
+    assert set(ledger.held) == {each.id for each in taken_up}
 
 
 def test_all_that_a_dead_lane_was_sending_is_found_when_it_is_reaped(
@@ -292,48 +381,84 @@ def test_all_that_a_dead_lane_was_sending_is_found_when_it_is_reaped(
     held = run(ledger.cycle(20))
     run(ledger.close())
     lane = Lane.objects.get(job__batch=batch)
-    assert lane.held_after_row >= 11
+    assert set(lane.claimed_rows) == {each.row for each in held}
     Lane.objects.filter(pk=lane.pk).update(lease_until="1970-01-01T00:00:00Z")  # known to be dead
     report = sweep()
     assert report.reaped == 1
-    assert Email.objects.filter(batch=batch, status=EmailStatus.SENDING).count() == 0
-    assert Email.objects.filter(batch=batch, pk__in=[each.id for each in held], status="pending").count() == 20
+    again = Email.objects.filter(batch=batch, pk__in=[each.id for each in held], next_attempt_at__isnull=False)
+    assert set(again.values_list("row", "status", "attempts")) == {
+        (each.row, EmailStatus.PENDING, each.attempts) for each in held
+    }
+    assert read_claims(batch.pk).rows == frozenset()
 
 
-def test_email_is_claimed_once_when_another_changes_it_between_the_claims_snapshot_and_its_lock(
+def test_retry_is_claimed_once_when_another_is_changing_it(
     run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
 ) -> None:
     batch = make_batch(10)
     ledger = open_ledger(batch)
-
-    async def claim(lane: LockedLane) -> list[Claimed]:
-        claiming = asyncio.ensure_future(ledger.cycle(10))
-        await lane.await_waiting(1)
-        lane.other.execute("UPDATE batches_email SET address = 'new@x.org' WHERE batch_id = %s AND row = 5", [batch.pk])
-        lane.unlock()
-        return await claiming
-
-    with locked_lane(batch) as lane:
-        claimed = run(claim(lane))
-    claimed += run(ledger.cycle(10))
-    assert sorted(each.row for each in claimed) == list(range(2, 12))
-    assert [each.address for each in claimed if each.row == 5] == ["new@x.org"]
-    assert set(Email.objects.filter(batch=batch).values_list("status", "attempts")) == {(EmailStatus.SENDING, 1)}
+    for claimed in run(ledger.cycle(10)):
+        ledger.add(deferred(claimed, seconds=0))
+    run(ledger.cycle(0))
+    with psycopg.connect(**_connection_parameters()) as other:
+        other.execute("UPDATE batches_email SET address = 'new@x.org' WHERE batch_id = %s AND row = 5", [batch.pk])
+        again = run(ledger.cycle(10))
+    again += run(ledger.cycle(10))
+    assert sorted(each.row for each in again) == list(range(2, 12))
+    assert [each.address for each in again if each.row == 5] == ["new@x.org"]
+    assert set(Email.objects.filter(batch=batch).values_list("status", "attempts")) == {(EmailStatus.SENDING, 2)}
 
 
-def test_nobody_reads_again_what_is_behind_when_the_sweep_has_passed(
+def test_cycle_changes_nothing_when_it_is_delivered_after_its_lane_has_recovered(
     run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
 ) -> None:
     batch = make_batch(100)
     ledger = open_ledger(batch)
-    run(ledger.cycle(40))
-    sweep()
-    job = EmailJob.objects.get(batch=batch)
-    assert job.fresh_after_row == 41
-    run(ledger.cycle(100))
-    sweep()
+    run(ledger.cycle(10))
+    late: list[tuple[str, dict[str, Any]]] = []
+    fetch = ledger._fetch
+
+    async def delay(statement: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
+        late.append((statement, arguments))
+        raise psycopg.OperationalError("The connection was lost.")
+
+    ledger._fetch = delay  # type: ignore[method-assign,assignment]
+    with pytest.raises(psycopg.OperationalError):
+        run(ledger.cycle(5))
+    ledger._fetch = fetch  # type: ignore[method-assign]
+    assert [each.row for each in run(ledger.recover(window=30))] == list(range(12, 32))
+    before = Lane.objects.filter(job__batch=batch).values().get()
+    [(statement, arguments)] = late
+    with psycopg.connect(**_connection_parameters(), autocommit=True) as line:
+        assert line.execute(statement, arguments).fetchall() == []
+    assert Lane.objects.filter(job__batch=batch).values().get() == before
+
+
+def test_job_ends_when_it_was_cancelled_while_a_dead_lane_held_a_stretch(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
+) -> None:
+    batch = make_batch(600)
+    dead, living = (open_ledger(batch, lane_number=number) for number in (0, 1))
+    run(dead.cycle(10))
+    run(dead.close())
+    for claimed in run(living.cycle(10)):
+        living.add(sent(claimed))
+    lifecycle.cancel_batch(batch)
+    assert run(living.cycle(10)) == []
+    assert living.is_halted
+    run(living.release())
+    job = batch.jobs.get()
+    assert not lifecycle.finish_job(job.pk)
+    assert set(Email.objects.filter(batch=batch, status=EmailStatus.PENDING).values_list("row", flat=True)) == set(
+        range(2, Lane.objects.get(job=job, number=0).stretch_end_row + 1)
+    )  # what the dead lane may be sending, and the rest of its stretch
+    Lane.objects.filter(job=job, number=0).update(lease_until="1970-01-01T00:00:00Z")
+    assert sweep().reaped == 1
     job.refresh_from_db()
-    assert (job.fresh_after_row, job.status) == (101, JobStatus.PROCESSING)
+    assert job.status == JobStatus.CANCELLED
+    assert job.completed_at is not None
+    counts = Counter(Email.objects.filter(batch=batch).values_list("status", flat=True))
+    assert counts == {EmailStatus.CANCELLED: 590, EmailStatus.SENT: 10}
 
 
 def test_job_is_not_over_when_one_email_is_still_being_sent(

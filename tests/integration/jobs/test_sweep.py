@@ -33,12 +33,22 @@ def waiting() -> set[str]:
 
 
 def hold_lane(lane: Lane, *, expired: bool, emails: int, attempts: int = 1) -> None:
-    """As if a worker held the lane and was sending so many emails."""
+    """As if a worker held the lane and was sending so many emails, each for the so-manieth time."""
     moment = timezone.now() + timedelta(seconds=-1 if expired else 60)
-    Lane.objects.filter(pk=lane.pk).update(lease_until=moment, token=lane.token + 1)
-    EmailJob.objects.filter(pk=lane.job_id).update(status=JobStatus.PROCESSING)
-    ids = Email.objects.filter(batch__jobs=lane.job_id).order_by("row").values_list("pk", flat=True)[:emails]
-    Email.objects.filter(pk__in=list(ids)).update(status=EmailStatus.SENDING, lane=lane, attempts=attempts)
+    batch = Email.objects.filter(batch__jobs=lane.job_id)
+    rows = list(batch.order_by("row").values_list("row", flat=True)[:emails])
+    Lane.objects.filter(pk=lane.pk).update(
+        lease_until=moment,
+        token=lane.token + 1,
+        claimed_rows=rows,
+        stretch_after_row=rows[-1],
+        stretch_end_row=rows[-1],
+    )
+    EmailJob.objects.filter(pk=lane.job_id).update(status=JobStatus.PROCESSING, fresh_after_row=rows[-1])
+    if attempts > 1:
+        batch.filter(row__in=rows).update(
+            status=EmailStatus.SENDING, lane=lane, attempts=attempts, next_attempt_at=timezone.now()
+        )
 
 
 def suspect(lane: Lane) -> None:
@@ -74,6 +84,8 @@ def test_lane_is_not_rung_when_it_is_held(make_batch: MakeBatch, template: Email
     [
         ("resend", 1, EmailStatus.PENDING),
         ("hold", 1, EmailStatus.UNKNOWN),
+        ("resend", 2, EmailStatus.PENDING),
+        ("hold", 2, EmailStatus.UNKNOWN),
     ],
 )
 def test_emails_end_as_the_policy_says_when_their_worker_died(
@@ -117,7 +129,7 @@ def test_email_goes_last_when_it_was_there_at_the_most_deaths(make_batch: MakeBa
     """Else a culprit with the lowest row went first each time, and took along whoever was due when a worker came."""
     job = lifecycle.create_job(make_batch(4), template=template, user=None)
     lane = job.lanes.get()
-    hold_lane(lane, expired=True, emails=4)
+    hold_lane(lane, expired=True, emails=4, attempts=2)
     for row, attempts in ((2, 5), (3, 3), (4, 4), (5, 1)):
         Email.objects.filter(batch=job.batch, row=row).update(attempts=attempts)
     Lane.objects.filter(pk=lane.pk).update(lease_until="1970-01-01T00:00:00Z")

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
+import psycopg
 
 from batches.cancelling import end_tasks
 from batches.delivery import stop
@@ -56,13 +57,14 @@ RELAY_BACKOFF_MAX_SECONDS = 60.0
 class Lane:
     """One run of one lane, in the loop of its work-horse.
 
-    ``publish`` takes a row of ``sql.SNAPSHOTS``; ``should_yield`` is asked, in a thread, whether another
-    job's lane waits for this worker.
+    ``ledger_connection`` is what ``ledger.connect`` opened, the lane's from now on; ``publish`` takes a row of
+    ``sql.SNAPSHOTS``; ``should_yield`` is asked, in a thread, whether another job's lane waits for this worker.
     """
 
     def __init__(
         self,
         spec: LaneSpec,
+        ledger_connection: psycopg.AsyncConnection[Any],
         *,
         publish: Callable[[tuple[Any, ...]], Awaitable[None]],
         should_yield: Callable[[], bool],
@@ -73,7 +75,7 @@ class Lane:
             MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key),
         )
         self._sender = sender_address(spec.from_email)
-        self._ledger = Ledger(spec)
+        self._ledger = Ledger(spec, ledger_connection)
         self._pool = Pool(self, spec)
         self._gate = self._make_gate()
         self._ready: deque[Claimed] = deque()
@@ -83,7 +85,7 @@ class Lane:
         self._wake = asyncio.Event()
         self._end: LaneEnd | None = None
         self._trouble, self._is_crowded = "", False
-        self._is_ledger_up = False
+        self._is_ledger_up = True
         self._has_sent, self._has_news = False, True
         self._publishing: asyncio.Task[None] | None = None
         self._progress_at = self._clear_at = 0.0
@@ -95,7 +97,7 @@ class Lane:
         if self._gate is not None:
             helpers.append(asyncio.ensure_future(self._gate.run()))
         try:
-            await self._recover()
+            await self._cycle()
             await self._cycle_until_end()
             await self._pool.close()
             await self._wind_up()

@@ -64,6 +64,18 @@ class _Cursor(NamedTuple):
 _FRONT = _Cursor(datetime(1, 1, 1, tzinfo=UTC), 0)
 
 
+async def connect(database: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
+    """Open a ledger's connection; ``database`` is what ``psycopg.connect`` takes.
+
+    Raises:
+        OUTAGES: Postgres can't be reached.
+    """
+    options = " ".join(f"-c {setting}" for setting in _SESSION_SETTINGS)
+    return await psycopg.AsyncConnection.connect(
+        **{**database, "options": options}, autocommit=True, prepare_threshold=0
+    )
+
+
 class Fenced(Exception):
     """The lane is no longer ours: drop everything, record nothing, stop."""
 
@@ -89,9 +101,9 @@ class Ledger:
     until which the lease surely holds.
     """
 
-    def __init__(self, spec: LaneSpec) -> None:
+    def __init__(self, spec: LaneSpec, connection: psycopg.AsyncConnection[Any]) -> None:
         self._spec = spec
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._connection = connection
         self._outcomes: list[Outcome] = []
         self._counters = spec.counters
         self._token = spec.token
@@ -100,7 +112,6 @@ class Ledger:
         self._is_list_used_up = False
         self._rate, self._rate_at, self._rate_sent = 0.0, clock(), spec.counters[0]
         self._found: list[Claimed] = []
-        self._has_cycled = False
         self.held: dict[int, Claimed] = {}
         self.is_halted = False
         self.is_dry = False
@@ -121,33 +132,19 @@ class Ledger:
         """How many outcomes wait for the next cycle."""
         return len(self._outcomes)
 
-    async def connect(self) -> None:
-        """Open the connection.
-
-        Raises:
-            OUTAGES: Postgres can't be reached.
-        """
-        await self.close()
-        options = " ".join(f"-c {setting}" for setting in _SESSION_SETTINGS)
-        self._connection = await psycopg.AsyncConnection.connect(
-            **{**self._spec.database, "options": options}, autocommit=True, prepare_threshold=0
-        )
-
     async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        await self._connection.close()
 
     async def recover(self, *, window: int) -> list[Claimed]:
-        """Connect; write the kept outcomes, take up what was claimed unknown to us, claim more up to a window.
+        """Connect again; write the kept outcomes, take up what was claimed unknown to us, claim more up to a window.
 
         Raises:
             Fenced: the lane was taken away meanwhile.
             OUTAGES: Postgres is still away.
         """
-        await self.connect()
-        if self._has_cycled:
-            await self._find_lost_claims()
+        await self.close()
+        self._connection = await connect(self._spec.database)
+        await self._find_lost_claims()
         # Kept outcomes may be recorded by now, and what they deferred be due: its claim must not stand beside them.
         claimed = await self.cycle(0 if self._outcomes else max(0, window - self.in_doubt_count))
         found, self._found = self._found, []
@@ -183,7 +180,6 @@ class Ledger:
             Fenced: the lane was taken away.
             OUTAGES: Postgres went away.
         """
-        self._has_cycled = True
         if places and self._after_row >= self._end_row and not self._is_list_used_up:
             await self._take_stretch()
         recording, self._outcomes = self._outcomes, []
@@ -320,6 +316,4 @@ class Ledger:
         return await cursor.fetchall()
 
     async def _execute(self, statement: str, arguments: Mapping[str, object]) -> psycopg.AsyncCursor[Any]:
-        if self._connection is None:
-            raise psycopg.OperationalError("There is no connection.")
         return await self._connection.execute(statement, arguments)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import psycopg
 import uvloop
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, connections
+from django.db import connection, connections
 from rq import get_current_job
 
 from batches import progress
 from batches.delivery.lane import Lane as RunningLane
+from batches.delivery.ledger import connect
 from batches.delivery.spec import LaneEnd, LaneSpec
 from batches.jobs import lifecycle, queues
-from batches.models import JobStatus, Lane, sql
+from batches.models import Lane, sql
 from batches.rendering.message import derive_message_key
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Timeouts
@@ -41,23 +43,20 @@ class Taken(NamedTuple):
     unknown_count: int
     retried_count: int
     job_id: int
-    job_status: str
     priority: str
     subject: str
     html: str
     text: str
     from_email: str
     batch_id: int
-    merge_fields: str
-    """JSON."""
+    merge_fields: list[str]
 
 
 def preload() -> None:
     """Do once in a worker what each of its work-horses does first: they inherit what is loaded and cached."""
     get_channel_layer()
-    with contextlib.suppress(DatabaseError, InterfaceError):
-        _acquire(0)
-        lifecycle.begin_job(0)
+    with contextlib.suppress(psycopg.Error):
+        uvloop.run(_run(0, worker="", database=_connection_parameters()))
 
 
 def run_lane(*, lane_id: int) -> str:
@@ -66,47 +65,50 @@ def run_lane(*, lane_id: int) -> str:
     Returns:
         Why it ended, in words, for RQ's log.
     """
-    taken = _acquire(lane_id)
-    if taken is None:
-        return "held by another worker, or the job is not live, or it waits for the relay"
-    if taken.job_status == JobStatus.QUEUED:
-        lifecycle.begin_job(taken.job_id)
-    spec = _specify(taken)
+    current = get_current_job()
+    worker = (current.worker_name if current else None) or ""
     connections.close_all()  # the ledger has its own; an idle one would only cost Postgres a slot
-    end = uvloop.run(_send(spec, priority=taken.priority))
-    logger.info(
-        "Lane %s of job %s ended: %s.",
-        *(lane_id, taken.job_id, end.value),
-        extra={"action": "end_lane", "lane": lane_id, "job": taken.job_id},
-    )
+    end = uvloop.run(_run(lane_id, worker=worker, database=_connection_parameters()))
+    if end is None:
+        return "held by another worker, or the job is not live, or it waits for the relay"
     if end is not LaneEnd.FENCED:
         _follow_up(lane_id, end)
     return end.value
 
 
-def _acquire(lane_id: int) -> Taken | None:
-    current = get_current_job()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql.ACQUIRE_LANE,
-            {
-                "lane": lane_id,
-                "worker": (current.worker_name if current else None) or "",
-                "lease_seconds": settings.SEND_LEASE_SECONDS,
-            },
-        )
-        row = cursor.fetchone()
+async def _run(lane_id: int, *, worker: str, database: Mapping[str, Any]) -> LaneEnd | None:
+    """Take a lane and send; all over one connection, unless it is lost. None: the lane was not to be had."""
+    ledger_connection = await connect(database)
+    try:
+        taken = await acquire_lane(ledger_connection, lane_id, worker=worker)
+        if taken is None:
+            return None
+        end = await _send(_specify(taken, database), ledger_connection, priority=taken.priority)
+    finally:
+        await ledger_connection.close()
+    logger.info(
+        "Lane %s of job %s ended: %s.",
+        *(lane_id, taken.job_id, end.value),
+        extra={"action": "end_lane", "lane": lane_id, "job": taken.job_id},
+    )
+    return end
+
+
+async def acquire_lane(ledger_connection: psycopg.AsyncConnection[Any], lane_id: int, *, worker: str) -> Taken | None:
+    """Take a lane for a worker, or None: ``sql.ACQUIRE_LANE`` says when."""
+    arguments = {"lane": lane_id, "worker": worker, "lease_seconds": settings.SEND_LEASE_SECONDS}
+    row = await (await ledger_connection.execute(sql.ACQUIRE_LANE, arguments)).fetchone()
     return Taken(*row) if row else None
 
 
-def _specify(taken: Taken) -> LaneSpec:
+def _specify(taken: Taken, database: Mapping[str, Any]) -> LaneSpec:
     return LaneSpec(
         lane_id=taken.lane_id,
         token=taken.token,
         stretch=(taken.stretch_after_row, taken.stretch_end_row),
         job_id=taken.job_id,
         batch_id=taken.batch_id,
-        merge_fields=tuple(json.loads(taken.merge_fields)),
+        merge_fields=tuple(taken.merge_fields),
         subject=taken.subject,
         html=taken.html,
         text=taken.text,
@@ -118,7 +120,7 @@ def _specify(taken: Taken) -> LaneSpec:
             command_seconds=settings.SEND_REPLY_TIMEOUT_SECONDS,
             final_seconds=settings.SEND_FINAL_REPLY_TIMEOUT_SECONDS,
         ),
-        database=_connection_parameters(),
+        database=database,
         redis_url=settings.REDIS_URL,
         connections=settings.SEND_CONNECTIONS,
         window=settings.SEND_WINDOW,
@@ -142,14 +144,15 @@ def _connection_parameters() -> dict[str, Any]:
     return {name: value for name, value in connection.get_connection_params().items() if name not in ours}
 
 
-async def _send(spec: LaneSpec, *, priority: str) -> LaneEnd:
+async def _send(spec: LaneSpec, ledger_connection: psycopg.AsyncConnection[Any], *, priority: str) -> LaneEnd:
     async def publish(row: tuple[Any, ...]) -> None:
         await progress.apublish(*progress.make_snapshot(row))
 
     def should_yield() -> bool:
         return queues.has_other_job_waiting(spec.job_id, priority=priority)
 
-    return await RunningLane(spec, publish=publish, should_yield=should_yield).run()
+    lane = RunningLane(spec, ledger_connection, publish=publish, should_yield=should_yield)
+    return await lane.run()
 
 
 def _follow_up(lane_id: int, end: LaneEnd) -> None:

@@ -261,18 +261,6 @@ def cancel_batch(batch: Batch) -> None:
     batch.refresh_from_db()
 
 
-def begin_job(job_id: int) -> bool:
-    """Note that a first lane runs; whether it was this call that did. The lane publishes it when it begins to send."""
-    with transaction.atomic():
-        changed = EmailJob.objects.filter(pk=job_id, status=JobStatus.QUEUED).update(
-            status=JobStatus.PROCESSING, started_at=Now()
-        )
-        if changed:
-            batch_id = EmailJob.objects.values_list("batch_id", flat=True).get(pk=job_id)
-            Batch.objects.move(batch_id, to=BatchStatus.PROCESSING)
-    return bool(changed)
-
-
 def finish_job(job_id: int) -> bool:
     """End a job none of whose emails is pending or sending; whether it was this call that did.
 

@@ -6,7 +6,7 @@ Hand-written because each is one round trip that must be exact under concurrency
 
 from __future__ import annotations
 
-from batches.models.choices import AttemptOutcome, EmailStatus, JobStatus
+from batches.models.choices import AttemptOutcome, BatchStatus, EmailStatus, JobStatus
 
 _STATES = {
     "pending": f"'{EmailStatus.PENDING}'",
@@ -21,6 +21,7 @@ _STATES = {
     "processing_job": f"'{JobStatus.PROCESSING}'",
     "scheduled_job": f"'{JobStatus.SCHEDULED}'",
     "cancelled_job": f"'{JobStatus.CANCELLED}'",
+    "processing_batch": f"'{BatchStatus.PROCESSING}'",
 }
 
 
@@ -56,20 +57,30 @@ def _named(statement: str) -> str:
     return statement
 
 
+# Job, batch, lane: the order in which a job's end locks them. `moved` is asked for, so that it comes before the lane.
 ACQUIRE_LANE = _named("""
+WITH begun AS (
+  UPDATE batches_emailjob j SET status = {processing_job}, started_at = clock_timestamp()
+  FROM batches_lane l
+  WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL AND j.status = {queued_job}
+    AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
+  RETURNING j.batch_id
+), moved AS (
+  UPDATE batches_batch b SET status = {processing_batch} FROM begun WHERE b.id = begun.batch_id RETURNING b.id
+)
 UPDATE batches_lane l
 SET token = l.token + 1, worker = %(worker)s, heartbeat_at = clock_timestamp(), rate_per_second = 0,
     lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
 FROM batches_emailjob j JOIN batches_batch b ON b.id = j.batch_id
-WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL
+WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL AND (SELECT count(*) FROM moved) IS NOT NULL
   AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
 RETURNING l.id, l.token, l.stretch_after_row, l.stretch_end_row,
           l.sent_count, l.failed_count, l.unknown_count, l.retried_count,
-          j.id, j.status, j.priority, j.subject, j.html, j.text, j.from_email, b.id, b.merge_fields
+          j.id, j.priority, j.subject, j.html, j.text, j.from_email, b.id, b.merge_fields
 """)
-"""Take a free lane of a job that may run, and read all that sending needs. No row: another worker holds it, the
-job is not live, or it waits for its relay. A lane that runs is not stopped by another's trouble with the relay: it
-finds out by itself."""
+"""Take a free lane of a job that may run, note that the job runs, and read all that sending needs. No row: another
+worker holds it, the job is not live, or it waits for its relay. A lane that runs is not stopped by another's trouble
+with the relay: it finds out by itself."""
 
 TAKE_STRETCH = _named("""
 WITH job AS (

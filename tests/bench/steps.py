@@ -26,7 +26,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 
 from batches import intake
-from batches.delivery.ledger import Ledger
+from batches.delivery.ledger import Ledger, connect
 from batches.delivery.spec import Claimed, Outcome
 from batches.jobs import lanes, lifecycle, queues
 from batches.models import AttemptOutcome, Batch, EmailJob, EmailStatus, EmailTemplate, Lane
@@ -183,14 +183,13 @@ def smtp(count: str) -> dict[str, Any]:
 def ledger(batch_id: str, group: str) -> dict[str, Any]:
     """Processor time to claim and record the emails of a draft, so many a cycle, with nothing sent."""
     job = _start(Batch.objects.get(pk=int(batch_id)))
-    taken = lanes._acquire(Lane.objects.filter(job=job).earliest("number").pk)
-    assert taken is not None
-    lifecycle.begin_job(job.pk)
-    spec = lanes._specify(taken)
+    lane_id, database = Lane.objects.filter(job=job).earliest("number").pk, lanes._connection_parameters()
 
     async def run() -> tuple[int, float, float]:
-        book, count = Ledger(spec), 0
-        await book.connect()
+        ledger_connection, count = await connect(database), 0
+        taken = await lanes.acquire_lane(ledger_connection, lane_id, worker="")
+        assert taken is not None
+        book = Ledger(lanes._specify(taken, database), ledger_connection)
         begun, wall = time.process_time(), time.perf_counter()
         claimed: list[Claimed] = await book.cycle(int(group))
         while claimed:

@@ -18,11 +18,11 @@ from django.conf import LazySettings
 from django.db import connection
 from django.utils import timezone
 
-from batches.delivery.ledger import OUTAGES, Fenced, Ledger
+from batches.delivery.ledger import OUTAGES, Fenced, Ledger, connect
 from batches.delivery.retry import give_back
 from batches.delivery.spec import Claimed, Outcome
 from batches.jobs import lifecycle, queues
-from batches.jobs.lanes import _acquire, _connection_parameters, _specify, run_lane
+from batches.jobs.lanes import _connection_parameters, _specify, acquire_lane, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
     Attempt,
@@ -59,13 +59,16 @@ def open_ledger(run: Run, template: EmailTemplate) -> Iterator[OpenLedger]:
     """The ledgers of lanes just taken, connected until the test's end."""
     opened: list[Ledger] = []
 
+    async def take(lane: Lane) -> Ledger:
+        database = _connection_parameters()
+        ledger_connection = await connect(database)
+        taken = await acquire_lane(ledger_connection, lane.pk, worker="")
+        assert taken is not None
+        return Ledger(_specify(taken, database), ledger_connection)
+
     def open_one(batch: Batch, *, lane_number: int = 0) -> Ledger:
         job = batch.jobs.first() or lifecycle.create_job(batch, template=template, user=None)
-        taken = _acquire(job.lanes.get(number=lane_number).pk)
-        assert taken is not None
-        lifecycle.begin_job(job.pk)
-        opened.append(Ledger(_specify(taken)))
-        run(opened[-1].connect())
+        opened.append(run(take(job.lanes.get(number=lane_number))))
         return opened[-1]
 
     yield open_one
@@ -283,7 +286,7 @@ def test_claims_are_taken_up_when_the_reply_to_the_very_first_cycle_is_lost(
     ledger = open_ledger(make_batch(100))
     lose_replies(ledger, 1)
     with pytest.raises(psycopg.OperationalError):
-        run(ledger.recover(window=20))
+        run(ledger.cycle(20))
     taken_up = run(ledger.recover(window=30))
     assert [each.row for each in taken_up] == list(range(2, 32))
 

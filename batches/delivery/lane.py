@@ -10,23 +10,19 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import orjson
 import psycopg
 
 from batches.cancelling import end_tasks
 from batches.delivery import stop
 from batches.delivery.ledger import OUTAGES, Fenced, Ledger, clock
+from batches.delivery.outbox import Outbox
 from batches.delivery.pool import Pool
 from batches.delivery.rate import RateGate
 from batches.delivery.retry import decide, give_back
 from batches.delivery.spec import Claimed, LaneEnd, LaneSpec
-from batches.rendering.message import MessageLayout, sender_address
-from batches.rendering.plain import MessageWriter
-from batches.rendering.template import CompiledTemplate, TemplateFault
 from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing
 from batches.smtp.verdicts import Delivery, Verdict
 
@@ -70,15 +66,10 @@ class Lane:
         should_yield: Callable[[], bool],
     ) -> None:
         self._spec, self._publish, self._should_yield = spec, publish, should_yield
-        self._writer = MessageWriter(
-            CompiledTemplate(subject=spec.subject, html=spec.html, text=spec.text),
-            MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key),
-        )
-        self._sender = sender_address(spec.from_email)
         self._ledger = Ledger(spec, ledger_connection)
         self._pool = Pool(self, spec)
         self._gate = self._make_gate()
-        self._ready: deque[Claimed] = deque()
+        self._outbox = Outbox(spec, refuse=self._record)
         # A cycle costs as much as sending several emails, so it waits for half of the window as long as the
         # connections have emails to go on with.
         self._enough = max(1, spec.window // 2)
@@ -117,7 +108,7 @@ class Lane:
             self._wake.clear()
             if self._needs_cycle():
                 await self._cycle()
-            self._pool.pump(len(self._ready))
+            self._pool.pump(len(self._outbox))
             await self._report()
             if not self._ledger.held and (self._end is not None or self._ledger.is_dry):
                 return
@@ -133,7 +124,7 @@ class Lane:
         recordable = self._ledger.outcome_count
         if recordable >= self._enough:
             return True
-        if self._ready and self._end is None:
+        if self._outbox and self._end is None:
             return False  # the connections have work meanwhile
         return recordable > 0 or (self._places() > 0 and not self._ledger.is_dry)
 
@@ -163,11 +154,11 @@ class Lane:
         self._take_up(claimed)
 
     def _take_up(self, claimed: list[Claimed]) -> None:
-        self._ready.extend(claimed)
+        self._outbox.extend(claimed)
         if self._ledger.is_halted:
             self._begin_end(LaneEnd.HALTED)
         if self._end is not None:  # it may have begun while the claim was on its way
-            self._give_back_ready()
+            self._give_back_rest()
 
     async def _report(self) -> None:
         """Between two cycles: tell the browsers, and that the relay takes mail. An outage shows in the next cycle."""
@@ -214,13 +205,12 @@ class Lane:
         if self._end is not None:
             return
         self._end = end
-        self._give_back_ready()
+        self._give_back_rest()
         self._wake.set()
 
-    def _give_back_ready(self) -> None:
-        for claimed in self._ready:
+    def _give_back_rest(self) -> None:
+        for claimed in self._outbox.clear():
             self._ledger.add(give_back(claimed))
-        self._ready.clear()
 
     # --- what the sessions ask -----------------------------------------------------------------------
 
@@ -228,47 +218,16 @@ class Lane:
         return clock() < self._ledger.deadline
 
     def take(self, capabilities: Capabilities) -> Outgoing | None:
-        """Render the next email; one that can't be rendered is recorded and the next taken."""
-        while self._ready and self._is_ledger_up and self.may_send():
-            if self._gate is not None and not self._gate.spend():
-                return None
-            claimed = self._ready.popleft()
-            outgoing = self._render(claimed, capabilities)
-            if outgoing is not None:
-                return outgoing
-        return None
-
-    def _render(self, claimed: Claimed, capabilities: Capabilities) -> Outgoing | None:
-        address = claimed.address
-        if not address.isascii() and not capabilities.smtputf8:
-            self._record(claimed, Delivery(Verdict.FAILED, 0, "The relay takes no address with non-ASCII letters."))
+        if not (self._outbox and self._is_ledger_up and self.may_send()):
             return None
-        context = dict(zip(self._spec.merge_fields, orjson.loads(claimed.fields), strict=False))
-        context["email"] = address
-        try:
-            message = self._writer.write(
-                email_id=claimed.id, address=address, context=context, allow_8bit=capabilities.eight_bit
-            )
-        except TemplateFault as exc:
-            self._record(claimed, Delivery(Verdict.FAILED, 0, str(exc)))
+        if self._gate is not None and not self._gate.spend():
             return None
-        if 0 < capabilities.size_max_bytes < len(message.content):
-            limit = f"The message has {len(message.content)} bytes; the relay takes {capabilities.size_max_bytes}."
-            self._record(claimed, Delivery(Verdict.FAILED, 0, limit))
-            return None
-        return Outgoing(
-            tag=claimed,
-            sender=self._sender,
-            recipient=address,
-            content=message.content,
-            is_8bit=message.is_8bit,
-            has_dots=message.has_dots,
-        )
+        return self._outbox.take(capabilities)
 
     def settle(self, outgoing: Outgoing, delivery: Delivery) -> None:
         claimed: Claimed = outgoing.tag
         if delivery.verdict is _RETURNED and self._end is None:
-            self._ready.appendleft(claimed)
+            self._outbox.put_back(claimed)
             return
         self._record(claimed, delivery)
 
@@ -300,7 +259,7 @@ class Lane:
             rate=self._spec.rate,
             relay=str(self._spec.relay),
             redis_url=self._spec.redis_url,
-            on_tokens=lambda: self._pool.pump(len(self._ready)),
+            on_tokens=lambda: self._pool.pump(len(self._outbox)),
             count_lanes=self._count_lanes,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from batches.smtp.replies import Reply
@@ -86,7 +87,7 @@ class Timeouts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capabilities:
-    """What EHLO offered."""
+    """What EHLO offered: one object for all relays that offer the same."""
 
     pipelining: bool = False
     chunking: bool = False
@@ -100,7 +101,7 @@ class Capabilities:
     def of(cls, extensions: Mapping[str, str]) -> Capabilities:
         """From EHLO's lines: keyword, lower case, to parameters."""
         size = extensions.get("size", "").strip()
-        return cls(
+        found = cls(
             pipelining="pipelining" in extensions,
             # RFC 3030 section 2 lets BDAT be pipelined only where PIPELINING is offered too.
             chunking="chunking" in extensions and "pipelining" in extensions,
@@ -109,3 +110,10 @@ class Capabilities:
             size="size" in extensions,
             size_max_bytes=int(size) if size.isdigit() else 0,
         )
+        return _same(found)
+
+
+@cache
+def _same(capabilities: Capabilities) -> Capabilities:
+    """One object for all that are equal, so that they can be compared by identity."""
+    return capabilities

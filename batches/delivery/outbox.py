@@ -1,0 +1,113 @@
+"""What a lane has claimed and no connection has taken yet, and the messages made of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import orjson
+
+from batches.delivery.spec import Claimed, LaneSpec
+from batches.rendering.message import MessageLayout, sender_address
+from batches.rendering.plain import MessageWriter
+from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.smtp.connection import Capabilities, Outgoing
+from batches.smtp.verdicts import Delivery, Verdict
+
+AHEAD_MAX = 32
+"""How many messages are made in one go. Made one by one, between replies, each costs half as much again: by then the
+processor's caches hold other code."""
+
+AHEAD_MAX_BYTES = 256 * 1024
+
+
+class Outbox:
+    """The claimed emails of one lane in their order, and the next messages, ready to be taken.
+
+    ``refuse`` is told of each email of which no message can be made.
+    """
+
+    def __init__(self, spec: LaneSpec, *, refuse: Callable[[Claimed, Delivery], None]) -> None:
+        self._refuse = refuse
+        self._merge_fields = spec.merge_fields
+        self._writer = MessageWriter(
+            CompiledTemplate(subject=spec.subject, html=spec.html, text=spec.text),
+            MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key),
+        )
+        self._sender = sender_address(spec.from_email)
+        # Under a rate a message made ahead would wait, and go out with an old date.
+        self._ahead_max = 1 if spec.rate else AHEAD_MAX
+        self._claimed: deque[Claimed] = deque()
+        self._made: deque[Outgoing] = deque()
+        self._made_for: Capabilities | None = None
+
+    def __len__(self) -> int:
+        return len(self._claimed) + len(self._made)
+
+    def extend(self, claimed: Iterable[Claimed]) -> None:
+        """Add what was claimed behind the rest."""
+        self._claimed.extend(claimed)
+
+    def put_back(self, claimed: Claimed) -> None:
+        """Add an email whose message was taken and not sent, before the rest."""
+        self._claimed.appendleft(claimed)
+
+    def clear(self) -> list[Claimed]:
+        """Take everything out."""
+        self._unmake()
+        claimed = list(self._claimed)
+        self._claimed.clear()
+        return claimed
+
+    def take(self, capabilities: Capabilities) -> Outgoing | None:
+        """The next message for a relay that offers this; None if there is none."""
+        if capabilities is not self._made_for:
+            self._unmake()
+            self._made_for = capabilities
+        while self._claimed and not self._made:
+            self._make_some(capabilities)
+        return self._made.popleft() if self._made else None
+
+    def _unmake(self) -> None:
+        self._claimed.extendleft(outgoing.tag for outgoing in reversed(self._made))
+        self._made.clear()
+
+    def _make_some(self, capabilities: Capabilities) -> None:
+        size_bytes = 0
+        while self._claimed and len(self._made) < self._ahead_max and size_bytes < AHEAD_MAX_BYTES:
+            claimed = self._claimed.popleft()
+            outgoing = self._make(claimed, capabilities)
+            if outgoing is not None:
+                self._made.append(outgoing)
+                size_bytes += len(outgoing.content)
+
+    def _make(self, claimed: Claimed, capabilities: Capabilities) -> Outgoing | None:
+        address = claimed.address
+        if not address.isascii() and not capabilities.smtputf8:
+            self._fail(claimed, "The relay takes no address with non-ASCII letters.")
+            return None
+        context = dict(zip(self._merge_fields, orjson.loads(claimed.fields), strict=False))
+        context["email"] = address
+        try:
+            message = self._writer.write(
+                email_id=claimed.id, address=address, context=context, allow_8bit=capabilities.eight_bit
+            )
+        except TemplateFault as exc:
+            self._fail(claimed, str(exc))
+            return None
+        content, is_8bit, has_dots = message
+        if 0 < capabilities.size_max_bytes < len(content):
+            limit = capabilities.size_max_bytes
+            self._fail(claimed, f"The message has {len(content)} bytes; the relay takes {limit}.")
+            return None
+        return Outgoing(
+            tag=claimed,
+            sender=self._sender,
+            recipient=address,
+            content=content,
+            is_8bit=is_8bit,
+            has_dots=has_dots,
+        )
+
+    def _fail(self, claimed: Claimed, reason: str) -> None:
+        self._refuse(claimed, Delivery(Verdict.FAILED, 0, reason))

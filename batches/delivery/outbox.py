@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from time import perf_counter
 
 import orjson
 
@@ -19,6 +20,8 @@ AHEAD_MAX = 32
 processor's caches hold other code."""
 
 AHEAD_MAX_BYTES = 256 * 1024
+AHEAD_MAX_SECONDS = 0.01
+"""No more after so long: the connections and the lease wait meanwhile."""
 
 
 class Outbox:
@@ -73,13 +76,15 @@ class Outbox:
         self._made.clear()
 
     def _make_some(self, capabilities: Capabilities) -> None:
-        size_bytes = 0
-        while self._claimed and len(self._made) < self._ahead_max and size_bytes < AHEAD_MAX_BYTES:
+        size_bytes, until = 0, perf_counter() + AHEAD_MAX_SECONDS
+        while self._claimed and len(self._made) < self._ahead_max:
             claimed = self._claimed.popleft()
             outgoing = self._make(claimed, capabilities)
             if outgoing is not None:
                 self._made.append(outgoing)
                 size_bytes += len(outgoing.content)
+            if size_bytes > AHEAD_MAX_BYTES or perf_counter() > until:
+                break
 
     def _make(self, claimed: Claimed, capabilities: Capabilities) -> Outgoing | None:
         address = claimed.address

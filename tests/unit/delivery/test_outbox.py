@@ -1,0 +1,153 @@
+"""Messages are made a handful ahead, in the order of their claims, and none is lost by it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from batches.delivery import outbox as module
+from batches.delivery.outbox import AHEAD_MAX, Outbox
+from batches.delivery.spec import Claimed, LaneSpec
+from batches.rendering.plain import MessageWriter
+from batches.smtp.connection import Capabilities, Timeouts
+from batches.smtp.relay import parse_relay
+from batches.smtp.verdicts import Delivery, Verdict
+
+EIGHT_BIT = Capabilities.of({"pipelining": "", "8bitmime": "", "smtputf8": ""})
+SEVEN_BIT = Capabilities.of({"pipelining": ""})
+
+SPEC = LaneSpec(
+    lane_id=1,
+    token=1,
+    stretch=(0, 0),
+    job_id=1,
+    batch_id=1,
+    merge_fields=("name",),
+    subject="Hello {{ name }}",
+    html="",
+    text="Dear {{ name }}",
+    from_email="post@example.org",
+    message_key=b"k" * 32,
+    relay=parse_relay("smtp://127.0.0.1:25"),
+    timeouts=Timeouts(),
+    database={},
+    redis_url="",
+    connections=1,
+    window=128,
+    rate=0,
+    max_attempts=3,
+    retry_seconds=60,
+    hold=False,
+    lease_seconds=15,
+    counters=(0, 0, 0, 0),
+)
+
+
+def claim(number: int, *, address: str = "", fields: tuple[str, ...] = ("Zoë",)) -> Claimed:
+    return Claimed(number, number, address or f"n{number}@example.org", orjson.dumps(fields).decode(), 1)
+
+
+class Refused(list[tuple[int, Delivery]]):
+    def __call__(self, claimed: Claimed, delivery: Delivery) -> None:
+        self.append((claimed.id, delivery))
+
+
+@pytest.fixture
+def refused() -> Refused:
+    return Refused()
+
+
+@pytest.fixture
+def count_made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The ids of the emails whose messages were made, in order."""
+    made: list[int] = []
+    write = MessageWriter.write
+
+    def count(writer: MessageWriter, *, email_id: int, **kwargs: object) -> object:
+        made.append(email_id)
+        return write(writer, email_id=email_id, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MessageWriter, "write", count)
+    return made
+
+
+def take_all(outbox: Outbox, capabilities: Capabilities = EIGHT_BIT) -> list[int]:
+    taken = []
+    while (outgoing := outbox.take(capabilities)) is not None:
+        taken.append(outgoing.tag.id)
+    return taken
+
+
+def test_each_is_taken_once_in_order_when_more_are_claimed_than_are_made_ahead(refused: Refused) -> None:
+    outbox = Outbox(SPEC, refuse=refused)
+    outbox.extend(claim(number) for number in range(100))
+    first = outbox.take(EIGHT_BIT)
+    assert first is not None and first.tag.id == 0
+    assert len(outbox) == 99
+    outbox.extend([claim(100)])
+    assert take_all(outbox) == list(range(1, 101))
+    assert (len(outbox), refused) == (0, [])
+
+
+def test_all_that_is_not_taken_comes_out_in_order_when_the_outbox_is_cleared(refused: Refused) -> None:
+    outbox = Outbox(SPEC, refuse=refused)
+    outbox.extend(claim(number) for number in range(50))
+    taken = outbox.take(EIGHT_BIT)
+    assert taken is not None
+    outbox.put_back(taken.tag)
+    assert sorted(claimed.id for claimed in outbox.clear()) == list(range(50))
+    assert len(outbox) == 0
+    assert outbox.take(EIGHT_BIT) is None
+
+
+def test_message_is_made_anew_when_the_relay_offers_something_else(refused: Refused) -> None:
+    outbox = Outbox(SPEC, refuse=refused)
+    outbox.extend(claim(number) for number in range(3))
+    contents = [outbox.take(capabilities) for capabilities in (EIGHT_BIT, SEVEN_BIT, EIGHT_BIT)]
+    assert [each and (each.tag.id, each.is_8bit, each.content.isascii()) for each in contents] == [
+        (0, True, False),
+        (1, False, True),
+        (2, True, False),
+    ]
+
+
+def test_next_is_taken_when_no_message_can_be_made_of_some(refused: Refused) -> None:
+    outbox = Outbox(SPEC, refuse=refused)
+    small = replace(SEVEN_BIT, size=True, size_max_bytes=2000)
+    outbox.extend([claim(1, fields=()), claim(2, address="zoë@example.org"), claim(3, fields=("x" * 3000,)), claim(4)])
+    assert take_all(outbox, small) == [4]
+    assert [(number, delivery.verdict) for number, delivery in refused] == [
+        (1, Verdict.FAILED),
+        (2, Verdict.FAILED),
+        (3, Verdict.FAILED),
+    ]
+    assert "non-ASCII" in refused[1][1].reply
+    assert "the relay takes 2000" in refused[2][1].reply
+
+
+def test_a_handful_is_made_ahead_when_nothing_speaks_against_it(refused: Refused, count_made: list[int]) -> None:
+    outbox = Outbox(SPEC, refuse=refused)
+    outbox.extend(claim(number) for number in range(100))
+    outbox.take(EIGHT_BIT)
+    assert 1 < len(count_made) <= AHEAD_MAX
+
+
+def test_no_more_are_made_ahead_when_they_are_big(refused: Refused, count_made: list[int]) -> None:
+    outbox = Outbox(replace(SPEC, text="y" * 76 + "\n{{ name }}" + ("z" * 76 + "\n") * 1500), refuse=refused)
+    outbox.extend(claim(number) for number in range(10))
+    outbox.take(EIGHT_BIT)
+    assert len(count_made) == 3  # of 115 kB each
+
+
+@pytest.mark.parametrize("why", ["slow", "rate"])
+def test_one_is_made_at_a_time_when_others_would_have_to_wait(
+    refused: Refused, count_made: list[int], monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    if why == "slow":
+        monkeypatch.setattr(module, "AHEAD_MAX_SECONDS", -1)  # every message takes longer
+    outbox = Outbox(replace(SPEC, rate=5 if why == "rate" else 0), refuse=refused)
+    outbox.extend(claim(number) for number in range(10))
+    outbox.take(EIGHT_BIT)
+    assert count_made == [0]

@@ -215,23 +215,19 @@ class Ledger:
                 self._after_row, self._end_row = after_row, end_row
 
     def _take_in(self, rows: list[tuple[Any, ...]], places: int) -> list[Claimed]:
-        claimed = [Claimed(*email) for _, _, *email in rows if email[0]]
-        if self.is_halted:
-            pass  # nothing was looked for
-        elif len(claimed) < places:
-            # Nothing is left in the stretch, nor behind the cursor; but what others gave back may be due before that.
-            self.is_dry = not claimed and self._cursor is _FRONT and self._is_list_used_up
-            self._cursor, self._after_row = _FRONT, self._end_row
+        claimed = [Claimed(*email) for _, _, _, *email in rows if email[0]]
+        self._after_row = rows[0][1]
+        if len(claimed) < places:
+            # Nothing is left behind the cursor; but what others gave back may be due before it.
+            is_used_up = self._after_row >= self._end_row and self._is_list_used_up
+            self.is_dry = not claimed and self._cursor is _FRONT and is_used_up
+            self._cursor = _FRONT
         elif claimed:
             self.is_dry = False
-            self._move_on(rows)
+            retries = [_Cursor(due_at, id_) for _, _, due_at, id_, *_ in rows if due_at is not None]
+            self._cursor = max(retries, default=self._cursor)
         self.held.update((each.id, each) for each in claimed)
         return claimed
-
-    def _move_on(self, rows: list[tuple[Any, ...]]) -> None:
-        self._after_row = max((row for _, due_at, _, row, *_ in rows if due_at is None), default=self._after_row)
-        retries = [_Cursor(due_at, id_) for _, due_at, id_, *_ in rows if due_at is not None]
-        self._cursor = max(retries, default=self._cursor)
 
     def _count(self, recording: list[Outcome]) -> tuple[int, int, int, int]:
         statuses = [outcome.status for outcome in recording if outcome.outcome]

@@ -160,10 +160,12 @@ WITH asked AS (
       heartbeat_at = clock_timestamp(),
       sent_count = %(sent)s, failed_count = %(failed)s, unknown_count = %(unknown)s, retried_count = %(retried)s,
       rate_per_second = %(rate)s,
-      stretch_after_row = coalesce((SELECT max(row) FROM fresh), %(after_row)s),
+      stretch_after_row = CASE
+        WHEN (SELECT count(*) FROM fresh) < (SELECT places FROM asked) - (SELECT count(*) FROM due) THEN %(end_row)s
+        ELSE coalesce((SELECT max(row) FROM fresh), %(after_row)s) END,
       claimed_rows = %(held_rows)s::int[] || ARRAY(SELECT row FROM due UNION ALL SELECT row FROM fresh)
   WHERE l.id = %(lane)s AND l.token = %(token)s AND l.lease_until IS NOT NULL
-  RETURNING l.id
+  RETURNING l.id, l.stretch_after_row
 ), outcome AS (
   SELECT * FROM unnest(
     %(ids)s::bigint[], %(statuses)s::text[], %(outcomes)s::text[], %(codes)s::smallint[], %(replies)s::text[],
@@ -190,7 +192,7 @@ WITH asked AS (
   WHERE e.ctid = due.ctid
   RETURNING e.id, e.row, e.address, e.fields::text AS fields, e.attempts, e.next_attempt_at
 )
-SELECT asked.status, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts
+SELECT asked.status, held.stretch_after_row, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts
 FROM held CROSS JOIN asked LEFT JOIN (
   SELECT next_attempt_at, id, row, address, fields, attempts FROM again
   UNION ALL
@@ -200,8 +202,9 @@ FROM held CROSS JOIN asked LEFT JOIN (
 """Renew the lease, record outcomes with an Attempt each, claim more.
 
 The counters are set, not added to: the holder knows them, and writing twice counts once. No row: the
-lane is fenced. Otherwise one row for each email claimed, or one whose id is null; each
-begins with the job's status. An empty outcome gives an email back without counting the attempt.
+lane is fenced. Otherwise one row for each email claimed, or one whose id is null; each begins with the job's
+status and the row behind which the lane's next claim looks. An empty outcome gives an email back without
+counting the attempt.
 """
 
 IN_DOUBT_OF_LANE = _named("SELECT id, row, address, fields::text, attempts_made FROM {in_doubt_of_lane} e")

@@ -218,9 +218,9 @@ class Lane:
         return clock() < self._ledger.deadline
 
     def take(self, capabilities: Capabilities) -> Outgoing | None:
-        if not (self._outbox and self._is_ledger_up and self.may_send()):
+        if not (self._is_ledger_up and self.may_send()):
             return None
-        if self._gate is not None and not self._gate.spend():
+        if self._gate is not None and not (self._outbox and self._gate.spend()):
             return None
         return self._outbox.take(capabilities)
 

@@ -6,6 +6,7 @@ and survives its loss: outcomes are kept and written again, guarded by lane and 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,9 @@ STATEMENT_TIMEOUT_MS = 30_000
 
 STRETCH_WINDOWS = 16
 """How many windows of rows a lane is handed at most: few commits for it, and few emails wait behind a slow lane."""
+
+LOCKED_JOB_SECONDS = 0.005
+"""How long to leave a job alone that another has locked: as a rule a lane that takes its stretch."""
 
 RATE_SECONDS = 1.0
 """The sending rate is taken over spans of this length."""
@@ -208,11 +212,15 @@ class Ledger:
             "window": self._spec.window,
             "rows_max": STRETCH_WINDOWS * self._spec.window,
         }
-        for after_row, end_row in await self._fetch(sql.TAKE_STRETCH, arguments):
-            if end_row is None:
-                self._is_list_used_up = True
-            else:
-                self._after_row, self._end_row = after_row, end_row
+        answer = await self._fetch(sql.TAKE_STRETCH, arguments)
+        if not answer:
+            await asyncio.sleep(LOCKED_JOB_SECONDS)
+            return
+        [(after_row, end_row)] = answer
+        if end_row is None:
+            self._is_list_used_up = True
+        else:
+            self._after_row, self._end_row = after_row, end_row
 
     def _take_in(self, rows: list[tuple[Any, ...]], places: int) -> list[Claimed]:
         claimed = [Claimed(*email) for _, _, _, *email in rows if email[0]]
@@ -287,8 +295,7 @@ class Ledger:
 
     async def release(self) -> None:
         """Give the lane back; only when nothing is held."""
-        arguments = {"lane": self._spec.lane_id, "token": self._token, "after_row": self._after_row}
-        await self._execute(sql.RELEASE_LANE, arguments)
+        await self._execute(sql.RELEASE_LANE, {"lane": self._spec.lane_id, "token": self._token})
 
     async def report_relay_trouble(
         self, error: str, *, base_seconds: float, cap_seconds: float, is_crowded: bool

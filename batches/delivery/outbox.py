@@ -52,7 +52,7 @@ class Outbox:
         self._claimed.extend(claimed)
 
     def put_back(self, claimed: Claimed) -> None:
-        """Add an email whose message was taken and not sent, before the rest."""
+        """Add an email whose message was taken and not sent, before all of which none is made yet."""
         self._claimed.appendleft(claimed)
 
     def clear(self) -> list[Claimed]:

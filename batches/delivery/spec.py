@@ -14,7 +14,7 @@ from batches.smtp.relay import Relay
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneSpec:
-    """One lane of one job, held under a token."""
+    """One lane of one job; the token is that under which it was taken."""
 
     lane_id: int
     token: int

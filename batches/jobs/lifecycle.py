@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
@@ -175,7 +176,7 @@ def replay_batch(batch: Batch, *, which: JobKind, user: User | AnonymousUser | N
         )
         if not count:
             raise JobRefused(f"Batch {batch.pk} has no {'' if which == JobKind.ALL else which.value + ' '}emails.")
-        _recount(batch.pk, lane_ids=[])
+        _store(batch.pk, _count(batch.pk, lane_ids=[]))
         job = EmailJob(
             batch=batch,
             kind=which,
@@ -264,28 +265,29 @@ def cancel_batch(batch: Batch) -> None:
 def finish_job(job_id: int) -> bool:
     """End a job none of whose emails is pending or sending; whether it was this call that did.
 
-    A cancelled job's pending emails are cancelled first: a lane may have given some back meanwhile.
+    What a cancelled job has left is cancelled: all of it when no lane is held, else what no lane may be sending.
     Safe to call at any time, from many processes.
     """
     with transaction.atomic():
         job = EmailJob.objects.select_for_update().filter(pk=job_id, completed_at=None).first()
         if job is None or job.status == JobStatus.SCHEDULED:
             return False
+        is_over = _is_over(job)
         if job.status == JobStatus.CANCELLED:
-            _cancel_pending(job)
+            _cancel_pending(job, is_over=is_over)
         _publish_after_commit(job.batch_id)
-        return _is_over(job) and _settle(job)
+        return is_over and _settle(job)
 
 
-def _cancel_pending(job: EmailJob) -> None:
-    """Cancel what no lane is sending. A lane that is held keeps its stretch, in which first tries may be under way."""
-    pending = Email.objects.filter(batch=job.batch_id, status=EmailStatus.PENDING)
-    cancelled = {"status": EmailStatus.CANCELLED, "settled_at": Now(), "next_attempt_at": None}
-    pending.filter(next_attempt_at__isnull=False).update(**cancelled)
-    fresh = pending.filter(next_attempt_at=None)
-    fresh.filter(row__gt=job.fresh_after_row).update(**cancelled)
-    for lane in job.lanes.filter(lease_until=None):
-        fresh.filter(row__gt=lane.stretch_after_row, row__lte=lane.stretch_end_row).update(**cancelled)
+def _cancel_pending(job: EmailJob, *, is_over: bool) -> None:
+    """Cancel what is left. Until no lane is held, their stretches are not touched: first tries may be under way there.
+
+    A lane that is taken after the look at them finds the job cancelled before it claims anything.
+    """
+    left = Q() if is_over else Q(next_attempt_at__isnull=False) | Q(row__gt=job.fresh_after_row)
+    Email.objects.filter(left, batch=job.batch_id, status=EmailStatus.PENDING).update(
+        status=EmailStatus.CANCELLED, settled_at=Now(), next_attempt_at=None
+    )
 
 
 def _is_over(job: EmailJob) -> bool:
@@ -296,26 +298,26 @@ def _is_over(job: EmailJob) -> bool:
 
 def _settle(job: EmailJob) -> bool:
     """Record the true counts of a job that has ended; whether it had. Needs the job's row locked."""
-    lane_ids = list(job.lanes.values_list("pk", flat=True))
-    # The batch first, then the job: a snapshot adds the lanes of a job that is not completed.
-    sent_count, failed_count, unsettled_count = _recount(job.batch_id, lane_ids=lane_ids)
-    if unsettled_count:
+    counts = _count(job.batch_id, lane_ids=list(job.lanes.values_list("pk", flat=True)))
+    if counts.unsettled:
         # Rare enough that it was never seen; no email is lost by it.
         logger.error(
-            "Job %s has %s emails that no lane found; looking from the first row again.", *(job.pk, unsettled_count)
+            "Job %s has %s emails that no lane found; looking from the first row again.", *(job.pk, counts.unsettled)
         )
         with connection.cursor() as cursor:
             cursor.execute(sql.EXPIRE_STRAY_LANES, {"job": job.pk, "batch": job.batch_id})
             if not cursor.rowcount:  # else the sweep reaps them first
                 cursor.execute(sql.START_OVER, {"job": job.pk})
         return False
+    # The batch first, then the job: a snapshot adds the lanes of a job that is not completed.
+    _store(job.batch_id, counts)
     status = job.status
     if status != JobStatus.CANCELLED:
-        status = JobStatus.COMPLETED if sent_count else JobStatus.FAILED
+        status = JobStatus.COMPLETED if counts.job_sent else JobStatus.FAILED
     EmailJob.objects.filter(pk=job.pk).update(
         status=status,
-        sent_count=sent_count,
-        failed_count=failed_count,
+        sent_count=counts.job_sent,
+        failed_count=counts.job_failed,
         started_at=job.started_at or Now(),
         completed_at=Now(),
         relay_retry_at=None,
@@ -323,25 +325,39 @@ def _settle(job: EmailJob) -> bool:
     )
     batch_status = BatchStatus.CANCELLED
     if status != JobStatus.CANCELLED:
-        any_sent = Batch.objects.filter(pk=job.batch_id, sent_count__gt=0).exists()
-        batch_status = BatchStatus.COMPLETED if any_sent else BatchStatus.FAILED
+        batch_status = BatchStatus.COMPLETED if counts.sent else BatchStatus.FAILED
     Batch.objects.move(job.batch_id, to=batch_status)
     return True
 
 
-def _recount(batch_id: int, *, lane_ids: list[int]) -> tuple[int, int, int]:
-    """Set a batch's counts to those of the table; what the given lanes sent and failed, and what is not settled."""
+class _Counts(NamedTuple):
+    """The columns of ``sql.COUNT_BATCH``."""
+
+    sent: int
+    failed: int
+    unknown: int
+    suppressed: int
+    cancelled: int
+    unsettled: int
+    job_sent: int
+    job_failed: int
+
+
+def _count(batch_id: int, *, lane_ids: list[int]) -> _Counts:
     with connection.cursor() as cursor:
         cursor.execute(sql.COUNT_BATCH, {"batch": batch_id, "lanes": lane_ids})
-        sent, failed, unknown, suppressed, cancelled, unsettled, job_sent, job_failed = cursor.fetchone()
+        return _Counts(*cursor.fetchone())
+
+
+def _store(batch_id: int, counts: _Counts) -> None:
+    """Set a batch's counts to those of the table."""
     Batch.objects.filter(pk=batch_id).update(
-        sent_count=sent,
-        failed_count=failed,
-        unknown_count=unknown,
-        suppressed_count=suppressed,
-        cancelled_count=cancelled,
+        sent_count=counts.sent,
+        failed_count=counts.failed,
+        unknown_count=counts.unknown,
+        suppressed_count=counts.suppressed,
+        cancelled_count=counts.cancelled,
     )
-    return job_sent, job_failed, unsettled
 
 
 def count_job(job: EmailJob) -> tuple[int, int]:

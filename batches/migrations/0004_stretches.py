@@ -1,4 +1,7 @@
-"""A first try is claimed by its lane's row, in a stretch of the list that is the lane's own: docs/decisions/0015."""
+"""A first try is claimed by its lane's row, in a stretch of the list that is the lane's own: docs/decisions/0015.
+
+What a worker that died before this left `sending` is found when its job would end, and goes again.
+"""
 
 import django.contrib.postgres.fields
 from django.db import migrations, models

@@ -68,8 +68,9 @@ class EmailJob(models.Model):
 class Lane(models.Model):
     """One worker's share in a job: lease, heartbeat, claims and counters in one row.
 
-    Free when ``lease_until`` is null. The token rises at each acquisition and each reaping, so a holder
-    that was presumed dead finds zero rows under its token and stops: it is fenced.
+    Free when ``lease_until`` is null. The token rises when the lane is taken, given back or reaped, so a holder
+    that was presumed dead finds zero rows under its token and stops: it is fenced. It rises with each lost
+    connection, too, which fences what that one still delivers.
     """
 
     job = models.ForeignKey(EmailJob, on_delete=models.CASCADE, related_name="lanes", db_index=False)

@@ -88,15 +88,16 @@ WITH job AS (
   FROM batches_emailjob j
   WHERE j.id = %(job)s AND j.status = {processing_job}
   FOR NO KEY UPDATE SKIP LOCKED
+), last AS (
+  SELECT e.row FROM batches_email e WHERE e.batch_id = %(batch)s ORDER BY e.row DESC LIMIT 1
 ), stretch AS (
   SELECT first.row - 1 AS after_row,
          first.row - 1 + least(%(rows_max)s, greatest(%(window)s, (last.row - first.row) / job.lane_count)) AS end_row
-  FROM job, (
+  FROM job, last, (
     SELECT e.row FROM batches_email e
     WHERE e.batch_id = %(batch)s AND e.row > (SELECT fresh_after_row FROM job)
       AND e.status = {pending} AND e.next_attempt_at IS NULL
-    ORDER BY e.row LIMIT 1) first, (
-    SELECT e.row FROM batches_email e WHERE e.batch_id = %(batch)s ORDER BY e.row DESC LIMIT 1) last
+    ORDER BY e.row LIMIT 1) first
 ), taken AS (
   UPDATE batches_lane l
   SET stretch_after_row = stretch.after_row, stretch_end_row = stretch.end_row
@@ -104,21 +105,25 @@ WITH job AS (
   WHERE l.id = %(lane)s AND l.token = %(token)s AND l.lease_until IS NOT NULL
   RETURNING l.stretch_after_row, l.stretch_end_row
 ), handed_out AS (
-  UPDATE batches_emailjob j SET fresh_after_row = taken.stretch_end_row FROM taken WHERE j.id = %(job)s
+  UPDATE batches_emailjob j SET fresh_after_row = coalesce(taken.stretch_end_row, last.row)
+  FROM job CROSS JOIN last LEFT JOIN taken ON true
+  WHERE j.id = job.id AND job.fresh_after_row < coalesce(taken.stretch_end_row, last.row)
+    AND (taken.stretch_end_row IS NOT NULL OR NOT EXISTS (SELECT FROM stretch))
 )
 SELECT taken.stretch_after_row, taken.stretch_end_row FROM job LEFT JOIN taken ON true
 """)
 """Hand the list's next stretch to a lane whose own is used up. Nulls: nothing is left that was never tried, or the lane
 is fenced. No row: the job is not to be sent, or is locked: lanes never queue for it.
 
-A stretch is a lane's share of what is left, so that the last ones are short and all lanes end together.
+A stretch is a lane's share of what is left, so that the last ones are short and all lanes end together. Where nothing
+is left, `fresh_after_row` moves to the list's end, so that nobody searches the rest again.
 """
 
 # One statement, so one round trip and one commit a cycle. Its parts see one snapshot: they touch
 # different emails (`recorded` those this lane is sending, `due` those nobody is; `fresh` only reads), so none needs
 # to see what another wrote. All that writes hangs on `held`: when the lane was taken away it is empty, and nothing
-# is written or claimed. If the sweep holds the lane's row, the UPDATE waits for it and then re-reads the
-# token (READ COMMITTED), so a lane that was reaped meanwhile finds itself fenced.
+# is written or claimed (`due` has locked its rows in vain). If the sweep holds the lane's row, the UPDATE waits for it
+# and then re-reads the token (READ COMMITTED), so a lane that was reaped meanwhile finds itself fenced.
 #
 # A first try is claimed by the lane's row alone: its stretch is nobody else's, so `fresh` needs no lock, and no
 # email is written before its outcome (docs/decisions/0015). That UPDATE changes no indexed column, so PostgreSQL
@@ -218,7 +223,7 @@ WHERE id = %(lane)s AND token IN (%(token)s, %(next_token)s) AND lease_until IS 
 RETURNING stretch_after_row, stretch_end_row
 """
 """Renew a lease under a new token, and nothing else: on a full disk so small a write may do where a cycle fails, as
-SUSPECT_LANES may. It waits until no other statement holds the lane's row, which every cycle does while it runs, and
+SUSPECT_LANES may. It waits until no other statement holds the lane's row, which a cycle does while it writes, and
 whatever the lost connection still delivers later finds itself fenced. No row: the lane is."""
 
 COUNT_HELD_LANES = """
@@ -229,10 +234,11 @@ WHERE j.completed_at IS NULL AND l.lease_until > clock_timestamp()
 """How many lanes are at work."""
 
 RELEASE_LANE = """
-UPDATE batches_lane SET lease_until = NULL, rate_per_second = 0, stretch_after_row = %(after_row)s
+UPDATE batches_lane SET lease_until = NULL, rate_per_second = 0, token = token + 1
 WHERE id = %(lane)s AND token = %(token)s
 """
-"""Give a lane back, when nothing is in flight in its name; who takes it next goes on with its stretch."""
+"""Give a lane back, when nothing is in flight in its name; who takes it next goes on with its stretch. The token rises
+here too: should the reply be lost, RENEW_LANE must not take the next holder's lease for ours."""
 
 EXPIRE_LANE = """
 UPDATE batches_lane SET lease_until = 'epoch'

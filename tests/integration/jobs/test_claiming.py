@@ -521,6 +521,35 @@ def test_job_ends_when_it_was_cancelled_while_a_dead_lane_held_a_stretch(
     assert counts == {EmailStatus.CANCELLED: 590, EmailStatus.SENT: 10}
 
 
+def test_nothing_is_said_to_be_overlooked_when_a_lane_ends_in_the_midst_of_a_cancel(
+    run: Run,
+    make_batch: MakeBatch,
+    open_ledger: OpenLedger,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    batch = make_batch(100)
+    ledger = open_ledger(batch)
+    for claimed in run(ledger.cycle(10)):
+        ledger.add(sent(claimed))
+    run(ledger.cycle(0))
+    cancel_pending = lifecycle._cancel_pending
+
+    def end_lane_after(job: EmailJob, *, is_over: bool) -> None:
+        cancel_pending(job, is_over=is_over)
+        run(ledger.release())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lifecycle, "_cancel_pending", end_lane_after)
+        lifecycle.cancel_batch(batch)
+    job = batch.jobs.get()
+    assert job.completed_at is None
+    assert lifecycle.finish_job(job.pk)
+    assert "no lane found" not in caplog.text
+    counts = Counter(Email.objects.filter(batch=batch).values_list("status", flat=True))
+    assert counts == {EmailStatus.CANCELLED: 90, EmailStatus.SENT: 10}
+
+
 def test_job_is_not_over_when_one_email_is_still_being_sent(
     run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
 ) -> None:

@@ -69,7 +69,7 @@ class Lane:
         self._ledger = Ledger(spec, ledger_connection)
         self._pool = Pool(self, spec)
         self._gate = self._make_gate()
-        self._outbox = Outbox(spec, refuse=self._record)
+        self._outbox = Outbox(spec, record=self._record)
         # A cycle costs as much as sending several emails, so it waits for half of the window as long as the
         # connections have emails to go on with.
         self._enough = max(1, spec.window // 2)

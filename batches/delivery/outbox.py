@@ -27,11 +27,11 @@ AHEAD_MAX_SECONDS = 0.01
 class Outbox:
     """The claimed emails of one lane in their order, and the next messages, ready to be taken.
 
-    ``refuse`` is told of each email of which no message can be made.
+    ``record`` takes the verdict on each email of which no message can be made.
     """
 
-    def __init__(self, spec: LaneSpec, *, refuse: Callable[[Claimed, Delivery], None]) -> None:
-        self._refuse = refuse
+    def __init__(self, spec: LaneSpec, *, record: Callable[[Claimed, Delivery], None]) -> None:
+        self._record = record
         self._merge_fields = spec.merge_fields
         self._writer = MessageWriter(
             CompiledTemplate(subject=spec.subject, html=spec.html, text=spec.text),
@@ -115,4 +115,4 @@ class Outbox:
         )
 
     def _fail(self, claimed: Claimed, reason: str) -> None:
-        self._refuse(claimed, Delivery(Verdict.FAILED, 0, reason))
+        self._record(claimed, Delivery(Verdict.FAILED, 0, reason))

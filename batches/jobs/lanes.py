@@ -19,7 +19,7 @@ from batches.delivery.lane import Lane as RunningLane
 from batches.delivery.ledger import connect
 from batches.delivery.spec import LaneEnd, LaneSpec
 from batches.jobs import lifecycle, queues
-from batches.models import Lane, sql
+from batches.models import Lane, repair_sql, sql
 from batches.rendering.message import derive_message_key
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Timeouts
@@ -173,5 +173,5 @@ def expire_lane(ring_id: str, *, worker: str) -> bool:
         return False
     lane_id, token = ring
     with connection.cursor() as cursor:
-        cursor.execute(sql.EXPIRE_LANE, {"lane": lane_id, "token": token, "worker": worker})
+        cursor.execute(repair_sql.EXPIRE_LANE, {"lane": lane_id, "token": token, "worker": worker})
         return bool(cursor.rowcount)

@@ -29,6 +29,7 @@ from batches.models import (
     JobPriority,
     JobStatus,
     Lane,
+    repair_sql,
     sql,
 )
 from batches.rendering.message import SenderFault, sender_address
@@ -292,7 +293,7 @@ def _cancel_pending(job: EmailJob, *, is_over: bool) -> None:
 
 def _is_over(job: EmailJob) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(sql.JOBS_TO_FINISH, {"job": job.pk})
+        cursor.execute(repair_sql.JOBS_TO_FINISH, {"job": job.pk})
         return cursor.fetchone() is not None
 
 
@@ -305,9 +306,9 @@ def _settle(job: EmailJob) -> bool:
             "Job %s has %s emails that no lane found; looking from the first row again.", *(job.pk, counts.unsettled)
         )
         with connection.cursor() as cursor:
-            cursor.execute(sql.EXPIRE_STRAY_LANES, {"job": job.pk, "batch": job.batch_id})
+            cursor.execute(repair_sql.EXPIRE_STRAY_LANES, {"job": job.pk, "batch": job.batch_id})
             if not cursor.rowcount:  # else the sweep reaps them first
-                cursor.execute(sql.START_OVER, {"job": job.pk})
+                cursor.execute(repair_sql.START_OVER, {"job": job.pk})
         return False
     # The batch first, then the job: a snapshot adds the lanes of a job that is not completed.
     _store(job.batch_id, counts)

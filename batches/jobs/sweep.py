@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
 from batches.jobs import lifecycle, queues
-from batches.models import EmailJob, JobStatus, sql
+from batches.models import EmailJob, JobStatus, repair_sql
 
 logger = logging.getLogger(__name__)
 
@@ -73,10 +73,10 @@ def _start_due_jobs() -> int:
 def _reap_dead_lanes() -> int:
     count = 0
     with connection.cursor() as cursor:
-        cursor.execute(sql.SUSPECT_LANES)  # a commit of its own
+        cursor.execute(repair_sql.SUSPECT_LANES)  # a commit of its own
     with transaction.atomic(), connection.cursor() as cursor:
         lease = {"lease_seconds": settings.SEND_LEASE_SECONDS, "doubt_seconds": DOUBT_SECONDS}
-        cursor.execute(sql.EXPIRED_LANES, lease)
+        cursor.execute(repair_sql.EXPIRED_LANES, lease)
         for lane_id, job_id, batch_id in cursor.fetchall():
             retried, failed, unknown = _reap(lane_id, batch_id)
             logger.warning(
@@ -91,7 +91,7 @@ def _reap_dead_lanes() -> int:
 def _reap(lane_id: int, batch_id: int) -> tuple[int, int, int]:
     with connection.cursor() as cursor:
         cursor.execute(
-            sql.REAP_LANE,
+            repair_sql.REAP_LANE,
             {
                 "lane": lane_id,
                 "batch": batch_id,
@@ -103,13 +103,15 @@ def _reap(lane_id: int, batch_id: int) -> tuple[int, int, int]:
             },
         )
         retried, failed, unknown = cursor.fetchone()
-        cursor.execute(sql.ADD_TO_LANE, {"lane": lane_id, "retried": retried, "failed": failed, "unknown": unknown})
+        cursor.execute(
+            repair_sql.ADD_TO_LANE, {"lane": lane_id, "retried": retried, "failed": failed, "unknown": unknown}
+        )
     return retried, failed, unknown
 
 
 def _finish_jobs() -> int:
     with connection.cursor() as cursor:
-        cursor.execute(sql.JOBS_TO_FINISH, {"job": None})
+        cursor.execute(repair_sql.JOBS_TO_FINISH, {"job": None})
         job_ids = [row[0] for row in cursor.fetchall()]
     return sum(lifecycle.finish_job(job_id) for job_id in job_ids)
 
@@ -117,7 +119,7 @@ def _finish_jobs() -> int:
 def _ring_lanes() -> int:
     """Ring every free lane that has work and no ring waiting."""
     with connection.cursor() as cursor:
-        cursor.execute(sql.LANES_TO_RING)
+        cursor.execute(repair_sql.LANES_TO_RING)
         wanted = [
             queues.Ring(lane_id=lane_id, job_id=job_id, token=token, priority=priority)
             for lane_id, job_id, token, priority in cursor.fetchall()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
 from django.conf import LazySettings
 
-from batches.jobs import queues
-from batches.models import Batch, BatchSource, Email, EmailTemplate
+from batches.delivery.ledger import Ledger, connect
+from batches.jobs import lifecycle, queues
+from batches.jobs.lanes import _connection_parameters, _specify, acquire_lane
+from batches.models import Batch, BatchSource, Email, EmailTemplate, Lane
+from tests.integration.jobs.ledgers import OpenLedger, Run
 from tests.smtpserver import Behaviour, RunningServer
 
 MakeBatch = Callable[..., Batch]
@@ -62,3 +66,31 @@ def make_batch(transactional_db: None) -> MakeBatch:
         return batch
 
     return make
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+@pytest.fixture
+def open_ledger(run: Run, template: EmailTemplate) -> Iterator[OpenLedger]:
+    """The ledgers of lanes just taken, connected until the test's end."""
+    opened: list[Ledger] = []
+
+    async def take(lane: Lane) -> Ledger:
+        database = _connection_parameters()
+        ledger_connection = await connect(database)
+        taken = await acquire_lane(ledger_connection, lane.pk, worker="")
+        assert taken is not None
+        return Ledger(_specify(taken, database), ledger_connection)
+
+    def open_one(batch: Batch, *, lane_number: int = 0) -> Ledger:
+        job = batch.jobs.first() or lifecycle.create_job(batch, template=template, user=None)
+        opened.append(run(take(job.lanes.get(number=lane_number))))
+        return opened[-1]
+
+    yield open_one
+    for ledger in opened:
+        run(ledger.close())

@@ -319,7 +319,7 @@ def test_rest_waits_when_batch_is_paused_and_goes_when_resumed(
 
     assert run_while(lane, pause) == LaneEnd.HALTED.value
     counts = statuses(batch)
-    assert count_claimed(batch) == 0
+    assert (counts[EmailStatus.SENDING], count_claimed(batch)) == (0, 0)
     assert counts[EmailStatus.PENDING] > 100
     assert batch.status == BatchStatus.PAUSED
     relay.configure(rate=0)

@@ -33,7 +33,7 @@ def waiting() -> set[str]:
 
 
 def hold_lane(lane: Lane, *, expired: bool, emails: int, attempts: int = 1) -> None:
-    """As if a worker held the lane and was sending so many emails, each for the so-manieth time."""
+    """As if a worker held the lane and was sending so many emails, each at its try of this number."""
     moment = timezone.now() + timedelta(seconds=-1 if expired else 60)
     batch = Email.objects.filter(batch__jobs=lane.job_id)
     rows = list(batch.order_by("row").values_list("row", flat=True)[:emails])

@@ -49,14 +49,14 @@ def claim(number: int, *, address: str = "", fields: tuple[str, ...] = ("Zoë",)
     return Claimed(number, number, address or f"n{number}@example.org", orjson.dumps(fields).decode(), 1)
 
 
-class Refused(list[tuple[int, Delivery]]):
+class Recorded(list[tuple[int, Delivery]]):
     def __call__(self, claimed: Claimed, delivery: Delivery) -> None:
         self.append((claimed.id, delivery))
 
 
 @pytest.fixture
-def refused() -> Refused:
-    return Refused()
+def recorded() -> Recorded:
+    return Recorded()
 
 
 @pytest.fixture
@@ -80,19 +80,19 @@ def take_all(outbox: Outbox, capabilities: Capabilities = EIGHT_BIT) -> list[int
     return taken
 
 
-def test_each_is_taken_once_in_order_when_more_are_claimed_than_are_made_ahead(refused: Refused) -> None:
-    outbox = Outbox(SPEC, refuse=refused)
+def test_each_is_taken_once_in_order_when_more_are_claimed_than_are_made_ahead(recorded: Recorded) -> None:
+    outbox = Outbox(SPEC, record=recorded)
     outbox.extend(claim(number) for number in range(100))
     first = outbox.take(EIGHT_BIT)
     assert first is not None and first.tag.id == 0
     assert len(outbox) == 99
     outbox.extend([claim(100)])
     assert take_all(outbox) == list(range(1, 101))
-    assert (len(outbox), refused) == (0, [])
+    assert (len(outbox), recorded) == (0, [])
 
 
-def test_all_that_is_not_taken_comes_out_in_order_when_the_outbox_is_cleared(refused: Refused) -> None:
-    outbox = Outbox(SPEC, refuse=refused)
+def test_all_that_is_not_taken_comes_out_in_order_when_the_outbox_is_cleared(recorded: Recorded) -> None:
+    outbox = Outbox(SPEC, record=recorded)
     outbox.extend(claim(number) for number in range(50))
     taken = outbox.take(EIGHT_BIT)
     assert taken is not None
@@ -102,8 +102,8 @@ def test_all_that_is_not_taken_comes_out_in_order_when_the_outbox_is_cleared(ref
     assert outbox.take(EIGHT_BIT) is None
 
 
-def test_message_is_made_anew_when_the_relay_offers_something_else(refused: Refused) -> None:
-    outbox = Outbox(SPEC, refuse=refused)
+def test_message_is_made_anew_when_the_relay_offers_something_else(recorded: Recorded) -> None:
+    outbox = Outbox(SPEC, record=recorded)
     outbox.extend(claim(number) for number in range(3))
     contents = [outbox.take(capabilities) for capabilities in (EIGHT_BIT, SEVEN_BIT, EIGHT_BIT)]
     assert [each and (each.tag.id, each.is_8bit, each.content.isascii()) for each in contents] == [
@@ -113,29 +113,29 @@ def test_message_is_made_anew_when_the_relay_offers_something_else(refused: Refu
     ]
 
 
-def test_next_is_taken_when_no_message_can_be_made_of_some(refused: Refused) -> None:
-    outbox = Outbox(SPEC, refuse=refused)
+def test_next_is_taken_when_no_message_can_be_made_of_some(recorded: Recorded) -> None:
+    outbox = Outbox(SPEC, record=recorded)
     small = replace(SEVEN_BIT, size=True, size_max_bytes=2000)
     outbox.extend([claim(1, fields=()), claim(2, address="zoë@example.org"), claim(3, fields=("x" * 3000,)), claim(4)])
     assert take_all(outbox, small) == [4]
-    assert [(number, delivery.verdict) for number, delivery in refused] == [
+    assert [(number, delivery.verdict) for number, delivery in recorded] == [
         (1, Verdict.FAILED),
         (2, Verdict.FAILED),
         (3, Verdict.FAILED),
     ]
-    assert "non-ASCII" in refused[1][1].reply
-    assert "the relay takes 2000" in refused[2][1].reply
+    assert "non-ASCII" in recorded[1][1].reply
+    assert "the relay takes 2000" in recorded[2][1].reply
 
 
-def test_a_handful_is_made_ahead_when_nothing_speaks_against_it(refused: Refused, count_made: list[int]) -> None:
-    outbox = Outbox(SPEC, refuse=refused)
+def test_a_handful_is_made_ahead_when_nothing_speaks_against_it(recorded: Recorded, count_made: list[int]) -> None:
+    outbox = Outbox(SPEC, record=recorded)
     outbox.extend(claim(number) for number in range(100))
     outbox.take(EIGHT_BIT)
     assert 1 < len(count_made) <= AHEAD_MAX
 
 
-def test_no_more_are_made_ahead_when_they_are_big(refused: Refused, count_made: list[int]) -> None:
-    outbox = Outbox(replace(SPEC, text="y" * 76 + "\n{{ name }}" + ("z" * 76 + "\n") * 1500), refuse=refused)
+def test_no_more_are_made_ahead_when_they_are_big(recorded: Recorded, count_made: list[int]) -> None:
+    outbox = Outbox(replace(SPEC, text="y" * 76 + "\n{{ name }}" + ("z" * 76 + "\n") * 1500), record=recorded)
     outbox.extend(claim(number) for number in range(10))
     outbox.take(EIGHT_BIT)
     assert len(count_made) == 3  # of 115 kB each
@@ -143,11 +143,11 @@ def test_no_more_are_made_ahead_when_they_are_big(refused: Refused, count_made: 
 
 @pytest.mark.parametrize("why", ["slow", "rate"])
 def test_one_is_made_at_a_time_when_others_would_have_to_wait(
-    refused: Refused, count_made: list[int], monkeypatch: pytest.MonkeyPatch, why: str
+    recorded: Recorded, count_made: list[int], monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     if why == "slow":
         monkeypatch.setattr(module, "AHEAD_MAX_SECONDS", -1)  # every message takes longer
-    outbox = Outbox(replace(SPEC, rate=5 if why == "rate" else 0), refuse=refused)
+    outbox = Outbox(replace(SPEC, rate=5 if why == "rate" else 0), record=recorded)
     outbox.extend(claim(number) for number in range(10))
     outbox.take(EIGHT_BIT)
     assert count_made == [0]

@@ -16,8 +16,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from batches.access import Credentials, find_header
-from batches.feeds import Refusal, Seat, find_seat, follow
+from batches.credentials import Credentials, find_header
+from batches.feeds import Refusal, Subscription, find_subscription, follow
 
 HEARTBEAT_SECONDS = 15.0
 """How often a quiet socket's right to watch may be looked at; the pings are the server's."""
@@ -36,9 +36,9 @@ class ProgressConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
             await self.close()  # before the handshake: another site's page learns nothing, not even a code
             return
         batch_id: int | None = self.scope["url_route"]["kwargs"].get("batch_id")
-        seat = await database_sync_to_async(find_seat, thread_sensitive=False)(credentials, batch_id)
+        seat = await database_sync_to_async(find_subscription, thread_sensitive=False)(credentials, batch_id)
         await self.accept()
-        if isinstance(seat, Seat):
+        if isinstance(seat, Subscription):
             self._sending = asyncio.create_task(self._send_all(seat, credentials, batch_id))
         else:
             await self.close(code=seat.value)
@@ -52,7 +52,7 @@ class ProgressConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Nothing is expected from a client, and nothing that it sends can do harm."""
 
-    async def _send_all(self, seat: Seat, credentials: Credentials, batch_id: int | None) -> None:
+    async def _send_all(self, seat: Subscription, credentials: Credentials, batch_id: int | None) -> None:
         async with seat.watch() as watcher:
             async for snapshots in follow(
                 watcher, credentials=credentials, batch_id=batch_id, heartbeat_seconds=HEARTBEAT_SECONDS

@@ -24,8 +24,8 @@ from django.db import DatabaseError
 from redis.exceptions import RedisError
 
 from batches import progress
-from batches.access import Credentials
-from batches.cancelling import end_tasks
+from batches.asyncio_tasks import end_tasks
+from batches.credentials import Credentials
 from batches.models import LIVE_JOB_STATUSES, Batch, BatchStatus, EmailJob
 from batches.progress import Snapshot
 
@@ -190,7 +190,7 @@ async def watch(group: str, read: ReadSnapshots) -> AsyncIterator[Watcher]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
+class Subscription:
     """A place to watch from that somebody is entitled to: the channel group, and how to read what it is about."""
 
     group: str
@@ -207,17 +207,17 @@ class Refusal(Enum):
     NOT_FOUND = 4404
 
 
-def find_seat(credentials: Credentials, batch_id: int | None) -> Seat | Refusal:
+def find_subscription(credentials: Credentials, batch_id: int | None) -> Subscription | Refusal:
     """The seat for one batch, or for all batches that a user may see."""
     user = credentials.find_user()
     if user is None:
         return Refusal.NOT_LOGGED_IN
     if batch_id is None:
         group = progress.STAFF_GROUP if user.is_staff else progress.owner_group(user.pk)
-        return Seat(group=group, read=lambda: _read_list(user))
+        return Subscription(group=group, read=lambda: _read_list(user))
     if not Batch.objects.visible_to(user).filter(pk=batch_id).exists():
         return Refusal.NOT_FOUND
-    return Seat(group=progress.batch_group(batch_id), read=lambda: progress.read_snapshots([batch_id]))
+    return Subscription(group=progress.batch_group(batch_id), read=lambda: progress.read_snapshots([batch_id]))
 
 
 def _read_list(user: User) -> dict[int, Snapshot]:
@@ -240,17 +240,17 @@ async def follow(
     while True:
         snapshots = await watcher.next_snapshots(timeout_seconds=heartbeat_seconds)
         if clock() - checked_at >= RECHECK_SECONDS:
-            if not await is_entitled(credentials, batch_id):
+            if not await may_watch(credentials, batch_id):
                 return
             checked_at = clock()
         yield snapshots
         await asyncio.sleep(THROTTLE_SECONDS)
 
 
-async def is_entitled(credentials: Credentials, batch_id: int | None) -> bool:
+async def may_watch(credentials: Credentials, batch_id: int | None) -> bool:
     """Whether the seat would be given again. While the database is away nobody loses it."""
     try:
-        seat = await database_sync_to_async(find_seat, thread_sensitive=False)(credentials, batch_id)
+        seat = await database_sync_to_async(find_subscription, thread_sensitive=False)(credentials, batch_id)
     except DatabaseError:
         return True
-    return isinstance(seat, Seat)
+    return isinstance(seat, Subscription)

@@ -33,7 +33,7 @@ from rq.serializers import JSONSerializer
 
 from batches.delivery import stop
 from batches.jobs import queues
-from batches.jobs.lanes import expire_lane, preload
+from batches.jobs.run_lane import expire_lane, preload
 from batches.jobs.sweep import sweep
 
 logger = logging.getLogger(__name__)
@@ -191,7 +191,7 @@ class Worker(rq.Worker):
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run a lane in a work-horse and wait for its end; nothing else is run, whatever stands in the queue."""
-        if not queues.is_ring(job):
+        if not queues.is_work_item(job):
             logger.error("Job %s in Redis is no lane of ours and was not run. Find out who put it there.", job.id)
             with outlast_redis():
                 self.connection.delete(job.key)

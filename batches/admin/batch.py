@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 
 from batches import progress
 from batches.admin.deleting import delete_batches
-from batches.admin.ledgers import LedgerAdmin
+from batches.admin.readonly import ReadOnlyAdmin
 from batches.jobs import lifecycle
 from batches.models import LIVE_JOB_STATUSES, Batch, EmailJob, JobKind
 
@@ -36,7 +36,7 @@ class BatchChangeList(ChangeList):
 
 
 @admin.register(Batch)
-class BatchAdmin(LedgerAdmin):
+class BatchAdmin(ReadOnlyAdmin):
     list_display = ("filename", "state", "done", "sent", "failed", "set_aside", "source", "created_by", "created_at")
     list_filter = ("status", "source")
     list_select_related = ("created_by",)

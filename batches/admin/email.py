@@ -8,13 +8,13 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.text import Truncator
 
-from batches.admin.ledgers import LedgerAdmin
+from batches.admin.readonly import ReadOnlyAdmin
 from batches.models import Email
 
 
 @admin.register(Email)
-class EmailAdmin(LedgerAdmin):
-    list_display = ("address", "batch", "row", "status", "attempts", "code", "said", "settled_at")
+class EmailAdmin(ReadOnlyAdmin):
+    list_display = ("address", "batch", "row", "status", "attempts", "code", "said", "completed_at")
     list_filter = ("status",)
     list_select_related = ("batch",)
     search_fields = ("address",)
@@ -22,7 +22,7 @@ class EmailAdmin(LedgerAdmin):
     actions = None
     fields = (
         *("batch", "row", "address", "fields", "status", "attempts", "next_attempt_at"),
-        *("code", "reply", "settled_at", "lane", "history"),
+        *("code", "reply", "completed_at", "lane", "history"),
     )
     readonly_fields = ("history",)
 

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.text import Truncator
 
-from batches.admin.ledgers import LedgerAdmin
+from batches.admin.readonly import ReadOnlyAdmin
 from batches.models import EmailJob, Lane
 
 
@@ -29,7 +29,7 @@ class LaneInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(EmailJob)
-class EmailJobAdmin(LedgerAdmin):
+class EmailJobAdmin(ReadOnlyAdmin):
     list_display = (
         *("__str__", "kind", "status", "priority", "total_count", "sent_count", "failed_count"),
         *("created_by", "created_at", "trouble"),

@@ -2,7 +2,7 @@
 
 from ninja import NinjaAPI
 
-from batches.api.auth import BearerToken, Session
+from batches.api.auth import BearerToken, SessionAuth
 from batches.api.batches import router as batches_router
 from batches.api.drafts import router as drafts_router
 from batches.api.errors import add_handlers
@@ -18,7 +18,7 @@ api = NinjaAPI(
     version="1.0.0",
     description="Send email in batches, with one true record for every recipient.",
     urls_namespace="api",
-    auth=[BearerToken(), Session()],
+    auth=[BearerToken(), SessionAuth()],
     parser=JsonParser(),
 )
 add_handlers(api)

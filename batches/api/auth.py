@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
-from batches import access
+from batches import credentials, throttling
 from batches.api.errors import ApiError
 from batches.models import ApiToken
 
@@ -17,7 +17,7 @@ class BearerToken(HttpBearer):
     """``Authorization: Bearer TOKEN``, made by ``manage.py createapitoken``."""
 
     def __call__(self, request: HttpRequest) -> User | None:
-        token = access.parse_bearer(request.headers.get("Authorization", ""))
+        token = credentials.parse_bearer(request.headers.get("Authorization", ""))
         return self.authenticate(request, token) if token is not None else None
 
     def authenticate(self, request: HttpRequest, token: str) -> User:
@@ -26,16 +26,16 @@ class BearerToken(HttpBearer):
             request.user = user
             return user
         # Only failures are counted, so a right token is never slowed by somebody else's wrong ones.
-        if access.is_throttled(request.META.get("REMOTE_ADDR", "")):
+        if throttling.is_throttled(request.META.get("REMOTE_ADDR", "")):
             raise ApiError(
                 429,
-                f"Too many wrong tokens came from your address. Wait {access.THROTTLE_SECONDS} seconds.",
-                retryAfterSeconds=access.THROTTLE_SECONDS,
+                f"Too many wrong tokens came from your address. Wait {throttling.THROTTLE_SECONDS} seconds.",
+                retryAfterSeconds=throttling.THROTTLE_SECONDS,
             )
         raise ApiError(401, "This token is not known. Make a new one with 'manage.py createapitoken USER'.")
 
 
-class Session(APIKeyCookie):
+class SessionAuth(APIKeyCookie):
     """The session cookie of somebody who is logged in; unsafe methods also need the CSRF token."""
 
     param_name = settings.SESSION_COOKIE_NAME

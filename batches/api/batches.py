@@ -120,7 +120,7 @@ def _describe_emails(emails: list[Email], claims: Claims) -> Iterable[EmailOut]:
             code=email.code,
             reply=email.reply,
             messageId=_message_id(email, job_id, senders, key) if job_id else None,
-            sentAt=email.settled_at if email.status == EmailStatus.SENT else None,
+            sentAt=email.completed_at if email.status == EmailStatus.SENT else None,
             nextAttemptAt=email.next_attempt_at if email.status == EmailStatus.PENDING else None,
         )
 

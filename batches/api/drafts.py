@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import File, Router, Status
 from ninja.files import UploadedFile
 
-from batches import intake
+from batches import intake, reviewing
 from batches.api.batches import find_batch
 from batches.api.errors import ApiError
 from batches.api.schemas import AddedOut, FieldNames, ReadAgain, ReviewOut, ReviewRowOut
@@ -35,7 +35,7 @@ def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> Re
         raise intake.NotADraft("This batch was sent or is being sent, so there is nothing to review.")
     template.subject = subject or template.subject
     try:
-        found = intake.review(batch, template)
+        found = reviewing.review(batch, template)
     except TemplateFault as exc:
         raise ApiError(422, str(exc)) from exc
     return ReviewOut(

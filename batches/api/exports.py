@@ -13,7 +13,7 @@ from channels.db import database_sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Router
 
-from batches import intake
+from batches import exports
 from batches.api.batches import find_batch
 from batches.models import Batch
 
@@ -30,14 +30,14 @@ CSV = {"responses": {200: {"description": DISARMED, "content": {"text/csv": {}}}
 async def download_results(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
     """The uploaded columns with status, code, reply and time."""
     batch = await database_sync_to_async(find_batch)(request, batch_id)
-    return _stream(intake.results_csv(batch), filename=_name(batch, "results"))
+    return _stream(exports.results_csv(batch), filename=_name(batch, "results"))
 
 
 @router.get("/batches/{int:batch_id}/rejected.csv", openapi_extra=CSV)
 async def download_rejected(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
     """The lines that did not become emails, in the uploaded columns, with line number and reason."""
     batch = await database_sync_to_async(find_batch)(request, batch_id)
-    return _stream(intake.rejected_csv(batch), filename=_name(batch, "rejected"))
+    return _stream(exports.rejected_csv(batch), filename=_name(batch, "rejected"))
 
 
 def _stream(chunks: Iterator[bytes], *, filename: str) -> StreamingHttpResponse:

@@ -13,8 +13,9 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 from ninja import Router, Status
 
-from batches import access, progress
+from batches import progress
 from batches.api.schemas import HealthOut
+from batches.credentials import Credentials
 from batches.jobs.queues import fleet_status
 from batches.models import LIVE_JOB_STATUSES, EmailJob, EmailStatus
 
@@ -66,7 +67,7 @@ def _query() -> None:
 @require_GET
 def metrics(request: HttpRequest) -> HttpResponse:
     """Gauges in Prometheus's text format, for staff: a session, or `Authorization: Bearer TOKEN` of a staff user."""
-    user = access.Credentials.of_request(request).find_user()
+    user = Credentials.of_request(request).find_user()
     if user is None:
         response = HttpResponse("Send a staff user's token: 'Authorization: Bearer TOKEN'.\n", "text/plain", 401)
         response["WWW-Authenticate"] = "Bearer"

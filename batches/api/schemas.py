@@ -79,7 +79,7 @@ class UploadOut(Schema):
     duplicateRows: int
 
 
-class LoadingOut(Schema):
+class ImportProgressOut(Schema):
     rows: int
     percent: int
 

@@ -22,7 +22,7 @@ from ninja.files import UploadedFile
 from batches import intake
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
-from batches.api.schemas import LoadingOut, SendBulk, SentOut, UploadOptions, UploadOut
+from batches.api.schemas import ImportProgressOut, SendBulk, SentOut, UploadOptions, UploadOut
 from batches.api.templates import find_template
 from batches.jobs import lifecycle
 from batches.models import Batch, EmailJob, EmailTemplate, JobPriority
@@ -82,11 +82,11 @@ def _import(
     ).batch
 
 
-@router.get("/upload/progress", response=LoadingOut)
-def get_loading(request: HttpRequest, key: str) -> LoadingOut:
+@router.get("/upload/progress", response=ImportProgressOut)
+def get_import_progress(request: HttpRequest, key: str) -> ImportProgressOut:
     """How far the server is in reading the file that you are uploading with this `Idempotency-Key`."""
-    found = intake.read_loading(_user(request).pk, key)
-    return LoadingOut(rows=found.rows, percent=found.percent) if found else LoadingOut(rows=0, percent=0)
+    found = intake.read_import_progress(_user(request).pk, key)
+    return ImportProgressOut(rows=found.rows, percent=found.percent) if found else ImportProgressOut(rows=0, percent=0)
 
 
 @router.post("/emails/send-bulk", response={202: SentOut})

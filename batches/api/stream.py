@@ -13,9 +13,9 @@ from channels.db import database_sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Router
 
-from batches.access import Credentials
 from batches.api.errors import ApiError, not_found
-from batches.feeds import Refusal, Seat, find_seat, follow
+from batches.credentials import Credentials
+from batches.feeds import Refusal, Subscription, find_subscription, follow
 from batches.progress import Snapshot
 
 router = Router(tags=["batches"])
@@ -30,10 +30,10 @@ async def stream_batch(request: HttpRequest, batch_id: int) -> StreamingHttpResp
     credentials = Credentials.of_request(request)
     # Run in the request's thread, this also closes the connection there that found the user. Held for the
     # life of the stream, twenty of them would use up the pool.
-    seat = await database_sync_to_async(find_seat)(credentials, batch_id)
+    seat = await database_sync_to_async(find_subscription)(credentials, batch_id)
     if seat is Refusal.NOT_LOGGED_IN:
         raise ApiError(401, "Log in, or send a token in the header 'Authorization: Bearer TOKEN'.")
-    if not isinstance(seat, Seat):
+    if not isinstance(seat, Subscription):
         raise not_found(f"batch {batch_id}")
     response = EventStream(_events(seat, credentials, batch_id), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache"
@@ -54,7 +54,7 @@ class EventStream(StreamingHttpResponse):
                 yield event
 
 
-async def _events(seat: Seat, credentials: Credentials, batch_id: int) -> AsyncGenerator[bytes, None]:
+async def _events(seat: Subscription, credentials: Credentials, batch_id: int) -> AsyncGenerator[bytes, None]:
     async with seat.watch() as watcher:
         async for snapshots in follow(
             watcher, credentials=credentials, batch_id=batch_id, heartbeat_seconds=PING_SECONDS

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from batches.delivery.spec import Claimed, LaneSpec, Outcome
+from batches.delivery.terms import ClaimedEmail, Decision, LaneSpec
 from batches.models import EmailStatus, JobStatus, sql
 
 logger = logging.getLogger(__name__)
@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 STATEMENT_TIMEOUT_MS = 30_000
 """A cycle takes milliseconds; one that takes this long is stuck behind a lock or a dying server."""
 
-STRETCH_WINDOWS = 16
+ROW_RANGE_WINDOWS = 16
 """How many windows of rows a lane is handed at most: few commits for it, and few emails wait behind a slow lane."""
 
 LOCKED_JOB_SECONDS = 0.005
-"""How long to leave a job alone that another has locked: as a rule a lane that takes its stretch."""
+"""How long to leave a job alone that another has locked: as a rule a lane that takes its row range."""
 
 RATE_SECONDS = 1.0
 """The sending rate is taken over spans of this length."""
@@ -100,7 +100,7 @@ def _text_array(values: Iterable[str]) -> str:
 class Ledger:
     """One lane's way to Postgres.
 
-    ``held`` are the emails claimed and not yet recorded; ``is_halted`` says that the job is no longer to
+    ``in_flight`` are the emails claimed and not yet recorded; ``is_halted`` says that the job is no longer to
     be sent, ``is_dry`` that nothing was due at the last claim; ``deadline`` is the moment, on ``clock``,
     until which the lease surely holds.
     """
@@ -108,20 +108,20 @@ class Ledger:
     def __init__(self, spec: LaneSpec, connection: psycopg.AsyncConnection[Any]) -> None:
         self._spec = spec
         self._connection = connection
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[Decision] = []
         self._counters = spec.counters
         self._token = spec.token
         self._cursor = _FRONT
-        self._after_row, self._end_row = spec.stretch
+        self._after_row, self._end_row = spec.row_range
         self._is_list_used_up = False
         self._rate, self._rate_at, self._rate_sent = 0.0, clock(), spec.counters[0]
-        self._found: list[Claimed] = []
-        self.held: dict[int, Claimed] = {}
+        self._found: list[ClaimedEmail] = []
+        self.in_flight: dict[int, ClaimedEmail] = {}
         self.is_halted = False
         self.is_dry = False
         self.deadline = 0.0
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Decision) -> None:
         """Keep an outcome for the next cycle."""
         self._outcomes.append(outcome)
 
@@ -129,7 +129,7 @@ class Ledger:
     def in_doubt_count(self) -> int:
         """How many claimed emails have no outcome yet: what a crash now would leave in doubt, once the next
         cycle has recorded the rest."""
-        return len(self.held) - len(self._outcomes)
+        return len(self.in_flight) - len(self._outcomes)
 
     @property
     def outcome_count(self) -> int:
@@ -139,7 +139,7 @@ class Ledger:
     async def close(self) -> None:
         await self._connection.close()
 
-    async def recover(self, *, window: int) -> list[Claimed]:
+    async def recover(self, *, window: int) -> list[ClaimedEmail]:
         """Connect again; write the kept outcomes, take up what was claimed unknown to us, claim more up to a window.
 
         Raises:
@@ -170,11 +170,11 @@ class Ledger:
         [(self._after_row, self._end_row)] = lanes
         # Before the next cycle, which writes the rows by which these are found.
         rows = await self._fetch(sql.IN_DOUBT_OF_LANE, {"batch": self._spec.batch_id, "lane": self._spec.lane_id})
-        found = [Claimed(*row) for row in rows if row[0] not in self.held]
-        self.held.update((each.id, each) for each in found)
+        found = [ClaimedEmail(*row) for row in rows if row[0] not in self.in_flight]
+        self.in_flight.update((each.id, each) for each in found)
         self._found += found  # until a cycle gets through
 
-    async def cycle(self, places: int) -> list[Claimed]:
+    async def cycle(self, places: int) -> list[ClaimedEmail]:
         """Renew the lease, record what was added, claim up to ``places``: one statement, one commit.
 
         When it returns, all of that is durable. After an outage nobody knows if it is: the outcomes
@@ -185,7 +185,7 @@ class Ledger:
             OUTAGES: Postgres went away.
         """
         if places and self._after_row >= self._end_row and not self._is_list_used_up:
-            await self._take_stretch()
+            await self._take_row_range()
         recording, self._outcomes = self._outcomes, []
         counters = self._count(recording)
         started = clock()
@@ -199,20 +199,20 @@ class Ledger:
         self.deadline = started + self._spec.lease_seconds
         self._counters = counters
         for outcome in recording:
-            self.held.pop(outcome.email_id, None)
+            self.in_flight.pop(outcome.email_id, None)
         self.is_halted = rows[0][0] != _PROCESSING
         return self._take_in(rows, places)
 
-    async def _take_stretch(self) -> None:
+    async def _take_row_range(self) -> None:
         arguments = {
             "job": self._spec.job_id,
             "batch": self._spec.batch_id,
             "lane": self._spec.lane_id,
             "token": self._token,
             "window": self._spec.window,
-            "rows_max": STRETCH_WINDOWS * self._spec.window,
+            "rows_max": ROW_RANGE_WINDOWS * self._spec.window,
         }
-        answer = await self._fetch(sql.TAKE_STRETCH, arguments)
+        answer = await self._fetch(sql.TAKE_ROW_RANGE, arguments)
         if not answer:
             await asyncio.sleep(LOCKED_JOB_SECONDS)
             return
@@ -222,8 +222,8 @@ class Ledger:
         else:
             self._after_row, self._end_row = after_row, end_row
 
-    def _take_in(self, rows: list[tuple[Any, ...]], places: int) -> list[Claimed]:
-        claimed = [Claimed(*email) for _, _, _, *email in rows if email[0]]
+    def _take_in(self, rows: list[tuple[Any, ...]], places: int) -> list[ClaimedEmail]:
+        claimed = [ClaimedEmail(*email) for _, _, _, *email in rows if email[0]]
         self._after_row = rows[0][1]
         if len(claimed) < places:
             # Nothing is left behind the cursor; but what others gave back may be due before it.
@@ -234,10 +234,10 @@ class Ledger:
             self.is_dry = False
             retries = [_Cursor(due_at, id_) for _, _, due_at, id_, *_ in rows if due_at is not None]
             self._cursor = max(retries, default=self._cursor)
-        self.held.update((each.id, each) for each in claimed)
+        self.in_flight.update((each.id, each) for each in claimed)
         return claimed
 
-    def _count(self, recording: list[Outcome]) -> tuple[int, int, int, int]:
+    def _count(self, recording: list[Decision]) -> tuple[int, int, int, int]:
         statuses = [outcome.status for outcome in recording if outcome.outcome]
         sent, failed, unknown, retried = (
             before + statuses.count(status) for before, status in zip(self._counters, _COUNTED, strict=True)
@@ -245,7 +245,7 @@ class Ledger:
         return sent, failed, unknown, retried
 
     def _arguments(
-        self, recording: list[Outcome], counters: tuple[int, int, int, int], places: int
+        self, recording: list[Decision], counters: tuple[int, int, int, int], places: int
     ) -> dict[str, object]:
         sent, failed, unknown, retried = counters
         ids, statuses, outcomes, codes, replies, delays = zip(*recording, strict=True) if recording else ((),) * 6
@@ -268,7 +268,7 @@ class Ledger:
             "delays": _array(delays),
             "relay": str(self._spec.relay),
             "batch": self._spec.batch_id,
-            "held_rows": _array(each.row for each in self.held.values() if each.id not in recorded),
+            "in_flight_rows": _array(each.row for each in self.in_flight.values() if each.id not in recorded),
             "after_row": self._after_row,
             "end_row": self._end_row,
             **self._cursor._asdict(),
@@ -290,15 +290,15 @@ class Ledger:
 
     async def count_lanes(self) -> int:
         """How many lanes are at work now, this one among them."""
-        rows = await self._fetch(sql.COUNT_HELD_LANES, {})
+        rows = await self._fetch(sql.COUNT_LEASED_LANES, {})
         return max(1, int(rows[0][0]))
 
     async def release(self) -> None:
         """Give the lane back; only when nothing is held."""
         await self._execute(sql.RELEASE_LANE, {"lane": self._spec.lane_id, "token": self._token})
 
-    async def report_relay_trouble(
-        self, error: str, *, base_seconds: float, cap_seconds: float, is_crowded: bool
+    async def report_relay_error(
+        self, error: str, *, base_seconds: float, cap_seconds: float, has_too_many_connections: bool
     ) -> None:
         """Note on the job why no mail goes out, and when to try again."""
         arguments = {
@@ -307,12 +307,12 @@ class Ledger:
             "error": error,
             "base_seconds": base_seconds,
             "cap_seconds": cap_seconds,
-            "is_crowded": is_crowded,
+            "has_too_many_connections": has_too_many_connections,
         }
-        await self._execute(sql.REPORT_RELAY_TROUBLE, arguments)
+        await self._execute(sql.REPORT_RELAY_ERROR, arguments)
 
-    async def clear_relay_trouble(self) -> None:
-        await self._execute(sql.CLEAR_RELAY_TROUBLE, {"job": self._spec.job_id})
+    async def clear_relay_error(self) -> None:
+        await self._execute(sql.CLEAR_RELAY_ERROR, {"job": self._spec.job_id})
 
     async def _fetch(self, statement: str, arguments: Mapping[str, object]) -> list[tuple[Any, ...]]:
         cursor = await self._execute(statement, arguments)

@@ -8,12 +8,13 @@ from time import perf_counter
 
 import orjson
 
-from batches.delivery.spec import Claimed, LaneSpec
+from batches.delivery.terms import ClaimedEmail, LaneSpec
+from batches.outcomes import Outcome
 from batches.rendering.message import MessageLayout, sender_address
 from batches.rendering.plain import MessageWriter
 from batches.rendering.template import CompiledTemplate, TemplateFault
 from batches.smtp.connection import Capabilities, Outgoing
-from batches.smtp.verdicts import Delivery, Verdict
+from batches.smtp.verdicts import Verdict
 
 AHEAD_MAX = 32
 """How many messages are made in one go. Made one by one, between replies, each costs half as much again: by then the
@@ -30,7 +31,7 @@ class Outbox:
     ``record`` takes the verdict on each email of which no message can be made.
     """
 
-    def __init__(self, spec: LaneSpec, *, record: Callable[[Claimed, Delivery], None]) -> None:
+    def __init__(self, spec: LaneSpec, *, record: Callable[[ClaimedEmail, Verdict], None]) -> None:
         self._record = record
         self._merge_fields = spec.merge_fields
         self._writer = MessageWriter(
@@ -40,22 +41,22 @@ class Outbox:
         self._sender = sender_address(spec.from_email)
         # Under a rate a message made ahead would wait, and go out with an old date.
         self._ahead_max = 1 if spec.rate else AHEAD_MAX
-        self._claimed: deque[Claimed] = deque()
+        self._claimed: deque[ClaimedEmail] = deque()
         self._made: deque[Outgoing] = deque()
         self._made_for: Capabilities | None = None
 
     def __len__(self) -> int:
         return len(self._claimed) + len(self._made)
 
-    def extend(self, claimed: Iterable[Claimed]) -> None:
+    def extend(self, claimed: Iterable[ClaimedEmail]) -> None:
         """Add what was claimed behind the rest."""
         self._claimed.extend(claimed)
 
-    def put_back(self, claimed: Claimed) -> None:
+    def put_back(self, claimed: ClaimedEmail) -> None:
         """Add an email whose message was taken and not sent, before all of which none is made yet."""
         self._claimed.appendleft(claimed)
 
-    def clear(self) -> list[Claimed]:
+    def clear(self) -> list[ClaimedEmail]:
         """Take everything out."""
         self._unmake()
         claimed = list(self._claimed)
@@ -86,7 +87,7 @@ class Outbox:
             if size_bytes > AHEAD_MAX_BYTES or perf_counter() > until:
                 break
 
-    def _make(self, claimed: Claimed, capabilities: Capabilities) -> Outgoing | None:
+    def _make(self, claimed: ClaimedEmail, capabilities: Capabilities) -> Outgoing | None:
         address = claimed.address
         if not address.isascii() and not capabilities.smtputf8:
             self._fail(claimed, "The relay takes no address with non-ASCII letters.")
@@ -114,5 +115,5 @@ class Outbox:
             has_dots=has_dots,
         )
 
-    def _fail(self, claimed: Claimed, reason: str) -> None:
-        self._record(claimed, Delivery(Verdict.FAILED, 0, reason))
+    def _fail(self, claimed: ClaimedEmail, reason: str) -> None:
+        self._record(claimed, Verdict(Outcome.FAILED, 0, reason))

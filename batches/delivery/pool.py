@@ -13,14 +13,14 @@ import contextlib
 import logging
 from typing import Protocol
 
-from batches.delivery.spec import LaneSpec
+from batches.delivery.terms import LaneSpec
 from batches.smtp.backend import Backend, open_backend
 from batches.smtp.connection import Connection, Loss, Source
-from batches.smtp.relay import RelayTrouble, open_session
+from batches.smtp.relay import RelayError, open_session
 
 logger = logging.getLogger(__name__)
 
-CROWD_RECOVERY_SECONDS = 10
+CONNECTION_RECOVERY_SECONDS = 10
 """After a 421 one more connection is dared in each such span, then two, then four, until one is refused."""
 
 REOPEN_SECONDS = 2
@@ -37,7 +37,7 @@ class Owner(Source, Protocol):
     def on_connected(self) -> None:
         """The relay takes our connections: pump, and the rest of them are opened."""
 
-    def on_relay_trouble(self, reason: str, *, is_crowded: bool) -> None:
+    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
         """No connection can be had: the relay takes no mail now, or only that of others."""
 
 
@@ -76,9 +76,9 @@ class Pool:
     async def _open(self) -> None:
         try:
             session = await self._open_session()
-        except RelayTrouble as exc:
+        except RelayError as exc:
             self._openings.discard(asyncio.current_task())
-            self._on_no_connection(str(exc), is_crowded=exc.is_crowded)
+            self._on_no_connection(str(exc), has_too_many_connections=exc.has_too_many_connections)
             return
         if self._is_closed:
             session.quit()
@@ -95,12 +95,12 @@ class Pool:
             return await open_backend(relay, source=self._owner, timeouts=timeouts)
         return await open_session(relay, source=self._owner, timeouts=timeouts, depth=self._depth)
 
-    def _on_no_connection(self, reason: str, *, is_crowded: bool) -> None:
+    def _on_no_connection(self, reason: str, *, has_too_many_connections: bool) -> None:
         self._reopen_at = self._loop.time() + REOPEN_SECONDS
-        if is_crowded:
+        if has_too_many_connections:
             self._shrink()
         if not self._sessions and not self._openings and not self._is_closed:
-            self._owner.on_relay_trouble(reason, is_crowded=is_crowded)
+            self._owner.on_relay_error(reason, has_too_many_connections=has_too_many_connections)
 
     def on_session_lost(self, session: Connection, loss: Loss) -> None:
         """Forget a session that is gone; if it did no good and it was the last, the relay is in trouble."""
@@ -109,15 +109,15 @@ class Pool:
         if self._is_closed:
             return
         logger.info("A connection to %s ended: %s", self._spec.relay, loss.reason)
-        if loss.is_relay_trouble:
-            self._owner.on_relay_trouble(loss.reason, is_crowded=False)
+        if loss.is_relay_error:
+            self._owner.on_relay_error(loss.reason, has_too_many_connections=False)
         elif not session.sent_count:
             # One that delivered may have used up what it was allowed: opening another will tell.
-            self._on_no_connection(loss.reason, is_crowded=loss.is_crowded)
+            self._on_no_connection(loss.reason, has_too_many_connections=loss.has_too_many_connections)
 
     def _shrink(self) -> None:
         self._target = max(1, len(self._sessions))
-        self._grow_at, self._grow_by = self._loop.time() + CROWD_RECOVERY_SECONDS, 1
+        self._grow_at, self._grow_by = self._loop.time() + CONNECTION_RECOVERY_SECONDS, 1
         logger.info("The relay is crowded: %s connections from now on.", self._target)
 
     def tick(self, seconds: float) -> None:
@@ -128,7 +128,7 @@ class Pool:
         if self._target < self._spec.connections and now > self._grow_at:
             self._target = max(self._target, len(self._sessions)) + self._grow_by
             self._target = min(self._target, self._spec.connections)
-            self._grow_at, self._grow_by = now + CROWD_RECOVERY_SECONDS, self._grow_by * 2
+            self._grow_at, self._grow_by = now + CONNECTION_RECOVERY_SECONDS, self._grow_by * 2
 
     async def close(self, *, abort_reason: str = "") -> None:
         """End every connection and wait until they are gone.

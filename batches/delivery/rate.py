@@ -13,10 +13,10 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
+
+from batches import redis_client
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,6 @@ BURST_SECONDS = 0.2
 HANDFULS = 8
 """In how many parts a burst is fetched, so that no lane takes it all."""
 
-REDIS_TIMEOUT_SECONDS = 2
 REDIS_RETRY_SECONDS = 0.5
 
 # The bucket is one number: the theoretical arrival time (TAT) of the next message, by Redis' clock.
@@ -81,7 +80,7 @@ class RateGate:
 
     async def run(self) -> None:
         """Fetch tokens whenever there are none; until cancelled."""
-        redis = Redis.from_url(self._redis_url, socket_timeout=REDIS_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 1))
+        redis = redis_client.connect_async(self._redis_url)
         try:
             script = redis.register_script(_GCRA)
             while True:

@@ -37,20 +37,20 @@ class _Aside:
     """Rows set aside while emails are copied: one connection can do only one COPY at a time."""
 
     def __init__(self) -> None:
-        self.suspects: list[bytes] = []
+        self.possible_duplicates: list[bytes] = []
         self.rejected: list[bytes] = []
         self.bytes_count = 0
 
     def add(self, block: Block) -> None:
-        for kept, rows in ((self.suspects, block.suspects), (self.rejected, block.rejected)):
+        for kept, rows in ((self.possible_duplicates, block.possible_duplicates), (self.rejected, block.rejected)):
             if rows:
                 kept.append(rows)
                 self.bytes_count += len(rows)
 
 
 def copy_blocks(blocks: Iterable[Block], *, batch_id: int) -> Counts:
-    """Write all blocks and settle the suspects; the transaction is the caller's."""
-    total = rejected = duplicate = suspects = 0
+    """Write all blocks and settle the possible_duplicates; the transaction is the caller's."""
+    total = rejected = duplicate = possible_duplicates = 0
     with raw_cursor() as cursor:
         remaining = iter(blocks)
         first: Block | None
@@ -61,13 +61,13 @@ def copy_blocks(blocks: Iterable[Block], *, batch_id: int) -> Counts:
                     copy.write(block.emails)
                     total += block.email_count
                     rejected += block.rejected_count
-            if aside.suspects and not suspects:
-                cursor.execute(sql.CREATE_SUSPECTS)
-            suspects += len(aside.suspects)
-            _copy_rows(cursor, sql.COPY_SUSPECTS, aside.suspects)
+            if aside.possible_duplicates and not possible_duplicates:
+                cursor.execute(sql.CREATE_POSSIBLE_DUPLICATES)
+            possible_duplicates += len(aside.possible_duplicates)
+            _copy_rows(cursor, sql.COPY_POSSIBLE_DUPLICATES, aside.possible_duplicates)
             _copy_rows(cursor, sql.COPY_REJECTED, aside.rejected)
-        if suspects:
-            more, duplicate = _settle_suspects(cursor, batch_id)
+        if possible_duplicates:
+            more, duplicate = _resolve_possible_duplicates(cursor, batch_id)
             total += more
     return Counts(total=total, rejected=rejected, duplicate=duplicate)
 
@@ -87,14 +87,14 @@ def _copy_rows(cursor: psycopg.Cursor, statement: str, rows: list[bytes]) -> Non
                 copy.write(text)
 
 
-def _settle_suspects(cursor: psycopg.Cursor, batch_id: int) -> tuple[int, int]:
+def _resolve_possible_duplicates(cursor: psycopg.Cursor, batch_id: int) -> tuple[int, int]:
     """How many of them became emails and how many duplicates."""
     cursor.execute(sql.NO_NESTED_LOOPS)
-    cursor.execute(sql.SETTLE_SUSPECTS, {"batch": batch_id, "kind": RejectionKind.DUPLICATE})
+    cursor.execute(sql.RESOLVE_POSSIBLE_DUPLICATES, {"batch": batch_id, "kind": RejectionKind.DUPLICATE})
     row = cursor.fetchone()
     assert row is not None  # noqa: S101  a SELECT without FROM gives one row
     cursor.execute(sql.ANY_JOINS)
-    cursor.execute(sql.DROP_SUSPECTS)
+    cursor.execute(sql.DROP_POSSIBLE_DUPLICATES)
     return row[0], row[1]
 
 

@@ -11,13 +11,14 @@ from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
+from batches.files.errors import IdempotencyConflict, storage_errors
+from batches.files.opening import ReadingOptions
+from batches.files.reading import CountedRecords
+from batches.files.spooling import seekable
 from batches.intake.copying import Counts
-from batches.intake.errors import IdempotencyConflict, storage_errors
+from batches.intake.import_progress import Report
 from batches.intake.lists import Recipients, list_layout, list_rows
-from batches.intake.loading import Choices, load_file, load_group, load_records, load_users
-from batches.intake.reading import CountedRecords
-from batches.intake.reporting import Report
-from batches.intake.spooling import seekable
+from batches.intake.loading import load_file, load_group, load_records, load_users
 from batches.intake.uploads import keep_upload
 from batches.models import Batch, BatchSource
 
@@ -62,7 +63,7 @@ def import_csv(
 
     def fill(file: BinaryIO) -> Counts:
         batch.content_digest = keep_upload(batch, file)
-        return load_file(batch, file, Choices(encoding=encoding, delimiter=delimiter), report)
+        return load_file(batch, file, ReadingOptions(encoding=encoding, delimiter=delimiter), report)
 
     with storage_errors(), seekable(stream) as file:
         return _import_once(batch, key, fill=lambda: fill(file))

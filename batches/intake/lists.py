@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from batches.intake.dialect import COLUMNS_MAX, Layout, make_layout
-from batches.intake.errors import IntakeError
+from batches.files.dialect import COLUMNS_MAX, Layout, make_layout
+from batches.files.errors import IntakeError
 
 ADDRESS_KEY = "email"
 

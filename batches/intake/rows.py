@@ -1,4 +1,4 @@
-"""Turn records into blocks of COPY text: emails, suspects of being a duplicate, and rejected rows.
+"""Turn records into blocks of COPY text: emails, possible_duplicates of being a duplicate, and rejected rows.
 
 The hot loop of an import. Holds one block; never touches the database.
 """
@@ -13,9 +13,9 @@ from itertools import islice
 
 import orjson
 
-from batches.intake.addresses import BadAddress, match_plain, normalise_address
-from batches.intake.dialect import Layout
-from batches.intake.reading import Records
+from batches.files.addresses import BadAddress, match_plain, normalise_address
+from batches.files.dialect import Layout
+from batches.files.reading import Records
 from batches.models import RejectionKind
 
 BLOCK_ROWS = 2048
@@ -39,12 +39,12 @@ class Block:
 
     emails: bytes
     """batch, row, address, fields"""
-    suspects: bytes
+    possible_duplicates: bytes
     """row, address, fields, raw cells"""
     rejected: bytes
     """batch, line, kind, raw cells, reason"""
     email_count: int
-    suspect_count: int
+    possible_duplicate_count: int
     rejected_count: int
 
 
@@ -100,7 +100,7 @@ class BlockReader:
     def __init__(
         self, records: Records, *, layout: Layout, batch_id: int, seen: SeenAddresses | None, after_line: int = 0
     ) -> None:
-        """Without ``seen`` every address is a suspect: the batch has emails already.
+        """Without ``seen`` every address is a candidate: the batch has emails already.
 
         Lines are counted on from ``after_line``.
         """
@@ -125,7 +125,7 @@ class BlockReader:
                 yield self._take_block()
 
     def _is_full(self) -> bool:
-        count = len(self._emails) + len(self._suspects) + len(self._rejected)
+        count = len(self._emails) + len(self._possible_duplicates) + len(self._rejected)
         return count >= BLOCK_ROWS or self._length >= BLOCK_LENGTH
 
     def _read_some(self) -> bool:
@@ -171,7 +171,7 @@ class BlockReader:
         run.clear()
 
     def _add_run(self, texts: list[str], begin: int, end: int) -> None:
-        """Add a stretch of the run, to the emails or to the suspects."""
+        """Add a part of the run, to the emails or to the possible_duplicates."""
         run, prefix, index = self._run, self._prefix, self._address_index
         lines, addresses, texts = run.lines[begin:end], run.addresses[begin:end], texts[begin:end]
         new = self._seen.are_new(addresses) if self._seen else [False] * len(addresses)
@@ -181,7 +181,7 @@ class BlockReader:
             if is_new
         ]
         if not all(new):
-            self._suspects += [
+            self._possible_duplicates += [
                 f"{line}\t{address}\t{text}\t{_copy_json(run.raw(place, index))}\n"
                 for place, (line, address, text) in enumerate(zip(lines, addresses, texts, strict=True), begin)
                 if not new[place - begin]
@@ -203,7 +203,7 @@ class BlockReader:
         if self._seen and self._seen.are_new([address])[0]:
             self._emails.append(f"{self._prefix}{line}\t{address}\t{fields}\n")
         else:
-            self._suspects.append(f"{line}\t{address}\t{fields}\t{_copy_json(raw)}\n")
+            self._possible_duplicates.append(f"{line}\t{address}\t{fields}\t{_copy_json(raw)}\n")
 
     def _fit(self, cells: list[str]) -> None:
         """Give a record the header's width, if nothing is lost by it.
@@ -236,17 +236,17 @@ class BlockReader:
 
     def _clear(self) -> None:
         self._emails: list[str] = []
-        self._suspects: list[str] = []
+        self._possible_duplicates: list[str] = []
         self._rejected: list[str] = []
         self._length = 0
 
     def _take_block(self) -> Block:
         block = Block(
             emails="".join(self._emails).encode(),
-            suspects="".join(self._suspects).encode(),
+            possible_duplicates="".join(self._possible_duplicates).encode(),
             rejected="".join(self._rejected).encode(),
             email_count=len(self._emails),
-            suspect_count=len(self._suspects),
+            possible_duplicate_count=len(self._possible_duplicates),
             rejected_count=len(self._rejected),
         )
         self._clear()

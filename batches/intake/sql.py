@@ -4,33 +4,33 @@ COPY_EMAILS = "COPY batches_email (batch_id, row, address, fields) FROM STDIN"
 
 COPY_REJECTED = "COPY batches_rejectedrow (batch_id, line, kind, raw, reason) FROM STDIN"
 
-CREATE_SUSPECTS = """
+CREATE_POSSIBLE_DUPLICATES = """
 -- Rows whose address may have come before; gone with the transaction.
-CREATE TEMPORARY TABLE intake_suspect (row integer, address text, fields jsonb, raw jsonb) ON COMMIT DROP
+CREATE TEMPORARY TABLE intake_possible_duplicate (row integer, address text, fields jsonb, raw jsonb) ON COMMIT DROP
 """
 
-COPY_SUSPECTS = "COPY intake_suspect (row, address, fields, raw) FROM STDIN"
+COPY_POSSIBLE_DUPLICATES = "COPY intake_possible_duplicate (row, address, fields, raw) FROM STDIN"
 
 # Autovacuum has not seen the rows of this transaction: by the statistics of a table that was small it would
-# compare each suspect with each email, a million times thousands.
+# compare each candidate with each email, a million times thousands.
 NO_NESTED_LOOPS = "SET LOCAL enable_nestloop = off"
 ANY_JOINS = "SET LOCAL enable_nestloop TO DEFAULT"
 
-SETTLE_SUSPECTS = """
--- Each suspect becomes an email or a rejected duplicate: of the rows with one address the first wins.
+RESOLVE_POSSIBLE_DUPLICATES = """
+-- Each candidate becomes an email or a rejected duplicate: of the rows with one address the first wins.
 -- One pass over the batch's emails, against a small hash table. The collation is PostgreSQL's own, so that
 -- "same but for case" means the same on every machine (Unicode's simple mapping).
-WITH suspect AS MATERIALIZED (
-    SELECT row, address, fields, raw, lower(address COLLATE "pg_c_utf8") AS key FROM intake_suspect
+WITH candidate AS MATERIALIZED (
+    SELECT row, address, fields, raw, lower(address COLLATE "pg_c_utf8") AS key FROM intake_possible_duplicate
 ), known AS (
-    SELECT suspect.key, min(email.row) AS row
+    SELECT candidate.key, min(email.row) AS row
     FROM batches_email AS email
-    JOIN (SELECT DISTINCT key FROM suspect) AS suspect ON suspect.key = lower(email.address COLLATE "pg_c_utf8")
+    JOIN (SELECT DISTINCT key FROM candidate) AS candidate ON candidate.key = lower(email.address COLLATE "pg_c_utf8")
     WHERE email.batch_id = %(batch)s
-    GROUP BY suspect.key
+    GROUP BY candidate.key
 ), ranked AS (
-    SELECT suspect.*, coalesce(known.row, min(suspect.row) OVER (PARTITION BY suspect.key)) AS first_row
-    FROM suspect LEFT JOIN known USING (key)
+    SELECT candidate.*, coalesce(known.row, min(candidate.row) OVER (PARTITION BY candidate.key)) AS first_row
+    FROM candidate LEFT JOIN known USING (key)
 ), inserted AS (
     INSERT INTO batches_email (batch_id, row, address, fields)
     SELECT %(batch)s, row, address, fields FROM ranked WHERE row = first_row ORDER BY row
@@ -44,7 +44,7 @@ WITH suspect AS MATERIALIZED (
 SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected)
 """
 
-DROP_SUSPECTS = "DROP TABLE intake_suspect"
+DROP_POSSIBLE_DUPLICATES = "DROP TABLE intake_possible_duplicate"
 
 _MEMBERS = """
     SELECT person.id, person.email AS address,
@@ -96,7 +96,7 @@ FROM batches_email WHERE batch_id = %s
 
 COUNT_BLANK = ", count(*) FILTER (WHERE btrim(fields->>%s::integer) = '')"
 
-DELETE_MENDED = """
+DELETE_CORRECTED = """
 -- Rejected rows that added rows stand for, but none of the added rows.
 DELETE FROM batches_rejectedrow WHERE batch_id = %(batch)s AND line = ANY(%(lines)s) AND line <= %(up_to)s
 """

@@ -140,17 +140,17 @@ def _open(job: EmailJob) -> None:
     lanes = Lane.objects.bulk_create(Lane(job=job, number=number) for number in range(lane_count))
     Batch.objects.move(job.batch_id, to=_BATCH_STATUS_OF_JOB[JobStatus(job.status)])
     if job.status == JobStatus.QUEUED:
-        _ring_after_commit(job, lanes)
+        _enqueue_after_commit(job, lanes)
     _publish_after_commit(job.batch_id)
 
 
-def _ring_after_commit(job: EmailJob, lanes: list[Lane]) -> None:
+def _enqueue_after_commit(job: EmailJob, lanes: list[Lane]) -> None:
     rings = [
-        queues.Ring(job_id=job.pk, lane_id=lane.pk, token=lane.token, priority=job.priority)
+        queues.WorkItem(job_id=job.pk, lane_id=lane.pk, token=lane.token, priority=job.priority)
         for lane in lanes
         if lane.lease_until is None
     ]
-    transaction.on_commit(lambda: queues.ring(rings))
+    transaction.on_commit(lambda: queues.enqueue(rings))
 
 
 def _publish_after_commit(batch_id: int) -> None:
@@ -173,7 +173,7 @@ def replay_batch(batch: Batch, *, which: JobKind, user: User | AnonymousUser | N
         if last.completed_at is None:
             raise JobRefused(f"Batch {batch.pk} is being sent. Wait for its end, or cancel it, before a replay.")
         count = Email.objects.filter(batch=batch, status__in=_REPLAYED[which]).update(
-            status=EmailStatus.PENDING, attempts=0, next_attempt_at=None, settled_at=None, code=None, reply=""
+            status=EmailStatus.PENDING, attempts=0, next_attempt_at=None, completed_at=None, code=None, reply=""
         )
         if not count:
             raise JobRefused(f"Batch {batch.pk} has no {'' if which == JobKind.ALL else which.value + ' '}emails.")
@@ -225,7 +225,7 @@ def start_due_job(job_id: int) -> bool:
         if changed:
             job = EmailJob.objects.get(pk=job_id)
             Batch.objects.move(job.batch_id, to=BatchStatus.PENDING)
-            _ring_after_commit(job, list(job.lanes.all()))
+            _enqueue_after_commit(job, list(job.lanes.all()))
             _publish_after_commit(job.batch_id)
     return bool(changed)
 
@@ -238,7 +238,7 @@ def _transition(batch: Batch, *, from_: tuple[JobStatus, ...], to: JobStatus) ->
         Batch.objects.move(batch.pk, to=_BATCH_STATUS_OF_JOB[to])
         if to == JobStatus.QUEUED:
             job = EmailJob.objects.get(batch=batch, completed_at=None)
-            _ring_after_commit(job, list(job.lanes.all()))
+            _enqueue_after_commit(job, list(job.lanes.all()))
         _publish_after_commit(batch.pk)
     batch.refresh_from_db()
 
@@ -277,17 +277,17 @@ def finish_job(job_id: int) -> bool:
         if job.status == JobStatus.CANCELLED:
             _cancel_pending(job, is_over=is_over)
         _publish_after_commit(job.batch_id)
-        return is_over and _settle(job)
+        return is_over and _close(job)
 
 
 def _cancel_pending(job: EmailJob, *, is_over: bool) -> None:
-    """Cancel what is left. Until no lane is held, their stretches are not touched: first tries may be under way there.
+    """Cancel what is left. Until no lane is held, their row ranges are not touched: first tries may be under way there.
 
     A lane that is taken after the look at them finds the job cancelled before it claims anything.
     """
-    left = Q() if is_over else Q(next_attempt_at__isnull=False) | Q(row__gt=job.fresh_after_row)
+    left = Q() if is_over else Q(next_attempt_at__isnull=False) | Q(row__gt=job.handed_out_to_row)
     Email.objects.filter(left, batch=job.batch_id, status=EmailStatus.PENDING).update(
-        status=EmailStatus.CANCELLED, settled_at=Now(), next_attempt_at=None
+        status=EmailStatus.CANCELLED, completed_at=Now(), next_attempt_at=None
     )
 
 
@@ -297,7 +297,7 @@ def _is_over(job: EmailJob) -> bool:
         return cursor.fetchone() is not None
 
 
-def _settle(job: EmailJob) -> bool:
+def _close(job: EmailJob) -> bool:
     """Record the true counts of a job that has ended; whether it had. Needs the job's row locked."""
     counts = _count(job.batch_id, lane_ids=list(job.lanes.values_list("pk", flat=True)))
     if counts.unsettled:

@@ -9,32 +9,27 @@ from dataclasses import dataclass
 from functools import cache
 
 import django_rq
-from django.conf import settings
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 from rq import Queue, Worker
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
+from batches import redis_client
 from batches.models import JobPriority
 
 logger = logging.getLogger(__name__)
 
 QUEUE_NAMES = tuple(JobPriority.values)
-REDIS_TIMEOUT_SECONDS = 2
-"""Ringing waits no longer than this: the sweep rings again."""
-
 FAILURE_TTL_SECONDS = 24 * 60 * 60
 """How long RQ's admin pages show a lane that ended with an exception."""
 
-RUN_LANE = "batches.jobs.lanes.run_lane"
-_RING_ID = re.compile(r"lane-(?P<job>\d+)-(?P<lane>\d+)-(?P<token>\d+)\Z")
+RUN_LANE = "batches.jobs.run_lane.run_lane"
+_ITEM_ID = re.compile(r"lane-(?P<job>\d+)-(?P<lane>\d+)-(?P<token>\d+)\Z")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ring:
+class WorkItem:
     """One ringing of the doorbell for one lane: what RQ calls a job."""
 
     job_id: int
@@ -59,12 +54,7 @@ class Fleet:
 
 @cache
 def _redis() -> Redis:
-    return Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=REDIS_TIMEOUT_SECONDS,
-        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 1),
-    )
+    return redis_client.connect()
 
 
 @cache
@@ -73,11 +63,11 @@ def _queue(name: str) -> Queue:
     return django_rq.get_queue(name, commit_mode="auto", connection=_redis())
 
 
-def ring(rings: Iterable[Ring]) -> int:
+def enqueue(items: Iterable[WorkItem]) -> int:
     """Enqueue a lane for each ring; call it after the commit that made the work. How many were rung."""
     count = 0
     try:
-        for each in rings:
+        for each in items:
             _queue(each.priority).enqueue(
                 RUN_LANE,
                 kwargs={"lane_id": each.lane_id},
@@ -91,16 +81,16 @@ def ring(rings: Iterable[Ring]) -> int:
     return count
 
 
-def waiting_ring_ids() -> set[str]:
+def waiting_item_ids() -> set[str]:
     """The ids of all rings that wait in a queue.
 
     Raises:
         RedisError: Redis is away.
     """
-    return {ring_id for name in QUEUE_NAMES for ring_id in _queue(name).get_job_ids()}
+    return {item_id for name in QUEUE_NAMES for item_id in _queue(name).get_job_ids()}
 
 
-def is_ring(job: Job) -> bool:
+def is_work_item(job: Job) -> bool:
     """Whether what stands in a queue is a ring of ours, and carries nothing else that would be run."""
     try:
         is_lane = job.func_name == RUN_LANE and not job.args and list(job.kwargs) == ["lane_id"]
@@ -110,9 +100,9 @@ def is_ring(job: Job) -> bool:
     return is_lane and not any(callbacks) and not job.webhooks
 
 
-def parse_ring_id(ring_id: str) -> tuple[int, int] | None:
+def parse_item_id(item_id: str) -> tuple[int, int] | None:
     """The lane's id and the token before its taking, or None if this is no ring's id."""
-    match = _RING_ID.match(ring_id)
+    match = _ITEM_ID.match(item_id)
     return (int(match["lane"]), int(match["token"])) if match else None
 
 
@@ -120,8 +110,8 @@ def has_other_job_waiting(job_id: int, *, priority: str) -> bool:
     """Whether a lane of another job waits in the queue of this priority or a higher one."""
     names = QUEUE_NAMES[: QUEUE_NAMES.index(priority) + 1]
     try:
-        waiting = (ring_id for name in names for ring_id in _queue(name).get_job_ids())
-        return any((match := _RING_ID.match(ring_id)) and int(match["job"]) != job_id for ring_id in waiting)
+        waiting = (item_id for name in names for item_id in _queue(name).get_job_ids())
+        return any((match := _ITEM_ID.match(item_id)) and int(match["job"]) != job_id for item_id in waiting)
     except RedisError:
         return False
 

@@ -40,10 +40,10 @@ class SweepReport:
     reaped: int = 0
     rung: int = 0
     finished: int = 0
-    was_held: bool = False
+    was_busy: bool = False
 
     def __str__(self) -> str:
-        if self.was_held:
+        if self.was_busy:
             return "Another process is sweeping, so nothing was done."
         return (
             f"Started {self.started} scheduled jobs, reaped {self.reaped} dead lanes, "
@@ -56,10 +56,10 @@ def sweep() -> SweepReport:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_LOCK])
         if not cursor.fetchone()[0]:
-            return SweepReport(was_held=True)
+            return SweepReport(was_busy=True)
         try:
             return SweepReport(
-                started=_start_due_jobs(), reaped=_reap_dead_lanes(), finished=_finish_jobs(), rung=_ring_lanes()
+                started=_start_due_jobs(), reaped=_reap_dead_lanes(), finished=_finish_jobs(), rung=_enqueue_lanes()
             )
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
@@ -116,19 +116,19 @@ def _finish_jobs() -> int:
     return sum(lifecycle.finish_job(job_id) for job_id in job_ids)
 
 
-def _ring_lanes() -> int:
-    """Ring every free lane that has work and no ring waiting."""
+def _enqueue_lanes() -> int:
+    """WorkItem every free lane that has work and no ring waiting."""
     with connection.cursor() as cursor:
-        cursor.execute(repair_sql.LANES_TO_RING)
+        cursor.execute(repair_sql.LANES_TO_ENQUEUE)
         wanted = [
-            queues.Ring(lane_id=lane_id, job_id=job_id, token=token, priority=priority)
+            queues.WorkItem(lane_id=lane_id, job_id=job_id, token=token, priority=priority)
             for lane_id, job_id, token, priority in cursor.fetchall()
         ]
     if not wanted:
         return 0
     try:
-        waiting = queues.waiting_ring_ids()
+        waiting = queues.waiting_item_ids()
     except RedisError as exc:
         logger.warning("Redis is away, so no lane was rung: %s", exc)
         return 0
-    return queues.ring(ring for ring in wanted if ring.id not in waiting)
+    return queues.enqueue(ring for ring in wanted if ring.id not in waiting)

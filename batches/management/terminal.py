@@ -10,7 +10,7 @@ import os
 from django.core.management.base import OutputWrapper
 
 from batches.progress import Snapshot
-from batches.web.words import say_rate
+from batches.wording import say_rate
 
 FALLBACK_COLUMNS = 80
 BAR_MAX_CELLS = 40

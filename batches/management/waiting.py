@@ -12,7 +12,7 @@ from batches.jobs.queues import fleet_status
 from batches.management.terminal import ProgressLine, as_it_is
 from batches.models import BatchStatus, EmailJob, JobStatus
 from batches.progress import read_snapshot
-from batches.web.words import say_why_waiting
+from batches.wording import say_why_waiting
 
 POLL_SECONDS = 0.3
 AWAY_SECONDS = 60

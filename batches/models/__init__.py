@@ -3,7 +3,6 @@
 from batches.models.batch import Batch, RejectedRow, UploadChunk
 from batches.models.choices import (
     LIVE_JOB_STATUSES,
-    AttemptOutcome,
     BatchSource,
     BatchStatus,
     EmailStatus,
@@ -22,7 +21,6 @@ __all__ = [
     "LIVE_JOB_STATUSES",
     "ApiToken",
     "Attempt",
-    "AttemptOutcome",
     "Batch",
     "BatchSource",
     "BatchStatus",

@@ -56,16 +56,6 @@ class JobPriority(models.TextChoices):
     DEFAULT = "default"
 
 
-class AttemptOutcome(models.TextChoices):
-    """What became of one try at delivering one email."""
-
-    SENT = "sent"
-    DEFERRED = "deferred"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    INTERRUPTED = "interrupted", "worker died"
-
-
 class RejectionKind(models.TextChoices):
     INVALID = "invalid"
     DUPLICATE = "duplicate"

@@ -6,8 +6,9 @@ from django.db import models
 from django.db.models.functions import Now
 
 from batches.models.batch import Batch
-from batches.models.choices import AttemptOutcome, EmailStatus
+from batches.models.choices import EmailStatus
 from batches.models.job import Lane
+from batches.outcomes import Outcome
 
 
 class Email(models.Model):
@@ -44,7 +45,7 @@ class Email(models.Model):
     )
     code = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The relay's last reply code.")
     reply = models.TextField(default="", db_default="", blank=True, help_text="The relay's last reply, or why not.")
-    settled_at = models.DateTimeField(null=True, blank=True, help_text="When the terminal state was recorded.")
+    completed_at = models.DateTimeField(null=True, blank=True, help_text="When the terminal state was recorded.")
 
     class Meta:
         # No index holds the status or another column that a send changes: so an email's UPDATE writes no
@@ -79,7 +80,7 @@ class Attempt(models.Model):
     )
     lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="tries", db_index=False, db_constraint=False)
     number = models.PositiveSmallIntegerField()
-    outcome = models.CharField(max_length=16, choices=AttemptOutcome)
+    outcome = models.CharField(max_length=16, choices=Outcome)
     code = models.PositiveSmallIntegerField(null=True, blank=True)
     reply = models.TextField(blank=True)
     relay = models.CharField(max_length=255, blank=True)

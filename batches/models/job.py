@@ -34,8 +34,8 @@ class EmailJob(models.Model):
     last_error = models.TextField(blank=True, help_text="Why the relay is not taking mail, as a sentence.")
     relay_failure_count = models.PositiveIntegerField(default=0, help_text="In a row; each doubles the wait.")
     relay_retry_at = models.DateTimeField(null=True, blank=True, help_text="No lane starts before this time.")
-    fresh_after_row = models.PositiveIntegerField(
-        default=0, help_text="Every row up to this one was handed to a lane, as a part of its stretch."
+    handed_out_to_row = models.PositiveIntegerField(
+        default=0, help_text="Every row up to this one was handed to a lane, as a part of its row range."
     )
     scheduled_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(
@@ -87,11 +87,11 @@ class Lane(models.Model):
     unknown_count = models.PositiveIntegerField(default=0)
     retried_count = models.PositiveIntegerField(default=0)
     rate_per_second = models.FloatField(default=0, help_text="Sent of late, while it is held.")
-    # Its stretch: a part of the list that no other lane claims from. The next holder goes on with it.
-    stretch_after_row = models.PositiveIntegerField(
+    # Its row range: a part of the list that no other lane claims from. The next holder goes on with it.
+    range_after_row = models.PositiveIntegerField(
         default=0, help_text="It claims first tries behind this row; what lies before is claimed."
     )
-    stretch_end_row = models.PositiveIntegerField(default=0, help_text="Up to this row.")
+    range_end_row = models.PositiveIntegerField(default=0, help_text="Up to this row.")
     claimed_rows = ArrayField(
         models.IntegerField(), default=list, blank=True, help_text="The rows of the emails that it is sending."
     )

@@ -60,7 +60,7 @@ WITH doubted AS (
   SET status = d.status, reply = %(reason)s, code = NULL, attempts = d.attempts_made, lane_id = %(lane)s,
       next_attempt_at = CASE WHEN d.status = {pending}
                         THEN clock_timestamp() + d.wait_seconds * interval '1 second' END,
-      settled_at = CASE WHEN d.status <> {pending} THEN clock_timestamp() END
+      completed_at = CASE WHEN d.status <> {pending} THEN clock_timestamp() END
   FROM decided d
   WHERE e.id = d.id
   RETURNING e.id, e.attempts, e.status
@@ -88,12 +88,12 @@ WHERE id = %(lane)s
 """
 """Count what the reaping of a lane ended."""
 
-LANES_TO_RING = named("""
+LANES_TO_ENQUEUE = named("""
 SELECT l.id, l.job_id, l.token, j.priority
 FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
 WHERE j.completed_at IS NULL AND j.status IN ({queued_job}, {processing_job})
   AND coalesce(j.relay_retry_at <= clock_timestamp(), true) AND l.lease_until IS NULL
-  AND (coalesce({first_retry} <= now(), false) OR {first_of_stretch} IS NOT NULL OR {first_fresh} IS NOT NULL)
+  AND (coalesce({first_retry} <= now(), false) OR {first_in_range} IS NOT NULL OR {first_untried} IS NOT NULL)
 ORDER BY l.number, j.id
 """)
 """The free lanes of jobs that have work due now: lane 0 of every job before lane 1 of any."""
@@ -103,8 +103,8 @@ SELECT j.id FROM batches_emailjob j
 WHERE j.completed_at IS NULL AND j.status <> {scheduled_job} AND coalesce(j.id = %(job)s::bigint, true)
   AND NOT EXISTS (SELECT FROM batches_lane l WHERE l.job_id = j.id AND l.lease_until IS NOT NULL)
   AND (j.status = {cancelled_job} OR (
-    {first_retry} IS NULL AND {first_fresh} IS NULL
-    AND NOT EXISTS (SELECT FROM batches_lane l WHERE l.job_id = j.id AND {first_of_stretch} IS NOT NULL)))
+    {first_retry} IS NULL AND {first_untried} IS NULL
+    AND NOT EXISTS (SELECT FROM batches_lane l WHERE l.job_id = j.id AND {first_in_range} IS NOT NULL)))
 """)
 """The jobs, or the one asked for, none of whose emails is pending or sending: what is being sent belongs to a
 lane that is held. What a cancelled one has left is not sent."""
@@ -122,8 +122,8 @@ WHERE l.job_id = %(job)s AND l.lease_until IS NULL AND l.id = stray.lane_id
 
 START_OVER = named("""
 WITH emptied AS (
-  UPDATE batches_lane SET stretch_end_row = stretch_after_row WHERE job_id = %(job)s
+  UPDATE batches_lane SET range_end_row = range_after_row WHERE job_id = %(job)s
 )
-UPDATE batches_emailjob SET fresh_after_row = 0 WHERE id = %(job)s
+UPDATE batches_emailjob SET handed_out_to_row = 0 WHERE id = %(job)s
 """)
 """Hand the list out from its first row again. Only while no lane of the job is held."""

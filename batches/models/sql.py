@@ -6,7 +6,8 @@ Hand-written because each is one round trip that must be exact under concurrency
 
 from __future__ import annotations
 
-from batches.models.choices import AttemptOutcome, BatchStatus, EmailStatus, JobStatus
+from batches.models.choices import BatchStatus, EmailStatus, JobStatus
+from batches.outcomes import Outcome
 
 _STATES = {
     "pending": f"'{EmailStatus.PENDING}'",
@@ -16,7 +17,7 @@ _STATES = {
     "unknown": f"'{EmailStatus.UNKNOWN}'",
     "cancelled": f"'{EmailStatus.CANCELLED}'",
     "suppressed": f"'{EmailStatus.SUPPRESSED}'",
-    "interrupted": f"'{AttemptOutcome.INTERRUPTED}'",
+    "interrupted": f"'{Outcome.INTERRUPTED}'",
     "queued_job": f"'{JobStatus.QUEUED}'",
     "processing_job": f"'{JobStatus.PROCESSING}'",
     "scheduled_job": f"'{JobStatus.SCHEDULED}'",
@@ -28,18 +29,18 @@ _STATES = {
 _PARTS = {
     # Subqueries with an order, and not EXISTS, which may read the table from its front: the statistics of a
     # batch that is being sent are always old.
-    "first_fresh": """(
+    "first_untried": """(
     SELECT e.row FROM batches_email e
-    WHERE e.batch_id = j.batch_id AND e.row > j.fresh_after_row AND e.status = {pending} AND e.next_attempt_at IS NULL
+    WHERE e.batch_id = j.batch_id AND e.row > j.handed_out_to_row AND e.status = {pending} AND e.next_attempt_at IS NULL
     ORDER BY e.row LIMIT 1)""",
     "first_retry": """(
     SELECT e.next_attempt_at FROM batches_email e
     WHERE e.batch_id = j.batch_id AND e.next_attempt_at IS NOT NULL AND e.status = {pending}
     ORDER BY e.next_attempt_at LIMIT 1)""",
     # What it was handed of the list and has not claimed.
-    "first_of_stretch": """(
+    "first_in_range": """(
     SELECT e.row FROM batches_email e
-    WHERE e.batch_id = j.batch_id AND e.row > l.stretch_after_row AND e.row <= l.stretch_end_row
+    WHERE e.batch_id = j.batch_id AND e.row > l.range_after_row AND e.row <= l.range_end_row
       AND e.status = {pending} AND e.next_attempt_at IS NULL
     ORDER BY e.row LIMIT 1)""",
     # Of its claims, what no outcome ended. A first try is claimed by the lane's row alone, a retry in its own row too.
@@ -75,7 +76,7 @@ SET token = l.token + 1, worker = %(worker)s, heartbeat_at = clock_timestamp(), 
 FROM batches_emailjob j JOIN batches_batch b ON b.id = j.batch_id
 WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL AND (SELECT count(*) FROM moved) IS NOT NULL
   AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
-RETURNING l.id, l.token, l.stretch_after_row, l.stretch_end_row,
+RETURNING l.id, l.token, l.range_after_row, l.range_end_row,
           l.sent_count, l.failed_count, l.unknown_count, l.retried_count,
           j.id, j.priority, j.subject, j.html, j.text, j.from_email, b.id, b.merge_fields
 """)
@@ -83,50 +84,50 @@ RETURNING l.id, l.token, l.stretch_after_row, l.stretch_end_row,
 worker holds it, the job is not live, or it waits for its relay. A lane that runs is not stopped by another's trouble
 with the relay: it finds out by itself."""
 
-TAKE_STRETCH = named("""
+TAKE_ROW_RANGE = named("""
 WITH job AS (
-  SELECT j.id, j.batch_id, j.fresh_after_row, (SELECT count(*) FROM batches_lane WHERE job_id = j.id) AS lane_count
+  SELECT j.id, j.batch_id, j.handed_out_to_row, (SELECT count(*) FROM batches_lane WHERE job_id = j.id) AS lane_count
   FROM batches_emailjob j
   WHERE j.id = %(job)s AND j.status = {processing_job}
   FOR NO KEY UPDATE SKIP LOCKED
 ), last AS (
   SELECT e.row FROM batches_email e WHERE e.batch_id = %(batch)s ORDER BY e.row DESC LIMIT 1
-), stretch AS (
+), row_range AS (
   SELECT first.row - 1 AS after_row,
          first.row - 1 + least(%(rows_max)s, greatest(%(window)s, (last.row - first.row) / job.lane_count)) AS end_row
   FROM job, last, (
     SELECT e.row FROM batches_email e
-    WHERE e.batch_id = %(batch)s AND e.row > (SELECT fresh_after_row FROM job)
+    WHERE e.batch_id = %(batch)s AND e.row > (SELECT handed_out_to_row FROM job)
       AND e.status = {pending} AND e.next_attempt_at IS NULL
     ORDER BY e.row LIMIT 1) first
 ), taken AS (
   UPDATE batches_lane l
-  SET stretch_after_row = stretch.after_row, stretch_end_row = stretch.end_row
-  FROM stretch
+  SET range_after_row = row_range.after_row, range_end_row = row_range.end_row
+  FROM row_range
   WHERE l.id = %(lane)s AND l.token = %(token)s AND l.lease_until IS NOT NULL
-  RETURNING l.stretch_after_row, l.stretch_end_row
+  RETURNING l.range_after_row, l.range_end_row
 ), handed_out AS (
-  UPDATE batches_emailjob j SET fresh_after_row = coalesce(taken.stretch_end_row, last.row)
+  UPDATE batches_emailjob j SET handed_out_to_row = coalesce(taken.range_end_row, last.row)
   FROM job CROSS JOIN last LEFT JOIN taken ON true
-  WHERE j.id = job.id AND job.fresh_after_row < coalesce(taken.stretch_end_row, last.row)
-    AND (taken.stretch_end_row IS NOT NULL OR NOT EXISTS (SELECT FROM stretch))
+  WHERE j.id = job.id AND job.handed_out_to_row < coalesce(taken.range_end_row, last.row)
+    AND (taken.range_end_row IS NOT NULL OR NOT EXISTS (SELECT FROM row_range))
 )
-SELECT taken.stretch_after_row, taken.stretch_end_row FROM job LEFT JOIN taken ON true
+SELECT taken.range_after_row, taken.range_end_row FROM job LEFT JOIN taken ON true
 """)
-"""Hand the list's next stretch to a lane whose own is used up. Nulls: nothing is left that was never tried, or the lane
-is fenced. No row: the job is not to be sent, or is locked: lanes never queue for it.
+"""Hand the list's next row range to a lane that has used up its own. Nulls: nothing is left that was never tried, or
+the lane is fenced. No row: the job is not to be sent, or is locked: lanes never queue for it.
 
-A stretch is a lane's share of what is left, so that the last ones are short and all lanes end together. Where nothing
-is left, `fresh_after_row` moves to the list's end, so that nobody searches the rest again.
+A row range is a lane's share of what is left, so that the last ones are short and all lanes end together. Where nothing
+is left, `handed_out_to_row` moves to the list's end, so that nobody searches the rest again.
 """
 
 # One statement, so one round trip and one commit a cycle. Its parts see one snapshot: they touch
-# different emails (`recorded` those this lane is sending, `due` those nobody is; `fresh` only reads), so none needs
-# to see what another wrote. All that writes hangs on `held`: when the lane was taken away it is empty, and nothing
+# different emails (`recorded` those this lane is sending, `due` those nobody is; `untried` only reads), so none needs
+# to see what another wrote. All that writes hangs on `lease`: when the lane was taken away it is empty, and nothing
 # is written or claimed (`due` has locked its rows in vain). If the sweep holds the lane's row, the UPDATE waits for it
 # and then re-reads the token (READ COMMITTED), so a lane that was reaped meanwhile finds itself fenced.
 #
-# A first try is claimed by the lane's row alone: its stretch is nobody else's, so `fresh` needs no lock, and no
+# A first try is claimed by the lane's row alone: its row range is nobody else's, so `untried` needs no lock, and no
 # email is written before its outcome (docs/decisions/0015). That UPDATE changes no indexed column, so PostgreSQL
 # writes no index entry for it (docs/decisions/0014). Only a retry has a `next_attempt_at`, and an entry in
 # `email_retry`; `due` starts behind a cursor, for a scan from the front would walk the entries of all that was
@@ -153,25 +154,25 @@ WITH asked AS (
   ORDER BY e.next_attempt_at, e.id
   LIMIT coalesce((SELECT places FROM asked), 0)
   FOR UPDATE OF e SKIP LOCKED
-), fresh AS MATERIALIZED (
+), untried AS MATERIALIZED (
   SELECT e.id, e.row, e.address, e.fields::text AS fields, e.attempts + 1 AS attempts
   FROM batches_email e
   WHERE e.batch_id = %(batch)s AND e.row > %(after_row)s AND e.row <= %(end_row)s
     AND e.status = {pending} AND e.next_attempt_at IS NULL
   ORDER BY e.row
   LIMIT coalesce((SELECT places FROM asked), 0) - (SELECT count(*) FROM due)
-), held AS (
+), lease AS (
   UPDATE batches_lane l
   SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
       heartbeat_at = clock_timestamp(),
       sent_count = %(sent)s, failed_count = %(failed)s, unknown_count = %(unknown)s, retried_count = %(retried)s,
       rate_per_second = %(rate)s,
-      stretch_after_row = CASE
-        WHEN (SELECT count(*) FROM fresh) < (SELECT places FROM asked) - (SELECT count(*) FROM due) THEN %(end_row)s
-        ELSE coalesce((SELECT max(row) FROM fresh), %(after_row)s) END,
-      claimed_rows = %(held_rows)s::int[] || ARRAY(SELECT row FROM due UNION ALL SELECT row FROM fresh)
+      range_after_row = CASE
+        WHEN (SELECT count(*) FROM untried) < (SELECT places FROM asked) - (SELECT count(*) FROM due) THEN %(end_row)s
+        ELSE coalesce((SELECT max(row) FROM untried), %(after_row)s) END,
+      claimed_rows = %(in_flight_rows)s::int[] || ARRAY(SELECT row FROM due UNION ALL SELECT row FROM untried)
   WHERE l.id = %(lane)s AND l.token = %(token)s AND l.lease_until IS NOT NULL
-  RETURNING l.id, l.stretch_after_row
+  RETURNING l.id, l.range_after_row
 ), outcome AS (
   SELECT * FROM unnest(
     %(ids)s::bigint[], %(statuses)s::text[], %(outcomes)s::text[], %(codes)s::smallint[], %(replies)s::text[],
@@ -179,13 +180,13 @@ WITH asked AS (
   ) AS o(email_id, status, outcome, code, reply, delay)
 ), recorded AS (
   UPDATE batches_email e
-  SET status = o.status, code = nullif(o.code, 0), reply = o.reply, lane_id = held.id,
+  SET status = o.status, code = nullif(o.code, 0), reply = o.reply, lane_id = lease.id,
       attempts = e.attempts + (o.outcome <> '')::int - (e.status = {sending})::int,
       next_attempt_at = CASE WHEN o.status = {pending} THEN clock_timestamp() + o.delay * interval '1 second' END,
-      settled_at = CASE WHEN o.status <> {pending} THEN clock_timestamp() END
-  FROM outcome o CROSS JOIN held
+      completed_at = CASE WHEN o.status <> {pending} THEN clock_timestamp() END
+  FROM outcome o CROSS JOIN lease
   WHERE e.id = o.email_id
-    AND (e.status = {pending} AND e.next_attempt_at IS NULL OR e.status = {sending} AND e.lane_id = held.id)
+    AND (e.status = {pending} AND e.next_attempt_at IS NULL OR e.status = {sending} AND e.lane_id = lease.id)
   RETURNING e.id, e.attempts, o.outcome, o.code, o.reply
 ), tried AS (
   INSERT INTO batches_attempt (email_id, lane_id, number, outcome, code, reply, relay, at)
@@ -193,16 +194,16 @@ WITH asked AS (
   FROM recorded WHERE outcome <> ''
 ), again AS (
   UPDATE batches_email e
-  SET status = {sending}, lane_id = held.id, attempts = e.attempts + 1
-  FROM due CROSS JOIN held
+  SET status = {sending}, lane_id = lease.id, attempts = e.attempts + 1
+  FROM due CROSS JOIN lease
   WHERE e.ctid = due.ctid
   RETURNING e.id, e.row, e.address, e.fields::text AS fields, e.attempts, e.next_attempt_at
 )
-SELECT asked.status, held.stretch_after_row, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts
-FROM held CROSS JOIN asked LEFT JOIN (
+SELECT asked.status, lease.range_after_row, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts
+FROM lease CROSS JOIN asked LEFT JOIN (
   SELECT next_attempt_at, id, row, address, fields, attempts FROM again
   UNION ALL
-  SELECT NULL, id, row, address, fields, attempts FROM fresh
+  SELECT NULL, id, row, address, fields, attempts FROM untried
 ) c ON true
 """)
 """Renew the lease, record outcomes with an Attempt each, claim more.
@@ -221,13 +222,13 @@ UPDATE batches_lane
 SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second', heartbeat_at = clock_timestamp(),
     token = %(next_token)s
 WHERE id = %(lane)s AND token IN (%(token)s, %(next_token)s) AND lease_until IS NOT NULL
-RETURNING stretch_after_row, stretch_end_row
+RETURNING range_after_row, range_end_row
 """
 """Renew a lease under a new token, and nothing else: on a full disk so small a write may do where a cycle fails, as
 SUSPECT_LANES may. It waits until no other statement holds the lane's row, which a cycle does while it writes, and
 whatever the lost connection still delivers later finds itself fenced. No row: the lane is."""
 
-COUNT_HELD_LANES = """
+COUNT_LEASED_LANES = """
 SELECT count(*)
 FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
 WHERE j.completed_at IS NULL AND l.lease_until > clock_timestamp()
@@ -238,10 +239,10 @@ RELEASE_LANE = """
 UPDATE batches_lane SET lease_until = NULL, rate_per_second = 0, token = token + 1
 WHERE id = %(lane)s AND token = %(token)s
 """
-"""Give a lane back, when nothing is in flight in its name; who takes it next goes on with its stretch. The token rises
+"""Give a lane back, when nothing is in flight in its name. Its next holder goes on with its row range. The token rises
 here too: should the reply be lost, RENEW_LANE must not take the next holder's lease for ours."""
 
-REPORT_RELAY_TROUBLE = """
+REPORT_RELAY_ERROR = """
 UPDATE batches_emailjob
 SET last_error = %(error)s,
     relay_failure_count = CASE WHEN relay_retry_at > clock_timestamp() THEN relay_failure_count
@@ -250,7 +251,7 @@ SET last_error = %(error)s,
       ELSE clock_timestamp() + interval '1 second'
         * least(%(cap_seconds)s, %(base_seconds)s * power(2, least(relay_failure_count, 20))) END
 WHERE id = %(job)s AND completed_at IS NULL
-  AND NOT (%(is_crowded)s AND EXISTS (
+  AND NOT (%(has_too_many_connections)s AND EXISTS (
     SELECT FROM batches_lane l
     WHERE l.job_id = %(job)s AND l.id <> %(lane)s AND l.lease_until > clock_timestamp() AND l.rate_per_second > 0))
 RETURNING relay_retry_at
@@ -262,7 +263,7 @@ A relay that is crowded by the job's own other lanes takes its mail: these must 
 Lanes that fail while another's wait still runs do not double it again.
 """
 
-CLEAR_RELAY_TROUBLE = """
+CLEAR_RELAY_ERROR = """
 UPDATE batches_emailjob SET last_error = '', relay_failure_count = 0, relay_retry_at = NULL
 WHERE id = %(job)s AND (relay_failure_count > 0 OR last_error <> '')
 """

@@ -1,4 +1,4 @@
-"""Delivery through any other Django email backend, where EMAIL_BACKEND names one.
+"""Verdict through any other Django email backend, where EMAIL_BACKEND names one.
 
 A connection is an instance of the backend, kept open in a thread of its own, with one message at a time. It
 looks to its pool like a ``session.Session``. Its limits are in docs/email-backends.md.
@@ -23,10 +23,11 @@ from typing import Any
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import connections
 
+from batches.outcomes import Outcome
 from batches.smtp.backend_verdicts import BackendResult, describe, judge_exception
 from batches.smtp.connection import Capabilities, Loss, Outgoing, Source, Timeouts
-from batches.smtp.relay import RelayTrouble
-from batches.smtp.verdicts import Delivery, Verdict
+from batches.smtp.relay import RelayError
+from batches.smtp.verdicts import Verdict
 
 _CAPABILITIES = Capabilities(eight_bit=True, smtputf8=True)
 _LINE_END = re.compile(r"\r?\n")
@@ -47,7 +48,7 @@ async def open_backend(backend: Backend, *, source: Source, timeouts: Timeouts) 
     """Open an instance of the backend in a new thread, and return a session that is ready for its first message.
 
     Raises:
-        RelayTrouble: there is no such backend, or it can't be opened.
+        RelayError: there is no such backend, or it can't be opened.
     """
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="email-backend")
     opening = asyncio.get_running_loop().run_in_executor(executor, _open, backend.path)
@@ -55,9 +56,10 @@ async def open_backend(backend: Backend, *, source: Source, timeouts: Timeouts) 
         connection = await asyncio.wait_for(opening, timeouts.connect_seconds)
     except Exception as exc:
         executor.shutdown(wait=False)
-        is_crowded = isinstance(exc, SMTPResponseException) and exc.smtp_code == 421
-        raise RelayTrouble(
-            f"The email backend {backend} can't be used: {describe(exc)}", is_crowded=is_crowded
+        has_too_many_connections = isinstance(exc, SMTPResponseException) and exc.smtp_code == 421
+        raise RelayError(
+            f"The email backend {backend} can't be used: {describe(exc)}",
+            has_too_many_connections=has_too_many_connections,
         ) from exc
     except asyncio.CancelledError:
         executor.shutdown(wait=False)
@@ -96,7 +98,7 @@ class BackendSession:
         if outgoing is None:
             return
         if not self._source.may_send():
-            self._source.settle(outgoing, Delivery(Verdict.RETURNED, 0, "The lane's lease ran out."))
+            self._source.on_verdict(outgoing, Verdict(Outcome.REQUEUED, 0, "The lane's lease ran out."))
             return
         self._outgoing, self._waited_seconds = outgoing, 0.0
         sending = self._loop.run_in_executor(self._executor, self._send, outgoing)
@@ -107,22 +109,22 @@ class BackendSession:
         try:
             message = to_django(outgoing)
         except Exception as exc:
-            return BackendResult(Delivery(Verdict.FAILED, 0, f"The message can't be made for Django. {describe(exc)}"))
+            return BackendResult(Verdict(Outcome.FAILED, 0, f"The message can't be made for Django. {describe(exc)}"))
         try:
             count = self._connection.send_messages([message])
         except Exception as exc:
             return judge_exception(exc, recipient=outgoing.recipient)
         if count == 0:
-            return BackendResult(Delivery(Verdict.DEFERRED, 0, "The email backend says that it sent nothing."))
-        return BackendResult(Delivery(Verdict.SENT, 0, _acceptance(message)))
+            return BackendResult(Verdict(Outcome.DEFERRED, 0, "The email backend says that it sent nothing."))
+        return BackendResult(Verdict(Outcome.SENT, 0, _acceptance(message)))
 
     def _on_sent(self, sending: asyncio.Future[BackendResult]) -> None:
         result = sending.result()
         outgoing, self._outgoing = self._outgoing, None
         if outgoing is None or self._is_ending:
             return  # given up, and settled, before
-        self.sent_count += result.delivery.verdict is Verdict.SENT
-        self._source.settle(outgoing, result.delivery)
+        self.sent_count += result.verdict.outcome is Outcome.SENT
+        self._source.on_verdict(outgoing, result.verdict)
         if result.loss is not None:
             self._end(result.loss)
         else:
@@ -137,7 +139,7 @@ class BackendSession:
         outgoing, self._outgoing = self._outgoing, None
         if outgoing is not None:
             reason = f"{loss.reason} The backend had the message, so it may have gone out."
-            self._source.settle(outgoing, Delivery(Verdict.UNKNOWN, 0, reason))
+            self._source.on_verdict(outgoing, Verdict(Outcome.UNKNOWN, 0, reason))
         self._end(loss, is_stuck=outgoing is not None)
 
     def tick(self, seconds: float) -> None:
@@ -153,9 +155,9 @@ class BackendSession:
         closing = self._loop.run_in_executor(self._executor, self._close)
         self._executor.shutdown(wait=False)
         if is_stuck:
-            self._loop.call_soon(self._source.session_lost, self, loss)
+            self._loop.call_soon(self._source.on_session_lost, self, loss)
         else:
-            closing.add_done_callback(lambda _: self._source.session_lost(self, loss))
+            closing.add_done_callback(lambda _: self._source.on_session_lost(self, loss))
 
     def _close(self) -> None:
         """In the thread; whatever it raises, the messages are settled."""

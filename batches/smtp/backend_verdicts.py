@@ -11,9 +11,10 @@ import socket
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from batches.outcomes import Outcome
 from batches.smtp.connection import Loss
 from batches.smtp.replies import Reply
-from batches.smtp.verdicts import Delivery, Stage, Verdict, is_relay_trouble, judge
+from batches.smtp.verdicts import Stage, Verdict, is_relay_error, judge
 
 _NOT_NOW = (425, 429, 503)
 _NOT_US = (401, 402, 403, 407)
@@ -24,7 +25,7 @@ _DOUBTFUL = 408
 class BackendResult(NamedTuple):
     """The verdict on one message, and why the connection should not be used again, if so."""
 
-    delivery: Delivery
+    verdict: Verdict
     loss: Loss | None = None
 
 
@@ -41,7 +42,7 @@ def judge_exception(exc: Exception, *, recipient: str) -> BackendResult:
     if isinstance(exc, (ConnectionRefusedError, socket.gaierror, smtplib.SMTPNotSupportedError)):
         return _return(exc)
     if type(exc).__name__.endswith("RecipientsRefused"):  # anymail's: the provider refuses the address
-        return BackendResult(Delivery(Verdict.FAILED, 0, describe(exc)))
+        return BackendResult(Verdict(Outcome.FAILED, 0, describe(exc)))
     return _judge_status(exc)
 
 
@@ -54,17 +55,17 @@ def _judge_reply(stage: Stage, code: int, said: bytes | str) -> BackendResult:
     reply = Reply(code, said if isinstance(said, bytes) else said.encode())
     if code == 421 or code < 400:  # smtplib uses -1 for a line that is no reply
         reason = f"The relay closed the connection ({code} {reply.text})."
-        return BackendResult(Delivery(Verdict.RETURNED, 0, reason), Loss(reason=reason, is_crowded=True))
+        return BackendResult(Verdict(Outcome.REQUEUED, 0, reason), Loss(reason=reason, has_too_many_connections=True))
     loss = None
-    if is_relay_trouble(stage, reply):
-        loss = Loss(reason=f"The relay refuses our mail ({code} {reply.text}).", is_relay_trouble=True)
+    if is_relay_error(stage, reply):
+        loss = Loss(reason=f"The relay refuses our mail ({code} {reply.text}).", is_relay_error=True)
     return BackendResult(judge(stage, reply), loss)
 
 
 def _return(exc: Exception) -> BackendResult:
     """The trouble is the relay's and came before the message: it keeps its attempt."""
     reason = f"The email backend takes no mail: {describe(exc)}"
-    return BackendResult(Delivery(Verdict.RETURNED, 0, reason), Loss(reason=reason, is_relay_trouble=True))
+    return BackendResult(Verdict(Outcome.REQUEUED, 0, reason), Loss(reason=reason, is_relay_error=True))
 
 
 def _judge_status(exc: Exception) -> BackendResult:
@@ -73,11 +74,11 @@ def _judge_status(exc: Exception) -> BackendResult:
     if status in _NOT_US:
         return _return(exc)
     if status in _NOT_NOW:
-        return BackendResult(Delivery(Verdict.DEFERRED, 0, describe(exc)))
+        return BackendResult(Verdict(Outcome.DEFERRED, 0, describe(exc)))
     if isinstance(status, int) and 400 <= status < 500 and status != _DOUBTFUL:
-        return BackendResult(Delivery(Verdict.FAILED, 0, describe(exc)))
+        return BackendResult(Verdict(Outcome.FAILED, 0, describe(exc)))
     reason = f"{describe(exc)} The backend had the message, so it may have gone out."
-    return BackendResult(Delivery(Verdict.UNKNOWN, 0, reason), Loss(reason=describe(exc)))
+    return BackendResult(Verdict(Outcome.UNKNOWN, 0, reason), Loss(reason=describe(exc)))
 
 
 def describe(exc: Exception) -> str:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from batches.smtp.replies import Reply
-from batches.smtp.verdicts import Delivery, Stage
+from batches.smtp.verdicts import Stage, Verdict
 
 
 class Outgoing:
@@ -36,10 +36,10 @@ class Source(Protocol):
     def may_send(self) -> bool:
         """Whether the lease still holds; asked right before a message's content is written."""
 
-    def settle(self, outgoing: Outgoing, delivery: Delivery) -> None:
+    def on_verdict(self, outgoing: Outgoing, verdict: Verdict) -> None:
         """Take the verdict on a message that was taken."""
 
-    def session_lost(self, session: Connection, loss: Loss) -> None:
+    def on_session_lost(self, session: Connection, loss: Loss) -> None:
         """The connection is gone; every message it held has been settled."""
 
 
@@ -70,9 +70,9 @@ class Loss:
     """Why a connection ended."""
 
     reason: str
-    is_relay_trouble: bool = False
+    is_relay_error: bool = False
     """A 5xx that speaks of us or the relay: another connection would fare no better."""
-    is_crowded: bool = False
+    has_too_many_connections: bool = False
     """A 421: fewer connections may do."""
 
 

@@ -24,12 +24,12 @@ class RelayUrlError(ValueError):
     """EMAIL_URL can't be read. The message says what it should look like."""
 
 
-class RelayTrouble(Exception):
+class RelayError(Exception):
     """The relay takes no mail now, whoever the recipient is. The message is a sentence for a person."""
 
-    def __init__(self, message: str, *, is_crowded: bool = False) -> None:
+    def __init__(self, message: str, *, has_too_many_connections: bool = False) -> None:
         super().__init__(message)
-        self.is_crowded = is_crowded
+        self.has_too_many_connections = has_too_many_connections
         """The relay has too many of our connections (a 421): fewer may do."""
 
 
@@ -79,7 +79,7 @@ async def open_session(relay: Relay, *, source: Source, timeouts: Timeouts, dept
     ``depth`` is how many messages may be in flight on it where the relay offers CHUNKING.
 
     Raises:
-        RelayTrouble: refused, no TLS where it is asked for, a bad login, no answer.
+        RelayError: refused, no TLS where it is asked for, a bad login, no answer.
     """
     client = aiosmtplib.SMTP(
         hostname=None if relay.path else relay.host,
@@ -109,7 +109,7 @@ def _take_over(client: aiosmtplib.SMTP, *, source: Source, timeouts: Timeouts, d
     transport = client.transport
     if transport is None or transport.is_closing():
         client.close()
-        raise RelayTrouble("The relay closed the connection after its greeting.")
+        raise RelayError("The relay closed the connection after its greeting.")
     session = Session(source, Capabilities.of(client.esmtp_extensions), timeouts=timeouts, depth=depth)
     transport.set_protocol(session)
     session.connection_made(transport)
@@ -123,17 +123,18 @@ def _own_name() -> str:
     return name if "." in name and name.isascii() else "[127.0.0.1]"
 
 
-def _explain(relay: Relay, exc: Exception) -> RelayTrouble:
+def _explain(relay: Relay, exc: Exception) -> RelayError:
     """One sentence for a person on why the relay could not be used."""
     if isinstance(exc, aiosmtplib.SMTPAuthenticationError):
-        return RelayTrouble(f"The relay {relay} refused the login ({exc.code} {exc.message}).")
+        return RelayError(f"The relay {relay} refused the login ({exc.code} {exc.message}).")
     if isinstance(exc, aiosmtplib.SMTPResponseException):
-        return RelayTrouble(
-            f"The relay {relay} refused the connection ({exc.code} {exc.message}).", is_crowded=exc.code == 421
+        return RelayError(
+            f"The relay {relay} refused the connection ({exc.code} {exc.message}).",
+            has_too_many_connections=exc.code == 421,
         )
     if isinstance(exc, (TimeoutError, aiosmtplib.SMTPTimeoutError)):
-        return RelayTrouble(f"The relay {relay} does not answer.")
-    return RelayTrouble(f"The relay {relay} can't be reached: {_reason(exc).rstrip('.')}.")
+        return RelayError(f"The relay {relay} does not answer.")
+    return RelayError(f"The relay {relay} can't be reached: {_reason(exc).rstrip('.')}.")
 
 
 def _reason(exc: Exception) -> str:

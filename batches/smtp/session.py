@@ -15,13 +15,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from batches.outcomes import Outcome
 from batches.smtp.connection import Capabilities, Loss, Outgoing, Source, Timeouts
 from batches.smtp.replies import Reply, ReplyReader, ReplyViolation
-from batches.smtp.verdicts import Delivery, Stage, Verdict, is_relay_trouble, judge, judge_lost
+from batches.smtp.verdicts import Stage, Verdict, is_relay_error, judge, judge_lost
 
 # Looked up once: an enum's member costs a search of its class, and these are asked for with every reply.
 _CLEAR, _MAIL, _RCPT, _DATA, _FINAL, _RESET = Stage
-_SENT = Verdict.SENT
+_SENT = Outcome.SENT
 
 
 class Session(asyncio.Protocol):
@@ -77,8 +78,8 @@ class Session(asyncio.Protocol):
         loss = self._loss or Loss(reason="The relay closed the connection.")
         while self._queue:
             outgoing = self._queue.popleft()
-            self._source.settle(outgoing, self._judge_lost(outgoing, loss.reason))
-        self._source.session_lost(self, loss)
+            self._source.on_verdict(outgoing, self._judge_lost(outgoing, loss.reason))
+        self._source.on_session_lost(self, loss)
 
     # --- the pool's side -----------------------------------------------------------------------------
 
@@ -225,7 +226,7 @@ class Session(asyncio.Protocol):
             raise ReplyViolation("The relay sent a reply that nothing had asked for.")
         # RFC 5321 section 3.8: at any time, and nothing behind it will be processed.
         self._is_rest_refused = True
-        self.abort(Loss(reason=f"The relay closed the connection (421 {reply.text}).", is_crowded=True))
+        self.abort(Loss(reason=f"The relay closed the connection (421 {reply.text}).", has_too_many_connections=True))
 
     def _on_envelope(self, outgoing: Outgoing, stage: Stage) -> None:
         """After the reply to RSET, MAIL or RCPT: on to the next; one at a time if it must be."""
@@ -256,7 +257,7 @@ class Session(asyncio.Protocol):
         if outgoing.refusal is None:
             self._queue.popleft()
             self.sent_count += 1
-            self._source.settle(outgoing, Delivery(_SENT, reply.code, reply.text))
+            self._source.on_verdict(outgoing, Verdict(_SENT, reply.code, reply.text))
             self._end_if_over()
         else:
             self._finish(outgoing, reply)
@@ -269,21 +270,21 @@ class Session(asyncio.Protocol):
         """Settle a refused message; the connection ends too if the trouble is not this email's."""
         self._queue.popleft()
         stage, refusal = outgoing.refusal or (_RESET, reply)
-        self._source.settle(outgoing, judge(stage, refusal))
-        if is_relay_trouble(stage, refusal):
+        self._source.on_verdict(outgoing, judge(stage, refusal))
+        if is_relay_error(stage, refusal):
             # Take no more; what is in flight still gets its replies, so that none of it is in doubt.
             self._is_closing = True
             reason = f"The relay refuses our mail ({refusal.code} {refusal.text})."
-            self._loss = Loss(reason=reason, is_relay_trouble=True)
+            self._loss = Loss(reason=reason, is_relay_error=True)
         elif outgoing.stage is _RESET and reply.code >= 400:
             self.abort(Loss(reason=f"The relay refused RSET ({reply.code} {reply.text})."))
         self._end_if_over()
 
-    def _judge_lost(self, outgoing: Outgoing, reason: str) -> Delivery:
+    def _judge_lost(self, outgoing: Outgoing, reason: str) -> Verdict:
         if outgoing.refusal is not None:
             return judge(*outgoing.refusal)
         if self._is_rest_refused:
-            return Delivery(Verdict.RETURNED, 0, reason)
+            return Verdict(Outcome.REQUEUED, 0, reason)
         # With BDAT the content went out with the envelope, whatever the stage.
         is_content_out = outgoing.stage is _FINAL or self.capabilities.chunking
         return judge_lost(outgoing.stage, is_content_out=is_content_out, reason=reason)

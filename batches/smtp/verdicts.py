@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+from batches.outcomes import Outcome
 from batches.smtp.replies import Reply
 
 
@@ -20,30 +21,15 @@ class Stage(Enum):
     RESET = "RSET after a refusal"
 
 
-class Verdict(Enum):
-    """What became of one message."""
+class Verdict(NamedTuple):
+    """The outcome of one message, the relay's code (0 without a reply), and the reply's text or our reason."""
 
-    SENT = "sent"
-    """The relay took it: a 2xx after the message."""
-    DEFERRED = "deferred"
-    """Not now: a 4xx, or the connection was lost before the message was complete."""
-    FAILED = "failed"
-    """Never: a 5xx for the recipient or the content."""
-    UNKNOWN = "unknown"
-    """The whole message went out and no reply came: accepted or not, nobody can know."""
-    RETURNED = "returned"
-    """It was not its turn: the relay's trouble, which costs the email no attempt."""
-
-
-class Delivery(NamedTuple):
-    """A verdict with the relay's code, or 0 where there was no reply, and its text or our reason."""
-
-    verdict: Verdict
+    outcome: Outcome
     code: int
     reply: str
 
 
-def is_relay_trouble(stage: Stage, reply: Reply) -> bool:
+def is_relay_error(stage: Stage, reply: Reply) -> bool:
     """Whether a refusal speaks of us or the relay and not of this email: a 5xx to MAIL FROM or RSET.
 
     552 and 5.3.4 at MAIL answer its SIZE (RFC 1870 section 6.1), so they speak of the message.
@@ -52,17 +38,17 @@ def is_relay_trouble(stage: Stage, reply: Reply) -> bool:
     return stage in (Stage.CLEAR, Stage.MAIL) and reply.code >= 500 and not is_size
 
 
-def judge(stage: Stage, reply: Reply) -> Delivery:
+def judge(stage: Stage, reply: Reply) -> Verdict:
     """The verdict on a message that was refused with this reply at this stage."""
-    if is_relay_trouble(stage, reply):
-        return Delivery(Verdict.RETURNED, reply.code, reply.text)
-    return Delivery(Verdict.DEFERRED if reply.code < 500 else Verdict.FAILED, reply.code, reply.text)
+    if is_relay_error(stage, reply):
+        return Verdict(Outcome.REQUEUED, reply.code, reply.text)
+    return Verdict(Outcome.DEFERRED if reply.code < 500 else Outcome.FAILED, reply.code, reply.text)
 
 
-def judge_lost(stage: Stage, *, is_content_out: bool, reason: str) -> Delivery:
+def judge_lost(stage: Stage, *, is_content_out: bool, reason: str) -> Verdict:
     """The verdict on a message whose connection was lost at this stage."""
     if is_content_out:
-        return Delivery(Verdict.UNKNOWN, 0, f"{reason} The message was out, so the relay may have taken it.")
+        return Verdict(Outcome.UNKNOWN, 0, f"{reason} The message was out, so the relay may have taken it.")
     if stage is Stage.MAIL:
-        return Delivery(Verdict.RETURNED, 0, reason)  # nothing was said of it: often an idle connection's end
-    return Delivery(Verdict.DEFERRED, 0, reason)
+        return Verdict(Outcome.REQUEUED, 0, reason)  # nothing was said of it: often an idle connection's end
+    return Verdict(Outcome.DEFERRED, 0, reason)

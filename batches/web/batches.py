@@ -12,12 +12,12 @@ from django.views.decorators.http import require_safe
 
 from batches.jobs.queues import fleet_status
 from batches.models import Attempt, Batch, BatchStatus, Claims, Email, EmailStatus, read_claims
+from batches.paging import read_page
 from batches.progress import Snapshot, read_snapshot
-from batches.web.access import SignedInRequest, batches_of, find_batch
-from batches.web.paging import read_page
 from batches.web.progressbar import make_card, make_cards
+from batches.web.requests import SignedInRequest, batches_of, find_batch
 from batches.web.steering import make_buttons
-from batches.web.words import NO_REDIS, NO_WORKER, WAITING, say_rate, say_why_waiting
+from batches.wording import NO_REDIS, NO_WORKER, WAITING, say_rate, say_why_waiting
 
 REJECTED = "rejected"
 """The tab of the rejected rows; the other tabs are email statuses."""

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from batches.models import EmailTemplate
 from batches.rendering.template import CompiledTemplate, TemplateFault
-from batches.web.listing import ENCODINGS
+from batches.web.list_view import ENCODINGS
 
 
 class FriendlyForm(forms.Form):

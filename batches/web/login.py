@@ -9,7 +9,7 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 
-from batches import access
+from batches import throttling
 
 FAILURES_A_MINUTE = 10
 """Wrong passwords for one account that one address may send in a minute. Not for the address alone: behind a
@@ -20,15 +20,15 @@ class ThrottledLogin(LoginView):
     """Django's sign-in, which looks at no password while too many wrong ones came for the account."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if access.count_failures(_who(request)) < FAILURES_A_MINUTE:
+        if throttling.count_failures(_who(request)) < FAILURES_A_MINUTE:
             return super().post(request, *args, **kwargs)
         form = AuthenticationForm(request, initial={"username": request.POST.get("username", "")})
         response = self.render_to_response(self.get_context_data(form=form, is_throttled=True), status=429)
-        response.headers["Retry-After"] = str(access.THROTTLE_SECONDS)
+        response.headers["Retry-After"] = str(throttling.THROTTLE_SECONDS)
         return response
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        access.add_failure(_who(self.request))
+        throttling.add_failure(_who(self.request))
         return super().form_invalid(form)
 
 

@@ -12,7 +12,7 @@ from batches.progress import Snapshot
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """One stretch of the bar: where it begins and how wide it is, in percent, and how many emails that is."""
+    """One segment of the bar: where it begins and how wide it is, in percent, and how many emails that is."""
 
     name: str
     begin: float
@@ -48,7 +48,7 @@ def make_card(batch: Batch, now: Snapshot) -> Card:
 
 
 def make_parts(now: Snapshot) -> list[Part]:
-    """The stretches of the bar from left to right; what is still to do is the bare track behind them."""
+    """The segments of the bar from left to right; what is still to do is the bare track behind them."""
     left_out = now["processed"] - now["sent"] - now["failed"] - now["unknown"]
     counts = {"sent": now["sent"], "failed": now["failed"], "unknown": now["unknown"], "left-out": max(0, left_out)}
     parts, begin = [], 0.0

@@ -21,12 +21,12 @@ from batches.jobs import lifecycle
 from batches.jobs.queues import fleet_status
 from batches.models import Batch, BatchStatus
 from batches.rendering.template import TemplateFault
-from batches.web.access import SignedInRequest, find_batch, posted_from_review
 from batches.web.forms import MessageForm
-from batches.web.listing import Attempt, describe_list
+from batches.web.list_view import ReadingChoice, describe_list
 from batches.web.message import Choice, read_choice
 from batches.web.middleware import MESSAGE_POLICY
-from batches.web.words import say_why_waiting
+from batches.web.requests import SignedInRequest, find_batch, posted_from_review
+from batches.wording import say_why_waiting
 
 TEST_ADDRESS = "test_address"
 """Where the session keeps the address that the last test went to: one test is seldom the last."""
@@ -124,7 +124,7 @@ def show_draft(
     status: int = 200,
     list_error: str = "",
     typed: Mapping[str, str] | None = None,
-    attempt: Attempt | None = None,
+    attempt: ReadingChoice | None = None,
 ) -> HttpResponse:
     """Draw the page. What was refused is in ``form``, ``typed`` or ``attempt``, so that nothing typed is lost."""
     context: dict[str, object] = {}

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 from batches.jobs import lifecycle
 from batches.models import Batch, BatchStatus, JobKind
 from batches.progress import Snapshot
-from batches.web.access import SignedInRequest, find_batch
+from batches.web.requests import SignedInRequest, find_batch
 
 MOVING = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING)
 ENDED = (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED)

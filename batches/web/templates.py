@@ -15,9 +15,9 @@ from django.views.decorators.http import require_POST, require_safe
 from batches.models import EmailJob, EmailTemplate
 from batches.rendering.preview import render_preview
 from batches.rendering.template import CompiledTemplate, TemplateFault
-from batches.web.access import SignedInRequest
 from batches.web.forms import TemplateForm
 from batches.web.middleware import MESSAGE_POLICY
+from batches.web.requests import SignedInRequest
 
 SAMPLES = {
     "email": "ada@example.org",

@@ -18,9 +18,9 @@ from django.views.decorators.http import require_http_methods
 from batches import intake
 from batches.jobs import lifecycle
 from batches.models import Batch, EmailTemplate
-from batches.web.access import SignedInRequest, batches_of
 from batches.web.forms import UploadForm
 from batches.web.progressbar import make_cards
+from batches.web.requests import SignedInRequest, batches_of
 
 RECENT_COUNT = 8
 

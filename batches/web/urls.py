@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView, PasswordChangeView
 from django.urls import path, reverse_lazy
 
-from batches.web import batches, drafts, review, steering, templates, uploads
+from batches.web import batches, list_forms, review, steering, templates, uploads
 from batches.web.login import ThrottledLogin
 
 urlpatterns = [
@@ -15,10 +15,10 @@ urlpatterns = [
     path("batches/<int:batch_id>/review/message/", review.show_message, name="review-message"),
     path("batches/<int:batch_id>/review/test/", review.send_test, name="review-test"),
     path("batches/<int:batch_id>/review/send/", review.send, name="review-send"),
-    path("batches/<int:batch_id>/review/fields/", drafts.rename_fields, name="review-fields"),
-    path("batches/<int:batch_id>/review/reread/", drafts.reread, name="review-reread"),
-    path("batches/<int:batch_id>/review/add/", drafts.add_rows, name="review-add"),
-    path("batches/<int:batch_id>/review/discard/", drafts.discard, name="review-discard"),
+    path("batches/<int:batch_id>/review/fields/", list_forms.rename_fields, name="review-fields"),
+    path("batches/<int:batch_id>/review/reread/", list_forms.reread, name="review-reread"),
+    path("batches/<int:batch_id>/review/add/", list_forms.add_rows, name="review-add"),
+    path("batches/<int:batch_id>/review/discard/", list_forms.discard, name="review-discard"),
     path("batches/<int:batch_id>/<slug:action>/", steering.steer_batch, name="batch-steer"),
     path("templates/", templates.show_templates, name="templates"),
     path("templates/new/", templates.create_template, name="template-new"),

@@ -38,7 +38,7 @@ function sayRate(now) {
   return now.etaSeconds === null ? speed : `${speed}, ${sayDuration(now.etaSeconds)} left`;
 }
 
-/** As batches/web/words.py says it. */
+/** As batches/wording.py says it. */
 function sayDuration(seconds) {
   if (seconds < 1) return "less than a second";
   if (seconds < 90) return `about ${Math.round(seconds)} s`;

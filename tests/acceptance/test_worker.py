@@ -197,7 +197,7 @@ class Bomb:
 def test_nothing_is_run_when_a_stranger_puts_code_into_the_queue(stack: Stack, tmp_path: Path, kind: str) -> None:
     made = tmp_path / "made"
     foreign = f'["os.system", null, ["touch {made}"], {{}}]'.encode()
-    data = pickle.dumps(("batches.jobs.lanes.run_lane", None, (), {"lane_id": Bomb(made)}))
+    data = pickle.dumps(("batches.jobs.run_lane.run_lane", None, (), {"lane_id": Bomb(made)}))
     with contextlib.closing(stack.services.redis()) as client:
         stranger = {"data": data if kind == "pickle" else foreign, "created_at": "2026-01-01T00:00:00Z"}
         client.hset("rq:job:strange", mapping=stranger | {"origin": "default", "status": "queued"})

@@ -125,7 +125,7 @@ class House:
         """
         with self.stack.services.connect() as connection:
             row = connection.execute(
-                "SELECT extract(epoch FROM max(e.settled_at) - min(j.created_at)), count(*) FILTER (WHERE e.status ="
+                "SELECT extract(epoch FROM max(e.completed_at) - min(j.created_at)), count(*) FILTER (WHERE e.status ="
                 " 'sent'), count(DISTINCT e.xmin::text) FROM batches_email e JOIN batches_emailjob j USING (batch_id)"
                 " WHERE batch_id = %s",
                 [batch_id],

@@ -1,6 +1,6 @@
 """``python -m tests.bench.steps``: single steps in a stack's environment, each a program of its own.
 
-Loading and starting are apart, so that a measurement of sending holds no intake; the rest are the parts of a
+ImportProgress and starting are apart, so that a measurement of sending holds no intake; the rest are the parts of a
 lane, each measured alone.
 """
 
@@ -28,16 +28,17 @@ from django.contrib.auth.models import AnonymousUser
 
 from batches import intake
 from batches.delivery.ledger import Ledger, connect
-from batches.delivery.spec import Claimed, Outcome
+from batches.delivery.terms import ClaimedEmail, Decision
 from batches.jobs import lanes, lifecycle, queues
-from batches.models import AttemptOutcome, Batch, EmailJob, EmailStatus, EmailTemplate, Lane
+from batches.models import Batch, EmailJob, EmailStatus, EmailTemplate, Lane
+from batches.outcomes import Outcome
 from batches.rendering.message import Message, MessageLayout
 from batches.rendering.plain import MessageWriter
 from batches.rendering.template import CompiledTemplate
 from batches.smtp.connection import Capabilities, Loss, Outgoing, Timeouts
 from batches.smtp.relay import open_session, parse_relay
 from batches.smtp.session import Session
-from batches.smtp.verdicts import Delivery, Verdict
+from batches.smtp.verdicts import Verdict
 from tests.bench import letters
 
 POLL_SECONDS = 0.0005
@@ -87,10 +88,11 @@ def enqueue(count: str) -> dict[str, Any]:
     """Without a worker: how long it takes to ring one lane, against a PING on the same connection."""
     client = redis.Redis.from_url(settings.REDIS_URL)
     rings = [
-        queues.Ring(job_id=0, lane_id=0, token=number, priority=queues.QUEUE_NAMES[-1]) for number in range(int(count))
+        queues.WorkItem(job_id=0, lane_id=0, token=number, priority=queues.QUEUE_NAMES[-1])
+        for number in range(int(count))
     ]
-    queues.ring(rings[:1])
-    times = [(_timed(client.ping), _timed(lambda each=each: queues.ring([each]))) for each in rings[1:]]  # type: ignore[misc]
+    queues.enqueue(rings[:1])
+    times = [(_timed(client.ping), _timed(lambda each=each: queues.enqueue([each]))) for each in rings[1:]]  # type: ignore[misc]
     client.flushall()
     pings, enqueues = zip(*times, strict=True)
     return {"ping_ms": _median_ms(pings), "enqueue_ms": _median_ms(enqueues)}
@@ -147,13 +149,13 @@ class _Feed:
     def may_send(self) -> bool:
         return True
 
-    def settle(self, outgoing: Outgoing, delivery: Delivery) -> None:
-        assert delivery.verdict is Verdict.SENT, delivery
+    def on_verdict(self, outgoing: Outgoing, verdict: Verdict) -> None:
+        assert verdict.outcome is Outcome.SENT, verdict
         self.left -= 1
         if not self.left:
             self.done.set()
 
-    def session_lost(self, session: Session, loss: Loss) -> None:
+    def on_session_lost(self, session: Session, loss: Loss) -> None:
         if self.left:
             raise ConnectionError(loss.reason)
 
@@ -192,11 +194,11 @@ def ledger(batch_id: str, group: str) -> dict[str, Any]:
         assert taken is not None
         book = Ledger(lanes._specify(taken, database), ledger_connection)
         begun, wall = time.process_time(), time.perf_counter()
-        claimed: list[Claimed] = await book.cycle(int(group))
+        claimed: list[ClaimedEmail] = await book.cycle(int(group))
         while claimed:
             count += len(claimed)
             for each in claimed:
-                book.add(Outcome(each.id, EmailStatus.SENT, AttemptOutcome.SENT, 250, "2.0.0 Ok"))
+                book.add(Decision(each.id, EmailStatus.SENT, Outcome.SENT, 250, "2.0.0 Ok"))
             claimed = await book.cycle(int(group))
         spent = time.process_time() - begun, time.perf_counter() - wall
         await book.cycle(0)

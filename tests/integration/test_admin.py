@@ -195,12 +195,12 @@ def test_cancelled_batch_is_kept_when_its_last_mail_is_still_in_flight(
     job = lifecycle.create_job(batch, template=welcome, user=staff)
     last = Email.objects.filter(batch=batch).order_by("row").last()
     assert last is not None
-    EmailJob.objects.filter(pk=job.pk).update(fresh_after_row=last.row)
+    EmailJob.objects.filter(pk=job.pk).update(handed_out_to_row=last.row)
     job.lanes.update(
         lease_until=timezone.now() + timedelta(minutes=1),
         claimed_rows=[last.row],
-        stretch_after_row=last.row,
-        stretch_end_row=last.row,
+        range_after_row=last.row,
+        range_end_row=last.row,
     )
     lifecycle.cancel_batch(batch)
     act(admin, "delete_selected", batch, post="yes")

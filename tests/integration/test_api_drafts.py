@@ -13,8 +13,8 @@ from django.core.files.uploadhandler import FileUploadHandler
 from django.db import connection
 from django.test import Client
 
-from batches import intake
-from batches.intake.reporting import Loading
+from batches import exports, intake
+from batches.intake.import_progress import ImportProgress
 from batches.models import Batch, BatchStatus, Email, EmailJob, EmailTemplate, JobStatus, RejectedRow, UploadChunk
 from tests.conftest import MakeBatch, MakeJob
 
@@ -35,7 +35,7 @@ def upload(api: Client, content: bytes = LIST, **more: object) -> int:
 
 def test_list_is_held_mended_and_sent_when_a_program_does_it_all(api: Client) -> None:
     batch_id = upload(api)
-    rejected = b"".join(intake.rejected_csv(Batch.objects.get()))  # what its address gives: test_api_exports
+    rejected = b"".join(exports.rejected_csv(Batch.objects.get()))  # what its address gives: test_api_exports
     assert b"Ned,ned@@example,3," in rejected
     mended = SimpleUploadedFile("rejected.csv", rejected.replace(b"ned@@example", b"ned@example.org"))
     response = api.post(f"/api/batches/{batch_id}/rows", {"file": mended})
@@ -177,7 +177,7 @@ def test_answer_is_507_when_the_disk_of_uploads_is_full(api: Client, settings) -
 def test_progress_is_told_to_the_uploader_alone_while_rows_load(api: Client, sender: User, staff: User) -> None:
     key = f"page-{connection.settings_dict['NAME']}-{sender.pk}"
     assert api.get("/api/upload/progress", {"key": key}).json() == {"rows": 0, "percent": 0}
-    intake.report_to_redis(sender.pk, key)(Loading(rows=340_000, percent=34))
+    intake.report_to_redis(sender.pk, key)(ImportProgress(rows=340_000, percent=34))
     assert api.get("/api/upload/progress", {"key": key}).json() == {"rows": 340_000, "percent": 34}
     api.force_login(staff)
     assert api.get("/api/upload/progress", {"key": key}).json() == {"rows": 0, "percent": 0}

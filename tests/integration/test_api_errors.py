@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from batches import access
+from batches import throttling
 from batches.models import ApiToken, Batch, EmailTemplate
 
 
@@ -41,7 +41,7 @@ def test_caller_is_turned_away_when_the_user_is_deactivated(client: Client, send
 def test_answer_is_429_when_an_address_sends_too_many_wrong_tokens(client: Client, sender: User) -> None:
     redis.Redis.from_url(settings.REDIS_URL).delete("emailbatch:failures:10.9.8.7")
     wrong = {"HTTP_AUTHORIZATION": "Bearer wrong", "REMOTE_ADDR": "10.9.8.7"}
-    for _ in range(access.FAILURES_A_MINUTE):
+    for _ in range(throttling.FAILURES_A_MINUTE):
         assert client.get("/api/batches", **wrong).status_code == 401  # type: ignore[arg-type]
     response = client.get("/api/batches", **wrong)  # type: ignore[arg-type]
     assert response.status_code == 429 and int(response["Retry-After"]) > 0

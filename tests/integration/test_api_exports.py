@@ -11,8 +11,7 @@ from channels.db import database_sync_to_async
 from django.contrib.auth.models import User
 from django.test import AsyncClient
 
-from batches import intake
-from batches.intake import exporting
+from batches import exports, intake
 from batches.models import Email, EmailStatus
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,12 +37,12 @@ async def download(user: User, path: str) -> tuple[dict[str, str], list[list[str
 async def test_uploaded_columns_come_back_with_their_outcome_when_results_are_downloaded(
     sender: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "PAGE_ROWS", 1)
+    monkeypatch.setattr(exports, "PAGE_ROWS", 1)
     imported = await database_sync_to_async(intake.import_csv)(
         io.BytesIO(FILE.encode()), filename="Gäste 2030.csv", user=sender
     )
     await Email.objects.filter(address="ada@example.org").aupdate(
-        status=EmailStatus.SENT, code=250, reply="OK", settled_at=datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+        status=EmailStatus.SENT, code=250, reply="OK", completed_at=datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
     )
     headers, rows = await download(sender, f"/api/batches/{imported.batch.pk}/results.csv")
     assert rows == [

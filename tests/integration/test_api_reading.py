@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from batches import intake
+from batches import exports, intake
 from batches.jobs import lifecycle
 from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobStatus, Lane
 
@@ -101,7 +101,7 @@ def test_emails_come_in_the_files_order_in_pages_when_they_are_listed(
     sent = Email.objects.get(row=2)
     when = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
     Email.objects.filter(pk=sent.pk).update(
-        status=EmailStatus.SENT, lane=job.lanes.first(), attempts=1, code=250, reply="OK", settled_at=when
+        status=EmailStatus.SENT, lane=job.lanes.first(), attempts=1, code=250, reply="OK", completed_at=when
     )
     Email.objects.filter(row=3).update(attempts=1, code=451, next_attempt_at=when)
     first = api.get(f"/api/batches/{batch.pk}/emails?limit=3").json()
@@ -152,7 +152,7 @@ def test_first_try_is_shown_as_sending_when_only_its_lanes_claims_say_so(
     }
     assert answers["sending"][0]["status"] == "sending"
     assert answers["sending"][0]["messageId"].endswith("@localhost>")
-    results = b"".join(intake.results_csv(batch)).decode().splitlines()
+    results = b"".join(exports.results_csv(batch)).decode().splitlines()
     assert [line.split(",")[2] for line in results[1:]] == ["sent", "pending", "sending", "pending"]
     page = api.get(f"/batches/{batch.pk}/?status=sending").content.decode()
     assert page.count('data-status="sending">Sending<') == 1

@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         deadline = time.monotonic() + WAIT_SECONDS
-        while (report := sweep()).was_held:
+        while (report := sweep()).was_busy:
             if time.monotonic() > deadline:
                 raise CommandError(f"{report} Try again, or look for a worker that hangs.")
             time.sleep(0.05)

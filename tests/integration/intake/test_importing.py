@@ -15,6 +15,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection, connections
 
+from batches.files.spooling import spool
 from batches.intake import (
     FileTooLarge,
     IdempotencyConflict,
@@ -27,9 +28,8 @@ from batches.intake import (
     import_list,
 )
 from batches.intake.lists import Recipients
-from batches.intake.spooling import spool
 from batches.models import Batch, BatchSource, BatchStatus, Email, RejectedRow, UploadChunk
-from tests.integration.intake.conftest import Upload, emails_of, rejected_of
+from tests.integration.conftest import Upload, emails_of, rejected_of
 
 TWO = b"email,name\nann@example.com,Ann\nbob@example.com,Bob\n"
 KEY = IdempotencyKey("key-1", "a" * 64)
@@ -233,7 +233,7 @@ def test_import_says_507_when_the_databases_disk_is_full(sender: User) -> None:
 
 @pytest.mark.django_db
 def test_import_says_507_when_the_disk_of_temporary_files_is_full() -> None:
-    from batches.intake.errors import storage_errors
+    from batches.files.errors import storage_errors
 
     with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(StorageFull), storage_errors():
         spool(io.BytesIO(TWO), full)

@@ -15,7 +15,7 @@ from batches import intake
 from batches.intake import sql
 from batches.intake.copying import raw_cursor
 from batches.models import Batch, Email, RejectedRow, UploadChunk
-from tests.integration.intake.conftest import Upload, emails_of, rejected_of
+from tests.integration.conftest import Upload, emails_of, rejected_of
 
 pytestmark = pytest.mark.django_db
 
@@ -113,12 +113,12 @@ def test_duplicates_are_found_in_time_when_statistics_are_old(upload: Upload) ->
     batch = upload("email\n" + "".join(f"user{number}@example.com\n" for number in numbers))
     assert (batch.total_count, batch.duplicate_count) == (50_000, 16_000)
     with raw_cursor() as cursor:  # and that is what the planner would do if it were let
-        cursor.execute(sql.CREATE_SUSPECTS)
+        cursor.execute(sql.CREATE_POSSIBLE_DUPLICATES)
         cursor.execute(
-            """INSERT INTO intake_suspect SELECT number, 'user' || number || '@example.com', '[]', '[]'
+            """INSERT INTO intake_possible_duplicate SELECT number, 'user' || number || '@example.com', '[]', '[]'
                FROM generate_series(1, 16000) AS number"""
         )
-        cursor.execute(f"EXPLAIN {sql.SETTLE_SUSPECTS}", {"batch": batch.pk, "kind": "duplicate"})
+        cursor.execute(f"EXPLAIN {sql.RESOLVE_POSSIBLE_DUPLICATES}", {"batch": batch.pk, "kind": "duplicate"})
         assert "Nested Loop" in str(cursor.fetchall())
 
 

@@ -10,7 +10,7 @@ from django.conf import LazySettings
 
 from batches.delivery.ledger import Ledger, connect
 from batches.jobs import lifecycle, queues
-from batches.jobs.lanes import _connection_parameters, _specify, acquire_lane
+from batches.jobs.run_lane import _connection_parameters, _specify, acquire_lane
 from batches.models import Batch, BatchSource, Email, EmailTemplate, Lane
 from tests.integration.jobs.ledgers import OpenLedger, Run
 from tests.smtpserver import Behaviour, RunningServer

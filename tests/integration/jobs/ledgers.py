@@ -11,14 +11,10 @@ from typing import Any, Protocol
 import psycopg
 
 from batches.delivery.ledger import Ledger
-from batches.delivery.spec import Claimed, Outcome
-from batches.jobs.lanes import _connection_parameters
-from batches.models import (
-    AttemptOutcome,
-    Batch,
-    EmailStatus,
-    sql,
-)
+from batches.delivery.terms import ClaimedEmail, Decision
+from batches.jobs.run_lane import _connection_parameters
+from batches.models import Batch, EmailStatus, sql
+from batches.outcomes import Outcome
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -29,12 +25,12 @@ class OpenLedger(Protocol):
     def __call__(self, batch: Batch, *, lane_number: int = 0) -> Ledger: ...
 
 
-def sent(claimed: Claimed) -> Outcome:
-    return Outcome(claimed.id, EmailStatus.SENT.value, AttemptOutcome.SENT.value, 250, "2.0.0 Ok")
+def sent(claimed: ClaimedEmail) -> Decision:
+    return Decision(claimed.id, EmailStatus.SENT.value, Outcome.SENT.value, 250, "2.0.0 Ok")
 
 
-def deferred(claimed: Claimed, *, seconds: float) -> Outcome:
-    return Outcome(claimed.id, EmailStatus.PENDING.value, AttemptOutcome.DEFERRED.value, 451, "Later.", seconds)
+def deferred(claimed: ClaimedEmail, *, seconds: float) -> Decision:
+    return Decision(claimed.id, EmailStatus.PENDING.value, Outcome.DEFERRED.value, 451, "Later.", seconds)
 
 
 def claim_all(run: Run, ledger: Ledger, *, places: int) -> Iterator[int]:

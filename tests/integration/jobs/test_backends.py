@@ -16,9 +16,9 @@ from django.conf import LazySettings
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 
-from batches.delivery.spec import LaneEnd
+from batches.delivery.terms import LaneEnd
 from batches.jobs import lifecycle
-from batches.jobs.lanes import run_lane
+from batches.jobs.run_lane import run_lane
 from batches.jobs.sweep import sweep
 from batches.models import Attempt, Email, EmailJob, EmailStatus, EmailTemplate
 from tests.integration.jobs.conftest import MakeBatch

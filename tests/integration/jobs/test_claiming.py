@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from django.db import connection
 
-from batches.delivery.retry import give_back
-from batches.delivery.spec import Claimed
+from batches.delivery.policy import requeue
+from batches.delivery.terms import ClaimedEmail
 from batches.jobs import lifecycle, queues
-from batches.jobs.lanes import _connection_parameters, run_lane
+from batches.jobs.run_lane import _connection_parameters, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
     Email,
@@ -80,7 +80,7 @@ def test_lane_goes_on_with_the_retries_and_comes_back_when_the_list_is_being_han
     batch = make_batch(300)
     ledger = open_ledger(batch)
     first = run(ledger.cycle(128))
-    ledger.add(give_back(first[0]))
+    ledger.add(requeue(first[0]))
     run(ledger.cycle(0))
     with psycopg.connect(**_connection_parameters()) as other:
         other.execute("SELECT FROM batches_emailjob WHERE batch_id = %s FOR UPDATE", [batch.pk])
@@ -100,10 +100,10 @@ def test_next_holder_goes_on_with_the_stretch_when_its_lane_was_given_back(
     run(ledger.cycle(0))
     run(ledger.release())
     job = batch.jobs.get()
-    Email.objects.filter(batch=batch, row__gt=job.fresh_after_row).update(status=EmailStatus.SENT)
+    Email.objects.filter(batch=batch, row__gt=job.handed_out_to_row).update(status=EmailStatus.SENT)
     assert not lifecycle.finish_job(job.pk)
     queues._redis().flushall()
-    assert sweep().rung == 1  # the others have no stretch, and the list none for them
+    assert sweep().rung == 1  # the others have no row range, and the list none for them
     assert [each.row for each in run(open_ledger(batch).cycle(10))] == list(range(12, 22))
 
 
@@ -136,7 +136,7 @@ def test_what_was_given_back_is_claimed_before_the_rest_when_the_cursor_has_pass
     batch = make_batch(100)
     ledger = open_ledger(batch)
     first, *rest = run(ledger.cycle(10))
-    ledger.add(give_back(first))
+    ledger.add(requeue(first))
     ledger.add(deferred(rest[0], seconds=0))
     ledger.add(deferred(rest[1], seconds=3600))
     assert run(ledger.cycle(0)) == []
@@ -150,7 +150,7 @@ def test_first_try_is_claimed_once_when_another_changes_it_between_the_claims_sn
     batch = make_batch(10)
     ledger = open_ledger(batch)
 
-    async def claim(lane: LockedLane) -> list[Claimed]:
+    async def claim(lane: LockedLane) -> list[ClaimedEmail]:
         claiming = asyncio.ensure_future(ledger.cycle(10))
         await lane.await_waiting(1)
         lane.other.execute("UPDATE batches_email SET address = 'new@x.org' WHERE batch_id = %s AND row = 5", [batch.pk])
@@ -190,7 +190,7 @@ def test_nobody_searches_the_list_again_when_nothing_was_left_of_it(
     Email.objects.filter(batch=batch, row__gt=5).update(status=EmailStatus.SENT)
     assert list(claim_all(run, open_ledger(batch), places=64)) == [2, 3, 4, 5]
     job = batch.jobs.get()
-    assert (job.fresh_after_row, job.status) == (3001, JobStatus.PROCESSING)
+    assert (job.handed_out_to_row, job.status) == (3001, JobStatus.PROCESSING)
 
 
 def test_nothing_is_said_to_be_overlooked_when_a_lane_ends_in_the_midst_of_a_cancel(
@@ -241,11 +241,11 @@ def test_job_goes_on_when_an_email_was_overlooked(
 ) -> None:
     batch = make_batch(10)
     job = lifecycle.create_job(batch, template=template, user=None)
-    EmailJob.objects.filter(pk=job.pk).update(fresh_after_row=100)  # wrong: nothing was sent
+    EmailJob.objects.filter(pk=job.pk).update(handed_out_to_row=100)  # wrong: nothing was sent
     assert not lifecycle.finish_job(job.pk)
     assert "10 emails that no lane found" in caplog.text
     job.refresh_from_db()
-    assert (job.fresh_after_row, job.completed_at) == (0, None)
+    assert (job.handed_out_to_row, job.completed_at) == (0, None)
     assert Email.objects.filter(batch=batch, status=EmailStatus.PENDING).count() == 10
 
 

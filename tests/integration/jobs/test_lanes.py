@@ -13,13 +13,12 @@ from django.conf import LazySettings
 from django.db import connection
 
 from batches.delivery.ledger import Ledger
-from batches.delivery.spec import LaneEnd
+from batches.delivery.terms import LaneEnd
 from batches.jobs import lifecycle
-from batches.jobs.lanes import _connection_parameters, expire_lane, run_lane
+from batches.jobs.run_lane import _connection_parameters, expire_lane, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
     Attempt,
-    AttemptOutcome,
     Batch,
     BatchStatus,
     Email,
@@ -31,6 +30,7 @@ from batches.models import (
     Lane,
     read_claims,
 )
+from batches.outcomes import Outcome
 from tests.integration.jobs.conftest import MakeBatch
 from tests.smtpserver import Rule, RunningServer
 
@@ -97,9 +97,9 @@ def test_everyone_gets_one_mail_and_one_attempt_when_relay_is_polite(
     assert set(accepted(relay, batch).values()) == {1}
     assert len(accepted(relay, batch)) == 500
     tries = Attempt.objects.filter(email__batch=batch)
-    assert set(tries.values_list("number", "outcome", "code")) == {(1, AttemptOutcome.SENT, 250)}
+    assert set(tries.values_list("number", "outcome", "code")) == {(1, Outcome.SENT, 250)}
     assert tries.count() == 500
-    assert Email.objects.filter(batch=batch, settled_at__isnull=False, code=250).count() == 500
+    assert Email.objects.filter(batch=batch, completed_at__isnull=False, code=250).count() == 500
 
 
 def test_each_reason_is_kept_when_relay_refuses_some(
@@ -130,7 +130,7 @@ def test_email_waits_and_is_sent_when_relay_defers_it_once(
     job.refresh_from_db()
     assert (job.status, job.sent_count) == (JobStatus.COMPLETED, 2)
     tried = Attempt.objects.filter(email=waiting).order_by("number").values_list("outcome", flat=True)
-    assert list(tried) == [AttemptOutcome.DEFERRED, AttemptOutcome.SENT]
+    assert list(tried) == [Outcome.DEFERRED, Outcome.SENT]
 
 
 def test_email_ends_failed_when_attempts_are_used_up(
@@ -171,9 +171,9 @@ def test_nothing_is_recorded_when_lane_was_taken_away(
     def take_away() -> None:
         wait_for(lambda: count_claimed(batch) == 30)
         lane.refresh_from_db()
-        ring_id = f"lane-{lane.job_id}-{lane.pk}-{lane.token - 1}"
+        item_id = f"lane-{lane.job_id}-{lane.pk}-{lane.token - 1}"
         # A living holder may renew between the two.
-        wait_for(lambda: expire_lane(ring_id, worker=lane.worker) and sweep().reaped)
+        wait_for(lambda: expire_lane(item_id, worker=lane.worker) and sweep().reaped)
 
     assert run_while(lane, take_away) == LaneEnd.FENCED.value
     assert statuses(batch) == {EmailStatus.PENDING: 30}

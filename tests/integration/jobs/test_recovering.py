@@ -15,9 +15,9 @@ from django.conf import LazySettings
 from django.utils import timezone
 
 from batches.delivery.ledger import OUTAGES, Fenced
-from batches.delivery.spec import Claimed
+from batches.delivery.terms import ClaimedEmail
 from batches.jobs import lifecycle
-from batches.jobs.lanes import _connection_parameters, run_lane
+from batches.jobs.run_lane import _connection_parameters, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
     Attempt,
@@ -67,7 +67,7 @@ def test_claims_are_taken_up_when_the_reply_to_their_commit_was_lost(
         ledger.add(deferred(claimed, seconds=0) if claimed.row % 2 else sent(claimed))
     run(ledger.cycle(0))
     lost = run(ledger.cycle(20))  # five retries and fifteen first tries, of which the lane knows nothing now
-    ledger.held.clear()
+    ledger.in_flight.clear()
     taken_up = run(ledger.recover(window=0))
     assert {each.id for each in taken_up} == {each.id for each in lost}
     assert len({each.id for each in first} & {each.id for each in taken_up}) == 5
@@ -84,7 +84,7 @@ def test_claims_are_taken_up_when_the_reply_to_the_recovery_is_lost_too(
             run(lost())
     taken_up = run(ledger.recover(window=30))
     assert [each.row for each in taken_up] == list(range(2, 32))
-    assert set(ledger.held) == {each.id for each in taken_up}
+    assert set(ledger.in_flight) == {each.id for each in taken_up}
 
 
 def test_claims_are_taken_up_when_the_reply_to_the_very_first_cycle_is_lost(
@@ -106,7 +106,7 @@ def test_no_row_is_passed_over_when_the_reply_to_the_taking_of_a_stretch_is_lost
     first = run(ledger.cycle(128)) + run(ledger.cycle(128))
     for claimed in first:
         ledger.add(sent(claimed))
-    lose_replies(ledger, 2, is_carried_out=is_carried_out, lost=sql.TAKE_STRETCH)
+    lose_replies(ledger, 2, is_carried_out=is_carried_out, lost=sql.TAKE_ROW_RANGE)
     rows: list[int] = [each.row for each in first]
     for _ in range(2):
         with pytest.raises(psycopg.OperationalError):
@@ -156,7 +156,7 @@ def test_claims_are_taken_up_when_the_lost_connection_is_still_at_work(
     batch = make_batch(100)
     ledger = open_ledger(batch)
 
-    async def lose_connection(lane: LockedLane) -> list[Claimed]:
+    async def lose_connection(lane: LockedLane) -> list[ClaimedEmail]:
         claiming = asyncio.ensure_future(ledger.cycle(20))
         await lane.await_waiting(1)
         assert ledger._connection is not None
@@ -172,7 +172,7 @@ def test_claims_are_taken_up_when_the_lost_connection_is_still_at_work(
     with locked_lane(batch) as lane:
         taken_up = run(lose_connection(lane))
     assert {each.row for each in taken_up} == read_claims(batch.pk).rows == set(range(2, 22))
-    assert set(ledger.held) == {each.id for each in taken_up}
+    assert set(ledger.in_flight) == {each.id for each in taken_up}
 
 
 def test_all_that_a_dead_lane_was_sending_is_found_when_it_is_reaped(
@@ -253,7 +253,7 @@ def test_claims_are_whole_when_the_sweep_wrote_the_lanes_row_while_the_cycle_wai
     ledger.add(deferred(retried, seconds=0))
     run(ledger.cycle(0))
 
-    async def claim(lane: LockedLane) -> list[Claimed]:
+    async def claim(lane: LockedLane) -> list[ClaimedEmail]:
         lane.holder.execute("UPDATE batches_lane SET suspected_at = now() WHERE job_id = %s", [job.pk])
         claiming = asyncio.ensure_future(ledger.cycle(10))
         await lane.await_waiting(1)
@@ -266,7 +266,7 @@ def test_claims_are_whole_when_the_sweep_wrote_the_lanes_row_while_the_cycle_wai
     row = job.lanes.get()
     assert row.suspected_at is not None
     assert sorted(row.claimed_rows) == sorted(each.row for each in rest + claimed)
-    assert row.stretch_after_row == 15
+    assert row.range_after_row == 15
 
 
 def test_job_ends_when_it_was_cancelled_while_a_dead_lane_held_a_stretch(
@@ -285,9 +285,9 @@ def test_job_ends_when_it_was_cancelled_while_a_dead_lane_held_a_stretch(
     job = batch.jobs.get()
     assert not lifecycle.finish_job(job.pk)
     left = Email.objects.filter(batch=batch, status=EmailStatus.PENDING).values_list("row", flat=True)
-    assert job.fresh_after_row < 400
+    assert job.handed_out_to_row < 400
     assert set(left) >= set(range(2, 12))  # what the dead lane may be sending
-    assert max(left) == job.fresh_after_row
+    assert max(left) == job.handed_out_to_row
     Lane.objects.filter(job=job, number=0).update(lease_until="1970-01-01T00:00:00Z")
     assert sweep().reaped == 1
     job.refresh_from_db()

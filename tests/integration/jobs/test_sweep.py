@@ -11,11 +11,10 @@ from django.db import connection
 from django.utils import timezone
 
 from batches.jobs import lifecycle, queues
-from batches.jobs.lanes import expire_lane
+from batches.jobs.run_lane import expire_lane
 from batches.jobs.sweep import ADVISORY_LOCK, sweep
 from batches.models import (
     Attempt,
-    AttemptOutcome,
     BatchStatus,
     Email,
     EmailJob,
@@ -25,11 +24,12 @@ from batches.models import (
     JobStatus,
     Lane,
 )
+from batches.outcomes import Outcome
 from tests.integration.jobs.conftest import MakeBatch
 
 
 def waiting() -> set[str]:
-    return queues.waiting_ring_ids()
+    return queues.waiting_item_ids()
 
 
 def hold_lane(lane: Lane, *, expired: bool, emails: int, attempts: int = 1) -> None:
@@ -41,10 +41,10 @@ def hold_lane(lane: Lane, *, expired: bool, emails: int, attempts: int = 1) -> N
         lease_until=moment,
         token=lane.token + 1,
         claimed_rows=rows,
-        stretch_after_row=rows[-1],
-        stretch_end_row=rows[-1],
+        range_after_row=rows[-1],
+        range_end_row=rows[-1],
     )
-    EmailJob.objects.filter(pk=lane.job_id).update(status=JobStatus.PROCESSING, fresh_after_row=rows[-1])
+    EmailJob.objects.filter(pk=lane.job_id).update(status=JobStatus.PROCESSING, handed_out_to_row=rows[-1])
     if attempts > 1:
         batch.filter(row__in=rows).update(
             status=EmailStatus.SENDING, lane=lane, attempts=attempts, next_attempt_at=timezone.now()
@@ -100,7 +100,7 @@ def test_emails_end_as_the_policy_says_when_their_worker_died(
     report = sweep()
     assert (report.reaped, report.rung) == (1, 1)
     assert Email.objects.filter(batch=job.batch, status=status).count() == (3 if status == "pending" else 2)
-    assert set(Attempt.objects.values_list("outcome", "number")) == {(AttemptOutcome.INTERRUPTED, attempts)}
+    assert set(Attempt.objects.values_list("outcome", "number")) == {(Outcome.INTERRUPTED, attempts)}
     lane.refresh_from_db()
     assert (lane.lease_until, lane.token) == (None, 2)
     counted = {"pending": lane.retried_count, "failed": lane.failed_count, "unknown": lane.unknown_count}
@@ -166,10 +166,10 @@ def test_lease_ends_at_once_only_when_its_own_horse_died(
     lane = job.lanes.get()
     hold_lane(lane, expired=False, emails=2)
     Lane.objects.filter(pk=lane.pk).update(worker="holder")
-    ring_id = f"lane-{job.pk}-{lane.pk}-0"
-    assert not expire_lane(ring_id, worker="another")
+    item_id = f"lane-{job.pk}-{lane.pk}-0"
+    assert not expire_lane(item_id, worker="another")
     assert sweep().reaped == 0
-    assert expire_lane(ring_id, worker="holder")
+    assert expire_lane(item_id, worker="holder")
     assert sweep().reaped == 1
 
 
@@ -213,6 +213,6 @@ def test_nothing_is_done_when_another_process_sweeps(make_batch: MakeBatch, temp
     with psycopg.connect(host=parameters["host"], user=parameters["user"], dbname=parameters["dbname"]) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
         report = sweep()
-    assert report.was_held
+    assert report.was_busy
     assert "nothing was done" in str(report)
     assert waiting() == set()

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from batches.outcomes import Outcome
 from batches.smtp.connection import Capabilities, Loss, Outgoing, Timeouts
-from batches.smtp.relay import RelayTrouble, open_session, parse_relay
+from batches.smtp.relay import RelayError, open_session, parse_relay
 from batches.smtp.session import Session
-from batches.smtp.verdicts import Delivery, Verdict
+from batches.smtp.verdicts import Verdict
 from tests.smtpserver import Behaviour, Rule, RunningServer
 
 WAYS = {
@@ -37,7 +38,7 @@ class Hand:
     def __init__(self, recipients: list[str], content: bytes = CONTENT) -> None:
         self.waiting = list(recipients)
         self.content = content
-        self.verdicts: dict[str, Delivery] = {}
+        self.verdicts: dict[str, Verdict] = {}
         self.loss: Loss | None = None
         self.is_lease_held = True
         self.is_over = asyncio.Event()
@@ -51,11 +52,11 @@ class Hand:
     def may_send(self) -> bool:
         return self.is_lease_held
 
-    def settle(self, outgoing: Outgoing, delivery: Delivery) -> None:
+    def on_verdict(self, outgoing: Outgoing, verdict: Verdict) -> None:
         assert outgoing.tag not in self.verdicts, "a message got two verdicts"
-        self.verdicts[outgoing.tag] = delivery
+        self.verdicts[outgoing.tag] = verdict
 
-    def session_lost(self, session: Session, loss: Loss) -> None:
+    def on_session_lost(self, session: Session, loss: Loss) -> None:
         self.loss = loss
         self.is_over.set()
 
@@ -93,7 +94,7 @@ def accepted(server: RunningServer, recipients: list[str]) -> list[str]:
 async def test_each_message_arrives_once_and_whole_when_relay_is_polite(server: RunningServer, way: str) -> None:
     recipients = names(50, f"polite-{way}-")
     hand = await send(server, way, recipients)
-    assert {delivery.verdict for delivery in hand.verdicts.values()} == {Verdict.SENT}
+    assert {verdict.outcome for verdict in hand.verdicts.values()} == {Outcome.SENT}
     assert sorted(accepted(server, recipients)) == sorted(recipients)
     raw = [entry.raw for entry in server.accepted() if entry.recipient in recipients]
     assert raw == [CONTENT] * 50
@@ -101,30 +102,30 @@ async def test_each_message_arrives_once_and_whole_when_relay_is_polite(server: 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("stage", ["rcpt", "dot"])
-@pytest.mark.parametrize(("code", "verdict"), [("550", Verdict.FAILED), ("450", Verdict.DEFERRED)])
+@pytest.mark.parametrize(("code", "verdict"), [("550", Outcome.FAILED), ("450", Outcome.DEFERRED)])
 async def test_only_that_recipient_is_refused_when_relay_refuses_one(
-    server: RunningServer, way: str, stage: str, code: str, verdict: Verdict
+    server: RunningServer, way: str, stage: str, code: str, verdict: Outcome
 ) -> None:
     verb = "fail" if code == "550" else "defer"
     bad = f"{verb}-{code}-{stage}-{way}@example.org"
     good = names(6, f"good-{way}-{stage}-{code}-")
     hand = await send(server, way, [*good[:3], bad, *good[3:]])
-    assert hand.verdicts[bad].verdict is verdict
+    assert hand.verdicts[bad].outcome is verdict
     assert hand.verdicts[bad].code == int(code)
-    assert [hand.verdicts[name].verdict for name in good] == [Verdict.SENT] * 6
+    assert [hand.verdicts[name].outcome for name in good] == [Outcome.SENT] * 6
     assert sorted(accepted(server, [*good, bad])) == good
 
 
 @pytest.mark.parametrize("way", ["pipelined", "lockstep"])
-@pytest.mark.parametrize(("code", "verdict"), [("554", Verdict.FAILED), ("451", Verdict.DEFERRED)])
+@pytest.mark.parametrize(("code", "verdict"), [("554", Outcome.FAILED), ("451", Outcome.DEFERRED)])
 async def test_only_that_message_is_refused_when_relay_refuses_data(
-    server: RunningServer, way: str, code: str, verdict: Verdict
+    server: RunningServer, way: str, code: str, verdict: Outcome
 ) -> None:
     good = names(4, f"data-{way}-{code}-")
     bad = f"refused-{way}-{code}@example.org"
     rule = Rule(stage="data", action=f"{code} 4.3.0 No", recipient="^refused-")
     hand = await send(server, way, [*good[:2], bad, *good[2:]], rules=(rule,))
-    assert hand.verdicts[bad].verdict is verdict
+    assert hand.verdicts[bad].outcome is verdict
     assert sorted(accepted(server, [*good, bad])) == good
 
 
@@ -135,9 +136,9 @@ async def test_no_email_loses_an_attempt_when_relay_refuses_the_sender(
 ) -> None:
     recipients = names(5, f"sender-{way}-{code}-")
     hand = await send(server, way, recipients, rules=(Rule(stage="mail", action=f"{code} 5.7.1 Not you"),))
-    assert {delivery.verdict for delivery in hand.verdicts.values()} == {Verdict.RETURNED}
+    assert {verdict.outcome for verdict in hand.verdicts.values()} == {Outcome.REQUEUED}
     assert hand.loss is not None
-    assert hand.loss.is_relay_trouble
+    assert hand.loss.is_relay_error
     assert code in hand.loss.reason
     assert accepted(server, recipients) == []
 
@@ -146,7 +147,7 @@ async def test_no_email_loses_an_attempt_when_relay_refuses_the_sender(
 async def test_message_is_in_doubt_when_relay_takes_it_and_drops(server: RunningServer, way: str) -> None:
     lost = f"lose-{way}@example.org"
     hand = await send(server, way, [lost])
-    assert hand.verdicts[lost].verdict is Verdict.UNKNOWN
+    assert hand.verdicts[lost].outcome is Outcome.UNKNOWN
     assert accepted(server, [lost]) == [lost]
 
 
@@ -157,7 +158,7 @@ async def test_message_is_deferred_when_connection_drops_before_its_content(
 ) -> None:
     dropped = f"drop-{stage}-{way}@example.org"
     hand = await send(server, way, [dropped])
-    assert hand.verdicts[dropped].verdict is Verdict.DEFERRED
+    assert hand.verdicts[dropped].outcome is Outcome.DEFERRED
     assert accepted(server, [dropped]) == []
 
 
@@ -165,16 +166,16 @@ async def test_message_is_deferred_when_connection_drops_before_its_content(
 async def test_nothing_is_counted_when_relay_says_421(server: RunningServer, way: str) -> None:
     recipients = names(3, f"closing-{way}-")
     hand = await send(server, way, recipients, rules=(Rule(stage="rcpt", action="421 4.3.2 Going down"),))
-    assert {delivery.verdict for delivery in hand.verdicts.values()} == {Verdict.RETURNED}
+    assert {verdict.outcome for verdict in hand.verdicts.values()} == {Outcome.REQUEUED}
     assert hand.loss is not None
-    assert hand.loss.is_crowded
+    assert hand.loss.has_too_many_connections
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_message_is_in_doubt_when_relay_never_answers_it(server: RunningServer, way: str) -> None:
     hung = f"hang-reply-{way}@example.org"
     hand = await send(server, way, [hung])
-    assert hand.verdicts[hung].verdict is Verdict.UNKNOWN
+    assert hand.verdicts[hung].outcome is Outcome.UNKNOWN
     assert hand.loss is not None
     assert "in time" in hand.loss.reason
 
@@ -185,7 +186,7 @@ async def test_nothing_goes_out_when_lease_is_over_before_the_content(server: Ru
     hand = Hand(recipients)
     hand.is_lease_held = False
     await send(server, way, recipients, hand)
-    assert hand.verdicts[recipients[0]].verdict is Verdict.DEFERRED
+    assert hand.verdicts[recipients[0]].outcome is Outcome.DEFERRED
     assert accepted(server, recipients) == []
 
 
@@ -201,7 +202,7 @@ async def test_connection_ends_and_nothing_is_sent_falsely_when_replies_are_no_s
     recipients = names(4, f"rude-{way}-{abs(hash(reply)) % 1000}-")
     hand = await send(server, way, recipients, rules=(Rule(stage="mail", action=reply),))
     assert hand.loss is not None
-    sent = [name for name, delivery in hand.verdicts.items() if delivery.verdict is Verdict.SENT]
+    sent = [name for name, verdict in hand.verdicts.items() if verdict.outcome is Outcome.SENT]
     assert set(sent) <= set(accepted(server, recipients))
 
 
@@ -211,7 +212,7 @@ async def test_reply_is_kept_readable_when_it_has_many_lines_and_odd_letters(ser
     rule = Rule(stage="rcpt", action="550-5.1.1 Zoë\r\n550-\x07line\r\n550 end")
     hand = await send(server, way, [recipient], rules=(rule,))
     verdict, code, reply = hand.verdicts[recipient]
-    assert (verdict, code) == (Verdict.FAILED, 550)
+    assert (verdict, code) == (Outcome.FAILED, 550)
     assert reply.isprintable()
     assert reply.startswith("5.1.1 Zo")
     assert reply.endswith("end")
@@ -233,7 +234,7 @@ async def test_trouble_is_told_in_words_when_relay_cannot_be_used(
 ) -> None:
     server.become(behaviour)
     url = (scheme if "://" in scheme else f"{scheme}://") + f"127.0.0.1:{server.port}"
-    with pytest.raises(RelayTrouble, match=words) as caught:
+    with pytest.raises(RelayError, match=words) as caught:
         await open_session(parse_relay(url), source=Hand([]), timeouts=FAST, depth=8)
     assert "wrong" not in str(caught.value)
     server.become(Behaviour())
@@ -274,7 +275,7 @@ async def connect_when_up(port: int, hand: Hand) -> Session:
     while True:
         try:
             return await open_session(parse_relay(f"smtp://127.0.0.1:{port}"), source=hand, timeouts=FAST, depth=8)
-        except RelayTrouble:
+        except RelayError:
             assert asyncio.get_running_loop().time() < until
             await asyncio.sleep(0.02)
 
@@ -282,18 +283,18 @@ async def connect_when_up(port: int, hand: Hand) -> Session:
 @pytest.mark.parametrize(
     ("arguments", "allowed"),
     [
-        ((), {Verdict.SENT}),
-        (("-f", "RCPT"), {Verdict.FAILED}),
-        (("-r", "DATA"), {Verdict.DEFERRED}),
-        (("-f", "."), {Verdict.FAILED}),
-        (("-q", "DATA"), {Verdict.DEFERRED, Verdict.RETURNED}),
-        (("-q", "."), {Verdict.UNKNOWN, Verdict.RETURNED}),
-        (("-A", "0"), {Verdict.FAILED, Verdict.RETURNED, Verdict.UNKNOWN}),
+        ((), {Outcome.SENT}),
+        (("-f", "RCPT"), {Outcome.FAILED}),
+        (("-r", "DATA"), {Outcome.DEFERRED}),
+        (("-f", "."), {Outcome.FAILED}),
+        (("-q", "DATA"), {Outcome.DEFERRED, Outcome.REQUEUED}),
+        (("-q", "."), {Outcome.UNKNOWN, Outcome.REQUEUED}),
+        (("-A", "0"), {Outcome.FAILED, Outcome.REQUEUED, Outcome.UNKNOWN}),
     ],
     ids=["polite", "5xx rcpt", "4xx data", "5xx dot", "quit data", "quit dot", "early 550"],
 )
 async def test_verdicts_fit_the_fault_when_smtp_sink_commits_it(
-    smtp_sink: Callable[..., int], arguments: tuple[str, ...], allowed: set[Verdict]
+    smtp_sink: Callable[..., int], arguments: tuple[str, ...], allowed: set[Outcome]
 ) -> None:
     hand = Hand(names(3, "sink-"))
     session = await connect_when_up(smtp_sink(*arguments), hand)
@@ -305,5 +306,5 @@ async def test_verdicts_fit_the_fault_when_smtp_sink_commits_it(
     if hand.loss is None:
         session.quit()
         await asyncio.wait_for(hand.is_over.wait(), 5)
-    assert {delivery.verdict for delivery in hand.verdicts.values()} <= allowed
+    assert {verdict.outcome for verdict in hand.verdicts.values()} <= allowed
     assert hand.verdicts

@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from batches.models import Attempt, AttemptOutcome, BatchStatus, EmailStatus, JobStatus, Lane
+from batches.models import Attempt, BatchStatus, EmailStatus, JobStatus, Lane
+from batches.outcomes import Outcome
 from tests.conftest import MakeBatch, MakeJob
 
 
@@ -68,7 +69,7 @@ def test_all_tries_are_listed_when_there_were_several(page: Client, make_batch: 
     email = batch.emails.get()
     batch.emails.update(attempts=2, code=451, reply="4.7.1 Greylisted")
     Attempt.objects.bulk_create(
-        Attempt(email=email, lane=lane, number=n, outcome=AttemptOutcome.DEFERRED, code=450 + n, reply=f"Try {n}")
+        Attempt(email=email, lane=lane, number=n, outcome=Outcome.DEFERRED, code=450 + n, reply=f"Try {n}")
         for n in (0, 1)
     )
     words = read(page, batch.pk)

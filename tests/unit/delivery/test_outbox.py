@@ -9,11 +9,12 @@ import pytest
 
 from batches.delivery import outbox as module
 from batches.delivery.outbox import AHEAD_MAX, Outbox
-from batches.delivery.spec import Claimed, LaneSpec
+from batches.delivery.terms import ClaimedEmail, LaneSpec
+from batches.outcomes import Outcome
 from batches.rendering.plain import MessageWriter
 from batches.smtp.connection import Capabilities, Timeouts
 from batches.smtp.relay import parse_relay
-from batches.smtp.verdicts import Delivery, Verdict
+from batches.smtp.verdicts import Verdict
 
 EIGHT_BIT = Capabilities.of({"pipelining": "", "8bitmime": "", "smtputf8": ""})
 SEVEN_BIT = Capabilities.of({"pipelining": ""})
@@ -21,7 +22,7 @@ SEVEN_BIT = Capabilities.of({"pipelining": ""})
 SPEC = LaneSpec(
     lane_id=1,
     token=1,
-    stretch=(0, 0),
+    row_range=(0, 0),
     job_id=1,
     batch_id=1,
     merge_fields=("name",),
@@ -45,13 +46,13 @@ SPEC = LaneSpec(
 )
 
 
-def claim(number: int, *, address: str = "", fields: tuple[str, ...] = ("Zoë",)) -> Claimed:
-    return Claimed(number, number, address or f"n{number}@example.org", orjson.dumps(fields).decode(), 1)
+def claim(number: int, *, address: str = "", fields: tuple[str, ...] = ("Zoë",)) -> ClaimedEmail:
+    return ClaimedEmail(number, number, address or f"n{number}@example.org", orjson.dumps(fields).decode(), 1)
 
 
-class Recorded(list[tuple[int, Delivery]]):
-    def __call__(self, claimed: Claimed, delivery: Delivery) -> None:
-        self.append((claimed.id, delivery))
+class Recorded(list[tuple[int, Verdict]]):
+    def __call__(self, claimed: ClaimedEmail, verdict: Verdict) -> None:
+        self.append((claimed.id, verdict))
 
 
 @pytest.fixture
@@ -118,10 +119,10 @@ def test_next_is_taken_when_no_message_can_be_made_of_some(recorded: Recorded) -
     small = replace(SEVEN_BIT, size=True, size_max_bytes=2000)
     outbox.extend([claim(1, fields=()), claim(2, address="zoë@example.org"), claim(3, fields=("x" * 3000,)), claim(4)])
     assert take_all(outbox, small) == [4]
-    assert [(number, delivery.verdict) for number, delivery in recorded] == [
-        (1, Verdict.FAILED),
-        (2, Verdict.FAILED),
-        (3, Verdict.FAILED),
+    assert [(number, verdict.outcome) for number, verdict in recorded] == [
+        (1, Outcome.FAILED),
+        (2, Outcome.FAILED),
+        (3, Outcome.FAILED),
     ]
     assert "non-ASCII" in recorded[1][1].reply
     assert "the relay takes 2000" in recorded[2][1].reply

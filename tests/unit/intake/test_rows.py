@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batches.files.dialect import make_layout
+from batches.files.reading import CountedRecords, CsvRecords
 from batches.intake import rows
-from batches.intake.dialect import make_layout
-from batches.intake.reading import CountedRecords, CsvRecords
 from batches.intake.rows import BlockReader, SeenAddresses, split_json
 
 CELLS = st.one_of(
@@ -35,7 +35,7 @@ def test_first_of_one_address_wins_when_plain_and_odd_rows_are_mixed(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows, "RUN_ROWS", run_rows)
-        emails, suspects, rejected = sort([list(row) for row in table])
+        emails, possible_duplicates, rejected = sort([list(row) for row in table])
     seen: set[str] = set()
     first, later, bad = [], [], []
     for line, (address, name) in enumerate(table, start=1):
@@ -47,14 +47,16 @@ def test_first_of_one_address_wins_when_plain_and_odd_rows_are_mixed(
         else:
             seen.add(key)
             first.append(line)
-    assert (sorted(emails), sorted(suspects), sorted(rejected)) == (first, later, bad)
+    assert (sorted(emails), sorted(possible_duplicates), sorted(rejected)) == (first, later, bad)
 
 
 def sort(table: list[list[str]]) -> tuple[list[int], list[int], list[int]]:
-    """The lines of the emails, of the suspects and of the rejected rows."""
+    """The lines of the emails, of the possible_duplicates and of the rejected rows."""
     layout = make_layout(["email", "name"], address_index=0, has_header=True)
     blocks = list(BlockReader(CountedRecords(table), layout=layout, batch_id=7, seen=SeenAddresses()))
-    columns = [b"".join(getattr(block, name) for block in blocks) for name in ("emails", "suspects", "rejected")]
+    columns = [
+        b"".join(getattr(block, name) for block in blocks) for name in ("emails", "possible_duplicates", "rejected")
+    ]
     return tuple(  # type: ignore[return-value]
         [int(line.split(b"\t")[place]) for line in column.splitlines()]
         for column, place in zip(columns, (1, 0, 1), strict=True)

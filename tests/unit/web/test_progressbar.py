@@ -1,4 +1,4 @@
-"""The stretches of a progress bar."""
+"""The segments of a progress bar."""
 
 from __future__ import annotations
 

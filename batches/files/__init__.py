@@ -1,0 +1,1 @@
+"""A file becomes records: recognise it, decode it, find its layout, read its rows. No tables, no SQL."""

@@ -1,0 +1,143 @@
+"""Recognise what is no text: spreadsheets are read by a child process, other binaries refused by name."""
+
+from __future__ import annotations
+
+import codecs
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import orjson
+
+from batches.files.errors import FileTooLarge, StorageFull, UnreadableFile, UnsupportedFile
+from batches.files.sheet_program import REFUSED
+
+UNPACKED_MAX_BYTES = 512 << 20
+"""What the members of an .xlsx or .ods may unpack to: a million rows take about 200 MB."""
+
+TIMEOUT_SECONDS = 180
+
+_ZIP = b"PK\x03\x04"
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_BINARIES = {
+    b"%PDF": "a PDF document",
+    b"\x1f\x8b": "a gzip archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"Rar!": "a RAR archive",
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"\x7fELF": "a program",
+    b"SQLite format 3": "an SQLite database",
+    b"PAR1": "a Parquet file",
+    b"{\\rtf": "a text document (RTF)",
+}
+_MARKUPS = {
+    b"<!doctype html": "a web page, whatever it is called",
+    b"<html": "a web page, whatever it is called",
+    b"<table": "a web page, whatever it is called",
+    b"<?xml": "an XML document",
+    b"begin:vcard": "an address book (vCard)",
+}
+"""Text, but no list. Programs on the web like to call a page with a table ``.xls``."""
+
+HEAD_BYTES = 64
+
+
+def is_spreadsheet(file: BinaryIO) -> bool:
+    """Whether it is one, by its first bytes and not by its name.
+
+    Raises:
+        UnsupportedFile: if it is another kind of file that goes by its first bytes.
+    """
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    if head.startswith(_OLE):
+        return True
+    if head.startswith(_ZIP):
+        _check_zip(file)
+        return True
+    found = _name_other_kind(head)
+    if found:
+        raise UnsupportedFile(
+            f"The file is {found}, not a list of recipients. "
+            "Open it with the program that made it or with a spreadsheet program, and save it as CSV or .xlsx."
+        )
+    return False
+
+
+def _name_other_kind(head: bytes) -> str | None:
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    known = [(head, magic, name) for magic, name in _BINARIES.items()]
+    known += [(text, start, name) for start, name in _MARKUPS.items()]
+    return next((name for data, start, name in known if data.startswith(start)), None)
+
+
+@contextmanager
+def open_sheet(file: BinaryIO) -> Iterator[BinaryIO]:
+    """Give the rows of a spreadsheet's first sheet that has any, each a line for ``read_rows``.
+
+    Raises:
+        UnreadableFile: if it is locked, broken or too big.
+    """
+    with tempfile.TemporaryFile() as copy, tempfile.TemporaryFile() as rows:
+        shutil.copyfileobj(file, copy)
+        copy.seek(0)
+        _convert(cast(BinaryIO, copy), cast(BinaryIO, rows))
+        yield cast(BinaryIO, rows)
+
+
+def read_rows(sheet: BinaryIO) -> Iterator[list[str]]:
+    """All rows from the first on; a blank one is a list of blank cells, so that the place is the row's number."""
+    sheet.seek(0)
+    return map(orjson.loads, sheet)
+
+
+def _convert(source: BinaryIO, target: BinaryIO) -> None:
+    program = Path(__file__).with_name("sheet_program.py")
+    try:
+        done = subprocess.run(  # noqa: S603
+            # -I: not this process's folder or environment, only what is installed.
+            [sys.executable, "-I", str(program)],
+            stdin=source,
+            stdout=target,
+            stderr=subprocess.PIPE,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise UnreadableFile("The spreadsheet took too long to read. Save it as CSV and upload that.") from exc
+    message = done.stderr.decode(errors="replace")
+    if done.returncode == REFUSED:
+        raise UnreadableFile(message)
+    if "No space left on device" in message:
+        raise StorageFull("The disk is full, so nothing was imported. Ask the administrator to make room.")
+    if done.returncode:
+        raise UnreadableFile("The spreadsheet is too big to read or is damaged. Save it as CSV and upload that.")
+
+
+def _check_zip(file: BinaryIO) -> None:
+    """Refuse an archive that is no spreadsheet, or that unpacks to more than a sheet may (a zip bomb)."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as exc:
+        raise UnreadableFile("The spreadsheet or archive is damaged. Save it again, or as CSV.") from exc
+    finally:
+        file.seek(0)
+    names = {member.filename for member in members}
+    if not any(name.startswith(("xl/workbook", "content.xml")) for name in names):
+        raise UnsupportedFile("The file is a zip archive. Unpack it and upload the CSV file or spreadsheet in it.")
+    if sum(member.file_size for member in members) > UNPACKED_MAX_BYTES:
+        raise FileTooLarge(
+            f"The spreadsheet unpacks to more than {UNPACKED_MAX_BYTES:,} bytes. Save it as CSV and upload that."
+        )

@@ -1,0 +1,48 @@
+"""Bring an upload into a file that can be read twice, and refuse one that is too long."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from django.conf import settings
+
+from batches.files.encoding import CHUNK_BYTES
+from batches.files.errors import FileTooLarge
+
+
+@contextmanager
+def seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """Give the stream itself if it can be read twice, else a copy in a file without a name, which dies with us.
+
+    Raises:
+        FileTooLarge: if it is longer than UPLOAD_MAX_BYTES; of a pipe no more than that is read.
+    """
+    if stream.seekable():
+        _check_size(stream.seek(0, 2))
+        stream.seek(0)
+        yield stream
+        return
+    with tempfile.TemporaryFile() as file:
+        spool(stream, file)
+        file.seek(0)
+        yield file
+
+
+def spool(stream: BinaryIO, file: BinaryIO) -> None:
+    """Copy a stream in chunks, no further than UPLOAD_MAX_BYTES."""
+    size = 0
+    while chunk := stream.read(CHUNK_BYTES):
+        size += len(chunk)
+        _check_size(size)
+        file.write(chunk)
+    file.flush()
+
+
+def _check_size(size: int) -> None:
+    if size > settings.UPLOAD_MAX_BYTES:
+        raise FileTooLarge(
+            f"The file is longer than {settings.UPLOAD_MAX_BYTES:,} bytes. Split it, or raise UPLOAD_MAX_BYTES."
+        )

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from django.http import StreamingHttpResponse
+
+from batches.exports import PAGE_ROWS, rejected_csv, results_csv
+from batches.files.formulas import disarm, rearm
+from batches.models import EmailStatus
+from tests.integration.conftest import Upload
+
+pytestmark = pytest.mark.django_db
+
+
+def rows_of(chunks: Iterator[bytes]) -> list[list[str]]:
+    data = b"".join(chunks)
+    assert data.startswith(b"\xef\xbb\xbf")
+    return list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
+
+
+def test_results_have_the_uploaded_columns_and_the_outcome_when_some_were_sent(upload: Upload) -> None:
+    batch = upload('Name,E-Mail,Note\nZoë,zoe@example.com,"a\nb, ""c"""\nBob,bob@example.com,\n')
+    sent_at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    batch.emails.filter(row=2).update(
+        status=EmailStatus.SENT, code=250, reply="2.0.0 Ok", attempts=1, completed_at=sent_at
+    )
+    assert rows_of(results_csv(batch)) == [
+        ["Name", "E-Mail", "Note", "status", "code", "reply", "time"],
+        ["Zoë", "zoe@example.com", 'a\nb, "c"', "sent", "250", "2.0.0 Ok", "2026-01-02T03:04:05+00:00"],
+        ["Bob", "bob@example.com", "", "pending", "", "", ""],
+    ]
+
+
+def test_rejected_rows_keep_their_cells_and_order_when_they_are_exported(upload: Upload) -> None:
+    batch = upload(
+        "email,name\nann@example.com,Ann\nANN@example.com,Twin\nnope,Bob\nx\ncat@example.com,Cat,much,more\n"
+    )
+    header, *rows = rows_of(rejected_csv(batch))
+    assert header == ["email", "name", "line", "reason"]
+    assert [row[:3] for row in rows] == [
+        ["ANN@example.com", "Twin", "3"],
+        ["nope", "Bob", "4"],
+        ["x", "", "5"],
+        ["cat@example.com", "Cat", "6"],
+    ]
+    assert rows[0][3] == "The address came before, in line 2."
+    assert rows[3][4:] == ["much", "more"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["=1+1", "+49", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "  =1", "\uff1d1", "\uff201", "=cmd|' /C calc'!A0"],
+)
+def test_formula_is_disarmed_when_it_is_exported_and_comes_back_when_added(upload: Upload, cell: str) -> None:
+    assert rearm(disarm(cell)) == cell
+    quoted = cell.replace('"', '""')
+    batch = upload(f'email,"{quoted}"\nann@example.com,"{quoted}"\nnope,"{quoted}"\n')
+    for chunks in (results_csv(batch), rejected_csv(batch)):
+        for row in rows_of(chunks):
+            assert not any(value.strip(" \n\t").startswith(("=", "+", "-", "@", "\uff1d", "\uff20")) for value in row)
+
+
+def test_apostrophe_stays_when_it_disarms_nothing() -> None:
+    assert [disarm(cell) for cell in ("'t Hooft", "", "a=b", "'=1")] == ["'t Hooft", "", "a=b", "'=1"]
+    assert rearm("'t Hooft") == "'t Hooft"
+
+
+def test_every_row_comes_once_when_there_are_many_pages(upload: Upload) -> None:
+    count = 2 * PAGE_ROWS + 1
+    lines = [f"user{number}@example.com\nnope" for number in range(count)]
+    batch = upload("email\n" + "\n".join(lines))
+    assert [row[0] for row in rows_of(results_csv(batch))[1:]] == [
+        f"user{number}@example.com" for number in range(count)
+    ]
+    assert [row[1] for row in rows_of(rejected_csv(batch))[1:]] == [str(2 * number + 3) for number in range(count)]
+
+
+def test_no_chunk_is_large_when_the_batch_is(upload: Upload) -> None:
+    batch = upload("email,name\n" + "".join(f"user{number}@example.com,Name\n" for number in range(3 * PAGE_ROWS)))
+    sizes = [len(chunk) for chunk in results_csv(batch)]
+    assert len(sizes) == 5  # the header, the first few rows, and three pages
+    assert max(sizes) < PAGE_ROWS * 100
+
+
+def test_no_chunk_is_large_when_the_cells_are(upload: Upload) -> None:
+    note = "x" * 100_000
+    batch = upload("email,note\n" + "".join(f"user{number}@example.com,{note}\nnope,{note}\n" for number in range(60)))
+    for chunks in (results_csv(batch), rejected_csv(batch)):
+        sizes = [len(chunk) for chunk in chunks]
+        assert sum(sizes) > 6_000_000
+        assert max(sizes) < 2_200_000
+
+
+def test_export_streams_when_django_sends_it(upload: Upload) -> None:
+    response = StreamingHttpResponse(results_csv(upload("email\nann@example.com\n")), content_type="text/csv")
+    assert b"ann@example.com" in response.getvalue()
+
+
+def test_header_alone_comes_when_the_batch_is_empty(upload: Upload) -> None:
+    batch = upload("email\n")
+    assert rows_of(results_csv(batch)) == [["email", "status", "code", "reply", "time"]]
+    assert rows_of(rejected_csv(batch)) == [["email", "line", "reason"]]

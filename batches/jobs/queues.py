@@ -1,4 +1,8 @@
-"""The doorbell: ring lanes in RQ's queues, and see what waits there. Redis may be away at any time."""
+"""The work items of lanes in RQ's queues: enqueue them, and see which ones wait.
+
+A work item only tells a worker that a lane has work. PostgreSQL holds the truth, so a lost work item loses nothing:
+the sweep enqueues the lane again. Redis may be away at any time.
+"""
 
 from __future__ import annotations
 
@@ -21,31 +25,36 @@ from batches.models import JobPriority
 logger = logging.getLogger(__name__)
 
 QUEUE_NAMES = tuple(JobPriority.values)
+"""The queues, the most urgent first."""
+
 FAILURE_TTL_SECONDS = 24 * 60 * 60
 """How long RQ's admin pages show a lane that ended with an exception."""
 
 RUN_LANE = "batches.jobs.run_lane.run_lane"
+"""The path of the function that a worker runs. Redis holds it between two releases."""
+
 _ITEM_ID = re.compile(r"lane-(?P<job>\d+)-(?P<lane>\d+)-(?P<token>\d+)\Z")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkItem:
-    """One ringing of the doorbell for one lane: what RQ calls a job."""
+    """One entry in a queue: it tells a worker that this lane has work. RQ calls it a job."""
 
     job_id: int
     lane_id: int
     token: int
+    """The lane's token when the item was made. It rises when the lane is acquired."""
     priority: str
 
     @property
     def id(self) -> str:
-        """The same for a second ringing before the lane was taken, so that the sweep sees it waits."""
+        """Stable until the lane is acquired, so that the sweep recognises a waiting item and adds no second one."""
         return f"lane-{self.job_id}-{self.lane_id}-{self.token}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fleet:
-    """Is Redis there, how many workers are registered, how many lanes wait."""
+    """Whether Redis answers, how many workers are registered, and how many work items wait."""
 
     redis: bool
     workers: int
@@ -53,82 +62,93 @@ class Fleet:
 
 
 @cache
-def _redis() -> Redis:
+def client() -> Redis:
+    """Return this process's client of the queues' Redis."""
     return redis_client.connect()
 
 
 @cache
-def _queue(name: str) -> Queue:
-    # commit_mode auto: we ring after the commit ourselves; cached, for each call would make a pool.
-    return django_rq.get_queue(name, commit_mode="auto", connection=_redis())
+def open_queue(name: str) -> Queue:
+    """Return one of QUEUE_NAMES. It is cached because each call of django-rq makes a connection pool."""
+    # "auto" enqueues at once: our callers call after their commit, and RQ's on-commit mode answers no job.
+    return django_rq.get_queue(name, commit_mode="auto", connection=client())
+
+
+def forget_connections() -> None:
+    """Connect again at the next call, to the REDIS_URL of that moment."""
+    client.cache_clear()
+    open_queue.cache_clear()
 
 
 def enqueue(items: Iterable[WorkItem]) -> int:
-    """Enqueue a lane for each ring; call it after the commit that made the work. How many were rung."""
+    """Enqueue work items and return how many were enqueued. Call it after the commit that made the work.
+
+    It never raises because of Redis: what is missing is enqueued by the sweep.
+    """
     count = 0
     try:
-        for each in items:
-            _queue(each.priority).enqueue(
+        for item in items:
+            open_queue(item.priority).enqueue(
                 RUN_LANE,
-                kwargs={"lane_id": each.lane_id},
-                job_id=each.id,
+                kwargs={"lane_id": item.lane_id},
+                job_id=item.id,
                 result_ttl=0,
                 failure_ttl=FAILURE_TTL_SECONDS,
             )
             count += 1
     except RedisError as exc:
-        logger.warning("Redis is away, the sweep will ring again: %s", exc)
+        logger.warning("Redis is away; the sweep will enqueue the lanes: %s", exc)
     return count
 
 
 def waiting_item_ids() -> set[str]:
-    """The ids of all rings that wait in a queue.
+    """Return the ids of all work items that wait in a queue.
 
     Raises:
         RedisError: Redis is away.
     """
-    return {item_id for name in QUEUE_NAMES for item_id in _queue(name).get_job_ids()}
+    return {item_id for name in QUEUE_NAMES for item_id in open_queue(name).get_job_ids()}
 
 
 def is_work_item(job: Job) -> bool:
-    """Whether what stands in a queue is a ring of ours, and carries nothing else that would be run."""
+    """Whether an entry of a queue is a work item of this release, and carries nothing else that RQ would run."""
     try:
         is_lane = job.func_name == RUN_LANE and not job.args and list(job.kwargs) == ["lane_id"]
-    except (DeserializationError, TypeError):  # pickle, say
+    except (DeserializationError, TypeError):  # for example pickled data
         return False
     callbacks = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
     return is_lane and not any(callbacks) and not job.webhooks
 
 
 def parse_item_id(item_id: str) -> tuple[int, int] | None:
-    """The lane's id and the token before its taking, or None if this is no ring's id."""
+    """Return a lane's id and the token before it was acquired, or None if this is not the id of a work item."""
     match = _ITEM_ID.match(item_id)
     return (int(match["lane"]), int(match["token"])) if match else None
 
 
 def has_other_job_waiting(job_id: int, *, priority: str) -> bool:
-    """Whether a lane of another job waits in the queue of this priority or a higher one."""
+    """Whether a lane of another job waits in the queue of this priority or of a higher one."""
     names = QUEUE_NAMES[: QUEUE_NAMES.index(priority) + 1]
     try:
-        waiting = (item_id for name in names for item_id in _queue(name).get_job_ids())
+        waiting = (item_id for name in names for item_id in open_queue(name).get_job_ids())
         return any((match := _ITEM_ID.match(item_id)) and int(match["job"]) != job_id for item_id in waiting)
     except RedisError:
         return False
 
 
 def fleet_status() -> Fleet:
-    """What health and the pages say of Redis and the workers; never raises, never cleans registries."""
+    """Count the workers and the waiting work items, for health and pages. Never raises, never cleans registries."""
     try:
-        queued = sum(_queue(name).count for name in QUEUE_NAMES)
+        queued = sum(open_queue(name).count for name in QUEUE_NAMES)
         return Fleet(redis=True, workers=len(_living_workers()), queued=queued)
     except RedisError:
         return Fleet(redis=False, workers=0, queued=0)
 
 
 def _living_workers() -> list[str]:
-    """The workers whose key has not expired; RQ's own count holds a killed one until it is cleaned."""
-    keys = Worker.all_keys(connection=_redis())
-    with _redis().pipeline(transaction=False) as pipeline:
+    """Return the keys of workers that have not expired. RQ's own count keeps a killed worker until it cleans up."""
+    keys = Worker.all_keys(connection=client())
+    with client().pipeline(transaction=False) as pipeline:
         for key in keys:
             pipeline.hmget(key, "birth", "death")
         return [key for key, (birth, death) in zip(keys, pipeline.execute(), strict=True) if birth and not death]

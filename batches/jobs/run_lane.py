@@ -56,7 +56,7 @@ def preload() -> None:
     """Do once in a worker what each of its work-horses does first: they inherit what is loaded and cached."""
     get_channel_layer()
     with contextlib.suppress(psycopg.Error):
-        uvloop.run(_run(0, worker="", database=_connection_parameters()))
+        uvloop.run(_run(0, worker="", database=database_parameters()))
 
 
 def run_lane(*, lane_id: int) -> str:
@@ -68,7 +68,7 @@ def run_lane(*, lane_id: int) -> str:
     current = get_current_job()
     worker = (current.worker_name if current else None) or ""
     connections.close_all()  # the ledger has its own; an idle one would only cost Postgres a slot
-    end = uvloop.run(_run(lane_id, worker=worker, database=_connection_parameters()))
+    end = uvloop.run(_run(lane_id, worker=worker, database=database_parameters()))
     if end is None:
         return "held by another worker, or the job is not live, or it waits for the relay"
     if end is not LaneEnd.FENCED:
@@ -83,7 +83,7 @@ async def _run(lane_id: int, *, worker: str, database: Mapping[str, Any]) -> Lan
         taken = await acquire_lane(ledger_connection, lane_id, worker=worker)
         if taken is None:
             return None
-        end = await _send(_specify(taken, database), ledger_connection, priority=taken.priority)
+        end = await _send(make_spec(taken, database), ledger_connection, priority=taken.priority)
     finally:
         await ledger_connection.close()
     logger.info(
@@ -101,7 +101,7 @@ async def acquire_lane(ledger_connection: psycopg.AsyncConnection[Any], lane_id:
     return Taken(*row) if row else None
 
 
-def _specify(taken: Taken, database: Mapping[str, Any]) -> LaneSpec:
+def make_spec(taken: Taken, database: Mapping[str, Any]) -> LaneSpec:
     return LaneSpec(
         lane_id=taken.lane_id,
         token=taken.token,
@@ -138,7 +138,7 @@ def _find_relay() -> Relay | Backend:
     return Backend(path=settings.SEND_BACKEND) if settings.SEND_BACKEND else parse_relay(settings.EMAIL_URL)
 
 
-def _connection_parameters() -> dict[str, Any]:
+def database_parameters() -> dict[str, Any]:
     """Django's own parameters less what only its backend understands."""
     ours = {"context", "prepare_threshold", "server_side_binding", "cursor_factory"}
     return {name: value for name, value in connection.get_connection_params().items() if name not in ours}

@@ -24,11 +24,6 @@ def stack(golden: Golden, settings: LazySettings) -> Iterator[Stack]:
     """PostgreSQL, Valkey and the recording relay of one test; ``fleet_status`` here looks at them."""
     with Stack(golden, environment={"SEND_LEASE_SECONDS": "3"}) as running:
         settings.REDIS_URL = addresses.redis_url(running.folder)
-        forget_redis()
+        queues.forget_connections()
         yield running
-    forget_redis()
-
-
-def forget_redis() -> None:
-    queues._redis.cache_clear()
-    queues._queue.cache_clear()
+    queues.forget_connections()

@@ -186,13 +186,13 @@ def smtp(count: str) -> dict[str, Any]:
 def ledger(batch_id: str, group: str) -> dict[str, Any]:
     """Processor time to claim and record the emails of a draft, so many a cycle, with nothing sent."""
     job = _start(Batch.objects.get(pk=int(batch_id)))
-    lane_id, database = Lane.objects.filter(job=job).earliest("number").pk, lanes._connection_parameters()
+    lane_id, database = Lane.objects.filter(job=job).earliest("number").pk, lanes.database_parameters()
 
     async def run() -> tuple[int, float, float]:
         ledger_connection, count = await connect(database), 0
         taken = await lanes.acquire_lane(ledger_connection, lane_id, worker="")
         assert taken is not None
-        book = Ledger(lanes._specify(taken, database), ledger_connection)
+        book = Ledger(lanes.make_spec(taken, database), ledger_connection)
         begun, wall = time.process_time(), time.perf_counter()
         claimed: list[ClaimedEmail] = await book.cycle(int(group))
         while claimed:

@@ -10,7 +10,7 @@ from django.conf import LazySettings
 
 from batches.delivery.ledger import Ledger, connect
 from batches.jobs import lifecycle, queues
-from batches.jobs.run_lane import _connection_parameters, _specify, acquire_lane
+from batches.jobs.run_lane import acquire_lane, database_parameters, make_spec
 from batches.models import Batch, BatchSource, Email, EmailTemplate, Lane
 from tests.integration.jobs.ledgers import OpenLedger, Run
 from tests.smtpserver import Behaviour, RunningServer
@@ -37,7 +37,7 @@ def relay(recording_server: RunningServer, settings: LazySettings) -> Iterator[R
 
 @pytest.fixture(autouse=True)
 def empty_redis() -> None:
-    queues._redis().flushall()
+    queues.client().flushall()
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def make_batch(transactional_db: None) -> MakeBatch:
 
     def make(count: int = 0, *, addresses: list[str] | None = None) -> Batch:
         made.append(1)
-        tag = f"b{len(made)}-{queues._redis().incr('tests:batch')}-{id(made)}"
+        tag = f"b{len(made)}-{queues.client().incr('tests:batch')}-{id(made)}"
         wanted = addresses or [f"{tag}-{number}@example.org" for number in range(count)]
         batch = Batch.objects.create(
             filename="list.csv", source=BatchSource.UPLOAD, merge_fields=["name"], total_count=len(wanted)
@@ -80,11 +80,11 @@ def open_ledger(run: Run, template: EmailTemplate) -> Iterator[OpenLedger]:
     opened: list[Ledger] = []
 
     async def take(lane: Lane) -> Ledger:
-        database = _connection_parameters()
+        database = database_parameters()
         ledger_connection = await connect(database)
         taken = await acquire_lane(ledger_connection, lane.pk, worker="")
         assert taken is not None
-        return Ledger(_specify(taken, database), ledger_connection)
+        return Ledger(make_spec(taken, database), ledger_connection)
 
     def open_one(batch: Batch, *, lane_number: int = 0) -> Ledger:
         job = batch.jobs.first() or lifecycle.create_job(batch, template=template, user=None)

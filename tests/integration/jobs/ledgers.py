@@ -12,7 +12,7 @@ import psycopg
 
 from batches.delivery.ledger import Ledger
 from batches.delivery.terms import ClaimedEmail, Decision
-from batches.jobs.run_lane import _connection_parameters
+from batches.jobs.run_lane import database_parameters
 from batches.models import Batch, EmailStatus, sql
 from batches.outcomes import Outcome
 
@@ -62,8 +62,8 @@ class LockedLane:
 @contextlib.contextmanager
 def locked_lane(batch: Batch) -> Iterator[LockedLane]:
     with (
-        psycopg.connect(**_connection_parameters()) as holder,
-        psycopg.connect(**_connection_parameters(), autocommit=True) as other,
+        psycopg.connect(**database_parameters()) as holder,
+        psycopg.connect(**database_parameters(), autocommit=True) as other,
     ):
         holder.execute("SELECT FROM batches_lane WHERE job_id = %s FOR UPDATE", [batch.jobs.get().pk])
         yield LockedLane(holder, other)

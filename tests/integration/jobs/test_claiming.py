@@ -12,7 +12,7 @@ from django.db import connection
 from batches.delivery.policy import requeue
 from batches.delivery.terms import ClaimedEmail
 from batches.jobs import lifecycle, queues
-from batches.jobs.run_lane import _connection_parameters, run_lane
+from batches.jobs.run_lane import database_parameters, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
     Email,
@@ -82,7 +82,7 @@ def test_lane_goes_on_with_the_retries_and_comes_back_when_the_list_is_being_han
     first = run(ledger.cycle(128))
     ledger.add(requeue(first[0]))
     run(ledger.cycle(0))
-    with psycopg.connect(**_connection_parameters()) as other:
+    with psycopg.connect(**database_parameters()) as other:
         other.execute("SELECT FROM batches_emailjob WHERE batch_id = %s FOR UPDATE", [batch.pk])
         assert [each.row for each in run(ledger.cycle(10))] == [first[0].row]
         assert run(ledger.cycle(10)) == []
@@ -102,7 +102,7 @@ def test_next_holder_goes_on_with_the_stretch_when_its_lane_was_given_back(
     job = batch.jobs.get()
     Email.objects.filter(batch=batch, row__gt=job.handed_out_to_row).update(status=EmailStatus.SENT)
     assert not lifecycle.finish_job(job.pk)
-    queues._redis().flushall()
+    queues.client().flushall()
     assert sweep().rung == 1  # the others have no row range, and the list none for them
     assert [each.row for each in run(open_ledger(batch).cycle(10))] == list(range(12, 22))
 
@@ -174,7 +174,7 @@ def test_retry_is_claimed_once_when_another_is_changing_it(
     for claimed in run(ledger.cycle(10)):
         ledger.add(deferred(claimed, seconds=0))
     run(ledger.cycle(0))
-    with psycopg.connect(**_connection_parameters()) as other:
+    with psycopg.connect(**database_parameters()) as other:
         other.execute("UPDATE batches_email SET address = 'new@x.org' WHERE batch_id = %s AND row = 5", [batch.pk])
         again = run(ledger.cycle(10))
     again += run(ledger.cycle(10))

@@ -15,7 +15,7 @@ from django.db import connection
 from batches.delivery.ledger import Ledger
 from batches.delivery.terms import LaneEnd
 from batches.jobs import lifecycle
-from batches.jobs.run_lane import _connection_parameters, expire_lane, run_lane
+from batches.jobs.run_lane import database_parameters, expire_lane, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
     Attempt,
@@ -256,7 +256,7 @@ def test_nothing_more_is_claimed_when_postgres_goes_away_while_the_lane_is_given
     async def release_in_an_outage(ledger: Ledger) -> None:
         if not terminated:
             assert ledger._connection is not None
-            with psycopg.connect(**_connection_parameters(), autocommit=True) as other:
+            with psycopg.connect(**database_parameters(), autocommit=True) as other:
                 other.execute(  # an email falls due, for a lane that claims
                     "UPDATE batches_email SET status = 'pending', next_attempt_at = now()"
                     " WHERE batch_id = %s AND row = 2",

@@ -17,7 +17,7 @@ from django.utils import timezone
 from batches.delivery.ledger import OUTAGES, Fenced
 from batches.delivery.terms import ClaimedEmail
 from batches.jobs import lifecycle
-from batches.jobs.run_lane import _connection_parameters, run_lane
+from batches.jobs.run_lane import database_parameters, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
     Attempt,
@@ -219,7 +219,7 @@ def test_cycle_changes_nothing_when_it_is_delivered_after_its_lane_has_recovered
     assert [each.row for each in run(ledger.recover(window=30))] == list(range(12, 32))
     before = Lane.objects.filter(job__batch=batch).values().get()
     [(statement, arguments)] = late
-    with psycopg.connect(**_connection_parameters(), autocommit=True) as line:
+    with psycopg.connect(**database_parameters(), autocommit=True) as line:
         assert line.execute(statement, arguments).fetchall() == []
     assert Lane.objects.filter(job__batch=batch).values().get() == before
 

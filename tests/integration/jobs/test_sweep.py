@@ -65,7 +65,7 @@ def short_lease(settings: LazySettings) -> None:
 def test_lane_is_rung_again_once_when_redis_was_flushed(make_batch: MakeBatch, template: EmailTemplate) -> None:
     job = lifecycle.create_job(make_batch(3), template=template, user=None)
     assert len(waiting()) == 1
-    queues._redis().flushall()
+    queues.client().flushall()
     assert sweep().rung == 1
     assert waiting() == {f"lane-{job.pk}-{job.lanes.get().pk}-0"}
     assert sweep().rung == 0
@@ -73,7 +73,7 @@ def test_lane_is_rung_again_once_when_redis_was_flushed(make_batch: MakeBatch, t
 
 def test_lane_is_not_rung_when_it_is_held(make_batch: MakeBatch, template: EmailTemplate) -> None:
     job = lifecycle.create_job(make_batch(3), template=template, user=None)
-    queues._redis().flushall()
+    queues.client().flushall()
     hold_lane(job.lanes.get(), expired=False, emails=1)
     report = sweep()
     assert (report.rung, report.reaped) == (0, 0)
@@ -96,7 +96,7 @@ def test_emails_end_as_the_policy_says_when_their_worker_died(
     lane = job.lanes.get()
     hold_lane(lane, expired=True, emails=2, attempts=attempts)
     suspect(lane)
-    queues._redis().flushall()
+    queues.client().flushall()
     report = sweep()
     assert (report.reaped, report.rung) == (1, 1)
     assert Email.objects.filter(batch=job.batch, status=status).count() == (3 if status == "pending" else 2)
@@ -195,7 +195,7 @@ def test_job_is_queued_when_its_time_has_come(make_batch: MakeBatch, template: E
     assert sweep().started == 1
     job.refresh_from_db()
     assert job.status == JobStatus.QUEUED
-    assert queues._queue(JobPriority.HIGH).count == 1
+    assert queues.open_queue(JobPriority.HIGH).count == 1
 
 
 def test_job_is_finished_when_nothing_is_left_of_it(make_batch: MakeBatch, template: EmailTemplate) -> None:
@@ -208,7 +208,7 @@ def test_job_is_finished_when_nothing_is_left_of_it(make_batch: MakeBatch, templ
 
 def test_nothing_is_done_when_another_process_sweeps(make_batch: MakeBatch, template: EmailTemplate) -> None:
     lifecycle.create_job(make_batch(3), template=template, user=None)
-    queues._redis().flushall()
+    queues.client().flushall()
     parameters = connection.get_connection_params()
     with psycopg.connect(host=parameters["host"], user=parameters["user"], dbname=parameters["dbname"]) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])

@@ -12,14 +12,14 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from batches.models import CrashPolicy
+
 NO_SECRET_KEY = "batches.E001"  # noqa: S105  (an id)
 ANY_HOST = "batches.E002"
 DEBUG_ON = "batches.E003"
 NO_HOST = "batches.E004"
 BAD_SENDING = "batches.E005"
 EMBEDDED_SERVICE = "batches.W001"
-
-POLICIES = ("resend", "hold")
 
 
 @register(Tags.security)
@@ -67,8 +67,8 @@ def _has_secret_key() -> bool:
 def check_sending(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """Refuse a policy that is none, and limits under which nothing could be sent."""
     errors = []
-    if settings.SEND_ON_CRASH not in POLICIES:
-        errors.append(f"SEND_ON_CRASH is {settings.SEND_ON_CRASH!r}. Set it to resend or hold.")
+    if settings.SEND_ON_CRASH not in CrashPolicy.values:
+        errors.append(f"SEND_ON_CRASH is {settings.SEND_ON_CRASH!r}. Set it to {' or '.join(CrashPolicy.values)}.")
     for name in ("CONNECTIONS", "WINDOW", "LANES", "MAX_ATTEMPTS", "LEASE_SECONDS"):
         if (value := getattr(settings, f"SEND_{name}")) <= 0:
             errors.append(f"SEND_{name} is {value}. Set it to a number above 0.")

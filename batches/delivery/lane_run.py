@@ -19,7 +19,7 @@ from batches.asyncio_tasks import end_tasks
 from batches.delivery import stop
 from batches.delivery.ledger import OUTAGES, Fenced, Ledger, clock
 from batches.delivery.outbox import Outbox
-from batches.delivery.policy import decide, requeue
+from batches.delivery.policy import decide_reply, requeue
 from batches.delivery.pool import Pool
 from batches.delivery.rate import RateGate
 from batches.delivery.terms import ClaimedEmail, LaneEnd, LaneSpec
@@ -67,6 +67,7 @@ class LaneRun:
         should_yield: Callable[[], bool],
     ) -> None:
         self._spec, self._publish, self._should_yield = spec, publish, should_yield
+        self._policy = spec.policy
         self._ledger = Ledger(spec, ledger_connection)
         self._pool = Pool(self, spec)
         self._gate = self._make_gate()
@@ -235,7 +236,7 @@ class LaneRun:
     def _record(self, claimed: ClaimedEmail, verdict: Verdict) -> None:
         if verdict.outcome is _SENT:
             self._has_sent = True
-        self._ledger.add(decide(claimed, verdict, self._spec))
+        self._ledger.add(decide_reply(claimed, verdict, self._policy))
         if self._needs_cycle_now():
             self._wake.set()
 

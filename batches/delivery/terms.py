@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Timeouts
 from batches.smtp.relay import Relay
+
+if TYPE_CHECKING:
+    from batches.delivery.policy import RetryPolicy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,11 +40,7 @@ class LaneSpec:
     window: int
     rate: float
     """Messages a second through the relay, over all workers; 0: no limit."""
-    max_attempts: int
-    retry_seconds: float
-    """The wait after the first try; each further one is RETRY_FACTOR times as long."""
-    hold: bool
-    """With ``on_crash = hold`` an email of unknown outcome waits for a person."""
+    policy: RetryPolicy
     lease_seconds: float
     counters: tuple[int, int, int, int]
     """Sent, failed, unknown and retried in this lane before now."""

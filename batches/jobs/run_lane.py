@@ -17,6 +17,7 @@ from rq import get_current_job
 from batches import progress
 from batches.delivery.lane_run import LaneRun
 from batches.delivery.ledger import connect
+from batches.delivery.policy import RetryPolicy
 from batches.delivery.terms import LaneEnd, LaneSpec
 from batches.jobs import lifecycle, queues
 from batches.models import Lane, repair_sql, sql
@@ -125,9 +126,7 @@ def make_spec(taken: Taken, database: Mapping[str, Any]) -> LaneSpec:
         connections=settings.SEND_CONNECTIONS,
         window=settings.SEND_WINDOW,
         rate=settings.SEND_RATE,
-        max_attempts=settings.SEND_MAX_ATTEMPTS,
-        retry_seconds=settings.SEND_RETRY_SECONDS,
-        hold=settings.SEND_ON_CRASH == "hold",
+        policy=RetryPolicy.from_settings(),
         lease_seconds=settings.SEND_LEASE_SECONDS,
         counters=(taken.sent_count, taken.failed_count, taken.unknown_count, taken.retried_count),
     )

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
 from batches.jobs import lifecycle, queues
-from batches.models import EmailJob, JobStatus, repair_sql
+from batches.models import CrashPolicy, EmailJob, JobStatus, repair_sql
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _reap(lane_id: int, batch_id: int) -> tuple[int, int, int]:
             {
                 "lane": lane_id,
                 "batch": batch_id,
-                "hold": settings.SEND_ON_CRASH == "hold",
+                "hold": settings.SEND_ON_CRASH == CrashPolicy.HOLD,
                 "max_attempts": settings.SEND_MAX_ATTEMPTS,
                 "reason": REASON_WHEN_REAPED,
                 "deaths_max": DEATHS_MAX,

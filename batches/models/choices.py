@@ -56,6 +56,15 @@ class JobPriority(models.TextChoices):
     DEFAULT = "default"
 
 
+class CrashPolicy(models.TextChoices):
+    """What happens to the emails in doubt when a worker dies (``SEND_ON_CRASH``)."""
+
+    RESEND = "resend"
+    """Attempt them again. The recipient may get the message twice."""
+    HOLD = "hold"
+    """End them as unknown until a person decides."""
+
+
 class RejectionKind(models.TextChoices):
     INVALID = "invalid"
     DUPLICATE = "duplicate"

@@ -9,7 +9,9 @@ import pytest
 
 from batches.delivery import outbox as module
 from batches.delivery.outbox import AHEAD_MAX, Outbox
+from batches.delivery.policy import RetryPolicy
 from batches.delivery.terms import ClaimedEmail, LaneSpec
+from batches.models import CrashPolicy
 from batches.outcomes import Outcome
 from batches.rendering.plain import MessageWriter
 from batches.smtp.connection import Capabilities, Timeouts
@@ -38,9 +40,7 @@ SPEC = LaneSpec(
     connections=1,
     window=128,
     rate=0,
-    max_attempts=3,
-    retry_seconds=60,
-    hold=False,
+    policy=RetryPolicy(max_attempts=3, retry_seconds=60, crash_policy=CrashPolicy.RESEND),
     lease_seconds=15,
     counters=(0, 0, 0, 0),
 )

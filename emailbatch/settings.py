@@ -6,6 +6,7 @@ from pathlib import Path
 
 import environ
 
+from batches import limits
 from emailbatch.localstack import addresses
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -115,6 +116,9 @@ INSTALLED_APPS = [
     "emailbatch.localstack",
     "batches",
 ]
+# What make up runs once the tables exist. Dotted paths, because the local stack imports nothing of the application.
+FIRST_START_STEPS = ["batches.welcome.create_welcome_template"]
+STOP_GRACE_SECONDS = limits.STOP_GRACE_SECONDS  # make up reads it here, for the same reason
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",

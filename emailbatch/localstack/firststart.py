@@ -1,6 +1,7 @@
-"""What a database needs before the first visitor: its tables, an account to sign in with, a template to send.
+"""What a database needs before the first visitor: its tables, the application's first records, and an account.
 
-Each step is safe to run again: it makes what is missing and leaves alone what is there.
+Each step is safe to run again: it creates what is missing and leaves the rest alone. The application's own steps come
+from ``settings.FIRST_START_STEPS``, so that the local stack imports nothing of the application.
 """
 
 from __future__ import annotations
@@ -10,19 +11,17 @@ import secrets
 from pathlib import Path
 
 import psycopg
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connections, transaction
+from django.utils.module_loading import import_string
 
-from batches.models import EmailTemplate
 from emailbatch.localstack import addresses
-
-WELCOME_FOLDER = Path(__file__).parent / "welcome"
-WELCOME_KEY = "welcome_email"
 
 
 def create_database(data_dir: Path) -> None:
-    """Make the embedded server's database if there is none."""
+    """Create the embedded server's database if it does not exist."""
     folder = str(addresses.socket_dir(data_dir))
     with psycopg.connect(host=folder, user="postgres", dbname="postgres", autocommit=True) as connection:
         name = addresses.DATABASE_NAME
@@ -31,17 +30,18 @@ def create_database(data_dir: Path) -> None:
 
 
 def fill_database() -> str:
-    """Bring the tables up to date, make the first account and the sample template; return how to sign in."""
+    """Migrate, run the application's first steps and create the first account; return how to sign in."""
     try:
         call_command("migrate", interactive=False, verbosity=0)
-        create_welcome_template()
+        for path in settings.FIRST_START_STEPS:
+            import_string(path)()
         return create_first_account()
     finally:
         connections.close_all()
 
 
 def create_first_account() -> str:
-    """Make the first administrator if there is no account at all; return a phrase that says how to sign in."""
+    """Create an administrator if there is none; return a phrase that says how to sign in."""
     name = os.environ.get("DJANGO_SUPERUSER_USERNAME") or "admin"
     given = os.environ.get("DJANGO_SUPERUSER_PASSWORD")
     with transaction.atomic():
@@ -54,17 +54,3 @@ def create_first_account() -> str:
     if given:
         return f"sign in as {name} with the password from DJANGO_SUPERUSER_PASSWORD"
     return f"sign in as {name} with password {password} (shown only this once)"
-
-
-def create_welcome_template() -> None:
-    """Make the sample template if there is none of its key, and the default if no other is."""
-    if EmailTemplate.objects.filter(key=WELCOME_KEY).exists():
-        return
-    EmailTemplate.objects.create(
-        key=WELCOME_KEY,
-        name="Welcome e-mail",
-        subject=(WELCOME_FOLDER / "subject.txt").read_text().strip(),
-        html=(WELCOME_FOLDER / "body.html").read_text(),
-        text=(WELCOME_FOLDER / "body.txt").read_text(),
-        is_default=not EmailTemplate.objects.filter(is_default=True).exists(),
-    )

@@ -22,9 +22,6 @@ HOST = "127.0.0.1"
 
 SERVICE_READY_SECONDS = 60
 WEB_READY_SECONDS = 60
-WORKER_GRACE_SECONDS = 30
-"""A worker that is asked to stop first finishes what is in flight."""
-
 SAME_REQUEST_SECONDS = 1.0
 """Signals to stop that are closer than this are one request."""
 
@@ -50,6 +47,8 @@ class Plan:
     """Whether the embedded PostgreSQL is wanted."""
     has_redis: bool
     has_inbox: bool
+    stop_grace_seconds: float
+    """How long a worker or the web process may take to stop before it is killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,11 +231,12 @@ def web_program(plan: Plan, listener: int) -> Program:
         folder=plan.project_dir,
         environment=_environment(plan),
         inherited_files=(listener,),
+        grace_seconds=plan.stop_grace_seconds,
     )
 
 
 def worker_program(plan: Plan, number: int) -> Program:
-    return _manage(plan, f"worker.{number}", "rqworker", *WORKER_QUEUES, grace_seconds=WORKER_GRACE_SECONDS)
+    return _manage(plan, f"worker.{number}", "rqworker", *WORKER_QUEUES, grace_seconds=plan.stop_grace_seconds)
 
 
 def _manage(plan: Plan, name: str, *arguments: str, grace_seconds: float = 20) -> Program:

@@ -38,6 +38,7 @@ class Command(BaseCommand):
             has_database=settings.IS_LOCAL_DATABASE,
             has_redis=settings.IS_LOCAL_REDIS,
             has_inbox=settings.IS_LOCAL_INBOX,
+            stop_grace_seconds=settings.STOP_GRACE_SECONDS,
         )
         try:
             run_stack(plan)

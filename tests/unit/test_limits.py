@@ -1,0 +1,23 @@
+"""The limits that code and deployment share say the same number everywhere."""
+
+from __future__ import annotations
+
+import re
+
+from batches import limits
+from tests.compose_file import PROJECT_DIR, REQUIRED, read_compose
+
+OPERATIONS = (PROJECT_DIR / "docs" / "operations.md").read_text()
+
+
+def test_compose_waits_for_the_stop_grace_when_it_stops_a_process() -> None:
+    services = read_compose(REQUIRED)["services"]
+    periods = {name: services[name]["stop_grace_period"] for name in ("web", "worker")}
+    assert periods == dict.fromkeys(("web", "worker"), f"{limits.STOP_GRACE_SECONDS}s")
+
+
+def test_systemd_units_wait_for_the_stop_grace_when_they_stop_a_process() -> None:
+    units = re.findall(r"```ini\n(\[Unit\].*?)```", OPERATIONS, re.DOTALL)
+    stated = [int(number) for unit in units for number in re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)]
+    assert stated, "No unit in docs/operations.md sets TimeoutStopSec."
+    assert set(stated) == {limits.STOP_GRACE_SECONDS}

@@ -9,7 +9,6 @@ ASGI handler that takes the body from it. Under another ASGI server only the lim
 from __future__ import annotations
 
 import asyncio
-import errno
 import io
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,6 +21,9 @@ from daphne import http_protocol
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler
+
+from batches.files.errors import StorageFull
+from batches.files.full_disk import is_disk_full
 
 FRAMING_MAX_BYTES = 64 * 1024
 """What a form adds around its file: boundaries, headers, the other fields."""
@@ -93,9 +95,9 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
             if not data:
                 self.content.flush()  # what was gathered may be what finds no room
         except OSError as exc:
-            if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not is_disk_full(exc):
                 raise
-            self._refuse(507, "The server's disk is full, so nothing was kept. Free some space, then send it again.")
+            self._refuse(StorageFull.http_status, str(StorageFull()))
 
     def process(self) -> None:
         """Hand over to the application, with the body beside the queue and not in it."""

@@ -81,7 +81,7 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
                 lifecycle.create_job(
                     batch, template=chosen["template"], user=request.user, subject=chosen["subject"] or None
                 )
-        except (intake.IntakeError, lifecycle.JobRefused) as exc:
+        except (intake.ListRefused, lifecycle.JobRefused) as exc:
             self.message_user(request, str(exc), messages.ERROR)
             return None
         self.message_user(request, f"{batch.total_count:,} emails are queued.", messages.SUCCESS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -18,7 +17,9 @@ from django.utils.decorators import sync_and_async_middleware
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from batches.intake import IntakeError
+from batches.files.errors import StorageFull
+from batches.files.full_disk import is_disk_full
+from batches.intake import ListRefused
 from batches.jobs.lifecycle import JobRefused, TemplateRefused
 
 API_PREFIX = "/api/"
@@ -106,9 +107,9 @@ def _answer_bad_request(request: HttpRequest, exc: Exception) -> HttpResponse:
 
 
 def _answer_os_error(request: HttpRequest, exc: OSError) -> HttpResponse:
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return answer(507, "The server's disk is full, so nothing was kept. Free some space, then send it again.")
-    raise exc
+    if not is_disk_full(exc):
+        raise exc
+    return answer(StorageFull.http_status, str(StorageFull()))
 
 
 _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
@@ -121,7 +122,7 @@ _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     MultiPartParserError: _answer_bad_request,
     Http404: lambda request, exc: answer(404, SENTENCES[HTTPStatus.NOT_FOUND]),
     OSError: _answer_os_error,
-    IntakeError: lambda request, exc: answer(exc.http_status, exc.message),
+    ListRefused: lambda request, exc: answer(exc.http_status, exc.message),
     JobRefused: lambda request, exc: answer(409, str(exc)),
     TemplateRefused: lambda request, exc: answer(422, str(exc)),
 }

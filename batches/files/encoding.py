@@ -25,8 +25,11 @@ GUESSES = (
 """What a file without a mark that isn't UTF-8 is taken for. Where several fit as well the first counts:
 cp1252 is what Excel writes in western Europe, and has latin-1's letters."""
 
-CHOICES = ("utf-8", "utf-16", *(codecs.lookup(name).name for name in GUESSES), "mac-roman", "cp850")
-"""What a person can choose."""
+CHOICES = (
+    *("utf-8", "utf-16", "cp1252", "iso8859-15", "mac-roman", "cp850", "cp1250", "iso8859-2", "cp1251", "koi8-r"),
+    *("cp1253", "cp1254", "cp1255", "cp1256", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
+)
+"""The encodings that a page offers, by the codecs' own names and in the order in which it lists them."""
 
 # By the codecs' own names. UTF-7 can spell half of a letter, which nothing else can hold.
 _READABLE = {*CHOICES, *(codecs.lookup(name).name for name in IANA_SUPPORTED)} - {"utf-7"}

@@ -46,7 +46,7 @@ def open_records(file: BinaryIO, choices: ReadingOptions) -> Iterator[OpenedFile
     """Recognise a file and read its header.
 
     Raises:
-        IntakeError: if it can't be read.
+        ListRefused: if it can't be read.
     """
     if is_spreadsheet(file):
         with open_sheet(file) as sheet:

@@ -120,7 +120,7 @@ def _convert(source: BinaryIO, target: BinaryIO) -> None:
     if done.returncode == REFUSED:
         raise UnreadableFile(message)
     if "No space left on device" in message:
-        raise StorageFull("The disk is full, so nothing was imported. Ask the administrator to make room.")
+        raise StorageFull
     if done.returncode:
         raise UnreadableFile("The spreadsheet is too big to read or is damaged. Save it as CSV and upload that.")
 

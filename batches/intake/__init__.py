@@ -1,16 +1,14 @@
-"""The only door in: files, groups of users and lists become batches of emails. It neither sends nor enqueues."""
+"""The only door in: a list of recipients becomes a batch.
 
-from batches.files.errors import (
-    FileTooLarge,
-    IdempotencyConflict,
-    IntakeError,
-    NotADraft,
-    StorageFull,
-    UnreadableFile,
-    UnsupportedFile,
-)
+In come an uploaded file, a group of users, or a list posted to the API. Out goes a Batch with its emails and its
+rejected rows, written in one transaction. A list that can't be used raises a ListRefused. This package sends
+nothing and enqueues nothing.
+"""
+
+from batches.files.errors import FileTooLarge, ListRefused, StorageFull, UnreadableFile, UnsupportedFile
 from batches.intake.copying import Counts
 from batches.intake.editing import append_csv, discard_draft, rename_merge_fields, reread_upload
+from batches.intake.errors import IdempotencyConflict, NotADraft
 from batches.intake.import_progress import ImportProgress, read_import_progress, report_to_redis
 from batches.intake.importing import IdempotencyKey, Imported, import_csv, import_group, import_list, import_users
 
@@ -21,7 +19,7 @@ __all__ = [
     "IdempotencyKey",
     "ImportProgress",
     "Imported",
-    "IntakeError",
+    "ListRefused",
     "NotADraft",
     "StorageFull",
     "UnreadableFile",

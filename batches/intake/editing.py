@@ -15,12 +15,14 @@ from django.db.models import Max
 
 from batches.files.appending import MatchedRecords, match_columns
 from batches.files.dialect import Layout
-from batches.files.errors import IntakeError, NotADraft, storage_errors
+from batches.files.errors import ListRefused
+from batches.files.full_disk import refuse_full_disk
 from batches.files.headings import is_merge_field
 from batches.files.opening import ReadingOptions, open_records
 from batches.files.spooling import seekable
 from batches.intake import sql
 from batches.intake.copying import Counts, raw_cursor
+from batches.intake.errors import NotADraft
 from batches.intake.loading import append_records, load_file
 from batches.intake.uploads import digest_file, reopen_upload
 from batches.models import Batch, BatchStatus, RejectionKind
@@ -39,10 +41,10 @@ def reread_upload(
     Merge fields keep the names that a person gave them where the columns turn out to be the same.
 
     Raises:
-        IntakeError: and the draft stays as it was.
+        ListRefused: and the draft stays as it was.
     """
     choices = ReadingOptions(encoding=encoding, delimiter=delimiter, has_header=has_header, address_index=address_index)
-    with storage_errors(), _locked(batch) as draft, reopen_upload(draft) as file:
+    with refuse_full_disk(), _locked(batch) as draft, reopen_upload(draft) as file:
         known = (draft.columns, draft.address_index)
         names = draft.merge_fields
         _empty(draft)
@@ -57,12 +59,12 @@ def rename_merge_fields(batch: Batch, names: Mapping[str, str]) -> Batch:
     """Give merge fields of a draft other names, from old to new. Return the changed draft.
 
     Raises:
-        IntakeError: if a name is unknown, taken, or none that a template can use.
+        ListRefused: if a name is unknown, taken, or none that a template can use.
     """
     with _locked(batch) as draft:
         unknown = [name for name in names if name not in draft.merge_fields]
         if unknown:
-            raise IntakeError(f"The list has no merge field {unknown[0]!r}. It has {', '.join(draft.merge_fields)}.")
+            raise ListRefused(f"The list has no merge field {unknown[0]!r}. It has {', '.join(draft.merge_fields)}.")
         renamed = [names.get(name, name) for name in draft.merge_fields]
         for name in renamed:
             _check_merge_field(name, renamed)
@@ -82,9 +84,9 @@ def append_csv(
     go on from the draft's last. After this the first file can't be read again another way.
 
     Raises:
-        IntakeError: and the draft stays as it was.
+        ListRefused: and the draft stays as it was.
     """
-    with storage_errors(), seekable(stream) as file, _locked(batch) as draft:
+    with refuse_full_disk(), seekable(stream) as file, _locked(batch) as draft:
         with open_records(file, ReadingOptions(encoding=encoding, delimiter=delimiter)) as opened:
             last_line = _last_line(draft)
             match = match_columns(opened.layout, draft.columns)
@@ -155,9 +157,9 @@ def _layout(draft: Batch) -> Layout:
 
 def _check_merge_field(name: str, names: Sequence[str]) -> None:
     if not is_merge_field(name):
-        raise IntakeError(
+        raise ListRefused(
             f"A template can't use a merge field named {name!r}. Use small letters, digits and underscores, "
             "a letter first, and no word of the template language."
         )
     if names.count(name) > 1:
-        raise IntakeError(f"Two merge fields would be named {name!r}. Give each its own name.")
+        raise ListRefused(f"Two merge fields would be named {name!r}. Give each its own name.")

@@ -11,11 +11,12 @@ from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from batches.files.errors import IdempotencyConflict, storage_errors
+from batches.files.full_disk import refuse_full_disk
 from batches.files.opening import ReadingOptions
 from batches.files.reading import CountedRecords
 from batches.files.spooling import seekable
 from batches.intake.copying import Counts
+from batches.intake.errors import IdempotencyConflict
 from batches.intake.import_progress import Report
 from batches.intake.lists import Recipients, list_layout, list_rows
 from batches.intake.loading import load_file, load_group, load_records, load_users
@@ -57,7 +58,7 @@ def import_csv(
     far it is.
 
     Raises:
-        IntakeError: one of its subclasses, and nothing is kept.
+        ListRefused: one of its subclasses, and nothing is kept.
     """
     batch = Batch(created_by=user, filename=_tidy_filename(filename), source=BatchSource.UPLOAD)
 
@@ -65,7 +66,7 @@ def import_csv(
         batch.content_digest = keep_upload(batch, file)
         return load_file(batch, file, ReadingOptions(encoding=encoding, delimiter=delimiter), report)
 
-    with storage_errors(), seekable(stream) as file:
+    with refuse_full_disk(), seekable(stream) as file:
         return _import_once(batch, key, fill=lambda: fill(file))
 
 
@@ -73,12 +74,12 @@ def import_list(recipients: Recipients, *, user: User | None, key: IdempotencyKe
     """Make a draft batch of addresses, or of mappings with an "email" and merge fields.
 
     Raises:
-        IntakeError: one of its subclasses, and nothing is kept.
+        ListRefused: one of its subclasses, and nothing is kept.
     """
     batch = Batch(created_by=user, filename="List of recipients", source=BatchSource.LIST)
     layout = list_layout(recipients)
     records = CountedRecords(list_rows(recipients, layout))
-    with storage_errors():
+    with refuse_full_disk():
         return _import_once(batch, key, fill=lambda: load_records(batch, records, layout))
 
 
@@ -86,10 +87,10 @@ def import_group(group: Group, *, user: User | None, key: IdempotencyKey | None 
     """Make a draft batch of a group's active users who have an address, with their names as merge fields.
 
     Raises:
-        IntakeError: one of its subclasses, and nothing is kept.
+        ListRefused: one of its subclasses, and nothing is kept.
     """
     batch = Batch(created_by=user, filename=_tidy_filename(group.name), source=BatchSource.USERS)
-    with storage_errors():
+    with refuse_full_disk():
         return _import_once(batch, key, fill=lambda: load_group(batch, group))
 
 
@@ -97,10 +98,10 @@ def import_users(users: QuerySet[User], *, user: User | None, key: IdempotencyKe
     """Make a draft batch of those of some users who are active and have an address, with the fields of a group's.
 
     Raises:
-        IntakeError: one of its subclasses, and nothing is kept.
+        ListRefused: one of its subclasses, and nothing is kept.
     """
     batch = Batch(created_by=user, filename="Selected users", source=BatchSource.USERS)
-    with storage_errors():
+    with refuse_full_disk():
         return _import_once(batch, key, fill=lambda: load_users(batch, users))
 
 

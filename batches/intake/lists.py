@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from batches.files.dialect import COLUMNS_MAX, Layout, make_layout
-from batches.files.errors import IntakeError
+from batches.files.errors import ListRefused
 
 ADDRESS_KEY = "email"
 
@@ -20,13 +20,13 @@ Recipients = Sequence[str | Mapping[str, str]]
 def list_layout(recipients: Recipients) -> Layout:
     """The address first, then each name that a mapping has, in the order in which they turn up."""
     if not recipients:
-        raise IntakeError("The list of recipients is empty. Give it at least one address.")
+        raise ListRefused("The list of recipients is empty. Give it at least one address.")
     names = dict.fromkeys(name for item in recipients if isinstance(item, Mapping) for name in item)
     odd = next((name for name in names if not name.isprintable()), None)
     if odd is not None:
-        raise IntakeError(f"A merge field is named {odd!r}, which has characters that can't be shown. Rename it.")
+        raise ListRefused(f"A merge field is named {odd!r}, which has characters that can't be shown. Rename it.")
     if len(names) > COLUMNS_MAX:
-        raise IntakeError(
+        raise ListRefused(
             f"The recipients have {len(names)} different merge fields. Keep it to {COLUMNS_MAX} or fewer."
         )
     columns = (ADDRESS_KEY, *(name for name in names if name != ADDRESS_KEY))

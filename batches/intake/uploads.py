@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from batches.files.encoding import CHUNK_BYTES
-from batches.files.errors import NotADraft
 from batches.intake import sql
 from batches.intake.copying import raw_cursor
+from batches.intake.errors import NotADraft
 from batches.models import Batch
 
 

@@ -30,7 +30,7 @@ def rename_fields(request: SignedInRequest, batch_id: int) -> HttpResponse:
     }
     try:
         batch = intake.rename_merge_fields(batch, typed)
-    except intake.IntakeError as exc:
+    except intake.ListRefused as exc:
         return _refuse(request, batch, exc, typed=typed)
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
 
@@ -48,7 +48,7 @@ def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
             has_header=request.POST.get("has_header") == "yes",
             address_index=_read_address_index(request, batch, delimiter),
         )
-    except intake.IntakeError as exc:
+    except intake.ListRefused as exc:
         return _refuse(request, batch, exc, attempt=_read_attempt(request))
     messages.success(request, f"The file was read again; recipients: {batch.total_count:,}.")
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
@@ -77,9 +77,9 @@ def add_rows(request: SignedInRequest, batch_id: int) -> HttpResponse:
     try:
         file = request.FILES.get("file")
         if file is None:
-            raise intake.IntakeError("Choose the file with the mended rows first.")
+            raise intake.ListRefused("Choose the file with the mended rows first.")
         batch, counts = intake.append_csv(batch, cast(BinaryIO, file.file))
-    except intake.IntakeError as exc:
+    except intake.ListRefused as exc:
         return _refuse(request, batch, exc)
     set_aside = counts.rejected + counts.duplicate
     added = f"{counts.total:,} recipient{'' if counts.total == 1 else 's'}"
@@ -104,7 +104,7 @@ def discard(request: SignedInRequest, batch_id: int) -> HttpResponse:
 def _refuse(
     request: SignedInRequest,
     batch: Batch,
-    exc: intake.IntakeError,
+    exc: intake.ListRefused,
     *,
     typed: dict[str, str] | None = None,
     attempt: ReadingChoice | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from batches.files.encoding import CHOICES
 from batches.models import Batch, EmailTemplate
 from batches.rendering.template import CompiledTemplate, TemplateFault
 from batches.reviewing import Review, review
@@ -15,7 +16,7 @@ from batches.wording import say_duration
 NO_TEMPLATE = {"subject": "-", "html": "", "text": "-"}
 """Stands in for one that is missing or faulty: a list can be looked at all the same."""
 
-ENCODINGS = {
+ENCODING_LABELS = {
     "utf-8": "Unicode (UTF-8)",
     "utf-16": "Unicode (UTF-16)",
     "cp1252": "Western European (Windows-1252)",
@@ -36,7 +37,8 @@ ENCODINGS = {
     "big5": "Chinese (Big5)",
     "cp949": "Korean (EUC-KR)",
 }
-"""By the codec's own name, which intake finds; it takes others too."""
+ENCODINGS = {name: ENCODING_LABELS[name] for name in CHOICES}
+"""The label of each encoding that a person can choose, in the order of the page."""
 
 SAME_NAMES = {"utf-8-sig": "utf-8", "utf-16-le": "utf-16", "utf-16-be": "utf-16"}
 """What a person need not tell apart: with its mark or without, in one order of the bytes or the other."""

@@ -90,7 +90,7 @@ def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
     if form.is_valid():
         try:
             test = _make_test(request, choice, form)
-        except (lifecycle.JobRefused, intake.IntakeError) as exc:
+        except (lifecycle.JobRefused, intake.ListRefused) as exc:
             form.refuse(str(exc))
         else:
             request.session[TEST_ADDRESS] = form.cleaned_data["to"]

@@ -36,7 +36,7 @@ def home(request: SignedInRequest) -> HttpResponse:
         return _show(request, form, status=422)
     try:
         imported = _import(request, form)
-    except intake.IntakeError as exc:
+    except intake.ListRefused as exc:
         form.refuse(str(exc))
         return _show(request, form, status=exc.http_status)
     if form.cleaned_data["then"] == "send" and imported.is_new:

@@ -68,7 +68,7 @@ def import_file(name: str, *, user: User | None) -> Batch:
             return intake.import_csv(file, filename="standard input" if name == "-" else name, user=user).batch
     except OSError as exc:
         raise CommandError(f"The file {name} can't be read: {exc.strerror or exc}. Check its path and rights.") from exc
-    except intake.IntakeError as exc:
+    except intake.ListRefused as exc:
         raise CommandError(exc.message) from exc
 
 

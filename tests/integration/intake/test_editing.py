@@ -6,7 +6,7 @@ import pytest
 
 from batches.exports import rejected_csv
 from batches.intake import (
-    IntakeError,
+    ListRefused,
     NotADraft,
     UnreadableFile,
     append_csv,
@@ -96,13 +96,13 @@ def test_merge_fields_go_by_other_names_when_they_are_renamed(upload: Upload) ->
 
 @pytest.mark.parametrize("name", ["Name", "1st", "", "a b", "note", "email", "for", "é"])
 def test_renaming_is_refused_when_a_template_cannot_use_the_name(upload: Upload, name: str) -> None:
-    with pytest.raises(IntakeError):
+    with pytest.raises(ListRefused):
         rename_merge_fields(upload(LIST), {"name": name})
     assert Batch.objects.get().merge_fields == ["name", "note"]
 
 
 def test_renaming_is_refused_when_the_list_has_no_such_field(upload: Upload) -> None:
-    with pytest.raises(IntakeError, match="no merge field 'town'"):
+    with pytest.raises(ListRefused, match="no merge field 'town'"):
         rename_merge_fields(upload(LIST), {"town": "city"})
 
 

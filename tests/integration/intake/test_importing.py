@@ -15,13 +15,14 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection, connections
 
+from batches.files.full_disk import refuse_full_disk
 from batches.files.spooling import spool
 from batches.intake import (
     FileTooLarge,
     IdempotencyConflict,
     IdempotencyKey,
     Imported,
-    IntakeError,
+    ListRefused,
     StorageFull,
     import_csv,
     import_group,
@@ -70,7 +71,7 @@ def test_key_is_another_when_it_is_another_users(sender: User, staff: User) -> N
 
 @pytest.mark.django_db
 def test_key_can_be_used_again_when_its_first_request_failed(sender: User) -> None:
-    with pytest.raises(IntakeError):
+    with pytest.raises(ListRefused):
         import_csv(io.BytesIO(b""), filename="a.csv", user=sender, key=KEY)
     assert import_csv(io.BytesIO(TWO), filename="a.csv", user=sender, key=KEY).is_new
 
@@ -111,7 +112,7 @@ def test_list_becomes_emails_when_it_mixes_strings_and_mappings(sender: User) ->
 
 @pytest.mark.django_db
 def test_list_is_refused_when_it_is_empty(sender: User) -> None:
-    with pytest.raises(IntakeError, match="is empty"):
+    with pytest.raises(ListRefused, match="is empty"):
         import_list([], user=sender)
 
 
@@ -132,7 +133,7 @@ def test_half_a_letter_is_refused_when_json_spells_one(sender: User) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", ["a\0b", "a\nb", "\ud800"])
 def test_list_is_refused_when_a_merge_fields_name_cannot_be_shown(sender: User, name: str) -> None:
-    with pytest.raises(IntakeError, match="Rename it"):
+    with pytest.raises(ListRefused, match="Rename it"):
         import_list([{"email": "ann@example.com", name: "x"}], user=sender)
 
 
@@ -233,9 +234,7 @@ def test_import_says_507_when_the_databases_disk_is_full(sender: User) -> None:
 
 @pytest.mark.django_db
 def test_import_says_507_when_the_disk_of_temporary_files_is_full() -> None:
-    from batches.files.errors import storage_errors
-
-    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(StorageFull), storage_errors():
+    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(StorageFull), refuse_full_disk():
         spool(io.BytesIO(TWO), full)
 
 

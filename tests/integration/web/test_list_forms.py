@@ -101,7 +101,7 @@ def test_batch_that_was_sent_is_not_changed(name: str, page: Client, make_batch:
 
 
 def test_every_encoding_that_is_found_has_a_name_for_people() -> None:
-    assert set(CHOICES) <= set(ENCODINGS)
+    assert list(ENCODINGS) == list(CHOICES)
 
 
 def test_encoding_is_chosen_by_its_plain_name_when_the_file_has_a_mark(page: Client, sender: User) -> None:

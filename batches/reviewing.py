@@ -10,8 +10,8 @@ from django.db import connection
 from django.utils import timezone
 
 from batches.intake import sql
-from batches.models import Batch, EmailJob, EmailTemplate, Lane
-from batches.rendering.template import CompiledTemplate
+from batches.models import Batch, Email, EmailJob, Lane
+from batches.rendering.template import MessageParts, make_context
 
 FIRST_ROWS = 10
 SAME_CONTENT_SECONDS = 24 * 60 * 60
@@ -49,14 +49,13 @@ class Review:
     """Roughly, at the rate of the last job."""
 
 
-def review(batch: Batch, template: EmailTemplate, *, now: datetime | None = None) -> Review:
-    """Hold a draft against a template. Scans the emails of the batch once.
+def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None) -> Review:
+    """Compare a draft with the message parts that would be sent to it. Scans the emails of the batch once.
 
     Raises:
-        TemplateFault: if the template can't be compiled.
+        TemplateFault: The parts can't be compiled.
     """
-    compiled = CompiledTemplate(subject=template.subject, html=template.html, text=template.text)
-    needed = compiled.merge_fields - {"email"}
+    needed = parts.compile().merge_fields - {"email"}
     blank_counts, smtputf8_count = _count_blanks(batch, [name for name in batch.merge_fields if name in needed])
     same = _find_same_content(batch, since=(now or timezone.now()) - timedelta(seconds=SAME_CONTENT_SECONDS))
     return Review(
@@ -74,11 +73,13 @@ def review(batch: Batch, template: EmailTemplate, *, now: datetime | None = None
 
 
 def _first_rows(batch: Batch) -> tuple[ReviewRow, ...]:
-    emails = batch.emails.order_by("row")[:FIRST_ROWS]
-    return tuple(
-        ReviewRow(row=email.row, address=email.address, fields=dict(zip(batch.merge_fields, email.fields, strict=True)))
-        for email in emails
-    )
+    return tuple(_review_row(batch, email) for email in batch.emails.order_by("row")[:FIRST_ROWS])
+
+
+def _review_row(batch: Batch, email: Email) -> ReviewRow:
+    context = make_context(batch.merge_fields, email.fields, address=email.address)
+    fields = {name: context[name] for name in batch.merge_fields}
+    return ReviewRow(row=email.row, address=email.address, fields=fields)
 
 
 def _count_blanks(batch: Batch, names: list[str]) -> tuple[dict[str, int], int]:

@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from batches import progress
 from batches.admin.deleting import delete_batches
 from batches.admin.readonly import ReadOnlyAdmin
-from batches.jobs import lifecycle
+from batches.jobs import creation, lifecycle
 from batches.models import LIVE_JOB_STATUSES, Batch, EmailJob, JobKind
 
 REJECTED_SHOWN = 20
@@ -147,7 +147,7 @@ class BatchAdmin(ReadOnlyAdmin):
 
     def _replay(self, request: HttpRequest, batches: QuerySet[Batch], which: JobKind) -> None:
         def replay(batch: Batch) -> None:
-            lifecycle.replay_batch(batch, which=which, user=request.user)
+            creation.replay_batch(batch, which=which, user=request.user)
 
         self._steer(request, batches, replay, done="queued again")
 

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django import forms
 from django.contrib import admin, messages
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from batches.models import EmailTemplate
-from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.template_form import CheckedTemplateForm
 
 
-class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]
+class TemplateForm(CheckedTemplateForm):
     class Meta:
         model = EmailTemplate
         fields = ("key", "name", "subject", "html", "text")
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        parts = {part: cleaned.get(part, "") for part in ("subject", "html", "text")}
-        if not self.errors and (parts["html"] or parts["text"]):  # without a body the constraint says it better
-            try:
-                CompiledTemplate(**parts)
-            except TemplateFault as exc:
-                raise forms.ValidationError(str(exc)) from exc
-        return cleaned
 
 
 @admin.register(EmailTemplate)
@@ -46,9 +32,5 @@ class EmailTemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             self.message_user(request, "Choose one template: there is one default.", messages.WARNING)
             return
         template = templates.get()
-        with transaction.atomic():
-            # Locked in the order of the key: two who choose at once wait instead of meeting at the unique index.
-            list(EmailTemplate.objects.select_for_update().order_by("pk").values_list("pk"))
-            EmailTemplate.objects.filter(is_default=True).update(is_default=False)
-            EmailTemplate.objects.filter(pk=template.pk).update(is_default=True)
+        EmailTemplate.objects.make_default(template.pk)
         self.message_user(request, f"“{template}” is now the default template.", messages.SUCCESS)

@@ -19,7 +19,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from batches import intake
-from batches.jobs import lifecycle
+from batches.jobs import creation, lifecycle
 from batches.models import EmailTemplate
 
 admin.site.unregister(User)
@@ -77,10 +77,8 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
         assert isinstance(request.user, User)  # noqa: S101  (the admin lets nobody else in)
         try:
             batch = intake.import_users(users, user=request.user, key=_make_key(users, chosen)).batch
-            if not batch.jobs.exists():  # a second click brings the same key, and with it the same batch
-                lifecycle.create_job(
-                    batch, template=chosen["template"], user=request.user, subject=chosen["subject"] or None
-                )
+            # A second click brings the same key, and so finds the same batch and the same job.
+            creation.send_once(batch, template=chosen["template"], user=request.user, subject=chosen["subject"])
         except (intake.ListRefused, lifecycle.JobRefused) as exc:
             self.message_user(request, str(exc), messages.ERROR)
             return None

@@ -23,9 +23,8 @@ from batches.api.schemas import (
     SendOptions,
     SentOut,
 )
-from batches.api.templates import find_template
-from batches.jobs import lifecycle
-from batches.models import Batch, Claims, Email, EmailJob, EmailStatus, read_claims
+from batches.jobs import creation, lifecycle
+from batches.models import Batch, Claims, Email, EmailJob, EmailStatus, EmailTemplate, read_claims
 from batches.rendering.message import derive_message_key, make_message_id, sender_address
 
 router = Router(tags=["batches"])
@@ -135,9 +134,9 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendOptions | None 
     """Send a batch that was uploaded with `hold`."""
     batch = find_batch(request, batch_id)
     options = payload or SendOptions()
-    job = lifecycle.create_job(
+    job = creation.create_job(
         batch,
-        template=find_template(options.templateId),
+        template=EmailTemplate.objects.find_named(options.templateId),
         user=request.user,
         subject=options.subject or None,
         priority=options.priority,
@@ -149,7 +148,7 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendOptions | None 
 @router.post("/batches/{int:batch_id}/replay", response={202: SentOut})
 def replay_batch(request: HttpRequest, batch_id: int, payload: Replay) -> Status[SentOut]:
     """Send the failed, the unknown or all emails of an ended batch again, as a new job."""
-    job = lifecycle.replay_batch(find_batch(request, batch_id), which=payload.which, user=request.user)
+    job = creation.replay_batch(find_batch(request, batch_id), which=payload.which, user=request.user)
     return Status(202, describe_sent(job))
 
 

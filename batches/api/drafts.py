@@ -10,11 +10,9 @@ from ninja.files import UploadedFile
 
 from batches import intake, reviewing
 from batches.api.batches import find_batch
-from batches.api.errors import ApiError
 from batches.api.schemas import AddedOut, FieldNames, ReadAgain, ReviewOut, ReviewRowOut
-from batches.api.templates import find_template
 from batches.models import Batch, BatchStatus, EmailTemplate
-from batches.rendering.template import TemplateFault
+from batches.rendering.template import MessageParts
 
 router = Router(tags=["drafts"])
 
@@ -27,17 +25,13 @@ def get_review(
 
     The message of any row is at `POST /api/templates/{key}/preview`.
     """
-    return _review(find_batch(request, batch_id), find_template(templateId), subject=subject)
+    return _review(find_batch(request, batch_id), EmailTemplate.objects.find_named(templateId), subject=subject)
 
 
 def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> ReviewOut:
     if batch.status != BatchStatus.DRAFT:
         raise intake.NotADraft("This batch was sent or is being sent, so there is nothing to review.")
-    template.subject = subject or template.subject
-    try:
-        found = reviewing.review(batch, template)
-    except TemplateFault as exc:
-        raise ApiError(422, str(exc)) from exc
+    found = reviewing.review(batch, MessageParts.of(template, subject))
     return ReviewOut(
         batchId=batch.pk,
         templateId=template.key,
@@ -62,7 +56,7 @@ def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> Re
 @router.post("/batches/{int:batch_id}/fields", response=ReviewOut)
 def rename_fields(request: HttpRequest, batch_id: int, payload: FieldNames, templateId: str | None = None) -> ReviewOut:
     """Give merge fields other names, so that other columns fill those of the template."""
-    template = find_template(templateId)
+    template = EmailTemplate.objects.find_named(templateId)
     batch = intake.rename_merge_fields(find_batch(request, batch_id), payload.names)
     return _review(batch, template, subject=None)
 
@@ -70,7 +64,7 @@ def rename_fields(request: HttpRequest, batch_id: int, payload: FieldNames, temp
 @router.post("/batches/{int:batch_id}/reread", response=ReviewOut)
 def reread(request: HttpRequest, batch_id: int, payload: ReadAgain, templateId: str | None = None) -> ReviewOut:
     """Read the held file again in another way. Not after rows were added: then the first file is no longer kept."""
-    template = find_template(templateId)
+    template = EmailTemplate.objects.find_named(templateId)
     batch = intake.reread_upload(
         find_batch(request, batch_id),
         encoding=payload.encoding,

@@ -20,7 +20,10 @@ from ninja.errors import HttpError, ValidationError
 from batches.files.errors import StorageFull
 from batches.files.full_disk import is_disk_full
 from batches.intake import ListRefused
-from batches.jobs.lifecycle import JobRefused, TemplateRefused
+from batches.jobs.creation import TemplateRefused
+from batches.jobs.lifecycle import JobRefused
+from batches.models import TemplateNotFound
+from batches.rendering.template import TemplateFault
 
 API_PREFIX = "/api/"
 
@@ -125,6 +128,8 @@ _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     ListRefused: lambda request, exc: answer(exc.http_status, exc.message),
     JobRefused: lambda request, exc: answer(409, str(exc)),
     TemplateRefused: lambda request, exc: answer(422, str(exc)),
+    TemplateNotFound: lambda request, exc: answer(422, str(exc)),
+    TemplateFault: lambda request, exc: answer(422, str(exc)),
 }
 
 

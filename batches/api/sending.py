@@ -1,7 +1,7 @@
 """Take a list in and send it: a file by upload, a group or posted recipients in bulk.
 
 A batch and its job are two transactions. A crash between them is repaired by the caller's retry: the same
-idempotency key finds the batch, and ``start_job`` makes the job that is missing.
+idempotency key finds the batch, and ``send_once`` creates the job that is missing.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
-from django.db import transaction
 from django.http import HttpRequest
 from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
@@ -23,10 +21,9 @@ from batches import intake
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
 from batches.api.schemas import ImportProgressOut, SendBulk, SentOut, UploadOptions, UploadOut
-from batches.api.templates import find_template
-from batches.jobs import lifecycle
-from batches.models import Batch, EmailJob, EmailTemplate, JobPriority
-from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.jobs import creation
+from batches.models import Batch, EmailTemplate
+from batches.rendering.template import MessageParts
 
 router = Router(tags=["sending"])
 
@@ -52,7 +49,7 @@ def upload(
     batch = _import(request, file, options, key)
     job = None
     if not options.hold and template is not None:
-        job = start_job(batch, template=template, user=_user(request), subject=options.subject or None)
+        job = creation.send_once(batch, template=template, user=_user(request), subject=options.subject or None)
     return Status(
         202,
         UploadOut(
@@ -100,7 +97,7 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
         batch = intake.import_group(_find_group(request, payload.roleFilter), user=_user(request), key=key).batch
     else:
         batch = intake.import_list(_as_strings(payload.recipients or []), user=_user(request), key=key).batch
-    job = start_job(
+    job = creation.send_once(
         batch,
         template=template,
         user=_user(request),
@@ -111,38 +108,10 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
     return Status(202, describe_sent(job))
 
 
-def start_job(
-    batch: Batch,
-    *,
-    template: EmailTemplate,
-    user: User,
-    subject: str | None,
-    priority: JobPriority = JobPriority.DEFAULT,
-    scheduled_at: datetime | None = None,
-) -> EmailJob:
-    """The batch's first job, made if there is none yet. Safe to run twice and concurrently.
-
-    Raises:
-        JobRefused: the batch is empty, or the template does not fit it.
-    """
-    with transaction.atomic():
-        # The lock makes those who come with the same key wait for the one that creates the job.
-        locked = Batch.objects.select_for_update().get(pk=batch.pk)
-        job = locked.jobs.order_by("pk").first()
-        if job is not None:
-            return job
-        return lifecycle.create_job(
-            locked, template=template, user=user, subject=subject, priority=priority, scheduled_at=scheduled_at
-        )
-
-
 def _usable_template(key: str | int | None, subject: str | None) -> EmailTemplate:
-    """The template, known to compile: a faulty one is refused before anything is imported."""
-    template = find_template(key)
-    try:
-        CompiledTemplate(subject=subject or template.subject, html=template.html, text=template.text)
-    except TemplateFault as exc:
-        raise ApiError(422, str(exc)) from exc
+    """Find the template, and refuse a faulty one before anything is imported."""
+    template = EmailTemplate.objects.find_named(key)
+    MessageParts.of(template, subject).compile()
     return template
 
 

@@ -1,42 +1,17 @@
-"""List the templates, find the one that a request means, and render one for a recipient."""
+"""List the templates, and render one of them for a recipient."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest
 from ninja import Router
 
-from batches.api.errors import ApiError, not_found
+from batches.api.errors import not_found
 from batches.api.schemas import PreviewOptions, PreviewOut, TemplateList, TemplateOut
-from batches.jobs.lifecycle import email_context
 from batches.models import Batch, EmailTemplate
 from batches.rendering.preview import render_preview
-from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.rendering.template import MessageParts, TemplateFault, make_context
 
 router = Router(tags=["templates"])
-
-
-def find_template(key: str | int | None) -> EmailTemplate:
-    """The template of that key or id, or the default one for None.
-
-    Raises:
-        ApiError: 422, naming the templates there are.
-    """
-    if key is None or key == "":
-        template = EmailTemplate.objects.filter(is_default=True).first()
-        if template is None:
-            raise ApiError(422, f"No template is marked default, so name one in 'templateId'. {_name_all()}")
-        return template
-    template = EmailTemplate.objects.filter(key=str(key)).first()
-    if template is None and str(key).isascii() and str(key).isdigit():
-        template = EmailTemplate.objects.filter(pk=int(key)).first()
-    if template is None:
-        raise ApiError(422, f"There is no template '{key}'. {_name_all()}")
-    return template
-
-
-def _name_all() -> str:
-    keys = list(EmailTemplate.objects.order_by("key").values_list("key", flat=True)[:20])
-    return f"The templates are: {', '.join(keys)}." if keys else "There is none yet: write one on the page /templates/."
 
 
 @router.get("/templates", response=TemplateList)
@@ -47,7 +22,7 @@ def list_templates(request: HttpRequest) -> TemplateList:
 
 def describe_template(template: EmailTemplate) -> TemplateOut:
     try:
-        compiled = CompiledTemplate(subject=template.subject, html=template.html, text=template.text)
+        compiled = MessageParts.of(template).compile()
         merge_fields = sorted(compiled.merge_fields)
     except TemplateFault:  # a faulty template is still listed: its owner must find it to mend it
         merge_fields = []
@@ -68,16 +43,12 @@ def preview_template(request: HttpRequest, key: str, payload: PreviewOptions) ->
     template = EmailTemplate.objects.filter(key=key).first()
     if template is None:
         raise not_found("template of this key")
-    context = {**_batch_context(request, payload), **payload.fields}
-    try:
-        rendered = render_preview(
-            subject=template.subject if payload.subject is None else payload.subject,
-            html=template.html if payload.html is None else payload.html,
-            text=template.text if payload.text is None else payload.text,
-            context=context,
-        )
-    except TemplateFault as exc:
-        raise ApiError(422, str(exc)) from exc
+    parts = MessageParts(
+        subject=template.subject if payload.subject is None else payload.subject,
+        html=template.html if payload.html is None else payload.html,
+        text=template.text if payload.text is None else payload.text,
+    )
+    rendered = render_preview(parts, {**_batch_context(request, payload), **payload.fields})
     return PreviewOut(subject=rendered.subject, html=rendered.html, text=rendered.text)
 
 
@@ -91,4 +62,4 @@ def _batch_context(request: HttpRequest, payload: PreviewOptions) -> dict[str, s
     email = (emails if payload.row is None else emails.filter(row=payload.row)).first()
     if email is None:
         raise not_found("recipient in this row of the batch")
-    return email_context(batch, email)
+    return make_context(batch.merge_fields, email.fields, address=email.address)

@@ -12,7 +12,7 @@ from batches.delivery.terms import ClaimedEmail, LaneSpec
 from batches.outcomes import Outcome
 from batches.rendering.message import MessageLayout, sender_address
 from batches.rendering.plain import MessageWriter
-from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.rendering.template import MessageParts, TemplateFault, make_context
 from batches.smtp.connection import Capabilities, Outgoing
 from batches.smtp.verdicts import Verdict
 
@@ -35,7 +35,7 @@ class Outbox:
         self._record = record
         self._merge_fields = spec.merge_fields
         self._writer = MessageWriter(
-            CompiledTemplate(subject=spec.subject, html=spec.html, text=spec.text),
+            MessageParts.of(spec).compile(),
             MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key),
         )
         self._sender = sender_address(spec.from_email)
@@ -92,8 +92,7 @@ class Outbox:
         if not address.isascii() and not capabilities.smtputf8:
             self._fail(claimed, "The relay takes no address with non-ASCII letters.")
             return None
-        context = dict(zip(self._merge_fields, orjson.loads(claimed.fields), strict=False))
-        context["email"] = address
+        context = make_context(self._merge_fields, orjson.loads(claimed.fields), address=address)
         try:
             message = self._writer.write(
                 email_id=claimed.id, address=address, context=context, allow_8bit=capabilities.eight_bit

@@ -15,7 +15,7 @@ from batches.models.choices import (
 from batches.models.claims import Claims, read_claims
 from batches.models.email import Attempt, Email
 from batches.models.job import EmailJob, Lane
-from batches.models.template import EmailTemplate
+from batches.models.template import EmailTemplate, TemplateNotFound
 from batches.models.token import ApiToken
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Lane",
     "RejectedRow",
     "RejectionKind",
+    "TemplateNotFound",
     "UploadChunk",
     "read_claims",
 ]

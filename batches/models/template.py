@@ -2,8 +2,54 @@
 
 from __future__ import annotations
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Now
+
+NAMED_COUNT_MAX = 20
+"""How many templates an error names."""
+
+
+class TemplateNotFound(Exception):
+    """No template has this key, or none is the default. The message names the templates that exist."""
+
+
+class EmailTemplateQuerySet(models.QuerySet["EmailTemplate"]):
+    def find_default(self) -> EmailTemplate | None:
+        """The default template, if one is marked."""
+        return self.filter(is_default=True).first()
+
+    def find_named(self, key: str | int | None) -> EmailTemplate:
+        """The template of this key, or of this id; the default one for None and for an empty key.
+
+        Raises:
+            TemplateNotFound: there is no such template.
+        """
+        if key is None or key == "":
+            found = self.find_default()
+            if found is None:
+                raise TemplateNotFound(f"No template is marked as the default, so name one. {self._name_some()}")
+            return found
+        found = self.filter(key=str(key)).first()
+        if found is None and str(key).isascii() and str(key).isdigit():
+            found = self.filter(pk=int(key)).first()
+        if found is None:
+            raise TemplateNotFound(f"There is no template '{key}'. {self._name_some()}")
+        return found
+
+    def _name_some(self) -> str:
+        keys = list(self.order_by("key").values_list("key", flat=True)[:NAMED_COUNT_MAX])
+        if not keys:
+            return "There are no templates yet. Write one on the page /templates/."
+        return f"The templates are: {', '.join(keys)}."
+
+    def make_default(self, template_id: int) -> None:
+        """Make this template the default instead of the present one."""
+        with transaction.atomic():
+            # Every row is locked, in the order of the ids: of two people who choose at the same time, one waits for
+            # the other. A lock on the two rows alone would let a third choice slip between and violate the index.
+            list(self.select_for_update().order_by("pk").values_list("pk"))
+            self.filter(is_default=True).update(is_default=False)
+            self.filter(pk=template_id).update(is_default=True)
 
 
 class EmailTemplate(models.Model):
@@ -17,6 +63,8 @@ class EmailTemplate(models.Model):
     is_default = models.BooleanField(default=False, help_text="Used by an upload that names no template.")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = EmailTemplateQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

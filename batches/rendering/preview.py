@@ -11,9 +11,10 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
-from batches.rendering.template import CompiledTemplate, Rendered, TemplateFault
+from batches.rendering.template import MessageParts, Rendered, TemplateFault
 
 MEMORY_MAX_BYTES = 1 << 30
 """Address space of the child; Python and its libraries take some 200 MB of it."""
@@ -23,13 +24,13 @@ WALL_MAX_SECONDS = 10
 _PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 
 
-def render_preview(*, subject: str, html: str, text: str, context: Mapping[str, str]) -> Rendered:
-    """Render one recipient's message in the child.
+def render_preview(parts: MessageParts, context: Mapping[str, str]) -> Rendered:
+    """Render one recipient's message in the child process.
 
     Raises:
         TemplateFault: the template is faulty, or too slow, or too large.
     """
-    request = json.dumps({"subject": subject, "html": html, "text": text, "context": dict(context)})
+    request = json.dumps({"parts": asdict(parts), "context": dict(context)})
     try:
         child = subprocess.run(
             [sys.executable, "-m", "batches.rendering.preview"],
@@ -52,9 +53,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_MAX_SECONDS, CPU_MAX_SECONDS))
     request = json.load(sys.stdin)
-    context = request.pop("context")
     try:
-        answer = CompiledTemplate(**request).render(context)._asdict()
+        answer = MessageParts(**request["parts"]).compile().render(request["context"])._asdict()
     except TemplateFault as exc:
         answer = {"fault": str(exc)}
     json.dump(answer, sys.stdout)

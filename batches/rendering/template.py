@@ -7,8 +7,9 @@ limit, and merge fields that are plain strings.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, Self
 
 from minijinja import Environment, TemplateError
 
@@ -32,6 +33,50 @@ class Rendered(NamedTuple):
     subject: str
     html: str
     text: str
+
+
+class PartsSource(Protocol):
+    """Anything with a subject, HTML and text: a template, a job, a lane's terms."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def html(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageParts:
+    """The subject, HTML and text that a job sends, before any merge field is filled in."""
+
+    subject: str
+    html: str
+    text: str
+
+    @classmethod
+    def of(cls, source: PartsSource, subject: str | None = None) -> Self:
+        """Copy the parts of a template or a job. ``subject`` replaces the source's own, unless it is empty."""
+        return cls(subject=subject or source.subject, html=source.html, text=source.text)
+
+    def with_subject(self, subject: str | None) -> Self:
+        """Copy these parts with another subject. An empty one, or None, keeps the subject as it is."""
+        return replace(self, subject=subject or self.subject)
+
+    def compile(self) -> CompiledTemplate:
+        """Make a template of the parts that is ready to render many times.
+
+        Raises:
+            TemplateFault: a part has a syntax error, the subject is empty, or there is no body.
+        """
+        return CompiledTemplate(subject=self.subject, html=self.html, text=self.text)
+
+
+def make_context(merge_fields: Iterable[str], cells: Iterable[str], *, address: str) -> dict[str, str]:
+    """Name one email's cells by their merge fields. The address is the merge field ``email``."""
+    context = dict(zip(merge_fields, cells, strict=False))
+    context["email"] = address
+    return context
 
 
 def as_one_line(subject: str) -> str:

@@ -9,7 +9,7 @@ from django import forms
 from django.utils import timezone
 
 from batches.models import EmailTemplate
-from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.template_form import CheckedTemplateForm
 from batches.web.list_view import ENCODINGS
 
 
@@ -59,7 +59,7 @@ class MessageForm(FriendlyForm):
         return scheduled_at
 
     def job_options(self) -> dict[str, Any]:
-        """The arguments of ``lifecycle.create_job``."""
+        """The arguments of ``creation.create_job``, without the batch and the user."""
         chosen = self.cleaned_data
         return {
             "template": chosen["template"],
@@ -68,7 +68,7 @@ class MessageForm(FriendlyForm):
         }
 
 
-class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # can't be subscripted at run time
+class TemplateForm(CheckedTemplateForm):
     class Meta:
         model = EmailTemplate
         fields = ["name", "key", "subject", "html", "text"]
@@ -78,15 +78,3 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # can't be subsc
             "html": forms.Textarea(attrs={"rows": 14, "class": "code", "spellcheck": "false"}),
             "text": forms.Textarea(attrs={"rows": 10, "class": "code"}),
         }
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        if not self.errors:
-            self._compile()
-        return cleaned
-
-    def _compile(self) -> None:
-        try:
-            CompiledTemplate(**{part: self.cleaned_data[part] for part in ("subject", "html", "text")})
-        except TemplateFault as exc:
-            self.add_error(None, str(exc))

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from batches.files.encoding import CHOICES
-from batches.models import Batch, EmailTemplate
-from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.models import Batch
+from batches.rendering.template import MessageParts, TemplateFault
 from batches.reviewing import Review, review
 from batches.web.message import Choice
 from batches.web.requests import SignedInRequest, batches_of
 from batches.wording import say_duration
 
-NO_TEMPLATE = {"subject": "-", "html": "", "text": "-"}
+NO_TEMPLATE = MessageParts(subject="-", html="", text="-")
 """Stands in for one that is missing or faulty: a list can be looked at all the same."""
 
 ENCODING_LABELS = {
@@ -102,7 +102,7 @@ def describe_list(
     ``typed`` has refused names of merge fields, by present name; ``attempt`` a refused way of reading the file.
     """
     parts, used = _usable_parts(choice)
-    found = review(choice.batch, EmailTemplate(**parts))
+    found = review(choice.batch, parts)
     earlier = found.same_content_batch_id
     return ListView(
         review=found,
@@ -115,11 +115,11 @@ def describe_list(
     )
 
 
-def _usable_parts(choice: Choice) -> tuple[dict[str, str], frozenset[str]]:
+def _usable_parts(choice: Choice) -> tuple[MessageParts, frozenset[str]]:
     """What would be sent and the merge fields in it; a stand-in where that is missing or faulty."""
     try:
         parts = choice.parts()
-        return parts, CompiledTemplate(**parts).merge_fields
+        return parts, parts.compile().merge_fields
     except TemplateFault:  # the page says it where the message would be
         return NO_TEMPLATE, frozenset()
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from django.http import QueryDict
 
-from batches.jobs.lifecycle import email_context
 from batches.models import Batch, Email, EmailTemplate
 from batches.rendering.preview import render_preview
-from batches.rendering.template import Rendered, TemplateFault
+from batches.rendering.template import MessageParts, Rendered, TemplateFault, make_context
 
 ROW_MAX_DIGITS = 9
 """Rows are PostgreSQL integers."""
@@ -29,18 +28,19 @@ class Choice:
 
     def context(self) -> dict[str, str]:
         """The merge fields of the row."""
-        return email_context(self.batch, self.email) if self.email else {}
+        if self.email is None:
+            return {}
+        return make_context(self.batch.merge_fields, self.email.fields, address=self.email.address)
 
-    def parts(self) -> dict[str, str]:
-        """The subject, HTML and text that would be sent, before any row fills them in.
+    def parts(self) -> MessageParts:
+        """The message parts that would be sent.
 
         Raises:
             TemplateFault: there is no template.
         """
         if self.template is None:
             raise TemplateFault("There is no template yet. Write one under Templates, then come back.")
-        subject = self.subject or self.template.subject
-        return {"subject": subject, "html": self.template.html, "text": self.template.text}
+        return MessageParts.of(self.template, self.subject)
 
     def query(self) -> Mapping[str, str]:
         """The query string's parts that make the same choice again."""
@@ -60,7 +60,7 @@ class Choice:
         parts = self.parts()
         if self.email is None:
             raise TemplateFault("The list has no recipients, so there is no message to show.")
-        return render_preview(**parts, context=self.context())
+        return render_preview(parts, self.context())
 
     @property
     def previous_row(self) -> int | None:

@@ -10,14 +10,13 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from batches import intake
-from batches.jobs import lifecycle
+from batches.jobs import creation, lifecycle
 from batches.jobs.queues import fleet_status
 from batches.models import Batch, BatchStatus
 from batches.rendering.template import TemplateFault
@@ -70,7 +69,7 @@ def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
     form = MessageForm(request.POST)
     if form.is_valid():
         try:
-            lifecycle.create_job(batch, user=request.user, **form.job_options())
+            creation.create_job(batch, user=request.user, **form.job_options())
         except lifecycle.JobRefused as exc:
             form.refuse(str(exc))
         else:
@@ -103,10 +102,13 @@ def _make_test(request: SignedInRequest, choice: Choice, form: MessageForm) -> B
     context = choice.context() | {"email": form.cleaned_data["to"]}
     options = form.job_options() | {"scheduled_at": None}
     options["subject"] = f"[Test] {options['subject'] or options['template'].subject}"
-    with transaction.atomic():  # a refused job leaves no batch behind
-        test = intake.import_list([context], user=request.user).batch
-        Batch.objects.filter(pk=test.pk).update(filename=f"Test of {choice.batch.filename}"[:255])
-        lifecycle.create_job(test, user=request.user, **options)
+    test = intake.import_list([context], user=request.user).batch
+    Batch.objects.filter(pk=test.pk).update(filename=f"Test of {choice.batch.filename}"[:255])
+    try:
+        creation.create_job(test, user=request.user, **options)
+    except lifecycle.JobRefused:
+        intake.discard_draft(test)  # a refused test leaves no batch
+        raise
     return test
 
 

@@ -11,7 +11,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from batches.jobs import lifecycle
+from batches.jobs import creation, lifecycle
 from batches.models import Batch, BatchStatus, JobKind
 from batches.progress import Snapshot
 from batches.web.requests import SignedInRequest, find_batch
@@ -108,7 +108,7 @@ def _cancel(batch: Batch, request: SignedInRequest) -> str:
 
 def _replay(which: JobKind) -> Callable[[Batch, SignedInRequest], str]:
     def replay(batch: Batch, request: SignedInRequest) -> str:
-        job = lifecycle.replay_batch(batch, which=which, user=request.user)
+        job = creation.replay_batch(batch, which=which, user=request.user)
         return f"To be sent again: {job.total_count:,}."
 
     return replay

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from batches.models import EmailJob, EmailTemplate
 from batches.rendering.preview import render_preview
-from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.rendering.template import MessageParts, TemplateFault
 from batches.web.forms import TemplateForm
 from batches.web.middleware import MESSAGE_POLICY
 from batches.web.requests import SignedInRequest
@@ -56,8 +55,8 @@ def create_template(request: SignedInRequest) -> HttpResponse:
     form = TemplateForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         template = form.save()
-        if not EmailTemplate.objects.filter(is_default=True).exists():
-            _make_default(template.pk)
+        if EmailTemplate.objects.find_default() is None:
+            EmailTemplate.objects.make_default(template.pk)
         messages.success(request, f"The template “{template.name}” is saved.")
         return redirect("templates")
     return render(request, "batches/template_form.html", {"form": form, "listed": None}, status=_status(form))
@@ -81,7 +80,7 @@ def edit_template(request: SignedInRequest, key: str) -> HttpResponse:
 def choose_default(request: SignedInRequest, key: str) -> HttpResponse:
     """Make this the template of an upload that names none."""
     template = get_object_or_404(EmailTemplate, key=key)
-    _make_default(template.pk)
+    EmailTemplate.objects.make_default(template.pk)
     messages.success(request, f"“{template.name}” is now the default template.")
     return redirect("templates")
 
@@ -109,21 +108,20 @@ def preview_template(request: SignedInRequest) -> HttpResponse:
     """Show a template with sample values, in a frame: as the form has it (POST), or as it is stored (GET)."""
     stored = EmailTemplate.objects.filter(key=request.GET.get("key", "")).first()
     if request.method == "POST":
-        source = {part: request.POST.get(part, "") for part in ("subject", "html", "text")}
-        context = _render_sample(source)
+        post = request.POST
+        typed = MessageParts(subject=post.get("subject", ""), html=post.get("html", ""), text=post.get("text", ""))
+        context = _render_sample(typed)
     else:
-        context = (
-            _render_sample({part: getattr(stored, part) for part in ("subject", "html", "text")}) if stored else {}
-        )
+        context = _render_sample(MessageParts.of(stored)) if stored else {}
     response = render(request, "batches/preview_frame.html", context)
     response.headers["Content-Security-Policy"] = MESSAGE_POLICY
     return response
 
 
-def _render_sample(source: dict[str, str]) -> dict[str, object]:
+def _render_sample(parts: MessageParts) -> dict[str, object]:
     try:
-        merge_fields = CompiledTemplate(**source).merge_fields
-        message = render_preview(**source, context=sample_values(merge_fields))
+        merge_fields = parts.compile().merge_fields
+        message = render_preview(parts, sample_values(merge_fields))
     except TemplateFault as exc:
         return {"fault": str(exc)}
     return {"message": message, "merge_fields": sorted(merge_fields)}
@@ -142,20 +140,10 @@ def _list(template: EmailTemplate) -> Listed:
     fields: list[str] = []
     fault = ""
     try:
-        fields = sorted(CompiledTemplate(subject=template.subject, html=template.html, text=template.text).merge_fields)
+        fields = sorted(MessageParts.of(template).compile().merge_fields)
     except TemplateFault as exc:
         fault = str(exc)
     return Listed(template=template, merge_fields=fields, fault=fault, is_used=template.is_used)  # type: ignore[attr-defined]
-
-
-def _make_default(template_id: int) -> None:
-    with transaction.atomic():
-        # Locked in the order of the key: two people who choose at once wait for each other instead of
-        # meeting at the unique index.
-        concerned = EmailTemplate.objects.select_for_update().filter(Q(is_default=True) | Q(pk=template_id))
-        list(concerned.order_by("pk"))
-        EmailTemplate.objects.filter(is_default=True).update(is_default=False)
-        EmailTemplate.objects.filter(pk=template_id).update(is_default=True)
 
 
 def _status(form: TemplateForm) -> int:

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from batches import intake
-from batches.jobs import lifecycle
+from batches.jobs import creation, lifecycle
 from batches.models import Batch, EmailTemplate
 from batches.web.forms import UploadForm
 from batches.web.progressbar import make_cards
@@ -35,16 +35,16 @@ def home(request: SignedInRequest) -> HttpResponse:
     if not form.is_valid():
         return _show(request, form, status=422)
     try:
-        imported = _import(request, form)
+        batch = _import(request, form)
     except intake.ListRefused as exc:
         form.refuse(str(exc))
         return _show(request, form, status=exc.http_status)
-    if form.cleaned_data["then"] == "send" and imported.is_new:
-        return _send(request, form, imported.batch)
-    return _review(form, imported.batch)
+    if form.cleaned_data["then"] == "send":
+        return _send(request, form, batch)
+    return _review(form, batch)
 
 
-def _import(request: SignedInRequest, form: UploadForm) -> intake.Imported:
+def _import(request: SignedInRequest, form: UploadForm) -> Batch:
     file: UploadedFile[Any] = form.cleaned_data["file"]
     encoding = form.cleaned_data["encoding"]
     # The same file in another encoding is another request: somebody went back to read it again.
@@ -55,7 +55,7 @@ def _import(request: SignedInRequest, form: UploadForm) -> intake.Imported:
         user=request.user,
         key=key,
         encoding=encoding or None,
-    )
+    ).batch
 
 
 def _digest(file: UploadedFile[Any]) -> str:
@@ -71,7 +71,7 @@ def _send(request: SignedInRequest, form: UploadForm, batch: Batch) -> HttpRespo
     """Send at once; where the domain refuses, the rows are safe and the review page says why."""
     chosen = form.cleaned_data
     try:
-        lifecycle.create_job(batch, template=chosen["template"], user=request.user, subject=chosen["subject"] or None)
+        creation.send_once(batch, template=chosen["template"], user=request.user, subject=chosen["subject"])
     except lifecycle.JobRefused as exc:
         messages.error(request, str(exc))
         return _review(form, batch)

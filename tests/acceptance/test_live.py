@@ -14,7 +14,7 @@ from django.contrib.auth.models import User
 from websockets.sync.client import connect
 
 from batches import intake
-from batches.jobs import lifecycle
+from batches.jobs import creation
 from batches.models import Batch, EmailTemplate, Lane
 from tests.acceptance.daphne import WebServer, run_daphne
 
@@ -32,7 +32,7 @@ def web(sender: User, tmp_path: Path) -> Iterator[WebServer]:
 @pytest.fixture
 def batch(sender: User, welcome: EmailTemplate) -> Batch:
     batch = intake.import_list([{"email": f"p{n}@example.org", "name": "P"} for n in range(3)], user=sender).batch
-    lifecycle.create_job(batch, template=welcome, user=sender)
+    creation.create_job(batch, template=welcome, user=sender)
     return batch
 
 

@@ -29,7 +29,7 @@ from django.contrib.auth.models import AnonymousUser
 from batches import intake
 from batches.delivery.ledger import Ledger, connect
 from batches.delivery.terms import ClaimedEmail, Decision
-from batches.jobs import lanes, lifecycle, queues
+from batches.jobs import creation, lanes, lifecycle, queues
 from batches.models import Batch, EmailJob, EmailStatus, EmailTemplate, Lane
 from batches.outcomes import Outcome
 from batches.rendering.message import Message, MessageLayout
@@ -59,7 +59,7 @@ def start(batch_id: str) -> dict[str, Any]:
 
 def _start(batch: Batch) -> EmailJob:
     template = EmailTemplate.objects.get(key=letters.TEMPLATE_KEY)
-    return lifecycle.create_job(batch, template=template, user=AnonymousUser())
+    return creation.create_job(batch, template=template, user=AnonymousUser())
 
 
 def pick_up(count: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from batches import intake
-from batches.jobs import lifecycle
+from batches.jobs import creation, lifecycle
 from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobKind, RejectedRow
 
 CHANGELISTS = ["batch", "email", "emailjob", "emailtemplate"]
@@ -44,7 +44,7 @@ def act(client: Client, action: str, *batches: Batch, **more: str) -> str:
 
 @pytest.mark.parametrize("model", CHANGELISTS)
 def test_list_is_shown_when_there_are_rows(admin: Client, staff: User, welcome: EmailTemplate, model: str) -> None:
-    lifecycle.create_job(make_batch(staff), template=welcome, user=staff)
+    creation.create_job(make_batch(staff), template=welcome, user=staff)
     response = admin.get(f"/admin/batches/{model}/")
     assert response.status_code == 200
     assert 'class="action-checkbox-column"' in response.content.decode() or model in ("email", "emailjob")
@@ -67,7 +67,7 @@ def test_no_list_counts_or_sorts_a_whole_table_when_it_is_shown(admin: Client, s
 def test_ledger_is_not_written_when_somebody_tries(
     admin: Client, staff: User, welcome: EmailTemplate, model: str
 ) -> None:
-    job = lifecycle.create_job(make_batch(staff), template=welcome, user=staff)
+    job = creation.create_job(make_batch(staff), template=welcome, user=staff)
     pk = {"batch": job.batch_id, "email": job.batch.emails.first().pk, "emailjob": job.pk}[model]
     assert admin.get(f"/admin/batches/{model}/{pk}/change/").status_code == 200
     assert admin.post(f"/admin/batches/{model}/{pk}/change/", {"status": "sent"}).status_code == 403
@@ -98,7 +98,7 @@ def test_emails_of_one_batch_are_listed_when_its_link_is_followed(admin: Client,
 
 
 def test_live_counts_are_listed_when_a_batch_is_being_sent(admin: Client, staff: User, welcome: EmailTemplate) -> None:
-    job = lifecycle.create_job(make_batch(staff), template=welcome, user=staff)
+    job = creation.create_job(make_batch(staff), template=welcome, user=staff)
     job.lanes.filter(number=0).update(sent_count=2)
     assert "2 of 3" in admin.get("/admin/batches/batch/").content.decode()
 
@@ -116,7 +116,7 @@ def test_rejected_rows_are_shown_in_part_when_there_are_many(admin: Client, staf
 def test_batch_is_steered_when_an_action_is_chosen(admin: Client, staff: User, welcome: EmailTemplate) -> None:
     batch = make_batch(staff)
     assert "can't be paused" in act(admin, "pause", batch)
-    lifecycle.create_job(batch, template=welcome, user=staff)
+    creation.create_job(batch, template=welcome, user=staff)
     for action, status in (
         ("pause", BatchStatus.PAUSED),
         ("resume", BatchStatus.PENDING),
@@ -131,7 +131,7 @@ def test_those_that_refuse_say_why_and_the_others_go_on_when_many_are_replayed(
     admin: Client, staff: User, welcome: EmailTemplate
 ) -> None:
     ended, draft = make_batch(staff), make_batch(staff)
-    lifecycle.create_job(ended, template=welcome, user=staff)
+    creation.create_job(ended, template=welcome, user=staff)
     finish(ended, EmailStatus.FAILED)
     page = act(admin, "replay_failed", ended, draft)
     assert "1 batch queued again" in page and f"Batch {draft.pk} was never sent" in page
@@ -140,7 +140,7 @@ def test_those_that_refuse_say_why_and_the_others_go_on_when_many_are_replayed(
 
 def test_replay_of_all_is_confirmed_first_when_it_is_chosen(admin: Client, staff: User, welcome: EmailTemplate) -> None:
     batch = make_batch(staff)
-    lifecycle.create_job(batch, template=welcome, user=staff)
+    creation.create_job(batch, template=welcome, user=staff)
     finish(batch, EmailStatus.SENT)
     assert "once more" in act(admin, "replay_all", batch)
     assert EmailJob.objects.count() == 1
@@ -162,7 +162,7 @@ def test_batch_goes_with_all_its_rows_when_a_superuser_deletes_it(
     admin: Client, staff: User, welcome: EmailTemplate
 ) -> None:
     batch, kept = make_batch(staff), make_batch(staff)
-    job = lifecycle.create_job(batch, template=welcome, user=staff)
+    job = creation.create_job(batch, template=welcome, user=staff)
     assert admin.post(f"/admin/batches/batch/{batch.pk}/delete/", {"post": "yes"}).status_code == 403
     Email.objects.filter(batch=batch).update(lane=job.lanes.first())
     Email.objects.filter(batch=batch).first().tries.create(lane=job.lanes.first(), number=1, outcome="sent")
@@ -175,7 +175,7 @@ def test_batch_goes_with_all_its_rows_when_a_superuser_deletes_it(
 
 def test_live_batches_are_kept_when_many_are_deleted(admin: Client, staff: User, welcome: EmailTemplate) -> None:
     live, ended = make_batch(staff), make_batch(staff)
-    lifecycle.create_job(live, template=welcome, user=staff)
+    creation.create_job(live, template=welcome, user=staff)
     page = act(admin, "delete_selected", live, ended, post="yes")
     assert "were kept" in page
     assert Batch.objects.get() == live
@@ -192,7 +192,7 @@ def test_cancelled_batch_is_kept_when_its_last_mail_is_still_in_flight(
     admin: Client, staff: User, welcome: EmailTemplate
 ) -> None:
     batch = make_batch(staff)
-    job = lifecycle.create_job(batch, template=welcome, user=staff)
+    job = creation.create_job(batch, template=welcome, user=staff)
     last = Email.objects.filter(batch=batch).order_by("row").last()
     assert last is not None
     EmailJob.objects.filter(pk=job.pk).update(handed_out_to_row=last.row)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from batches import exports, intake
-from batches.jobs import lifecycle
+from batches.jobs import creation, lifecycle
 from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobStatus, Lane
 
 
@@ -39,7 +39,7 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
     api: Client, sender: User, welcome: EmailTemplate
 ) -> None:
     batch = make_batch(sender)
-    job = lifecycle.create_job(batch, template=welcome, user=sender)
+    job = creation.create_job(batch, template=welcome, user=sender)
     Lane.objects.filter(job=job, number=0).update(sent_count=2, failed_count=1)
     answer = api.get(f"/api/batches/{batch.pk}").json()
     created_at = answer.pop("createdAt")
@@ -97,7 +97,7 @@ def test_emails_come_in_the_files_order_in_pages_when_they_are_listed(
     api: Client, sender: User, welcome: EmailTemplate
 ) -> None:
     batch = make_batch(sender, 5)
-    job = lifecycle.create_job(batch, template=welcome, user=sender)
+    job = creation.create_job(batch, template=welcome, user=sender)
     sent = Email.objects.get(row=2)
     when = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
     Email.objects.filter(pk=sent.pk).update(
@@ -136,7 +136,7 @@ def test_first_try_is_shown_as_sending_when_only_its_lanes_claims_say_so(
     api: Client, sender: User, welcome: EmailTemplate
 ) -> None:
     batch = make_batch(sender, 4)
-    job = lifecycle.create_job(batch, template=welcome, user=sender)
+    job = creation.create_job(batch, template=welcome, user=sender)
     rows = list(Email.objects.filter(batch=batch).order_by("row").values_list("row", flat=True))
     Email.objects.filter(batch=batch, row=rows[0]).update(status=EmailStatus.SENT)
     Email.objects.filter(batch=batch, row=rows[1]).update(next_attempt_at=datetime(2030, 1, 2, tzinfo=UTC), attempts=1)
@@ -185,7 +185,7 @@ def test_batch_is_paused_resumed_and_cancelled_when_that_is_posted(
 ) -> None:
     batch = make_batch(sender)
     assert api.post(f"/api/batches/{batch.pk}/pause").status_code == 409
-    lifecycle.create_job(batch, template=welcome, user=sender)
+    creation.create_job(batch, template=welcome, user=sender)
     for action, status in (("pause", "paused"), ("resume", "pending"), ("cancel", "cancelled")):
         response = api.post(f"/api/batches/{batch.pk}/{action}")
         assert (response.status_code, response.json()) == (
@@ -198,7 +198,7 @@ def test_failed_emails_are_queued_again_when_replay_is_posted(
     api: Client, sender: User, welcome: EmailTemplate
 ) -> None:
     batch = make_batch(sender)
-    lifecycle.create_job(batch, template=welcome, user=sender)
+    creation.create_job(batch, template=welcome, user=sender)
     Email.objects.filter(batch=batch).update(status=EmailStatus.SENT)
     Email.objects.filter(batch=batch, row=1).update(status=EmailStatus.FAILED)
     lifecycle.finish_job(EmailJob.objects.get().pk)
@@ -212,7 +212,7 @@ def test_failed_emails_are_queued_again_when_replay_is_posted(
 
 def test_job_has_the_fields_of_the_contract_when_it_is_read(api: Client, sender: User, welcome: EmailTemplate) -> None:
     batch = make_batch(sender)
-    job = lifecycle.create_job(batch, template=welcome, user=sender, subject="Mine")
+    job = creation.create_job(batch, template=welcome, user=sender, subject="Mine")
     Lane.objects.filter(job=job, number=0).update(sent_count=2)
     answer = api.get(f"/api/jobs/{job.pk}").json()
     assert datetime.fromisoformat(answer.pop("createdAt")).tzinfo is not None
@@ -233,7 +233,7 @@ def test_job_has_the_fields_of_the_contract_when_it_is_read(api: Client, sender:
 
 
 def test_answer_is_404_when_the_job_is_another_users(api: Client, staff: User, welcome: EmailTemplate) -> None:
-    job = lifecycle.create_job(make_batch(staff), template=welcome, user=staff)
+    job = creation.create_job(make_batch(staff), template=welcome, user=staff)
     assert api.get(f"/api/jobs/{job.pk}").status_code == 404
 
 
@@ -297,7 +297,7 @@ def test_docs_describe_every_address_when_they_are_read(client: Client, db: None
 
 def test_gauges_count_live_emails_when_metrics_are_read(client: Client, staff: User, welcome: EmailTemplate) -> None:
     client.force_login(staff)
-    job = lifecycle.create_job(make_batch(staff), template=welcome, user=staff)
+    job = creation.create_job(make_batch(staff), template=welcome, user=staff)
     Lane.objects.filter(job=job, number=0).update(sent_count=2)
     lines = client.get("/metrics").content.decode().splitlines()
     assert 'emailbatch_emails{status="sent"} 2' in lines

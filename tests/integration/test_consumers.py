@@ -21,7 +21,7 @@ from django.test import AsyncClient, Client
 
 from batches import feeds, intake, progress
 from batches.api import stream
-from batches.jobs import lifecycle
+from batches.jobs import creation
 from batches.models import ApiToken, Batch, BatchStatus, EmailTemplate, Lane
 from batches.progress import Snapshot
 from emailbatch.asgi import application
@@ -45,7 +45,7 @@ def make_batch(user: User | None, count: int = 3) -> Batch:
 
 
 def send(batch: Batch, template: EmailTemplate) -> None:
-    lifecycle.create_job(batch, template=template, user=None)
+    creation.create_job(batch, template=template, user=None)
 
 
 def set_sent(batch: Batch, count: int, *, tell: bool) -> None:

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from batches.models import EmailJob, EmailTemplate, JobStatus, Lane
-from batches.rendering.template import TemplateFault
+from batches.rendering.template import MessageParts, TemplateFault
 from batches.reviewing import DEFAULT_RATE_PER_SECOND, FIRST_ROWS, review
 from tests.conftest import MakeJob
 from tests.integration.conftest import Upload
@@ -29,7 +29,7 @@ def test_review_counts_what_is_missing_and_blank_when_a_template_needs_it(
     upload: Upload, template: EmailTemplate
 ) -> None:
     batch = upload(LIST + "X,nope,\nX,josé@example.com,\nX,JOSÉ@example.com,\n")
-    found = review(batch, template)
+    found = review(batch, MessageParts.of(template))
     assert (found.total_count, found.rejected_count, found.duplicate_count) == (21, 1, 1)
     assert found.missing_fields == ("house", "street")
     assert found.blank_counts == {"name": 5, "town": 21}
@@ -37,7 +37,7 @@ def test_review_counts_what_is_missing_and_blank_when_a_template_needs_it(
 
 
 def test_review_shows_the_first_rows_when_there_are_more(upload: Upload, template: EmailTemplate) -> None:
-    found = review(upload(LIST), template)
+    found = review(upload(LIST), MessageParts.of(template))
     assert len(found.first_rows) == FIRST_ROWS
     assert found.first_rows[1].address == "user1@example.com"
     assert found.first_rows[1].fields == {"name": "Name", "town": ""}
@@ -45,7 +45,7 @@ def test_review_shows_the_first_rows_when_there_are_more(upload: Upload, templat
 
 def test_review_counts_nothing_blank_when_the_template_needs_no_field(upload: Upload, welcome: EmailTemplate) -> None:
     welcome.subject = welcome.text = welcome.html = "Hello"
-    assert review(upload(LIST), welcome).blank_counts == {}
+    assert review(upload(LIST), MessageParts.of(welcome)).blank_counts == {}
 
 
 def test_review_warns_when_the_same_content_was_sent_within_a_day(
@@ -55,27 +55,27 @@ def test_review_warns_when_the_same_content_was_sent_within_a_day(
     job = make_job(sent, JobStatus.COMPLETED)
     job.refresh_from_db()
     again = upload(LIST)
-    found = review(again, welcome)
+    found = review(again, MessageParts.of(welcome))
     assert (found.same_content_at, found.same_content_batch_id) == (job.created_at, sent.pk)
-    assert review(upload(LIST + "x,cat@example.com,\n"), welcome).same_content_at is None
-    assert review(sent, welcome).same_content_at is None
+    assert review(upload(LIST + "x,cat@example.com,\n"), MessageParts.of(welcome)).same_content_at is None
+    assert review(sent, MessageParts.of(welcome)).same_content_at is None
     tomorrow = timezone.now() + timedelta(hours=25)
-    assert review(again, welcome, now=tomorrow).same_content_at is None
+    assert review(again, MessageParts.of(welcome), now=tomorrow).same_content_at is None
 
 
 def test_duration_follows_the_last_job_when_its_lanes_noted_a_rate(
     upload: Upload, welcome: EmailTemplate, make_job: MakeJob, settings: object
 ) -> None:
     batch = upload(LIST)
-    assert review(batch, welcome).duration_seconds == 20 / DEFAULT_RATE_PER_SECOND
+    assert review(batch, MessageParts.of(welcome)).duration_seconds == 20 / DEFAULT_RATE_PER_SECOND
     job: EmailJob = make_job(upload(LIST), JobStatus.COMPLETED)
     Lane.objects.bulk_create(Lane(job=job, number=number, rate_per_second=5) for number in range(2))
-    assert review(batch, welcome).duration_seconds == 2
+    assert review(batch, MessageParts.of(welcome)).duration_seconds == 2
     settings.SEND_RATE = 1  # type: ignore[attr-defined]
-    assert review(batch, welcome).duration_seconds == 20
+    assert review(batch, MessageParts.of(welcome)).duration_seconds == 20
 
 
 def test_review_says_why_when_the_template_cannot_be_compiled(upload: Upload, welcome: EmailTemplate) -> None:
     welcome.text = "{{ name"
     with pytest.raises(TemplateFault):
-        review(upload(LIST), welcome)
+        review(upload(LIST), MessageParts.of(welcome))

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from batches.jobs import lifecycle
+from batches.jobs import creation, lifecycle
 from batches.management import waiting
 from batches.models import Batch, JobKind
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         if batch is None:
             raise CommandError(f"There is no batch {options['batch_id']}. See the batches at /batches/.")
         try:
-            job = lifecycle.replay_batch(batch, which=options["which"] or JobKind.FAILED, user=None)
+            job = creation.replay_batch(batch, which=options["which"] or JobKind.FAILED, user=None)
         except lifecycle.JobRefused as exc:
             raise CommandError(str(exc)) from exc
         waiting.report(job, wait=options["wait"], as_json=options["json"], stdout=self.stdout, stderr=self.stderr)

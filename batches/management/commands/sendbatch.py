@@ -11,11 +11,11 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from batches import intake
-from batches.jobs import lifecycle
+from batches.jobs import creation, lifecycle
 from batches.management import waiting
 from batches.management.terminal import as_it_is
-from batches.models import Batch, EmailJob, EmailTemplate
-from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.models import Batch, EmailJob, EmailTemplate, TemplateNotFound
+from batches.rendering.template import MessageParts, TemplateFault
 
 
 class Command(BaseCommand):
@@ -50,14 +50,11 @@ def find_user(username: str) -> User:
 
 
 def find_template(key: str, *, subject: str | None) -> EmailTemplate:
-    """The template, known to compile: a faulty one is refused before the file is taken in."""
-    template = EmailTemplate.objects.filter(key=key).first()
-    if template is None:
-        known = ", ".join(EmailTemplate.objects.order_by("key").values_list("key", flat=True))
-        raise CommandError(f"There is no template '{key}'. The templates are: {known or 'none yet'}.")
+    """Find the template, and refuse a faulty one before the file is read."""
     try:
-        CompiledTemplate(subject=subject or template.subject, html=template.html, text=template.text)
-    except TemplateFault as exc:
+        template = EmailTemplate.objects.find_named(key)
+        MessageParts.of(template, subject).compile()
+    except (TemplateNotFound, TemplateFault) as exc:
         raise CommandError(str(exc)) from exc
     return template
 
@@ -80,6 +77,6 @@ def open_file(name: str) -> Any:
 
 def start(batch: Batch, *, template: EmailTemplate, subject: str | None, user: User | None) -> EmailJob:
     try:
-        return lifecycle.create_job(batch, template=template, user=user, subject=subject)
+        return creation.send_once(batch, template=template, user=user, subject=subject)
     except lifecycle.JobRefused as exc:
         raise CommandError(f"{exc} The list is kept as batch {batch.pk}, a draft.") from exc

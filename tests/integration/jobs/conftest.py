@@ -9,7 +9,7 @@ import pytest
 from django.conf import LazySettings
 
 from batches.delivery.ledger import Ledger, connect
-from batches.jobs import lifecycle, queues
+from batches.jobs import creation, queues
 from batches.jobs.run_lane import acquire_lane, database_parameters, make_spec
 from batches.models import Batch, BatchSource, Email, EmailTemplate, Lane
 from tests.integration.jobs.ledgers import OpenLedger, Run
@@ -87,7 +87,7 @@ def open_ledger(run: Run, template: EmailTemplate) -> Iterator[OpenLedger]:
         return Ledger(make_spec(taken, database), ledger_connection)
 
     def open_one(batch: Batch, *, lane_number: int = 0) -> Ledger:
-        job = batch.jobs.first() or lifecycle.create_job(batch, template=template, user=None)
+        job = batch.jobs.first() or creation.create_job(batch, template=template, user=None)
         opened.append(run(take(job.lanes.get(number=lane_number))))
         return opened[-1]
 

@@ -17,7 +17,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 
 from batches.delivery.terms import LaneEnd
-from batches.jobs import lifecycle
+from batches.jobs import creation
 from batches.jobs.run_lane import run_lane
 from batches.jobs.sweep import sweep
 from batches.models import Attempt, Email, EmailJob, EmailStatus, EmailTemplate
@@ -113,7 +113,7 @@ def faulty(settings: LazySettings) -> type[Faulty]:
 
 def send(addresses: list[str], make_batch: MakeBatch, template: EmailTemplate) -> tuple[EmailJob, str]:
     batch = make_batch(addresses=addresses)
-    job = lifecycle.create_job(batch, template=template, user=None)
+    job = creation.create_job(batch, template=template, user=None)
     end = run_lane(lane_id=job.lanes.get(number=0).pk)
     job.refresh_from_db()
     return job, end

@@ -11,7 +11,7 @@ from django.db import connection
 
 from batches.delivery.policy import requeue
 from batches.delivery.terms import ClaimedEmail
-from batches.jobs import lifecycle, queues
+from batches.jobs import creation, lifecycle, queues
 from batches.jobs.run_lane import database_parameters, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
@@ -49,7 +49,7 @@ def test_an_email_is_written_once_and_no_index_entry_with_it_when_it_is_sent(
     relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
 ) -> None:
     batch = make_batch(2000)
-    job = lifecycle.create_job(batch, template=template, user=None)
+    job = creation.create_job(batch, template=template, user=None)
     updates_before, hot_before = count_updates()
     run_lane(lane_id=job.lanes.get(number=0).pk)
     updates, hot = count_updates()
@@ -240,7 +240,7 @@ def test_job_goes_on_when_an_email_was_overlooked(
     make_batch: MakeBatch, template: EmailTemplate, caplog: pytest.LogCaptureFixture
 ) -> None:
     batch = make_batch(10)
-    job = lifecycle.create_job(batch, template=template, user=None)
+    job = creation.create_job(batch, template=template, user=None)
     EmailJob.objects.filter(pk=job.pk).update(handed_out_to_row=100)  # wrong: nothing was sent
     assert not lifecycle.finish_job(job.pk)
     assert "10 emails that no lane found" in caplog.text
@@ -253,9 +253,9 @@ def test_replayed_are_found_wherever_they_stand_when_a_batch_was_sent(
     relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
 ) -> None:
     batch = make_batch(addresses=["a-rp@x.org", "fail-550-once-rp@x.org", "c-rp@x.org"])
-    run_lane(lane_id=lifecycle.create_job(batch, template=template, user=None).lanes.get().pk)
+    run_lane(lane_id=creation.create_job(batch, template=template, user=None).lanes.get().pk)
     sweep()
-    job = lifecycle.replay_batch(batch, which=JobKind.FAILED, user=None)
+    job = creation.replay_batch(batch, which=JobKind.FAILED, user=None)
     run_lane(lane_id=job.lanes.get().pk)
     job.refresh_from_db()
     assert (job.status, job.sent_count) == (JobStatus.COMPLETED, 1)

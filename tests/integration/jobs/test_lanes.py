@@ -14,7 +14,7 @@ from django.db import connection
 
 from batches.delivery.ledger import Ledger
 from batches.delivery.terms import LaneEnd
-from batches.jobs import lifecycle
+from batches.jobs import creation, lifecycle
 from batches.jobs.run_lane import database_parameters, expire_lane, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
@@ -36,7 +36,7 @@ from tests.smtpserver import Rule, RunningServer
 
 
 def start(batch: Batch, template: EmailTemplate) -> tuple[EmailJob, Lane]:
-    job = lifecycle.create_job(batch, template=template, user=None)
+    job = creation.create_job(batch, template=template, user=None)
     return job, job.lanes.get(number=0)
 
 
@@ -355,7 +355,7 @@ def test_only_the_failed_go_again_when_they_are_replayed(
     batch = make_batch(addresses=["fail-550-once-r@x.org", "fine-r@x.org"])
     _, lane = start(batch, template)
     run(lane)
-    job = lifecycle.replay_batch(batch, which=JobKind.FAILED, user=None)
+    job = creation.replay_batch(batch, which=JobKind.FAILED, user=None)
     assert (job.total_count, batch.failed_count) == (1, 0)
     run(job.lanes.get())
     batch.refresh_from_db()

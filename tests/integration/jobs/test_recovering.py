@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from batches.delivery.ledger import OUTAGES, Fenced
 from batches.delivery.terms import ClaimedEmail
-from batches.jobs import lifecycle
+from batches.jobs import creation, lifecycle
 from batches.jobs.run_lane import database_parameters, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
@@ -301,7 +301,7 @@ def test_email_goes_again_when_it_is_sending_in_a_lane_that_nobody_holds(
     relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
 ) -> None:
     batch = make_batch(10)
-    job = lifecycle.create_job(batch, template=template, user=None)
+    job = creation.create_job(batch, template=template, user=None)
     lane = job.lanes.get()
     Email.objects.filter(batch=batch, row=5).update(status=EmailStatus.SENDING, lane=lane, attempts=1)  # astray
     run_lane(lane_id=lane.pk)

@@ -10,7 +10,7 @@ from django.conf import LazySettings
 from django.db import connection
 from django.utils import timezone
 
-from batches.jobs import lifecycle, queues
+from batches.jobs import creation, queues
 from batches.jobs.run_lane import expire_lane
 from batches.jobs.sweep import ADVISORY_LOCK, sweep
 from batches.models import (
@@ -63,7 +63,7 @@ def short_lease(settings: LazySettings) -> None:
 
 
 def test_lane_is_rung_again_once_when_redis_was_flushed(make_batch: MakeBatch, template: EmailTemplate) -> None:
-    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    job = creation.create_job(make_batch(3), template=template, user=None)
     assert len(waiting()) == 1
     queues.client().flushall()
     assert sweep().rung == 1
@@ -72,7 +72,7 @@ def test_lane_is_rung_again_once_when_redis_was_flushed(make_batch: MakeBatch, t
 
 
 def test_lane_is_not_rung_when_it_is_held(make_batch: MakeBatch, template: EmailTemplate) -> None:
-    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    job = creation.create_job(make_batch(3), template=template, user=None)
     queues.client().flushall()
     hold_lane(job.lanes.get(), expired=False, emails=1)
     report = sweep()
@@ -92,7 +92,7 @@ def test_emails_end_as_the_policy_says_when_their_worker_died(
     make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings, policy: str, attempts: int, status: str
 ) -> None:
     settings.SEND_ON_CRASH = policy
-    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    job = creation.create_job(make_batch(3), template=template, user=None)
     lane = job.lanes.get()
     hold_lane(lane, expired=True, emails=2, attempts=attempts)
     suspect(lane)
@@ -109,7 +109,7 @@ def test_emails_end_as_the_policy_says_when_their_worker_died(
 
 def test_email_fails_only_alone_when_its_attempts_are_used_up(make_batch: MakeBatch, template: EmailTemplate) -> None:
     """Of several in doubt nobody knows which one kills its worker: they go again, apart from each other."""
-    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    job = creation.create_job(make_batch(3), template=template, user=None)
     lane = job.lanes.get()
     hold_lane(lane, expired=True, emails=2, attempts=3)
     Email.objects.filter(batch=job.batch, row=3).update(attempts=4)  # among equals chance decides who goes first
@@ -127,7 +127,7 @@ def test_email_fails_only_alone_when_its_attempts_are_used_up(make_batch: MakeBa
 
 def test_email_goes_last_when_it_was_there_at_the_most_deaths(make_batch: MakeBatch, template: EmailTemplate) -> None:
     """Else a culprit with the lowest row went first each time, and took along whoever was due when a worker came."""
-    job = lifecycle.create_job(make_batch(4), template=template, user=None)
+    job = creation.create_job(make_batch(4), template=template, user=None)
     lane = job.lanes.get()
     hold_lane(lane, expired=True, emails=4, attempts=2)
     for row, attempts in ((2, 5), (3, 3), (4, 4), (5, 1)):
@@ -145,7 +145,7 @@ def test_living_lane_keeps_its_lease_when_nobody_could_write_for_longer(
     make_batch: MakeBatch, template: EmailTemplate
 ) -> None:
     """After a full disk has room again the sweep may come first: it must leave the lane time to renew."""
-    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    job = creation.create_job(make_batch(3), template=template, user=None)
     lane = job.lanes.get()
     hold_lane(lane, expired=True, emails=2)
     assert (sweep().reaped, sweep().reaped) == (0, 0)
@@ -162,7 +162,7 @@ def test_lease_ends_at_once_only_when_its_own_horse_died(
     make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
 ) -> None:
     settings.SEND_LEASE_SECONDS = 100_000  # PostgreSQL has not been up for so long
-    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    job = creation.create_job(make_batch(3), template=template, user=None)
     lane = job.lanes.get()
     hold_lane(lane, expired=False, emails=2)
     Lane.objects.filter(pk=lane.pk).update(worker="holder")
@@ -177,7 +177,7 @@ def test_no_lease_is_taken_when_postgres_has_just_started(
     make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
 ) -> None:
     settings.SEND_LEASE_SECONDS = 100_000
-    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    job = creation.create_job(make_batch(3), template=template, user=None)
     hold_lane(job.lanes.get(), expired=True, emails=2)
     suspect(job.lanes.get())
     assert sweep().reaped == 0
@@ -185,7 +185,7 @@ def test_no_lease_is_taken_when_postgres_has_just_started(
 
 def test_job_is_queued_when_its_time_has_come(make_batch: MakeBatch, template: EmailTemplate) -> None:
     later = timezone.now() + timedelta(hours=1)
-    job = lifecycle.create_job(
+    job = creation.create_job(
         make_batch(3), template=template, user=None, scheduled_at=later, priority=JobPriority.HIGH
     )
     assert (job.status, job.batch.status) == (JobStatus.SCHEDULED, BatchStatus.SCHEDULED)
@@ -199,7 +199,7 @@ def test_job_is_queued_when_its_time_has_come(make_batch: MakeBatch, template: E
 
 
 def test_job_is_finished_when_nothing_is_left_of_it(make_batch: MakeBatch, template: EmailTemplate) -> None:
-    job = lifecycle.create_job(make_batch(3), template=template, user=None)
+    job = creation.create_job(make_batch(3), template=template, user=None)
     Email.objects.filter(batch=job.batch).update(status=EmailStatus.SENT, lane=job.lanes.get())
     assert sweep().finished == 1
     job.refresh_from_db()
@@ -207,7 +207,7 @@ def test_job_is_finished_when_nothing_is_left_of_it(make_batch: MakeBatch, templ
 
 
 def test_nothing_is_done_when_another_process_sweeps(make_batch: MakeBatch, template: EmailTemplate) -> None:
-    lifecycle.create_job(make_batch(3), template=template, user=None)
+    creation.create_job(make_batch(3), template=template, user=None)
     queues.client().flushall()
     parameters = connection.get_connection_params()
     with psycopg.connect(host=parameters["host"], user=parameters["user"], dbname=parameters["dbname"]) as other:

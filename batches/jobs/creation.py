@@ -1,0 +1,197 @@
+"""Create a job: the first send of a draft, or a replay of a batch that has ended.
+
+A batch and a template enter; a job with its lanes leaves, and its work items are enqueued after the commit. The
+message is tried out before the transaction: the trial takes up to ten seconds in a child process, and no caller should
+wait for a lock that long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser, User
+from django.db import IntegrityError, transaction
+
+from batches.jobs import lifecycle
+from batches.jobs.lifecycle import JobRefused
+from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobKind, JobPriority, Lane
+from batches.rendering.message import SenderFault, sender_address
+from batches.rendering.preview import render_preview
+from batches.rendering.template import CompiledTemplate, MessageParts, TemplateFault, make_context
+
+
+class TemplateRefused(JobRefused):
+    """The template does not fit the list. The message says why and what to do."""
+
+
+_REPLAYED = {
+    JobKind.FAILED: (EmailStatus.FAILED,),
+    JobKind.UNKNOWN: (EmailStatus.UNKNOWN,),
+    JobKind.ALL: (EmailStatus.SENT, EmailStatus.FAILED, EmailStatus.UNKNOWN, EmailStatus.CANCELLED),
+}
+
+
+def send_once(
+    batch: Batch,
+    *,
+    template: EmailTemplate,
+    user: User | AnonymousUser | None,
+    subject: str | None = None,
+    priority: str = JobPriority.DEFAULT,
+    scheduled_at: datetime | None = None,
+) -> EmailJob:
+    """Find the first job of a batch, or create it. Safe to call twice and concurrently: one job is created.
+
+    Args:
+        subject: Replaces the template's subject, unless it is empty.
+
+    Raises:
+        TemplateRefused: The template can't be rendered for this list.
+        JobRefused: The batch has no recipients.
+    """
+    first = _find_first_job(batch)
+    if first is not None:
+        return first
+    parts = MessageParts.of(template, subject)
+    _try_out(batch, parts)
+    with transaction.atomic():
+        # The lock makes callers with the same idempotency key wait for the one that creates the job.
+        locked = _lock(batch)
+        job = _find_first_job(locked)
+        if job is None:
+            job = _new_job(locked, parts, template=template, user=user)
+            _open_first(job, locked, priority=priority, scheduled_at=scheduled_at)
+    batch.refresh_from_db()
+    return job
+
+
+def create_job(
+    batch: Batch,
+    *,
+    template: EmailTemplate,
+    user: User | AnonymousUser | None,
+    subject: str | None = None,
+    priority: str = JobPriority.DEFAULT,
+    scheduled_at: datetime | None = None,
+) -> EmailJob:
+    """Start the first send of a draft, now or at a time. The arguments are those of ``send_once``.
+
+    Raises:
+        TemplateRefused: The template can't be rendered for this list.
+        JobRefused: The batch has no recipients, or it was already sent.
+    """
+    parts = MessageParts.of(template, subject)
+    _try_out(batch, parts)
+    with transaction.atomic():
+        locked = _lock(batch)
+        if locked.status != BatchStatus.DRAFT:
+            raise JobRefused(
+                f"Batch {batch.pk} was already sent. Use replay to send it, or the emails that failed, again."
+            )
+        job = _new_job(locked, parts, template=template, user=user)
+        _open_first(job, locked, priority=priority, scheduled_at=scheduled_at)
+    batch.refresh_from_db()
+    return job
+
+
+def replay_batch(batch: Batch, *, which: JobKind, user: User | AnonymousUser | None) -> EmailJob:
+    """Send a part of an ended batch again, as a new job with the message parts and priority of the last one.
+
+    Raises:
+        JobRefused: The batch is live, was never sent, or has no such emails.
+    """
+    if which not in _REPLAYED:
+        raise JobRefused("Say which emails to send again: failed, unknown or all.")
+    with transaction.atomic():
+        last = _find_last_job(_lock(batch))
+        count = Email.objects.filter(batch=batch, status__in=_REPLAYED[which]).update(
+            status=EmailStatus.PENDING, attempts=0, next_attempt_at=None, completed_at=None, code=None, reply=""
+        )
+        if not count:
+            kind = "" if which == JobKind.ALL else f"{which.value} "
+            raise JobRefused(f"Batch {batch.pk} has no {kind}emails.")
+        lifecycle.recount_ended_batch(batch.pk)
+        job = _new_job(batch, MessageParts.of(last), template=last.template, user=user)
+        job.kind, job.priority, job.total_count = which, last.priority, count
+        job.template_key, job.from_email = last.template_key, last.from_email
+        _open(job)
+    batch.refresh_from_db()
+    return job
+
+
+def _find_first_job(batch: Batch) -> EmailJob | None:
+    return batch.jobs.order_by("pk").first()
+
+
+def _find_last_job(batch: Batch) -> EmailJob:
+    last = batch.jobs.order_by("-pk").first()
+    if last is None:
+        raise JobRefused(f"Batch {batch.pk} was never sent. Send it first.")
+    if last.completed_at is None:
+        raise JobRefused(f"Batch {batch.pk} is being sent. Wait until it has ended, or cancel it, before a replay.")
+    return last
+
+
+def _try_out(batch: Batch, parts: MessageParts) -> None:
+    """Compile the parts, and render them for the first email in a child process with limits of its own."""
+    try:
+        sender_address(settings.DEFAULT_FROM_EMAIL)
+        compiled = parts.compile()
+    except (TemplateFault, SenderFault) as exc:
+        raise TemplateRefused(str(exc)) from exc
+    first = batch.emails.order_by("row").first()
+    if first is None:
+        return
+    try:
+        render_preview(parts, make_context(batch.merge_fields, first.fields, address=first.address))
+    except TemplateFault as exc:
+        raise TemplateRefused(f"{exc}{_name_missing_columns(batch, compiled)}") from exc
+
+
+def _name_missing_columns(batch: Batch, compiled: CompiledTemplate) -> str:
+    missing = sorted(compiled.merge_fields - {*batch.merge_fields, "email"})
+    return f" The list has no column for: {', '.join(missing)}." if missing else ""
+
+
+def _lock(batch: Batch) -> Batch:
+    """Lock the batch's row until the transaction ends, as every transition of a batch does."""
+    return Batch.objects.select_for_update().get(pk=batch.pk)
+
+
+def _new_job(
+    batch: Batch, parts: MessageParts, *, template: EmailTemplate | None, user: User | AnonymousUser | None
+) -> EmailJob:
+    """Make a job that is not saved yet."""
+    return EmailJob(
+        batch=batch,
+        template=template,
+        template_key=template.key if template else "",
+        from_email=settings.DEFAULT_FROM_EMAIL,
+        created_by=user if isinstance(user, User) else None,
+        **asdict(parts),
+    )
+
+
+def _open_first(job: EmailJob, locked: Batch, *, priority: str, scheduled_at: datetime | None) -> None:
+    """Open the first job of a draft. Needs the batch's row locked."""
+    if not locked.total_count:
+        raise JobRefused(f"Batch {locked.pk} has no recipients. Upload a list with at least one good row.")
+    job.kind, job.priority, job.total_count = JobKind.FIRST, priority, locked.total_count
+    job.scheduled_at, job.status = scheduled_at, lifecycle.first_status(scheduled_at)
+    _open(job)
+    locked.upload_chunks.all().delete()  # a batch that was sent can't be read again
+
+
+def _open(job: EmailJob) -> None:
+    """Insert a job with its lanes, and enqueue their work items after the commit. Needs the batch's row locked."""
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+    except IntegrityError as exc:
+        raise JobRefused(f"Batch {job.batch_id} is already being sent. Wait until it has ended, or cancel it.") from exc
+    # One lane for each window of emails: a list of a hundred needs no four workers.
+    lane_count = max(1, min(settings.SEND_LANES, -(-job.total_count // settings.SEND_WINDOW)))
+    Lane.objects.bulk_create(Lane(job=job, number=number) for number in range(lane_count))
+    lifecycle.follow_job_status(job)

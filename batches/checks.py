@@ -1,6 +1,6 @@
-"""System checks with ids: settings that a deployment must not start without, each as a sentence that says what to do.
+"""System checks with ids. Each refuses or warns of a setting, in sentences that say what to write instead.
 
-They ask nothing of the local stack, and never touch a service.
+A check reads settings only. It never connects to a service.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from batches import service_urls
 from batches.models import CrashPolicy
 
 NO_SECRET_KEY = "batches.E001"  # noqa: S105  (an id)
@@ -19,12 +20,13 @@ ANY_HOST = "batches.E002"
 DEBUG_ON = "batches.E003"
 NO_HOST = "batches.E004"
 BAD_SENDING = "batches.E005"
+BAD_ADDRESS = "batches.E006"
 EMBEDDED_SERVICE = "batches.W001"
 
 
 @register(Tags.security)
 def check_deployment(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Refuse to start outside the local stack with settings that are safe only inside it."""
+    """Refuse settings that are safe only in the local stack."""
     return [] if settings.IS_LOCAL_STACK else list(_deployment_errors())
 
 
@@ -32,25 +34,25 @@ def _deployment_errors() -> Iterator[CheckMessage]:
     if not _has_secret_key():
         yield Error(
             "SECRET_KEY is not set.",
-            hint="Set it to a long random text, the same for the web process and every worker: "
+            hint="Set it to a long random text. Use the same one for the web process and every worker: "
             'python -c "import secrets; print(secrets.token_urlsafe(50))"',
             id=NO_SECRET_KEY,
         )
     if "*" in settings.ALLOWED_HOSTS:
         yield Error(
-            "ALLOWED_HOSTS lets in every host name.",
-            hint="Set it to the names under which people reach this site, with commas between them.",
+            "ALLOWED_HOSTS allows every host name.",
+            hint="Set it to the host names of this site, separated by commas.",
             id=ANY_HOST,
         )
     if not settings.ALLOWED_HOSTS:
         yield Error(
             "ALLOWED_HOSTS is not set, so every request would be refused.",
-            hint="Set it to the names under which people reach this site, with commas between them.",
+            hint="Set it to the host names of this site, separated by commas.",
             id=NO_HOST,
         )
     if settings.DEBUG:
         yield Error(
-            "DEBUG is on, which shows settings and source to every visitor who finds an error.",
+            "DEBUG is on. It shows settings and source code to every visitor who meets an error.",
             hint="Unset DEBUG.",
             id=DEBUG_ON,
         )
@@ -59,13 +61,13 @@ def _deployment_errors() -> Iterator[CheckMessage]:
 def _has_secret_key() -> bool:
     try:
         return bool(settings.SECRET_KEY)
-    except ImproperlyConfigured:  # Django refuses to hand out an empty one
+    except ImproperlyConfigured:  # Django raises this for an empty key
         return False
 
 
 @register()
 def check_sending(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Refuse a policy that is none, and limits under which nothing could be sent."""
+    """Refuse a crash policy that does not exist, and limits under which nothing could be sent."""
     errors = []
     if settings.SEND_ON_CRASH not in CrashPolicy.values:
         errors.append(f"SEND_ON_CRASH is {settings.SEND_ON_CRASH!r}. Set it to {' or '.join(CrashPolicy.values)}.")
@@ -75,9 +77,22 @@ def check_sending(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Chec
     return [Error(error, id=BAD_SENDING) for error in errors]
 
 
+@register()
+def check_addresses(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse an address of a service that cannot be used. The local stack's own addresses are right by construction."""
+    faults = []
+    if not settings.IS_LOCAL_DATABASE:
+        faults.append(service_urls.find_database_fault(settings.DATABASE_URL))
+    if not settings.IS_LOCAL_REDIS:
+        faults.append(service_urls.find_redis_fault(settings.REDIS_URL))
+    if not settings.IS_LOCAL_INBOX and not settings.SEND_BACKEND:
+        faults.append(service_urls.find_email_fault(settings.EMAIL_URL))
+    return [Error(fault, id=BAD_ADDRESS) for fault in faults if fault]
+
+
 @register(Tags.security, deploy=True)
 def check_services(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Under ``check --deploy``, warn of each service that would be the embedded one."""
+    """Under ``check --deploy``, warn of each service that is the local stack's."""
     embedded = {
         "DATABASE_URL": settings.IS_LOCAL_DATABASE,
         "REDIS_URL": settings.IS_LOCAL_REDIS,
@@ -85,8 +100,8 @@ def check_services(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Che
     }
     return [
         Warning(
-            f"{variable} is not set, so the local stack's service is used, which is made for trying out.",
-            hint=f"Set {variable} to the address of your own.",
+            f"{variable} is not set, so the local stack's service is used. It is meant for trying the program out.",
+            hint=f"Set {variable} to the address of your own service.",
             id=EMBEDDED_SERVICE,
         )
         for variable, is_embedded in embedded.items()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import environ
-
 from batches import limits
+from emailbatch.environment import Environment, read_database
 from emailbatch.localstack import addresses
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = Environment()
 
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 
@@ -30,15 +29,11 @@ DATABASE_URL = env.str("DATABASE_URL", default="") or addresses.database_url(DAT
 REDIS_URL = env.str("REDIS_URL", default="") or addresses.redis_url(DATA_DIR)
 EMAIL_URL = env.str("EMAIL_URL", default="") or addresses.inbox_url(DATA_DIR)
 
-DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
-DATABASES["default"].setdefault("OPTIONS", {})
-if "host" in DATABASES["default"]["OPTIONS"]:  # ?host=/folder/of/the/socket, as libpq spells it
-    DATABASES["default"]["HOST"] = DATABASES["default"]["OPTIONS"].pop("host")
-DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
+DATABASES = {"default": read_database(DATABASE_URL)}
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=0)
-if DATABASE_POOL_SIZE:
-    # The web process answers each request in a thread of its own: a pool keeps a crowd of requests from
-    # using up PostgreSQL's connections. Processes that fork (the worker) must not have one.
+if DATABASE_POOL_SIZE and DATABASES["default"]:
+    # The web process answers each request in its own thread. A pool keeps many requests at once from using up
+    # PostgreSQL's connections. A process that forks (the worker) must not have a pool.
     DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 30}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -169,10 +164,11 @@ STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 SERVESTATIC_USE_FINDERS = True
 
+LOG_LEVEL = env.choice("LOG_LEVEL", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), default="INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

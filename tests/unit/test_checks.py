@@ -1,4 +1,4 @@
-"""What a deployment is refused for, asked of manage.py as an operator would."""
+"""The system checks, and what an operator sees of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from batches import checks
+from emailbatch.localstack.addresses import local_secret_key
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 PRODUCTION = {
@@ -21,10 +23,35 @@ PRODUCTION = {
 }
 
 
-def run_check(tmp_path: Path, changes: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def deployment(settings: Settings) -> Settings:
+    """The settings of a deployment whose checks find nothing."""
+    for name in ("STACK", "DATABASE", "REDIS", "INBOX"):
+        setattr(settings, f"IS_LOCAL_{name}", False)
+    for name, value in PRODUCTION.items():
+        setattr(settings, name, value)
+    settings.ALLOWED_HOSTS = ["mail.example"]
+    settings.SEND_BACKEND = ""
+    settings.DEBUG = False
+    return settings
+
+
+def found_ids() -> set[str | None]:
+    """The ids of everything that the project's own checks find."""
+    found = [
+        *checks.check_deployment(None),
+        *checks.check_sending(None),
+        *checks.check_addresses(None),
+        *checks.check_services(None),
+    ]
+    return {message.id for message in found}
+
+
+def manage(tmp_path: Path, changes: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run manage.py with the variables of a deployment. Each call costs a second: use it for what needs a process."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return subprocess.run(
-        [sys.executable, str(PROJECT_DIR / "manage.py"), "check", *arguments],
+        [sys.executable, str(PROJECT_DIR / "manage.py"), *arguments],
         env={**kept, "DATA_DIR": str(tmp_path), **PRODUCTION, **changes},
         capture_output=True,
         text=True,
@@ -33,50 +60,88 @@ def run_check(tmp_path: Path, changes: dict[str, str], *arguments: str) -> subpr
 
 
 def test_nothing_is_found_when_a_deployment_is_configured(tmp_path: Path) -> None:
-    result = run_check(tmp_path, {}, "--deploy", "--fail-level", "WARNING")
+    result = manage(tmp_path, {}, "check", "--deploy", "--fail-level", "WARNING")
     assert result.returncode == 0, result.stderr
     assert not list(tmp_path.iterdir()), "a deployment must not make a local key"
 
 
+def test_each_fault_is_printed_once_when_manage_meets_it(tmp_path: Path) -> None:
+    wrong = {"EMAIL_URL": "smpt://user:s3cr3t@relay.example", "DATABASE_URL": "postgres://user:s3cr3t@:x/name"}
+    result = manage(tmp_path, wrong, "check")
+    assert result.returncode == 1
+    assert result.stderr.count(checks.BAD_ADDRESS) == 2
+    assert "EMAIL_URL begins with smpt://" in result.stderr
+    assert "DATABASE_URL has a port" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "s3cr3t" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "rqworker"])
+def test_command_refuses_to_start_when_an_address_is_wrong(tmp_path: Path, command: str) -> None:
+    result = manage(tmp_path, {"REDIS_URL": "redis//redis.example"}, command)
+    assert result.returncode == 1
+    assert "REDIS_URL has no scheme." in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir()), "nothing may be started or created before the checks"
+
+
+def test_command_prints_one_sentence_when_a_number_is_wrong(tmp_path: Path) -> None:
+    result = manage(tmp_path, {"SEND_LANES": "many"}, "rqworker")
+    assert result.returncode == 1
+    assert result.stderr == "SEND_LANES is 'many'. Set it to a whole number.\n"
+
+
+def test_web_process_refuses_to_start_when_an_address_is_wrong(tmp_path: Path) -> None:
+    code = "import emailbatch.asgi"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "DATA_DIR": str(tmp_path), **PRODUCTION, "EMAIL_URL": "smpt://relay.example"},
+        cwd=PROJECT_DIR,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    assert result.stderr == "EMAIL_URL begins with smpt://. Write smtp://, smtp+tls:// or smtp+ssl://.\n"
+
+
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("name", "value", "expected"),
     [
-        ({"SECRET_KEY": ""}, checks.NO_SECRET_KEY),
-        ({"ALLOWED_HOSTS": "*"}, checks.ANY_HOST),
-        ({"ALLOWED_HOSTS": "mail.example,*"}, checks.ANY_HOST),
-        ({"ALLOWED_HOSTS": ""}, checks.NO_HOST),
-        ({"DEBUG": "1"}, checks.DEBUG_ON),
+        ("SECRET_KEY", "", checks.NO_SECRET_KEY),
+        ("ALLOWED_HOSTS", ["*"], checks.ANY_HOST),
+        ("ALLOWED_HOSTS", ["mail.example", "*"], checks.ANY_HOST),
+        ("ALLOWED_HOSTS", [], checks.NO_HOST),
+        ("DEBUG", True, checks.DEBUG_ON),
+        ("SEND_ON_CRASH", "Hold", checks.BAD_SENDING),
+        ("SEND_WINDOW", 0, checks.BAD_SENDING),
+        ("SEND_MAX_ATTEMPTS", -1, checks.BAD_SENDING),
+        ("DATABASE_URL", "postgress://database.example/name", checks.BAD_ADDRESS),
+        ("REDIS_URL", "redis://:6379", checks.BAD_ADDRESS),
+        ("EMAIL_URL", "smpt://relay.example", checks.BAD_ADDRESS),
+        ("IS_LOCAL_DATABASE", True, checks.EMBEDDED_SERVICE),
+        ("IS_LOCAL_REDIS", True, checks.EMBEDDED_SERVICE),
+        ("IS_LOCAL_INBOX", True, checks.EMBEDDED_SERVICE),
     ],
 )
-def test_start_is_refused_when_a_deployment_is_unsafe(tmp_path: Path, changes: dict[str, str], expected: str) -> None:
-    result = run_check(tmp_path, changes)
-    assert result.returncode != 0
-    assert expected in result.stderr
-    assert "Traceback" not in result.stderr
+def test_setting_is_named_when_a_deployment_has_it_wrong(
+    deployment: Settings, name: str, value: object, expected: str
+) -> None:
+    assert found_ids() == set()
+    setattr(deployment, name, value)
+    assert found_ids() == {expected}
 
 
-@pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL", "EMAIL_URL"])
-def test_deploy_check_warns_when_a_service_is_embedded(tmp_path: Path, variable: str) -> None:
-    result = run_check(tmp_path, {variable: ""}, "--deploy", "--fail-level", "WARNING")
-    assert result.returncode != 0
-    assert f"{variable} is not set" in result.stderr
+def test_addresses_are_not_checked_when_the_services_are_local(deployment: Settings) -> None:
+    deployment.IS_LOCAL_REDIS = True
+    deployment.REDIS_URL = "unix:///a folder with spaces/redis.sock"
+    deployment.SEND_BACKEND = "example.Backend"
+    deployment.EMAIL_URL = ""
+    assert checks.check_addresses(None) == []
 
 
 def test_key_is_made_once_when_the_stack_is_local(tmp_path: Path) -> None:
-    local = dict.fromkeys(PRODUCTION, "")
-    assert run_check(tmp_path, local).returncode == 0
-    key = (tmp_path / "secret_key").read_text()
+    key = local_secret_key(tmp_path)
     assert len(key) >= 50
     assert (tmp_path / "secret_key").stat().st_mode & 0o777 == 0o600
-    assert run_check(tmp_path, local).returncode == 0
-    assert (tmp_path / "secret_key").read_text() == key
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("SEND_ON_CRASH", "Hold"), ("SEND_WINDOW", "0"), ("SEND_MAX_ATTEMPTS", "-1")]
-)
-def test_sending_is_refused_when_its_settings_make_no_sense(tmp_path: Path, name: str, value: str) -> None:
-    result = run_check(tmp_path, {name: value})
-    assert result.returncode == 1
-    assert checks.BAD_SENDING in result.stderr
-    assert name in result.stderr
+    assert local_secret_key(tmp_path) == key

@@ -13,8 +13,8 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 SETTINGS = PROJECT_DIR / "emailbatch" / "settings.py"
 TABLES = PROJECT_DIR / "docs" / "settings.md"
 
-PARSERS = {"str", "bool", "int", "float", "list", "json", "url"}
-"""The methods of django-environ's Env that read a variable."""
+PARSERS = {"str", "bool", "int", "float", "list", "choice"}
+"""The methods of ``emailbatch.environment.Environment`` that read a variable."""
 
 OF_MAKE = {"PORT", "WORKERS"}
 """What the Makefile takes from its command line."""

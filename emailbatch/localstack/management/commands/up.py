@@ -26,8 +26,7 @@ class Command(BaseCommand):
             from emailbatch.localstack.stack import Plan, PortTaken, run_stack
         except ModuleNotFoundError as exc:
             raise CommandError(f"The package {exc.name} of the local stack is missing. Run make up.") from exc
-        if not settings.IS_LOCAL_STACK:
-            self.check()  # all services are somebody's own, so this is a deployment and held to its checks
+        self.check()  # after the imports above, so that a missing package is named first
         if workers < 0:
             raise CommandError("The number of workers can't be negative.")
         plan = Plan(

@@ -1,20 +1,41 @@
-"""Say in words what figures say: durations, and why a batch is not moving. Pure."""
+"""Words for people: how fast, how long, why a batch waits, and what each state means. Reads and changes nothing.
+
+Pages and commands take their sentences from here, so that each state is described in one way.
+``static/js/counts.js`` says rates and durations in the same words while a page is open.
+"""
 
 from __future__ import annotations
 
 from batches.jobs.queues import Fleet
-from batches.models import BatchStatus
+from batches.models import BatchStatus, EmailStatus
 from batches.progress import Snapshot
 
 WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
-"""The states in which a batch needs a worker to get further."""
+"""The statuses in which a batch needs a worker to get further."""
 
-NO_REDIS = "Redis can't be reached: the batch is safe in the database, and goes on when Redis is back."
-NO_WORKER = "No worker is running: the batch waits, and goes on by itself as soon as one is started."
+NO_REDIS = "Redis can't be reached. The batch is safe in the database, and sending goes on when Redis is back."
+NO_WORKER = (
+    "No worker is running, and only a worker sends emails. The batch waits, and sending starts when a worker does."
+)
+
+REJECTED_MEANING = "These lines of the file did not become recipients. Each has its reason."
+
+STATE_MEANINGS = {
+    EmailStatus.PENDING: "These emails are still to be sent.",
+    EmailStatus.SENDING: "These emails are being sent now.",
+    EmailStatus.SENT: "The mail server accepted these emails.",
+    EmailStatus.FAILED: "These emails could not be delivered. Each has its reason.",
+    EmailStatus.UNKNOWN: (
+        "Nobody knows whether these emails arrived, because sending was interrupted before the mail server answered."
+    ),
+    EmailStatus.SUPPRESSED: "These addresses are on the do-not-send list, so nothing was sent to them.",
+    EmailStatus.CANCELLED: "The batch was cancelled before these emails were sent.",
+}
+"""What the state of an email means, for a reader who does not know the word."""
 
 
 def say_duration(seconds: float) -> str:
-    """A length of time as a person says it: ``"about 9 s"``, ``"about 3 min"``, ``"about 2 h 10 min"``."""
+    """Say a length of time as a person does: ``"about 9 s"``, ``"about 3 min"``, ``"about 2 h 10 min"``."""
     if seconds < 1:
         return "less than a second"
     if seconds < 90:
@@ -27,7 +48,7 @@ def say_duration(seconds: float) -> str:
 
 
 def say_rate(now: Snapshot) -> str:
-    """How fast a batch is being sent and how long that takes still; empty while it is not."""
+    """Say how fast a batch is being sent, and how much longer that takes. Empty while nothing is sent."""
     if now["status"] != BatchStatus.PROCESSING or not now["ratePerSecond"]:
         return ""
     rate = f"{now['ratePerSecond']:,.0f} a second"
@@ -35,8 +56,16 @@ def say_rate(now: Snapshot) -> str:
     return f"{rate}, {say_duration(eta)} left" if eta is not None else rate
 
 
+def say_relay_error(reason: str) -> str:
+    """Say that the relay accepts no mail now, and why. Empty if there is no reason.
+
+    A reader of a page knows the relay as the mail server.
+    """
+    return f"The mail server accepts no mail now: {reason}" if reason else ""
+
+
 def say_why_waiting(status: BatchStatus, fleet: Fleet) -> str:
-    """Why nothing moves though it should, and what to do; empty when nothing is wrong."""
+    """Say why nothing is sent although the batch is ready, and what to do. Empty if nothing is wrong."""
     if status not in WAITING:
         return ""
     if not fleet.redis:

@@ -12,7 +12,7 @@ from batches.jobs.queues import fleet_status
 from batches.management.terminal import ProgressLine, as_it_is
 from batches.models import BatchStatus, EmailJob, JobStatus
 from batches.progress import read_snapshot
-from batches.wording import say_why_waiting
+from batches.wording import say_relay_error, say_why_waiting
 
 POLL_SECONDS = 0.3
 AWAY_SECONDS = 60
@@ -69,8 +69,7 @@ def _look(job: EmailJob, line: ProgressLine) -> EmailJob:
     if fresh is None or now is None:
         raise CommandError(f"Batch {job.batch_id} was deleted, so there is nothing to wait for.")
     if fresh.completed_at is None:
-        trouble = f"The relay takes no mail now: {fresh.last_error}" if fresh.last_error else ""
-        line.say(trouble or say_why_waiting(BatchStatus(now["status"]), fleet_status()))
+        line.say(say_relay_error(fresh.last_error) or say_why_waiting(BatchStatus(now["status"]), fleet_status()))
     line.draw(now)
     return fresh
 

@@ -1,1 +1,4 @@
-"""The pages that people see: forms and views. They translate, call the domain once, and keep no rules of their own."""
+"""The pages for people: forms and views. A view reads the request, calls the domain once, and draws the answer.
+
+No view has rules of its own: the domain decides what may be sent, steered or changed.
+"""

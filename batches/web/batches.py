@@ -1,4 +1,4 @@
-"""The pages that show batches: the list, and one batch with what became of each of its emails."""
+"""The pages that show batches: the list of batches, and one batch with the outcome of each of its emails."""
 
 from __future__ import annotations
 
@@ -17,39 +17,48 @@ from batches.progress import Snapshot, read_snapshot
 from batches.web.progressbar import make_card, make_cards
 from batches.web.requests import SignedInRequest, batches_of, find_batch
 from batches.web.steering import make_buttons
-from batches.wording import NO_REDIS, NO_WORKER, WAITING, say_rate, say_why_waiting
+from batches.wording import (
+    NO_REDIS,
+    NO_WORKER,
+    REJECTED_MEANING,
+    STATE_MEANINGS,
+    WAITING,
+    say_rate,
+    say_relay_error,
+    say_why_waiting,
+)
 
 REJECTED = "rejected"
-"""The tab of the rejected rows; the other tabs are email statuses."""
+"""The value of the tab that lists the rejected rows. The other tabs list emails by their state."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tab:
-    """One way to filter the table of emails."""
+    """One way to filter the table of recipients."""
 
     value: str
     label: str
     count: int
     is_chosen: bool
-    live: str
-    """The field of a snapshot that brings the count up to date, or an empty string."""
+    live_count: str
+    """The count of a snapshot that keeps the tab up to date, or an empty string."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
-    """An email of the table; its tries, oldest first, are read only where there was more than one."""
+class ListedEmail:
+    """An email as the table lists it."""
 
     email: Email
     state: EmailStatus
-    """Its status, or ``sending`` where only its lane's claims say so."""
-    tries: list[Attempt]
+    attempts: list[Attempt]
+    """The attempts, oldest first. Empty if there was only one, because the email itself records that one."""
     is_to_be_retried: bool
 
 
 @require_safe
 @login_required
 def show_batches(request: SignedInRequest) -> HttpResponse:
-    """List the batches of this person, newest first."""
+    """List the batches that the user may see, newest first."""
     page = read_page(batches_of(request).select_related("created_by"), order=["-pk"], query=request.GET, size=25)
     return render(request, "batches/batches.html", {"page": page, "cards": make_cards(page.rows)})
 
@@ -57,12 +66,13 @@ def show_batches(request: SignedInRequest) -> HttpResponse:
 @require_safe
 @login_required
 def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Show how far a batch is, what may be done with it, and what became of each recipient."""
+    """Show the progress of a batch, the buttons that steer it, and the outcome for each recipient."""
     batch = find_batch(request, batch_id)
     now = read_snapshot(batch.pk)
-    if now is None:  # deleted between the two queries
+    if now is None:  # somebody deleted the batch between the two queries
         return redirect("batches")
     job = batch.jobs.order_by("-pk").first()
+    status = request.GET.get("status", "")
     context = {
         "batch": batch,
         "card": make_card(batch, now),
@@ -75,40 +85,47 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "no_redis": NO_REDIS,
         "may_wait": WAITING,
         "moving": BatchStatus.PROCESSING,
-        "tabs": _make_tabs(batch, now, request.GET.get("status", "")),
-        **_read_rows(request, batch),
+        "relay_error": say_relay_error(job.last_error if job else ""),
+        "tabs": _make_tabs(batch, now, chosen=status),
+        "meaning": _say_meaning(status),
+        **_read_rows(request, batch, status),
     }
     return render(request, "batches/batch.html", context)
 
 
-def _read_rows(request: SignedInRequest, batch: Batch) -> dict[str, object]:
-    status = request.GET.get("status", "")
+def _read_rows(request: SignedInRequest, batch: Batch, status: str) -> dict[str, object]:
     if status == REJECTED:
         return {"rejected": read_page(batch.rejected_rows.all(), order=["line", "pk"], query=request.GET)}
     emails, claims = batch.emails.all(), read_claims(batch.pk)
     if status in EmailStatus.values:
         emails = claims.in_state(emails, status)
     page = read_page(emails, order=["row"], query=request.GET)
-    return {"emails": page, "lines": _make_lines(page.rows, claims)}
+    return {"emails": page, "listed_emails": _list_emails(page.rows, claims)}
 
 
-def _make_lines(emails: Sequence[Email], claims: Claims) -> list[Line]:
+def _list_emails(emails: Sequence[Email], claims: Claims) -> list[ListedEmail]:
     retried = [email.pk for email in emails if email.attempts > 1]
-    tries: dict[int, list[Attempt]] = {}
+    attempts: dict[int, list[Attempt]] = {}
     for attempt in Attempt.objects.filter(email_id__in=retried).order_by("email_id", "at", "number"):
-        tries.setdefault(attempt.email_id, []).append(attempt)
+        attempts.setdefault(attempt.email_id, []).append(attempt)
     return [
-        Line(
+        ListedEmail(
             email=email,
             state=EmailStatus(claims.state(status=email.status, row=email.row, next_attempt_at=email.next_attempt_at)),
-            tries=tries.get(email.pk, []),
+            attempts=attempts.get(email.pk, []),
             is_to_be_retried=email.status == EmailStatus.PENDING and email.attempts > 0,
         )
         for email in emails
     ]
 
 
-def _make_tabs(batch: Batch, now: Snapshot, chosen: str) -> list[Tab]:
+def _say_meaning(status: str) -> str:
+    if status == REJECTED:
+        return REJECTED_MEANING
+    return STATE_MEANINGS[EmailStatus(status)] if status in EmailStatus.values else ""
+
+
+def _make_tabs(batch: Batch, now: Snapshot, *, chosen: str) -> list[Tab]:
     counts = {
         "": ("All", now["total"], "total"),
         EmailStatus.SENT: ("Sent", now["sent"], "sent"),
@@ -120,7 +137,7 @@ def _make_tabs(batch: Batch, now: Snapshot, chosen: str) -> list[Tab]:
         REJECTED: ("Rejected rows", batch.rejected_count + batch.duplicate_count, ""),
     }
     return [
-        Tab(value=value, label=label, count=count, is_chosen=value == chosen, live=live)
-        for value, (label, count, live) in counts.items()
+        Tab(value=value, label=label, count=count, is_chosen=value == chosen, live_count=live_count)
+        for value, (label, count, live_count) in counts.items()
         if count or value in ("", chosen)
     ]

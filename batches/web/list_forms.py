@@ -1,4 +1,4 @@
-"""The forms of the review page that change the list: merge fields, how the file is read, more rows, discard."""
+"""The forms of the review page that change a list: name merge fields, read the file again, add rows, discard."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from batches.web.requests import SignedInRequest, find_batch, posted_from_review
 from batches.web.review import review_address, show_draft
 
 FIELD_PREFIX = "field-"
-"""The input of a merge field is named by this and the field's present name."""
+"""An input's name is this prefix and the name that the merge field has now."""
 
 
 @posted_from_review
 def rename_fields(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Let other columns fill the template's merge fields: a column's field gets another name."""
+    """Give merge fields other names, so that other columns fill the gaps of the template."""
     batch = find_batch(request, batch_id)
     typed = {
         name.removeprefix(FIELD_PREFIX): value.strip()
@@ -37,7 +37,7 @@ def rename_fields(request: SignedInRequest, batch_id: int) -> HttpResponse:
 
 @posted_from_review
 def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Read the stored file again, the way that the person says."""
+    """Read the stored file again, in the way that the user chose."""
     batch = find_batch(request, batch_id)
     delimiter = request.POST.get("delimiter") or None
     try:
@@ -49,12 +49,12 @@ def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
             address_index=_read_address_index(request, batch, delimiter),
         )
     except intake.ListRefused as exc:
-        return _refuse(request, batch, exc, attempt=_read_attempt(request))
-    messages.success(request, f"The file was read again; recipients: {batch.total_count:,}.")
+        return _refuse(request, batch, exc, reading=_read_choice_of_reading(request))
+    messages.success(request, f"The file was read again. Recipients: {batch.total_count:,}.")
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
 
 
-def _read_attempt(request: SignedInRequest) -> ReadingChoice:
+def _read_choice_of_reading(request: SignedInRequest) -> ReadingChoice:
     return ReadingChoice(
         encoding=request.POST.get("encoding", ""),
         delimiter=request.POST.get("delimiter", ""),
@@ -64,7 +64,11 @@ def _read_attempt(request: SignedInRequest) -> ReadingChoice:
 
 
 def _read_address_index(request: SignedInRequest, batch: Batch, delimiter: str | None) -> int | None:
-    """The column that the person chose; one that was left as it was means nothing where the columns are others."""
+    """Return the column that the user chose for the address, or None to recognise it.
+
+    Another delimiter makes other columns. Then an index that the user left unchanged names the wrong one, so it
+    is ignored.
+    """
     chosen = request.POST.get("address_index", "")
     index = int(chosen) if chosen.isascii() and chosen.isdigit() else None
     return None if index == batch.address_index and delimiter != batch.delimiter else index
@@ -72,32 +76,32 @@ def _read_address_index(request: SignedInRequest, batch: Batch, delimiter: str |
 
 @posted_from_review
 def add_rows(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Add the rows of a file, such as the rejected ones after they were mended."""
+    """Add the rows of a file, such as the rejected rows after their correction."""
     batch = find_batch(request, batch_id)
     try:
         file = request.FILES.get("file")
         if file is None:
-            raise intake.ListRefused("Choose the file with the mended rows first.")
+            raise intake.ListRefused("Choose the file with the corrected rows first.")
         batch, counts = intake.append_csv(batch, cast(BinaryIO, file.file))
     except intake.ListRefused as exc:
         return _refuse(request, batch, exc)
-    set_aside = counts.rejected + counts.duplicate
-    added = f"{counts.total:,} recipient{'' if counts.total == 1 else 's'}"
-    left = f"{set_aside:,} row{' was' if set_aside == 1 else 's were'}"
-    messages.success(request, f"Added {added}; {left} set aside.")
+    rejected = counts.rejected + counts.duplicate
+    added = f"{counts.total:,} recipient{' was' if counts.total == 1 else 's were'} added"
+    left = f"{rejected:,} row{' was' if rejected == 1 else 's were'} rejected"
+    messages.success(request, f"{added}, and {left}.")
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
 
 
 @posted_from_review
 def discard(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Delete a draft with all its rows; a batch that was sent is a record and stays."""
+    """Delete a draft with all its rows. A batch that was sent is kept as a record."""
     batch = find_batch(request, batch_id)
     try:
         intake.discard_draft(batch)
     except intake.NotADraft:
-        messages.error(request, "This batch was sent or is being sent, so it stays. Cancel it to stop it.")
+        messages.error(request, "This batch was sent or is being sent, so it is kept. To stop it, cancel it.")
         return redirect("batch", batch_id=batch.pk)
-    messages.success(request, f"“{batch.filename}” is discarded. Nothing was sent.")
+    messages.success(request, f"“{batch.filename}” was discarded. Nothing was sent.")
     return redirect("home")
 
 
@@ -107,11 +111,11 @@ def _refuse(
     exc: intake.ListRefused,
     *,
     typed: dict[str, str] | None = None,
-    attempt: ReadingChoice | None = None,
+    reading: ReadingChoice | None = None,
 ) -> HttpResponse:
     batch.refresh_from_db()
     if batch.status != BatchStatus.DRAFT:
         messages.error(request, str(exc))
         return redirect("batch", batch_id=batch.pk)
     choice = read_choice(batch, request.POST)
-    return show_draft(request, choice, status=exc.http_status, list_error=str(exc), typed=typed, attempt=attempt)
+    return show_draft(request, choice, status=exc.http_status, list_error=str(exc), typed=typed, reading=reading)

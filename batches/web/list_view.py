@@ -43,7 +43,7 @@ ENCODINGS = {name: ENCODING_LABELS[name] for name in CHOICES}
 SAME_NAMES = {"utf-8-sig": "utf-8", "utf-16-le": "utf-16", "utf-16-be": "utf-16"}
 """What a person need not tell apart: with its mark or without, in one order of the bytes or the other."""
 
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,11 +95,11 @@ class ListView:
 
 
 def describe_list(
-    request: SignedInRequest, choice: Choice, *, typed: Mapping[str, str], attempt: ReadingChoice | None
+    request: SignedInRequest, choice: Choice, *, typed: Mapping[str, str], reading: ReadingChoice | None
 ) -> ListView:
     """Hold the list against what would be sent.
 
-    ``typed`` has refused names of merge fields, by present name; ``attempt`` a refused way of reading the file.
+    ``typed`` holds refused names of merge fields by their present names, and ``reading`` a refused choice of reading.
     """
     parts, used = _usable_parts(choice)
     found = review(choice.batch, parts)
@@ -107,7 +107,7 @@ def describe_list(
     return ListView(
         review=found,
         columns=_columns(choice.batch, used, typed),
-        reading=_reading(choice.batch, attempt),
+        reading=_reading(choice.batch, reading),
         encoding_name=ENCODINGS.get(_encoding(choice.batch), _encoding(choice.batch)),
         delimiter=DELIMITERS.get(choice.batch.delimiter, ""),
         duration=say_duration(found.duration_seconds),
@@ -133,7 +133,7 @@ def _columns(batch: Batch, used: frozenset[str], typed: Mapping[str, str]) -> li
     ]
 
 
-def _reading(batch: Batch, attempt: ReadingChoice | None) -> Reading | None:
+def _reading(batch: Batch, refused: ReadingChoice | None) -> Reading | None:
     if not batch.encoding or not batch.upload_chunks.exists():
         return None
     encodings = {_encoding(batch): _encoding(batch)} | ENCODINGS
@@ -146,8 +146,8 @@ def _reading(batch: Batch, attempt: ReadingChoice | None) -> Reading | None:
     return Reading(
         encodings=list(encodings.items()),
         delimiters=list(DELIMITERS.items()),
-        chosen=attempt or present,
-        is_refused=attempt is not None,
+        chosen=refused or present,
+        is_refused=refused is not None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Sign in, and make guessing passwords slow."""
+"""The sign-in page, which slows down guessing of passwords."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from django.http import HttpRequest, HttpResponse
 from batches import throttling
 
 FAILURES_A_MINUTE = 10
-"""Wrong passwords for one account that one address may send in a minute. Not for the address alone: behind a
-proxy everybody comes from the same one, and a stranger could keep all of them out."""
+"""How many wrong passwords one IP address may send for one account in a minute.
+
+The limit is not for the IP address alone: behind a proxy all users share one, and a stranger could lock them all out.
+"""
 
 
 class ThrottledLogin(LoginView):
-    """Django's sign-in, which looks at no password while too many wrong ones came for the account."""
+    """Django's sign-in, which checks no password while an account has had too many wrong ones."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if throttling.count_failures(_who(request)) < FAILURES_A_MINUTE:
+        if throttling.count_failures(_throttled_key(request)) < FAILURES_A_MINUTE:
             return super().post(request, *args, **kwargs)
         form = AuthenticationForm(request, initial={"username": request.POST.get("username", "")})
         response = self.render_to_response(self.get_context_data(form=form, is_throttled=True), status=429)
@@ -28,10 +30,10 @@ class ThrottledLogin(LoginView):
         return response
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        throttling.add_failure(_who(self.request))
+        throttling.add_failure(_throttled_key(self.request))
         return super().form_invalid(form)
 
 
-def _who(request: HttpRequest) -> str:
+def _throttled_key(request: HttpRequest) -> str:
     name = request.POST.get("username", "").strip().casefold()
     return f"{request.META.get('REMOTE_ADDR', '')}:{hashlib.sha256(name.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""The Content-Security-Policy of our pages: nothing but our own files, no inline script, no inline style."""
+"""The Content-Security-Policy of our pages: only our own files, no inline script, no inline style."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ PAGE_POLICY = (
     "frame-ancestors 'self'"
 )
 MESSAGE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; frame-ancestors 'self'"
-"""For a message's own HTML: its styles and pictures show, and nothing in it can run, send or navigate."""
+"""For the HTML of a message: its styles and pictures are shown, and nothing in it can run, send or navigate."""
 
-OTHERS = ("/admin/", "/api/", "/metrics")
-"""Pages that are not ours bring inline scripts and styles."""
+THIRD_PARTY_PATHS = ("/admin/", "/api/", "/metrics")
+"""Third-party pages use inline scripts and styles, so our policy does not apply there."""
 
 
 def _add_policy(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    if not request.path.startswith(OTHERS):
+    if not request.path.startswith(THIRD_PARTY_PATHS):
         response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     return response
 
 
 @sync_and_async_middleware
 def content_security_policy(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Add PAGE_POLICY to each response that has no policy of its own."""
+    """Add PAGE_POLICY to each response of our pages that has no policy yet."""
     if iscoroutinefunction(get_response):
 
         async def respond_async(request: HttpRequest) -> HttpResponseBase:

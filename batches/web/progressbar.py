@@ -1,4 +1,4 @@
-"""Turn a batch's counts into what its progress bar shows. Pure; ``static/js/bar.js`` does the same in the browser."""
+"""Turn a batch's counts into a progress bar. ``static/js/counts.js`` does the same while the page is open."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from batches.progress import Snapshot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """One segment of the bar: where it begins and how wide it is, in percent, and how many emails that is."""
+class Segment:
+    """One segment of the bar: its begin and its width in percent, and how many emails it shows."""
 
     name: str
     begin: float
@@ -22,43 +22,43 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """A batch with its present counts and its bar."""
+    """A batch, its counts at this moment, and its bar."""
 
     batch: Batch
     now: Snapshot
-    parts: list[Part]
+    segments: list[Segment]
     percent: int
 
     @property
-    def left_out(self) -> int:
-        """How many got no mail on purpose: suppressed, or cancelled before their turn."""
-        return self.parts[-1].count
+    def not_sent(self) -> int:
+        """How many emails were left unsent on purpose, because they were suppressed or cancelled."""
+        return self.segments[-1].count
 
 
 def make_cards(batches: Iterable[Batch]) -> list[Card]:
-    """Add present counts to batches, with one query for all of them."""
+    """Make the cards of batches, with one query for all their counts."""
     listed = list(batches)
     snapshots = progress.read_snapshots([batch.pk for batch in listed])
     return [make_card(batch, snapshots[batch.pk]) for batch in listed if batch.pk in snapshots]
 
 
 def make_card(batch: Batch, now: Snapshot) -> Card:
-    """Add given counts to a batch."""
-    return Card(batch=batch, now=now, parts=make_parts(now), percent=_percent(now))
+    """Make the card of one batch from its counts."""
+    return Card(batch=batch, now=now, segments=make_segments(now), percent=_percent(now))
 
 
-def make_parts(now: Snapshot) -> list[Part]:
-    """The segments of the bar from left to right; what is still to do is the bare track behind them."""
-    left_out = now["processed"] - now["sent"] - now["failed"] - now["unknown"]
-    counts = {"sent": now["sent"], "failed": now["failed"], "unknown": now["unknown"], "left-out": max(0, left_out)}
-    parts, begin = [], 0.0
+def make_segments(now: Snapshot) -> list[Segment]:
+    """Make the segments from left to right. The bare track to their right is what is still to be sent."""
+    not_sent = now["processed"] - now["sent"] - now["failed"] - now["unknown"]
+    counts = {"sent": now["sent"], "failed": now["failed"], "unknown": now["unknown"], "not-sent": max(0, not_sent)}
+    segments, begin = [], 0.0
     for name, count in counts.items():
         width = round(100 * count / now["total"], 3) if now["total"] else 0.0
-        parts.append(Part(name=name, begin=round(begin, 3), width=width, count=count))
+        segments.append(Segment(name=name, begin=round(begin, 3), width=width, count=count))
         begin += width
-    return parts
+    return segments
 
 
 def _percent(now: Snapshot) -> int:
-    # Rounded down, so that it says 100 only when it is done.
+    # Rounded down, so that the page says 100 only when all is done.
     return 100 * now["processed"] // now["total"] if now["total"] else 0

@@ -1,4 +1,4 @@
-"""Who may see what: a signed-in person's own batches, every batch for staff; anything else is not found."""
+"""Which batches a request may reach: a user's own ones, and for staff all. Any other batch is answered with 404."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from batches.models import Batch
 
 
 class SignedInRequest(HttpRequest):
-    """A request behind ``login_required``: its user is never anonymous."""
+    """A request that passed ``login_required``. Its user is never anonymous."""
 
     user: User
 
 
 def posted_from_review(view: Callable[[SignedInRequest, int], HttpResponse]) -> Callable[..., HttpResponse]:
-    """Let a signed-in person post a form of the review page, and change nothing otherwise.
+    """Let a signed-in user post a form of the review page. Any other method redirects to the review.
 
-    A refusal leaves the form's address in the browser: opened as a page, it leads back to the review.
+    A refused form leaves its own address in the browser. If the user then opens that address as a page, the
+    redirect leads back to the review.
     """
 
     @login_required
@@ -35,15 +36,15 @@ def posted_from_review(view: Callable[[SignedInRequest, int], HttpResponse]) -> 
 
 
 def batches_of(request: SignedInRequest) -> QuerySet[Batch]:
-    """The batches that this person may see, newest first."""
+    """Return the batches that the user may see, newest first."""
     return Batch.objects.visible_to(request.user).order_by("-pk")
 
 
 def find_batch(request: SignedInRequest, batch_id: int) -> Batch:
-    """One batch that this person may see.
+    """Find one batch that the user may see.
 
     Raises:
-        Http404: there is none, or it is another user's; which of the two is not told.
+        Http404: there is no such batch, or it belongs to another user. The answer does not tell which.
     """
     batch = batches_of(request).select_related("created_by").filter(pk=batch_id).first()
     if batch is None:

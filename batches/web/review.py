@@ -126,9 +126,9 @@ def show_draft(
     status: int = 200,
     list_error: str = "",
     typed: Mapping[str, str] | None = None,
-    attempt: ReadingChoice | None = None,
+    reading: ReadingChoice | None = None,
 ) -> HttpResponse:
-    """Draw the page. What was refused is in ``form``, ``typed`` or ``attempt``, so that nothing typed is lost."""
+    """Draw the review page. ``form``, ``typed`` and ``reading`` hold refused input, so that nothing typed is lost."""
     context: dict[str, object] = {}
     try:
         context["message"] = choice.render()
@@ -142,7 +142,7 @@ def show_draft(
         "previous_address": _address_of_row(choice, choice.previous_row),
         "next_address": _address_of_row(choice, choice.next_row),
         "waiting": say_why_waiting(READY_STATUS, fleet_status()),
-        "list": describe_list(request, choice, typed=typed or {}, attempt=attempt),
+        "list": describe_list(request, choice, typed=typed or {}, reading=reading),
         "list_error": list_error,
     }
     return render(request, "batches/review.html", context, status=status)

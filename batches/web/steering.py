@@ -1,4 +1,4 @@
-"""The buttons that steer a batch: pause, resume, cancel, replay; when each is offered and what it does."""
+"""The buttons that steer a batch: pause, resume, cancel, replay. When each is offered, and what it does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
@@ -19,71 +20,64 @@ from batches.web.requests import SignedInRequest, find_batch
 MOVING = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING)
 ENDED = (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED)
 
+Perform = Callable[[Batch, User], str]
+"""Does the action for a user, and returns the sentence that says what happened. Raises ``JobRefused``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What a person is asked before something that can't be undone, with a button for each answer."""
+
+    text: str
+    yes: str
+    no: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Action:
+    """One thing a person may do with a batch while it has certain statuses."""
+
+    name: str
+    label: str
+    statuses: tuple[BatchStatus, ...]
+    perform: Perform
+    count: str = ""
+    """The count of the snapshot that must not be 0, or an empty string."""
+    question: Question | None = None
+
+    def fits(self, now: Snapshot) -> bool:
+        """Return whether the action may be offered now."""
+        counts = {"failed": now["failed"], "unknown": now["unknown"]}
+        return now["status"] in self.statuses and (not self.count or counts[self.count] > 0)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Button:
-    """One thing a person may do with a batch while it is in certain states.
+    """An action on a page, shown or hidden.
 
-    The page holds all of them and the script shows those that fit, so that a status that changes under
-    the reader changes the buttons too.
+    The page holds the buttons of all actions, and the script shows those that fit. So the buttons change when
+    the status changes while the page is open.
     """
 
-    action: str
-    label: str
-    when: tuple[BatchStatus, ...]
-    some: str = ""
-    """The count that must not be 0, by its name in the snapshot."""
-    question: str = ""
-    """Asked before it is done, where it can't be undone."""
-
-    def fits(self, now: Snapshot) -> bool:
-        """Whether it may be offered now."""
-        counts = {"failed": now["failed"], "unknown": now["unknown"]}
-        return now["status"] in self.when and (not self.some or counts[self.some] > 0)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Offer:
-    """A button on a page, shown or hidden."""
-
-    button: Button
+    action: Action
     is_shown: bool
 
 
-BUTTONS = (
-    Button(action="pause", label="Pause", when=MOVING),
-    Button(action="resume", label="Resume", when=(BatchStatus.PAUSED,)),
-    Button(
-        action="cancel",
-        label="Cancel",
-        when=(*MOVING, BatchStatus.PAUSED),
-        question="Whoever has not got the mail yet will get none. This can't be undone.",
-    ),
-    Button(action="replay-failed", label="Send the failed again", when=ENDED, some="failed"),
-    Button(
-        action="replay-unknown",
-        label="Send the unknown again",
-        when=ENDED,
-        some="unknown",
-        question="Some of them may have got the mail already and will get it twice.",
-    ),
-)
-
-
-def make_buttons(now: Snapshot) -> list[Offer]:
-    """Every button, each with whether it fits now."""
-    return [Offer(button=button, is_shown=button.fits(now)) for button in BUTTONS]
+def make_buttons(now: Snapshot) -> list[Button]:
+    """Make a button for every action."""
+    return [Button(action=action, is_shown=action.fits(now)) for action in ACTIONS]
 
 
 @require_POST
 @login_required
 def steer_batch(request: SignedInRequest, batch_id: int, action: str) -> HttpResponse:
-    """Pause, resume, cancel or replay; a refusal comes back as its sentence on the batch's page."""
+    """Pause, resume, cancel or replay a batch. The batch's page then says what happened, or why it was refused."""
     batch = find_batch(request, batch_id)
-    if action not in ACTIONS:
+    chosen = next((each for each in ACTIONS if each.name == action), None)
+    if chosen is None:
         raise Http404(f"There is no action {action}.")
     try:
-        said = ACTIONS[action](batch, request)
+        said = chosen.perform(batch, request.user)
     except lifecycle.JobRefused as exc:
         messages.error(request, str(exc))
     else:
@@ -91,33 +85,61 @@ def steer_batch(request: SignedInRequest, batch_id: int, action: str) -> HttpRes
     return redirect("batch", batch_id=batch.pk)
 
 
-def _pause(batch: Batch, request: SignedInRequest) -> str:
+def _pause(batch: Batch, user: User) -> str:
     lifecycle.pause_batch(batch)
-    return "The batch is paused. What was on its way to the relay is still recorded."
+    return "The batch is paused. A few emails that were already on their way may still arrive."
 
 
-def _resume(batch: Batch, request: SignedInRequest) -> str:
+def _resume(batch: Batch, user: User) -> str:
     lifecycle.resume_batch(batch)
-    return "The batch goes on."
+    return "The batch is being sent again."
 
 
-def _cancel(batch: Batch, request: SignedInRequest) -> str:
+def _cancel(batch: Batch, user: User) -> str:
     lifecycle.cancel_batch(batch)
-    return "The batch is cancelled. Whoever had not got the mail yet gets none."
+    return "The batch is cancelled. People who had not got the email yet will not get it."
 
 
-def _replay(which: JobKind) -> Callable[[Batch, SignedInRequest], str]:
-    def replay(batch: Batch, request: SignedInRequest) -> str:
-        job = creation.replay_batch(batch, which=which, user=request.user)
-        return f"To be sent again: {job.total_count:,}."
+def _replay(which: JobKind) -> Perform:
+    def replay(batch: Batch, user: User) -> str:
+        job = creation.replay_batch(batch, which=which, user=user)
+        return f"{job.total_count:,} email{' is' if job.total_count == 1 else 's are'} being sent again."
 
     return replay
 
 
-ACTIONS: dict[str, Callable[[Batch, SignedInRequest], str]] = {
-    "pause": _pause,
-    "resume": _resume,
-    "cancel": _cancel,
-    "replay-failed": _replay(JobKind.FAILED),
-    "replay-unknown": _replay(JobKind.UNKNOWN),
-}
+ACTIONS = (
+    Action(name="pause", label="Pause", statuses=MOVING, perform=_pause),
+    Action(name="resume", label="Resume", statuses=(BatchStatus.PAUSED,), perform=_resume),
+    Action(
+        name="cancel",
+        label="Cancel",
+        statuses=(*MOVING, BatchStatus.PAUSED),
+        perform=_cancel,
+        question=Question(
+            text="People who have not got the email yet will not get it. This can't be undone.",
+            yes="Stop sending",
+            no="Keep sending",
+        ),
+    ),
+    Action(
+        name="replay-failed",
+        label="Send the failed again",
+        statuses=ENDED,
+        perform=_replay(JobKind.FAILED),
+        count="failed",
+    ),
+    Action(
+        name="replay-unknown",
+        label="Send the unknown again",
+        statuses=ENDED,
+        perform=_replay(JobKind.UNKNOWN),
+        count="unknown",
+        question=Question(
+            text="Some of these people may have got the email already. They will get it twice.",
+            yes="Send again",
+            no="Do not send",
+        ),
+    ),
+)
+"""Every action, in the order of the buttons."""

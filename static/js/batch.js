@@ -1,10 +1,11 @@
-// One batch: its progress bar, its status, the buttons that fit, and the table of its emails, live.
+// The page of one batch, live: progress bar, status, the buttons that fit the status, and the table of its emails.
 
-import { draw, drawStatus, figures } from "./counts.js";
+import "./confirm.js";
+import { draw, drawStatus, figures, sayRate } from "./counts.js";
 import { follow } from "./live.js";
 
-const ROWS_EVERY = 5_000;
-const HEALTH_EVERY = 5_000;
+const ROWS_EVERY_MS = 5_000;
+const HEALTH_EVERY_MS = 5_000;
 const section = document.getElementById("progress");
 const status = document.getElementById("status");
 const meter = document.getElementById("meter");
@@ -22,33 +23,21 @@ function take(snapshot) {
   drawStatus(status, now.status);
   meter.max = now.total;
   meter.value = now.processed;
-  rate.textContent = sayRate(now);
-  for (const part of section.querySelectorAll("[data-when]")) {
-    part.hidden = !part.dataset.when.split(" ").includes(now.status) || (part.dataset.some && !now[part.dataset.some]);
-  }
+  rate.textContent = now.status === section.dataset.moving ? sayRate(now) : "";
+  for (const part of section.querySelectorAll("[data-statuses]")) part.hidden = !fits(part, now);
   for (const tab of document.querySelectorAll("#rows [data-live]")) tab.textContent = figures.format(now[tab.dataset.live]);
   sayProgress(now);
-  refreshRows(isOtherStatus ? 0 : ROWS_EVERY);
-  if (isOtherStatus) checkHealth(); // what it waited for may have come
+  refreshRows(isOtherStatus ? 0 : ROWS_EVERY_MS);
+  if (isOtherStatus) checkHealth(); // the batch may have stopped waiting
 }
 
-function sayRate(now) {
-  if (now.status !== section.dataset.moving || !now.ratePerSecond) return "";
-  const speed = `${Math.round(now.ratePerSecond).toLocaleString("en-GB")} a second`;
-  return now.etaSeconds === null ? speed : `${speed}, ${sayDuration(now.etaSeconds)} left`;
+/** Whether a button may be offered: as `Action.fits` in batches/web/steering.py decides. */
+function fits(part, now) {
+  const { statuses, some } = part.dataset;
+  return statuses.split(" ").includes(now.status) && (!some || now[some] > 0);
 }
 
-/** As batches/wording.py says it. */
-function sayDuration(seconds) {
-  if (seconds < 1) return "less than a second";
-  if (seconds < 90) return `about ${Math.round(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 90) return `about ${minutes} min`;
-  const hours = Math.floor(minutes / 60);
-  return minutes % 60 && hours < 24 ? `about ${hours} h ${minutes % 60} min` : `about ${hours} h`;
-}
-
-/** Aloud only at each tenth, not at each snapshot. */
+/** Tell a screen reader how far the batch is: at each tenth, because each snapshot would be too often. */
 function sayProgress(now) {
   const tenth = Math.floor(now.percent / 10) * 10;
   if (tenth === saidPercent) return;
@@ -56,7 +45,7 @@ function sayProgress(now) {
   said.textContent = `${now.percent} percent done`;
 }
 
-/** Fetch the page and take over what the counts don't tell: the rows, the tabs, the relay's trouble. */
+/** Fetch the page, and replace the parts that no snapshot holds: the rows, the tabs, the relay error. */
 function refreshRows(delay) {
   if (rowsTimer && delay) return;
   clearTimeout(rowsTimer);
@@ -66,19 +55,19 @@ function refreshRows(delay) {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
     if (!answer?.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const id of ["rows", "trouble"]) {
-      const fresh = page.getElementById(id);
-      if (fresh) document.getElementById(id).replaceWith(document.adoptNode(fresh));
+    for (const id of ["rows", "relay-error"]) {
+      const newer = page.getElementById(id);
+      if (newer) document.getElementById(id).replaceWith(document.adoptNode(newer));
     }
   }, delay);
 }
 
-/** Whether replacing the rows would take something out of the reader's hands. */
+/** Whether the reader is using the rows: has opened some, has the focus in them, or has selected text. */
 function isReading(rows) {
   return rows.querySelector("details[open]") || rows.contains(document.activeElement) || !getSelection().isCollapsed;
 }
 
-/** Without workers there are no snapshots, so health is asked for as long as the batch should be moving. */
+/** Ask for the health while the batch waits for a worker: without workers, no snapshot comes. */
 async function checkHealth() {
   const waiting = document.getElementById("waiting");
   if (waiting.dataset.while.split(" ").includes(section.dataset.status)) {
@@ -88,18 +77,18 @@ async function checkHealth() {
       const sentence = !health.redis ? waiting.dataset.noRedis : health.workers ? "" : waiting.dataset.noWorker;
       if (waiting.textContent !== sentence) waiting.textContent = sentence;
       waiting.hidden = !sentence;
-      refreshRows(0); // the relay's trouble is in no snapshot
+      refreshRows(0); // no snapshot holds the relay error
     } catch {
-      // The server is away: the page keeps what it says until it is back.
+      // The server can't be reached. The page keeps its sentence until the server is back.
     }
   } else {
     waiting.hidden = true;
   }
   clearTimeout(healthTimer);
-  healthTimer = setTimeout(checkHealth, HEALTH_EVERY);
+  healthTimer = setTimeout(checkHealth, HEALTH_EVERY_MS);
 }
 
-/** GET /api/batches/{id} in the shape of a snapshot. */
+/** Fetch GET /api/batches/{id}, and give it the shape of a snapshot. */
 async function poll() {
   const answer = await fetch(section.dataset.poll, { headers: { Accept: "application/json" } });
   if (!answer.ok) return null;
@@ -116,9 +105,9 @@ async function poll() {
     pending: batch.pendingCount,
     ratePerSecond: 0,
     etaSeconds: null,
-    sequence: Number(section.dataset.sequence) + 1, // what is asked for is newer than what is shown
+    sequence: Number(section.dataset.sequence) + 1, // an answer is newer than the page
   };
 }
 
 follow({ socket: section.dataset.socket, stream: section.dataset.stream, poll }, take);
-healthTimer = setTimeout(checkHealth, HEALTH_EVERY);
+healthTimer = setTimeout(checkHealth, HEALTH_EVERY_MS);

@@ -1,4 +1,4 @@
-// The list of batches.
+// The list of batches, live.
 
 import { followCards } from "./cards.js";
 

@@ -1,4 +1,4 @@
-// The table of batches, live. A batch that the table lacks makes it fetch the first page anew.
+// The table of batches, live. When a new batch begins, the script fetches the first page again.
 
 import { draw, drawStatus } from "./counts.js";
 import { follow } from "./live.js";
@@ -32,7 +32,7 @@ export function followCards(section) {
   });
 }
 
-/** An old batch, on another page, is not news for this one. */
+/** Whether a batch belongs at the top of the table. An older one that is missing here is on another page. */
 function isNewer(section, batchId) {
   const newest = section.querySelector("[data-batch]");
   return !newest || batchId > Number(newest.dataset.batch);

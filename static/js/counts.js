@@ -1,39 +1,57 @@
-// Write a snapshot of a batch into a part of the page. The server does the same in batches/web/progressbar.py.
+// Write a snapshot of a batch into a part of the page: counts, bar, rate and duration.
+// The server draws the same in batches/web/progressbar.py, and says the same in batches/wording.py.
 
 export const figures = new Intl.NumberFormat("en-GB");
 
-/** The snapshot with what can be worked out from it; the percentage is rounded down, so 100 means done. */
-export function complete(now) {
-  const leftOut = Math.max(0, now.processed - now.sent - now.failed - now.unknown);
-  const percent = now.total ? Math.floor((100 * now.processed) / now.total) : 0;
-  return { ...now, leftOut, percent };
+/** Add the numbers that follow from a snapshot. The percentage is rounded down, so 100 means that all is done. */
+export function complete(snapshot) {
+  const notSent = Math.max(0, snapshot.processed - snapshot.sent - snapshot.failed - snapshot.unknown);
+  const percent = snapshot.total ? Math.floor((100 * snapshot.processed) / snapshot.total) : 0;
+  return { ...snapshot, notSent, percent };
 }
 
-/** Draw a snapshot into `root`, unless what it shows is newer. Returns the completed snapshot, or null. */
+/** Draw a snapshot into `root`, unless `root` shows a newer one. Returns the completed snapshot, or null. */
 export function draw(root, snapshot) {
   if (snapshot.sequence <= Number(root.dataset.sequence)) return null;
   root.dataset.sequence = snapshot.sequence;
   const now = complete(snapshot);
   for (const place of root.querySelectorAll("[data-count]")) place.textContent = figures.format(now[place.dataset.count]);
-  for (const place of root.querySelectorAll("[data-some]:not([data-when])")) place.hidden = !now[place.dataset.some];
+  for (const place of root.querySelectorAll("[data-some]:not([data-statuses])")) place.hidden = !now[place.dataset.some];
   for (const bar of root.querySelectorAll("[data-bar]")) drawBar(bar, now);
   return now;
 }
 
-/** Set a pill's status, as its word and as its colour. */
+/** Show a status in its pill, as a word and as a colour. */
 export function drawStatus(pill, status) {
   if (pill.dataset.status === status) return;
   pill.dataset.status = status;
   pill.textContent = status;
 }
 
+/** Say how fast a batch is being sent, as `say_rate` in batches/wording.py does for a batch in progress. */
+export function sayRate(now) {
+  if (!now.ratePerSecond) return "";
+  const rate = `${figures.format(Math.round(now.ratePerSecond))} a second`;
+  return now.etaSeconds === null ? rate : `${rate}, ${sayDuration(now.etaSeconds)} left`;
+}
+
+/** Say a length of time, as `say_duration` in batches/wording.py does. */
+export function sayDuration(seconds) {
+  if (seconds < 1) return "less than a second";
+  if (seconds < 90) return `about ${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 90) return `about ${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return minutes % 60 && hours < 24 ? `about ${hours} h ${minutes % 60} min` : `about ${figures.format(hours)} h`;
+}
+
 function drawBar(bar, now) {
-  const counts = { sent: now.sent, failed: now.failed, unknown: now.unknown, "left-out": now.leftOut };
+  const counts = { sent: now.sent, failed: now.failed, unknown: now.unknown, "not-sent": now.notSent };
   let begin = 0;
-  for (const rect of bar.querySelectorAll("[data-part]")) {
-    const width = now.total ? (100 * counts[rect.dataset.part]) / now.total : 0;
-    rect.setAttribute("x", `${begin.toFixed(3)}%`);
-    rect.setAttribute("width", `${width.toFixed(3)}%`);
+  for (const segment of bar.querySelectorAll("[data-segment]")) {
+    const width = now.total ? (100 * counts[segment.dataset.segment]) / now.total : 0;
+    segment.setAttribute("x", `${begin.toFixed(3)}%`);
+    segment.setAttribute("width", `${width.toFixed(3)}%`);
     begin += width;
   }
   bar.setAttribute("aria-label", `${now.percent} percent done`);

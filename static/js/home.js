@@ -1,4 +1,4 @@
-// The first page: upload with a progress bar, by a click or by dropping a file; the newest batches, live.
+// The first page: upload a file with a progress bar, by a click or by dropping it, and show the newest batches live.
 
 import { followCards } from "./cards.js";
 
@@ -10,7 +10,7 @@ const error = document.getElementById("upload-error");
 const progress = document.getElementById("upload-progress");
 const meter = document.getElementById("upload-meter");
 const said = document.getElementById("upload-said");
-const LOADING_EVERY = 500;
+const PROGRESS_EVERY_MS = 500;
 const figures = new Intl.NumberFormat("en-GB");
 const sizes = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 });
 
@@ -26,7 +26,7 @@ function showFile() {
   say("");
 }
 
-/** One key for one choice of a file and its encoding: a press of the button after a broken connection makes no second batch. */
+/** Make a key for this choice of file and encoding. If the connection breaks, a second upload with it makes no second batch. */
 function renewKey() {
   const random = crypto.getRandomValues(new Uint8Array(16));
   form.elements.namedItem("key").value = Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -47,21 +47,21 @@ function showBytes(event) {
   said.textContent = `Uploading: ${size(event.loaded)} of ${size(event.total)}`;
 }
 
-/** The bytes are up: ask how far the server is with the rows for as long as the upload has no answer. */
+/** All bytes are uploaded. Show how many rows the server has read, until the upload has its answer. */
 async function watchRows(request, key) {
   showRows({ rows: 0, percent: 0 });
   const address = `${form.dataset.progressUrl}?key=${encodeURIComponent(key)}`;
   while (request.readyState !== XMLHttpRequest.DONE) {
-    await new Promise((resolve) => setTimeout(resolve, LOADING_EVERY));
+    await new Promise((resolve) => setTimeout(resolve, PROGRESS_EVERY_MS));
     const answer = await fetch(address, { headers: { Accept: "application/json" } }).catch(() => null);
-    const loading = answer?.ok ? await answer.json().catch(() => null) : null;
-    if (loading && request.readyState !== XMLHttpRequest.DONE) showRows(loading);
+    const importProgress = answer?.ok ? await answer.json().catch(() => null) : null;
+    if (importProgress && request.readyState !== XMLHttpRequest.DONE) showRows(importProgress);
   }
 }
 
 function showRows({ rows, percent }) {
   if (percent > 0 && percent < 100) meter.value = percent;
-  else meter.removeAttribute("value"); // nobody knows how long it takes
+  else meter.removeAttribute("value"); // the bar only moves: the end is not known
   if (!rows) said.textContent = "Uploaded. Reading the rows…";
   else if (percent < 100) said.textContent = `Reading the rows: ${figures.format(rows)} so far`;
   else said.textContent = `Storing ${figures.format(rows)} rows…`;
@@ -84,7 +84,7 @@ function upload(event) {
   request.upload.onprogress = showBytes;
   request.upload.onload = () => watchRows(request, key);
   request.onload = () => finish(request);
-  request.onerror = () => fail("The server can't be reached. Nothing was sent; try again.");
+  request.onerror = () => fail("The server can't be reached. Nothing was sent. Try again.");
   setBusy(true);
   say("");
   request.send(body());
@@ -98,7 +98,7 @@ function body() {
   if (isToSend() && subject) data.set("subject", subject);
   const encoding = form.elements.namedItem("encoding").value;
   if (encoding) data.set("encoding", encoding);
-  data.set("file", input.files[0]); // the last part: a server may read the others first
+  data.set("file", input.files[0]); // the last part, so that the server has read the fields before the file comes
   return data;
 }
 
@@ -112,6 +112,7 @@ function finish(request) {
     location.assign(next(answer.batchId));
   } else {
     fail(typeof answer.detail === "string" ? answer.detail : `The upload was refused (${request.status}). Try again.`);
+    document.getElementById("encoding-choice").open = true; // a wrong encoding is a common reason
   }
 }
 
@@ -128,7 +129,6 @@ function fail(sentence) {
   setBusy(false);
   meter.value = 0;
   say(sentence);
-  if (sentence.includes("encoding")) document.getElementById("encoding-choice").open = true;
 }
 
 input.addEventListener("change", showFile);

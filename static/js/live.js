@@ -1,16 +1,17 @@
-// Snapshots as they happen: over a websocket, else server-sent events, else by asking. A snapshot is always
-// whole, so nothing is lost when one is missed: the next connection begins with a fresh one.
+// Snapshots as they happen: over a websocket, otherwise as server-sent events, otherwise by polling.
+// Each snapshot is whole, and each connection begins with one. So a missed snapshot loses nothing.
 
-const FIRST_WAIT = 500;
-const LONGEST_WAIT = 15_000;
-const POLL_EVERY = 4_000;
-const TRIES_BEFORE_STREAM = 3;
-const REFUSALS = [4401, 4404]; // signed out, or no such batch: asking again would not help
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 15_000;
+const POLL_EVERY_MS = 4_000;
+const FAILURES_BEFORE_STREAM = 3;
+const POLLS_BEFORE_SOCKET = 15;
+const REFUSALS = [4401, 4404]; // signed out, or no such batch: another connection would be refused too
 
 /**
  * Call `take` with each snapshot.
  *
- * @param {{socket: string, stream?: string, poll?: () => Promise<object|null>}} source addresses of the same news
+ * @param {{socket: string, stream?: string, poll?: () => Promise<object|null>}} source the addresses of the same snapshots
  */
 export function follow(source, take) {
   let failures = 0;
@@ -26,7 +27,7 @@ export function follow(source, take) {
     socket.onclose = (event) => {
       if (REFUSALS.includes(event.code)) return;
       failures += 1;
-      if (failures === TRIES_BEFORE_STREAM && source.stream) stream();
+      if (failures === FAILURES_BEFORE_STREAM && source.stream) stream();
       else setTimeout(open, wait(failures));
     };
   }
@@ -36,26 +37,26 @@ export function follow(source, take) {
     events.onmessage = (event) => take(JSON.parse(event.data));
     events.onerror = () => {
       events.close();
-      ask();
+      poll();
     };
   }
 
-  // Every so often the socket is tried again: what kept it from opening may be gone.
-  async function ask(count = 1) {
+  // Some polls later, try the socket again: whatever kept it from opening may be over.
+  async function poll(count = 1) {
     try {
       const snapshot = await source.poll();
       if (snapshot) take(snapshot);
     } catch {
-      // The server is away. The page keeps what it shows.
+      // The server can't be reached. The page stays as it is.
     }
-    if (count % 15) setTimeout(ask, POLL_EVERY, count + 1);
+    if (count % POLLS_BEFORE_SOCKET) setTimeout(poll, POLL_EVERY_MS, count + 1);
     else open();
   }
 
   open();
 }
 
-/** Longer after each failure, and by chance, so that a thousand pages don't come back in the same instant. */
+/** The milliseconds to wait: longer after each failure, and random, so that a thousand pages do not return at once. */
 function wait(failures) {
-  return Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(failures, 6)) * (0.5 + Math.random() / 2);
+  return Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(failures, 6)) * (0.5 + Math.random() / 2);
 }

@@ -1,4 +1,6 @@
-// The review: a choice of template, subject or row shows the message at once, without the button.
+// The review: show the message as soon as the reader chooses another template, subject or row.
+
+import "./confirm.js";
 
 const form = document.getElementById("message");
 const show = document.getElementById("show");
@@ -6,7 +8,7 @@ const show = document.getElementById("show");
 for (const name of ["template", "subject", "row"]) {
   form.elements.namedItem(name).addEventListener("change", () => form.requestSubmit(show));
 }
-// Reading a long file takes a while: say so, and don't read it twice.
+// Reading a long file takes a while. Say so, and keep the reader from starting it twice.
 for (const button of document.querySelectorAll("[data-busy]")) {
   const label = button.textContent;
   button.form.addEventListener("submit", () => {
@@ -18,7 +20,7 @@ for (const button of document.querySelectorAll("[data-busy]")) {
     button.textContent = label;
   });
 }
-// Coming back to this page must not leave a form whose choices are not those that are shown.
+// The browser's back button restores the form as it was left. Reset it, so that it fits the message on the page.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) form.reset();
 });

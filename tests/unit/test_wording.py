@@ -1,12 +1,20 @@
-"""What the pages say in words."""
+"""The words for durations, waiting, relay errors and states."""
 
 from __future__ import annotations
 
 import pytest
 
 from batches.jobs.queues import Fleet
-from batches.models import BatchStatus
-from batches.wording import NO_REDIS, NO_WORKER, WAITING, say_duration, say_why_waiting
+from batches.models import BatchStatus, EmailStatus
+from batches.wording import (
+    NO_REDIS,
+    NO_WORKER,
+    STATE_MEANINGS,
+    WAITING,
+    say_duration,
+    say_relay_error,
+    say_why_waiting,
+)
 
 FLEET = Fleet(redis=True, workers=2, queued=0)
 
@@ -24,12 +32,12 @@ FLEET = Fleet(redis=True, workers=2, queued=0)
         (3600 * 1500, "about 1,500 h"),
     ],
 )
-def test_duration_is_rounded_as_people_round(seconds: float, words: str) -> None:
+def test_duration_is_rounded_to_a_unit_that_people_use(seconds: float, words: str) -> None:
     assert say_duration(seconds) == words
 
 
 @pytest.mark.parametrize("status", WAITING)
-def test_nothing_is_wrong_when_a_worker_runs(status: BatchStatus) -> None:
+def test_nothing_is_said_when_a_worker_runs(status: BatchStatus) -> None:
     assert say_why_waiting(status, FLEET) == ""
 
 
@@ -38,10 +46,19 @@ def test_missing_worker_is_named_when_the_batch_waits_for_one(status: BatchStatu
     assert say_why_waiting(status, Fleet(redis=True, workers=0, queued=1)) == NO_WORKER
 
 
-def test_redis_is_named_when_it_is_away() -> None:
+def test_redis_is_named_when_it_cannot_be_reached() -> None:
     assert say_why_waiting(BatchStatus.PENDING, Fleet(redis=False, workers=0, queued=0)) == NO_REDIS
 
 
 @pytest.mark.parametrize("status", [status for status in BatchStatus if status not in WAITING])
-def test_missing_worker_is_no_news_when_the_batch_needs_none(status: BatchStatus) -> None:
+def test_missing_worker_is_not_named_when_the_batch_needs_none(status: BatchStatus) -> None:
     assert say_why_waiting(status, Fleet(redis=True, workers=0, queued=0)) == ""
+
+
+def test_relay_error_is_a_sentence_with_its_reason() -> None:
+    assert say_relay_error("It refuses the login.") == "The mail server accepts no mail now: It refuses the login."
+    assert say_relay_error("") == ""
+
+
+def test_every_state_has_a_meaning() -> None:
+    assert set(STATE_MEANINGS) == set(EmailStatus)

@@ -1,4 +1,4 @@
-"""The list of batches and the page of one, as the server draws them."""
+"""The list of batches, and the page of one batch, as the server draws them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import MakeBatch, MakeJob
 
 
 def read(page: Client, batch_id: int, query: str = "") -> str:
-    """The words of a batch's page, without tags and with single blanks."""
+    """Return the words of a batch's page, without tags and with single spaces."""
     text = page.get(reverse("batch", args=[batch_id]) + query).content.decode()
     return " ".join(re.sub(r"<[^>]+>", " ", text).split())
 
@@ -28,30 +28,32 @@ def test_counts_are_drawn_without_a_script(page: Client, make_batch: MakeBatch, 
     make_job(batch, JobStatus.COMPLETED, completed_at=timezone.now())
     html = page.get(reverse("batch", args=[batch.pk])).content.decode()
     assert '<progress class="hush" id="meter" max="10" value="10"' in html
-    assert 'data-part="sent" x="0.000%" width="60.000%"' in html
-    assert 'data-part="failed" x="60.000%" width="20.000%"' in html
+    assert 'data-segment="sent" x="0.000%" width="60.000%"' in html
+    assert 'data-segment="failed" x="60.000%" width="20.000%"' in html
     words = read(page, batch.pk)
     assert "10 of 10 done" in words
-    assert "Sent 6 Failed 2 Unknown 1 Left out 1 Pending 0" in words
+    assert "Sent 6 Failed 2 Unknown 1 Not sent 1 Pending 0" in words
 
 
-def test_missing_worker_is_told_when_the_batch_waits(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
+def test_missing_worker_is_shown_when_the_batch_waits(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
     batch = make_batch(BatchStatus.PENDING, pending=2)
     make_job(batch, JobStatus.QUEUED)
     assert "No worker is running" in read(page, batch.pk)
 
 
-def test_missing_worker_is_not_told_when_the_batch_is_done(page: Client, make_batch: MakeBatch) -> None:
+def test_missing_worker_is_not_shown_when_the_batch_is_done(page: Client, make_batch: MakeBatch) -> None:
     html = page.get(reverse("batch", args=[make_batch(BatchStatus.COMPLETED, sent=2).pk])).content.decode()
     assert re.search(r'id="waiting"[^>]* hidden', html)
 
 
-def test_relay_trouble_is_told_in_words(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
+def test_relay_error_is_shown_with_the_time_of_the_next_attempt(
+    page: Client, make_batch: MakeBatch, make_job: MakeJob
+) -> None:
     batch = make_batch(BatchStatus.PROCESSING, pending=2)
     retry_at = datetime(2026, 3, 31, 9, 30, 15, tzinfo=UTC)
     make_job(batch, JobStatus.PROCESSING, last_error="mail.example.org refuses the login.", relay_retry_at=retry_at)
     words = read(page, batch.pk)
-    assert "mail.example.org refuses the login. It is tried again at 09:30:15" in words
+    assert "The mail server accepts no mail now: mail.example.org refuses the login. Next attempt at 09:30:15" in words
 
 
 def test_each_failure_has_its_reason(page: Client, make_batch: MakeBatch) -> None:
@@ -63,19 +65,21 @@ def test_each_failure_has_its_reason(page: Client, make_batch: MakeBatch) -> Non
     assert "person2@example.org" not in html
 
 
-def test_all_tries_are_listed_when_there_were_several(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
+def test_all_attempts_are_listed_when_there_were_several(
+    page: Client, make_batch: MakeBatch, make_job: MakeJob
+) -> None:
     batch = make_batch(BatchStatus.PROCESSING, pending=1)
     lane = Lane.objects.create(job=make_job(batch, JobStatus.PROCESSING), number=0)
     email = batch.emails.get()
     batch.emails.update(attempts=2, code=451, reply="4.7.1 Greylisted")
     Attempt.objects.bulk_create(
-        Attempt(email=email, lane=lane, number=n, outcome=Outcome.DEFERRED, code=450 + n, reply=f"Try {n}")
+        Attempt(email=email, lane=lane, number=n, outcome=Outcome.DEFERRED, code=450 + n, reply=f"Attempt {n}")
         for n in (0, 1)
     )
     words = read(page, batch.pk)
-    assert "All 2 tries" in words
-    assert "450 Try 0" in words
-    assert "Tried again at" in words
+    assert "All 2 attempts" in words
+    assert "450 Attempt 0" in words
+    assert "Next attempt at" in words
 
 
 def test_rejected_rows_are_listed_with_line_and_reason(page: Client, make_batch: MakeBatch) -> None:
@@ -83,7 +87,7 @@ def test_rejected_rows_are_listed_with_line_and_reason(page: Client, make_batch:
     assert "9 Invalid No @ in it. x | bad0" in words
 
 
-def test_emails_go_on_over_the_page(page: Client, make_batch: MakeBatch) -> None:
+def test_next_page_lists_the_next_emails(page: Client, make_batch: MakeBatch) -> None:
     batch = make_batch(BatchStatus.COMPLETED, sent=60)
     first = page.get(reverse("batch", args=[batch.pk]) + "?status=sent").content.decode()
     link = re.search(r'rel="next" href="([^"#]+)', first)
@@ -93,11 +97,9 @@ def test_emails_go_on_over_the_page(page: Client, make_batch: MakeBatch) -> None
     assert "person51@example.org" not in second
 
 
-def test_list_reads_all_counts_at_once(page: Client, make_batch: MakeBatch) -> None:
+def test_list_needs_no_more_queries_when_it_is_longer(page: Client, make_batch: MakeBatch) -> None:
     make_batch(sent=1)
-    with CaptureQueriesContext(
-        connection,
-    ) as few:
+    with CaptureQueriesContext(connection) as few:
         page.get(reverse("batches"))
     for _ in range(10):
         make_batch(sent=1)

@@ -36,7 +36,7 @@ def test_column_fills_another_merge_field(page: Client, draft: Batch) -> None:
 
 
 @pytest.mark.parametrize("name", ["two words", "if", "email", ""])
-def test_name_that_can_not_be_is_refused_and_what_was_typed_kept(name: str, page: Client, draft: Batch) -> None:
+def test_impossible_name_is_refused_and_the_typed_names_are_kept(name: str, page: Client, draft: Batch) -> None:
     answer = post(page, draft, "fields", **{"field-name": "first_one", "field-town": name})
     assert answer.status_code == 400
     text = answer.content.decode()
@@ -46,7 +46,7 @@ def test_name_that_can_not_be_is_refused_and_what_was_typed_kept(name: str, page
     assert draft.merge_fields == ["name", "town"]
 
 
-def test_two_columns_can_not_fill_one_merge_field(page: Client, draft: Batch) -> None:
+def test_names_are_refused_when_two_columns_have_the_same(page: Client, draft: Batch) -> None:
     answer = post(page, draft, "fields", **{"field-name": "town", "field-town": "town"})
     assert answer.status_code == 400
     assert "Two merge fields would be named" in answer.content.decode()
@@ -59,18 +59,18 @@ def test_file_is_read_again_in_another_encoding(page: Client, draft: Batch) -> N
     assert draft.emails.get().fields[0] == "Zoл"
 
 
-def test_wrong_way_of_reading_is_refused_and_the_list_kept(page: Client, draft: Batch) -> None:
+def test_wrong_reading_is_refused_and_the_list_is_kept(page: Client, draft: Batch) -> None:
     answer = post(page, draft, "reread", encoding="utf-8", delimiter=";", has_header="yes", address_index="")
     assert answer.status_code == 400
     text = answer.content.decode()
     assert 'role="alert"' in text
-    assert '<option value="utf-8" selected>' in text and '<option value="cp1252" >' in text  # what was chosen is kept
+    assert '<option value="utf-8" selected>' in text and '<option value="cp1252" >' in text  # the form keeps the choice
     assert draft.emails.count() == 1
 
 
-def test_mended_rows_are_added(page: Client, draft: Batch) -> None:
+def test_corrected_rows_are_added(page: Client, draft: Batch) -> None:
     file = BytesIO(b"Name;E-Mail;Town;line\nNed;ned@example.org;Leeds;3\n")
-    file.name = "mended.csv"
+    file.name = "corrected.csv"
     post(page, draft, "add", file=file)
     assert set(draft.emails.values_list("address", flat=True)) == {"zoe@example.org", "ned@example.org"}
     assert not draft.rejected_rows.exists()
@@ -79,10 +79,10 @@ def test_mended_rows_are_added(page: Client, draft: Batch) -> None:
 def test_missing_file_is_named(page: Client, draft: Batch) -> None:
     answer = post(page, draft, "add")
     assert answer.status_code == 400
-    assert "Choose the file with the mended rows first." in answer.content.decode()
+    assert "Choose the file with the corrected rows first." in answer.content.decode()
 
 
-def test_discarded_draft_leaves_nothing(page: Client, draft: Batch) -> None:
+def test_no_row_is_left_when_a_draft_is_discarded(page: Client, draft: Batch) -> None:
     assert post(page, draft, "discard").headers["Location"] == "/"
     for model in (Batch, Email, RejectedRow, UploadChunk):
         assert not model.objects.exists()
@@ -100,20 +100,20 @@ def test_batch_that_was_sent_is_not_changed(name: str, page: Client, make_batch:
     assert (batch.merge_fields, batch.emails.count()) == (["name"], 1)
 
 
-def test_every_encoding_that_is_found_has_a_name_for_people() -> None:
+def test_every_encoding_that_is_recognised_has_a_name_for_people() -> None:
     assert list(ENCODINGS) == list(CHOICES)
 
 
-def test_encoding_is_chosen_by_its_plain_name_when_the_file_has_a_mark(page: Client, sender: User) -> None:
+def test_encoding_has_its_plain_name_when_the_file_begins_with_a_mark(page: Client, sender: User) -> None:
     data = BytesIO("E-Mail\nzoe@example.org\n".encode("utf-8-sig"))
     batch = intake.import_csv(data, filename="list.csv", user=sender).batch
     text = page.get(reverse("review", args=[batch.pk])).content.decode()
-    assert "Read as <b>Unicode (UTF-8)</b>" in text
+    assert "File read as <b>Unicode (UTF-8)</b>" in text
     assert '<option value="utf-8" selected>' in text
-    assert "Save the merge fields" not in text  # there are none
+    assert "Save the names" not in text  # there are none
 
 
-def test_file_is_refused_when_utf16_is_chosen_and_it_is_none(page: Client, draft: Batch) -> None:
+def test_file_is_refused_when_utf16_is_chosen_and_the_file_is_not_utf16(page: Client, draft: Batch) -> None:
     answer = post(page, draft, "reread", encoding="utf-16", delimiter=";", has_header="yes")
     assert answer.status_code == 400
     assert "The file is not UTF-16." in answer.content.decode()

@@ -1,4 +1,4 @@
-"""The review page: what it shows, and the buttons that send."""
+"""The review page: what it shows, and the buttons that send the batch or a test."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ LIST = "Name,E-Mail,Town\nZoë,zoe@example.org,Oslo\n<b>Bo</b>,bo@example.org,\n
 
 @pytest.fixture
 def draft(sender: User) -> Batch:
-    """A real file, read by the real intake: two recipients, one rejected."""
+    """Import a real file: two recipients, one rejected row."""
     return intake.import_csv(BytesIO(LIST.encode()), filename="list.csv", user=sender).batch
 
 
 @pytest.fixture
 def town(db: None) -> EmailTemplate:
-    """A template that needs two merge fields."""
+    """Make a template that uses two merge fields."""
     return EmailTemplate.objects.create(
         key="town", name="Town", subject="{{ name }} of {{ town }}", html="<h1>{{ name }}</h1>", text="{{ town }}"
     )
@@ -45,11 +45,11 @@ def test_message_of_any_row_is_shown(page: Client, draft: Batch, town: EmailTemp
     assert "<b>&lt;b&gt;Bo&lt;/b&gt; of</b>" in read(page, draft, template="town", row="3")
 
 
-def test_typed_subject_is_shown_instead(page: Client, draft: Batch, town: EmailTemplate) -> None:
+def test_typed_subject_replaces_the_one_of_the_template(page: Client, draft: Batch, town: EmailTemplate) -> None:
     assert "<b>Dear Zoë</b>" in read(page, draft, template="town", subject="Dear {{ name }}")
 
 
-def test_html_is_served_for_a_frame_that_runs_nothing(page: Client, draft: Batch, town: EmailTemplate) -> None:
+def test_html_is_served_with_a_policy_that_runs_nothing(page: Client, draft: Batch, town: EmailTemplate) -> None:
     answer = page.get(address(draft, "review-message"), {"template": "town", "row": "3"})
     assert answer.content.decode().startswith("<h1>&lt;b&gt;Bo&lt;")
     assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
@@ -59,49 +59,49 @@ def test_blank_merge_fields_are_counted(page: Client, draft: Batch, town: EmailT
     assert "<code>town</code> in 1 row" in read(page, draft, template="town")
 
 
-def test_missing_merge_field_is_named_and_nothing_can_be_sent(page: Client, draft: Batch) -> None:
+def test_nothing_can_be_sent_when_a_merge_field_has_no_column(page: Client, draft: Batch) -> None:
     EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code }}")
     text = read(page, draft, template="code")
-    assert "The message needs <code>code</code>" in text
+    assert '<p class="notice error">The message uses <code>code</code>, but the list has no such column.' in text
     assert 'id="send" disabled' in text
 
 
-def test_missing_merge_field_is_only_a_warning_when_the_template_has_words_for_it(page: Client, draft: Batch) -> None:
+def test_missing_column_is_only_a_warning_when_the_template_has_words_for_it(page: Client, draft: Batch) -> None:
     EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code or 'none' }}")
     text = read(page, draft, template="code")
-    assert '<p class="notice warning">The message shows <code>code</code> and no column fills it' in text
+    assert '<p class="notice warning">The message uses <code>code</code>, but the list has no such column.' in text
     assert 'id="send" >' in text
 
 
-def test_counts_and_rejected_rows_are_linked(page: Client, draft: Batch, welcome: EmailTemplate) -> None:
+def test_counts_are_shown_and_rejected_rows_linked(page: Client, draft: Batch, welcome: EmailTemplate) -> None:
     text = read(page, draft)
     assert "1 rejected" in text
     assert "Send to 2 recipients" in text
-    assert "It takes less than a second" in text
+    assert "Sending will take less than a second." in text
 
 
-def test_earlier_sending_of_the_same_file_is_told(
+def test_earlier_batch_with_the_same_file_is_linked(
     page: Client, draft: Batch, welcome: EmailTemplate, sender: User, make_job: MakeJob
 ) -> None:
     make_job(draft, JobStatus.COMPLETED, completed_at=timezone.now())
     again = intake.import_csv(BytesIO(LIST.encode()), filename="again.csv", user=sender).batch
     text = read(page, again)
-    assert "The same list was sent within the last day" in text
+    assert "A batch with the same list was started within the last 24 hours" in text
     assert address(draft, "batch") in text
 
 
-def test_earlier_batch_of_another_is_not_linked(
+def test_earlier_batch_of_another_user_is_not_linked(
     page: Client, draft: Batch, welcome: EmailTemplate, staff: User, make_job: MakeJob
 ) -> None:
     theirs = intake.import_csv(BytesIO(LIST.encode()), filename="theirs.csv", user=staff).batch
     make_job(theirs, JobStatus.COMPLETED, completed_at=timezone.now())
     text = read(page, draft)
-    assert "The same list was sent within the last day" in text
+    assert "A batch with the same list was started within the last 24 hours" in text
     assert address(theirs, "batch") not in text
 
 
 @pytest.mark.parametrize("row", ["", "x", "0", "99", "9" * 30, "-1"])
-def test_page_opens_whatever_the_row(row: str, page: Client, draft: Batch, welcome: EmailTemplate) -> None:
+def test_page_opens_with_any_row_in_the_address(row: str, page: Client, draft: Batch, welcome: EmailTemplate) -> None:
     assert page.get(address(draft), {"row": row, "template": "none-such"}).status_code == 200
 
 
@@ -122,7 +122,7 @@ def test_page_opens_when_the_list_is_empty(page: Client, make_batch: MakeBatch, 
     assert 'id="send" disabled' in text
 
 
-def test_show_leads_to_the_choice_and_keeps_tokens_out_of_the_address(
+def test_show_leads_to_the_message_and_keeps_tokens_out_of_the_address(
     page: Client, draft: Batch, town: EmailTemplate
 ) -> None:
     form = {"template": "town", "subject": "Hi", "row": "3", "csrfmiddlewaretoken": "secret"}
@@ -171,7 +171,7 @@ def test_refusal_is_shown_on_the_form(page: Client, draft: Batch) -> None:
     assert "The list has no column for: code." in answer.content.decode()
 
 
-def test_test_message_goes_to_one_address_with_the_fields_of_the_row(
+def test_test_message_goes_to_one_address_with_the_merge_fields_of_the_row(
     page: Client, draft: Batch, town: EmailTemplate
 ) -> None:
     form = {"template": "town", "subject": "", "row": "3", "to": "me@example.org"}
@@ -198,7 +198,7 @@ def test_test_message_needs_an_address(
     assert not EmailJob.objects.exists()
 
 
-def test_refused_test_leaves_no_batch_behind(page: Client, draft: Batch) -> None:
+def test_refused_test_leaves_no_batch(page: Client, draft: Batch) -> None:
     EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code }}")
     answer = page.post(address(draft, "review-test"), {"template": "code", "to": "me@example.org"})
     assert answer.status_code == 422
@@ -211,14 +211,14 @@ def test_batch_that_was_sent_is_not_reviewed(page: Client, make_batch: MakeBatch
 
 
 @pytest.mark.parametrize("name", ["choose", "test", "send", "fields", "reread", "add", "discard"])
-def test_anothers_draft_is_out_of_reach(name: str, page: Client, make_batch: MakeBatch, staff: User) -> None:
+def test_draft_of_another_user_is_not_found(name: str, page: Client, make_batch: MakeBatch, staff: User) -> None:
     batch = make_batch(owner=staff, pending=1)
     assert page.post(address(batch, f"review-{name}")).status_code == 404
     assert Batch.objects.filter(pk=batch.pk, status=BatchStatus.DRAFT).exists()
 
 
 @pytest.mark.parametrize("name", ["choose", "test", "send", "fields", "reread", "add", "discard"])
-def test_nothing_is_changed_by_a_link(name: str, page: Client, draft: Batch) -> None:
+def test_link_changes_nothing(name: str, page: Client, draft: Batch) -> None:
     answer = page.get(address(draft, f"review-{name}"))
     assert (answer.status_code, answer.headers["Location"]) == (302, address(draft, "review"))
     assert Batch.objects.get().status == BatchStatus.DRAFT

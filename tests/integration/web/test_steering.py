@@ -12,7 +12,7 @@ from tests.conftest import MakeBatch, MakeJob
 
 
 def press(page: Client, batch_id: int, action: str) -> str:
-    """Press a button; the page that comes back."""
+    """Press a button, and return the page that the browser is sent to."""
     answer = page.post(reverse("batch-steer", args=[batch_id, action]), follow=True)
     assert answer.redirect_chain == [(reverse("batch", args=[batch_id]), 302)]
     return answer.content.decode()
@@ -26,7 +26,7 @@ def press(page: Client, batch_id: int, action: str) -> str:
         (BatchStatus.PROCESSING, JobStatus.PROCESSING, "cancel", BatchStatus.CANCELLED),
     ],
 )
-def test_button_moves_the_batch(
+def test_button_changes_the_status_of_the_batch(
     before: BatchStatus,
     job_before: JobStatus,
     action: str,
@@ -43,17 +43,17 @@ def test_button_moves_the_batch(
 
 
 @pytest.mark.parametrize(("action", "kind"), [("replay-failed", JobKind.FAILED), ("replay-unknown", JobKind.UNKNOWN)])
-def test_replay_makes_a_job_of_those_alone(
+def test_replay_sends_only_the_emails_of_its_kind(
     action: str, kind: JobKind, page: Client, make_batch: MakeBatch, make_job: MakeJob
 ) -> None:
     batch = make_batch(BatchStatus.COMPLETED, sent=3, failed=2, unknown=2)
     make_job(batch, JobStatus.COMPLETED, completed_at=timezone.now())
-    assert "To be sent again: 2." in press(page, batch.pk, action)
+    assert "2 emails are being sent again." in press(page, batch.pk, action)
     job = batch.jobs.get(completed_at=None)
     assert (job.kind, job.total_count) == (kind, 2)
 
 
-def test_refusal_is_shown_when_it_can_not_be_done(page: Client, make_batch: MakeBatch) -> None:
+def test_refusal_is_shown_when_the_batch_has_ended(page: Client, make_batch: MakeBatch) -> None:
     batch = make_batch(BatchStatus.COMPLETED, sent=1)
     assert "can&#x27;t be paused now" in press(page, batch.pk, "pause")
 
@@ -62,7 +62,7 @@ def test_unknown_action_is_not_found(page: Client, make_batch: MakeBatch) -> Non
     assert page.post(reverse("batch-steer", args=[make_batch(sent=1).pk, "explode"])).status_code == 404
 
 
-def test_nothing_is_steered_by_a_link(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
+def test_link_changes_nothing(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
     batch = make_batch(BatchStatus.PROCESSING, pending=1)
     make_job(batch, JobStatus.PROCESSING)
     assert page.get(reverse("batch-steer", args=[batch.pk, "cancel"])).status_code == 405

@@ -1,4 +1,4 @@
-"""The segments of a progress bar."""
+"""The segments and the percentage of a progress bar."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from batches.models import Batch, BatchStatus
 from batches.progress import Snapshot
-from batches.web.progressbar import make_card, make_parts
+from batches.web.progressbar import make_card, make_segments
 
 
 def snapshot(**counts: int) -> Snapshot:
-    """A snapshot whose other counts are 0 and whose sums are right."""
+    """Make a snapshot whose other counts are 0 and whose sums are correct."""
     done = {"sent": 0, "failed": 0, "unknown": 0, "suppressed": 0} | counts
     cancelled, total = done.pop("cancelled", 0), done.pop("total")
     processed = sum(done.values()) + cancelled
@@ -32,29 +32,29 @@ def snapshot(**counts: int) -> Snapshot:
     )
 
 
-def test_parts_stand_side_by_side_when_all_kinds_occur() -> None:
-    parts = make_parts(snapshot(total=200, sent=100, failed=20, unknown=10, suppressed=4, cancelled=6))
-    assert [(part.name, part.begin, part.width, part.count) for part in parts] == [
+def test_segments_follow_each_other_when_all_outcomes_occur() -> None:
+    segments = make_segments(snapshot(total=200, sent=100, failed=20, unknown=10, suppressed=4, cancelled=6))
+    assert [(segment.name, segment.begin, segment.width, segment.count) for segment in segments] == [
         ("sent", 0.0, 50.0, 100),
         ("failed", 50.0, 10.0, 20),
         ("unknown", 60.0, 5.0, 10),
-        ("left-out", 65.0, 5.0, 10),
+        ("not-sent", 65.0, 5.0, 10),
     ]
 
 
-def test_bar_is_empty_when_the_batch_is() -> None:
+def test_bar_is_empty_when_the_batch_is_empty() -> None:
     card = make_card(Batch(), snapshot(total=0))
     assert card.percent == 0
-    assert all(part.width == 0 for part in card.parts)
+    assert all(segment.width == 0 for segment in card.segments)
 
 
 @pytest.mark.parametrize(("sent", "percent"), [(0, 0), (999_999, 99), (1_000_000, 100)])
-def test_hundred_is_said_only_when_all_is_done(sent: int, percent: int) -> None:
+def test_percentage_is_100_only_when_all_emails_are_done(sent: int, percent: int) -> None:
     assert make_card(Batch(), snapshot(total=1_000_000, sent=sent)).percent == percent
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=6, max_size=6))
-def test_parts_never_leave_the_bar(counts: list[int]) -> None:
+def test_segments_never_leave_the_bar(counts: list[int]) -> None:
     names = ("sent", "failed", "unknown", "suppressed", "cancelled")
-    parts = make_parts(snapshot(total=sum(counts), **dict(zip(names, counts, strict=False))))
-    assert all(part.begin >= 0 and part.begin + part.width <= 100.01 for part in parts)
+    segments = make_segments(snapshot(total=sum(counts), **dict(zip(names, counts, strict=False))))
+    assert all(segment.begin >= 0 and segment.begin + segment.width <= 100.01 for segment in segments)

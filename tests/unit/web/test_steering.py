@@ -1,18 +1,18 @@
-"""When each button is offered."""
+"""When each button is offered, and what a question asks."""
 
 from __future__ import annotations
 
 import pytest
 
 from batches.models import BatchStatus
-from batches.web.steering import make_buttons
+from batches.web.steering import ACTIONS, make_buttons
 from tests.unit.web.test_progressbar import snapshot
 
 
 def offered(status: BatchStatus, **counts: int) -> set[str]:
     now = snapshot(total=10, **counts)
     now["status"] = status
-    return {offer.button.action for offer in make_buttons(now) if offer.is_shown}
+    return {button.action.name for button in make_buttons(now) if button.is_shown}
 
 
 @pytest.mark.parametrize(
@@ -32,5 +32,11 @@ def test_buttons_fit_the_status(status: BatchStatus, actions: set[str]) -> None:
     assert offered(status, failed=2, unknown=1) == actions
 
 
-def test_replay_is_not_offered_when_there_is_nothing_to_replay() -> None:
+def test_replay_is_not_offered_when_no_email_would_be_sent() -> None:
     assert offered(BatchStatus.COMPLETED, sent=10) == set()
+
+
+def test_answers_to_a_question_differ_from_each_other_and_from_the_button() -> None:
+    questions = [(action.label, action.question) for action in ACTIONS if action.question]
+    assert len(questions) == 2
+    assert all(len({label, question.yes, question.no}) == 3 for label, question in questions)

@@ -1,0 +1,19 @@
+// Questions before something that can't be undone. "No" and Esc close a question, and the page stays as it is.
+// Without this script, "No" is a link to the same page.
+
+document.addEventListener("click", (event) => {
+  const no = event.target.closest("[data-close]");
+  if (!no) return;
+  event.preventDefault();
+  close(no.closest("details"));
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const question of document.querySelectorAll("details.confirm[open]")) close(question);
+});
+
+function close(question) {
+  question.open = false;
+  question.querySelector("summary").focus();
+}

@@ -12,12 +12,14 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 
 from batches.delivery.terms import ClaimedEmail, Decision, LaneSpec
 from batches.models import EmailStatus, JobStatus, sql
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
 
 logger = logging.getLogger(__name__)
 
@@ -167,10 +169,10 @@ class Ledger:
         if not lanes:
             raise Fenced
         self._token += 1
-        [(self._after_row, self._end_row)] = lanes
+        self._after_row, self._end_row = lanes[0].after_row, lanes[0].end_row
         # Before the next cycle, which writes the rows by which these are found.
         rows = await self._fetch(sql.IN_DOUBT_OF_LANE, {"batch": self._spec.batch_id, "lane": self._spec.lane_id})
-        found = [ClaimedEmail(*row) for row in rows if row[0] not in self.in_flight]
+        found = [ClaimedEmail(*row) for row in rows if row.id not in self.in_flight]
         self.in_flight.update((each.id, each) for each in found)
         self._found += found  # until a cycle gets through
 
@@ -200,7 +202,7 @@ class Ledger:
         self._counters = counters
         for outcome in recording:
             self.in_flight.pop(outcome.email_id, None)
-        self.is_halted = rows[0][0] != _PROCESSING
+        self.is_halted = rows[0].job_status != _PROCESSING
         return self._take_in(rows, places)
 
     async def _take_row_range(self) -> None:
@@ -216,15 +218,15 @@ class Ledger:
         if not answer:
             await asyncio.sleep(LOCKED_JOB_SECONDS)
             return
-        [(after_row, end_row)] = answer
-        if end_row is None:
+        [row_range] = answer
+        if row_range.after_row is None or row_range.end_row is None:
             self._is_list_used_up = True
         else:
-            self._after_row, self._end_row = after_row, end_row
+            self._after_row, self._end_row = row_range.after_row, row_range.end_row
 
-    def _take_in(self, rows: list[tuple[Any, ...]], places: int) -> list[ClaimedEmail]:
-        claimed = [ClaimedEmail(*email) for _, _, _, *email in rows if email[0]]
-        self._after_row = rows[0][1]
+    def _take_in(self, rows: list[sql.ClaimedRow], places: int) -> list[ClaimedEmail]:
+        claimed = [ClaimedEmail(row.id, row.row, row.address, row.fields, row.attempts) for row in rows if row.id]
+        self._after_row = rows[0].range_after_row
         if len(claimed) < places:
             # Nothing is left behind the cursor; but what others gave back may be due before it.
             is_used_up = self._after_row >= self._end_row and self._is_list_used_up
@@ -232,7 +234,7 @@ class Ledger:
             self._cursor = _FRONT
         elif claimed:
             self.is_dry = False
-            retries = [_Cursor(due_at, id_) for _, _, due_at, id_, *_ in rows if due_at is not None]
+            retries = [_Cursor(row.due_at, row.id) for row in rows if row.due_at and row.id]
             self._cursor = max(retries, default=self._cursor)
         self.in_flight.update((each.id, each) for each in claimed)
         return claimed
@@ -283,7 +285,7 @@ class Ledger:
             self._rate_at, self._rate_sent = now, sent
         return self._rate
 
-    async def read_snapshot_row(self) -> tuple[Any, ...] | None:
+    async def read_snapshot_row(self) -> sql.SnapshotRow | None:
         """The batch's row of ``sql.SNAPSHOTS``, for the publisher."""
         rows = await self._fetch(sql.SNAPSHOTS, {"batches": [self._spec.batch_id]})
         return rows[0] if rows else None
@@ -291,7 +293,7 @@ class Ledger:
     async def count_lanes(self) -> int:
         """How many lanes are at work now, this one among them."""
         rows = await self._fetch(sql.COUNT_LEASED_LANES, {})
-        return max(1, int(rows[0][0]))
+        return max(1, rows[0].lane_count)
 
     async def release(self) -> None:
         """Give the lane back; only when nothing is held."""
@@ -314,9 +316,9 @@ class Ledger:
     async def clear_relay_error(self) -> None:
         await self._execute(sql.CLEAR_RELAY_ERROR, {"job": self._spec.job_id})
 
-    async def _fetch(self, statement: str, arguments: Mapping[str, object]) -> list[tuple[Any, ...]]:
+    async def _fetch(self, statement: sql.Statement[Row], arguments: Mapping[str, object]) -> list[Row]:
         cursor = await self._execute(statement, arguments)
-        return await cursor.fetchall()
+        return statement.rows(await cursor.fetchall())
 
     async def _execute(self, statement: str, arguments: Mapping[str, object]) -> psycopg.AsyncCursor[Any]:
         return await self._connection.execute(statement, arguments)

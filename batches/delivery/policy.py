@@ -7,12 +7,15 @@ for the random part of each wait: they read no database and no clock.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.conf import settings
 
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.models import CrashPolicy, EmailStatus
+from batches.models.sql import EmailInDoubt
 from batches.outcomes import Outcome
 from batches.smtp.verdicts import Verdict
 
@@ -25,6 +28,12 @@ JITTER = 0.5
 """Each wait is longer by a random part, up to this share of it. Emails that failed together are then not retried
 together. No wait is shorter, because a greylisting relay refuses an attempt that comes too early."""
 
+DEATHS_MAX = 16
+"""An email fails for certain when so many workers more than its attempts allow died while it was in flight."""
+
+SPREAD_SECONDS = 10.0
+"""The emails that may have killed a worker are retried one after another within this time."""
+
 # Looked up once: on Python 3.11 a search in an enum's class costs more than the rest of a decision.
 _PENDING, _SENT, _FAILED, _UNKNOWN = (
     EmailStatus.PENDING.value,
@@ -34,6 +43,15 @@ _PENDING, _SENT, _FAILED, _UNKNOWN = (
 )
 _OUTCOME_SENT = Outcome.SENT
 _SENT_VALUE, _FAILED_VALUE = Outcome.SENT.value, Outcome.FAILED.value
+
+
+class DeathDecision(NamedTuple):
+    """What the sweep records of one email whose worker died. Its attempt counts as interrupted."""
+
+    email_id: int
+    status: str
+    delay_seconds: float
+    """The wait before the next attempt, if ``status`` is pending."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +97,30 @@ def decide_reply(claimed: ClaimedEmail, verdict: Verdict, policy: RetryPolicy) -
 def requeue(claimed: ClaimedEmail, reason: str = "") -> Decision:
     """Decide that an email is pending again, due at once, and that no attempt is counted."""
     return Decision(claimed.id, _PENDING, "", 0, reason)
+
+
+def decide_deaths(emails: Sequence[EmailInDoubt], policy: RetryPolicy) -> list[DeathDecision]:
+    """Decide about all emails that one dead worker had in flight in one lane.
+
+    Nobody can know whether the relay accepted them. The crash policy *hold* ends all of them as unknown. *Resend*
+    attempts them again, except those whose attempts are used up and that are to blame: if only one email has used up
+    its attempts, that email fails. If several have, one of them may be killing the workers, and we cannot tell which.
+    They are then retried one after another, those present at the most deaths last. So the innocent ones get through
+    before the culprit, and fewer emails are suspect at the next death. An email that exceeded its attempts by
+    DEATHS_MAX fails in any case.
+    """
+    if policy.crash_policy is CrashPolicy.HOLD:
+        return [DeathDecision(email.id, _UNKNOWN, 0.0) for email in emails]
+    used_up = [email for email in emails if email.attempts >= policy.max_attempts]
+    # Chance decides among equals, so that the same email is not first each time.
+    used_up.sort(key=lambda email: (email.attempts, random.random()))  # noqa: S311  (no secret)
+    decisions = [DeathDecision(email.id, _PENDING, 0.0) for email in emails if email.attempts < policy.max_attempts]
+    for place, email in enumerate(used_up, start=1):
+        if len(used_up) == 1 or email.attempts >= policy.max_attempts + DEATHS_MAX:
+            decisions.append(DeathDecision(email.id, _FAILED, 0.0))
+        else:
+            decisions.append(DeathDecision(email.id, _PENDING, SPREAD_SECONDS * place / len(used_up)))
+    return decisions
 
 
 def retry_delay(attempts: int, base_seconds: float) -> float:

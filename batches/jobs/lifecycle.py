@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -17,7 +16,7 @@ from django.utils import timezone
 
 from batches import progress
 from batches.jobs import queues
-from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, JobStatus, repair_sql, sql
+from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, JobStatus, sql
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +161,7 @@ def _cancel_pending(job: EmailJob, *, is_over: bool) -> None:
 
 def _is_over(job: EmailJob) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(repair_sql.JOBS_TO_FINISH, {"job": job.pk})
+        cursor.execute(sql.JOBS_TO_FINISH, {"job": job.pk})
         return cursor.fetchone() is not None
 
 
@@ -173,12 +172,12 @@ def _find_overlooked(job: EmailJob, *, count: int) -> None:
     """
     logger.error("Job %s has %s emails that no lane claimed; starting again at the first row.", job.pk, count)
     with connection.cursor() as cursor:
-        cursor.execute(repair_sql.EXPIRE_STRAY_LANES, {"job": job.pk, "batch": job.batch_id})
+        cursor.execute(sql.EXPIRE_STRAY_LANES, {"job": job.pk, "batch": job.batch_id})
         if not cursor.rowcount:  # otherwise the sweep has to reap those lanes first
-            cursor.execute(repair_sql.START_OVER, {"job": job.pk})
+            cursor.execute(sql.START_OVER, {"job": job.pk})
 
 
-def _close(job: EmailJob, counts: _Counts) -> None:
+def _close(job: EmailJob, counts: sql.BatchCounts) -> None:
     """Record the counts and the terminal status of a job that is over. Needs the job's row locked."""
     # The batch before the job: a snapshot adds the lanes' counts to the batch's until the job is completed.
     _store(job.batch_id, counts)
@@ -195,7 +194,7 @@ def _close(job: EmailJob, counts: _Counts) -> None:
     Batch.objects.move(job.batch_id, to=batch_status)
 
 
-def _terminal_statuses(job: EmailJob, counts: _Counts) -> tuple[JobStatus, BatchStatus]:
+def _terminal_statuses(job: EmailJob, counts: sql.BatchCounts) -> tuple[JobStatus, BatchStatus]:
     """How the job and its batch ended. A batch with one sent email has not failed, whichever job sent it."""
     if job.status == JobStatus.CANCELLED:
         return JobStatus.CANCELLED, BatchStatus.CANCELLED
@@ -210,27 +209,13 @@ def recount_ended_batch(batch_id: int) -> None:
     _store(batch_id, _count(batch_id, lane_ids=[]))
 
 
-class _Counts(NamedTuple):
-    """The columns of ``sql.COUNT_BATCH``."""
-
-    sent: int
-    failed: int
-    unknown: int
-    suppressed: int
-    cancelled: int
-    unfinished: int
-    """Emails that are pending or sending."""
-    job_sent: int
-    job_failed: int
-
-
-def _count(batch_id: int, *, lane_ids: list[int]) -> _Counts:
+def _count(batch_id: int, *, lane_ids: list[int]) -> sql.BatchCounts:
     with connection.cursor() as cursor:
         cursor.execute(sql.COUNT_BATCH, {"batch": batch_id, "lanes": lane_ids})
-        return _Counts(*cursor.fetchone())
+        return sql.COUNT_BATCH.rows(cursor.fetchall())[0]
 
 
-def _store(batch_id: int, counts: _Counts) -> None:
+def _store(batch_id: int, counts: sql.BatchCounts) -> None:
     Batch.objects.filter(pk=batch_id).update(
         sent_count=counts.sent,
         failed_count=counts.failed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import uvloop
@@ -20,7 +20,7 @@ from batches.delivery.ledger import connect
 from batches.delivery.policy import RetryPolicy
 from batches.delivery.terms import LaneEnd, LaneSpec
 from batches.jobs import lifecycle, queues
-from batches.models import Lane, repair_sql, sql
+from batches.models import Lane, sql
 from batches.rendering.message import derive_message_key
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Timeouts
@@ -30,27 +30,6 @@ logger = logging.getLogger(__name__)
 
 CONNECT_MAX_SECONDS = 30
 """A relay that has not greeted after this long is in trouble; RFC 5321's five minutes would hold up a lane."""
-
-
-class Taken(NamedTuple):
-    """A lane just taken, and what its job and its batch say: the columns of ``sql.ACQUIRE_LANE``."""
-
-    lane_id: int
-    token: int
-    range_after_row: int
-    range_end_row: int
-    sent_count: int
-    failed_count: int
-    unknown_count: int
-    retried_count: int
-    job_id: int
-    priority: str
-    subject: str
-    html: str
-    text: str
-    from_email: str
-    batch_id: int
-    merge_fields: list[str]
 
 
 def preload() -> None:
@@ -95,14 +74,16 @@ async def _run(lane_id: int, *, worker: str, database: Mapping[str, Any]) -> Lan
     return end
 
 
-async def acquire_lane(ledger_connection: psycopg.AsyncConnection[Any], lane_id: int, *, worker: str) -> Taken | None:
+async def acquire_lane(
+    ledger_connection: psycopg.AsyncConnection[Any], lane_id: int, *, worker: str
+) -> sql.AcquiredLane | None:
     """Take a lane for a worker, or None: ``sql.ACQUIRE_LANE`` says when."""
     arguments = {"lane": lane_id, "worker": worker, "lease_seconds": settings.SEND_LEASE_SECONDS}
     row = await (await ledger_connection.execute(sql.ACQUIRE_LANE, arguments)).fetchone()
-    return Taken(*row) if row else None
+    return sql.ACQUIRE_LANE.rows([row])[0] if row else None
 
 
-def make_spec(taken: Taken, database: Mapping[str, Any]) -> LaneSpec:
+def make_spec(taken: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSpec:
     return LaneSpec(
         lane_id=taken.lane_id,
         token=taken.token,
@@ -172,5 +153,5 @@ def expire_lane(item_id: str, *, worker: str) -> bool:
         return False
     lane_id, token = ring
     with connection.cursor() as cursor:
-        cursor.execute(repair_sql.EXPIRE_LANE, {"lane": lane_id, "token": token, "worker": worker})
+        cursor.execute(sql.EXPIRE_LANE, {"lane": lane_id, "token": token, "worker": worker})
         return bool(cursor.rowcount)

@@ -1,7 +1,7 @@
-"""The pass that repairs everything from Postgres: due schedules, expired leases, missing lanes, finished jobs.
+"""The sweep: start due jobs, reap dead lanes, finish jobs that are over, enqueue lanes that have work.
 
-Redis may have lost every ring and every worker may have died: what is true stands in Postgres, and this
-pass brings the rest back in line with it.
+Redis may have lost every work item, and every worker may have died. The truth is in PostgreSQL, and the sweep brings
+everything else back in line with it. It sends nothing.
 """
 
 from __future__ import annotations
@@ -14,22 +14,17 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
+from batches.delivery.policy import RetryPolicy, decide_deaths
 from batches.jobs import lifecycle, queues
-from batches.models import CrashPolicy, EmailJob, JobStatus, repair_sql
+from batches.models import EmailJob, EmailStatus, JobStatus, sql
 
 logger = logging.getLogger(__name__)
 
-ADVISORY_LOCK = 0x656D61696C  # "email": one worker in the fleet sweeps at a time
-REASON_WHEN_REAPED = "The worker that was sending this died, so nobody knows if the relay took it."
+ADVISORY_LOCK = 0x656D61696C  # "email": one process in the fleet sweeps at a time
+REASON_WHEN_REAPED = "The worker that was sending this died, so nobody knows whether the relay accepted it."
 
 DOUBT_SECONDS = 2.0
-"""How long a lane whose lease has run out is given to renew it; it tries back to back."""
-
-DEATHS_MAX = 16
-"""An email that was there when so many more workers died than it has attempts ends, whoever was beside it."""
-
-SPREAD_SECONDS = 10.0
-"""Over how long emails with used-up attempts go again when nobody knows which of them killed their worker."""
+"""How long a suspect lane has to renew its lease. A living lane tries again and again without a pause."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,28 +33,40 @@ class SweepReport:
 
     started: int = 0
     reaped: int = 0
-    rung: int = 0
+    enqueued: int = 0
     finished: int = 0
     was_busy: bool = False
+    """Another process was sweeping, so this one did nothing."""
 
     def __str__(self) -> str:
         if self.was_busy:
             return "Another process is sweeping, so nothing was done."
         return (
             f"Started {self.started} scheduled jobs, reaped {self.reaped} dead lanes, "
-            f"rang {self.rung} lanes, finished {self.finished} jobs."
+            f"enqueued {self.enqueued} lanes, finished {self.finished} jobs."
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReapedEmails:
+    """How many emails of one dead lane go back to pending, failed, or ended as unknown."""
+
+    retried: int
+    failed: int
+    unknown: int
+
+
 def sweep() -> SweepReport:
-    """Do one pass, unless another process is doing one. Takes milliseconds when there is nothing to do."""
+    """Do one pass, unless another process is doing one. Takes milliseconds if there is nothing to do."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_LOCK])
-        if not cursor.fetchone()[0]:
+        [(is_ours,)] = cursor.fetchall()
+        if not is_ours:
             return SweepReport(was_busy=True)
         try:
+            # Reap first: a reaped lane may end its job, or have work again.
             return SweepReport(
-                started=_start_due_jobs(), reaped=_reap_dead_lanes(), finished=_finish_jobs(), rung=_enqueue_lanes()
+                started=_start_due_jobs(), reaped=_reap_dead_lanes(), finished=_finish_jobs(), enqueued=_enqueue_lanes()
             )
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
@@ -71,64 +78,68 @@ def _start_due_jobs() -> int:
 
 
 def _reap_dead_lanes() -> int:
-    count = 0
+    policy = RetryPolicy.from_settings()
     with connection.cursor() as cursor:
-        cursor.execute(repair_sql.SUSPECT_LANES)  # a commit of its own
+        cursor.execute(sql.SUSPECT_LANES)  # in a commit of its own, so that living lanes see that writes succeed
     with transaction.atomic(), connection.cursor() as cursor:
         lease = {"lease_seconds": settings.SEND_LEASE_SECONDS, "doubt_seconds": DOUBT_SECONDS}
-        cursor.execute(repair_sql.EXPIRED_LANES, lease)
-        for lane_id, job_id, batch_id in cursor.fetchall():
-            retried, failed, unknown = _reap(lane_id, batch_id)
+        cursor.execute(sql.EXPIRED_LANES, lease)
+        lanes = sql.EXPIRED_LANES.rows(cursor.fetchall())
+        for lane in lanes:
+            emails = _reap(lane, policy)
             logger.warning(
                 "Reaped lane %s of job %s: %s emails back to pending, %s failed, %s unknown.",
-                *(lane_id, job_id, retried, failed, unknown),
-                extra={"action": "reap_lane", "lane": lane_id, "job": job_id},
+                *(lane.lane_id, lane.job_id, emails.retried, emails.failed, emails.unknown),
+                extra={"action": "reap_lane", "lane": lane.lane_id, "job": lane.job_id},
             )
-            count += 1
-    return count
+    return len(lanes)
 
 
-def _reap(lane_id: int, batch_id: int) -> tuple[int, int, int]:
+def _reap(lane: sql.ExpiredLane, policy: RetryPolicy) -> ReapedEmails:
+    """Fence one dead lane and record what becomes of the emails it had in flight. Needs the lane's row locked."""
     with connection.cursor() as cursor:
+        cursor.execute(sql.LOCK_IN_DOUBT, {"lane": lane.lane_id, "batch": lane.batch_id})
+        decisions = decide_deaths(sql.LOCK_IN_DOUBT.rows(cursor.fetchall()), policy)
+        statuses = [decision.status for decision in decisions]
+        emails = ReapedEmails(
+            retried=statuses.count(EmailStatus.PENDING),
+            failed=statuses.count(EmailStatus.FAILED),
+            unknown=statuses.count(EmailStatus.UNKNOWN),
+        )
         cursor.execute(
-            repair_sql.REAP_LANE,
+            sql.RECORD_DEATHS,
             {
-                "lane": lane_id,
-                "batch": batch_id,
-                "hold": settings.SEND_ON_CRASH == CrashPolicy.HOLD,
-                "max_attempts": settings.SEND_MAX_ATTEMPTS,
+                "lane": lane.lane_id,
                 "reason": REASON_WHEN_REAPED,
-                "deaths_max": DEATHS_MAX,
-                "spread_seconds": SPREAD_SECONDS,
+                "ids": [decision.email_id for decision in decisions],
+                "statuses": statuses,
+                "delays": [decision.delay_seconds for decision in decisions],
+                "retried": emails.retried,
+                "failed": emails.failed,
+                "unknown": emails.unknown,
             },
         )
-        retried, failed, unknown = cursor.fetchone()
-        cursor.execute(
-            repair_sql.ADD_TO_LANE, {"lane": lane_id, "retried": retried, "failed": failed, "unknown": unknown}
-        )
-    return retried, failed, unknown
+    return emails
 
 
 def _finish_jobs() -> int:
     with connection.cursor() as cursor:
-        cursor.execute(repair_sql.JOBS_TO_FINISH, {"job": None})
-        job_ids = [row[0] for row in cursor.fetchall()]
-    return sum(lifecycle.finish_job(job_id) for job_id in job_ids)
+        cursor.execute(sql.JOBS_TO_FINISH, {"job": None})
+        jobs = sql.JOBS_TO_FINISH.rows(cursor.fetchall())
+    return sum(lifecycle.finish_job(job.job_id) for job in jobs)
 
 
 def _enqueue_lanes() -> int:
-    """WorkItem every free lane that has work and no ring waiting."""
+    """Enqueue every free lane that has work and no waiting work item."""
     with connection.cursor() as cursor:
-        cursor.execute(repair_sql.LANES_TO_ENQUEUE)
-        wanted = [
-            queues.WorkItem(lane_id=lane_id, job_id=job_id, token=token, priority=priority)
-            for lane_id, job_id, token, priority in cursor.fetchall()
-        ]
-    if not wanted:
+        cursor.execute(sql.LANES_TO_ENQUEUE)
+        lanes = sql.LANES_TO_ENQUEUE.rows(cursor.fetchall())
+    items = [queues.WorkItem(**lane._asdict()) for lane in lanes]
+    if not items:
         return 0
     try:
         waiting = queues.waiting_item_ids()
     except RedisError as exc:
-        logger.warning("Redis is away, so no lane was rung: %s", exc)
+        logger.warning("Redis is away, so no lane was enqueued: %s", exc)
         return 0
-    return queues.enqueue(ring for ring in wanted if ring.id not in waiting)
+    return queues.enqueue(item for item in items if item.id not in waiting)

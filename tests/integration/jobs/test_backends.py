@@ -265,7 +265,7 @@ def test_everyone_gets_one_mail_when_backend_is_djangos_smtp(
     began = time.monotonic()
     job, _ = send(addresses, make_batch, template)
     print(f"{500 / (time.monotonic() - began):.0f} messages/s through Django's SMTP backend")  # noqa: T201
-    wait_for(lambda: sweep().rung)
+    wait_for(lambda: sweep().enqueued)
     run_lane(lane_id=job.lanes.get(number=0).pk)
     counts = accepted(relay, job.batch)
     assert set(counts.values()) == {1}
@@ -284,7 +284,7 @@ def test_message_ids_are_those_of_our_own_smtp_when_backend_changes(
     job, _ = send(["same-id@x.org"], make_batch, template)
     settings.SEND_BACKEND = DJANGO_SMTP
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", relay.port
-    wait_for(lambda: sweep().rung)
+    wait_for(lambda: sweep().enqueued)
     run_lane(lane_id=job.lanes.get(number=0).pk)
     (entry,) = [each for each in relay.accepted() if each.recipient == "same-id@x.org"]
     assert entry.message_id.startswith("<")

@@ -103,7 +103,7 @@ def test_next_holder_goes_on_with_the_stretch_when_its_lane_was_given_back(
     Email.objects.filter(batch=batch, row__gt=job.handed_out_to_row).update(status=EmailStatus.SENT)
     assert not lifecycle.finish_job(job.pk)
     queues.client().flushall()
-    assert sweep().rung == 1  # the others have no row range, and the list none for them
+    assert sweep().enqueued == 1  # the others have no row range, and the list none for them
     assert [each.row for each in run(open_ledger(batch).cycle(10))] == list(range(12, 22))
 
 
@@ -217,7 +217,7 @@ def test_nothing_is_said_to_be_overlooked_when_a_lane_ends_in_the_midst_of_a_can
     job = batch.jobs.get()
     assert job.completed_at is None
     assert lifecycle.finish_job(job.pk)
-    assert "no lane found" not in caplog.text
+    assert "no lane claimed" not in caplog.text
     counts = Counter(Email.objects.filter(batch=batch).values_list("status", flat=True))
     assert counts == {EmailStatus.CANCELLED: 90, EmailStatus.SENT: 10}
 
@@ -243,7 +243,7 @@ def test_job_goes_on_when_an_email_was_overlooked(
     job = creation.create_job(batch, template=template, user=None)
     EmailJob.objects.filter(pk=job.pk).update(handed_out_to_row=100)  # wrong: nothing was sent
     assert not lifecycle.finish_job(job.pk)
-    assert "10 emails that no lane found" in caplog.text
+    assert "10 emails that no lane claimed" in caplog.text
     job.refresh_from_db()
     assert (job.handed_out_to_row, job.completed_at) == (0, None)
     assert Email.objects.filter(batch=batch, status=EmailStatus.PENDING).count() == 10

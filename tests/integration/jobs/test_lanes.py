@@ -125,7 +125,7 @@ def test_email_waits_and_is_sent_when_relay_defers_it_once(
     waiting = Email.objects.get(batch=batch, row=2)
     assert (waiting.status, waiting.attempts, waiting.code) == (EmailStatus.PENDING, 1, 451)
     assert Email.objects.get(batch=batch, row=3).status == EmailStatus.SENT
-    wait_for(lambda: sweep().rung)
+    wait_for(lambda: sweep().enqueued)
     run(lane)
     job.refresh_from_db()
     assert (job.status, job.sent_count) == (JobStatus.COMPLETED, 2)
@@ -140,7 +140,7 @@ def test_email_ends_failed_when_attempts_are_used_up(
     job, lane = start(batch, template)
     run(lane)
     for _ in range(2):
-        wait_for(lambda: sweep().rung)
+        wait_for(lambda: sweep().enqueued)
         run(lane)
     job.refresh_from_db()
     assert (job.status, job.failed_count) == (JobStatus.FAILED, 1)
@@ -285,9 +285,9 @@ def test_job_says_why_and_goes_on_by_itself_when_relay_comes_back(
     assert job.relay_retry_at is not None
     assert statuses(batch) == {EmailStatus.PENDING: 20}
     assert set(Email.objects.filter(batch=batch).values_list("attempts", flat=True)) == {0}
-    assert sweep().rung == 0
+    assert sweep().enqueued == 0
     relay.configure(refuse=False)
-    wait_for(lambda: sweep().rung)
+    wait_for(lambda: sweep().enqueued)
     assert run(lane) == LaneEnd.DRY.value
     job.refresh_from_db()
     assert (job.status, job.last_error, job.relay_failure_count) == (JobStatus.COMPLETED, "", 0)

@@ -66,9 +66,9 @@ def test_lane_is_rung_again_once_when_redis_was_flushed(make_batch: MakeBatch, t
     job = creation.create_job(make_batch(3), template=template, user=None)
     assert len(waiting()) == 1
     queues.client().flushall()
-    assert sweep().rung == 1
+    assert sweep().enqueued == 1
     assert waiting() == {f"lane-{job.pk}-{job.lanes.get().pk}-0"}
-    assert sweep().rung == 0
+    assert sweep().enqueued == 0
 
 
 def test_lane_is_not_rung_when_it_is_held(make_batch: MakeBatch, template: EmailTemplate) -> None:
@@ -76,7 +76,7 @@ def test_lane_is_not_rung_when_it_is_held(make_batch: MakeBatch, template: Email
     queues.client().flushall()
     hold_lane(job.lanes.get(), expired=False, emails=1)
     report = sweep()
-    assert (report.rung, report.reaped) == (0, 0)
+    assert (report.enqueued, report.reaped) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_emails_end_as_the_policy_says_when_their_worker_died(
     suspect(lane)
     queues.client().flushall()
     report = sweep()
-    assert (report.reaped, report.rung) == (1, 1)
+    assert (report.reaped, report.enqueued) == (1, 1)
     assert Email.objects.filter(batch=job.batch, status=status).count() == (3 if status == "pending" else 2)
     assert set(Attempt.objects.values_list("outcome", "number")) == {(Outcome.INTERRUPTED, attempts)}
     lane.refresh_from_db()

@@ -6,9 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from batches.delivery.policy import JITTER, RETRY_MAX_SECONDS, RetryPolicy, decide_reply, requeue, retry_delay
+from batches.delivery.policy import (
+    DEATHS_MAX,
+    JITTER,
+    RETRY_MAX_SECONDS,
+    SPREAD_SECONDS,
+    RetryPolicy,
+    decide_deaths,
+    decide_reply,
+    requeue,
+    retry_delay,
+)
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.models import CrashPolicy, EmailStatus
+from batches.models.sql import EmailInDoubt
 from batches.outcomes import Outcome
 from batches.smtp.verdicts import Verdict
 
@@ -81,3 +92,49 @@ def test_wait_is_capped_when_attempts_are_many() -> None:
 
 def test_waits_differ_when_emails_fail_together() -> None:
     assert len({retry_delay(1, 60) for _ in range(20)}) > 1
+
+
+def deaths(*attempts: int, policy: RetryPolicy = RESEND) -> dict[int, tuple[str, float]]:
+    """The status and the wait of each email, by its id: emails 1, 2, ... with these attempts."""
+    decisions = decide_deaths([EmailInDoubt(id_, count) for id_, count in enumerate(attempts, start=1)], policy)
+    assert len(decisions) == len(attempts)
+    return {decision.email_id: (decision.status, decision.delay_seconds) for decision in decisions}
+
+
+def test_emails_in_doubt_go_again_at_once_when_the_policy_is_resend() -> None:
+    assert deaths(1, 2, 1) == dict.fromkeys((1, 2, 3), (EmailStatus.PENDING, 0))
+
+
+def test_emails_in_doubt_end_unknown_when_the_policy_is_hold() -> None:
+    assert deaths(1, 3, 99, policy=HOLD) == dict.fromkeys((1, 2, 3), (EmailStatus.UNKNOWN, 0))
+
+
+def test_email_fails_when_it_alone_has_used_up_its_attempts() -> None:
+    assert deaths(1, 3, 2) == {
+        1: (EmailStatus.PENDING, 0),
+        2: (EmailStatus.FAILED, 0),
+        3: (EmailStatus.PENDING, 0),
+    }
+
+
+def test_emails_go_one_after_another_and_those_of_most_deaths_last_when_several_are_suspect() -> None:
+    waits = deaths(5, 3, 4, 1)
+    assert {status for status, _ in waits.values()} == {EmailStatus.PENDING}
+    assert waits[4][1] == 0
+    assert [waits[id_][1] for id_ in (2, 3, 1)] == pytest.approx([SPREAD_SECONDS * third / 3 for third in (1, 2, 3)])
+
+
+def test_chance_decides_who_goes_first_when_suspects_are_equal() -> None:
+    first = {min(waits := deaths(3, 3), key=lambda id_: waits[id_][1]) for _ in range(100)}
+    assert first == {1, 2}
+
+
+def test_email_fails_beside_another_suspect_only_when_it_died_too_often() -> None:
+    below, above = 3 + DEATHS_MAX - 1, 3 + DEATHS_MAX
+    assert deaths(3, above)[1] == (EmailStatus.PENDING, SPREAD_SECONDS / 2)
+    assert deaths(3, above)[2] == (EmailStatus.FAILED, 0)
+    assert {status for status, _ in deaths(3, below).values()} == {EmailStatus.PENDING}
+
+
+def test_nothing_is_decided_when_the_dead_lane_had_nothing_in_flight() -> None:
+    assert deaths() == {}

@@ -1,0 +1,224 @@
+"""The hand-written SQL, each statement under its name, with the row that it answers.
+
+The text is in the ``.sql`` files beside this module. Each statement is one round trip that must be exact under
+concurrency, so it is written by hand. The placeholders are psycopg's (``%(name)s``). The statuses come from
+``choices``. This module runs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from batches.models.choices import BatchStatus, EmailStatus, JobStatus
+from batches.outcomes import Outcome
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_PART = re.compile(r"\{(\w+)\}")
+
+_STATUSES = {
+    **{status.value: f"'{status}'" for status in EmailStatus},
+    **{f"{status}_job": f"'{status}'" for status in JobStatus},
+    **{f"{status}_batch": f"'{status}'" for status in BatchStatus},
+    "interrupted": f"'{Outcome.INTERRUPTED}'",
+}
+
+
+class Statement(str, Generic[Row]):
+    """One statement's text, and the type of the rows that it answers. Pass it to ``execute`` like any string."""
+
+    __slots__ = ("_make_row",)
+    _make_row: Callable[[tuple[Any, ...]], Row]
+
+    def __new__(cls, text: str, row: type[Row]) -> Statement[Row]:
+        statement = super().__new__(cls, text)
+        # A NamedTuple's constructor without its Python code, because LEDGER_CYCLE answers a row for each email.
+        statement._make_row = partial(tuple.__new__, row)
+        return statement
+
+    def rows(self, fetched: Iterable[tuple[Any, ...]]) -> list[Row]:
+        """Name the columns of the rows that a cursor has fetched."""
+        return list(map(self._make_row, fetched))
+
+
+def load(path: Path, **parts: str) -> dict[str, str]:
+    """Read the statements of one file, by name, with their parts put in.
+
+    A statement begins after a line ``-- name: ITS_NAME`` and one comment line that says its purpose. Comment lines
+    are not sent to PostgreSQL. ``{name}`` stands for a status (``{pending}``, ``{queued_job}``), a part of
+    ``parts.sql``, a part of the same file (its name is in lower case), or one of ``parts``.
+
+    Raises:
+        KeyError: a statement names a part that does not exist.
+    """
+    own = _read(path)
+    known = _STATUSES | _SHARED | own | parts
+    return {name: _fill(text, known) for name, text in own.items() if name.isupper()}
+
+
+def _read(path: Path) -> dict[str, str]:
+    _, *named = _NAME.split(path.read_text(encoding="utf-8"))
+    bodies = ("\n".join(line for line in body.splitlines() if not line.startswith("--")) for body in named[1::2])
+    return dict(zip(named[::2], map(str.strip, bodies), strict=True))
+
+
+def _fill(text: str, parts: Mapping[str, str]) -> str:
+    """Put the parts in, and the parts of those; no part contains itself."""
+    while _PART.search(text):
+        text = _PART.sub(lambda match: parts[match[1]], text)
+    return text
+
+
+_FOLDER = Path(__file__).parent
+_SHARED = _read(_FOLDER / "parts.sql")
+_send, _sweep, _read_only = (load(_FOLDER / name) for name in ("send.sql", "sweep.sql", "read.sql"))
+
+
+class AcquiredLane(NamedTuple):
+    """A lane that was just leased, and what its job and its batch say."""
+
+    lane_id: int
+    token: int
+    range_after_row: int
+    range_end_row: int
+    sent_count: int
+    failed_count: int
+    unknown_count: int
+    retried_count: int
+    job_id: int
+    priority: str
+    subject: str
+    html: str
+    text: str
+    from_email: str
+    batch_id: int
+    merge_fields: list[str]
+
+
+class RowRange(NamedTuple):
+    """The row range that a lane was handed: rows after the first, up to the second. Nulls: there is none."""
+
+    after_row: int | None
+    end_row: int | None
+
+
+class RenewedLane(NamedTuple):
+    """The row range of a lane whose lease was renewed: what is left of it."""
+
+    after_row: int
+    end_row: int
+
+
+class ClaimedRow(NamedTuple):
+    """One claimed email with the state of its job and lane; without an ``id`` if nothing was claimed.
+
+    ``due_at`` is set for a retry. ``attempts`` counts the attempt that begins now. ``fields`` is JSON text.
+    """
+
+    job_status: str
+    range_after_row: int
+    due_at: datetime | None
+    id: int | None
+    row: int
+    address: str
+    fields: str
+    attempts: int
+
+
+class InDoubtRow(NamedTuple):
+    """An email in flight in a lane; ``attempts`` counts the present attempt, ``fields`` is JSON text."""
+
+    id: int
+    row: int
+    address: str
+    fields: str
+    attempts: int
+
+
+class EmailInDoubt(NamedTuple):
+    """An email that a dead lane had in flight; ``attempts`` counts the attempt that ended so."""
+
+    id: int
+    attempts: int
+
+
+class LaneCount(NamedTuple):
+    lane_count: int
+
+
+class ExpiredLane(NamedTuple):
+    lane_id: int
+    job_id: int
+    batch_id: int
+
+
+class LaneToEnqueue(NamedTuple):
+    lane_id: int
+    job_id: int
+    token: int
+    priority: str
+
+
+class JobToFinish(NamedTuple):
+    job_id: int
+
+
+class BatchCounts(NamedTuple):
+    """How many emails of a batch have each status, and how many of them one job has sent and failed."""
+
+    sent: int
+    failed: int
+    unknown: int
+    suppressed: int
+    cancelled: int
+    unfinished: int
+    """Pending or sending."""
+    job_sent: int
+    job_failed: int
+
+
+class SnapshotRow(NamedTuple):
+    """A batch's snapshot as the database answers it."""
+
+    batch_id: int
+    status: str
+    total: int
+    sent: int
+    failed: int
+    unknown: int
+    suppressed: int
+    cancelled: int
+    rate_per_second: float
+    sequence: int
+    """The database's clock in microseconds: a snapshot with a lower one is older."""
+    owner_id: int | None
+
+
+ACQUIRE_LANE = Statement(_send["ACQUIRE_LANE"], AcquiredLane)
+TAKE_ROW_RANGE = Statement(_send["TAKE_ROW_RANGE"], RowRange)
+LEDGER_CYCLE = Statement(_send["LEDGER_CYCLE"], ClaimedRow)
+IN_DOUBT_OF_LANE = Statement(_send["IN_DOUBT_OF_LANE"], InDoubtRow)
+RENEW_LANE = Statement(_send["RENEW_LANE"], RenewedLane)
+RELEASE_LANE = _send["RELEASE_LANE"]
+COUNT_LEASED_LANES = Statement(_send["COUNT_LEASED_LANES"], LaneCount)
+REPORT_RELAY_ERROR = _send["REPORT_RELAY_ERROR"]
+CLEAR_RELAY_ERROR = _send["CLEAR_RELAY_ERROR"]
+
+EXPIRE_LANE = _sweep["EXPIRE_LANE"]
+SUSPECT_LANES = _sweep["SUSPECT_LANES"]
+EXPIRED_LANES = Statement(_sweep["EXPIRED_LANES"], ExpiredLane)
+LOCK_IN_DOUBT = Statement(_sweep["LOCK_IN_DOUBT"], EmailInDoubt)
+RECORD_DEATHS = _sweep["RECORD_DEATHS"]
+LANES_TO_ENQUEUE = Statement(_sweep["LANES_TO_ENQUEUE"], LaneToEnqueue)
+JOBS_TO_FINISH = Statement(_sweep["JOBS_TO_FINISH"], JobToFinish)
+EXPIRE_STRAY_LANES = _sweep["EXPIRE_STRAY_LANES"]
+START_OVER = _sweep["START_OVER"]
+
+COUNT_BATCH = Statement(_read_only["COUNT_BATCH"], BatchCounts)
+SNAPSHOTS = Statement(_read_only["SNAPSHOTS"], SnapshotRow)

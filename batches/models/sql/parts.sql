@@ -1,0 +1,42 @@
+-- The parts that several statements share. A statement names a part in braces.
+-- Their aliases: e is batches_email, l is batches_lane, j is batches_emailjob.
+
+-- name: is_untried
+-- No attempt at the email has ended in its job. It may be in flight: then its row is among its lane's claimed_rows.
+e.status = {pending} AND e.next_attempt_at IS NULL
+
+-- name: is_in_flight
+-- No decision is recorded since the claim. Only for an email whose row is among the lane's claimed_rows. A first attempt
+-- is claimed by the lane's row alone, and its email stays pending. A retry is claimed in the email's row too.
+({is_untried} OR e.status = {sending} AND e.lane_id = l.id)
+
+-- name: in_doubt_of_lane
+-- The emails in flight in one lane, with the number that their present attempt has.
+(
+  SELECT e.*, e.attempts + (e.status = {pending})::int AS attempts_made
+  FROM batches_lane l JOIN batches_email e ON e.batch_id = %(batch)s AND e.row = ANY(l.claimed_rows)
+  WHERE l.id = %(lane)s AND {is_in_flight})
+
+-- The next three are subqueries with an order, and not EXISTS: PostgreSQL may answer EXISTS by reading the table from
+-- its start, because the statistics of a batch that is being sent are always old.
+
+-- name: first_untried
+-- The first untried row that was not handed out to a lane.
+(
+    SELECT e.row FROM batches_email e
+    WHERE e.batch_id = j.batch_id AND e.row > j.handed_out_to_row AND {is_untried}
+    ORDER BY e.row LIMIT 1)
+
+-- name: first_retry
+-- When the first retry of the batch is due.
+(
+    SELECT e.next_attempt_at FROM batches_email e
+    WHERE e.batch_id = j.batch_id AND e.next_attempt_at IS NOT NULL AND e.status = {pending}
+    ORDER BY e.next_attempt_at LIMIT 1)
+
+-- name: first_in_range
+-- The first row of the lane's row range that the lane has not claimed.
+(
+    SELECT e.row FROM batches_email e
+    WHERE e.batch_id = j.batch_id AND e.row > l.range_after_row AND e.row <= l.range_end_row AND {is_untried}
+    ORDER BY e.row LIMIT 1)

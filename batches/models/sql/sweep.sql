@@ -1,0 +1,97 @@
+-- The statements of the sweep: reap dead lanes, find the lanes that have work, and find the jobs that are over.
+
+-- name: EXPIRE_LANE
+-- End a lease for good, because the parent process of the holder saw it die.
+-- `token` is the token in the work item. Leasing the lane raised the lane's token, and so did each lost connection.
+-- `worker` is compared because a second work item with the same token may have died beside the holder, without a lease.
+UPDATE batches_lane SET lease_until = 'epoch'
+WHERE id = %(lane)s AND token > %(token)s AND worker = %(worker)s AND lease_until IS NOT NULL
+
+-- name: SUSPECT_LANES
+-- Note which leases have run out.
+-- PostgreSQL may have had a full disk for longer than a lease. This write shows that it accepts writes again, so from
+-- now on a living lane can renew its lease.
+UPDATE batches_lane l SET suspected_at = clock_timestamp()
+FROM batches_emailjob j
+WHERE j.id = l.job_id AND j.completed_at IS NULL AND l.lease_until < clock_timestamp()
+  AND (l.suspected_at IS NULL OR l.suspected_at < l.lease_until)
+
+-- name: EXPIRED_LANES
+-- Lock the lanes whose holder is gone, and answer them.
+-- The holder is known to be dead (`epoch`), or the lane was suspect for so long that a living holder would have renewed
+-- its lease. For one lease's time after PostgreSQL started no suspect lane counts: while PostgreSQL was away no lane
+-- could renew.
+-- SKIP LOCKED: a lane that is locked is renewing its lease or being reaped.
+SELECT l.id, l.job_id, j.batch_id
+FROM batches_lane l JOIN batches_emailjob j ON j.id = l.job_id
+WHERE j.completed_at IS NULL AND l.lease_until < clock_timestamp()
+  AND (l.lease_until = 'epoch'
+       OR (l.suspected_at > l.lease_until
+           AND l.suspected_at < clock_timestamp() - %(doubt_seconds)s * interval '1 second'
+           AND clock_timestamp() > pg_postmaster_start_time() + %(lease_seconds)s * interval '1 second'))
+FOR UPDATE OF l SKIP LOCKED
+
+-- name: LOCK_IN_DOUBT
+-- Lock the emails that a dead lane had in flight, until RECORD_DEATHS records a decision about each of them.
+SELECT e.id, e.attempts_made FROM {in_doubt_of_lane} e FOR UPDATE OF e
+
+-- name: RECORD_DEATHS
+-- Fence and free a dead lane, and record the decisions about the emails that it had in flight, an Attempt with each.
+-- ON CONFLICT: the holder may have recorded an attempt of this number whose email was then sent back to pending.
+WITH reaped AS (
+  UPDATE batches_lane
+  SET token = token + 1, lease_until = NULL, rate_per_second = 0, claimed_rows = '{}',
+      failed_count = failed_count + %(failed)s, unknown_count = unknown_count + %(unknown)s,
+      retried_count = retried_count + %(retried)s
+  WHERE id = %(lane)s
+), recorded AS (
+  UPDATE batches_email e
+  SET status = d.status, reply = %(reason)s, code = NULL, lane_id = %(lane)s,
+      attempts = e.attempts + (e.status = {pending})::int,
+      next_attempt_at = CASE WHEN d.status = {pending}
+                        THEN clock_timestamp() + d.delay_seconds * interval '1 second' END,
+      completed_at = CASE WHEN d.status <> {pending} THEN clock_timestamp() END
+  FROM unnest(%(ids)s::bigint[], %(statuses)s::text[], %(delays)s::float8[]) AS d(email_id, status, delay_seconds)
+  WHERE e.id = d.email_id
+  RETURNING e.id, e.attempts
+)
+INSERT INTO batches_attempt (email_id, lane_id, number, outcome, code, reply, relay, at)
+SELECT id, %(lane)s, attempts, {interrupted}, NULL, %(reason)s, '', clock_timestamp() FROM recorded
+ON CONFLICT DO NOTHING
+
+-- name: LANES_TO_ENQUEUE
+-- Find the free lanes of jobs that have work due now: lane 0 of every job before lane 1 of any job.
+SELECT l.id, l.job_id, l.token, j.priority
+FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
+WHERE j.completed_at IS NULL AND j.status IN ({queued_job}, {processing_job})
+  AND coalesce(j.relay_retry_at <= clock_timestamp(), true) AND l.lease_until IS NULL
+  AND (coalesce({first_retry} <= now(), false) OR {first_in_range} IS NOT NULL OR {first_untried} IS NOT NULL)
+ORDER BY l.number, j.id
+
+-- name: JOBS_TO_FINISH
+-- Find the jobs none of whose emails is pending or in flight; with a job's id, only that job.
+-- An email in flight belongs to a leased lane, so a job with a leased lane is not over. The emails that a cancelled job
+-- has left are not sent, so it does not wait for them.
+SELECT j.id FROM batches_emailjob j
+WHERE j.completed_at IS NULL AND j.status <> {scheduled_job} AND coalesce(j.id = %(job)s::bigint, true)
+  AND NOT EXISTS (SELECT FROM batches_lane l WHERE l.job_id = j.id AND l.lease_until IS NOT NULL)
+  AND (j.status = {cancelled_job} OR (
+    {first_retry} IS NULL AND {first_untried} IS NULL
+    AND NOT EXISTS (SELECT FROM batches_lane l WHERE l.job_id = j.id AND {first_in_range} IS NOT NULL)))
+
+-- name: EXPIRE_STRAY_LANES
+-- Let the sweep reap the free lanes of a job in whose name emails are `sending` all the same.
+UPDATE batches_lane l
+SET claimed_rows = l.claimed_rows || stray.rows, lease_until = 'epoch'
+FROM (
+  SELECT lane_id, array_agg(row) AS rows FROM batches_email WHERE batch_id = %(batch)s AND status = {sending}
+  GROUP BY lane_id
+) stray
+WHERE l.job_id = %(job)s AND l.lease_until IS NULL AND l.id = stray.lane_id
+
+-- name: START_OVER
+-- Hand the list out from its first row again. Only while no lane of the job is leased.
+WITH emptied AS (
+  UPDATE batches_lane SET range_end_row = range_after_row WHERE job_id = %(job)s
+)
+UPDATE batches_emailjob SET handed_out_to_row = 0 WHERE id = %(job)s

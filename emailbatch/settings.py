@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from batches import limits
+from emailbatch import __version__
 from emailbatch.environment import Environment, read_database
 from emailbatch.localstack import addresses
 
@@ -113,6 +114,7 @@ INSTALLED_APPS = [
 ]
 # What make up runs once the tables exist. Dotted paths, because the local stack imports nothing of the application.
 FIRST_START_STEPS = ["batches.welcome.create_welcome_template"]
+VERSION = __version__  # the API states it
 STOP_GRACE_SECONDS = limits.STOP_GRACE_SECONDS  # make up reads it here, for the same reason
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -168,7 +170,12 @@ LOG_LEVEL = env.choice("LOG_LEVEL", choices=("DEBUG", "INFO", "WARNING", "ERROR"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "emailbatch.logs.LineFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

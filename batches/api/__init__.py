@@ -1,5 +1,6 @@
 """The HTTP API under ``/api/``: JSON in camelCase, with the names and statuses of DESIGN.md section 9."""
 
+from django.conf import settings
 from ninja import NinjaAPI
 
 from batches.api.auth import BearerToken, SessionAuth
@@ -15,7 +16,7 @@ from batches.api.templates import router as templates_router
 
 api = NinjaAPI(
     title="emailbatch",
-    version="1.0.0",
+    version=settings.VERSION,
     description="Send email in batches, with one true record for every recipient.",
     urls_namespace="api",
     auth=[BearerToken(), SessionAuth()],

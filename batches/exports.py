@@ -16,7 +16,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from batches.files.appending import LINE_COLUMN, REASON_COLUMN
+from batches.files.column_match import LINE_COLUMN, REASON_COLUMN
 from batches.files.formulas import disarm
 from batches.models import Batch, read_claims
 

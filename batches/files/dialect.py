@@ -1,6 +1,6 @@
-"""Find out how a file is laid out: its delimiter, whether it has a header, which column holds the address.
+"""Find how a file is laid out: its delimiter, whether it has a header, and which column holds the address.
 
-Works on the first records only.
+Looks at the first records only.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from batches.files.addresses import SPACES, BadAddress, normalise_address
+from batches.files.addresses import SPACES, is_address
 from batches.files.errors import UnreadableFile
-from batches.files.headings import is_address_heading, is_maybe_address_heading, name_merge_fields
+from batches.files.headings import is_ambiguous_heading, is_email_heading, name_merge_fields
 from batches.files.reading import is_separator_line
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -22,51 +22,55 @@ SAMPLE_RECORDS = 50
 COLUMNS_MAX = 500
 HEADING_MAX_LENGTH = 1000
 SHOWN_LENGTH = 40
-"""How much of a heading an error quotes."""
+"""How many characters of a heading an error quotes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """How the records of one file are to be read."""
+    """How the records of one file are read."""
 
     columns: tuple[str, ...]
-    """The header as it was written; made-up names if there is none."""
+    """The headings as the file has them, or invented ones if it has no header."""
     address_index: int
     merge_fields: tuple[str, ...]
-    """One for each column but the address, in file order."""
+    """One for each column except the address, in the order of the file."""
     has_header: bool
 
 
 def read_sample(text: str, delimiter: str) -> list[list[str]]:
-    """The first records of a file, by a reader that forgives: the true reading names what is wrong."""
-    return first_records(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    """Return the first records of a file. A fault ends the sample: the import itself reports it with its line."""
+    return take_sample(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
 
 
-def first_records(records: Iterable[list[str]]) -> list[list[str]]:
-    """The first ones that aren't blank."""
-    found: list[list[str]] = []
+def take_sample(records: Iterable[list[str]]) -> list[list[str]]:
+    """Return the first records that are not blank, SAMPLE_RECORDS at most."""
+    sample: list[list[str]] = []
     try:
         for record in islice(records, SAMPLE_RECORDS * 10):
             if any(cell.strip() for cell in record) and not is_separator_line(record):
-                found.append(record)
-            if len(found) == SAMPLE_RECORDS:
+                sample.append(record)
+            if len(sample) == SAMPLE_RECORDS:
                 break
     except csv.Error:
         pass
-    return found
+    return sample
 
 
 def check_delimiter(delimiter: str) -> str:
-    """Return what a person chose, or refuse it."""
+    """Return the delimiter that a person chose.
+
+    Raises:
+        UnreadableFile: no list can have this delimiter.
+    """
     if delimiter not in DELIMITERS:
         raise UnreadableFile("The delimiter must be a comma, a semicolon, a tab or a vertical bar. Choose one of them.")
     return delimiter
 
 
 def detect_delimiter(text: str) -> str:
-    """The delimiter that gives most records the same number of columns, more than one; else a comma.
+    """Find the delimiter under which most records have the same number of columns, two or more; else a comma.
 
-    Between two that do, the one under which a cell is an address wins: "a@x.org;Doe, Jane".
+    If two delimiters do that, a delimiter under which a cell is an address wins: "a@x.org;Doe, Jane".
     """
 
     def score(delimiter: str) -> tuple[bool, bool, float, int]:
@@ -81,12 +85,12 @@ def detect_delimiter(text: str) -> str:
 
 
 def choose_layout(
-    records: Sequence[Sequence[str]], has_header: bool | None = None, address_index: int | None = None
+    records: Sequence[Sequence[str]], *, has_header: bool | None = None, address_index: int | None = None
 ) -> Layout:
-    """Read the layout off the first records; what a person chose goes before what is found.
+    """Find the layout in the first records. What a person chose takes precedence over what is found.
 
     Raises:
-        UnreadableFile: if there is no record, or no column of addresses.
+        UnreadableFile: there is no record, no column of addresses, or the first line is that of no list.
     """
     if not records:
         raise UnreadableFile("The file is empty. Give it a header and a line for each recipient.")
@@ -94,8 +98,8 @@ def choose_layout(
     _check_size(first)
     if address_index is not None and address_index >= len(first):
         raise UnreadableFile(
-            f"Read like this the file has no column {address_index + 1} for the address, only {len(first)}. "
-            "Choose another column or another delimiter."
+            f"There is no column {address_index + 1} for the address: read in this way, the file has only "
+            f"{len(first)}. Choose another column or another delimiter."
         )
     if has_header is None:
         has_header = not any(map(is_address, first))
@@ -104,7 +108,8 @@ def choose_layout(
             "Every cell of the first line is an address. Put each address on a line of its own, or add a header."
         )
     if address_index is None:
-        address_index = _find_address_column(first, records[1:]) if has_header else _find_address_cells(first, records)
+        find = _find_address_column if has_header else _find_column_by_cells
+        address_index = find(first, records[1:] if has_header else records)
     if not has_header:
         first = [f"column_{number}" for number in range(1, len(first) + 1)]
         first[address_index] = "email"
@@ -112,7 +117,7 @@ def choose_layout(
 
 
 def make_layout(columns: Sequence[str], *, address_index: int, has_header: bool) -> Layout:
-    """A layout with a merge field for each column but the address."""
+    """Make a layout with a merge field for each column except the address."""
     others = [name for index, name in enumerate(columns) if index != address_index]
     positions = [index + 1 for index in range(len(columns)) if index != address_index]
     return Layout(
@@ -126,48 +131,41 @@ def make_layout(columns: Sequence[str], *, address_index: int, has_header: bool)
 def _check_size(first: Sequence[str]) -> None:
     """Refuse a first line that no list has, before its cells become columns in the database and on pages."""
     if len(first) > COLUMNS_MAX:
-        raise UnreadableFile(f"The file has {len(first)} columns. Keep it to {COLUMNS_MAX} or fewer.")
+        raise UnreadableFile(f"The file has {len(first)} columns. Reduce them to {COLUMNS_MAX} or fewer.")
     for number, cell in enumerate(first, 1):
         if len(cell) > HEADING_MAX_LENGTH:
             raise UnreadableFile(
-                f"Cell {number} of the first line has {len(cell):,} characters. Keep it to {HEADING_MAX_LENGTH:,}; "
-                "if you see none that long, a quote is opened there and never closed."
+                f"Cell {number} of the first line has {len(cell):,} characters. Shorten it to {HEADING_MAX_LENGTH:,}. "
+                "If you see no cell that long, a quotation mark opens there and is never closed."
             )
 
 
-def is_address(cell: str) -> bool:
-    try:
-        return "@" in cell and bool(normalise_address(cell))
-    except BadAddress:
-        return False
-
-
-def _find_address_column(header: Sequence[str], records: Sequence[Sequence[str]]) -> int:
-    """By name if the name is plain, else by what is in the column."""
-    counts = _count_addresses(header, records)
-    strong = [index for index, heading in enumerate(header) if is_address_heading(heading)]
-    if strong:  # of several the fullest: "Mail" may say yes or no, beside "E-Mail"
-        return max(strong, key=lambda index: counts[index])
-    maybe = [index for index, heading in enumerate(header) if is_maybe_address_heading(heading)]
-    best = max(maybe or range(len(header)), key=lambda index: counts[index])
-    if maybe and (counts[best] or not any(counts)):
+def _find_address_column(headings: Sequence[str], records: Sequence[Sequence[str]]) -> int:
+    """Find the address column by its heading, and where the heading leaves a doubt, by its cells."""
+    counts = _count_addresses(headings, records)
+    certain = [index for index, heading in enumerate(headings) if is_email_heading(heading)]
+    if certain:  # of several, take the one with most addresses: beside "E-Mail", a column "Mail" may hold yes or no
+        return max(certain, key=lambda index: counts[index])
+    ambiguous = [index for index, heading in enumerate(headings) if is_ambiguous_heading(heading)]
+    best = max(ambiguous or range(len(headings)), key=lambda index: counts[index])
+    if ambiguous and (counts[best] or not any(counts)):
         return best
-    return _find_address_cells(header, records)
+    return _find_column_by_cells(headings, records)
 
 
-def _find_address_cells(first: Sequence[str], records: Sequence[Sequence[str]]) -> int:
-    """The column with most addresses in it."""
+def _find_column_by_cells(first: Sequence[str], records: Sequence[Sequence[str]]) -> int:
+    """Find the column that holds most addresses."""
     counts = _count_addresses(first, records)
     if not any(counts):
-        found = ", ".join(repr(cell if len(cell) <= SHOWN_LENGTH else f"{cell[:SHOWN_LENGTH]}…") for cell in first[:8])
+        shown = ", ".join(repr(cell if len(cell) <= SHOWN_LENGTH else f"{cell[:SHOWN_LENGTH]}…") for cell in first[:8])
         raise UnreadableFile(
-            f"No column of e-mail addresses was found; the first line has {found}. Name one of the columns email."
+            f"The file has no column of email addresses. Its first line has {shown}. Name one of the columns email."
         )
     return counts.index(max(counts))
 
 
 def _count_addresses(first: Sequence[str], records: Sequence[Sequence[str]]) -> list[int]:
-    """How many of the records have an address in each column."""
+    """Count, for each column, the records that have an address in it."""
     return [sum(index < len(record) and is_address(record[index]) for record in records) for index in range(len(first))]
 
 

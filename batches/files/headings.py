@@ -1,4 +1,4 @@
-"""Headings: which of them means the address, and what merge field each other one becomes. Pure."""
+"""Decide which heading means the email address, and name the merge field of every other column. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import unicodedata
 from collections.abc import Sequence
 
 
-def _unaccented(text: str) -> str:
+def _remove_accents(text: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char)).casefold()
 
 
-def _plain(text: str) -> str:
-    return "".join(char for char in _unaccented(text) if char.isalnum())
+def _make_key(text: str) -> str:
+    """Return the letters and digits of a heading. Headings with one key are the same heading."""
+    return "".join(char for char in _remove_accents(text) if char.isalnum())
 
 
-# Compared without case, accents, spaces and signs. The first mean e-mail and nothing else; the second also
-# mean a postal address, so they count only if an address is found below them.
-ADDRESS_HEADINGS = """
+# Headings are compared without case, accents, spaces and signs. Those of the first list mean email and nothing else.
+# Those of the second list may also mean a postal address, so they count only if their column holds email addresses.
+EMAIL_HEADINGS = """
     e-mail emails email-id email-address email-adress email-adresse user-email contact-email work-email
     private-email primary-email your-email subscriber-email e-mail-value mail mails
     mail-address mail-adresse mailing-address-email correo correo-e correos correo-electrónico dirección-de-correo
@@ -34,39 +35,42 @@ ADDRESS_HEADINGS = """
     ηλεκτρονικό-ταχυδρομείο
     البريد-الإلكتروني דוא״ל אימייל ایمیل پست-الکترونیکی ईमेल ईमेल-पता อีเมล อีเมล์
 """
-MAYBE_ADDRESS_HEADINGS = """
+AMBIGUOUS_HEADINGS = """
     address addresses adresse adresses adress adres adresa dirección direcciones indirizzo endereço cím
     адрес 地址 to recipient recipients empfänger destinataire destinatario
 """
-# What the template language reads as its own: a merge field of this name could never be shown.
+# The template language reads these words as its own, so a merge field of this name could never be shown.
 RESERVED_WORDS = """
     true false none not and or in is if elif else endif for endfor loop self set block
 """
 
-_ASIDE = re.compile(r"\([^()]*\)|\d+")
-"""What address books and forms add to a heading."""
+_NOTE_OR_NUMBER = re.compile(r"\([^()]*\)|\d+")
+"""Address books and forms add these to a heading: "Email 1", "E-Mail (required)"."""
 
-_SURE = frozenset(map(_plain, ADDRESS_HEADINGS.split()))
-_MAYBE = frozenset(map(_plain, MAYBE_ADDRESS_HEADINGS.split()))
+_EMAIL_KEYS = frozenset(map(_make_key, EMAIL_HEADINGS.split()))
+_AMBIGUOUS_KEYS = frozenset(map(_make_key, AMBIGUOUS_HEADINGS.split()))
 _RESERVED = frozenset(RESERVED_WORDS.split())
 
 
-def is_address_heading(heading: str) -> bool:
-    """Whether it can mean nothing but the e-mail address; "Email 1" and "E-Mail (required)" do too."""
-    return _plain(_ASIDE.sub("", heading)) in _SURE
+def is_email_heading(heading: str) -> bool:
+    """Say whether a heading means the email address and nothing else, as "Email 1" and "E-Mail (required)" do."""
+    return _make_key(_NOTE_OR_NUMBER.sub("", heading)) in _EMAIL_KEYS
 
 
-def is_maybe_address_heading(heading: str) -> bool:
-    """Whether it may mean the e-mail address, or a postal one."""
-    return _plain(heading) in _MAYBE
+def is_ambiguous_heading(heading: str) -> bool:
+    """Say whether a heading means either an email address or a postal address."""
+    return _make_key(heading) in _AMBIGUOUS_KEYS
 
 
-def name_merge_fields(columns: Sequence[str], positions: Sequence[int]) -> list[str]:
-    """Unique identifiers: "First Name" is first_name, the second "name" name_2, a blank third column_3."""
-    taken = {"email"}  # the address itself goes by this name in a template
+def name_merge_fields(headings: Sequence[str], positions: Sequence[int]) -> list[str]:
+    """Name a merge field for each heading; the names are unique identifiers.
+
+    "First Name" becomes first_name, a second "name" becomes name_2, and a blank heading at position 3 becomes column_3.
+    """
+    taken = {"email"}  # a template uses this name for the address itself
     names: list[str] = []
-    for column, position in zip(columns, positions, strict=True):
-        stem = _identifier(column) or f"column_{position}"
+    for heading, position in zip(headings, positions, strict=True):
+        stem = _make_identifier(heading) or f"column_{position}"
         name, number = stem, 2
         while name in taken:
             name, number = f"{stem}_{number}", number + 1
@@ -76,13 +80,13 @@ def name_merge_fields(columns: Sequence[str], positions: Sequence[int]) -> list[
 
 
 def is_merge_field(name: str) -> bool:
-    """Whether a template can use it."""
+    """Say whether a template can use this name for a merge field."""
     return re.fullmatch("[a-z_][a-z0-9_]*", name) is not None and name not in _RESERVED and name != "email"
 
 
-def _identifier(text: str) -> str:
-    """The ASCII letters and digits of a heading, with underscores between."""
-    name = re.sub("[^a-z0-9]+", "_", _unaccented(text)).strip("_")[:60]
+def _make_identifier(heading: str) -> str:
+    """Join the ASCII letters and digits of a heading with underscores."""
+    name = re.sub("[^a-z0-9]+", "_", _remove_accents(heading)).strip("_")[:60]
     if name[:1].isdigit():
         name = f"_{name}"
     return f"{name}_" if name in _RESERVED else name

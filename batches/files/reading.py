@@ -1,7 +1,8 @@
 """Read the records of a delimited file: bytes in, lists of cells out, in constant memory.
 
-Holds no more than one part of the file and one record. What would make a reader guess is an error that
-names the line: a byte that the encoding doesn't have, a NUL, a quote that isn't closed, an endless field.
+Holds one part of the file and one record at a time. Never guesses. If the file leaves a doubt (a byte that the encoding
+does not have, a NUL, a quotation mark that is not closed, an endless field), the import ends with an error that names
+the line.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from batches.files.encoding import CHUNK_BYTES
 from batches.files.errors import UnreadableFile
 
 FIELD_MAX_LENGTH = 131_072
-"""Characters in one field, the csv module's own limit; a quote that isn't closed soon runs into it."""
+"""The most characters in one field: the csv module's own limit. An unclosed quotation mark soon exceeds it."""
 
 LINE_MAX_LENGTH = 1 << 20
-"""Characters in one line."""
+"""The most characters in one line."""
 
-_NO_LINES = "This is no list of recipients, or its lines don't end as lines do. Export it again as CSV."
+_NO_LINES = "This is not a list of recipients, or its lines have no line breaks. Export it again as CSV."
 
 
 class Reader(Protocol):
-    """An iterator of records that knows how many lines it has read: the csv module's, or one like it."""
+    """An iterator of records that knows how many lines it has read. The csv module's reader is one."""
 
     @property
     def line_num(self) -> int: ...
@@ -41,15 +42,22 @@ class Records(Protocol):
     def reader(self) -> Reader: ...
 
     @property
-    def at_hand(self) -> int:
-        """At most so many records, 1 or more, are in about CHUNK_BYTES: who gathers no more at once holds little."""
+    def read_limit(self) -> int:
+        """An upper bound, 1 or more, on the records in the next CHUNK_BYTES or so.
 
-    def explain(self, exc: csv.Error, *, line: int) -> str:
-        """Return the raw text of a line that is malformed by itself, or raise what ends the import."""
+        A caller that gathers no more records than this at once uses constant memory, however long the records are.
+        """
+
+    def recover_line(self, exc: csv.Error, *, line: int) -> str:
+        """Return the raw text of the line that an error of the reader is about.
+
+        Raises:
+            UnreadableFile: nobody can know where the bad record ends, so the import must end.
+        """
 
 
 class TextParts:
-    """Cuts a byte stream into decoded parts that end at a line's end, each an iterator of lines."""
+    """Cuts a byte stream into decoded parts. Each part ends with a whole line and is an iterator of lines."""
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._stream = stream
@@ -59,8 +67,9 @@ class TextParts:
         self.first_line = 1
         """The number of the first line of ``text``."""
         self.last_line = 0
+        """The number of the last line of ``text``, or one more."""
         self.count_lines: Callable[[], int] = lambda: 0
-        """How many lines came before the part that is asked for."""
+        """Counts the lines before the next part. Set by the owner of the reader."""
 
     def __iter__(self) -> Iterator[io.StringIO]:
         tail = ""
@@ -69,9 +78,9 @@ class TextParts:
             chunk = self._stream.read(CHUNK_BYTES)
             is_last = not chunk
             tail += self._decode(chunk, tail, is_last=is_last)
-            end = len(tail) if is_last else _end_of_lines(tail)
+            end = len(tail) if is_last else _find_end_of_lines(tail)
             if end:
-                yield self._part(tail[:end])
+                yield self._make_part(tail[:end])
                 tail = tail[end:]
             if len(tail) > LINE_MAX_LENGTH:
                 raise UnreadableFile(
@@ -79,17 +88,17 @@ class TextParts:
                 )
 
     def line_text(self, number: int) -> str:
-        """One line of the part that was given out last."""
+        """Return one line of the last part, without its line end."""
         lines = io.StringIO(self.text, newline="")
         return next(islice(lines, max(number - self.first_line, 0), None), "").rstrip("\r\n")
 
-    def _part(self, text: str) -> io.StringIO:
+    def _make_part(self, text: str) -> io.StringIO:
         self.first_line = self.count_lines() + 1
         self.text = text
         self.last_line = self.first_line + _count_lines(text)
         _refuse_nul(text, first_line=self.first_line)
-        # newline="" ends a line at LF, CRLF or a lone CR, whichever comes, and leaves it as it is: inside
-        # quotes it belongs to the cell. str.splitlines would also cut at U+2028, VT and others.
+        # newline="" ends a line at LF, CRLF or a single CR and leaves the line end as it is, because a line end inside
+        # quotation marks belongs to the cell. str.splitlines would also cut at U+2028, VT and others.
         return io.StringIO(text, newline="")
 
     def _decode(self, chunk: bytes, tail: str, *, is_last: bool) -> str:
@@ -97,7 +106,7 @@ class TextParts:
         try:
             return self._decoder.decode(chunk, final=is_last)
         except UnicodeDecodeError as exc:
-            # In the same state: what has a byte order mark has it only at the beginning.
+            # The second decoder starts in the same state, because a byte order mark is only at the start of a file.
             lenient = codecs.getincrementaldecoder(self._encoding)(errors="replace")
             lenient.setstate((b"", state))
             before = tail + lenient.decode(exc.object[: exc.start])
@@ -105,40 +114,43 @@ class TextParts:
 
 
 class CsvRecords:
-    """The csv module's reader, strict, with errors that say what to do. Blank lines come as empty lists."""
+    """The records of the csv module's strict reader. A blank line is an empty list."""
 
     def __init__(self, stream: BinaryIO, *, encoding: str, delimiter: str) -> None:
         self.parts = TextParts(stream, encoding)
         self.reader = csv.reader(chain.from_iterable(self.parts), delimiter=delimiter, strict=True)
-        # It asks for a part when it has read all lines of those before.
+        # The reader asks for the next part after it has read every line of the parts before it.
         self.parts.count_lines = lambda: self.reader.line_num
 
     @property
-    def at_hand(self) -> int:
+    def read_limit(self) -> int:
         return max(1, self.parts.last_line - self.reader.line_num)
 
-    def explain(self, exc: csv.Error, *, line: int) -> str:
-        """Return the text of the line that an error of the reader is about, or raise what ends the import.
+    def recover_line(self, exc: csv.Error, *, line: int) -> str:
+        """Return the text of the line that an error of the reader is about, or end the import.
 
-        A stray quote within one line costs that line. Over several lines it can't be told where the
-        record ends, so going on could lose recipients in silence.
+        A misplaced quotation mark within one line costs that line only. Over several lines nobody can know where the
+        record ends, and going on could lose recipients silently.
+
+        Raises:
+            UnreadableFile: the bad record may go on after its line.
         """
         last = self.reader.line_num
         if "field limit" in str(exc):
             raise UnreadableFile(
-                f"The record that begins in line {line} has a field of more than {FIELD_MAX_LENGTH:,} characters. "
-                "Shorten it; if you see none that long, a quote is opened there and never closed."
+                f"The record that begins in line {line} has a cell of more than {FIELD_MAX_LENGTH:,} characters. "
+                "Shorten it. If you see no cell that long, a quotation mark opens there and is never closed."
             ) from exc
         if last > line or "unexpected end" in str(exc):
             raise UnreadableFile(
-                f"A quote that is opened in the record of line {line} is not closed. "
-                "Close it, or double a quote that is text."
+                f"In the record of line {line}, a quotation mark opens and is never closed. "
+                "Close it. If it is part of the text, write it twice."
             ) from exc
         return self.parts.line_text(line)
 
 
 class CountedRecords:
-    """Records that were made already; a record's line is its place among them, from 1."""
+    """Records that exist already, as those of a sheet. The line of a record is its place among them, from 1."""
 
     def __init__(self, rows: Iterable[list[str]]) -> None:
         self._rows = iter(rows)
@@ -147,8 +159,8 @@ class CountedRecords:
         self._length = 0
 
     @property
-    def at_hand(self) -> int:
-        return max(1, CHUNK_BYTES * self.line_num // max(self._length, 1))  # if they go on as until now
+    def read_limit(self) -> int:
+        return max(1, CHUNK_BYTES * self.line_num // max(self._length, 1))  # if the next rows are as long as those read
 
     def __iter__(self) -> Iterator[list[str]]:
         return self
@@ -159,38 +171,46 @@ class CountedRecords:
         self._length += sum(map(len, cells))
         return cells
 
-    def explain(self, exc: csv.Error, *, line: int) -> str:
+    def recover_line(self, exc: csv.Error, *, line: int) -> str:
         raise exc
 
 
 def skip_header(records: Records) -> None:
-    """Read past the header, and past the "sep=;" that Excel may want before it."""
+    """Read past the header, and past the line "sep=;" that Excel may want before it."""
     try:
         for cells in records.reader:
             if any(cell.strip() for cell in cells) and not is_separator_line(cells):
                 return
     except csv.Error as exc:
-        raise UnreadableFile("The header has a quote that is out of place or not closed. Mend line 1.") from exc
+        raise UnreadableFile(
+            "In the header, a quotation mark is in the wrong place or is never closed. Correct line 1."
+        ) from exc
 
 
 def is_separator_line(cells: Sequence[str]) -> bool:
-    """Whether these are the cells of "sep=;", by which Excel is told the delimiter."""
+    """Say whether these are the cells of the line "sep=;", which tells Excel the delimiter."""
     return cells[0].lower() == "sep=" and not any(cells[1:])
 
 
 def read_head(stream: BinaryIO, encoding: str) -> str:
-    """The first whole lines of a file, decoded without complaint, to find its layout by; refuses a binary."""
+    """Decode the first whole lines of a file, to find its layout, and leave the file at its start.
+
+    Bytes that the encoding does not have are replaced, because the import itself reports them with their line.
+
+    Raises:
+        UnreadableFile: the file is binary, has an endless first line, or lacks the byte order mark of its encoding.
+    """
     stream.seek(0)
     raw = stream.read(CHUNK_BYTES)
     stream.seek(0)
     try:
         text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(raw)
-    except UnicodeError as exc:  # some miss their byte order mark
+    except UnicodeError as exc:  # utf-32, for one, requires its byte order mark
         raise _bad_encoding(encoding, line=1) from exc
     _refuse_nul(text, first_line=1)
     if len(raw) < CHUNK_BYTES:
         return text
-    if not (end := _end_of_lines(text)):
+    if not (end := _find_end_of_lines(text)):
         raise UnreadableFile(f"Line 1 is longer than {CHUNK_BYTES:,} bytes. {_NO_LINES}")
     return text[:end]
 
@@ -198,7 +218,7 @@ def read_head(stream: BinaryIO, encoding: str) -> str:
 def _bad_encoding(encoding: str, *, line: int) -> UnreadableFile:
     name = encoding.removesuffix("-sig")
     return UnreadableFile(
-        f"Line {line} is not valid {name}. Choose the encoding that the file was saved in, or save it anew."
+        f"Line {line} is not valid {name}. Choose the encoding that the file was saved in, or save the file again."
     )
 
 
@@ -206,12 +226,12 @@ def _refuse_nul(text: str, *, first_line: int) -> None:
     if "\0" in text:
         raise UnreadableFile(
             f"Line {first_line + _count_lines(text[: text.index(chr(0))])} contains a NUL character. "
-            "The file is damaged or is not text; export it again as CSV."
+            "The file is damaged or is not text. Export it again as CSV."
         )
 
 
-def _end_of_lines(text: str) -> int:
-    """Where the last whole line ends. A CR at the very end may be half of a CRLF, so it waits."""
+def _find_end_of_lines(text: str) -> int:
+    """Return where the last whole line ends. A CR at the very end may be half of a CRLF, so its line is not whole."""
     return max(text.rfind("\n"), text.rfind("\r", 0, len(text) - 1)) + 1
 
 

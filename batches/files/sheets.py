@@ -1,4 +1,4 @@
-"""Recognise what is no text: spreadsheets are read by a child process, other binaries refused by name."""
+"""Recognise spreadsheets by their content and read them in a child process; refuse other binary files by name."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from batches.files.errors import FileTooLarge, StorageFull, UnreadableFile, Unsu
 from batches.files.sheet_program import REFUSED
 
 UNPACKED_MAX_BYTES = 512 << 20
-"""What the members of an .xlsx or .ods may unpack to: a million rows take about 200 MB."""
+"""How much the members of an .xlsx or .ods file may unpack to. A million rows take about 200 MB."""
 
 TIMEOUT_SECONDS = 180
+"""How long the child process may take. Its limit on processor time is lower, so this ends a child that hangs."""
 
 _ZIP = b"PK\x03\x04"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -41,22 +42,24 @@ _BINARIES = {
     b"{\\rtf": "a text document (RTF)",
 }
 _MARKUPS = {
-    b"<!doctype html": "a web page, whatever it is called",
-    b"<html": "a web page, whatever it is called",
-    b"<table": "a web page, whatever it is called",
+    b"<!doctype html": "a web page, whatever its name says",
+    b"<html": "a web page, whatever its name says",
+    b"<table": "a web page, whatever its name says",
     b"<?xml": "an XML document",
     b"begin:vcard": "an address book (vCard)",
 }
-"""Text, but no list. Programs on the web like to call a page with a table ``.xls``."""
+"""Text that is no list. Some programs on the web name a page with a table ``.xls``."""
 
 HEAD_BYTES = 64
 
 
 def is_spreadsheet(file: BinaryIO) -> bool:
-    """Whether it is one, by its first bytes and not by its name.
+    """Say whether a file is a spreadsheet, by its first bytes and not by its name, and leave it at its start.
 
     Raises:
-        UnsupportedFile: if it is another kind of file that goes by its first bytes.
+        UnsupportedFile: the first bytes are those of another kind of file.
+        UnreadableFile: the archive is damaged.
+        FileTooLarge: the spreadsheet unpacks to more than UNPACKED_MAX_BYTES.
     """
     file.seek(0)
     head = file.read(HEAD_BYTES)
@@ -66,16 +69,17 @@ def is_spreadsheet(file: BinaryIO) -> bool:
     if head.startswith(_ZIP):
         _check_zip(file)
         return True
-    found = _name_other_kind(head)
-    if found:
+    kind = _name_other_kind(head)
+    if kind:
         raise UnsupportedFile(
-            f"The file is {found}, not a list of recipients. "
+            f"The file is {kind}, not a list of recipients. "
             "Open it with the program that made it or with a spreadsheet program, and save it as CSV or .xlsx."
         )
     return False
 
 
 def _name_other_kind(head: bytes) -> str | None:
+    """Name the kind of a file that is no list; None if it may be one."""
     text = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
     known = [(head, magic, name) for magic, name in _BINARIES.items()]
     known += [(text, start, name) for start, name in _MARKUPS.items()]
@@ -84,10 +88,11 @@ def _name_other_kind(head: bytes) -> str | None:
 
 @contextmanager
 def open_sheet(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Give the rows of a spreadsheet's first sheet that has any, each a line for ``read_rows``.
+    """Give a file with the rows of a spreadsheet's first sheet that has rows, to be read by ``read_rows``.
 
     Raises:
-        UnreadableFile: if it is locked, broken or too big.
+        UnreadableFile: the spreadsheet is locked, broken or too big.
+        StorageFull: there is no room for the rows.
     """
     with tempfile.TemporaryFile() as copy, tempfile.TemporaryFile() as rows:
         shutil.copyfileobj(file, copy)
@@ -97,7 +102,7 @@ def open_sheet(file: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def read_rows(sheet: BinaryIO) -> Iterator[list[str]]:
-    """All rows from the first on; a blank one is a list of blank cells, so that the place is the row's number."""
+    """Yield every row of the sheet. A blank row is a list of blank cells, so the place of a row is its number."""
     sheet.seek(0)
     return map(orjson.loads, sheet)
 
@@ -106,7 +111,7 @@ def _convert(source: BinaryIO, target: BinaryIO) -> None:
     program = Path(__file__).with_name("sheet_program.py")
     try:
         done = subprocess.run(  # noqa: S603
-            # -I: not this process's folder or environment, only what is installed.
+            # -I: the child sees neither this process's folder nor its environment, only installed packages.
             [sys.executable, "-I", str(program)],
             stdin=source,
             stdout=target,
@@ -126,12 +131,12 @@ def _convert(source: BinaryIO, target: BinaryIO) -> None:
 
 
 def _check_zip(file: BinaryIO) -> None:
-    """Refuse an archive that is no spreadsheet, or that unpacks to more than a sheet may (a zip bomb)."""
+    """Refuse an archive that is not a spreadsheet, and one that unpacks to too much (a zip bomb)."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError) as exc:
-        raise UnreadableFile("The spreadsheet or archive is damaged. Save it again, or as CSV.") from exc
+        raise UnreadableFile("The spreadsheet or archive is damaged. Save it again, or save it as CSV.") from exc
     finally:
         file.seek(0)
     names = {member.filename for member in members}

@@ -1,4 +1,4 @@
-"""Bring an upload into a file that can be read twice, and refuse one that is too long."""
+"""Bring an upload into a file that can be read more than once, and refuse an upload that is too long."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from batches.files.errors import FileTooLarge
 
 @contextmanager
 def seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
-    """Give the stream itself if it can be read twice, else a copy in a file without a name, which dies with us.
+    """Give the stream itself if it can seek, else a copy in a temporary file that ends with the context.
 
     Raises:
-        FileTooLarge: if it is longer than UPLOAD_MAX_BYTES; of a pipe no more than that is read.
+        FileTooLarge: the stream is longer than UPLOAD_MAX_BYTES. A stream that can't seek is read no further than that.
     """
     if stream.seekable():
         _check_size(stream.seek(0, 2))
@@ -32,7 +32,11 @@ def seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def spool(stream: BinaryIO, file: BinaryIO) -> None:
-    """Copy a stream in chunks, no further than UPLOAD_MAX_BYTES."""
+    """Copy a stream in chunks.
+
+    Raises:
+        FileTooLarge: the stream is longer than UPLOAD_MAX_BYTES.
+    """
     size = 0
     while chunk := stream.read(CHUNK_BYTES):
         size += len(chunk)
@@ -44,5 +48,6 @@ def spool(stream: BinaryIO, file: BinaryIO) -> None:
 def _check_size(size: int) -> None:
     if size > settings.UPLOAD_MAX_BYTES:
         raise FileTooLarge(
-            f"The file is longer than {settings.UPLOAD_MAX_BYTES:,} bytes. Split it, or raise UPLOAD_MAX_BYTES."
+            f"The file is longer than {settings.UPLOAD_MAX_BYTES:,} bytes. Split it into smaller files, "
+            "or ask the administrator to raise UPLOAD_MAX_BYTES."
         )

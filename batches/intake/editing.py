@@ -13,7 +13,7 @@ from typing import BinaryIO
 from django.db import transaction
 from django.db.models import Max
 
-from batches.files.appending import MatchedRecords, match_columns
+from batches.files.column_match import MatchedRecords, match_columns
 from batches.files.dialect import Layout
 from batches.files.errors import ListRefused
 from batches.files.full_disk import refuse_full_disk

@@ -28,7 +28,7 @@ def load_file(batch: Batch, file: BinaryIO, choices: ReadingOptions, report: Rep
             opened.records, layout=opened.layout, batch_id=batch.pk, seen=SeenAddresses()
         )
         if report:
-            blocks = follow_blocks(blocks, report=report, read_share=opened.read_share)
+            blocks = follow_blocks(blocks, report=report, read_share=opened.fraction_read)
         return copy_blocks(blocks, batch_id=batch.pk)
 
 

@@ -132,7 +132,7 @@ class BlockReader:
         """The hot loop: sort up to RUN_ROWS records, of one part of the file; whether there may be more."""
         reader, width, index, step = self._records.reader, self._width, self._address_index, self._step
         next_line, count = self._next_line, 0
-        most = min(RUN_ROWS, self._records.at_hand)
+        most = min(RUN_ROWS, self._records.read_limit)
         run = self._run
         add_line, add_address, add_cells = run.lines.append, run.addresses.append, run.cells.append
         try:
@@ -225,7 +225,7 @@ class BlockReader:
 
     def _skip_bad_record(self, exc: csv.Error) -> None:
         line, self._next_line = self._next_line, self._records.reader.line_num + self._step
-        raw = self._records.explain(exc, line=line)
+        raw = self._records.recover_line(exc, line=line)
         self._reject(
             line, [raw], "A quote stands in the wrong place. Put the whole cell in quotes and double the quotes in it."
         )

@@ -9,7 +9,6 @@ import pytest
 from django.http import StreamingHttpResponse
 
 from batches.exports import PAGE_ROWS, rejected_csv, results_csv
-from batches.files.formulas import disarm, rearm
 from batches.models import EmailStatus
 from tests.integration.conftest import Upload
 
@@ -55,18 +54,12 @@ def test_rejected_rows_keep_their_cells_and_order_when_they_are_exported(upload:
     "cell",
     ["=1+1", "+49", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "  =1", "\uff1d1", "\uff201", "=cmd|' /C calc'!A0"],
 )
-def test_formula_is_disarmed_when_it_is_exported_and_comes_back_when_added(upload: Upload, cell: str) -> None:
-    assert rearm(disarm(cell)) == cell
+def test_formula_is_disarmed_when_it_is_exported(upload: Upload, cell: str) -> None:
     quoted = cell.replace('"', '""')
     batch = upload(f'email,"{quoted}"\nann@example.com,"{quoted}"\nnope,"{quoted}"\n')
     for chunks in (results_csv(batch), rejected_csv(batch)):
         for row in rows_of(chunks):
             assert not any(value.strip(" \n\t").startswith(("=", "+", "-", "@", "\uff1d", "\uff20")) for value in row)
-
-
-def test_apostrophe_stays_when_it_disarms_nothing() -> None:
-    assert [disarm(cell) for cell in ("'t Hooft", "", "a=b", "'=1")] == ["'t Hooft", "", "a=b", "'=1"]
-    assert rearm("'t Hooft") == "'t Hooft"
 
 
 def test_every_row_comes_once_when_there_are_many_pages(upload: Upload) -> None:

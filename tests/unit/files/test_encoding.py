@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import codecs
 import io
 import time
 
 import pytest
 
-from batches.files.encoding import check_encoding, choose_encoding, detect_encoding
+from batches.files.encoding import CHOICES, GUESSES, check_encoding, choose_encoding, detect_encoding
 from batches.files.errors import UnreadableFile
 
 
@@ -39,12 +40,12 @@ def test_encoding_is_found_when_the_first_letter_beyond_ascii_is_at_the_end() ->
 
 
 @pytest.mark.parametrize("damage", [b"Zo\xff\n", "Zoë".encode()[:-1]], ids=["a byte", "cut off"])
-def test_encoding_is_utf8_when_all_but_one_word_are(damage: bytes) -> None:
+def test_encoding_is_utf8_when_every_word_but_one_is(damage: bytes) -> None:
     assert detect_encoding(io.BytesIO("Zoë,山田太郎\n".encode() * 1000 + damage)) == "utf-8"
     assert detect_encoding(io.BytesIO(("山" * 300).encode() + b" " + ("田" * 300).encode() + b" " + damage)) == "utf-8"
 
 
-def test_finding_takes_little_time_when_the_file_is_large_and_odd() -> None:
+def test_detection_takes_little_time_when_a_large_file_is_not_utf8() -> None:
     data = "Jürgen Groß aus Köln,joerg@example.com\n".encode("cp1252") * 500_000
     start = time.perf_counter()
     assert detect_encoding(io.BytesIO(data)) == "cp1252"
@@ -52,7 +53,7 @@ def test_finding_takes_little_time_when_the_file_is_large_and_odd() -> None:
 
 
 @pytest.mark.parametrize("name", ["klingon", "base64", "utf-7", "unicode_escape", "idna"])
-def test_choice_is_refused_when_it_is_no_encoding_of_files(name: str) -> None:
+def test_choice_is_refused_when_no_file_can_have_it(name: str) -> None:
     with pytest.raises(UnreadableFile, match="Choose another"):
         check_encoding(name)
 
@@ -71,10 +72,15 @@ def test_byte_order_is_found_when_utf16_is_chosen_for_a_file_without_mark(writte
     assert stream.tell() == 0
 
 
-def test_choice_of_utf16_is_refused_when_the_file_is_none() -> None:
+def test_choice_of_utf16_is_refused_when_the_file_is_not_utf16() -> None:
     with pytest.raises(UnreadableFile, match="is not UTF-16"):
         choose_encoding("utf-16", io.BytesIO(b"email\nann@example.com\n"))
 
 
 def test_choice_of_utf16_is_taken_when_the_file_has_its_mark() -> None:
     assert choose_encoding("utf-16", io.BytesIO("email".encode("utf-16"))) == "utf-16"
+
+
+def test_every_encoding_that_is_found_can_be_chosen() -> None:
+    assert [codecs.lookup(name).name for name in CHOICES] == list(CHOICES)
+    assert {codecs.lookup(name).name for name in GUESSES} <= set(CHOICES)

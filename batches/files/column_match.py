@@ -1,0 +1,115 @@
+"""Match the columns of a second file with the columns of a list, and put its cells in the list's order.
+
+In come the records of a file that is added to a draft. Out come the same records in the order of the draft's columns,
+and the line numbers that the file says it corrects.
+"""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from batches.files.dialect import Layout
+from batches.files.errors import UnreadableFile
+from batches.files.formulas import rearm
+from batches.files.reading import Reader, Records
+
+LINE_COLUMN = "line"
+REASON_COLUMN = "reason"
+"""The two columns that rejected.csv adds to the columns of the list."""
+
+LINE_MAX_DIGITS = 9
+"""A longer number is no line of a file, and would not fit into four bytes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColumnMatch:
+    """Where each column of the list is in the added file."""
+
+    order: tuple[int, ...]
+    width: int
+    """The number of columns in the added file's header."""
+    line_index: int | None
+    """The column in which a corrected file says which line of the list each row corrects."""
+
+
+def match_columns(layout: Layout, columns: Sequence[str]) -> ColumnMatch:
+    """Find the columns of the list in the layout of the added file: by name, or by place if the file has no header.
+
+    Raises:
+        UnreadableFile: the file lacks columns or has others. The message names them.
+    """
+    if not layout.has_header:
+        if len(layout.columns) != len(columns):
+            raise UnreadableFile(
+                f"The file has {len(layout.columns)} columns and no header, but the list has {len(columns)} columns. "
+                "Add a header."
+            )
+        return ColumnMatch(order=tuple(range(len(columns))), width=len(columns), line_index=None)
+    unmatched = dict(enumerate(map(_fold, layout.columns)))
+    places = [_take(unmatched, _fold(name)) for name in columns]
+    missing = [name for name, place in zip(columns, places, strict=True) if place is None]
+    line_index = _take(unmatched, LINE_COLUMN)
+    _take(unmatched, REASON_COLUMN)
+    surplus = [layout.columns[place] for place, name in unmatched.items() if name]
+    if missing or surplus:
+        what = f"lacks {', '.join(missing)}" if missing else f"also has {', '.join(surplus)}"
+        raise UnreadableFile(f"The file must have the columns of the list, but it {what}. Correct its header.")
+    order = tuple(place for place in places if place is not None)
+    return ColumnMatch(order=order, width=len(layout.columns), line_index=line_index)
+
+
+class MatchedRecords:
+    """The records of an added file, in the order of the list's columns."""
+
+    def __init__(self, records: Records, match: ColumnMatch) -> None:
+        self._records = records
+        self._match = match
+        self.corrected_lines = array("I")
+        """The lines of the list that the file says it corrects. An array holds each in four bytes."""
+        self.reader: Reader = self
+        self._record_line = 0
+        """The line of the added file in which the last record begins."""
+
+    @property
+    def line_num(self) -> int:
+        return self._records.reader.line_num
+
+    @property
+    def read_limit(self) -> int:
+        return self._records.read_limit
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        reader, match = self._records.reader, self._match
+        self._record_line = reader.line_num + 1
+        cells = next(reader)
+        if match.line_index is not None and match.line_index < len(cells):
+            cells = [rearm(cell) for cell in cells]
+            self._note_corrected_line(cells[match.line_index].strip())
+        ordered = [cells[place] if place < len(cells) else "" for place in match.order]
+        return ordered + cells[match.width :]
+
+    def _note_corrected_line(self, text: str) -> None:
+        if text.isdecimal() and len(text) <= LINE_MAX_DIGITS:
+            self.corrected_lines.append(int(text))
+
+    def recover_line(self, exc: csv.Error, *, line: int) -> str:
+        # ``line`` counts on from the last line of the list. The error is about a line of the added file.
+        return self._records.recover_line(exc, line=self._record_line)
+
+
+def _fold(heading: str) -> str:
+    return " ".join(heading.split()).casefold()
+
+
+def _take(unmatched: dict[int, str], name: str) -> int | None:
+    """Remove the first place with this name from the unmatched ones, and return it; None if there is none."""
+    place = next((place for place, heading in unmatched.items() if heading == name), None)
+    if place is not None:
+        del unmatched[place]
+    return place

@@ -21,7 +21,8 @@ from channels.routing import ProtocolTypeRouter
 
 from batches.checks import check_addresses
 from batches.routing import websockets
-from emailbatch.bodies import BodyHandler, serve_through_daphne
+from emailbatch.request_bodies.body_handler import BodyHandler
+from emailbatch.request_bodies.daphne_request import serve_through_daphne
 
 # daphne runs no system checks. With a wrong address it would answer every request with an error.
 if faults := check_addresses(None):

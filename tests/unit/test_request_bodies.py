@@ -11,7 +11,8 @@ import pytest
 from twisted.internet.testing import StringTransport
 from twisted.web.http import HTTPChannel
 
-from emailbatch.bodies import DaphneRequest, body_max_bytes
+from emailbatch.request_bodies.daphne_request import DaphneRequest
+from emailbatch.request_bodies.refusal import body_max_bytes
 
 
 class Transport(StringTransport):
@@ -28,7 +29,7 @@ class Request(DaphneRequest):
     """Never reaches the application."""
 
     def process(self) -> None:
-        pytest.fail("The request was handed over.")
+        pytest.fail("The request reached the application.")
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ async def test_answer_is_507_when_the_disk_is_full(channel: Any, pieces: list[by
 
 
 class Rewindable(io.RawIOBase):
-    """A full disk's file: what is written finds no room."""
+    """The file of a full disk: each write fails because there is no space."""
 
     def __init__(self, full: Any) -> None:
         self._full = full

@@ -1,4 +1,4 @@
-"""Large and refused bodies through a real daphne: nothing freezes, nothing fills the memory, 413 comes early."""
+"""Large and refused bodies through a real daphne: no request waits, memory stays flat, and 413 comes early."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def web(sender: User, tmp_path: Path) -> Iterator[WebServer]:
 
 
 class Watch(threading.Thread):
-    """The longest that another request took, and the most memory that the server held, while the body ran."""
+    """Measures the longest time of another request and the most memory of the server, while the block runs."""
 
     def __init__(self, server: WebServer) -> None:
         super().__init__(daemon=True)
@@ -65,7 +65,7 @@ def form_ends() -> tuple[bytes, bytes]:
 
 
 def make_file(size_bytes: int) -> Iterator[bytes]:
-    """A CSV of that size at least: a long note in each of its rows."""
+    """Yield a CSV of at least this size, with a long note in each row."""
     yield b"email,note\n"
     written, number = 11, 0
     while written < size_bytes:
@@ -82,13 +82,13 @@ def upload(server: WebServer, chunks: list[bytes], *, is_chunked: bool = False) 
     if not is_chunked:
         headers["Content-Length"] = str(sum(map(len, body)))
     with closing(server.open()) as client:
-        with suppress(OSError):  # the server may answer and stop listening before the body's end
+        with suppress(OSError):  # the server may answer and stop reading before the body ends
             client.request("POST", "/api/upload", body=iter(body), headers=headers, encode_chunked=is_chunked)
         response = client.getresponse()
         return response.status, json.loads(response.read())
 
 
-def test_others_are_served_and_memory_stays_flat_when_200_mb_come_up(web: WebServer) -> None:
+def test_other_requests_are_served_and_memory_stays_flat_when_200_mb_are_uploaded(web: WebServer) -> None:
     chunks = list(make_file(200 * MIB))
     with Watch(web) as watch:
         began = time.monotonic()
@@ -104,13 +104,13 @@ def test_others_are_served_and_memory_stays_flat_when_200_mb_come_up(web: WebSer
     assert watch.most_bytes < 400 * MIB
 
 
-def test_answer_is_413_before_the_body_when_its_length_passes_the_limit(web: WebServer) -> None:
+def test_answer_is_413_before_the_body_when_its_length_exceeds_the_limit(web: WebServer) -> None:
     with closing(web.open()) as client:
         client.putrequest("POST", "/api/upload")
         client.putheader("Content-Length", str(LIMIT_BYTES + MIB))
         client.putheader("Expect", "100-continue")
         client.endheaders()
-        response = client.getresponse()  # and not one byte of the body was sent
+        response = client.getresponse()  # no byte of the body was sent
         answer = json.loads(response.read())
     assert response.status == 413
     assert "Split it" in answer["detail"]
@@ -123,19 +123,19 @@ def test_answer_is_a_page_before_the_body_when_a_form_without_script_is_too_long
         client.putheader("Accept", "text/html,*/*;q=0.8")
         client.putheader("Content-Length", str(LIMIT_BYTES + MIB))
         client.endheaders()
-        response = client.getresponse()  # and not one byte of the body was sent
+        response = client.getresponse()  # no byte of the body was sent
         page = response.read().decode()
     assert response.status == 413
     assert 'role="alert">The request is larger' in page
 
 
-def test_answer_is_413_when_a_body_without_length_passes_the_limit(web: WebServer) -> None:
+def test_answer_is_413_when_a_body_without_length_exceeds_the_limit(web: WebServer) -> None:
     status, answer = upload(web, [b"x" * MIB] * 212, is_chunked=True)
     assert status == 413 and "Split it" in str(answer["detail"])
     assert not Batch.objects.exists()
 
 
-def test_file_is_taken_when_it_comes_in_chunks(web: WebServer) -> None:
+def test_file_is_imported_when_it_comes_in_chunks(web: WebServer) -> None:
     status, answer = upload(web, [b"email\na@example.org\n"], is_chunked=True)
     assert (status, answer["totalEmails"]) == (202, 1)
 

@@ -1,1 +1,1 @@
-"""A lane: claim, render, hand to the relay, record. Returns outcomes; never enqueues."""
+"""A lane run: claim, make, send, judge, record. Returns why it ended; never enqueues."""

@@ -1,4 +1,4 @@
-"""What a lane has claimed and no connection has taken yet, and the messages made of it."""
+"""The emails that a lane has claimed and no connection has taken, and the messages made of the next ones."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from batches.smtp.connection import Capabilities, Outgoing
 from batches.smtp.verdicts import Verdict
 
 AHEAD_MAX = 32
-"""How many messages are made in one go. Made one by one, between replies, each costs half as much again: by then the
-processor's caches hold other code."""
+"""How many messages are made in one go. Each costs more if it is made alone, between two replies, because the
+processor's caches hold other code by then."""
 
 AHEAD_MAX_BYTES = 256 * 1024
+"""How many bytes of messages are made ahead, so that big messages cost little memory."""
+
 AHEAD_MAX_SECONDS = 0.01
-"""No more after so long: the connections and the lease wait meanwhile."""
+"""How long messages are made in one go at most. The connections and the lease wait meanwhile."""
 
 
 class Outbox:
-    """The claimed emails of one lane in their order, and the next messages, ready to be taken.
+    """The claimed emails of one lane in order, and the next messages, ready to be taken.
 
-    ``record`` takes the verdict on each email of which no message can be made.
+    ``record`` is called with the verdict on each email of which no message can be made.
     """
 
     def __init__(self, spec: LaneSpec, *, record: Callable[[ClaimedEmail, Verdict], None]) -> None:
@@ -39,32 +41,32 @@ class Outbox:
             MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key),
         )
         self._sender = sender_address(spec.from_email)
-        # Under a rate a message made ahead would wait, and go out with an old date.
+        # Under SEND_RATE, a message made ahead would wait and leave with an old Date header.
         self._ahead_max = 1 if spec.rate else AHEAD_MAX
         self._claimed: deque[ClaimedEmail] = deque()
-        self._made: deque[Outgoing] = deque()
+        self._made: deque[Outgoing[ClaimedEmail]] = deque()
         self._made_for: Capabilities | None = None
 
     def __len__(self) -> int:
         return len(self._claimed) + len(self._made)
 
     def extend(self, claimed: Iterable[ClaimedEmail]) -> None:
-        """Add what was claimed behind the rest."""
+        """Append newly claimed emails."""
         self._claimed.extend(claimed)
 
     def put_back(self, claimed: ClaimedEmail) -> None:
-        """Add an email whose message was taken and not sent, before all of which none is made yet."""
+        """Put an email whose message was taken but not sent at the front of those without a message."""
         self._claimed.appendleft(claimed)
 
     def clear(self) -> list[ClaimedEmail]:
-        """Take everything out."""
+        """Empty the outbox, and return its emails."""
         self._unmake()
         claimed = list(self._claimed)
         self._claimed.clear()
         return claimed
 
-    def take(self, capabilities: Capabilities) -> Outgoing | None:
-        """The next message for a relay that offers this; None if there is none."""
+    def take(self, capabilities: Capabilities) -> Outgoing[ClaimedEmail] | None:
+        """Return the next message, made for a relay with these capabilities; None if there is none."""
         if capabilities is not self._made_for:
             self._unmake()
             self._made_for = capabilities
@@ -87,7 +89,7 @@ class Outbox:
             if size_bytes > AHEAD_MAX_BYTES or perf_counter() > until:
                 break
 
-    def _make(self, claimed: ClaimedEmail, capabilities: Capabilities) -> Outgoing | None:
+    def _make(self, claimed: ClaimedEmail, capabilities: Capabilities) -> Outgoing[ClaimedEmail] | None:
         address = claimed.address
         if not address.isascii() and not capabilities.smtputf8:
             self._fail(claimed, "The relay takes no address with non-ASCII letters.")

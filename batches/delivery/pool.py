@@ -1,9 +1,10 @@
-"""A lane's connections to the relay: how many, opened when there is work, fewer when the relay is crowded.
+"""A lane's connections to the relay: opened when there is work, and fewer when the relay refuses some.
 
-A relay that says 421, or "too many connections", keeps those that it took and is asked for more later, one at
-first. No email loses an attempt by it. A lane that gets none at all ends, and is rung again by the sweep: if
-other lanes of its job have theirs, nothing is wrong; if none has, the job says why and waits. What crowds a
-relay is SEND_CONNECTIONS for each worker: jobs do not give up connections to each other.
+A relay that says 421, or "too many connections", keeps the connections that it accepted. Later it is asked for more:
+one at first. No email loses an attempt by it. A lane that gets no connection at all ends, and the sweep enqueues it
+again. If other lanes of its job have connections, nothing is wrong; if none has, the job says why and waits.
+
+SEND_CONNECTIONS for each worker is what the relay has to bear. Lanes do not give up connections to each other.
 """
 
 from __future__ import annotations
@@ -11,142 +12,174 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable, Sized
 from typing import Protocol
 
-from batches.delivery.terms import LaneSpec
+from batches.delivery.terms import ClaimedEmail, LaneSpec
 from batches.smtp.backend import Backend, open_backend
-from batches.smtp.connection import Connection, Loss, Source
-from batches.smtp.relay import RelayError, open_session
+from batches.smtp.connection import Connection, LaneEvents, Loss, Timeouts
+from batches.smtp.relay import Relay, RelayError, open_session
 
 logger = logging.getLogger(__name__)
 
 CONNECTION_RECOVERY_SECONDS = 10
-"""After a 421 one more connection is dared in each such span, then two, then four, until one is refused."""
+"""After a 421, one more connection is tried in each interval of this length, then two, then four, until one is
+refused."""
 
 REOPEN_SECONDS = 2
-"""After a failed opening, or a connection that delivered nothing, none is opened for this long."""
-
+"""After a connection that could not be opened, or delivered nothing, none is opened for this long."""
 
 CLOSE_SECONDS = 2
-"""How long to wait for the connections' end; the kernel does the rest."""
+"""How long to wait for the connections to end. After that the kernel ends them with the process."""
 
 
-class Owner(Source, Protocol):
-    """The lane, as its pool sees it."""
+class OpenConnection(Protocol):
+    """Opens a connection that is ready for its first message; raises ``RelayError`` if none can be had."""
 
-    def on_connected(self) -> None:
-        """The relay takes our connections: pump, and the rest of them are opened."""
+    def __call__(
+        self, relay: Relay | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
+    ) -> Awaitable[Connection]: ...
 
-    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
-        """No connection can be had: the relay takes no mail now, or only that of others."""
+
+async def open_connection(
+    relay: Relay | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
+) -> Connection:
+    """Open a session with the relay, or with the email backend that takes its place.
+
+    Raises:
+        RelayError: no connection can be had.
+    """
+    if isinstance(relay, Backend):
+        return await open_backend(relay, lane=lane, timeouts=timeouts)
+    return await open_session(relay, lane=lane, timeouts=timeouts, depth=depth)
 
 
 class Pool:
-    """Up to ``target`` sessions. Only lives in its lane's loop."""
+    """The connections of one lane, in the lane's event loop.
 
-    def __init__(self, owner: Owner, spec: LaneSpec) -> None:
-        self._owner, self._spec = owner, spec
-        self._loop = asyncio.get_running_loop()
+    The length of ``outbox`` is the number of messages that wait for a connection.
+    """
+
+    def __init__(
+        self,
+        spec: LaneSpec,
+        *,
+        lane: LaneEvents[ClaimedEmail],
+        outbox: Sized,
+        clock: Callable[[], float],
+        open_connection: OpenConnection = open_connection,
+    ) -> None:
+        self._spec, self._lane, self._outbox = spec, lane, outbox
+        self._clock, self._open_connection = clock, open_connection
         self._openings: set[asyncio.Task[None]] = set()
-        self._sessions: set[Connection] = set()
+        self._connections: set[Connection] = set()
         self._reopen_at = 0.0
         self._target = spec.connections
         self._grow_at, self._grow_by = 0.0, 1
         self._has_connected = False
         self._is_closed = False
         self._is_one_gone = asyncio.Event()
-        # With CHUNKING the window is spread over the connections.
+        # With CHUNKING, the window is spread over the connections.
         self._depth = max(2, -(-spec.window // spec.connections))
 
-    def pump(self, ready_count: int) -> None:
-        """Let the sessions take what is ready, and open more if there are fewer than that calls for."""
-        for session in list(self._sessions):
-            session.pump()
-        if self._is_closed or self._loop.time() < self._reopen_at:
+    def pump(self) -> None:
+        """Let the connections take what is ready, and open more if there is work for them."""
+        for connection in list(self._connections):
+            connection.pump()
+        if self._is_closed or self._clock() < self._reopen_at:
             return
-        idle = sum(session.is_idle for session in self._sessions)
-        missing = min(self._target - len(self._sessions), ready_count - idle) - len(self._openings)
-        if not self._has_connected:
-            missing = min(missing, 1 - len(self._openings))  # a relay that is away or full is asked once
-        for _ in range(missing):
-            task = self._loop.create_task(self._open())
+        for _ in range(self._count_missing()):
+            task = asyncio.get_running_loop().create_task(self._open())
             self._openings.add(task)
             task.add_done_callback(self._openings.discard)
 
+    def _count_missing(self) -> int:
+        """Count the connections to open: one for each ready message that no idle connection takes, up to the target."""
+        idle = sum(connection.is_idle for connection in self._connections)
+        missing = min(self._target - len(self._connections), len(self._outbox) - idle) - len(self._openings)
+        if not self._has_connected:
+            # Ask a relay that is away, or has too many connections, only once: not with all connections at a time.
+            missing = min(missing, 1 - len(self._openings))
+        return missing
+
     async def _open(self) -> None:
+        spec = self._spec
         try:
-            session = await self._open_session()
+            connection = await self._open_connection(
+                spec.relay, lane=self._lane, timeouts=spec.timeouts, depth=self._depth
+            )
         except RelayError as exc:
-            self._openings.discard(asyncio.current_task())
+            self._forget_opening()
             self._on_no_connection(str(exc), has_too_many_connections=exc.has_too_many_connections)
             return
+        self._forget_opening()
         if self._is_closed:
-            session.quit()
+            connection.quit()
             return
-        self._sessions.add(session)
-        session.pump()
-        if not self._has_connected:
-            self._has_connected = True
-            self._owner.on_connected()
+        self._connections.add(connection)
+        self._has_connected = True
+        self.pump()  # The relay accepts us, so this connection takes messages and the others are opened.
 
-    async def _open_session(self) -> Connection:
-        relay, timeouts = self._spec.relay, self._spec.timeouts
-        if isinstance(relay, Backend):
-            return await open_backend(relay, source=self._owner, timeouts=timeouts)
-        return await open_session(relay, source=self._owner, timeouts=timeouts, depth=self._depth)
+    def _forget_opening(self) -> None:
+        """Count the current task no longer as an opening, although it still has to act on what it opened."""
+        self._openings.discard(asyncio.current_task())
 
     def _on_no_connection(self, reason: str, *, has_too_many_connections: bool) -> None:
-        self._reopen_at = self._loop.time() + REOPEN_SECONDS
+        self._reopen_at = self._clock() + REOPEN_SECONDS
         if has_too_many_connections:
             self._shrink()
-        if not self._sessions and not self._openings and not self._is_closed:
-            self._owner.on_relay_error(reason, has_too_many_connections=has_too_many_connections)
+        if not self._connections and not self._openings and not self._is_closed:
+            self._lane.on_relay_error(reason, has_too_many_connections=has_too_many_connections)
 
-    def on_session_lost(self, session: Connection, loss: Loss) -> None:
-        """Forget a session that is gone; if it did no good and it was the last, the relay is in trouble."""
-        self._sessions.discard(session)
+    def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
+        """Forget a connection that is gone. Tell the lane if the relay takes no mail."""
+        self._connections.discard(connection)
         self._is_one_gone.set()
         if self._is_closed:
             return
         logger.info("A connection to %s ended: %s", self._spec.relay, loss.reason)
         if loss.is_relay_error:
-            self._owner.on_relay_error(loss.reason, has_too_many_connections=False)
-        elif not session.sent_count:
-            # One that delivered may have used up what it was allowed: opening another will tell.
+            self._lane.on_relay_error(loss.reason, has_too_many_connections=False)
+        elif not connection.sent_count:
+            # A connection that delivered may have reached the relay's limit for one connection: another may do.
             self._on_no_connection(loss.reason, has_too_many_connections=loss.has_too_many_connections)
+        self.pump()  # What the lost connection gave back goes to the others.
 
     def _shrink(self) -> None:
-        self._target = max(1, len(self._sessions))
-        self._grow_at, self._grow_by = self._loop.time() + CONNECTION_RECOVERY_SECONDS, 1
-        logger.info("The relay is crowded: %s connections from now on.", self._target)
+        self._target = max(1, len(self._connections))
+        self._grow_at, self._grow_by = self._clock() + CONNECTION_RECOVERY_SECONDS, 1
+        logger.info("The relay has too many connections; %s of ours from now on.", self._target)
+
+    def _grow_if_due(self) -> None:
+        now = self._clock()
+        if self._target >= self._spec.connections or now <= self._grow_at:
+            return
+        self._target = min(max(self._target, len(self._connections)) + self._grow_by, self._spec.connections)
+        self._grow_at, self._grow_by = now + CONNECTION_RECOVERY_SECONDS, self._grow_by * 2
 
     def tick(self, seconds: float) -> None:
-        """So much time has passed: cut sessions that wait too long; dare one more connection when it is time."""
-        now = self._loop.time()
-        for session in list(self._sessions):
-            session.tick(seconds)
-        if self._target < self._spec.connections and now > self._grow_at:
-            self._target = max(self._target, len(self._sessions)) + self._grow_by
-            self._target = min(self._target, self._spec.connections)
-            self._grow_at, self._grow_by = now + CONNECTION_RECOVERY_SECONDS, self._grow_by * 2
+        """Note that this much time has passed: drop connections that wait too long, and try more when that is due."""
+        for connection in list(self._connections):
+            connection.tick(seconds)
+        self._grow_if_due()
 
     async def close(self, *, abort_reason: str = "") -> None:
-        """End every connection and wait until they are gone.
+        """End every connection, and wait until each is gone.
 
-        With a reason at once, whatever is in flight; else with a QUIT, and none may have anything in flight.
+        With a reason, abort them at once, whatever is in flight. Otherwise say QUIT; then nothing may be in flight.
         """
         self._is_closed = True
         openings = list(self._openings)
         for task in openings:
             task.cancel()
         await asyncio.gather(*openings, return_exceptions=True)
-        for session in list(self._sessions):
+        for connection in list(self._connections):
             if abort_reason:
-                session.abort(Loss(reason=abort_reason))
+                connection.abort(Loss(reason=abort_reason))
             else:
-                session.quit()
+                connection.quit()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                while self._sessions:
+                while self._connections:
                     self._is_one_gone.clear()
                     await self._is_one_gone.wait()

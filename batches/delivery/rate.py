@@ -1,8 +1,8 @@
-"""SEND_RATE: one token bucket in Redis for all workers, as the generic cell rate algorithm (GCRA).
+"""SEND_RATE: one token bucket in Redis for all workers, by the generic cell rate algorithm (GCRA).
 
-A lane fetches tokens ahead, in small handfuls, so that a message costs no round trip. When Redis is away
-nobody knows what the others send: the lane then keeps to its share of the rate by its own clock, one part
-of as many as there are lanes at work, and asks Redis again beside it.
+A lane fetches a few tokens at a time in advance, so that a message costs no round trip. While Redis is away, nobody
+knows what the other lanes send. Each lane then keeps to its share of the rate by its own clock: the rate divided by the
+number of leased lanes. Meanwhile it asks whether Redis is back.
 """
 
 from __future__ import annotations
@@ -17,19 +17,25 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from batches import redis_client
+from batches.delivery.ledger import OUTAGES
 
 logger = logging.getLogger(__name__)
 
 BURST_SECONDS = 0.2
-"""How much of the rate may go at once, and how far ahead a lane fetches."""
+"""How many seconds' worth of messages may go at once. It also bounds how many tokens a lane fetches in advance."""
 
 HANDFULS = 8
-"""In how many parts a burst is fetched, so that no lane takes it all."""
+"""In how many parts a burst is fetched, so that no lane takes all of it."""
+
+LANES_ASSUMED = 8
+"""How many lanes share the rate while neither Redis nor PostgreSQL can say how many there are."""
 
 REDIS_RETRY_SECONDS = 0.5
+"""How long to wait between two questions whether Redis is back."""
 
-# The bucket is one number: the theoretical arrival time (TAT) of the next message, by Redis' clock.
-# Grants up to ARGV[2] messages of 1/rate seconds each, as long as TAT stays within the burst.
+# The bucket is one number: the theoretical arrival time (TAT) of the next message, by the clock of Redis. The script
+# grants up to ARGV[2] messages, of 1/rate seconds each, as long as the TAT stays within the burst. If it grants none,
+# it says how long to wait for the next.
 _GCRA = """
 local now = redis.call('TIME')
 now = now[1] + now[2] / 1000000
@@ -46,9 +52,14 @@ return {granted, '0'}
 
 
 class RateGate:
-    """Tokens for one lane: ``spend`` one for each message.
+    """The tokens of one lane: ``spend`` one for each message.
 
-    ``on_tokens`` is called when there are some again; ``count_lanes`` says how many lanes are at work.
+    Args:
+        rate: messages a second, over all workers.
+        relay: the relay's name. Lanes with the same relay share one bucket.
+        on_tokens: called when there are tokens again after ``spend`` refused one.
+        count_lanes: returns how many lanes are leased now, this one included.
+        connect: opens a client of Redis.
     """
 
     def __init__(
@@ -59,19 +70,20 @@ class RateGate:
         redis_url: str,
         on_tokens: Callable[[], None],
         count_lanes: Callable[[], Awaitable[int]],
+        connect: Callable[[str], Redis] = redis_client.connect_async,
     ) -> None:
         self._rate, self._on_tokens, self._count_lanes = rate, on_tokens, count_lanes
+        self._redis_url, self._connect = redis_url, connect
         self._burst_seconds = max(BURST_SECONDS, 1 / rate)
         self._handful = max(1, int(rate * self._burst_seconds / HANDFULS))
         self._key = f"emailbatch:rate:{relay}"
-        self._redis_url = redis_url
         self._tokens = 0
         self._wanted = asyncio.Event()
-        self._share, self._share_due_at = 1, 0.0
+        self._lane_count, self._share_due_at = 1, 0.0
         self._return: asyncio.Task[None] | None = None
 
     def spend(self) -> bool:
-        """Whether a message may go now; if not, ``on_tokens`` is called when one may."""
+        """Spend a token, and say whether there was one. If there was none, ``on_tokens`` is called when there is."""
         if self._tokens > 0:
             self._tokens -= 1
             return True
@@ -79,8 +91,8 @@ class RateGate:
         return False
 
     async def run(self) -> None:
-        """Fetch tokens whenever there are none; until cancelled."""
-        redis = redis_client.connect_async(self._redis_url)
+        """Fetch tokens whenever there are none, until this is cancelled. Tokens that are left are given back."""
+        redis = self._connect(self._redis_url)
         try:
             script = redis.register_script(_GCRA)
             while True:
@@ -93,17 +105,17 @@ class RateGate:
                 self._return.cancel()
             elif self._tokens:
                 with contextlib.suppress(RedisError, OSError):
-                    await redis.incrbyfloat(self._key, -self._tokens / self._rate)  # give back what was not used
+                    await redis.incrbyfloat(self._key, -self._tokens / self._rate)
             await redis.aclose()
 
     async def _fetch(self, redis: Redis, script: AsyncScript) -> int:
-        """Wait for the next tokens, from Redis or else from this lane's share."""
+        """Wait for the next tokens, from Redis or, while it is away, from this lane's share."""
         while self._return is None:
             try:
                 granted, wait_seconds = await self._ask(script)
             except (RedisError, OSError) as exc:
-                logger.warning("Redis is away, so the rate is kept by this lane's own clock: %s", exc)
-                self._share = await self._count_lanes()
+                logger.warning("Redis is away, so this lane keeps to its share of the rate by its own clock: %s", exc)
+                self._lane_count = await self._count_sharing_lanes()
                 self._return = asyncio.ensure_future(self._await_return(redis))
                 break
             if granted:
@@ -115,16 +127,22 @@ class RateGate:
         granted, wait_seconds = await script(keys=[self._key], args=[self._rate, self._handful, self._burst_seconds])
         return int(granted), float(wait_seconds)
 
+    async def _count_sharing_lanes(self) -> int:
+        try:
+            return await self._count_lanes()
+        except OUTAGES:
+            return LANES_ASSUMED
+
     async def _take_share(self) -> int:
-        """A handful at the moment that is due to it, of this lane's part of the rate."""
+        """Wait until this lane's part of the rate allows the next few messages, and return how many."""
         loop = asyncio.get_running_loop()
         due_at = max(self._share_due_at, loop.time() - self._burst_seconds)
-        self._share_due_at = due_at + self._handful * self._share / self._rate
+        self._share_due_at = due_at + self._handful * self._lane_count / self._rate
         await asyncio.sleep(max(0.0, self._share_due_at - loop.time()))
         return self._handful
 
     async def _await_return(self, redis: Redis) -> None:
-        """Until Redis answers again."""
+        """Wait until Redis answers again."""
         while True:
             await asyncio.sleep(REDIS_RETRY_SECONDS)
             with contextlib.suppress(RedisError, OSError):

@@ -1,6 +1,6 @@
-"""The worker's request to a lane in its work-horse: finish what is in flight, give back the rest, end.
+"""The worker's request to its work-horse to drain: finish what is in flight, give back the rest, and stop.
 
-It comes as a signal, perhaps before the lane's loop runs: a flag keeps it.
+The request is a signal. It may come before the lane's event loop runs, so a flag remembers it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _requested = False
 
 
 def expect() -> None:
-    """Listen for the request; in a fresh work-horse, before anything else."""
+    """Listen for the request. A new work-horse calls this before anything else."""
     global _requested
     _requested = False
     signal.signal(DRAIN_SIGNAL, _note)
@@ -28,7 +28,7 @@ def _note(signum: int, frame: FrameType | None) -> None:
 
 
 def call_when_requested(callback: Callable[[], None]) -> None:
-    """Call back in the running loop on the request, at once if it came already."""
+    """Call back in the running loop when the request comes, or at once if it has come already."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(DRAIN_SIGNAL, callback)
     if _requested:

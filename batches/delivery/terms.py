@@ -1,4 +1,4 @@
-"""What a lane is given before it starts: all of it plain values, so that it needs no Django model."""
+"""What a lane run is told and what it passes on: plain values, so that it needs no Django model."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneSpec:
-    """One lane of one job; the token is that under which it was taken."""
+    """What a lane run is told before it starts: its lane, its job, and the settings of sending."""
 
     lane_id: int
     token: int
+    """The fencing token under which the lane was acquired."""
     row_range: tuple[int, int]
-    """It claims first tries behind the one row, up to the other."""
+    """Untried emails are claimed from rows in the half-open range (after_row, end_row]."""
     job_id: int
     batch_id: int
     merge_fields: tuple[str, ...]
@@ -34,20 +35,20 @@ class LaneSpec:
     relay: Relay | Backend
     timeouts: Timeouts
     database: Mapping[str, Any]
-    """What ``psycopg.connect`` takes."""
+    """The arguments of ``psycopg.connect``."""
     redis_url: str
     connections: int
     window: int
     rate: float
-    """Messages a second through the relay, over all workers; 0: no limit."""
+    """Messages a second through the relay, over all workers. 0 means no limit."""
     policy: RetryPolicy
     lease_seconds: float
     counters: tuple[int, int, int, int]
-    """Sent, failed, unknown and retried in this lane before now."""
+    """How many emails this lane has sent, failed, ended as unknown and retried before this run."""
 
 
 class LaneEnd(Enum):
-    """Why a lane stopped."""
+    """Why a lane run ended. The value is for RQ's log."""
 
     DRY = "nothing is due"
     YIELDED = "another job's turn"
@@ -58,7 +59,7 @@ class LaneEnd(Enum):
 
 
 class ClaimedEmail:
-    """An email that this lane is sending."""
+    """An email that this lane has claimed. ``attempts`` counts the one for which it was claimed."""
 
     __slots__ = ("address", "attempts", "fields", "id", "row")
 
@@ -67,16 +68,16 @@ class ClaimedEmail:
 
 
 class Decision(NamedTuple):
-    """What is to be recorded of one claimed email; the columns of LEDGER_CYCLE, in their order.
+    """What the ledger records for one claimed email: the columns of LEDGER_CYCLE, in their order.
 
-    ``outcome`` is an ``Outcome``, or empty to give the email back without counting the attempt;
-    ``delay_seconds`` is the wait before the next attempt where ``status`` is pending.
+    ``outcome`` is the value of an ``Outcome``, or empty to requeue the email without counting the attempt.
+    ``delay_seconds`` is the wait before the next attempt, if ``status`` is pending.
     """
 
     email_id: int
     status: str
     outcome: str
     code: int
-    """0: the relay gave none."""
+    """0 means that the relay gave none."""
     reply: str
     delay_seconds: float = 0.0

@@ -1,4 +1,7 @@
-"""What RQ runs: take a lane, send, give it back; ring again if it is another's turn."""
+"""The function that RQ runs for a work item: acquire a lane, send, give the lane back.
+
+If a lane ended because it was another job's turn, or because its worker stops, it is enqueued again.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ from django.db import connection, connections
 from rq import get_current_job
 
 from batches import progress
-from batches.delivery.lane_run import LaneRun
-from batches.delivery.ledger import connect
+from batches.delivery.lane_run import RELAY_BACKOFF_MAX_SECONDS, RELAY_BACKOFF_SECONDS, LaneRun
+from batches.delivery.ledger import Ledger, connect
 from batches.delivery.policy import RetryPolicy
 from batches.delivery.terms import LaneEnd, LaneSpec
 from batches.jobs import lifecycle, queues
@@ -24,46 +27,54 @@ from batches.models import Lane, sql
 from batches.rendering.message import derive_message_key
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Timeouts
-from batches.smtp.relay import Relay, parse_relay
+from batches.smtp.relay import Relay, RelayUrlError, parse_relay
 
 logger = logging.getLogger(__name__)
 
 CONNECT_MAX_SECONDS = 30
-"""A relay that has not greeted after this long is in trouble; RFC 5321's five minutes would hold up a lane."""
+"""How long a relay may take to greet us. RFC 5321's five minutes would keep a worker from other jobs for too long."""
+
+
+NOT_ACQUIRED = "leased by another worker, or the job is not live, or it waits for the relay"
 
 
 def preload() -> None:
-    """Do once in a worker what each of its work-horses does first: they inherit what is loaded and cached."""
+    """Warm imports and caches in the worker. Forked work-horses inherit them."""
     get_channel_layer()
     with contextlib.suppress(psycopg.Error):
         uvloop.run(_run(0, worker="", database=database_parameters()))
 
 
 def run_lane(*, lane_id: int) -> str:
-    """Send one lane's share of a job. Safe to run twice at once: one of them finds the lane held.
+    """Send one lane's share of a job. Safe to run twice at once: the second call finds the lane leased.
 
     Returns:
         Why it ended, in words, for RQ's log.
     """
     current = get_current_job()
     worker = (current.worker_name if current else None) or ""
-    connections.close_all()  # the ledger has its own; an idle one would only cost Postgres a slot
+    connections.close_all()  # The ledger opens its own; an idle one would only take up a slot in PostgreSQL.
     end = uvloop.run(_run(lane_id, worker=worker, database=database_parameters()))
     if end is None:
-        return "held by another worker, or the job is not live, or it waits for the relay"
+        return NOT_ACQUIRED
     if end is not LaneEnd.FENCED:
         _follow_up(lane_id, end)
     return end.value
 
 
 async def _run(lane_id: int, *, worker: str, database: Mapping[str, Any]) -> LaneEnd | None:
-    """Take a lane and send; all over one connection, unless it is lost. None: the lane was not to be had."""
+    """Acquire a lane and send, over one connection unless it is lost. None: the lane could not be acquired."""
     ledger_connection = await connect(database)
     try:
         taken = await acquire_lane(ledger_connection, lane_id, worker=worker)
         if taken is None:
             return None
-        end = await _send(make_spec(taken, database), ledger_connection, priority=taken.priority)
+        try:
+            spec = make_spec(taken, database)
+        except RelayUrlError as exc:
+            end = await _give_back_without_relay(ledger_connection, taken, reason=str(exc))
+        else:
+            end = await _send(spec, ledger_connection, priority=taken.priority)
     finally:
         await ledger_connection.close()
     logger.info(
@@ -77,13 +88,18 @@ async def _run(lane_id: int, *, worker: str, database: Mapping[str, Any]) -> Lan
 async def acquire_lane(
     ledger_connection: psycopg.AsyncConnection[Any], lane_id: int, *, worker: str
 ) -> sql.AcquiredLane | None:
-    """Take a lane for a worker, or None: ``sql.ACQUIRE_LANE`` says when."""
+    """Acquire a lane for a worker, or return None: ``sql.ACQUIRE_LANE`` says when."""
     arguments = {"lane": lane_id, "worker": worker, "lease_seconds": settings.SEND_LEASE_SECONDS}
     row = await (await ledger_connection.execute(sql.ACQUIRE_LANE, arguments)).fetchone()
     return sql.ACQUIRE_LANE.rows([row])[0] if row else None
 
 
 def make_spec(taken: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSpec:
+    """Gather what a lane run is told.
+
+    Raises:
+        RelayUrlError: EMAIL_URL cannot be read.
+    """
     return LaneSpec(
         lane_id=taken.lane_id,
         token=taken.token,
@@ -114,14 +130,14 @@ def make_spec(taken: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSpec:
 
 
 def _find_relay() -> Relay | Backend:
-    """EMAIL_URL's relay; or another Django email backend, where one is set."""
+    """Return the relay of EMAIL_URL, or the other Django email backend that SEND_BACKEND names."""
     return Backend(path=settings.SEND_BACKEND) if settings.SEND_BACKEND else parse_relay(settings.EMAIL_URL)
 
 
 def database_parameters() -> dict[str, Any]:
-    """Django's own parameters less what only its backend understands."""
-    ours = {"context", "prepare_threshold", "server_side_binding", "cursor_factory"}
-    return {name: value for name, value in connection.get_connection_params().items() if name not in ours}
+    """Return what ``psycopg.connect`` takes: Django's parameters without those that only Django understands."""
+    django_only = {"context", "prepare_threshold", "server_side_binding", "cursor_factory"}
+    return {name: value for name, value in connection.get_connection_params().items() if name not in django_only}
 
 
 async def _send(spec: LaneSpec, ledger_connection: psycopg.AsyncConnection[Any], *, priority: str) -> LaneEnd:
@@ -131,27 +147,49 @@ async def _send(spec: LaneSpec, ledger_connection: psycopg.AsyncConnection[Any],
     def should_yield() -> bool:
         return queues.has_other_job_waiting(spec.job_id, priority=priority)
 
-    lane = LaneRun(spec, ledger_connection, publish=publish, should_yield=should_yield)
-    return await lane.run()
+    lane_run = LaneRun(spec, Ledger(spec, ledger_connection), publish=publish, should_yield=should_yield)
+    return await lane_run.run()
+
+
+async def _give_back_without_relay(
+    ledger_connection: psycopg.AsyncConnection[Any], taken: sql.AcquiredLane, *, reason: str
+) -> LaneEnd:
+    """Report an address that cannot be read as the job's relay error, and free the lane. No email was claimed."""
+    logger.error("Lane %s cannot send: %s", taken.lane_id, reason)
+    error = {
+        "job": taken.job_id,
+        "lane": taken.lane_id,
+        "error": reason,
+        "base_seconds": RELAY_BACKOFF_SECONDS,
+        "cap_seconds": RELAY_BACKOFF_MAX_SECONDS,
+        "has_too_many_connections": False,
+    }
+    await ledger_connection.execute(sql.REPORT_RELAY_ERROR, error)
+    await ledger_connection.execute(sql.RELEASE_LANE, {"lane": taken.lane_id, "token": taken.token})
+    return LaneEnd.RELAY_DOWN
 
 
 def _follow_up(lane_id: int, end: LaneEnd) -> None:
-    """After a lane was given back: end the job if it was the last, or ring for the rest."""
+    """After a lane was given back: finish the job if no work is left, or enqueue the lane again for the rest."""
     lane = Lane.objects.select_related("job").get(pk=lane_id)
     if lifecycle.finish_job(lane.job_id):
         return
     if end in (LaneEnd.YIELDED, LaneEnd.STOPPED) and lane.lease_until is None:
-        ring = queues.WorkItem(job_id=lane.job_id, lane_id=lane.pk, token=lane.token, priority=lane.job.priority)
-        queues.enqueue([ring])
+        item = queues.WorkItem(job_id=lane.job_id, lane_id=lane.pk, token=lane.token, priority=lane.job.priority)
+        queues.enqueue([item])
     progress.publish(lane.job.batch_id)
 
 
 def expire_lane(item_id: str, *, worker: str) -> bool:
-    """End the lease of a lane whose holder, a horse of this worker, is known to be dead; whether there was one."""
-    ring = queues.parse_item_id(item_id)
-    if ring is None:
+    """End the lease of a lane whose holder, a work-horse of this worker, is dead.
+
+    Returns:
+        Whether there was such a lease.
+    """
+    item = queues.parse_item_id(item_id)
+    if item is None:
         return False
-    lane_id, token = ring
+    lane_id, token = item
     with connection.cursor() as cursor:
         cursor.execute(sql.EXPIRE_LANE, {"lane": lane_id, "token": token, "worker": worker})
         return bool(cursor.rowcount)

@@ -1,1 +1,1 @@
-"""Hand messages to the relay and say what it answered. Knows no models."""
+"""Hand messages to the relay, and say what it answered. Knows no models."""

@@ -1,7 +1,7 @@
-"""Verdict through any other Django email backend, where EMAIL_BACKEND names one.
+"""Deliver through another Django email backend, if EMAIL_BACKEND names one.
 
-A connection is an instance of the backend, kept open in a thread of its own, with one message at a time. It
-looks to its pool like a ``session.Session``. Its limits are in docs/email-backends.md.
+A connection is an instance of the backend, kept open in a thread of its own. It sends one message at a time. To the
+pool it looks like a ``session.Session``. docs/email-backends.md says what it cannot do.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from email.message import Message as ParsedMessage
 from email.utils import parseaddr
 from functools import lru_cache
 from smtplib import SMTPResponseException
-from typing import Any
+from typing import Any, Generic
 
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import connections
 
 from batches.outcomes import Outcome
 from batches.smtp.backend_verdicts import BackendResult, describe, judge_exception
-from batches.smtp.connection import Capabilities, Loss, Outgoing, Source, Timeouts
+from batches.smtp.connection import Capabilities, LaneEvents, Loss, Outgoing, Tag, Timeouts
 from batches.smtp.relay import RelayError
 from batches.smtp.verdicts import Verdict
 
@@ -36,7 +36,7 @@ _MADE_BY_DJANGO = ("subject", "from", "to", "mime-version", "content-type", "con
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backend:
-    """A Django email backend in the place of the relay, by its dotted path."""
+    """A Django email backend, by its dotted path. It takes the place of the relay."""
 
     path: str
 
@@ -44,11 +44,11 @@ class Backend:
         return self.path
 
 
-async def open_backend(backend: Backend, *, source: Source, timeouts: Timeouts) -> BackendSession:
+async def open_backend(backend: Backend, *, lane: LaneEvents[Tag], timeouts: Timeouts) -> BackendSession[Tag]:
     """Open an instance of the backend in a new thread, and return a session that is ready for its first message.
 
     Raises:
-        RelayError: there is no such backend, or it can't be opened.
+        RelayError: there is no such backend, or it cannot be opened.
     """
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="email-backend")
     opening = asyncio.get_running_loop().run_in_executor(executor, _open, backend.path)
@@ -64,7 +64,7 @@ async def open_backend(backend: Backend, *, source: Source, timeouts: Timeouts) 
     except asyncio.CancelledError:
         executor.shutdown(wait=False)
         raise
-    return BackendSession(connection, executor, source=source, timeouts=timeouts)
+    return BackendSession(connection, executor, lane=lane, timeouts=timeouts)
 
 
 def _open(path: str) -> Any:
@@ -73,16 +73,18 @@ def _open(path: str) -> Any:
     return connection
 
 
-class BackendSession:
+class BackendSession(Generic[Tag]):
     """One open instance of a backend, from its first message to its end."""
 
-    def __init__(self, connection: Any, executor: ThreadPoolExecutor, *, source: Source, timeouts: Timeouts) -> None:
+    def __init__(
+        self, connection: Any, executor: ThreadPoolExecutor, *, lane: LaneEvents[Tag], timeouts: Timeouts
+    ) -> None:
         self.capabilities = _CAPABILITIES
         self.sent_count = 0
         self._connection, self._executor = connection, executor
-        self._source, self._timeouts = source, timeouts
+        self._lane, self._timeouts = lane, timeouts
         self._loop = asyncio.get_running_loop()
-        self._outgoing: Outgoing | None = None
+        self._outgoing: Outgoing[Tag] | None = None
         self._waited_seconds = 0.0
         self._is_ending = False
 
@@ -91,25 +93,25 @@ class BackendSession:
         return self._outgoing is None
 
     def pump(self) -> None:
-        """Take a message and hand it to the backend, unless it has one."""
+        """Take a message and hand it to the backend, unless the backend has one."""
         if self._outgoing is not None or self._is_ending:
             return
-        outgoing = self._source.take(self.capabilities)
+        outgoing = self._lane.take(self.capabilities)
         if outgoing is None:
             return
-        if not self._source.may_send():
-            self._source.on_verdict(outgoing, Verdict(Outcome.REQUEUED, 0, "The lane's lease ran out."))
+        if not self._lane.may_send():
+            self._lane.on_verdict(outgoing, Verdict(Outcome.REQUEUED, 0, "The lane's lease ran out."))
             return
         self._outgoing, self._waited_seconds = outgoing, 0.0
         sending = self._loop.run_in_executor(self._executor, self._send, outgoing)
         sending.add_done_callback(self._on_sent)
 
-    def _send(self, outgoing: Outgoing) -> BackendResult:
-        """In the thread."""
+    def _send(self, outgoing: Outgoing[Tag]) -> BackendResult:
+        """Send one message. Runs in the backend's thread."""
         try:
             message = to_django(outgoing)
         except Exception as exc:
-            return BackendResult(Verdict(Outcome.FAILED, 0, f"The message can't be made for Django. {describe(exc)}"))
+            return BackendResult(Verdict(Outcome.FAILED, 0, f"The message cannot be made for Django. {describe(exc)}"))
         try:
             count = self._connection.send_messages([message])
         except Exception as exc:
@@ -122,28 +124,28 @@ class BackendSession:
         result = sending.result()
         outgoing, self._outgoing = self._outgoing, None
         if outgoing is None or self._is_ending:
-            return  # given up, and settled, before
+            return  # abort() has given the message its verdict.
         self.sent_count += result.verdict.outcome is Outcome.SENT
-        self._source.on_verdict(outgoing, result.verdict)
+        self._lane.on_verdict(outgoing, result.verdict)
         if result.loss is not None:
             self._end(result.loss)
         else:
             self.pump()
 
     def quit(self) -> None:
-        """Close the backend; for an idle session."""
+        """Close the backend. Only for an idle session."""
         self._end(Loss(reason="We closed the connection."))
 
     def abort(self, loss: Loss) -> None:
-        """Give up: what the backend has been handed may have gone out. Its thread can't be stopped."""
+        """Give up. The message that the backend has may go out all the same, because its thread cannot be stopped."""
         outgoing, self._outgoing = self._outgoing, None
         if outgoing is not None:
             reason = f"{loss.reason} The backend had the message, so it may have gone out."
-            self._source.on_verdict(outgoing, Verdict(Outcome.UNKNOWN, 0, reason))
+            self._lane.on_verdict(outgoing, Verdict(Outcome.UNKNOWN, 0, reason))
         self._end(loss, is_stuck=outgoing is not None)
 
     def tick(self, seconds: float) -> None:
-        """So much time has passed: give up on a backend that does not return."""
+        """Note that this much time has passed, and give up on a backend that does not return."""
         self._waited_seconds += seconds
         if self._outgoing is not None and self._waited_seconds > self._timeouts.final_seconds:
             self.abort(Loss(reason="The email backend did not answer in time."))
@@ -155,20 +157,20 @@ class BackendSession:
         closing = self._loop.run_in_executor(self._executor, self._close)
         self._executor.shutdown(wait=False)
         if is_stuck:
-            self._loop.call_soon(self._source.on_session_lost, self, loss)
+            self._loop.call_soon(self._lane.on_connection_lost, self, loss)
         else:
-            closing.add_done_callback(lambda _: self._source.on_session_lost(self, loss))
+            closing.add_done_callback(lambda _: self._lane.on_connection_lost(self, loss))
 
     def _close(self) -> None:
-        """In the thread; whatever it raises, the messages are settled."""
+        """Close the backend, in its thread. What it raises is ignored: every message has its verdict by now."""
         with contextlib.suppress(Exception):
             self._connection.close()
-        connections.close_all()  # this thread's, if the backend looked into the database
+        connections.close_all()  # This thread's own connections, if the backend used the database.
 
 
-def to_django(outgoing: Outgoing) -> EmailMultiAlternatives:
-    """The rendered message as Django's, with our Message-ID, Date and other headers."""
-    # The old policy: the new one's parsing of headers takes ten times as long, and we know who wrote them.
+def to_django(outgoing: Outgoing[Any]) -> EmailMultiAlternatives:
+    """Convert a rendered message to Django's kind, with our Message-ID, Date and other headers."""
+    # The old policy parses headers much faster than the new one. That is safe: we wrote these headers ourselves.
     parsed = message_from_bytes(outgoing.content)
     bodies = {part.get_content_subtype(): _content(part) for part in parsed.walk() if not part.is_multipart()}
     message = EmailMultiAlternatives(
@@ -196,12 +198,12 @@ def _decode(value: str) -> str:
 
 @lru_cache(maxsize=8)
 def _decode_sender(value: str) -> str:
-    """The From header, the same for all messages of a job, as a person writes it."""
+    """Decode the From header. It is cached because all messages of a job have the same."""
     name, address = parseaddr(_LINE_END.sub("", value))
     return str(Address(display_name=_decode(name), addr_spec=address))
 
 
 def _acceptance(message: Any) -> str:
-    """What there is in the place of a relay's reply: the provider's id, where the backend (anymail) says it."""
+    """Return what takes the place of a relay's reply: the provider's id, if the backend (anymail) gives one."""
     provider_id = getattr(getattr(message, "anymail_status", None), "message_id", None)
     return f"The email backend accepted it{f' as {provider_id}' if provider_id else ''}."

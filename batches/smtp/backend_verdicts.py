@@ -1,7 +1,7 @@
-"""What an exception of a Django email backend says of one message: a verdict, and whether the connection is of any use.
+"""What an exception of a Django email backend says about one message, and whether the connection can be used again.
 
-Backends raise what they like. What smtplib raises names the command; an HTTP status tells who is to blame;
-of everything else nobody can know if the message went out.
+Backends raise what they like. An exception of smtplib names the command that failed. An HTTP status says whose fault it
+was. After any other exception nobody can know whether the message went out.
 """
 
 from __future__ import annotations
@@ -17,43 +17,45 @@ from batches.smtp.replies import Reply
 from batches.smtp.verdicts import Stage, Verdict, is_relay_error, judge
 
 _NOT_NOW = (425, 429, 503)
+"""HTTP: the provider took nothing and may take the message later."""
 _NOT_US = (401, 402, 403, 407)
+"""HTTP: the provider refuses us, whoever the recipient is."""
 _DOUBTFUL = 408
-"""HTTP: what came of the request is not known; so is every other 5xx than 503."""
+"""HTTP 408 says that the request timed out, not what became of it. The same holds for each 5xx except 503."""
 
 
 class BackendResult(NamedTuple):
-    """The verdict on one message, and why the connection should not be used again, if so."""
+    """The verdict on one message; and a loss, if the connection must not be used again."""
 
     verdict: Verdict
     loss: Loss | None = None
 
 
 def judge_exception(exc: Exception, *, recipient: str) -> BackendResult:
-    """What became of the message that was being sent when this was raised."""
+    """Return what became of the message whose sending raised this exception."""
     if isinstance(exc, smtplib.SMTPRecipientsRefused):
         return _judge_reply(Stage.RCPT, *_own_refusal(exc.recipients, recipient))
     if isinstance(exc, smtplib.SMTPSenderRefused):
         return _judge_reply(Stage.MAIL, exc.smtp_code, exc.smtp_error)
     if isinstance(exc, (smtplib.SMTPConnectError, smtplib.SMTPHeloError, smtplib.SMTPAuthenticationError)):
-        return _return(exc)
+        return _requeue(exc)
     if isinstance(exc, smtplib.SMTPResponseException):
         return _judge_reply(Stage.FINAL, exc.smtp_code, exc.smtp_error)
     if isinstance(exc, (ConnectionRefusedError, socket.gaierror, smtplib.SMTPNotSupportedError)):
-        return _return(exc)
-    if type(exc).__name__.endswith("RecipientsRefused"):  # anymail's: the provider refuses the address
+        return _requeue(exc)
+    if type(exc).__name__.endswith("RecipientsRefused"):  # anymail's own: the provider refuses the address
         return BackendResult(Verdict(Outcome.FAILED, 0, describe(exc)))
     return _judge_status(exc)
 
 
 def _own_refusal(refused: Mapping[str, tuple[int, bytes | str]], recipient: str) -> tuple[int, bytes | str]:
-    """The one recipient's; backends write its address as they like."""
+    """Return the recipient's own refusal. A backend may spell the address differently from us."""
     return refused.get(recipient) or next(iter(refused.values()))
 
 
 def _judge_reply(stage: Stage, code: int, said: bytes | str) -> BackendResult:
     reply = Reply(code, said if isinstance(said, bytes) else said.encode())
-    if code == 421 or code < 400:  # smtplib uses -1 for a line that is no reply
+    if code == 421 or code < 400:  # smtplib uses -1 for a line that is not a reply
         reason = f"The relay closed the connection ({code} {reply.text})."
         return BackendResult(Verdict(Outcome.REQUEUED, 0, reason), Loss(reason=reason, has_too_many_connections=True))
     loss = None
@@ -62,17 +64,17 @@ def _judge_reply(stage: Stage, code: int, said: bytes | str) -> BackendResult:
     return BackendResult(judge(stage, reply), loss)
 
 
-def _return(exc: Exception) -> BackendResult:
-    """The trouble is the relay's and came before the message: it keeps its attempt."""
+def _requeue(exc: Exception) -> BackendResult:
+    """Requeue the message: the relay error came before it, so it costs no attempt."""
     reason = f"The email backend takes no mail: {describe(exc)}"
     return BackendResult(Verdict(Outcome.REQUEUED, 0, reason), Loss(reason=reason, is_relay_error=True))
 
 
 def _judge_status(exc: Exception) -> BackendResult:
-    """By the HTTP status that the exception carries, as those of anymail and requests do, or else in doubt."""
+    """Judge by the HTTP status that an exception of anymail or requests carries. Without one, nobody knows."""
     status = getattr(exc, "status_code", None) or getattr(getattr(exc, "response", None), "status_code", None)
     if status in _NOT_US:
-        return _return(exc)
+        return _requeue(exc)
     if status in _NOT_NOW:
         return BackendResult(Verdict(Outcome.DEFERRED, 0, describe(exc)))
     if isinstance(status, int) and 400 <= status < 500 and status != _DOUBTFUL:
@@ -82,7 +84,7 @@ def _judge_status(exc: Exception) -> BackendResult:
 
 
 def describe(exc: Exception) -> str:
-    """An exception as one sentence for a person."""
+    """Say in one sentence, for a person, what the exception says."""
     if isinstance(exc, smtplib.SMTPResponseException):
         said = exc.smtp_error
         return f"{exc.smtp_code} {said.decode('utf-8', 'replace') if isinstance(said, bytes) else said}."

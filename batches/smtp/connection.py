@@ -1,50 +1,56 @@
-"""What a session and its callers have in common: the message on its way, whom it came from, how an end is told."""
+"""What all kinds of connections share: the message on its way, the events of their lane, and why they end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
 from batches.smtp.replies import Reply
 from batches.smtp.verdicts import Stage, Verdict
 
+Tag = TypeVar("Tag")
+"""What the caller keeps with a message. The lane keeps the email it claimed."""
 
-class Outgoing:
+
+class Outgoing(Generic[Tag]):
     """One message on its way: what SMTP needs of it, and how far it has come. ``tag`` is the caller's."""
 
     __slots__ = ("content", "has_dots", "is_8bit", "recipient", "refusal", "sender", "stage", "tag")
 
     def __init__(
-        self, *, tag: Any, sender: str, recipient: str, content: bytes, is_8bit: bool, has_dots: bool = True
+        self, *, tag: Tag, sender: str, recipient: str, content: bytes, is_8bit: bool, has_dots: bool = True
     ) -> None:
         self.tag, self.sender, self.recipient = tag, sender, recipient
         self.content, self.is_8bit, self.has_dots = content, is_8bit, has_dots
         self.stage = Stage.MAIL
-        """The command whose reply it waits for."""
+        """The command whose reply the message waits for."""
         self.refusal: tuple[Stage, Reply] | None = None
-        """The first refusal it met."""
+        """The first refusal that the message met."""
 
 
-class Source(Protocol):
-    """Whom a session asks for messages and tells what became of them."""
+class LaneEvents(Protocol[Tag]):
+    """The lane, as its connections see it: it gives them messages and hears what became of each."""
 
-    def take(self, capabilities: Capabilities) -> Outgoing | None:
-        """The next message, or None if there is none now; the session is pumped when there is."""
+    def take(self, capabilities: Capabilities) -> Outgoing[Tag] | None:
+        """Return the next message, or None if there is none now. The connection is pumped when there is one again."""
 
     def may_send(self) -> bool:
-        """Whether the lease still holds; asked right before a message's content is written."""
+        """Whether the lease still holds. A connection asks right before it writes a message's content."""
 
-    def on_verdict(self, outgoing: Outgoing, verdict: Verdict) -> None:
-        """Take the verdict on a message that was taken."""
+    def on_verdict(self, outgoing: Outgoing[Tag], verdict: Verdict) -> None:
+        """Hear the verdict on a message that was taken. Each one gets exactly one verdict."""
 
-    def on_session_lost(self, session: Connection, loss: Loss) -> None:
-        """The connection is gone; every message it held has been settled."""
+    def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
+        """Hear that a connection is gone. Every message that it had taken has its verdict."""
+
+    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
+        """Hear that no connection can be had: the relay takes no mail now, or takes only other senders' mail."""
 
 
 class Connection(Protocol):
-    """What a pool asks of a session, here or of another kind (``backend.BackendSession``)."""
+    """What a pool asks of a connection, whether it is a ``Session`` or a ``BackendSession``."""
 
     sent_count: int
 
@@ -53,16 +59,16 @@ class Connection(Protocol):
         """Whether no message is in flight."""
 
     def pump(self) -> None:
-        """Take messages and send as many as may be in flight."""
+        """Take messages, and send as many as may be in flight."""
 
     def quit(self) -> None:
-        """End politely; for an idle session."""
+        """End politely. Only for an idle connection."""
 
     def abort(self, loss: Loss) -> None:
-        """End at once; what is in flight is settled by how far it came."""
+        """End at once. How far each message in flight has come decides its verdict."""
 
     def tick(self, seconds: float) -> None:
-        """So much time has passed: abort if the other side has been silent for too long."""
+        """Note that this much time has passed, and abort if the other side has been silent for too long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,14 +77,14 @@ class Loss:
 
     reason: str
     is_relay_error: bool = False
-    """A 5xx that speaks of us or the relay: another connection would fare no better."""
+    """The relay refused us with a 5xx, whoever the recipient is. Another connection would fare no better."""
     has_too_many_connections: bool = False
-    """A 421: fewer connections may do."""
+    """The relay said 421. It may take mail over fewer connections."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timeouts:
-    """How long to wait for each reply, in seconds (the defaults: RFC 5321 section 4.5.3.2)."""
+    """How long to wait for each reply, in seconds. The defaults are those of RFC 5321 section 4.5.3.2."""
 
     connect_seconds: float = 300
     command_seconds: float = 300
@@ -87,7 +93,7 @@ class Timeouts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capabilities:
-    """What EHLO offered: one object for all relays that offer the same."""
+    """What EHLO offered. Equal capabilities are one object, so that they can be compared by identity."""
 
     pipelining: bool = False
     chunking: bool = False
@@ -95,25 +101,24 @@ class Capabilities:
     smtputf8: bool = False
     size: bool = False
     size_max_bytes: int = 0
-    """0: no limit was named (RFC 1870)."""
+    """0: the relay named no limit (RFC 1870)."""
 
     @classmethod
     def of(cls, extensions: Mapping[str, str]) -> Capabilities:
-        """From EHLO's lines: keyword, lower case, to parameters."""
+        """Read the extensions of an EHLO reply: keyword, in lower case, to parameters."""
         size = extensions.get("size", "").strip()
-        found = cls(
+        offered = cls(
             pipelining="pipelining" in extensions,
-            # RFC 3030 section 2 lets BDAT be pipelined only where PIPELINING is offered too.
+            # RFC 3030 section 2 allows pipelined BDAT only where the relay offers PIPELINING too.
             chunking="chunking" in extensions and "pipelining" in extensions,
             eight_bit="8bitmime" in extensions,
             smtputf8="smtputf8" in extensions,
             size="size" in extensions,
             size_max_bytes=int(size) if size.isdigit() else 0,
         )
-        return _same(found)
+        return _intern(offered)
 
 
 @cache
-def _same(capabilities: Capabilities) -> Capabilities:
-    """One object for all that are equal, so that they can be compared by identity."""
+def _intern(capabilities: Capabilities) -> Capabilities:
     return capabilities

@@ -1,6 +1,6 @@
-"""Where the relay is and how to reach it, from EMAIL_URL; and the connection up to the first MAIL.
+"""Where the relay is and how to reach it, from EMAIL_URL; and a connection up to its first MAIL.
 
-aiosmtplib connects, negotiates TLS, says EHLO and authenticates; from then on the connection is a
+aiosmtplib connects, negotiates TLS, says EHLO and authenticates. From then on the connection is a
 ``session.Session``.
 """
 
@@ -10,18 +10,22 @@ import asyncio
 import os
 import socket
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import aiosmtplib
 
-from batches.smtp.connection import Capabilities, Source, Timeouts
+from batches.smtp.connection import Capabilities, LaneEvents, Tag, Timeouts
 from batches.smtp.session import Session
 
-_SCHEMES = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465, "smtp+unix": None}
+UNIX = "smtp+unix"
+DEFAULT_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465, UNIX: None}
+"""The schemes of EMAIL_URL, each with the port that its standard names."""
+
+EXAMPLE = "Write it like smtp+tls://user:password@mail.example.org:587"
 
 
 class RelayUrlError(ValueError):
-    """EMAIL_URL can't be read. The message says what it should look like."""
+    """EMAIL_URL cannot be read. The message says what is wrong and what it should look like."""
 
 
 class RelayError(Exception):
@@ -30,12 +34,12 @@ class RelayError(Exception):
     def __init__(self, message: str, *, has_too_many_connections: bool = False) -> None:
         super().__init__(message)
         self.has_too_many_connections = has_too_many_connections
-        """The relay has too many of our connections (a 421): fewer may do."""
+        """The relay has too many of our connections (a 421). It may take mail over fewer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relay:
-    """The SMTP server we hand messages to. ``repr`` holds no password."""
+    """The SMTP server that we hand messages to. ``repr`` shows no password."""
 
     scheme: str
     host: str
@@ -43,9 +47,11 @@ class Relay:
     username: str | None
     password: str | None
     path: str
+    """Of a unix socket; empty for a host."""
 
     def __str__(self) -> str:
-        return self.path or f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.path or f"{host}:{self.port}"
 
     __repr__ = __str__
 
@@ -53,33 +59,50 @@ class Relay:
 def parse_relay(url: str) -> Relay:
     """Read ``smtp://user:password@host:port``, ``smtp+tls://``, ``smtp+ssl://`` or ``smtp+unix:///path``.
 
+    User, password and path may hold %-escapes.
+
     Raises:
-        RelayUrlError: it is none of these.
+        RelayUrlError: the URL is none of these. No message shows the URL, because it may hold a password.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in _SCHEMES or not (parts.hostname or parts.scheme == "smtp+unix"):
-        raise RelayUrlError("EMAIL_URL can't be read. Write it like smtp+tls://user:password@mail.example.org:587")
     try:
-        port = parts.port or _SCHEMES[parts.scheme]
-    except ValueError as exc:
-        raise RelayUrlError("The port in EMAIL_URL is no number from 1 to 65535.") from exc
+        parts = urlsplit(url)
+    except ValueError as exc:  # for example an IPv6 address without its closing bracket
+        raise RelayUrlError(f"EMAIL_URL can't be read: its host is malformed. {EXAMPLE}") from exc
+    if parts.scheme not in DEFAULT_PORTS:
+        schemes = ", ".join(f"{scheme}://" for scheme in DEFAULT_PORTS)
+        raise RelayUrlError(f"EMAIL_URL can't be read: it must begin with one of {schemes}. {EXAMPLE}")
+    if parts.scheme == UNIX and not parts.path.strip("/"):
+        raise RelayUrlError("EMAIL_URL names no socket. Write it like smtp+unix:///run/relay.sock")
+    if parts.scheme != UNIX and not parts.hostname:
+        raise RelayUrlError(f"EMAIL_URL names no host. {EXAMPLE}")
     return Relay(
         scheme=parts.scheme,
         host=parts.hostname or "localhost",
-        port=port,
+        port=_parse_port(parts),
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
-        path=unquote(parts.path) if parts.scheme == "smtp+unix" else "",
+        path=unquote(parts.path) if parts.scheme == UNIX else "",
     )
 
 
-async def open_session(relay: Relay, *, source: Source, timeouts: Timeouts, depth: int) -> Session:
+def _parse_port(parts: SplitResult) -> int | None:
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise RelayUrlError(f"The port in EMAIL_URL is not a number from 1 to 65535. {EXAMPLE}")
+    return port or DEFAULT_PORTS[parts.scheme]
+
+
+async def open_session(relay: Relay, *, lane: LaneEvents[Tag], timeouts: Timeouts, depth: int) -> Session[Tag]:
     """Connect, and return a session that is ready for its first message.
 
-    ``depth`` is how many messages may be in flight on it where the relay offers CHUNKING.
+    ``depth`` is how many messages the session may have in flight if the relay offers CHUNKING.
 
     Raises:
-        RelayError: refused, no TLS where it is asked for, a bad login, no answer.
+        RelayError: the relay refuses the connection or the login, offers no TLS where EMAIL_URL requires it, or does
+            not answer.
     """
     client = aiosmtplib.SMTP(
         hostname=None if relay.path else relay.host,
@@ -88,7 +111,7 @@ async def open_session(relay: Relay, *, source: Source, timeouts: Timeouts, dept
         username=relay.username,
         password=relay.password,
         use_tls=relay.scheme == "smtp+ssl",
-        start_tls=relay.scheme == "smtp+tls",  # never a silent fallback to clear text, nor a silent upgrade
+        start_tls=relay.scheme == "smtp+tls",  # always or never: no silent fallback to clear text
         local_hostname=_own_name(),
         timeout=timeouts.connect_seconds,
     )
@@ -100,31 +123,31 @@ async def open_session(relay: Relay, *, source: Source, timeouts: Timeouts, dept
         client.close()
         raise _explain(relay, exc) from exc
     except asyncio.CancelledError:
-        client.close()  # uvloop waits for an open connection when the loop closes, for ever
+        client.close()  # When its loop closes, uvloop waits without limit for a connection that is still open.
         raise
-    return _take_over(client, source=source, timeouts=timeouts, depth=depth)
+    return _take_over(client, lane=lane, timeouts=timeouts, depth=depth)
 
 
-def _take_over(client: aiosmtplib.SMTP, *, source: Source, timeouts: Timeouts, depth: int) -> Session:
+def _take_over(client: aiosmtplib.SMTP, *, lane: LaneEvents[Tag], timeouts: Timeouts, depth: int) -> Session[Tag]:
     transport = client.transport
     if transport is None or transport.is_closing():
         client.close()
         raise RelayError("The relay closed the connection after its greeting.")
-    session = Session(source, Capabilities.of(client.esmtp_extensions), timeouts=timeouts, depth=depth)
+    session = Session(lane, Capabilities.of(client.esmtp_extensions), timeouts=timeouts, depth=depth)
     transport.set_protocol(session)
     session.connection_made(transport)
-    client.transport = client.protocol = None  # the session's from here on
+    client.transport = client.protocol = None  # They belong to the session from here on.
     return session
 
 
 def _own_name() -> str:
-    """The name for EHLO; the address literal of RFC 5321 section 4.1.3 where this machine has no full name."""
+    """Return the name for EHLO: the address literal of RFC 5321 section 4.1.3 if this machine has no full name."""
     name = socket.gethostname()
     return name if "." in name and name.isascii() else "[127.0.0.1]"
 
 
 def _explain(relay: Relay, exc: Exception) -> RelayError:
-    """One sentence for a person on why the relay could not be used."""
+    """Say in one sentence, for a person, why the relay could not be used."""
     if isinstance(exc, aiosmtplib.SMTPAuthenticationError):
         return RelayError(f"The relay {relay} refused the login ({exc.code} {exc.message}).")
     if isinstance(exc, aiosmtplib.SMTPResponseException):
@@ -138,10 +161,10 @@ def _explain(relay: Relay, exc: Exception) -> RelayError:
 
 
 def _reason(exc: Exception) -> str:
-    """What the system says; aiosmtplib repeats the address around it, and Python the number of the error."""
+    """Return the system's own words. aiosmtplib puts the address around them, and Python the number of the error."""
     cause = exc.__cause__
     if isinstance(cause, (ConnectionError, FileNotFoundError)) and cause.errno:
         return os.strerror(cause.errno)
-    if isinstance(cause, OSError) and cause.strerror:  # no such name, a certificate that is not trusted
+    if isinstance(cause, OSError) and cause.strerror:  # an unknown host name, or a certificate that is not trusted
         return cause.strerror
     return str(exc).strip() or type(exc).__name__

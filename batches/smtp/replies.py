@@ -1,4 +1,4 @@
-"""Cut a relay's octets into replies (RFC 5321 section 4.2), and refuse what is no SMTP."""
+"""Cut a relay's octets into replies (RFC 5321 section 4.2), and refuse what is not SMTP."""
 
 from __future__ import annotations
 
@@ -6,39 +6,42 @@ import re
 from typing import NamedTuple
 
 LINE_MAX_OCTETS = 4096
-"""RFC 5321 4.5.3.1.5 allows 512; some relays are wordy, none needs this much."""
+"""RFC 5321 section 4.5.3.1.5 allows 512. Some relays write more, but none needs this much."""
 
 LINES_MAX = 100
-"""Lines of one reply."""
+"""How many lines one reply may have, besides its last."""
 
 TEXT_MAX_CHARS = 500
-"""What is kept of a reply's text."""
+"""How much of a reply's text is kept."""
 
 KNOWN_MAX = 64
-"""How many lines are kept with what they mean: a relay says nearly the same to every envelope."""
+"""How many lines are cached with the reply that they mean. A relay says nearly the same to every envelope."""
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]+")
 _CODES = {b"%d " % code: code for code in range(200, 600)}
 
 
 class ReplyViolation(Exception):
-    """The relay sent something that is no SMTP reply; the connection can't be trusted any more."""
+    """The relay sent something that is not an SMTP reply. The connection cannot be trusted any more."""
 
 
 class Reply(NamedTuple):
-    """A whole reply: its code, and the octets of its lines put together."""
+    """A whole reply: its code, and the octets of its lines joined by blanks."""
 
     code: int
     octets: bytes
 
     @property
     def text(self) -> str:
-        """One printable line; octets of no known charset are replaced. Made when asked for: most are not."""
+        """The reply as one printable line. Octets of no known charset are replaced.
+
+        It is made only when asked for, because most texts are never read.
+        """
         return _clean(self.octets)
 
 
 class ReplyReader:
-    """Fed with octets as they come, gives whole replies."""
+    """Turn octets, as they arrive, into whole replies."""
 
     __slots__ = ("_code", "_known", "_lines", "_rest")
 
@@ -49,7 +52,7 @@ class ReplyReader:
         self._known: dict[bytes, Reply] = {}
 
     def feed(self, data: bytes) -> list[Reply]:
-        """The replies that these octets complete, in order.
+        """Return the replies that these octets complete, in order.
 
         Raises:
             ReplyViolation: a line is too long or has no code, or a reply has too many lines.
@@ -59,7 +62,7 @@ class ReplyReader:
         lines = data.split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > LINE_MAX_OCTETS:
-            raise ReplyViolation("The relay sent a line without end.")
+            raise ReplyViolation("The relay sent a line without an end.")
         replies = []
         for line in lines:
             reply = self._known.get(line) if not self._lines else None
@@ -72,19 +75,20 @@ class ReplyReader:
     def _read_line(self, line: bytes) -> Reply | None:
         code = _CODES.get(line[:4])
         if code is None or self._lines or len(line) > LINE_MAX_OCTETS:
-            return self._add(line)
-        reply = Reply(code, line[4:])  # nearly all: one line
+            return self._read_unusual_line(line)
+        reply = Reply(code, line[4:])
         if len(self._known) >= KNOWN_MAX:
             self._known.clear()
         self._known[line] = reply
         return reply
 
-    def _add(self, line: bytes) -> Reply | None:
+    def _read_unusual_line(self, line: bytes) -> Reply | None:
+        """Read a line of a reply of several lines, a line without text, or what is no reply."""
         code, mark, text = line[:3], line[3:4], line[4:].rstrip(b"\r")
         if mark == b"\r":
             mark = b""
         if not code.isdigit() or len(code) != 3 or mark not in (b" ", b"-", b"") or not b"200" <= code <= b"599":
-            raise ReplyViolation("The relay sent a line that is no SMTP reply.")
+            raise ReplyViolation("The relay sent a line that is not an SMTP reply.")
         if len(line) > LINE_MAX_OCTETS or len(self._lines) >= LINES_MAX or (self._lines and code != self._code):
             raise ReplyViolation("The relay sent a reply that is too long or changes its code.")
         if mark == b"-":

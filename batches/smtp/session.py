@@ -1,43 +1,48 @@
-"""One connection to the relay: messages in, verdicts out, as many in flight as the relay allows.
+"""One SMTP connection: messages in, verdicts out, as many in flight as the relay allows.
 
-Three ways, by what EHLO offered:
+What EHLO offered decides how messages are sent:
 
-* CHUNKING and PIPELINING: whole messages by BDAT (RFC 3030), several in flight;
-* PIPELINING (RFC 2920): MAIL, RCPT, DATA in one write, and the next envelope behind the final dot;
-* neither: one command at a time.
+* with CHUNKING and PIPELINING: whole messages by BDAT (RFC 3030), several in flight;
+* with PIPELINING (RFC 2920): MAIL, RCPT and DATA in one write, and the next envelope right after the final dot;
+* with neither: one command at a time.
 
-The relay's replies come in the order of the commands, so a queue of messages is all the state. A
-verdict is given for each message taken, exactly once. Nothing here knows of databases or batches.
+The relay replies in the order of the commands, so a queue of messages is all the state. Each message that is taken
+gets exactly one verdict. Nothing here knows of databases or batches.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Any, Generic
 
 from batches.outcomes import Outcome
-from batches.smtp.connection import Capabilities, Loss, Outgoing, Source, Timeouts
+from batches.smtp.connection import Capabilities, LaneEvents, Loss, Outgoing, Tag, Timeouts
 from batches.smtp.replies import Reply, ReplyReader, ReplyViolation
 from batches.smtp.verdicts import Stage, Verdict, is_relay_error, judge, judge_lost
 
-# Looked up once: an enum's member costs a search of its class, and these are asked for with every reply.
+# Looked up once: finding a member of an enum searches its class, and each reply needs one.
 _CLEAR, _MAIL, _RCPT, _DATA, _FINAL, _RESET = Stage
 _SENT = Outcome.SENT
 
+OUT_OF_STEP = "The relay's replies are out of step."
+LEASE_RAN_OUT = "The lane's lease ran out."
 
-class Session(asyncio.Protocol):
-    """One connection, from its first MAIL to QUIT or its loss."""
 
-    def __init__(self, source: Source, capabilities: Capabilities, *, timeouts: Timeouts, depth: int) -> None:
+class Session(asyncio.Protocol, Generic[Tag]):
+    """One connection, from its first MAIL to QUIT or to its loss."""
+
+    def __init__(self, lane: LaneEvents[Tag], capabilities: Capabilities, *, timeouts: Timeouts, depth: int) -> None:
         self.capabilities = capabilities
-        self._source, self._timeouts = source, timeouts
-        # With DATA the second place is that of the envelope behind the final dot.
+        self._lane, self._timeouts = lane, timeouts
+        # With DATA, two messages are in flight at most: one waits for the reply to its content, and the envelope of the
+        # next follows the final dot.
         self._depth = depth if capabilities.chunking else 2 if capabilities.pipelining else 1
         self._first_stage = _CLEAR if capabilities.chunking else _MAIL
         self._after_rcpt = _FINAL if capabilities.chunking else _DATA
         self._mail_start = b""
         self._mail_sender = ""
-        self._queue: deque[Outgoing] = deque()
+        self._queue: deque[Outgoing[Tag]] = deque()
         self._reader = ReplyReader()
         self._transport: asyncio.Transport | None = None
         self._unwritten: list[bytes] = []
@@ -50,10 +55,10 @@ class Session(asyncio.Protocol):
         self.sent_count = 0
         self._waited_seconds = 0.0
 
-    # --- asyncio's side ------------------------------------------------------------------------------
+    # --- called by asyncio ---------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # a stream's, but uvloop's is no subclass
+        self._transport = transport  # type: ignore[assignment]  # a stream's, but uvloop's is not a subclass
 
     def pause_writing(self) -> None:
         self._can_write = False
@@ -78,23 +83,23 @@ class Session(asyncio.Protocol):
         loss = self._loss or Loss(reason="The relay closed the connection.")
         while self._queue:
             outgoing = self._queue.popleft()
-            self._source.on_verdict(outgoing, self._judge_lost(outgoing, loss.reason))
-        self._source.on_session_lost(self, loss)
+            self._lane.on_verdict(outgoing, self._judge_lost(outgoing, loss.reason))
+        self._lane.on_connection_lost(self, loss)
 
-    # --- the pool's side -----------------------------------------------------------------------------
+    # --- called by the pool --------------------------------------------------------------------------
 
     @property
     def is_idle(self) -> bool:
         return not self._queue
 
     def pump(self) -> None:
-        """Take messages and write as many as may be in flight."""
+        """Take messages, and write as many as may be in flight."""
         if self._is_pumping:
             return
-        self._is_pumping = True  # a source that settles at once may pump again
+        self._is_pumping = True  # The lane may pump again while it gives a message.
         try:
             while self._can_write and not (self._is_ending or self._is_closing) and self._may_start_next():
-                outgoing = self._source.take(self.capabilities)
+                outgoing = self._lane.take(self.capabilities)
                 if outgoing is None:
                     break
                 self._start(outgoing)
@@ -103,7 +108,7 @@ class Session(asyncio.Protocol):
             self._flush()
 
     def quit(self) -> None:
-        """Say QUIT and close; for an idle session. The relay's 221 is not waited for."""
+        """Say QUIT and close, without waiting for the relay's 221. Only for an idle session."""
         self._is_ending = True
         self._unwritten.append(b"QUIT\r\n")
         self._flush()
@@ -111,16 +116,16 @@ class Session(asyncio.Protocol):
             self._transport.close()
 
     def abort(self, loss: Loss) -> None:
-        """Drop the connection; what is in flight is settled by how far it came."""
+        """Drop the connection. How far each message in flight has come decides its verdict."""
         self._loss = self._loss or loss
         self._is_ending = True
         if self._transport is not None:
             self._transport.abort()
 
     def tick(self, seconds: float) -> None:
-        """So much time has passed: drop the connection if it has waited too long for a reply.
+        """Note that this much time has passed, and drop the connection if it has waited too long for a reply.
 
-        Coarse, but it costs no look at the clock for each reply.
+        Counting ticks is coarse, but it spares a look at the clock for each reply.
         """
         if not self._queue:
             self._waited_seconds = 0.0
@@ -134,14 +139,17 @@ class Session(asyncio.Protocol):
     # --- writing -------------------------------------------------------------------------------------
 
     def _may_start_next(self) -> bool:
-        """With DATA an envelope goes only behind a final dot, so that a 354 marks each content."""
+        """Whether there is room for one more. With DATA, an envelope follows only a final dot.
+
+        So at most one 354 is awaited at a time, and it is clear whose content the relay asks for.
+        """
         if not self._queue:
             return True
         if len(self._queue) >= self._depth:
             return False
         return self.capabilities.chunking or self._queue[-1].stage is _FINAL
 
-    def _start(self, outgoing: Outgoing) -> None:
+    def _start(self, outgoing: Outgoing[Tag]) -> None:
         chunking = self.capabilities.chunking
         outgoing.stage = self._first_stage
         self._queue.append(outgoing)
@@ -150,19 +158,20 @@ class Session(asyncio.Protocol):
         mail = self._mail_command(outgoing)
         rcpt = b"RCPT TO:<" + outgoing.recipient.encode() + b">\r\n"
         if chunking:
-            if not self._source.may_send():
-                self.abort(Loss(reason="The lane's lease ran out."))
+            # The content leaves here, with its envelope, so the lease is checked here.
+            if not self._lane.may_send():
+                self.abort(Loss(reason=LEASE_RAN_OUT))
                 return
-            # RSET first: if the message before was refused at RCPT its MAIL may still be open, and
-            # this RCPT would join it.
-            size_line = b"BDAT %d LAST\r\n" % len(outgoing.content)
-            self._unwritten += (b"RSET\r\n", mail, rcpt, size_line, outgoing.content)
+            # RSET comes first: if the relay refused the message before at RCPT, that message's MAIL may still be open,
+            # and this RCPT would join it.
+            bdat = b"BDAT %d LAST\r\n" % len(outgoing.content)
+            self._unwritten += (b"RSET\r\n", mail, rcpt, bdat, outgoing.content)
         elif self.capabilities.pipelining:
             self._unwritten += (mail, rcpt, b"DATA\r\n")
         else:
             self._unwritten.append(mail)
 
-    def _mail_command(self, outgoing: Outgoing) -> bytes:
+    def _mail_command(self, outgoing: Outgoing[Tag]) -> bytes:
         if outgoing.sender != self._mail_sender:
             self._mail_sender = outgoing.sender
             self._mail_start = b"MAIL FROM:<" + outgoing.sender.encode() + b">"
@@ -177,15 +186,15 @@ class Session(asyncio.Protocol):
         return command + b"\r\n"
 
     def _flush(self) -> None:
-        """Write what was put together, in one system call: a final dot and the next envelope, say."""
+        """Write everything that has gathered in one system call, for example a final dot and the next envelope."""
         if self._unwritten and self._transport is not None:
             self._transport.write(b"".join(self._unwritten))
         self._unwritten.clear()
 
-    def _write_content(self, outgoing: Outgoing) -> None:
-        """After the 354: the content, or none if the message was refused."""
-        if outgoing.refusal is None and not self._source.may_send():
-            self.abort(Loss(reason="The lane's lease ran out."))
+    def _write_content(self, outgoing: Outgoing[Tag]) -> None:
+        """After the 354: write the content, or an empty one if the relay refused the message before."""
+        if outgoing.refusal is None and not self._lane.may_send():
+            self.abort(Loss(reason=LEASE_RAN_OUT))
             return
         outgoing.stage = _FINAL
         if outgoing.refusal is not None:
@@ -193,86 +202,91 @@ class Session(asyncio.Protocol):
             return
         self._unwritten += (_stuff(outgoing.content) if outgoing.has_dots else outgoing.content, b".\r\n")
 
-    # --- reading -------------------------------------------------------------------------------------
+    def _reset(self, outgoing: Outgoing[Tag]) -> None:
+        """End the MAIL that the relay still holds open. Nothing follows until the relay has answered."""
+        outgoing.stage = _RESET
+        self._unwritten.append(b"RSET\r\n")
+
+    # --- reading: one method for the reply to each stage ---------------------------------------------
 
     def _on_reply(self, reply: Reply) -> None:
-        code = reply.code
-        if code == 421 or not self._queue:
+        if reply.code == 421 or not self._queue:
             self._on_unasked(reply)
             return
         self._waited_seconds = 0.0
         outgoing = self._queue[0]
         stage = outgoing.stage
-        if 300 <= code < 400:
-            if stage is not _DATA:
-                raise ReplyViolation("The relay's replies are out of step.")
-            self._write_content(outgoing)
-            return
-        if code >= 400 and outgoing.refusal is None:
-            outgoing.refusal = (stage, reply)
-        if stage is _FINAL:
-            self._on_final(outgoing, reply)
-        elif stage is _RESET:
-            self._finish(outgoing, reply)
-        elif stage is not _DATA:
-            self._on_envelope(outgoing, stage)
-        elif code < 300:
-            raise ReplyViolation("The relay's replies are out of step.")
-        else:
-            self._reset(outgoing)
+        if reply.code >= 300:
+            self._note_exception(outgoing, reply)
+        _ON_REPLY[stage](self, outgoing, reply)
 
     def _on_unasked(self, reply: Reply) -> None:
         if reply.code != 421:
-            raise ReplyViolation("The relay sent a reply that nothing had asked for.")
-        # RFC 5321 section 3.8: at any time, and nothing behind it will be processed.
+            raise ReplyViolation("The relay sent a reply to no command.")
+        # A relay may say 421 at any time, and processes nothing that follows (RFC 5321 section 3.8).
         self._is_rest_refused = True
         self.abort(Loss(reason=f"The relay closed the connection (421 {reply.text}).", has_too_many_connections=True))
 
-    def _on_envelope(self, outgoing: Outgoing, stage: Stage) -> None:
-        """After the reply to RSET, MAIL or RCPT: on to the next; one at a time if it must be."""
-        if stage is _MAIL:
-            outgoing.stage = _RCPT
-        elif stage is _RCPT:
-            outgoing.stage = self._after_rcpt
-        else:
-            outgoing.stage = _MAIL
-        if self.capabilities.pipelining:
-            return
-        if outgoing.refusal is not None:
-            self._reset(outgoing)
-        elif outgoing.stage is _RCPT:
-            self._unwritten.append(b"RCPT TO:<" + outgoing.recipient.encode() + b">\r\n")
-        else:
-            self._unwritten.append(b"DATA\r\n")
+    def _note_exception(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
+        """Keep a message's first refusal. A 3xx is right only after DATA."""
+        if reply.code < 400:
+            if outgoing.stage is not _DATA:
+                raise ReplyViolation(OUT_OF_STEP)
+        elif outgoing.refusal is None:
+            outgoing.refusal = (outgoing.stage, reply)
 
-    def _reset(self, outgoing: Outgoing) -> None:
-        """The relay still holds an open MAIL: end it. Nothing follows until it answered."""
-        outgoing.stage = _RESET
-        self._unwritten.append(b"RSET\r\n")
+    def _on_clear(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
+        outgoing.stage = _MAIL
 
-    def _on_final(self, outgoing: Outgoing, reply: Reply) -> None:
-        # An X.1.X status speaks of an address (RFC 3463 section 3.2): it answers a MAIL or RCPT.
-        if reply.code < 300 and reply.octets.startswith(b"2.1."):
-            raise ReplyViolation("The relay's replies are out of step.")
+    def _on_mail(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
+        outgoing.stage = _RCPT
+        if not self.capabilities.pipelining:
+            self._write_next(outgoing, b"RCPT TO:<" + outgoing.recipient.encode() + b">\r\n")
+
+    def _on_rcpt(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
+        outgoing.stage = self._after_rcpt
+        if not self.capabilities.pipelining:
+            self._write_next(outgoing, b"DATA\r\n")
+
+    def _write_next(self, outgoing: Outgoing[Tag], command: bytes) -> None:
+        """Without PIPELINING: write a message's next command, or RSET if the relay refused the one before."""
         if outgoing.refusal is None:
-            self._queue.popleft()
-            self.sent_count += 1
-            self._source.on_verdict(outgoing, Verdict(_SENT, reply.code, reply.text))
-            self._end_if_over()
+            self._unwritten.append(command)
         else:
-            self._finish(outgoing, reply)
+            self._reset(outgoing)
 
-    def _end_if_over(self) -> None:
-        if self._is_closing and not self._queue and self._transport is not None:
-            self._transport.abort()
+    def _on_data(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
+        if reply.code < 300:
+            raise ReplyViolation(OUT_OF_STEP)
+        if reply.code < 400:
+            self._write_content(outgoing)
+        else:
+            self._reset(outgoing)
 
-    def _finish(self, outgoing: Outgoing, reply: Reply) -> None:
-        """Settle a refused message; the connection ends too if the trouble is not this email's."""
+    def _on_final(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
+        # A status X.1.X is about an address (RFC 3463 section 3.2), so this reply answers a MAIL or an RCPT.
+        if reply.code < 300 and reply.octets.startswith(b"2.1."):
+            raise ReplyViolation(OUT_OF_STEP)
+        if outgoing.refusal is not None:
+            self._finish_refused(outgoing, reply)
+            return
+        self._queue.popleft()
+        self.sent_count += 1
+        self._lane.on_verdict(outgoing, Verdict(_SENT, reply.code, reply.text))
+        self._end_if_over()
+
+    def _on_reset(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
+        self._finish_refused(outgoing, reply)
+
+    # --- judging -------------------------------------------------------------------------------------
+
+    def _finish_refused(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
+        """Give the verdict on a refused message. The connection ends too if the refusal is not about this email."""
         self._queue.popleft()
         stage, refusal = outgoing.refusal or (_RESET, reply)
-        self._source.on_verdict(outgoing, judge(stage, refusal))
+        self._lane.on_verdict(outgoing, judge(stage, refusal))
         if is_relay_error(stage, refusal):
-            # Take no more; what is in flight still gets its replies, so that none of it is in doubt.
+            # Take no more. What is in flight still gets its replies, so that none of it is in doubt.
             self._is_closing = True
             reason = f"The relay refuses our mail ({refusal.code} {refusal.text})."
             self._loss = Loss(reason=reason, is_relay_error=True)
@@ -280,17 +294,31 @@ class Session(asyncio.Protocol):
             self.abort(Loss(reason=f"The relay refused RSET ({reply.code} {reply.text})."))
         self._end_if_over()
 
-    def _judge_lost(self, outgoing: Outgoing, reason: str) -> Verdict:
+    def _end_if_over(self) -> None:
+        if self._is_closing and not self._queue and self._transport is not None:
+            self._transport.abort()
+
+    def _judge_lost(self, outgoing: Outgoing[Tag], reason: str) -> Verdict:
         if outgoing.refusal is not None:
             return judge(*outgoing.refusal)
         if self._is_rest_refused:
             return Verdict(Outcome.REQUEUED, 0, reason)
-        # With BDAT the content went out with the envelope, whatever the stage.
+        # With BDAT the content left together with its envelope, whatever stage the replies have reached.
         is_content_out = outgoing.stage is _FINAL or self.capabilities.chunking
         return judge_lost(outgoing.stage, is_content_out=is_content_out, reason=reason)
 
 
+_ON_REPLY: dict[Stage, Any] = {
+    Stage.CLEAR: Session._on_clear,
+    Stage.MAIL: Session._on_mail,
+    Stage.RCPT: Session._on_rcpt,
+    Stage.DATA: Session._on_data,
+    Stage.FINAL: Session._on_final,
+    Stage.RESET: Session._on_reset,
+}
+
+
 def _stuff(content: bytes) -> bytes:
-    """Double the dot at each line's beginning (RFC 5321 section 4.5.2)."""
+    """Double the dot at the beginning of each line (RFC 5321 section 4.5.2)."""
     stuffed = content.replace(b"\r\n.", b"\r\n..")
     return b"." + stuffed if stuffed.startswith(b".") else stuffed

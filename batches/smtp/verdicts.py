@@ -1,4 +1,4 @@
-"""What a relay's reply, or its silence, says of one message."""
+"""What a relay's reply, or its silence, says about one message."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from batches.smtp.replies import Reply
 
 
 class Stage(Enum):
-    """Which command's reply a transaction waits for; the value is for people."""
+    """The SMTP command whose reply a message waits for. The value is for people."""
 
     CLEAR = "RSET"
-    """Before a BDAT message: what the one before may have left open is dropped."""
+    """RSET before a BDAT message: it ends what the message before may have left open."""
     MAIL = "MAIL"
     RCPT = "RCPT"
     DATA = "DATA"
     FINAL = "the message"
     RESET = "RSET after a refusal"
+
+    # Each reply looks its stage up in a table, and Enum's own hash is written in Python. Members are singletons, so the
+    # hash of their identity is correct.
+    __hash__ = object.__hash__
 
 
 class Verdict(NamedTuple):
@@ -30,25 +34,26 @@ class Verdict(NamedTuple):
 
 
 def is_relay_error(stage: Stage, reply: Reply) -> bool:
-    """Whether a refusal speaks of us or the relay and not of this email: a 5xx to MAIL FROM or RSET.
+    """Whether a refusal is about us or the relay, and not about this email: a 5xx to MAIL FROM or RSET.
 
-    552 and 5.3.4 at MAIL answer its SIZE (RFC 1870 section 6.1), so they speak of the message.
+    552 and 5.3.4 at MAIL answer its SIZE parameter (RFC 1870 section 6.1), so they are about the message.
     """
-    is_size = reply.code == 552 or reply.text.startswith("5.3.4")
-    return stage in (Stage.CLEAR, Stage.MAIL) and reply.code >= 500 and not is_size
+    is_about_size = reply.code == 552 or reply.text.startswith("5.3.4")
+    return stage in (Stage.CLEAR, Stage.MAIL) and reply.code >= 500 and not is_about_size
 
 
 def judge(stage: Stage, reply: Reply) -> Verdict:
-    """The verdict on a message that was refused with this reply at this stage."""
+    """Return the verdict on a message that the relay refused with this reply at this stage."""
     if is_relay_error(stage, reply):
         return Verdict(Outcome.REQUEUED, reply.code, reply.text)
     return Verdict(Outcome.DEFERRED if reply.code < 500 else Outcome.FAILED, reply.code, reply.text)
 
 
 def judge_lost(stage: Stage, *, is_content_out: bool, reason: str) -> Verdict:
-    """The verdict on a message whose connection was lost at this stage."""
+    """Return the verdict on a message whose connection was lost at this stage."""
     if is_content_out:
         return Verdict(Outcome.UNKNOWN, 0, f"{reason} The message was out, so the relay may have taken it.")
     if stage is Stage.MAIL:
-        return Verdict(Outcome.REQUEUED, 0, reason)  # nothing was said of it: often an idle connection's end
+        # The relay has said nothing about the message. Often an idle connection had just reached its time limit.
+        return Verdict(Outcome.REQUEUED, 0, reason)
     return Verdict(Outcome.DEFERRED, 0, reason)

@@ -35,9 +35,8 @@ from batches.outcomes import Outcome
 from batches.rendering.message import Message, MessageLayout
 from batches.rendering.plain import MessageWriter
 from batches.rendering.template import CompiledTemplate
-from batches.smtp.connection import Capabilities, Loss, Outgoing, Timeouts
+from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing, Timeouts
 from batches.smtp.relay import open_session, parse_relay
-from batches.smtp.session import Session
 from batches.smtp.verdicts import Verdict
 from tests.bench import letters
 
@@ -143,21 +142,24 @@ class _Feed:
         self.left = count
         self.done = asyncio.Event()
 
-    def take(self, capabilities: Capabilities) -> Outgoing | None:
+    def take(self, capabilities: Capabilities) -> Outgoing[None] | None:
         return self.ready.pop() if self.ready else None
 
     def may_send(self) -> bool:
         return True
 
-    def on_verdict(self, outgoing: Outgoing, verdict: Verdict) -> None:
+    def on_verdict(self, outgoing: Outgoing[None], verdict: Verdict) -> None:
         assert verdict.outcome is Outcome.SENT, verdict
         self.left -= 1
         if not self.left:
             self.done.set()
 
-    def on_session_lost(self, session: Session, loss: Loss) -> None:
+    def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
         if self.left:
             raise ConnectionError(loss.reason)
+
+    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
+        raise ConnectionError(reason)
 
 
 def smtp(count: str) -> dict[str, Any]:
@@ -167,7 +169,7 @@ def smtp(count: str) -> dict[str, Any]:
         feed = _Feed(int(count))
         relay = parse_relay(settings.EMAIL_URL)
         sessions = [
-            await open_session(relay, source=feed, timeouts=Timeouts(), depth=13)
+            await open_session(relay, lane=feed, timeouts=Timeouts(), depth=13)
             for _ in range(settings.SEND_CONNECTIONS)
         ]
         begun, wall = time.process_time(), time.perf_counter()

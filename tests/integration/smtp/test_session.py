@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from batches.outcomes import Outcome
-from batches.smtp.connection import Capabilities, Loss, Outgoing, Timeouts
+from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing, Timeouts
 from batches.smtp.relay import RelayError, open_session, parse_relay
 from batches.smtp.session import Session
 from batches.smtp.verdicts import Verdict
@@ -43,7 +43,7 @@ class Hand:
         self.is_lease_held = True
         self.is_over = asyncio.Event()
 
-    def take(self, capabilities: Capabilities) -> Outgoing | None:
+    def take(self, capabilities: Capabilities) -> Outgoing[str] | None:
         if not self.waiting:
             return None
         recipient = self.waiting.pop(0)
@@ -52,13 +52,16 @@ class Hand:
     def may_send(self) -> bool:
         return self.is_lease_held
 
-    def on_verdict(self, outgoing: Outgoing, verdict: Verdict) -> None:
+    def on_verdict(self, outgoing: Outgoing[str], verdict: Verdict) -> None:
         assert outgoing.tag not in self.verdicts, "a message got two verdicts"
         self.verdicts[outgoing.tag] = verdict
 
-    def on_session_lost(self, session: Session, loss: Loss) -> None:
+    def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
         self.loss = loss
         self.is_over.set()
+
+    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
+        raise AssertionError("only a pool reports this")
 
 
 async def send(
@@ -67,7 +70,7 @@ async def send(
     """Send to all recipients over one connection, until each has its verdict or the connection is gone."""
     server.become(Behaviour(**{**WAYS[way], **behaviour}))
     hand = hand or Hand(recipients)
-    session = await open_session(parse_relay(server.url), source=hand, timeouts=FAST, depth=8)
+    session = await open_session(parse_relay(server.url), lane=hand, timeouts=FAST, depth=8)
     session.pump()
     loop = asyncio.get_running_loop()
     until = loop.time() + 10
@@ -235,7 +238,7 @@ async def test_trouble_is_told_in_words_when_relay_cannot_be_used(
     server.become(behaviour)
     url = (scheme if "://" in scheme else f"{scheme}://") + f"127.0.0.1:{server.port}"
     with pytest.raises(RelayError, match=words) as caught:
-        await open_session(parse_relay(url), source=Hand([]), timeouts=FAST, depth=8)
+        await open_session(parse_relay(url), lane=Hand([]), timeouts=FAST, depth=8)
     assert "wrong" not in str(caught.value)
     server.become(Behaviour())
 
@@ -270,11 +273,11 @@ def smtp_sink() -> Iterator[Callable[..., int]]:
         process.wait(timeout=5)
 
 
-async def connect_when_up(port: int, hand: Hand) -> Session:
+async def connect_when_up(port: int, hand: Hand) -> Session[str]:
     until = asyncio.get_running_loop().time() + 5
     while True:
         try:
-            return await open_session(parse_relay(f"smtp://127.0.0.1:{port}"), source=hand, timeouts=FAST, depth=8)
+            return await open_session(parse_relay(f"smtp://127.0.0.1:{port}"), lane=hand, timeouts=FAST, depth=8)
         except RelayError:
             assert asyncio.get_running_loop().time() < until
             await asyncio.sleep(0.02)

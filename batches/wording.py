@@ -1,4 +1,4 @@
-"""Words for people: how fast, how long, why a batch waits, and what each state means. Reads and changes nothing.
+"""Words for people: rates, durations, why a batch waits, what a state means, what an encoding is called.
 
 Pages and commands take their sentences from here, so that each state is described in one way.
 ``static/js/counts.js`` says rates and durations in the same words while a page is open.
@@ -32,6 +32,40 @@ STATE_MEANINGS = {
     EmailStatus.CANCELLED: "The batch was cancelled before these emails were sent.",
 }
 """What the state of an email means, for a reader who does not know the word."""
+
+ENCODING_NAMES = {
+    "utf-8": "Unicode (UTF-8)",
+    "utf-16": "Unicode (UTF-16)",
+    "cp1252": "Western European (Windows-1252)",
+    "iso8859-15": "Western European (ISO 8859-15)",
+    "mac-roman": "Western European (Macintosh)",
+    "cp850": "Western European (DOS)",
+    "cp1250": "Central European (Windows-1250)",
+    "iso8859-2": "Central European (ISO 8859-2)",
+    "cp1251": "Cyrillic (Windows-1251)",
+    "koi8-r": "Cyrillic (KOI8-R)",
+    "cp1253": "Greek (Windows-1253)",
+    "cp1254": "Turkish (Windows-1254)",
+    "cp1255": "Hebrew (Windows-1255)",
+    "cp1256": "Arabic (Windows-1256)",
+    "cp932": "Japanese (Shift JIS)",
+    "euc_jp": "Japanese (EUC-JP)",
+    "gb18030": "Chinese (GB 18030)",
+    "big5": "Chinese (Big5)",
+    "cp949": "Korean (EUC-KR)",
+}
+"""What people call the encodings that they can choose, by the codec, in the order of the page."""
+
+_SAME_ENCODING = {"utf-8-sig": "utf-8", "utf-16-le": "utf-16", "utf-16-be": "utf-16"}
+"""Codecs that people need not tell apart: with a byte order mark or without, in one byte order or the other."""
+
+DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+"""What separates the columns of a text file, by the character."""
+
+
+def choosable_encoding(encoding: str) -> str:
+    """Return the key of ENCODING_NAMES for a codec, or the codec itself if people can't choose it."""
+    return _SAME_ENCODING.get(encoding, encoding)
 
 
 def say_duration(seconds: float) -> str:

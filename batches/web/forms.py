@@ -1,4 +1,4 @@
-"""The forms of the pages: what a person types, checked before the domain is called."""
+"""The forms of the pages. They check the user's input before a view calls the domain."""
 
 from __future__ import annotations
 
@@ -10,37 +10,39 @@ from django.utils import timezone
 
 from batches.models import EmailTemplate
 from batches.template_form import CheckedTemplateForm
-from batches.web.list_view import ENCODINGS
+from batches.wording import ENCODING_NAMES
 
 
-class FriendlyForm(forms.Form):
-    """A form whose faulty fields say so to a screen reader, and which can take a sentence from the domain."""
+class RefusableForm(forms.Form):
+    """A form that can show why the domain refused it."""
 
     def refuse(self, sentence: str) -> None:
-        """Show why the domain refused what was typed; everything typed stays in place."""
+        """Show the domain's sentence above the form. The input stays as the user typed it."""
         self.add_error(None, sentence)
 
 
-class UploadForm(FriendlyForm):
+class UploadForm(RefusableForm):
+    """A file of recipients, and what to do with it. ``key`` makes a repeated upload harmless."""
+
     file = forms.FileField(
         label="File of recipients",
-        allow_empty_file=True,  # the reader's own sentence says more than Django's
+        allow_empty_file=True,  # intake refuses it with a better sentence than Django's
         error_messages={"required": "Choose a file of recipients first."},
     )
     template = forms.ModelChoiceField(
         EmailTemplate.objects.all(),
         to_field_name="key",
         empty_label=None,
-        error_messages={"required": "Choose a template. If there is none, make one under Templates first."},
+        error_messages={"required": "Choose a template. If there is none, write one under Templates first."},
     )
     subject = forms.CharField(required=False, max_length=998, strip=True)
-    encoding = forms.ChoiceField(required=False, choices=[("", "found from the file"), *ENCODINGS.items()])
+    encoding = forms.ChoiceField(required=False, choices=[("", "recognise automatically"), *ENCODING_NAMES.items()])
     then = forms.ChoiceField(choices=[("review", "Review first"), ("send", "Send at once")], initial="review")
     key = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
 
-class MessageForm(FriendlyForm):
-    """What goes out to a batch, and when; the review's test message and its send button share it."""
+class MessageForm(RefusableForm):
+    """The message of a batch, and when it is sent. The test and the send button of the review share this form."""
 
     template = forms.ModelChoiceField(EmailTemplate.objects.all(), to_field_name="key", empty_label=None)
     subject = forms.CharField(required=False, max_length=998)
@@ -49,17 +51,19 @@ class MessageForm(FriendlyForm):
         label="Send at",
         required=False,
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        error_messages={"invalid": "Write the time like 2026-03-31 09:00, or leave it empty."},
+        error_messages={"invalid": "Write the time like 2026-03-31 09:00, or leave the field empty."},
     )
 
     def clean_scheduled_at(self) -> datetime | None:
         scheduled_at: datetime | None = self.cleaned_data["scheduled_at"]
         if scheduled_at and scheduled_at <= timezone.now():
-            raise forms.ValidationError("That time has passed. Choose a later one, or leave it empty to send now.")
+            raise forms.ValidationError(
+                "That time has passed. Choose a later one, or leave the field empty to send now."
+            )
         return scheduled_at
 
     def job_options(self) -> dict[str, Any]:
-        """The arguments of ``creation.create_job``, without the batch and the user."""
+        """Return the arguments of ``creation.create_job``, without the batch and the user."""
         chosen = self.cleaned_data
         return {
             "template": chosen["template"],
@@ -69,10 +73,14 @@ class MessageForm(FriendlyForm):
 
 
 class TemplateForm(CheckedTemplateForm):
+    """A template, as a user writes it."""
+
     class Meta:
         model = EmailTemplate
         fields = ["name", "key", "subject", "html", "text"]
-        help_texts = {"key": "What programs call it: letters, digits, hyphens and underscores."}
+        labels = {"html": "HTML body", "text": "Text body"}
+        help_texts = {"key": "The name that programs use for this template, for example welcome_email."}
+        error_messages = {"key": {"invalid": "Use only letters, digits, hyphens and underscores, and no spaces."}}
         widgets = {
             "subject": forms.TextInput(),
             "html": forms.Textarea(attrs={"rows": 14, "class": "code", "spellcheck": "false"}),

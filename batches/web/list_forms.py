@@ -49,18 +49,9 @@ def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
             address_index=_read_address_index(request, batch, delimiter),
         )
     except intake.ListRefused as exc:
-        return _refuse(request, batch, exc, reading=_read_choice_of_reading(request))
+        return _refuse(request, batch, exc, reading=ReadingChoice.from_post(request.POST))
     messages.success(request, f"The file was read again. Recipients: {batch.total_count:,}.")
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
-
-
-def _read_choice_of_reading(request: SignedInRequest) -> ReadingChoice:
-    return ReadingChoice(
-        encoding=request.POST.get("encoding", ""),
-        delimiter=request.POST.get("delimiter", ""),
-        has_header=request.POST.get("has_header") == "yes",
-        address_index=request.POST.get("address_index", ""),
-    )
 
 
 def _read_address_index(request: SignedInRequest, batch: Batch, delimiter: str | None) -> int | None:

@@ -1,78 +1,61 @@
-"""What the review page says of the list itself: first rows, columns, how the file was read, what to look out for."""
+"""What the review page shows of the list: its first rows, its columns, how the file was read, and warnings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
-from batches.files.encoding import CHOICES
+from django.http import QueryDict
+
 from batches.models import Batch
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.reviewing import Review, review
-from batches.web.message import Choice
+from batches.web.message import MessageChoice
 from batches.web.requests import SignedInRequest, batches_of
-from batches.wording import say_duration
+from batches.wording import DELIMITER_NAMES, ENCODING_NAMES, choosable_encoding, say_duration
 
 NO_TEMPLATE = MessageParts(subject="-", html="", text="-")
-"""Stands in for one that is missing or faulty: a list can be looked at all the same."""
-
-ENCODING_LABELS = {
-    "utf-8": "Unicode (UTF-8)",
-    "utf-16": "Unicode (UTF-16)",
-    "cp1252": "Western European (Windows-1252)",
-    "iso8859-15": "Western European (ISO 8859-15)",
-    "mac-roman": "Western European (Macintosh)",
-    "cp850": "Western European (DOS)",
-    "cp1250": "Central European (Windows-1250)",
-    "iso8859-2": "Central European (ISO 8859-2)",
-    "cp1251": "Cyrillic (Windows-1251)",
-    "koi8-r": "Cyrillic (KOI8-R)",
-    "cp1253": "Greek (Windows-1253)",
-    "cp1254": "Turkish (Windows-1254)",
-    "cp1255": "Hebrew (Windows-1255)",
-    "cp1256": "Arabic (Windows-1256)",
-    "cp932": "Japanese (Shift JIS)",
-    "euc_jp": "Japanese (EUC-JP)",
-    "gb18030": "Chinese (GB 18030)",
-    "big5": "Chinese (Big5)",
-    "cp949": "Korean (EUC-KR)",
-}
-ENCODINGS = {name: ENCODING_LABELS[name] for name in CHOICES}
-"""The label of each encoding that a person can choose, in the order of the page."""
-
-SAME_NAMES = {"utf-8-sig": "utf-8", "utf-16-le": "utf-16", "utf-16-be": "utf-16"}
-"""What a person need not tell apart: with its mark or without, in one order of the bytes or the other."""
-
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+"""Replaces a missing or faulty template, so that the page can show the list nevertheless."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A column of the file and the merge field that it fills; the address's has none."""
+    """A column of the file, and its merge field. The column of the addresses has none."""
 
     index: int
     heading: str
     merge_field: str
     typed: str
-    """What the input shows: the merge field, or what was typed for it and refused."""
+    """The text of the input: the merge field, or the new name that was refused."""
     is_used: bool
-    """Whether the message shows this merge field."""
+    """Whether the message uses this merge field."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadingChoice:
-    """What a person chose in the form that reads the file again."""
+    """How the file is to be read, as the user chose in the form that reads it again."""
 
     encoding: str
     delimiter: str
     has_header: bool
     address_index: str
-    """Empty for: find it."""
+    """Empty if the column of the addresses is to be recognised."""
+
+    @classmethod
+    def from_post(cls, post: QueryDict) -> Self:
+        """Take the choice from the fields of the form."""
+        return cls(
+            encoding=post.get("encoding", ""),
+            delimiter=post.get("delimiter", ""),
+            has_header=post.get("has_header") == "yes",
+            address_index=post.get("address_index", ""),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """How the file is read or was to be read, and the other ways to choose from; choices are (value, name)."""
+class ReadingForm:
+    """The form that reads the file again. ``encodings`` and ``delimiters`` are pairs of value and name."""
 
     encodings: list[tuple[str, str]]
     delimiters: list[tuple[str, str]]
@@ -82,12 +65,12 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListView:
-    """The list as the page shows it."""
+    """The list as the review page shows it."""
 
     review: Review
     columns: list[Column]
-    reading: Reading | None
-    """None where there is no text file that could be read another way."""
+    reading: ReadingForm | None
+    """None if there is no text file that could be read in another way."""
     encoding_name: str
     delimiter: str
     duration: str
@@ -95,36 +78,37 @@ class ListView:
 
 
 def describe_list(
-    request: SignedInRequest, choice: Choice, *, typed: Mapping[str, str], reading: ReadingChoice | None
+    request: SignedInRequest, choice: MessageChoice, *, typed: Mapping[str, str], reading: ReadingChoice | None
 ) -> ListView:
-    """Hold the list against what would be sent.
+    """Compare the list with the message that would be sent.
 
     ``typed`` holds refused names of merge fields by their present names, and ``reading`` a refused choice of reading.
     """
-    parts, used = _usable_parts(choice)
+    parts, used = _find_usable_parts(choice)
+    encoding = choosable_encoding(choice.batch.encoding)
     found = review(choice.batch, parts)
     earlier = found.same_content_batch_id
     return ListView(
         review=found,
-        columns=_columns(choice.batch, used, typed),
-        reading=_reading(choice.batch, reading),
-        encoding_name=ENCODINGS.get(_encoding(choice.batch), _encoding(choice.batch)),
-        delimiter=DELIMITERS.get(choice.batch.delimiter, ""),
+        columns=_list_columns(choice.batch, used, typed),
+        reading=_make_reading_form(choice.batch, reading),
+        encoding_name=ENCODING_NAMES.get(encoding, encoding),
+        delimiter=DELIMITER_NAMES.get(choice.batch.delimiter, ""),
         duration=say_duration(found.duration_seconds),
         is_earlier_batch_visible=earlier is not None and batches_of(request).filter(pk=earlier).exists(),
     )
 
 
-def _usable_parts(choice: Choice) -> tuple[MessageParts, frozenset[str]]:
-    """What would be sent and the merge fields in it; a stand-in where that is missing or faulty."""
+def _find_usable_parts(choice: MessageChoice) -> tuple[MessageParts, frozenset[str]]:
+    """Return the message parts that would be sent, and their merge fields. See NO_TEMPLATE."""
     try:
         parts = choice.parts()
         return parts, parts.compile().merge_fields
-    except TemplateFault:  # the page says it where the message would be
+    except TemplateFault:  # the page shows the fault in place of the message
         return NO_TEMPLATE, frozenset()
 
 
-def _columns(batch: Batch, used: frozenset[str], typed: Mapping[str, str]) -> list[Column]:
+def _list_columns(batch: Batch, used: frozenset[str], typed: Mapping[str, str]) -> list[Column]:
     fields = iter(batch.merge_fields)
     return [
         Column(index=index, heading=heading, merge_field=field, typed=typed.get(field, field), is_used=field in used)
@@ -133,23 +117,20 @@ def _columns(batch: Batch, used: frozenset[str], typed: Mapping[str, str]) -> li
     ]
 
 
-def _reading(batch: Batch, refused: ReadingChoice | None) -> Reading | None:
+def _make_reading_form(batch: Batch, refused: ReadingChoice | None) -> ReadingForm | None:
     if not batch.encoding or not batch.upload_chunks.exists():
         return None
-    encodings = {_encoding(batch): _encoding(batch)} | ENCODINGS
+    encoding = choosable_encoding(batch.encoding)
+    encodings = {encoding: encoding} | ENCODING_NAMES
     present = ReadingChoice(
-        encoding=_encoding(batch),
+        encoding=encoding,
         delimiter=batch.delimiter,
         has_header=batch.has_header,
         address_index=str(batch.address_index),
     )
-    return Reading(
+    return ReadingForm(
         encodings=list(encodings.items()),
-        delimiters=list(DELIMITERS.items()),
+        delimiters=list(DELIMITER_NAMES.items()),
         chosen=refused or present,
         is_refused=refused is not None,
     )
-
-
-def _encoding(batch: Batch) -> str:
-    return SAME_NAMES.get(batch.encoding, batch.encoding)

@@ -1,4 +1,4 @@
-"""Which message a person looks at while reviewing: a template, a subject, and the row that fills them in."""
+"""The message that a user looks at in the review: a template, a subject, and the row that fills the merge fields."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ ROW_MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """A draft, and what of it is looked at. The template is None only where there is none at all."""
+class MessageChoice:
+    """A draft, and the message of it that the review shows. The template is None only if no template exists."""
 
     batch: Batch
     template: EmailTemplate | None
     subject: str
-    """Instead of the template's own; empty for that."""
+    """Replaces the template's own subject, unless it is empty."""
     email: Email | None
-    """The recipient whose message is shown; None if the list is empty."""
+    """The recipient whose message is shown, or None if the list is empty."""
 
     def context(self) -> dict[str, str]:
-        """The merge fields of the row."""
+        """Return the values of the row by their merge fields."""
         if self.email is None:
             return {}
         return make_context(self.batch.merge_fields, self.email.fields, address=self.email.address)
 
     def parts(self) -> MessageParts:
-        """The message parts that would be sent.
+        """Return the message parts that would be sent.
 
         Raises:
-            TemplateFault: there is no template.
+            TemplateFault: There is no template.
         """
         if self.template is None:
-            raise TemplateFault("There is no template yet. Write one under Templates, then come back.")
+            raise TemplateFault("There is no template yet. Write one under Templates, and come back to this page.")
         return MessageParts.of(self.template, self.subject)
 
     def query(self) -> Mapping[str, str]:
-        """The query string's parts that make the same choice again."""
+        """Return the parameters of a query string that makes the same choice."""
         parts = {
             "template": self.template.key if self.template else "",
             "subject": self.subject,
@@ -52,10 +52,10 @@ class Choice:
         return {name: value for name, value in parts.items() if value}
 
     def render(self) -> Rendered:
-        """The message of the row.
+        """Render the message of the row.
 
         Raises:
-            TemplateFault: there is nothing to render, or it can't be.
+            TemplateFault: There is no template or no recipient, or the template has a fault.
         """
         parts = self.parts()
         if self.email is None:
@@ -64,26 +64,29 @@ class Choice:
 
     @property
     def previous_row(self) -> int | None:
-        """The row of the recipient before this one."""
-        return self._neighbour("row__lt", "-row")
+        """The row of the recipient before this one, or None."""
+        return self._find_neighbour("row__lt", "-row")
 
     @property
     def next_row(self) -> int | None:
-        """The row of the recipient after this one."""
-        return self._neighbour("row__gt", "row")
+        """The row of the recipient after this one, or None."""
+        return self._find_neighbour("row__gt", "row")
 
-    def _neighbour(self, side: str, order: str) -> int | None:
+    def _find_neighbour(self, side: str, order: str) -> int | None:
         if self.email is None:
             return None
         rows = self.batch.emails.filter(**{side: self.email.row}).order_by(order)
         return rows.values_list("row", flat=True).first()
 
 
-def read_choice(batch: Batch, query: QueryDict) -> Choice:
-    """Read the choice from a query string or a form; what is missing or unknown gets a sensible value."""
-    by_default = EmailTemplate.objects.order_by("-is_default", "name")
-    template = EmailTemplate.objects.filter(key=query.get("template", "")).first() or by_default.first()
-    return Choice(
+def read_choice(batch: Batch, query: QueryDict) -> MessageChoice:
+    """Read the choice from a query string or a form.
+
+    A missing or unknown template becomes the default one, and a missing or unknown row the first one.
+    """
+    templates = EmailTemplate.objects.order_by("-is_default", "name")
+    template = EmailTemplate.objects.filter(key=query.get("template", "")).first() or templates.first()
+    return MessageChoice(
         batch=batch,
         template=template,
         subject=query.get("subject", "").strip(),
@@ -92,7 +95,7 @@ def read_choice(batch: Batch, query: QueryDict) -> Choice:
 
 
 def _find_email(batch: Batch, row: str) -> Email | None:
-    """The recipient of that row, or of the next one that is not rejected; the first where none is named."""
+    """Find the recipient of a row. If there is none, take the next row's, or else the first one of the list."""
     emails = batch.emails.order_by("row")
     found = None
     if row.isascii() and row.isdigit() and len(row) <= ROW_MAX_DIGITS:

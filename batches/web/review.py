@@ -1,6 +1,6 @@
-"""The page between upload and send: what is in the list, how the message will look, and the buttons that send it.
+"""The review: the page between upload and send. It shows the list and the message, and has the buttons that send it.
 
-The message's buttons all post the same form, so what is chosen on the page is what is sent.
+All buttons of the message post the same form, so what the page shows is what is sent.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from batches.models import Batch, BatchStatus
 from batches.rendering.template import TemplateFault
 from batches.web.forms import MessageForm
 from batches.web.list_view import ReadingChoice, describe_list
-from batches.web.message import Choice, read_choice
+from batches.web.message import MessageChoice, read_choice
 from batches.web.middleware import MESSAGE_POLICY
 from batches.web.requests import SignedInRequest, find_batch, posted_from_review
 from batches.wording import say_why_waiting
 
 TEST_ADDRESS = "test_address"
-"""Where the session keeps the address that the last test went to: one test is seldom the last."""
+"""The key of the session for the address of the last test, because most users send several tests."""
 
 READY_STATUS = BatchStatus.PENDING
-"""What a draft becomes when it is sent: whether a worker is there to take it is told beforehand."""
+"""The status of a draft after it is sent. The review says beforehand why such a batch would wait."""
 
 
 @require_safe
 @login_required
 def show_review(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Show what would be sent, with the template, subject and row that the query string names."""
+    """Show the list and the message, with the template, subject and row that the query string names."""
     batch = find_batch(request, batch_id)
     if batch.status != BatchStatus.DRAFT:
         return redirect("batch", batch_id=batch.pk)
@@ -46,25 +46,25 @@ def show_review(request: SignedInRequest, batch_id: int) -> HttpResponse:
 
 @posted_from_review
 def choose(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Turn the choices in the form into the address of the review that shows them."""
+    """Redirect to the review of the message that the form chooses."""
     return redirect(review_address(read_choice(find_batch(request, batch_id), request.POST)))
 
 
 @require_safe
 @login_required
 def show_message(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """The HTML of one row's message, for a frame in which nothing runs."""
+    """Show the HTML of one row's message. The page puts it into a frame in which nothing runs."""
     choice = read_choice(find_batch(request, batch_id), request.GET)
     try:
         html = choice.render().html
-    except TemplateFault:  # the page around the frame says it
+    except TemplateFault:  # the page around the frame shows the fault
         html = ""
     return HttpResponse(html, headers={"Content-Security-Policy": MESSAGE_POLICY})
 
 
 @posted_from_review
 def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Send the batch, now or at the chosen time; a refusal comes back on the form."""
+    """Send the batch, now or at the chosen time. If that is refused, the form shows why."""
     batch = find_batch(request, batch_id)
     form = MessageForm(request.POST)
     if form.is_valid():
@@ -75,14 +75,14 @@ def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
         else:
             return redirect("batch", batch_id=batch.pk)
     batch.refresh_from_db()
-    if batch.status != BatchStatus.DRAFT:  # pressed twice: it is on its way
+    if batch.status != BatchStatus.DRAFT:  # the user pressed the button twice
         return redirect("batch", batch_id=batch.pk)
     return show_draft(request, read_choice(batch, request.POST), form, status=422)
 
 
 @posted_from_review
 def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Send the message of the chosen row to one address, as a batch of its own with a record like any other."""
+    """Send the message of the chosen row to one address, as a batch of its own with one recipient."""
     choice = read_choice(find_batch(request, batch_id), request.POST)
     form = MessageForm(request.POST)
     form.fields["to"].required = True
@@ -93,12 +93,14 @@ def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
             form.refuse(str(exc))
         else:
             request.session[TEST_ADDRESS] = form.cleaned_data["to"]
-            messages.success(request, f"A test is on its way to {form.cleaned_data['to']}, as batch {test.pk}.")
+            messages.success(
+                request, f"A test is on its way to {form.cleaned_data['to']}. Its record is batch {test.pk}."
+            )
             return redirect(review_address(choice))
     return show_draft(request, choice, form, status=422)
 
 
-def _make_test(request: SignedInRequest, choice: Choice, form: MessageForm) -> Batch:
+def _make_test(request: SignedInRequest, choice: MessageChoice, form: MessageForm) -> Batch:
     context = choice.context() | {"email": form.cleaned_data["to"]}
     options = form.job_options() | {"scheduled_at": None}
     options["subject"] = f"[Test] {options['subject'] or options['template'].subject}"
@@ -112,15 +114,15 @@ def _make_test(request: SignedInRequest, choice: Choice, form: MessageForm) -> B
     return test
 
 
-def review_address(choice: Choice) -> str:
-    """The address of the review page with these choices."""
+def review_address(choice: MessageChoice) -> str:
+    """Return the address of the review that shows this message."""
     query = urlencode(choice.query())
     return reverse("review", args=[choice.batch.pk]) + (f"?{query}" if query else "")
 
 
 def show_draft(
     request: SignedInRequest,
-    choice: Choice,
+    choice: MessageChoice,
     form: MessageForm | None = None,
     *,
     status: int = 200,
@@ -148,11 +150,11 @@ def show_draft(
     return render(request, "batches/review.html", context, status=status)
 
 
-def _address_of_row(choice: Choice, row: int | None) -> str:
+def _address_of_row(choice: MessageChoice, row: int | None) -> str:
     return "" if row is None else f"?{urlencode({**choice.query(), 'row': row})}"
 
 
-def _initial(request: SignedInRequest, choice: Choice) -> dict[str, object]:
+def _initial(request: SignedInRequest, choice: MessageChoice) -> dict[str, object]:
     return {
         "template": choice.template and choice.template.key,
         "subject": choice.subject,

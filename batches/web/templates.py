@@ -1,4 +1,4 @@
-"""The pages of the templates: list, write, preview, choose the default, delete what nothing was sent with."""
+"""The pages of the templates: list, write, preview, choose the default, and delete one that was never used."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SAMPLES = {
     "company": "Analytical Engines",
     "city": "London",
 }
-"""What a preview without a recipient shows; any other merge field shows its own name."""
+"""The values of a preview without a recipient. Any other merge field shows its own name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
-    """A template with the merge fields that it uses, or the sentence that says why it can't be used."""
+class ListedTemplate:
+    """A template as the page lists it: with its merge fields, or with the fault that keeps it from being used."""
 
     template: EmailTemplate
     merge_fields: list[str]
@@ -45,40 +45,44 @@ class Listed:
 @login_required
 def show_templates(request: SignedInRequest) -> HttpResponse:
     """List all templates, the default first."""
-    listed = [_list(template) for template in _with_use().order_by("-is_default", "name")]
+    listed = [_describe(template) for template in _with_is_used().order_by("-is_default", "name")]
     return render(request, "batches/templates.html", {"listed": listed})
 
 
 @login_required
 def create_template(request: SignedInRequest) -> HttpResponse:
-    """Write a new template; the first one of all becomes the default."""
+    """Write a new template. The first one becomes the default."""
     form = TemplateForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         template = form.save()
         if EmailTemplate.objects.find_default() is None:
             EmailTemplate.objects.make_default(template.pk)
-        messages.success(request, f"The template “{template.name}” is saved.")
+        messages.success(request, f"The template “{template.name}” was saved.")
         return redirect("templates")
     return render(request, "batches/template_form.html", {"form": form, "listed": None}, status=_status(form))
 
 
 @login_required
 def edit_template(request: SignedInRequest, key: str) -> HttpResponse:
-    """Change a template. What was queued keeps the words it was queued with."""
-    template = get_object_or_404(_with_use(), key=key)
+    """Change a template. A job that exists keeps the message parts it was made with."""
+    template = get_object_or_404(_with_is_used(), key=key)
     form = TemplateForm(request.POST or None, instance=template)
     if request.method == "POST" and form.is_valid():
         form.save()
-        messages.success(request, f"The template “{template.name}” is saved. Batches already queued are not changed.")
+        messages.success(
+            request, f"The template “{template.name}” was saved. Batches that were already started keep the old words."
+        )
         return redirect("templates")
-    stored = get_object_or_404(_with_use(), key=key)  # a faulty form has written into the other one
-    return render(request, "batches/template_form.html", {"form": form, "listed": _list(stored)}, status=_status(form))
+    stored = get_object_or_404(_with_is_used(), key=key)  # a faulty form has changed the instance above
+    return render(
+        request, "batches/template_form.html", {"form": form, "listed": _describe(stored)}, status=_status(form)
+    )
 
 
 @require_POST
 @login_required
 def choose_default(request: SignedInRequest, key: str) -> HttpResponse:
-    """Make this the template of an upload that names none."""
+    """Make this the template for uploads that name none."""
     template = get_object_or_404(EmailTemplate, key=key)
     EmailTemplate.objects.make_default(template.pk)
     messages.success(request, f"“{template.name}” is now the default template.")
@@ -88,24 +92,24 @@ def choose_default(request: SignedInRequest, key: str) -> HttpResponse:
 @require_POST
 @login_required
 def delete_template(request: SignedInRequest, key: str) -> HttpResponse:
-    """Delete a template that no job was made with and that is not the default."""
+    """Delete a template, unless a job was made with it or it is the default."""
     template = get_object_or_404(EmailTemplate, key=key)
     unused = EmailTemplate.objects.filter(pk=template.pk, emailjob__isnull=True, is_default=False)
     deleted, _ = unused.delete()
     if deleted:
-        messages.success(request, f"The template “{template.name}” is deleted.")
+        messages.success(request, f"The template “{template.name}” was deleted.")
     else:
         messages.error(
             request,
-            f"“{template.name}” was not deleted: it is the default, or mail was sent with it. "
-            "Make another the default, or leave it for the record.",
+            f"“{template.name}” was not deleted, because it is the default or emails were sent with it. "
+            "If it is the default, make another template the default first.",
         )
     return redirect("templates")
 
 
 @login_required
 def preview_template(request: SignedInRequest) -> HttpResponse:
-    """Show a template with sample values, in a frame: as the form has it (POST), or as it is stored (GET)."""
+    """Show a template with sample values in a frame: the one in the form (POST), or a stored one (GET)."""
     stored = EmailTemplate.objects.filter(key=request.GET.get("key", "")).first()
     if request.method == "POST":
         post = request.POST
@@ -128,22 +132,22 @@ def _render_sample(parts: MessageParts) -> dict[str, object]:
 
 
 def sample_values(merge_fields: frozenset[str]) -> dict[str, str]:
-    """A value for each merge field, for a preview that has no recipient."""
+    """Return a value for each merge field, for a preview without a recipient."""
     return {field: SAMPLES.get(field, field.replace("_", " ").capitalize()) for field in merge_fields}
 
 
-def _with_use() -> QuerySet[EmailTemplate]:
+def _with_is_used() -> QuerySet[EmailTemplate]:
     return EmailTemplate.objects.annotate(is_used=Exists(EmailJob.objects.filter(template=OuterRef("pk"))))
 
 
-def _list(template: EmailTemplate) -> Listed:
+def _describe(template: EmailTemplate) -> ListedTemplate:
     fields: list[str] = []
     fault = ""
     try:
         fields = sorted(MessageParts.of(template).compile().merge_fields)
     except TemplateFault as exc:
         fault = str(exc)
-    return Listed(template=template, merge_fields=fields, fault=fault, is_used=template.is_used)  # type: ignore[attr-defined]
+    return ListedTemplate(template=template, merge_fields=fields, fault=fault, is_used=template.is_used)  # type: ignore[attr-defined]
 
 
 def _status(form: TemplateForm) -> int:

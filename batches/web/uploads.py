@@ -1,4 +1,4 @@
-"""The first page: a file goes in, and the newest batches show how far they are."""
+"""The first page: it takes an upload, and shows the progress of the newest batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECENT_COUNT = 8
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def home(request: SignedInRequest) -> HttpResponse:
-    """Take an upload; show the form and the newest batches."""
+    """Take an upload, or show the form and the newest batches."""
     if request.method != "POST":
         return _show(request, _new_form())
     form = UploadForm(request.POST, request.FILES)
@@ -47,7 +47,7 @@ def home(request: SignedInRequest) -> HttpResponse:
 def _import(request: SignedInRequest, form: UploadForm) -> Batch:
     file: UploadedFile[Any] = form.cleaned_data["file"]
     encoding = form.cleaned_data["encoding"]
-    # The same file in another encoding is another request: somebody went back to read it again.
+    # The same file in another encoding is another request: the user went back to have it read correctly.
     key = intake.IdempotencyKey(value=f"form-{form.cleaned_data['key']}-{encoding}", request_digest=_digest(file))
     return intake.import_csv(
         cast(BinaryIO, file.file),
@@ -59,7 +59,7 @@ def _import(request: SignedInRequest, form: UploadForm) -> Batch:
 
 
 def _digest(file: UploadedFile[Any]) -> str:
-    """SHA-256 of the file: a form sent twice makes one batch, the same form with another file is refused."""
+    """Return the SHA-256 of the file, so that a form sent twice makes one batch, and with another file is refused."""
     digest = hashlib.sha256()
     for chunk in file.chunks():
         digest.update(chunk)
@@ -68,7 +68,7 @@ def _digest(file: UploadedFile[Any]) -> str:
 
 
 def _send(request: SignedInRequest, form: UploadForm, batch: Batch) -> HttpResponse:
-    """Send at once; where the domain refuses, the rows are safe and the review page says why."""
+    """Send at once. If that is refused, the draft is kept, and its review shows why."""
     chosen = form.cleaned_data
     try:
         creation.send_once(batch, template=chosen["template"], user=request.user, subject=chosen["subject"])

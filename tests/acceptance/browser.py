@@ -1,4 +1,4 @@
-"""A real Chromium, and a real daphne on the tables of the test: what the tests of the pages need."""
+"""A real Chromium, and a real daphne on the tables of the test, for the tests of the pages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CHROMIUM_OPTIONS = (
 
 @contextlib.contextmanager
 def running_browser() -> Iterator[Browser]:
-    """Chromium, headless. Without one the test is skipped, or fails where REQUIRE_BROWSER=1."""
+    """Start Chromium without a window. If there is none, skip the test, or fail it if REQUIRE_BROWSER=1."""
     path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     if path is None:
         reason = f"No browser was found. Install one of {', '.join(CHROMIUM_NAMES)}."
@@ -53,7 +53,7 @@ def running_browser() -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def running_site() -> Iterator[str]:
-    """Daphne on the database and the Redis of the test run; gives its address without a slash at the end."""
+    """Start daphne on the database and the Redis of the test run. Yields its URL without a slash at the end."""
     database = addresses.database_url(services.running.data_dir)
     name = connection.settings_dict["NAME"]
     environment = os.environ | {
@@ -84,7 +84,7 @@ def running_site() -> Iterator[str]:
 
 @contextlib.contextmanager
 def signed_in_page(browser: Browser, stack: RunningStack) -> Iterator[Page]:
-    """A tab in which the administrator of a local stack has signed in."""
+    """Open a tab in which the administrator of a local stack is signed in."""
     context = browser.new_context(base_url=stack.url, viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.goto("/accounts/login/")
@@ -99,18 +99,18 @@ def signed_in_page(browser: Browser, stack: RunningStack) -> Iterator[Page]:
 
 
 def upload_and_send(page: Page, *, filename: str, content: bytes) -> int:
-    """Choose a file on the first page and have it sent at once; leaves the batch's page open, gives its id."""
+    """Upload a file on the first page and send it at once. Leaves the batch's page open, and returns the batch's id."""
     page.goto("/")
     page.set_input_files("#id_file", {"name": filename, "mimeType": "text/csv", "buffer": content})
     page.check('input[name="then"][value="send"]')
     page.click("text=Upload")
     page.wait_for_url(re.compile(r"/batches/\d+/$"))
-    page.evaluate("window.isSamePage = true")  # gone after a reload
+    page.evaluate("window.isSamePage = true")  # a reload would remove it
     return int(page.url.rstrip("/").rpartition("/")[2])
 
 
 def take_picture(page: Page, name: str) -> None:
-    """Keep a picture in SCREENSHOT_DIR, if that is set."""
+    """Save a picture in SCREENSHOT_DIR, if that is set."""
     if directory := os.environ.get("SCREENSHOT_DIR"):
         page.screenshot(path=Path(directory) / f"{name}.png", full_page=True)
 
@@ -124,16 +124,16 @@ def _answers(url: str) -> bool:
 
 
 def publish(batch_id: int) -> None:
-    """Tell the browsers what the tables hold, as a lane does.
+    """Send a snapshot of the tables to the browsers, as a lane does.
 
-    In a thread of its own: Playwright's synchronous interface keeps an event loop running in this one.
+    The snapshot is sent from another thread, because Playwright keeps an event loop running in this one.
     """
 
-    def tell() -> None:
+    def publish_snapshot() -> None:
         try:
             progress.publish(batch_id)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(max_workers=1) as thread:
-        thread.submit(tell).result(timeout=30)
+        thread.submit(publish_snapshot).result(timeout=30)

@@ -1,4 +1,4 @@
-"""Streams and sockets through a real daphne."""
+"""Event streams and websockets through a real daphne."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_event(response: HTTPResponse) -> dict[str, object]:
     return event
 
 
-def test_others_are_served_when_more_streams_are_open_than_the_pool_has_connections(
+def test_requests_are_answered_when_more_streams_are_open_than_the_pool_has_connections(
     web: WebServer, batch: Batch
 ) -> None:
     with ExitStack() as opened:

@@ -1,4 +1,4 @@
-"""The main job as a person does it: 10,000 lines uploaded in Chromium, a mail for each who can get one."""
+"""The main job as a person does it: upload 10,000 lines in Chromium, and each valid recipient gets one email."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from tests.acceptance.stack import RunningStack, running_stack
 
 GOOD, BAD, DUPLICATES = 9975, 22, 3
 RUN_SECONDS = 120
-"""Takes 3 s on an idle machine; a busy one is no fault."""
+"""Generous, because the machine may be busy: an idle one takes 3 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """The big file after it was sent, and the page on which that was watched."""
+    """A large file that was sent, and the page that showed its progress."""
 
     stack: RunningStack
     file: RecipientFile
     page: Page
     batch_id: int
     percents: list[int]
-    """What the page said on its way to the end."""
+    """The percentages that the page showed, in order."""
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_page_counts_up_to_the_end_without_a_reload(sent: Sent) -> None:
     assert len(sent.percents) >= 3
 
 
-def test_page_table_api_and_inbox_agree_when_all_is_sent(sent: Sent) -> None:
+def test_page_table_api_and_inbox_agree_when_all_emails_are_sent(sent: Sent) -> None:
     page, stack = sent.page, sent.stack
     for name, text in {"sent": "9,975", "processed": "9,975", "total": "9,975", "failed": "0", "pending": "0"}.items():
         expect(page.locator(f'[data-count="{name}"]')).to_have_text(text)
@@ -100,12 +100,12 @@ def test_page_table_api_and_inbox_agree_when_all_is_sent(sent: Sent) -> None:
     assert set(copies.values()) == {1}
 
 
-def test_each_mail_has_its_own_name_in_subject_text_and_html(sent: Sent) -> None:
+def test_each_email_has_the_name_of_its_recipient_in_subject_text_and_html(sent: Sent) -> None:
     checked = 0
     for recipients, raw in sent.stack.raw_mails():
         name = sent.file.names.get(recipients)
         if name is None:
-            continue  # of another test
+            continue  # an email of another test
         mail = email.message_from_bytes(raw)
         bodies = {part.get_content_type(): body_of(part) for part in mail.walk() if not part.is_multipart()}
         assert str(make_header(decode_header(mail["Subject"]))) == f"Welcome, {name}!"
@@ -150,7 +150,7 @@ def assert_reasons(shown: dict[int, str], file: RecipientFile) -> None:
     assert wrong == {}
 
 
-def test_results_tell_what_became_of_each_recipient(sent: Sent) -> None:
+def test_results_file_has_the_outcome_of_each_recipient(sent: Sent) -> None:
     with sent.page.expect_download() as download:
         sent.page.click("text=results.csv")
     text = download.value.path().read_text(encoding="utf-8-sig")
@@ -159,7 +159,7 @@ def test_results_tell_what_became_of_each_recipient(sent: Sent) -> None:
     assert {(row["status"], row["code"]) for row in rows} == {("sent", "250")}
 
 
-def test_inbox_shows_the_message_as_a_person_reads_it(sent: Sent) -> None:
+def test_inbox_shows_the_message_as_its_recipient_reads_it(sent: Sent) -> None:
     page = sent.page.context.new_page()
     page.goto("/inbox/?recipient=person.9974@")
     page.click("text=person.9974@example.org")

@@ -1,4 +1,4 @@
-"""The main job through its other doors: programs over HTTP, websockets and event streams, and the admin's action."""
+"""The main job through the API, websockets, event streams and the admin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.smtpserver import Behaviour, RunningServer
 
 RATE = 1000
 WATCHED = 3000
-"""Sent in three seconds at that rate: long enough to be watched."""
+"""Takes three seconds at that rate, so that several snapshots come."""
 
 SNAPSHOT_FIELDS = {"batchId", "status", "processed", "total", "sent", "failed", "unknown", "suppressed", "pending"}
 SNAPSHOT_FIELDS |= {"ratePerSecond", "etaSeconds", "sequence"}
@@ -71,13 +71,13 @@ def page(stack: RunningStack) -> Iterator[Page]:
 
 @pytest.fixture
 def domain() -> str:
-    """Of this test's recipients alone."""
+    """A domain that only the recipients of this test have."""
     return f"t{time.monotonic_ns()}.example.org"
 
 
 def subjects(relay: RunningServer, domain: str, *, beginning: str = "") -> list[tuple[str, str]]:
-    """Who of a domain has got which subject, those that begin so; twice, what was got twice."""
-    relay.stats()  # its answer means that all before it is in the record
+    """Return the address and the subject of each email to a domain whose subject begins so. Duplicates come twice."""
+    relay.stats()  # its answer comes after all earlier messages are recorded
     found = [each for each in relay.accepted() if each.recipient.endswith(f"@{domain}")]
     read = [
         (each.recipient, str(message_from_bytes(each.raw or b"", policy=policy.default)["Subject"])) for each in found
@@ -85,7 +85,7 @@ def subjects(relay: RunningServer, domain: str, *, beginning: str = "") -> list[
     return sorted((address, subject) for address, subject in read if subject.startswith(beginning))
 
 
-def test_health_is_told_without_a_login(stack: RunningStack) -> None:
+def test_health_is_open_without_a_login(stack: RunningStack) -> None:
     with urllib.request.urlopen(f"{stack.url}api/health", timeout=10) as answer:  # noqa: S310
         health = json.load(answer)
     assert answer.status == 200
@@ -97,9 +97,9 @@ def test_snapshots_come_until_the_end_over_socket_and_stream(client: Client, dom
     recipients = [f"p{number}@{domain}" for number in range(WATCHED)]
     batch_id = client.post("/api/emails/send-bulk", {"recipients": recipients, "subject": "Watched"})["batchId"]
     with ThreadPoolExecutor() as pool:
-        ways = [pool.submit(watch, batch_id) for watch in (client.watch_socket, client.watch_stream)]
-        for way in ways:
-            assert_full_snapshots(way.result(timeout=90), batch_id)
+        watchers = [pool.submit(watch, batch_id) for watch in (client.watch_socket, client.watch_stream)]
+        for watcher in watchers:
+            assert_full_snapshots(watcher.result(timeout=90), batch_id)
 
 
 def assert_full_snapshots(snapshots: list[Json], batch_id: int) -> None:
@@ -114,7 +114,7 @@ def assert_full_snapshots(snapshots: list[Json], batch_id: int) -> None:
     assert (last["status"], last["sent"], last["pending"], last["failed"]) == ("completed", WATCHED, 0, 0)
 
 
-def test_group_gets_the_mail_when_it_is_named_by_role(client: Client, relay: RunningServer) -> None:
+def test_group_gets_the_email_when_a_role_names_it(client: Client, relay: RunningServer) -> None:
     body = {"templateId": "welcome_email", "roleFilter": "Board", "subject": "Dear {{ name }}"}
     first = client.post("/api/emails/send-bulk", body, Idempotency_Key="board-1")
     again = client.post("/api/emails/send-bulk", body, Idempotency_Key="board-1")
@@ -132,7 +132,7 @@ def test_group_gets_the_mail_when_it_is_named_by_role(client: Client, relay: Run
     )
 
 
-def test_posted_recipients_get_their_own_fields(client: Client, relay: RunningServer, domain: str) -> None:
+def test_posted_recipients_get_their_own_merge_fields(client: Client, relay: RunningServer, domain: str) -> None:
     ann, bob, cyd = (f"{name}@{domain}" for name in ("ann", "bob", "cyd"))
     recipients = [{"email": ann, "name": "Ann 🎉", "year": 2027}, {"email": bob, "name": "Bob"}, cyd, "nobody", cyd]
     body = {"recipients": recipients, "subject": "{{ name or 'You' }} {{ year }}"}
@@ -140,13 +140,15 @@ def test_posted_recipients_get_their_own_fields(client: Client, relay: RunningSe
     batch = client.wait_for_end(sent["batchId"])
     assert (batch["totalEmails"], batch["sentCount"], batch["rejectedRows"], batch["duplicateRows"]) == (3, 3, 1, 1)
     assert subjects(relay, domain) == [(ann, "Ann 🎉 2027"), (bob, "Bob"), (cyd, "You")]
-    told = {row["address"]: row for row in client.emails(sent["batchId"])}
-    assert {(row["status"], row["code"], row["attempts"]) for row in told.values()} == {("sent", 250, 1)}
+    listed = {row["address"]: row for row in client.emails(sent["batchId"])}
+    assert {(row["status"], row["code"], row["attempts"]) for row in listed.values()} == {("sent", 250, 1)}
     ids = {each.recipient: each.message_id for each in relay.accepted()}
-    assert {address: row["messageId"] for address, row in told.items()} == {each: ids[each] for each in (ann, bob, cyd)}
+    assert {address: row["messageId"] for address, row in listed.items()} == {
+        each: ids[each] for each in (ann, bob, cyd)
+    }
 
 
-def test_mail_is_sent_at_its_time_when_it_is_scheduled(client: Client, relay: RunningServer, domain: str) -> None:
+def test_email_is_sent_at_its_time_when_it_is_scheduled(client: Client, relay: RunningServer, domain: str) -> None:
     due = datetime.now(UTC) + timedelta(seconds=4)
     body = {"recipients": [f"later@{domain}"], "scheduledAt": due.isoformat(), "priority": "high"}
     sent = client.post("/api/emails/send-bulk", body)
@@ -158,13 +160,13 @@ def test_mail_is_sent_at_its_time_when_it_is_scheduled(client: Client, relay: Ru
     assert 0 <= late <= 5
 
 
-def test_chosen_users_get_the_mail_from_the_admin(page: Page, relay: RunningServer) -> None:
+def test_chosen_users_get_the_email_from_the_admin(page: Page, relay: RunningServer) -> None:
     page.goto("/admin/auth/user/")
     for username in ("zoe", "tanaka", "mute"):
         page.locator("#result_list tr", has_text=username).locator("input.action-select").check()
     page.select_option('select[name="action"]', label="Send e-mail with template…")
     page.get_by_role("button", name="Go").click()
-    expect(page.locator("#content")).to_contain_text("3 users selected, 2 of them active and with an address")
+    expect(page.locator("#content")).to_contain_text("3 users selected. 2 of them are active and have an address.")
     page.fill("#id_subject", "From the admin, {{ first_name }}")
     take_picture(page, "admin-send")
     page.click("text=Send to 2")

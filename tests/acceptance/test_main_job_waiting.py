@@ -1,4 +1,4 @@
-"""The main job while no worker runs: the page says so, and all goes on by itself, in its order, when one is started."""
+"""The main job while no worker runs: the page says so, and sending begins in the right order when a worker starts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_batch_stays_pending_and_says_why_until_a_worker_is_started(stack: Runni
     assert client.batch(batch_id)["sentCount"] == RECIPIENTS == stack.mail_count() - before
 
 
-def test_high_priority_goes_first_when_both_waited(stack: RunningStack, client: Client) -> None:
+def test_high_priority_is_sent_first_when_two_batches_waited(stack: RunningStack, client: Client) -> None:
     later, first = (
         client.post(
             "/api/emails/send-bulk",

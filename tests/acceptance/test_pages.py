@@ -1,4 +1,4 @@
-"""The pages in a real browser, on a real daphne: with a script and without, with a socket and without."""
+"""The pages in a real browser on a real daphne: with scripts and without, with a socket and without."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def site(django_db_setup: None) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with pytest.MonkeyPatch.context() as patch, running_browser() as browser:
-        # Playwright keeps an event loop in this thread, which Django would take for asynchronous code.
+        # Playwright keeps an event loop in this thread, and Django would refuse its queries as asynchronous code.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         yield browser
 
 
 @pytest.fixture
 def cookie(transactional_db: None, sender: User, site: str) -> dict[str, str]:
-    """The sender's session."""
+    """The cookie of the sender's session."""
     client = Client()
     client.force_login(sender)
     return {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": site}
@@ -58,30 +58,30 @@ def context(chromium: Browser, site: str, cookie: Any) -> Iterator[BrowserContex
 
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
-    """A tab of the sender's."""
+    """A tab in which the sender is signed in."""
     return context.new_page()
 
 
 @pytest.fixture
 def running(make_batch: MakeBatch, make_job: MakeJob) -> Batch:
-    """A batch half-way: 4 of 10 sent, 1 failed."""
+    """A batch that is half done: of 10 emails, 4 are sent and 1 failed."""
     batch = make_batch(BatchStatus.PROCESSING, sent=4, failed=1, pending=5)
     make_job(batch, JobStatus.PROCESSING)
     return batch
 
 
-def finish(batch: Batch) -> None:
-    """What the last ledger cycle of a job does to the tables, and its news."""
+def finish_sending(batch: Batch) -> None:
+    """Change the tables as the last ledger cycle of a job does, and publish the snapshot."""
     batch.emails.filter(status=EmailStatus.PENDING).update(status=EmailStatus.SENT, code=250, reply="Ok")
     batch.jobs.update(status=JobStatus.COMPLETED, completed_at=timezone.now())
     Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.COMPLETED, sent_count=9)
     publish(batch.pk)
 
 
-def expect_finished(page: Page) -> None:
+def expect_done(page: Page) -> None:
     expect(page.locator('[data-count="percent"]')).to_have_text("100", timeout=20_000)
     expect(page.locator("#status")).to_have_text("completed")
-    expect(page.locator('[data-part="sent"]')).to_have_attribute("width", "90.000%")
+    expect(page.locator('[data-segment="sent"]')).to_have_attribute("width", "90.000%")
     expect(page.locator("#meter")).to_have_attribute("value", "10")
 
 
@@ -92,7 +92,7 @@ def upload(page: Page, *, then: str) -> None:
     page.click("text=Upload")
 
 
-def test_login_lets_in_and_leads_on(chromium: Browser, site: str, transactional_db: None) -> None:
+def test_login_redirects_to_the_requested_page(chromium: Browser, site: str, transactional_db: None) -> None:
     User.objects.create_user("mia", password="a long one 42")
     context = chromium.new_context(base_url=site)
     page = context.new_page()
@@ -111,8 +111,8 @@ def test_page_reaches_the_end_without_a_reload(page: Page, running: Batch) -> No
     page.evaluate("window.isSamePage = true")
     expect(page.locator('[data-count="percent"]')).to_have_text("50")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
-    finish(running)
-    expect_finished(page)
+    finish_sending(running)
+    expect_done(page)
     expect(page.get_by_role("button", name="Pause")).to_be_hidden()
     expect(page.get_by_role("button", name="Send the failed again")).to_be_visible()
     expect(page.locator("#rows")).to_contain_text("No recipient has this status.")
@@ -120,13 +120,13 @@ def test_page_reaches_the_end_without_a_reload(page: Page, running: Batch) -> No
 
 
 @pytest.mark.parametrize("blocked", ["socket", "socket and stream"])
-def test_page_reaches_the_end_when_a_way_is_blocked(blocked: str, page: Page, running: Batch) -> None:
+def test_page_reaches_the_end_when_a_channel_is_blocked(blocked: str, page: Page, running: Batch) -> None:
     page.route_web_socket(re.compile("/ws/"), lambda socket: socket.close())
     if "stream" in blocked:
         page.route("**/stream", lambda route: route.abort())
     page.goto(f"/batches/{running.pk}/")
-    finish(running)
-    expect_finished(page)
+    finish_sending(running)
+    expect_done(page)
 
 
 def test_older_snapshot_changes_nothing(page: Page, running: Batch) -> None:
@@ -143,18 +143,20 @@ def test_older_snapshot_changes_nothing(page: Page, running: Batch) -> None:
     expect(page.locator("#rate")).to_have_text("3 a second, about 5 s left")
 
 
-def test_missing_worker_is_told(page: Page, make_batch: MakeBatch, make_job: MakeJob) -> None:
+def test_missing_worker_is_shown(page: Page, make_batch: MakeBatch, make_job: MakeJob) -> None:
     batch = make_batch(BatchStatus.PENDING, pending=3)
     make_job(batch, JobStatus.QUEUED)
     page.goto(f"/batches/{batch.pk}/")
     expect(page.locator("#waiting")).to_contain_text("No worker is running")
 
 
-def test_list_is_live_and_takes_up_new_batches(page: Page, running: Batch, make_batch: MakeBatch) -> None:
+def test_list_shows_progress_and_new_batches_without_a_reload(
+    page: Page, running: Batch, make_batch: MakeBatch
+) -> None:
     page.goto("/")
     row = page.locator(f'[data-batch="{running.pk}"]')
     expect(row.locator(".pill")).to_have_text("processing")
-    finish(running)
+    finish_sending(running)
     expect(row.locator(".pill")).to_have_text("completed")
     expect(row).to_contain_text("10 of 10")
     newer = make_batch(BatchStatus.PENDING, pending=2)
@@ -168,14 +170,14 @@ def test_upload_leads_to_the_review(page: Page, welcome: EmailTemplate) -> None:
     assert Batch.objects.get().status == BatchStatus.DRAFT
 
 
-def test_upload_is_sent_at_once_when_asked(page: Page, welcome: EmailTemplate) -> None:
+def test_upload_is_sent_when_sending_at_once_is_chosen(page: Page, welcome: EmailTemplate) -> None:
     upload(page, then="send")
     page.wait_for_url(re.compile(r"/batches/\d+/$"))
     expect(page.locator('[data-count="total"]')).to_have_text("2")
     expect(page.locator("#waiting")).to_contain_text("No worker is running")
 
 
-def test_upload_shows_bytes_and_then_that_rows_are_read(page: Page, welcome: EmailTemplate) -> None:
+def test_upload_shows_its_bytes_and_then_the_reading_of_rows(page: Page, welcome: EmailTemplate) -> None:
     page.goto("/")
     page.evaluate(
         """() => new MutationObserver(
@@ -192,7 +194,7 @@ def test_upload_shows_bytes_and_then_that_rows_are_read(page: Page, welcome: Ema
     assert "Reading the rows" in said
 
 
-def test_rows_are_counted_while_they_load(page: Page, welcome: EmailTemplate) -> None:
+def test_rows_are_counted_while_they_are_imported(page: Page, welcome: EmailTemplate) -> None:
     lines = "".join(f"user{number}@example.org,Name {number}\n" for number in range(300_000))
     page.goto("/")
     page.set_input_files(
@@ -202,12 +204,12 @@ def test_rows_are_counted_while_they_load(page: Page, welcome: EmailTemplate) ->
     expect(page.locator("#upload-said")).to_have_text(
         re.compile("Reading the rows: [1-9][0-9,]+ so far"), timeout=30_000
     )
-    take_picture(page, "loading")
+    take_picture(page, "import-progress")
     page.wait_for_url(re.compile(r"/review/"), timeout=60_000)
     expect(page.locator("#send")).to_have_text("Send to 300,000 recipients")
 
 
-def test_encoding_is_asked_for_when_the_file_is_not_valid(page: Page, welcome: EmailTemplate) -> None:
+def test_encoding_can_be_chosen_when_the_file_is_refused(page: Page, welcome: EmailTemplate) -> None:
     page.goto("/")
     expect(page.locator("#id_encoding")).to_be_hidden()
     odd = b"name,email\n" + "Zoë,zoe@example.org\n".encode() * 9 + b"Zo\xeb,zoe2@example.org\n"
@@ -216,10 +218,10 @@ def test_encoding_is_asked_for_when_the_file_is_not_valid(page: Page, welcome: E
     expect(page.locator("#upload-error")).to_contain_text("Line 11 is not valid utf-8. Choose the encoding")
     page.select_option("#id_encoding", "cp1252")
     page.click("text=Upload")
-    expect(page.locator("#list")).to_contain_text("Read as Western European (Windows-1252)")
+    expect(page.locator("#list")).to_contain_text("File read as Western European (Windows-1252)")
 
 
-def test_refused_file_is_explained_and_the_form_kept(page: Page, welcome: EmailTemplate) -> None:
+def test_reason_is_shown_and_the_input_is_kept_when_a_file_is_refused(page: Page, welcome: EmailTemplate) -> None:
     page.goto("/")
     page.fill("#id_subject", "Typed with care")
     page.set_input_files("#id_file", {"name": "photo.csv", "mimeType": "text/csv", "buffer": b"PK\x03\x04\x00\x00zip"})
@@ -231,7 +233,7 @@ def test_refused_file_is_explained_and_the_form_kept(page: Page, welcome: EmailT
     assert not Batch.objects.exists()
 
 
-def test_list_is_mended_reviewed_and_sent(page: Page) -> None:
+def test_list_is_corrected_reviewed_and_sent(page: Page) -> None:
     EmailTemplate.objects.create(
         key="codes", name="Codes", is_default=True, subject="{{ name }}: {{ code }}", html="<p>{{ code }}</p>"
     )
@@ -239,10 +241,10 @@ def test_list_is_mended_reviewed_and_sent(page: Page) -> None:
     people = "Name;E-Mail;Sign-up code\nZoë;zoe@example.org;007\nNed;ned@@example;8\nKofi;kofi@example.org;009\n"
     page.set_input_files("#id_file", {"name": "l.csv", "mimeType": "text/csv", "buffer": people.encode("cp1252")})
     page.click("text=Upload")
-    expect(page.locator("#list")).to_contain_text("The message needs code")
+    expect(page.locator("#list")).to_contain_text("The message uses code, but the list has no such column.")
     expect(page.get_by_role("button", name="Send to 2 recipients")).to_be_disabled()
     page.fill('[name="field-sign_up_code"]', "code")
-    page.click("text=Save the merge fields")
+    page.click("text=Save the names")
     expect(page.locator(".mail")).to_contain_text("Zoë: 007")
     expect(page.frame_locator(".mail iframe").locator("p")).to_have_text("007")
     page.click("text=Next →")
@@ -250,9 +252,9 @@ def test_list_is_mended_reviewed_and_sent(page: Page) -> None:
     page.fill("#id_subject", "For {{ name }}")
     page.locator("#id_subject").blur()
     expect(page.locator(".mail")).to_contain_text("For Kofi")
-    page.click("text=Add mended")
-    mended = "Name;E-Mail;Sign-up code;line;reason\nNed;ned@example.org;8;3;Two signs.\n"
-    page.set_input_files("#more-rows", {"name": "m.csv", "mimeType": "text/csv", "buffer": mended.encode()})
+    page.click("text=Add corrected or more rows")
+    corrected = "Name;E-Mail;Sign-up code;line;reason\nNed;ned@example.org;8;3;Two signs.\n"
+    page.set_input_files("#more-rows", {"name": "corrected.csv", "mimeType": "text/csv", "buffer": corrected.encode()})
     page.click("text=Add the rows")
     expect(page.locator("#list")).not_to_contain_text("rejected")
     page.get_by_role("button", name="Send a test").click()
@@ -262,7 +264,7 @@ def test_list_is_mended_reviewed_and_sent(page: Page) -> None:
     expect(page.locator('[data-count="total"]')).to_have_text("3")
 
 
-def test_everything_works_without_a_script(
+def test_pages_work_without_a_script(
     chromium: Browser, site: str, cookie: Any, welcome: EmailTemplate, running: Batch
 ) -> None:
     context = chromium.new_context(base_url=site, java_script_enabled=False)
@@ -272,7 +274,7 @@ def test_everything_works_without_a_script(
     expect(page.locator("#status")).to_have_text("pending")
     expect(page.locator('[data-count="total"]')).to_have_text("2")
     page.click("summary:has-text('Cancel')")
-    page.click("details form button")
+    page.get_by_role("button", name="Stop sending").click()
     expect(page.locator("#status")).to_have_text("cancelled")
     page.goto(f"/batches/{running.pk}/")
     page.click("text=Failed 1")
@@ -280,7 +282,7 @@ def test_everything_works_without_a_script(
     context.close()
 
 
-def test_preview_runs_no_script_and_keeps_the_style(page: Page, welcome: EmailTemplate) -> None:
+def test_preview_runs_no_script_and_keeps_its_style(page: Page, welcome: EmailTemplate) -> None:
     page.goto("/templates/welcome_email/edit/")
     page.fill("#id_html", '<p style="color: rgb(1, 2, 3)">{{ name }}</p><script>parent.document.title="run"</script>')
     page.get_by_role("button", name="Preview").click()
@@ -291,7 +293,7 @@ def test_preview_runs_no_script_and_keeps_the_style(page: Page, welcome: EmailTe
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_pages_fit_and_break_no_rule(
+def test_pages_fit_the_screen_and_the_policy(
     view: str,
     chromium: Browser,
     site: str,
@@ -300,7 +302,7 @@ def test_pages_fit_and_break_no_rule(
     make_batch: MakeBatch,
     welcome: EmailTemplate,
 ) -> None:
-    """Also takes the pictures, into SCREENSHOT_DIR if that is set."""
+    """Also saves a picture of each page in SCREENSHOT_DIR, if that is set."""
     context = chromium.new_context(base_url=site, **VIEWS[view])
     context.add_cookies([cookie])
     page = context.new_page()
@@ -318,8 +320,8 @@ def test_pages_fit_and_break_no_rule(
         "password": "/accounts/password/",
     }.items():
         page.goto(path)
-        hidden = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert hidden <= 0, f"{path} is {hidden} pixels too wide"
+        surplus = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert surplus <= 0, f"{path} is {surplus} pixels too wide"
         if directory := os.environ.get("SCREENSHOT_DIR"):
             page.screenshot(path=Path(directory) / f"{name}-{view}.png", full_page=True)
     context.close()

@@ -1,4 +1,4 @@
-"""What the tests of the pages share: a signed-in browser without a script."""
+"""Fixtures for the tests of the pages: a signed-in client that runs no script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.test import Client
 
 @pytest.fixture
 def page(sender: User) -> Client:
-    """The sender's browser."""
-    browser = Client()
-    browser.force_login(sender)
-    return browser
+    """A client in which the sender is signed in."""
+    client = Client()
+    client.force_login(sender)
+    return client

@@ -1,10 +1,11 @@
-"""Who gets in, and whose batches they see."""
+"""Who may sign in, and whose batches a user sees."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -17,7 +18,7 @@ PAGES = ("home", "batches", "templates", "template-new", "template-preview", "pa
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_stranger_is_sent_to_the_login(name: str, client: Client, db: None) -> None:
+def test_anonymous_visitor_is_redirected_to_the_login(name: str, client: Client, db: None) -> None:
     answer = client.get(reverse(name))
     assert answer.status_code == 302
     assert answer.headers["Location"].startswith("/accounts/login/?next=")
@@ -29,7 +30,7 @@ def test_page_opens_when_signed_in(name: str, page: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["batch", "review"])
-def test_anothers_batch_is_not_found(name: str, page: Client, make_batch: MakeBatch, staff: User) -> None:
+def test_batch_of_another_user_is_not_found(name: str, page: Client, make_batch: MakeBatch, staff: User) -> None:
     batch = make_batch(owner=staff, pending=1)
     answer = page.get(reverse(name, args=[batch.pk]))
     assert answer.status_code == 404
@@ -37,26 +38,26 @@ def test_anothers_batch_is_not_found(name: str, page: Client, make_batch: MakeBa
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "cancel", "replay-failed", "replay-unknown"])
-def test_anothers_batch_is_not_steered(action: str, page: Client, make_batch: MakeBatch, staff: User) -> None:
+def test_batch_of_another_user_is_not_steered(action: str, page: Client, make_batch: MakeBatch, staff: User) -> None:
     batch = make_batch(BatchStatus.PROCESSING, owner=staff, pending=1)
     assert page.post(reverse("batch-steer", args=[batch.pk, action])).status_code == 404
     batch.refresh_from_db()
     assert batch.status == BatchStatus.PROCESSING
 
 
-def test_staff_see_the_batches_of_all(client: Client, make_batch: MakeBatch, staff: User) -> None:
+def test_staff_see_the_batches_of_all_users(client: Client, make_batch: MakeBatch, staff: User) -> None:
     batch = make_batch(pending=1)
     client.force_login(staff)
     assert client.get(reverse("batch", args=[batch.pk])).status_code == 200
     assert "list.csv" in client.get(reverse("batches")).content.decode()
 
 
-def test_list_holds_only_ones_own(page: Client, make_batch: MakeBatch, staff: User) -> None:
+def test_list_shows_only_the_batches_of_the_user(page: Client, make_batch: MakeBatch, staff: User) -> None:
     make_batch(owner=staff, pending=1)
     assert "list.csv" not in page.get(reverse("batches")).content.decode()
 
 
-def test_login_leads_to_the_page_that_was_wanted(client: Client, sender: User) -> None:
+def test_login_redirects_to_the_requested_page(client: Client, sender: User) -> None:
     sender.set_password("a long one 42")
     sender.save()
     answer = client.post("/accounts/login/", {"username": "sender", "password": "a long one 42", "next": "/templates/"})
@@ -64,28 +65,30 @@ def test_login_leads_to_the_page_that_was_wanted(client: Client, sender: User) -
     assert answer.headers["Location"] == "/templates/"
 
 
-def test_wrong_password_says_so_and_keeps_the_name(client: Client, sender: User) -> None:
+def test_wrong_password_is_named_and_the_username_is_kept(client: Client, sender: User) -> None:
     text = client.post("/accounts/login/", {"username": "sender", "password": "wrong"}).content.decode()
     assert "Please enter a correct username and password." in text
     assert 'value="sender"' in text
 
 
 @pytest.mark.parametrize("path", ["/accounts/login/", "/admin/login/"])
-def test_no_password_is_looked_at_when_too_many_were_wrong(path: str, client: Client, staff: User) -> None:
+def test_no_password_is_checked_when_too_many_were_wrong(path: str, client: Client, staff: User) -> None:
     staff.set_password("a long one 42")
     staff.save()
-    right = {"username": "staff", "password": "a long one 42", "next": "/templates/"}
-    address = f"10.{staff.pk // 65536}.{staff.pk // 256 % 256}.{staff.pk % 256}{path}"  # of this test's own
+    correct = {"username": "staff", "password": "a long one 42", "next": "/templates/"}
+    address = (
+        f"10.{staff.pk // 65536}.{staff.pk // 256 % 256}.{staff.pk % 256}{path}"  # an address that no other test uses
+    )
     for _ in range(FAILURES_A_MINUTE):
-        assert client.post(path, right | {"password": "guess"}, REMOTE_ADDR=address).status_code == 200
-    answer = client.post(path, right, REMOTE_ADDR=address)
+        assert client.post(path, correct | {"password": "guess"}, REMOTE_ADDR=address).status_code == 200
+    answer = client.post(path, correct, REMOTE_ADDR=address)
     assert answer.status_code == 429 and "Wait a minute" in answer.content.decode()
     assert answer.headers["Retry-After"] == "60"
     assert client.post(path, {"username": "other", "password": "x"}, REMOTE_ADDR=address).status_code == 200
-    assert client.post(path, right, REMOTE_ADDR=f"{address}-another").headers["Location"] == "/templates/"
+    assert client.post(path, correct, REMOTE_ADDR=f"{address}-another").headers["Location"] == "/templates/"
 
 
-def test_right_password_lets_in_when_some_were_wrong(client: Client, sender: User) -> None:
+def test_correct_password_is_accepted_when_some_were_wrong(client: Client, sender: User) -> None:
     sender.set_password("a long one 42")
     sender.save()
     for _ in range(3):
@@ -94,7 +97,9 @@ def test_right_password_lets_in_when_some_were_wrong(client: Client, sender: Use
     assert client.post("/accounts/login/", form, REMOTE_ADDR=f"x{sender.pk}").status_code == 302
 
 
-def test_login_lets_in_when_redis_is_away(client: Client, sender: User, settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_login_works_when_redis_cannot_be_reached(
+    client: Client, sender: User, settings: LazySettings, tmp_path: Path
+) -> None:
     sender.set_password("a long one 42")
     sender.save()
     settings.REDIS_URL = f"unix://{tmp_path}/nobody"
@@ -136,6 +141,6 @@ def test_pages_allow_no_inline_script(path: str, page: Client) -> None:
     assert "<script>" not in text
 
 
-def test_admin_keeps_its_own_policy(client: Client, staff: User) -> None:
+def test_admin_has_no_policy_of_ours(client: Client, staff: User) -> None:
     client.force_login(staff)
     assert "Content-Security-Policy" not in client.get("/admin/").headers

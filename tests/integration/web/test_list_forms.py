@@ -13,7 +13,7 @@ from django.urls import reverse
 from batches import intake
 from batches.files.encoding import CHOICES
 from batches.models import Batch, BatchStatus, Email, EmailTemplate, RejectedRow, UploadChunk
-from batches.web.list_view import ENCODINGS
+from batches.wording import ENCODING_NAMES
 from tests.conftest import MakeBatch
 
 LIST = "Name;E-Mail;Town\nZoë;zoe@example.org;Oslo\nNed;ned@@example;Leeds\n"
@@ -100,8 +100,8 @@ def test_batch_that_was_sent_is_not_changed(name: str, page: Client, make_batch:
     assert (batch.merge_fields, batch.emails.count()) == (["name"], 1)
 
 
-def test_every_encoding_that_is_recognised_has_a_name_for_people() -> None:
-    assert list(ENCODINGS) == list(CHOICES)
+def test_every_encoding_that_intake_offers_has_a_name_for_people() -> None:
+    assert list(ENCODING_NAMES) == list(CHOICES)
 
 
 def test_encoding_has_its_plain_name_when_the_file_begins_with_a_mark(page: Client, sender: User) -> None:

@@ -16,12 +16,12 @@ def make_template(key: str = "dates", **columns: object) -> EmailTemplate:
     return EmailTemplate.objects.create(**(GOOD | {"key": key} | columns))
 
 
-def test_template_is_saved_and_is_the_default_when_it_is_the_first(page: Client) -> None:
+def test_template_becomes_the_default_when_it_is_the_first(page: Client) -> None:
     page.post(reverse("template-new"), GOOD)
     assert EmailTemplate.objects.get(key="dates").is_default
 
 
-def test_template_is_not_the_default_when_there_is_one(page: Client, welcome: EmailTemplate) -> None:
+def test_template_does_not_become_the_default_when_there_is_one(page: Client, welcome: EmailTemplate) -> None:
     page.post(reverse("template-new"), GOOD)
     assert not EmailTemplate.objects.get(key="dates").is_default
 
@@ -32,10 +32,11 @@ def test_template_is_not_the_default_when_there_is_one(page: Client, welcome: Em
         ({"text": "Dear {{ name"}, "text body"),
         ({"text": ""}, "Give the template an HTML body, a text body, or both."),
         ({"key": "welcome_email"}, "already exists"),
+        ({"key": "two words"}, "Use only letters, digits, hyphens and underscores, and no spaces."),
         ({"subject": ""}, "This field is required."),
     ],
 )
-def test_fault_is_shown_and_nothing_typed_is_lost(
+def test_fault_is_shown_and_the_input_is_kept(
     change: dict[str, str], sentence: str, page: Client, welcome: EmailTemplate
 ) -> None:
     answer = page.post(reverse("template-new"), GOOD | {"name": "Typed with care"} | change)
@@ -63,7 +64,7 @@ def test_list_opens_when_a_template_is_faulty(page: Client) -> None:
     assert "The text body of the template can&#x27;t be used" in page.get(reverse("templates")).content.decode()
 
 
-def test_there_is_one_default_after_another_was_chosen(page: Client, welcome: EmailTemplate) -> None:
+def test_template_is_the_only_default_after_it_was_chosen(page: Client, welcome: EmailTemplate) -> None:
     make_template()
     page.post(reverse("template-default", args=["dates"]))
     assert list(EmailTemplate.objects.filter(is_default=True).values_list("key", flat=True)) == ["dates"]
@@ -81,7 +82,7 @@ def test_template_is_kept_when_it_is_the_default(page: Client, welcome: EmailTem
     assert EmailTemplate.objects.filter(pk=welcome.pk).exists()
 
 
-def test_template_is_kept_when_mail_was_sent_with_it(
+def test_template_is_kept_when_emails_were_sent_with_it(
     page: Client, welcome: EmailTemplate, make_batch: MakeBatch, make_job: MakeJob
 ) -> None:
     make_job(make_batch(sent=1), JobStatus.CANCELLED)
@@ -90,7 +91,7 @@ def test_template_is_kept_when_mail_was_sent_with_it(
     assert EmailTemplate.objects.filter(pk=welcome.pk).exists()
 
 
-def test_preview_shows_the_unsaved_words_in_a_frame_that_runs_nothing(page: Client) -> None:
+def test_preview_shows_the_unsaved_template_in_a_frame_that_runs_nothing(page: Client) -> None:
     answer = page.post(
         reverse("template-preview"), {"subject": "Hi {{ name }}", "html": "<script>x</script><p>{{ city }}</p>"}
     )
@@ -101,7 +102,7 @@ def test_preview_shows_the_unsaved_words_in_a_frame_that_runs_nothing(page: Clie
     assert 'srcdoc="&lt;script&gt;x&lt;/script&gt;&lt;p&gt;London&lt;/p&gt;"' in text
 
 
-def test_preview_says_what_is_wrong(page: Client) -> None:
+def test_preview_shows_the_fault_of_the_template(page: Client) -> None:
     assert (
         "The text body of the template can"
         in page.post(reverse("template-preview"), {"subject": "S", "text": "{{ "}).content.decode()

@@ -1,4 +1,4 @@
-"""The form on the first page, without a script."""
+"""The upload form of the first page, without a script."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def test_upload_is_sent_when_sending_is_chosen(page: Client, welcome: EmailTempl
     assert (job.template, job.subject, job.total_count) == (welcome, "Hi {{ name }}", 2)
 
 
-def test_refusal_to_send_leads_to_the_review_with_the_reason(page: Client, welcome: EmailTemplate) -> None:
+def test_review_shows_the_reason_when_sending_is_refused(page: Client, welcome: EmailTemplate) -> None:
     answer = upload(page, welcome, "E-Mail\nzoe@example.org\n", then="send")
     assert answer.headers["Location"].startswith(reverse("review", args=[Batch.objects.get().pk]))
     assert not EmailJob.objects.exists()
     assert "The list has no column for: name." in page.get(answer.headers["Location"]).content.decode()
 
 
-def test_same_form_makes_one_batch_when_it_is_sent_twice(page: Client, welcome: EmailTemplate) -> None:
+def test_one_batch_is_made_when_the_form_is_sent_twice(page: Client, welcome: EmailTemplate) -> None:
     for _ in range(2):
         assert upload(page, welcome, then="send").status_code == 302
     assert (Batch.objects.count(), EmailJob.objects.count()) == (1, 1)
 
 
-def test_reason_is_shown_and_the_form_kept_when_the_file_is_no_list(page: Client, welcome: EmailTemplate) -> None:
+def test_reason_is_shown_and_the_input_is_kept_when_the_file_is_no_list(page: Client, welcome: EmailTemplate) -> None:
     answer = upload(page, welcome, "", subject="Typed with care", then="send")
     assert answer.status_code == 400
     text = answer.content.decode()
@@ -64,13 +64,13 @@ def test_missing_file_is_named(page: Client, welcome: EmailTemplate) -> None:
     assert "Choose a file of recipients first." in answer.content.decode()
 
 
-def test_default_template_is_chosen_beforehand(page: Client, welcome: EmailTemplate) -> None:
+def test_default_template_is_preselected(page: Client, welcome: EmailTemplate) -> None:
     EmailTemplate.objects.create(key="another", name="Another", subject="S", text="T")
     assert f'<option value="{welcome.key}" selected>' in page.get(reverse("home")).content.decode()
 
 
 def test_file_is_read_in_the_encoding_that_is_chosen(page: Client, welcome: EmailTemplate) -> None:
-    for encoding in ("cp1252", "utf-8"):  # the same form again, after a look back at it
+    for encoding in ("cp1252", "utf-8"):  # the user goes back and sends the form again
         assert upload(page, welcome, encoding=encoding).status_code == 302
     names = [batch.emails.order_by("row")[0].fields for batch in Batch.objects.order_by("pk")]
     assert names == [["ZoÃ«"], ["Zoë"]]

@@ -1,4 +1,4 @@
-"""End asyncio tasks for certain."""
+"""End asyncio tasks with certainty."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Collection
 from typing import Any
 
 CANCEL_AGAIN_SECONDS = 0.25
+"""How long a task may take to end before it is cancelled again."""
 
 
 async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until each has ended.
+    """Cancel tasks, again and again, until each has ended.
 
-    Once may not do: before Python 3.12 ``asyncio.wait_for``, which redis-py uses for each command, loses a
-    cancellation that meets the end of what it waits for (python/cpython issue 86296).
+    One cancellation may get lost: before Python 3.12, ``asyncio.wait_for`` loses one that comes just when the awaited
+    call ends (python/cpython issue 86296). redis-py uses ``wait_for`` for each command.
     """
     pending = set(tasks)
     while pending:

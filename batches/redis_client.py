@@ -1,7 +1,7 @@
 """The one factory of Redis clients. Redis carries notifications only, so each client gives up soon and says so.
 
-A client here never retries for long: whoever calls it has a next time of its own (the sweep, the next report, the
-next token). The connection pool is the client's own.
+No client retries for long, because each caller asks again by itself: at the next sweep, the next report or the next
+token. Each client has a connection pool of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ ANSWER_SECONDS = 2.0
 
 
 def connect(*, timeout_seconds: float = ANSWER_SECONDS, retries: int = 1) -> Redis:
-    """A client for ``REDIS_URL``. It connects at its first command, and raises ``RedisError`` while Redis is away."""
+    """Return a client of ``REDIS_URL``. It connects at its first command.
+
+    Each of its commands raises ``RedisError`` while Redis is away.
+    """
     return Redis.from_url(
         settings.REDIS_URL,
         socket_timeout=timeout_seconds,
@@ -28,7 +31,7 @@ def connect(*, timeout_seconds: float = ANSWER_SECONDS, retries: int = 1) -> Red
 
 
 def connect_async(url: str, *, timeout_seconds: float = ANSWER_SECONDS, retries: int = 1) -> AsyncRedis:
-    """The same for a coroutine; ``url`` is a parameter because a lane knows no settings."""
+    """Return a client for coroutines. ``url`` is a parameter because a lane knows no settings."""
     return AsyncRedis.from_url(
         url,
         socket_timeout=timeout_seconds,

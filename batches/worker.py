@@ -1,8 +1,7 @@
-"""Our RQ worker: what stock RQ does not do and a sender of mail needs.
+"""Our RQ worker: what a sender of mail needs and RQ's own worker does not do.
 
-It notices a dead work-horse at once and a dead worker by its lease, takes its horse with it when it dies,
-passes SIGTERM on as a request to drain, sweeps every few seconds, busy or idle, goes on when Redis was away,
-and runs nothing but lanes.
+It frees the lane of a dead work-horse at once. Its work-horse dies with it. It passes SIGTERM on as a request to drain.
+It sweeps every few seconds, busy or idle. It goes on when Redis was away. It runs nothing but lanes.
 """
 
 from __future__ import annotations
@@ -39,29 +38,30 @@ from batches.jobs.sweep import sweep
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2
-"""Between two sweeps of one worker; with the lease it bounds how long the emails of a dead lane wait."""
+"""The time between two sweeps of one worker. Together with the lease, it bounds how long a dead lane's emails wait."""
 
 WORKER_TTL_SECONDS = 30
-"""How long a worker that is gone still counts as alive."""
+"""How long a worker that died without a word still counts as alive."""
 
 REDIS_TIMEOUT_SECONDS = 5
-"""How long one answer of Redis may take, beyond the wait of a blocking pop: the horse is watched meanwhile."""
+"""How long one answer of Redis may take, beyond the wait of a blocking pop. It is short because the worker does
+not watch its work-horse meanwhile."""
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, stop.DRAIN_SIGNAL}
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Be killed when the process that forked this one dies, whatever kills it (Linux: prctl(2))."""
+    """Have the kernel kill this process when its parent dies, whatever kills the parent (on Linux, by prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent_pid:  # it died before the call
+        if os.getppid() != parent_pid:  # The parent died before the call.
             os._exit(1)
 
 
 @contextlib.contextmanager
 def outlast_redis() -> Iterator[None]:
-    """Note that Redis is away and go on: what RQ keeps there is for display, the truth is in Postgres."""
+    """Log that Redis is away, and go on. What RQ keeps there is for display; PostgreSQL holds the truth."""
     try:
         yield
     except RedisError as exc:
@@ -75,25 +75,27 @@ def needing_redis() -> Iterator[None]:
         yield
     except RedisError as exc:
         raise SystemExit(
-            f"The worker can't start, for Redis does not answer ({exc}). Start Redis, or set REDIS_URL to its address."
+            f"The worker can't start because Redis does not answer ({exc}). "
+            "Start Redis, or set REDIS_URL to its address."
         ) from exc
 
 
 class Worker(rq.Worker):
-    """The worker of ``manage.py rqworker``, set in settings.RQ."""
+    """The worker of ``manage.py rqworker``, which settings.RQ names. Each override says why it exists."""
 
+    # How long RQ waits at most before it connects again. RQ's own minute would delay everything after an outage.
     max_connection_wait_time = 2.0
 
     def __init__(self, queues: Any, name: str | None = None, **kwargs: Any) -> None:
-        # JSON on both sides: with pickle, whoever reaches Redis could run code here. rqworker's own flag
-        # defaults to pickle, so what it passes is dropped.
+        # JSON on both sides: with pickle, anyone who reaches Redis could run code here. The serializer that rqworker
+        # passes is replaced, because its default is pickle.
         kwargs["serializer"] = JSONSerializer
         kwargs["worker_ttl"] = WORKER_TTL_SECONDS
         with needing_redis():
             super().__init__(queues, name, **kwargs)
-        # Whatever asks Redis here asks again by itself, and must not hold up the watch on the horse.
+        # One repeat and no pause: each caller here asks again later, and the watch on the work-horse must go on.
         self.connection.set_retry(Retry(NoBackoff(), 1))
-        # Else each connection, so each work-horse, looks in redis-py's files for its version.
+        # Without it, each connection, and so each work-horse, reads redis-py's version from its files.
         self.connection.connection_pool.connection_kwargs.setdefault("driver_info", DriverInfo())
         self.job_monitoring_interval = SWEEP_SECONDS
         self._next_sweep_at = 0.0
@@ -101,26 +103,29 @@ class Worker(rq.Worker):
         self._pid = os.getpid()
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        """Overridden to load once what all work-horses need, and to end with one sentence if Redis is away."""
         preload()
-        gc.freeze()  # or a horse's first collection would touch, and so copy, all that it shares with the worker
-        # From its registration on until check_for_suspension can take it: a stop in between would leave it registered.
+        # Otherwise a work-horse's first garbage collection would touch, and so copy, all memory that it shares.
+        gc.freeze()
+        # Blocked until check_for_suspension: a stop in between would leave a stale registration in Redis.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         with needing_redis():
             super().bootstrap(*args, **kwargs)
 
     @property
     def dequeue_timeout(self) -> int:
-        """Seconds of one blocking pop: between two of them an idle worker sweeps."""
+        """Overridden so that an idle worker wakes in time for its sweep: the seconds of one blocking pop."""
         return SWEEP_SECONDS
 
     @property
     def connection_timeout(self) -> int:
+        """Overridden because the socket must outwait one blocking pop, and not much more."""
         return SWEEP_SECONDS + REDIS_TIMEOUT_SECONDS
 
     # --- the sweep -----------------------------------------------------------------------------------
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """RQ calls this at every turn of its loops, idle or busy: the moment to register and to sweep."""
+        """Overridden to sweep and to register: RQ calls this in each turn of its loops, idle or busy."""
         if not self.is_horse:
             self._sweep_if_due()
             if self._is_stop_due:
@@ -131,7 +136,7 @@ class Worker(rq.Worker):
                 self._register_again()
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        """RQ's heartbeat while a horse runs. An error here would end the worker, and with it its horse."""
+        """Overridden because an error of Redis here would end the worker, and its work-horse with it."""
         with outlast_redis():
             super().maintain_heartbeats(job, execution)
             self._register_again()
@@ -144,15 +149,15 @@ class Worker(rq.Worker):
         try:
             sweep()
         except (DatabaseError, InterfaceError) as exc:
-            logger.warning("The sweep could not reach Postgres and tries again: %s", exc)
+            logger.warning("The sweep could not reach PostgreSQL; the next one is in %s s: %s", SWEEP_SECONDS, exc)
             connection.close()
         except Exception:
-            logger.exception("The sweep failed; it is tried again in %s s.", SWEEP_SECONDS)
+            logger.exception("The sweep failed; the next one is in %s s.", SWEEP_SECONDS)
         finally:
             self._is_sweeping = False
 
     def _register_again(self) -> None:
-        """After a FLUSHALL RQ goes on taking jobs, but no one would see this worker any more."""
+        """Register this worker again after a FLUSHALL. RQ would go on working, but nobody would see the worker."""
         with self.connection.pipeline(transaction=False) as pipeline:
             pipeline.sismember(self.redis_workers_keys, self.key)
             pipeline.hexists(self.key, "birth")
@@ -166,35 +171,37 @@ class Worker(rq.Worker):
     # --- an outage of Redis --------------------------------------------------------------------------
 
     def check_for_suspension(self, burst: bool) -> None:
-        """RQ's first step in its loop, when its handlers are there and a stop ends in its clean-up."""
+        """Overridden to unblock the stop signals, because RQ's own handlers and its clean-up are in place now."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         with outlast_redis():
             super().check_for_suspension(burst)
 
     def run_maintenance_tasks(self) -> None:
+        """Overridden to go on while Redis is away."""
         with outlast_redis():
             super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
 
     def set_state(self, state: str, pipeline: Any = None) -> None:
+        """Overridden to go on while Redis is away."""
         with outlast_redis():
             super().set_state(state, pipeline)
 
     def set_shutdown_requested_date(self) -> None:
+        """Overridden to stop in order while Redis is away."""
         with outlast_redis():
             super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]
 
     def teardown(self) -> None:
+        """Overridden to stop in order while Redis is away."""
         with outlast_redis():
             super().teardown()  # type: ignore[no-untyped-call]
 
     # --- the work-horse ------------------------------------------------------------------------------
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Run a lane in a work-horse and wait for its end; nothing else is run, whatever stands in the queue."""
+        """Overridden to run nothing but lanes, and to free the lane of a work-horse that died."""
         if not queues.is_work_item(job):
-            logger.error("Job %s in Redis is no lane of ours and was not run. Find out who put it there.", job.id)
-            with outlast_redis():
-                self.connection.delete(job.key)
+            self._drop(job)
             return
         self._is_horse_lost = False
         try:
@@ -204,43 +211,53 @@ class Worker(rq.Worker):
             if self._is_horse_lost:
                 self._free_lane(job)
 
+    def _drop(self, job: Job) -> None:
+        """Delete an entry of the queue that is not run."""
+        if queues.is_old_work_item(job):
+            logger.warning("Dropped work item %s of release 0.1.0. The sweep enqueues its lane again.", job.id)
+        else:
+            logger.error("Job %s in Redis is no lane of ours and was not run. Find out who put it there.", job.id)
+        with outlast_redis():
+            self.connection.delete(job.key)
+
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        """Fork with no database connection open: parent and child would talk over the same socket."""
+        """Overridden to fork with no database connection open: worker and work-horse would share its socket."""
         connections.close_all()
-        # The horse unblocks them when it can tell them apart, here in setup_work_horse_signals.
+        # The work-horse unblocks them in setup_work_horse_signals, when its own handlers are in place.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
             super().fork_work_horse(job, queue)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-        if self._stop_requested:  # before there was a horse to pass it on to
+        if self._stop_requested:  # The request came before there was a work-horse to pass it on to.
             self._ask_horse_to_drain()
 
     def setup_work_horse_signals(self) -> None:
-        """In the fresh work-horse: die with the worker, and listen for the request to drain."""
+        """Overridden so that the new work-horse dies with its worker and listens for the request to drain."""
         die_with_parent(self._pid)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        # A supervisor may send SIGTERM to the whole group: the worker decides, the horse waits for it.
+        # A supervisor may send SIGTERM to the whole group. The work-horse waits for its worker to decide.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         stop.expect()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
+        """Overridden to notice that the work-horse did not end by itself."""
         pid, status, usage = super().wait_for_horse()
         self._is_horse_lost = bool(status)
         return pid, status, usage
 
     def _free_lane(self, job: Job) -> None:
-        """The horse is dead for certain, so its lease need not run out: the next sweep takes the lane."""
+        """End the lease of a work-horse that is certainly dead, so that the next sweep reaps its lane."""
         try:
             expire_lane(job.id, worker=self.name)
         except (DatabaseError, InterfaceError) as exc:
-            logger.warning("The lane of %s is freed when its lease runs out: %s", job.id, exc)
+            logger.warning("The lane of %s is reaped when its lease runs out: %s", job.id, exc)
 
     # --- stopping ------------------------------------------------------------------------------------
 
     def handle_warm_shutdown_request(self) -> None:
-        """Pass SIGTERM on: the lane finishes what is in flight and gives back the rest."""
+        """Overridden to pass SIGTERM on: the lane finishes what is in flight and gives back the rest."""
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
         self._ask_horse_to_drain()
 
@@ -250,7 +267,7 @@ class Worker(rq.Worker):
                 os.kill(self.horse_pid, stop.DRAIN_SIGNAL)
 
     def _shutdown(self) -> None:
-        """RQ's handler of SIGTERM raises in an idle worker: not out of the middle of a sweep."""
+        """Overridden because RQ's SIGTERM handler raises in an idle worker, and must not interrupt a sweep."""
         if self._is_sweeping and not self.horse_pid:
             self._is_stop_due = True
         else:

@@ -31,7 +31,10 @@ FAILURE_TTL_SECONDS = 24 * 60 * 60
 """How long RQ's admin pages show a lane that ended with an exception."""
 
 RUN_LANE = "batches.jobs.run_lane.run_lane"
-"""The path of the function that a worker runs. Redis holds it between two releases."""
+"""The path of the function that a worker runs. Redis keeps it in each work item, so it outlives a release."""
+
+OLD_RUN_LANE = "batches.jobs.lanes.run_lane"
+"""The path in the work items of release 0.1.0."""
 
 _ITEM_ID = re.compile(r"lane-(?P<job>\d+)-(?P<lane>\d+)-(?P<token>\d+)\Z")
 
@@ -118,6 +121,14 @@ def is_work_item(job: Job) -> bool:
         return False
     callbacks = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
     return is_lane and not any(callbacks) and not job.webhooks
+
+
+def is_old_work_item(job: Job) -> bool:
+    """Whether an entry of a queue is a work item of release 0.1.0, whose function has moved since."""
+    try:
+        return bool(job.func_name == OLD_RUN_LANE)
+    except DeserializationError:
+        return False
 
 
 def parse_item_id(item_id: str) -> tuple[int, int] | None:

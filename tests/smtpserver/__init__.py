@@ -1,7 +1,7 @@
-"""A recording, misbehaving SMTP server of our own: the witness of what was really accepted.
+"""A recording SMTP server that can misbehave: the tests' witness of the messages that a relay really accepted.
 
-``Listener`` runs in a test's own event loop; ``RunningServer`` in a process of its own; and
-``python -m tests.smtpserver --port 2525 --record FILE`` by hand.
+``Listener`` runs in the event loop of a test, ``RunningServer`` in a process of its own, and
+``python -m tests.smtpserver --port 2525 --record FILE`` from a shell.
 """
 
 from tests.smtpserver.behaviour import Behaviour, Rule

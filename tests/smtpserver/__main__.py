@@ -1,4 +1,4 @@
-"""``python -m tests.smtpserver``: run the server until it is asked to stop; prints one line of JSON when ready."""
+"""``python -m tests.smtpserver``: run the server until it is asked to stop. Once ready, it prints one line of JSON."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ from tests.smtpserver.listener import Listener
 
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.smtpserver", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0 takes any free port")
+    parser.add_argument("--port", type=int, default=0, help="0 means any free port")
     parser.add_argument("--record", type=Path, help="append a line of JSON for each accepted recipient")
-    parser.add_argument("--keep-raw", action="store_true", help="put the whole message into the record")
-    parser.add_argument("--fsync", action="store_true", help="the record survives a stop of the machine")
-    parser.add_argument("--control", type=Path, help="unix socket that takes orders")
+    parser.add_argument("--keep-raw", action="store_true", help="also record the whole message")
+    parser.add_argument(
+        "--fsync",
+        action="store_true",
+        help="fsync each write, so that the record survives a crash",
+    )
+    parser.add_argument("--control", type=Path, help="path of the unix socket that takes orders")
     parser.add_argument("--certificate", type=Path, help="where to write the self-signed certificate")
-    parser.add_argument("--behaviour", type=json.loads, default={}, help="JSON, fields as in behaviour.py")
-    parser.add_argument("--until-eof", action="store_true", help="end when standard input does")
+    parser.add_argument("--behaviour", type=json.loads, default={}, help="JSON with the fields of Behaviour")
+    parser.add_argument("--until-eof", action="store_true", help="end when standard input ends")
     return parser.parse_args()
 
 

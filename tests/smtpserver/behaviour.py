@@ -1,6 +1,6 @@
-"""What the server is told to be: which extensions it offers, how slow it is, and which faults it commits.
+"""The behaviour of the server: which extensions it offers, how slow it is, and which faults it has.
 
-A behaviour is data (it travels as JSON), so a test can change it while the server runs.
+A behaviour is data and travels as JSON, so a test can change it while the server runs.
 """
 
 from __future__ import annotations
@@ -11,34 +11,34 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 STAGES = ("connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "middle", "dot", "reply")
-"""Where a rule can strike. ``middle`` is inside the message; ``dot`` is its end, before it is recorded;
-``reply`` is after it is recorded, before its 250: accepted, and the client may never hear of it."""
+"""The stages at which a rule can strike. ``middle`` is inside the message. ``dot`` is its end, before it is recorded.
+``reply`` is after it is recorded and before its 250: the message is accepted, and the client may never know."""
 
 ADDRESS_FAULT = re.compile(
     r"(?P<verb>fail|defer|drop|hang|lose|kill)-(?:(?P<code>[45]\d\d)-)?(?P<once>once-)?"
     r"(?:(?P<stage>rcpt|data|middle|dot|reply)-)?"
 )
-"""Recipients that ask for their own fault: ``fail-550-ann@``, ``defer-450-once-dot-ann@``, ``lose-once-ann@``
-(recorded, then the connection drops before the reply), ``kill-ann@`` (the client itself is killed)."""
+"""Recipients whose address asks for a fault: ``fail-550-ann@``, ``defer-450-once-dot-ann@``, ``lose-once-ann@``
+(the message is recorded, then the connection drops before the reply), ``kill-ann@`` (the client is killed)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """One fault: at a stage, do something."""
+    """One fault: an action at a stage."""
 
     stage: str
     action: str
-    """``drop`` the connection, ``hang`` (read on, never answer again), ``kill`` (kill -9 the client's process, as a
-    message would that crashes whoever sends it), or else the reply to give instead."""
+    """``drop`` the connection, ``hang`` (go on reading, never answer again), ``kill`` (kill -9 the client's process, as
+    a message does that crashes its sender), or the text of the reply to give instead."""
     probability: float = 1.0
     recipient: str = ""
-    """A regular expression that the recipient must match, from ``rcpt`` on."""
+    """A regular expression that the recipient must match. It applies from ``rcpt`` on."""
     once: bool = False
-    """Only the first time for each recipient (or for each connection, before there is one)."""
+    """Whether to strike only once for each recipient, or for each connection at the stages before ``rcpt``."""
     limit: int = 0
-    """After so many strikes the rule is spent; 0 means never."""
+    """The number of strikes after which the rule is used up; 0 means no limit."""
     then: str = ""
-    """What follows the reply: nothing, ``drop`` or ``hang``. A 421 always drops."""
+    """What happens after the reply: nothing, ``drop`` or ``hang``. A 421 always drops."""
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
@@ -47,7 +47,7 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Behaviour:
-    """The whole character of the server. The default is a polite relay with every extension but TLS and AUTH."""
+    """The whole behaviour. The default is a correct relay with every extension except TLS and AUTH."""
 
     pipelining: bool = True
     chunking: bool = True
@@ -58,36 +58,36 @@ class Behaviour:
     """The limit that EHLO announces; 0 leaves SIZE out."""
     starttls: bool = False
     injected: str = ""
-    """What a man in the middle adds in the clear behind the 220 to STARTTLS, in the same segment."""
+    """Replies that a man in the middle adds in the clear after the 220 to STARTTLS, in the same segment."""
     tls: bool = False
     """TLS from the first byte, as on port 465."""
     credentials: str = ""
-    """``user:password``; if set, AUTH is offered and required."""
+    """``user:password``. If it is set, AUTH is offered and required."""
     latency_ms: float = 0.0
-    """One round trip: everything received is processed this much later, in order."""
+    """One round trip: the server processes everything this much later, in order."""
     jitter_ms: float = 0.0
-    """Up to this much more on each round trip."""
+    """Each round trip takes up to this much longer."""
     reply_jitter_ms: float = 0.0
-    """Up to this much between recording a message and answering it: where a crash leaves doubt."""
+    """Up to this much time passes between recording a message and answering it. A crash in this time leaves doubt."""
     rate: float = 0.0
-    """Answer at most so many messages a second, over all connections; 0 means no limit. They are recorded at
-    once, so a slow server leaves as many in doubt as the client dares to have in flight."""
+    """The number of messages per second that the server answers, over all connections; 0 means no limit. It records
+    them at once. So a crash of the client leaves in doubt everything that it has in flight."""
     refuse: bool = False
-    """Nothing listens: connection refused."""
+    """Whether to refuse connections: no socket listens."""
     blackhole: bool = False
-    """Bytes arrive and wait, nothing is answered, until it is switched off again."""
+    """Whether to let bytes arrive without processing them. The server processes them when this is switched off."""
     max_connections: int = 0
-    """A connection above this many gets 421; 0 means no limit."""
+    """Every connection above this number gets a 421; 0 means no limit."""
     greylist_seconds: float = 0.0
-    """A recipient gets 450 until this long after it was first seen."""
+    """A recipient gets a 450 until this long after the server first saw it."""
     address_faults: bool = True
-    """Whether recipients that look like ADDRESS_FAULT get what they ask for."""
+    """Whether an address that matches ADDRESS_FAULT gets the fault that it asks for."""
     seed: int = 0
     rules: tuple[Rule, ...] = ()
 
     @classmethod
     def load(cls, values: Mapping[str, Any]) -> Self:
-        """Make one from JSON values.
+        """Make a behaviour from JSON values.
 
         Raises:
             TypeError: a name is not a field.
@@ -100,7 +100,7 @@ class Behaviour:
 
 
 def address_rule(address: str) -> Rule | None:
-    """The fault that an address asks for by its own name."""
+    """Return the fault that an address asks for, if it does."""
     found = ADDRESS_FAULT.match(address)
     if found is None:
         return None

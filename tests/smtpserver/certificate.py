@@ -1,4 +1,4 @@
-"""A self-signed certificate for 127.0.0.1 and localhost, made when a server starts and gone with it."""
+"""A self-signed certificate for 127.0.0.1 and localhost. A server makes it at its start."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cryptography.x509.oid import NameOID
 
 
 def write_certificate(path: Path) -> ssl.SSLContext:
-    """Write key and certificate to one PEM file, and return the server's side of it.
+    """Write key and certificate to one PEM file, and return the server's TLS context.
 
-    A client that sets ``SSL_CERT_FILE`` to the file trusts the server.
+    A client that sets ``SSL_CERT_FILE`` to this file trusts the server.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])

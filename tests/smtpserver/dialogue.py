@@ -1,5 +1,8 @@
-"""What is said on a connection: SMTP (RFC 5321) with PIPELINING (2920), CHUNKING (3030), 8BITMIME (6152),
-SMTPUTF8 (6531), SIZE (1870), ENHANCEDSTATUSCODES (2034), STARTTLS (3207) and AUTH (4954), and its faults."""
+"""The dialogue on a connection: SMTP (RFC 5321) and its faults.
+
+Extensions: PIPELINING (RFC 2920), CHUNKING (3030), 8BITMIME (6152), SMTPUTF8 (6531), SIZE (1870),
+ENHANCEDSTATUSCODES (2034), STARTTLS (3207) and AUTH (4954).
+"""
 
 from __future__ import annotations
 
@@ -21,19 +24,19 @@ PATH = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 ENHANCED = re.compile(rb"^(\d{3}[ -])\d\.\d{1,3}\.\d{1,3} ", re.MULTILINE)
-NO_SUCH_ORDER = b"503 5.5.1 Bad sequence of commands"
+BAD_SEQUENCE = b"503 5.5.1 Bad sequence of commands"
 
 
 class Dialogue(Session):
-    """The commands, each a method; the state of one transaction; the rules that spoil it."""
+    """One method for each command, the state of one mail transaction, and the rules that make it fail."""
 
     host = b"recorder.test"
     has_greeted = False
     is_authenticated = False
     auth_step: Callable[[bytes], None] | None = None
     sender: str | None = None
-    spoiled: bytes | None = None
-    """The reply that already refused the message whose bytes still arrive."""
+    refusal: bytes | None = None
+    """The refusal of the message whose bytes are still arriving; empty if a rule has already answered."""
     has_content_begun = False
 
     def __init__(self, listener: Listener, *, number: int) -> None:
@@ -51,15 +54,17 @@ class Dialogue(Session):
             self.drop()
 
     def struck(self, stage: str, *, recipient: str = "") -> bool:
-        """Whether a rule struck here, in which case it has been carried out."""
+        """Return whether a rule struck at this stage. If one did, its action has been carried out."""
         rule = self.listener.strike(self, stage, recipient=recipient)
-        return rule is not None and self.carry_out(rule)
+        if rule is not None:
+            self.carry_out(rule)
+        return rule is not None
 
-    def carry_out(self, rule: Rule) -> bool:
+    def carry_out(self, rule: Rule) -> None:
         if rule.action == "kill":
             kill_client(self.transport)
             self.drop()
-            return True
+            return
         if rule.action not in ("drop", "hang"):
             self.say(rule.action.encode("utf-8", "surrogateescape"))
         end = rule.action if rule.action in ("drop", "hang") else rule.then
@@ -67,7 +72,6 @@ class Dialogue(Session):
             self.drop()
         elif end == "hang":
             self.is_silent = True
-        return True
 
     # --- Opening ---------------------------------------------------------------------------------------
 
@@ -179,14 +183,14 @@ class Dialogue(Session):
         self.sender = None
         self.recipients = []
         self.chunks = []
-        self.spoiled = None
+        self.refusal = None
         self.has_content_begun = False
 
     def on_mail(self, line: bytes) -> None:
         behaviour = self.listener.behaviour
         found = PATH.match(line)
         if not self.has_greeted or self.sender is not None:
-            self.say(NO_SUCH_ORDER)
+            self.say(BAD_SEQUENCE)
         elif behaviour.credentials and not self.is_authenticated:
             self.say(b"530 5.7.0 Authentication required")
         elif found is None or found["verb"].upper() != b"MAIL FROM":
@@ -198,7 +202,7 @@ class Dialogue(Session):
             self.say(b"250 2.1.0 Ok")
 
     def refuse_parameters(self, parameters: bytes | None) -> bytes | None:
-        """Read SIZE, BODY, SMTPUTF8 and AUTH; the refusal if one is not offered or too big."""
+        """Read SIZE, BODY, SMTPUTF8 and AUTH. Return the refusal if one is not offered or the size is too big."""
         behaviour = self.listener.behaviour
         self.is_utf8 = self.is_eightbit = False
         for parameter in (parameters or b"").upper().split():
@@ -217,7 +221,7 @@ class Dialogue(Session):
     def on_rcpt(self, line: bytes) -> None:
         found = PATH.match(line)
         if self.sender is None:
-            self.say(NO_SUCH_ORDER)
+            self.say(BAD_SEQUENCE)
         elif found is None or found["verb"].upper() != b"RCPT TO" or not found["path"]:
             self.say(b"501 5.1.3 Syntax: RCPT TO:<address>")
         elif not self.is_utf8 and not found["path"].isascii():
@@ -234,7 +238,7 @@ class Dialogue(Session):
 
     def on_data(self, line: bytes) -> None:
         if not self.recipients or self.chunks:
-            self.say(NO_SUCH_ORDER if self.sender is None else b"554 5.5.1 No valid recipients")
+            self.say(BAD_SEQUENCE if self.sender is None else b"554 5.5.1 No valid recipients")
         elif not self.struck("data", recipient=self.recipients[0]):
             if len(self.buffer) > self.position:
                 self.listener.stats.early_contents += 1
@@ -248,48 +252,47 @@ class Dialogue(Session):
             return
         if len(words) < 2 or not words[1].isdigit():
             self.say(b"501 5.5.4 Syntax: BDAT size [LAST]")
-            self.drop()  # the bytes that follow cannot be told from commands
+            self.drop()  # the bytes that follow cannot be distinguished from commands
             return
         self.chunk_bytes = int(words[1])
         self.is_last_chunk = len(words) > 2 and words[2].upper() == b"LAST"
-        if not self.recipients and self.spoiled is None:
-            self.spoiled = NO_SUCH_ORDER if self.sender is None else b"554 5.5.1 No valid recipients"
-        elif not self.chunks and self.spoiled is None and self.struck("data", recipient=self.recipients[0]):
-            self.spoiled = b""
+        if not self.recipients and self.refusal is None:
+            self.refusal = BAD_SEQUENCE if self.sender is None else b"554 5.5.1 No valid recipients"
+        elif not self.chunks and self.refusal is None and self.struck("data", recipient=self.recipients[0]):
+            self.refusal = b""
         self.mode = CHUNK
 
     def content_begun(self) -> None:
-        """The moment for faults in the middle of a message."""
+        """Apply the rules for the middle of a message, once for each message."""
         if self.has_content_begun:
             return
         self.has_content_begun = True
         if self.struck("middle", recipient=self.recipients[0]):
-            self.spoiled = b""
+            self.refusal = b""
 
     def chunk_ended(self, content: bytes) -> None:
-        """Answer one BDAT; every chunk has a reply, and a refused message refuses its later chunks too."""
-        is_last, spoiled = self.is_last_chunk, self.spoiled
-        if spoiled is None:
+        """Answer one BDAT. Every chunk gets a reply, and after a refused chunk the later ones are refused too."""
+        is_last, refusal = self.is_last_chunk, self.refusal
+        if refusal is None:
             self.content_begun()
-            spoiled = self.spoiled
-        if spoiled is not None:
-            if spoiled:
-                self.say(spoiled)
-            # A rule has answered this chunk already; the rest of the message still has to be refused.
-            self.spoiled = b"503 5.5.1 Message was refused"
+            refusal = self.refusal
+        if refusal is not None:
+            if refusal:
+                self.say(refusal)
+            # This chunk has its answer. The later chunks of the message still have to be refused.
+            self.refusal = b"503 5.5.1 Message was refused"
         else:
             self.chunks.append(content)
             if not is_last:
                 self.say(b"250 2.0.0 %d octets received" % len(content))
         if is_last:
-            whole, is_refused = b"".join(self.chunks), self.spoiled is not None
-            self.finish(whole) if not is_refused else self.reset()
+            self.content_ended(b"".join(self.chunks))
 
     def content_ended(self, content: bytes) -> None:
-        self.reset() if self.spoiled is not None else self.finish(content)
+        self.reset() if self.refusal is not None else self.finish(content)
 
     def finish(self, content: bytes) -> None:
-        """The end of a message: refuse it, or record it and then answer."""
+        """End a message: refuse it, or record it and then answer."""
         recipients, sender, behaviour = self.recipients, self.sender or "", self.listener.behaviour
         if behaviour.size and len(content) > behaviour.size:
             self.say(b"552 5.3.4 Message too big")
@@ -312,7 +315,7 @@ class Dialogue(Session):
         self.say(b"252 2.0.0 Send it and see")
 
     def on_help(self, line: bytes) -> None:
-        self.say(b"214 2.0.0 RFC 5321 says it all")
+        self.say(b"214 2.0.0 See RFC 5321")
 
     def on_quit(self, line: bytes) -> None:
         self.say(b"221 2.0.0 Bye")

@@ -1,4 +1,4 @@
-"""The listening side: connections, the record, the rules' memory, and the control socket."""
+"""The listening side: connections, the record, the state of the rules, and the control socket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.smtpserver.session import Session
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Stats:
-    """What the server has seen so far."""
+    """The server's counters."""
 
     connections: int = 0
     connections_open: int = 0
@@ -28,27 +28,27 @@ class Stats:
     commands: int = 0
     accepted: int = 0
     strikes: int = 0
-    """How often a rule or an address's own fault was carried out."""
+    """How often the fault of a rule or of an address was carried out."""
     greylisted: int = 0
     logins: int = 0
     clear_logins: int = 0
-    """Of those, without TLS."""
+    """Logins without TLS."""
     injections: int = 0
-    """Connections on which something was added in the clear before TLS."""
+    """Connections on which replies were added in the clear before TLS."""
     early_commands: int = 0
-    """Commands sent before the reply to the last, although PIPELINING was not offered."""
+    """Commands that came before the reply to the previous one, although PIPELINING was not offered."""
     early_contents: int = 0
-    """Messages that began before the 354."""
+    """Messages whose content began before the 354."""
     bare_newlines: int = 0
-    """Messages with a CR or LF on its own."""
+    """Messages with a CR or an LF alone."""
     undeclared_eightbit: int = 0
     """Messages with octets above 127 without BODY=8BITMIME or SMTPUTF8."""
     long_lines: int = 0
-    """Messages with a line above 998 octets; counted only if the server keeps raw messages."""
+    """Messages with a line of more than 998 octets; counted only if the server keeps messages."""
 
 
 class Listener:
-    """A recording SMTP server in the running event loop. Use it as ``async with Listener(...) as server``."""
+    """A recording SMTP server in the running event loop. Start it with ``async with Listener(...) as server``."""
 
     def __init__(
         self,
@@ -66,11 +66,11 @@ class Listener:
         self.certificate = certificate
         self.stats = Stats()
         self.sessions: set[Session] = set()
-        self.unsettled: dict[Session, None] = {}
+        self.unanswered: dict[Session, None] = {}
         self.struck: set[tuple[Rule, str]] = set()
         self.strikes: dict[Rule, int] = {}
         self.first_seen: dict[str, float] = {}
-        self.drowned: list[Session] = []
+        self.closed_in_blackhole: list[Session] = []
         self.next_slot = 0.0
         self.server: asyncio.Server | None = None
         self.tasks: set[asyncio.Task[None]] = set()
@@ -92,19 +92,19 @@ class Listener:
     # --- Behaviour -------------------------------------------------------------------------------------
 
     def configure(self, behaviour: Behaviour) -> None:
-        """Behave so from now on; what rules remember (once, limit, greylist) is kept."""
+        """Replace the behaviour. The state of the rules (once, limit, greylist) is kept."""
         self.behaviour = behaviour
         self.random = random.Random(behaviour.seed)
         self.rules: dict[str, list[tuple[Rule, re.Pattern[str]]]] = {}
         for rule in behaviour.rules:
             self.rules.setdefault(rule.stage, []).append((rule, re.compile(rule.recipient)))
         if not behaviour.blackhole:
-            drowned, self.drowned = self.drowned, []
-            for session in [*self.sessions, *drowned]:
-                session.thaw()
+            closed_in_blackhole, self.closed_in_blackhole = self.closed_in_blackhole, []
+            for session in [*self.sessions, *closed_in_blackhole]:
+                session.end_blackhole()
 
     async def apply(self, behaviour: Behaviour) -> None:
-        """As configure, and open or close the listening socket."""
+        """Replace the behaviour, and open or close the listening socket."""
         self.configure(behaviour)
         if behaviour.refuse:
             await self.unlisten()
@@ -112,7 +112,7 @@ class Listener:
             await self.listen()
 
     def strike(self, session: Session, stage: str, *, recipient: str) -> Rule | None:
-        """The rule that strikes now, if one does."""
+        """Return the rule that strikes now, if one does."""
         for rule, pattern in self.rules.get(stage, ()):
             if pattern.match(recipient) and self.hits(rule, who=recipient or str(session.number)):
                 return rule
@@ -123,6 +123,7 @@ class Listener:
         return None
 
     def hits(self, rule: Rule, *, who: str) -> bool:
+        """Return whether a rule strikes now, and count the strike."""
         if rule.once and (rule, who) in self.struck:
             return False
         if rule.limit and self.strikes.get(rule, 0) >= rule.limit:
@@ -173,10 +174,10 @@ class Listener:
         self.sessions.discard(session)
         self.stats.connections_open = len(self.sessions)
         if session.waiting:
-            self.drowned.append(session)
+            self.closed_in_blackhole.append(session)
 
     def kick(self, reply: str = "") -> int:
-        """Say something unasked (a 421, say) on every connection and close it; how many there were."""
+        """Send a reply, such as a 421, on every connection, unasked, and close it. Return the number of connections."""
         sessions = list(self.sessions)
         for session in sessions:
             if reply:
@@ -186,7 +187,7 @@ class Listener:
         return len(sessions)
 
     def secure(self, session: Session) -> None:
-        """Say 220 to STARTTLS and start the handshake."""
+        """Answer STARTTLS with 220 and start the handshake."""
         task = self.loop.create_task(self._secure(session))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -195,7 +196,7 @@ class Listener:
         assert self.context is not None, "Give the server a path for its certificate to offer STARTTLS."
         transport = session.transport
         assert transport is not None
-        # Not through settle: no delay may let this 220 slip behind the handshake.
+        # Written directly and not through queue_replies: a delay could put this 220 after the start of the handshake.
         injected = self.behaviour.injected.encode()
         self.stats.injections += bool(injected)
         transport.write(b"220 2.0.0 Go ahead\r\n" + injected)
@@ -210,7 +211,7 @@ class Listener:
     # --- Accepting -------------------------------------------------------------------------------------
 
     def accept(self, session: Session, *, recipients: list[str], sender: str, content: bytes) -> None:
-        """Record a message. Its reply leaves only after the record was written: see settle."""
+        """Record a message. Its reply leaves only after the record has been written: see ``queue_replies``."""
         stats, behaviour = self.stats, self.behaviour
         stats.accepted += 1
         newlines = content.count(b"\r\n")
@@ -220,42 +221,46 @@ class Listener:
             stats.undeclared_eightbit += 1
         if self.recorder.keep_raw and any(len(line) > 998 for line in content.split(b"\r\n")):
             stats.long_lines += 1
-        self.recorder.add(recipients=recipients, sender=sender, content=content, connection=session.number)
+        self.recorder.add(
+            recipients=recipients, sender=sender, content=content, connection=session.number, port=session.client_port
+        )
         if behaviour.rate:
             self.next_slot = max(self.next_slot, self.loop.time()) + 1 / behaviour.rate
             session.output_due = max(session.output_due, self.next_slot)
 
-    def settle(self, session: Session) -> None:
-        """Let a connection's replies go once the record is written: one write for all that came at once."""
-        if not self.unsettled:
-            self.loop.call_soon(self.settle_all)
-        self.unsettled[session] = None
+    def queue_replies(self, session: Session) -> None:
+        """Release a connection's replies once the record is written. One write serves all messages of one loop turn."""
+        if not self.unanswered:
+            self.loop.call_soon(self.release_replies)
+        self.unanswered[session] = None
 
-    def settle_all(self) -> None:
+    def release_replies(self) -> None:
         self.recorder.flush()
-        unsettled, self.unsettled = self.unsettled, {}
-        for session in unsettled:
+        unanswered, self.unanswered = self.unanswered, {}
+        for session in unanswered:
             session.flush()
 
     # --- Control ---------------------------------------------------------------------------------------
 
     async def serve_control(self, path: Path) -> None:
-        """Take orders on a unix socket: a line of JSON each, ``{"behaviour": {...}}``, ``{"kick": "421 ..."}``
-        or ``{}``; the answer is the stats."""
-        # Kept: uvloop closes a server that nobody refers to.
+        """Take orders on a unix socket, one line of JSON each, and answer each with the statistics.
+
+        An order is ``{"behaviour": {...}}``, ``{"kick": "421 ..."}`` or ``{}``.
+        """
+        # The attribute keeps a reference: uvloop closes a server that has none.
         self.control = await asyncio.start_unix_server(self._control, path)
 
     async def _control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
-            answer = await self._obey(json.loads(line))
+            answer = await self._carry_out(json.loads(line))
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
         writer.close()
 
-    async def _obey(self, order: dict[str, Any]) -> dict[str, Any]:
+    async def _carry_out(self, order: dict[str, Any]) -> dict[str, Any]:
         if "behaviour" in order:
             await self.apply(Behaviour.load(order["behaviour"]))
         if "kick" in order:
             self.kick(order["kick"])
-        self.settle_all()
+        self.release_replies()
         return dataclasses.asdict(self.stats)

@@ -1,7 +1,7 @@
-"""The record: what the server accepted, written down before it says so.
+"""The record: every message that the server accepted, written before the server confirms it.
 
-A line of JSON for each recipient of each message goes to the kernel before the 250 goes to the client, so the
-record is true whatever is killed next; with ``fsync`` it is also true if the machine stops.
+The server writes one line of JSON for each recipient of each message, and the kernel has it before the client gets its
+250. So the record is true, whatever is killed next. With ``fsync`` it is also true after a crash of the machine.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ class Accepted:
     at: float
     """Unix time."""
     connection: int
+    """The server counts its connections from 1."""
+    port: int = 0
+    """The client's port; 0 if unknown."""
     raw: bytes | None = None
-    """The message with dots unstuffed, if the server was told to keep it."""
+    """The message without dot-stuffing, if the server keeps messages."""
 
 
 class Recorder:
-    """Gathers lines and writes them in groups; the caller flushes before it answers."""
+    """Gathers lines and writes them in groups. The caller must flush before it answers a client."""
 
     def __init__(self, path: Path | None, *, fsync: bool = False, keep_raw: bool = False) -> None:
         self.pending: list[bytes] = []
@@ -44,7 +47,8 @@ class Recorder:
         self.fsync = fsync
         self.file = None if path is None else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
-    def add(self, *, recipients: list[str], sender: str, content: bytes, connection: int) -> None:
+    def add(self, *, recipients: list[str], sender: str, content: bytes, connection: int, port: int) -> None:
+        """Gather one line for each recipient of a message."""
         if self.file is None:
             return
         headers_end = content.find(b"\r\n\r\n")
@@ -57,6 +61,7 @@ class Recorder:
             "size": len(content),
             "at": time.time(),
             "connection": connection,
+            "port": port,
             "raw": base64.b64encode(content).decode() if self.keep_raw else None,
         }
         for recipient in recipients:
@@ -64,7 +69,7 @@ class Recorder:
             self.pending.append(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
 
     def flush(self) -> None:
-        """Hand what was gathered to the kernel, in one write."""
+        """Give the gathered lines to the kernel, in one write."""
         if self.file is None or not self.pending:
             return
         block = b"".join(self.pending)
@@ -83,7 +88,7 @@ class Recorder:
 
 
 def read_record(path: Path) -> list[Accepted]:
-    """Every acceptance so far, in order. Safe while the server writes: an unfinished last line is left out."""
+    """Return every acceptance so far, in order. Safe while the server writes: an unfinished last line is left out."""
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")[:-1]

@@ -1,4 +1,4 @@
-"""The server in a process of its own, so that it outlives whatever a test kills, and the handle on it."""
+"""The server in a process of its own, which survives every kill of a test, and the handle that a test has on it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class RunningServer:
-    """Start it with ``with RunningServer(Behaviour(...)) as server``; then ``server.url`` is an EMAIL_URL."""
+    """Start it with ``with RunningServer(Behaviour(...)) as server``. Then ``server.url`` is an EMAIL_URL."""
 
     def __init__(self, behaviour: Behaviour | None = None, *, keep_raw: bool = False, record: bool = True) -> None:
         self.behaviour = behaviour or Behaviour()
@@ -34,7 +34,7 @@ class RunningServer:
         behaviour = json.dumps(self.behaviour.dump())
         argv = [sys.executable, "-m", "tests.smtpserver", "--port", "0", *self.arguments, "--behaviour", behaviour]
         argv += ["--control", str(self.control_path), "--certificate", str(self.certificate)]
-        # It ends when its standard input does, so it outlives all that a test kills but not the test itself.
+        # It ends with its standard input. So it survives every kill of a test, and ends with the test itself.
         argv += ["--until-eof"]
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, process_group=0)
         assert self.process.stdout is not None
@@ -59,7 +59,7 @@ class RunningServer:
         return f"smtp://127.0.0.1:{self.port}"
 
     def become(self, behaviour: Behaviour) -> dict[str, int]:
-        """Behave so from now on."""
+        """Replace the behaviour."""
         self.behaviour = behaviour
         return self.order({"behaviour": behaviour.dump()})
 
@@ -68,13 +68,14 @@ class RunningServer:
         return self.become(dataclasses.replace(self.behaviour, **changes))
 
     def kick(self, reply: str = "") -> dict[str, int]:
-        """Close every connection, after saying something unasked."""
+        """Send this reply on every connection, unasked, and close it."""
         return self.order({"kick": reply})
 
     def stats(self) -> dict[str, int]:
         return self.order({})
 
     def order(self, order: dict[str, Any]) -> dict[str, int]:
+        """Send an order over the control socket. Return the statistics, which are the answer to every order."""
         with socket.socket(socket.AF_UNIX) as control:
             control.settimeout(10)
             control.connect(str(self.control_path))
@@ -84,5 +85,5 @@ class RunningServer:
         return answer
 
     def accepted(self) -> list[Accepted]:
-        """The record so far."""
+        """Return the record so far."""
         return read_record(self.record_path)

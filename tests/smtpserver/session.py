@@ -1,6 +1,6 @@
-"""One connection of the recording server: bytes in, commands and messages to the dialogue, replies out.
+"""One connection of the recording server: bytes come in, the dialogue gets commands and messages, replies go out.
 
-It keeps the order, adds the delays, and holds each reply back until the record is written.
+The session keeps the order, adds the delays, and holds each reply back until the record is written.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from tests.smtpserver.listener import Listener
 
 LINE_MAX_BYTES = 12_288
-"""RFC 5321 4.5.3.1.4 asks for 512; AUTH (RFC 4954 4) asks for 12,288."""
+"""RFC 5321 section 4.5.3.1.4 requires 512; RFC 4954 section 4 (AUTH) requires 12,288."""
 
 COMMAND, CONTENT, CHUNK = range(3)
 END_OF_CONTENT = b"\r\n.\r\n"
 
 
 class Session(asyncio.Protocol):
-    """The transport side of a connection. Dialogue says what the answers are."""
+    """The transport side of a connection. ``Dialogue`` chooses the answers."""
 
     is_secure = False
     is_utf8 = False
@@ -32,6 +32,7 @@ class Session(asyncio.Protocol):
         self.number = number
         self.random = random.Random(f"{listener.behaviour.seed}/{number}")
         self.transport: asyncio.Transport | None = None
+        self.client_port = 0
         self.buffer = bytearray()
         self.position = 0
         self.scanned = 0
@@ -49,18 +50,19 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self.client_port = transport.get_extra_info("peername")[1]
         self.listener.opened(self)
         self.receive(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # What arrived before is still processed: a client that died had sent it, and it counts.
+        # The session still processes the bytes that arrived before: a client that died had sent them, and they count.
         self.listener.closed(self)
 
     def data_received(self, data: bytes) -> None:
         self.receive(data)
 
     def receive(self, data: bytes) -> None:
-        """Process a chunk now, one round trip later, or, in a black hole, when it ends."""
+        """Process bytes now, one round trip later, or, in a black hole, when the black hole ends."""
         behaviour = self.listener.behaviour
         if behaviour.blackhole or self.waiting:
             self.waiting.append(data)
@@ -79,8 +81,8 @@ class Session(asyncio.Protocol):
     def feed_next(self) -> None:
         self.feed(self.arrivals.popleft()[1])
 
-    def thaw(self) -> None:
-        """Process what a black hole swallowed."""
+    def end_blackhole(self) -> None:
+        """Process the bytes that a black hole held back."""
         waiting, self.waiting = self.waiting, []
         for data in waiting:
             self.receive(data)
@@ -88,7 +90,7 @@ class Session(asyncio.Protocol):
     # --- Input -----------------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
-        """Answer everything that is complete in the buffer."""
+        """Process every complete command and message in the buffer."""
         if self.is_silent or self.is_closing:
             return
         if not data and not self.buffer:
@@ -97,13 +99,13 @@ class Session(asyncio.Protocol):
         steps = (self.step_command, self.step_content, self.step_chunk)
         while steps[self.mode]() and not (self.is_silent or self.is_closing):
             pass
-        # The two bytes before the content stay: its end is sought from the line end before it.
+        # Keep the two bytes before the content: the search for its end begins at the line end before it.
         drop = self.position - 2
         if drop > 0:
             del self.buffer[:drop]
             self.position = 2
             self.scanned = max(self.scanned - drop, 0)
-        self.listener.settle(self)
+        self.listener.queue_replies(self)
 
     def step_command(self) -> bool:
         end = self.buffer.find(b"\n", self.position)
@@ -119,7 +121,7 @@ class Session(asyncio.Protocol):
         return True
 
     def step_content(self) -> bool:
-        """Seek the end of the message: CRLF, dot, CRLF and nothing looser (RFC 5321 4.1.1.4)."""
+        """Find the end of the message, which is CRLF, dot, CRLF and nothing else (RFC 5321 section 4.1.1.4)."""
         start = self.position
         if len(self.buffer) > start:
             self.content_begun()
@@ -149,7 +151,7 @@ class Session(asyncio.Protocol):
         return True
 
     def discard_input(self) -> None:
-        """Forget what came before TLS: it was not protected (RFC 3207 4.2, CVE-2011-0411)."""
+        """Discard bytes that came before TLS: they were not protected (RFC 3207 section 4.2, CVE-2011-0411)."""
         self.buffer.clear()
         self.position = self.scanned = 0
 
@@ -160,11 +162,11 @@ class Session(asyncio.Protocol):
         self.out += b"\r\n"
 
     def drop(self) -> None:
-        """Close once what was said before has left."""
+        """Close the connection after the replies before this call have been written."""
         self.is_closing = True
 
     def flush(self) -> None:
-        """Write the replies, late if the behaviour says so. The record is on disk by now."""
+        """Write the replies, later if the behaviour has a delay. The record has been written by now."""
         out = bytes(self.out)
         self.out.clear()
         now = self.listener.loop.time()

@@ -1,6 +1,6 @@
-"""The short run of ``make chaos``: each fault once, every promise kept.
+"""The short run of ``make chaos``: each fault once, and every promise kept.
 
-The trials run a few at a time in the background, each with a stack of its own; each test waits for its own.
+A few trials at a time run in the background, each with a stack of its own. Each test waits for its own trial.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import pytest
 
 from tests.chaos.__main__ import SHORT_LEASE_SECONDS, run_trial
 from tests.chaos.faults import FAULTS
+from tests.chaos.judgement import Bounds
 from tests.chaos.report import format_heading, format_result
 from tests.chaos.stack import Golden
 from tests.chaos.trial import Options, Result, Trial
-from tests.chaos.verdict import Bounds
 
 JOBS = 3
 TRIAL_SECONDS = 240
@@ -27,7 +27,7 @@ Pending = dict[str, "Future[Result]"]
 
 @pytest.fixture(scope="module")
 def pending(request: pytest.FixtureRequest) -> Iterator[Pending]:
-    """The trials of the tests that were chosen, in their order, under one seed that a failure prints."""
+    """Start the trials of the selected tests, in their order. A failure prints the seed of the run."""
     here = [item for item in request.session.items if item.path == request.path]
     names = [item.callspec.params["name"] for item in here if hasattr(item, "callspec")]
     seed = int.from_bytes(os.urandom(3), "big")
@@ -46,8 +46,8 @@ def test_promises_are_kept_when(name: str, pending: Pending) -> None:
     assert result.found.recipients == Options().recipients
 
 
-def test_broken_promise_is_seen_when_no_copy_is_allowed() -> None:
-    """The relay loses twenty replies, so twenty come twice: a judge that allows none must say so."""
+def test_broken_promise_is_seen_when_no_duplicate_is_allowed() -> None:
+    """The relay loses twenty replies, so twenty messages are sent twice. A judge that allows none must say so."""
     strict = dataclasses.replace(FAULTS["reply-lost"], bounds=lambda trial: Bounds())
     with Golden() as golden:
         result = Trial(strict, Options(lease_seconds=SHORT_LEASE_SECONDS)).run(golden)

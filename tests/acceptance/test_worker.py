@@ -171,7 +171,7 @@ def test_horse_dies_at_once_when_its_worker_is_killed(stack: Stack) -> None:
     worker = stack.start_worker()
     start_batch(stack, 3000, rate=200)
     wait_for_accepted(stack, 50)
-    horses = worker.horses()
+    horses = worker.work_horses()
     assert len(horses) == 1
     worker.kill_parent()
     wait_until(lambda: is_gone(horses[0]), seconds=2, what="the end of the work-horse")

@@ -103,7 +103,7 @@ class House:
 
         def is_over() -> bool:
             nonlocal peak
-            horses = [horse for worker in running for horse in worker.horses()]
+            horses = [horse for worker in running for horse in worker.work_horses()]
             peak = max([peak, *(peak_memory_bytes(horse.pid) for horse in horses)])
             return not horses and self.has_ended(batch_id)
 

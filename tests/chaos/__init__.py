@@ -1,2 +1,4 @@
-"""``make chaos``: send batches through the real stack, break something in the middle, and compare what the relay
-accepted with what the table says, recipient by recipient."""
+"""``make chaos``: send batches through the real stack while one thing is broken on purpose.
+
+Afterwards it compares, recipient by recipient, the messages that the relay accepted with the rows of the table.
+"""

@@ -1,6 +1,6 @@
-"""A small disk for PostgreSQL: a tmpfs over its cluster that only processes of one mount namespace see.
+"""A small disk for PostgreSQL: a tmpfs over its cluster, which only the processes of one mount namespace see.
 
-Nothing is mounted where others look, and nothing has to be unmounted: it goes with the last process in it.
+Other processes see no mount, and nothing has to be unmounted: the kernel removes the disk with its last process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from emailbatch.localstack.permissions import Account
 
 ROOM_BYTES = 96 * 1024 * 1024
-"""What is free on it before it is filled: a few segments of the write-ahead log."""
+"""The free space before ``fill``: room for a few segments of the write-ahead log."""
 
 PIECE_BYTES = 64 * 1024
 
@@ -24,12 +24,12 @@ MOUNT = """
 mkdir "$1.small" && mount -t tmpfs -o size="$2",mode=0700 tmpfs "$1.small" && cp -a "$1/." "$1.small" &&
 chown --reference="$1" "$1.small" && mount --move "$1.small" "$1" && echo ready && exec cat
 """
-"""Move a cluster to the new disk, and hold the namespace until standard input ends."""
+"""Move a cluster to the new disk, and keep the namespace until standard input ends."""
 
 
 @functools.cache
 def find_refusal() -> str:
-    """Why this machine lets nobody mount a file system; empty if it does."""
+    """Say why this machine refuses to mount a file system; empty if it does not."""
     if os.geteuid() != 0:
         return "only root can mount a small disk"
     if shutil.which("unshare") is None or shutil.which("nsenter") is None:
@@ -40,7 +40,7 @@ def find_refusal() -> str:
 
 
 class SmallDisk:
-    """The disk under one cluster that is not running. Fill it, and make room again."""
+    """The disk below one cluster. Create it while PostgreSQL is stopped; then fill it, and make room again."""
 
     def __init__(self, cluster: Path) -> None:
         used = sum(path.stat().st_blocks * 512 for path in cluster.rglob("*"))
@@ -51,16 +51,16 @@ class SmallDisk:
         assert self.holder.stdout is not None
         if self.holder.stdout.readline() != b"ready\n":
             raise RuntimeError("The small disk could not be mounted; the reason is above.")
-        # The way for this process, which is not in the namespace: proc(5), /proc/pid/root.
+        # This process is outside the namespace. It reaches the disk through /proc/pid/root, see proc(5).
         self.filler = Path(f"/proc/{self.holder.pid}/root{cluster}/filler")
 
     def enter(self, argv: Sequence[str], account: Account) -> list[str]:
-        """The command line that runs another, as the account, where the disk is."""
-        way = ["nsenter", "--target", str(self.holder.pid), "--mount"]
-        return [*way, "--setuid", str(account["user"]), "--setgid", str(account["group"]), *argv]
+        """Return the command line that runs ``argv`` as the account, inside the namespace that has the disk."""
+        prefix = ["nsenter", "--target", str(self.holder.pid), "--mount"]
+        return [*prefix, "--setuid", str(account["user"]), "--setgid", str(account["group"]), *argv]
 
     def fill(self) -> None:
-        """Take all the room there is. Safe to run twice: PostgreSQL frees some now and then."""
+        """Use up all free space. Safe to run again: PostgreSQL frees some from time to time."""
         piece = bytes(PIECE_BYTES)
         with self.filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
             while file.write(piece):
@@ -73,7 +73,7 @@ class SmallDisk:
         self.filler.unlink()
 
     def close(self) -> None:
-        """Let the namespace go; the disk goes when PostgreSQL has ended too."""
+        """Leave the namespace. The kernel removes the disk when PostgreSQL has ended too."""
         for pipe in (self.holder.stdin, self.holder.stdout):
             if pipe is not None:
                 pipe.close()

@@ -1,20 +1,23 @@
-"""Compare what the relay accepted with what the table says, recipient by recipient, and judge it."""
+"""Compare the messages that the relay accepted with the rows of the table, recipient by recipient, and judge them.
+
+Nothing here knows how a fault was injected, so unit tests can give it every kind of broken promise.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from batches.models.choices import EmailStatus
 from tests.smtpserver import Accepted
 
-SETTLED = {EmailStatus.SENT, EmailStatus.FAILED, EmailStatus.UNKNOWN, EmailStatus.SUPPRESSED, EmailStatus.CANCELLED}
+TERMINAL = {EmailStatus.SENT, EmailStatus.FAILED, EmailStatus.UNKNOWN, EmailStatus.SUPPRESSED, EmailStatus.CANCELLED}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One recipient as the table has it when all is over."""
+    """One recipient's row in the table after the batch has ended."""
 
     address: str
     status: str
@@ -22,7 +25,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
-    """What the batch, its job and its lanes say about themselves."""
+    """The counts that the batch and its job show."""
 
     batch: dict[str, int]
     job_sent: int
@@ -31,37 +34,39 @@ class Counts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Recipient by recipient, in numbers; the promises of DESIGN.md section 5 are about these."""
+    """The comparison as numbers. Each promise of docs/design.md is a limit on one of them."""
 
     recipients: int
     lost: int
-    """No row, no terminal state, or neither accepted nor admitted as failed or unknown."""
+    """Recipients with no row, with no terminal status, or neither accepted nor recorded as failed or unknown."""
     duplicated: int
-    """Copies accepted beyond the first of each recipient."""
+    """Copies that the relay accepted after the first one of each recipient."""
     duplicated_recipients: int
     unknown: int
     failed: int
     failed_though_accepted: int
     sent_without_acceptance: int
     strangers: int
-    """Accepted for someone who is not in the file."""
+    """Accepted recipients who are not in the file."""
     message_ids_changed: int
     """Recipients whose copies do not share one Message-ID."""
     message_ids_shared: int
     """Message-IDs that two recipients have."""
     misdirected: int
-    """Messages without the merge field of whoever got them: another's letter."""
+    """Messages without the merge field of their recipient: somebody else's message."""
     counts_differ: str
+    """Where the counts shown differ from the table; empty when they agree."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
-    """What a fault may cost."""
+    """The most that a fault may cost. A trial that costs more has broken a promise."""
 
     duplicates: int = 0
     unknown: int = 0
     failed: int = 0
     failed_exactly: bool = False
+    """Whether fewer failures than ``failed`` break a promise too."""
     failed_though_accepted: int = 0
     recover_seconds: float = 30.0
 
@@ -69,8 +74,10 @@ class Bounds:
 def compare(
     *, expected: Mapping[str, str], rows: Iterable[Row], accepted: Sequence[Accepted], counts: Counts
 ) -> Comparison:
-    """Compare the file, the table and the relay's record of one batch; of each address, a word that only its own
-    message holds."""
+    """Compare the file, the table and the relay's record of one batch.
+
+    ``expected`` maps each address of the file to a word that only the message of this recipient contains.
+    """
     table = {row.address: row.status for row in rows}
     copies = Counter(each.recipient for each in accepted)
     by_status = Counter(table.values())
@@ -97,7 +104,7 @@ def compare(
 
 
 def _is_lost(status: str | None, *, is_accepted: bool) -> bool:
-    if status not in SETTLED:
+    if status not in TERMINAL:
         return True
     return not is_accepted and status not in (EmailStatus.FAILED, EmailStatus.UNKNOWN)
 
@@ -111,8 +118,13 @@ def _message_ids(accepted: Iterable[Accepted]) -> tuple[dict[str, set[str]], dic
     return ids, owners
 
 
+def count_sent_by(ports: Container[int], accepted: Iterable[Accepted], *, after: float) -> int:
+    """Count the messages that came from these client ports after a Unix time."""
+    return sum(each.port in ports and each.at > after for each in accepted)
+
+
 def describe_difference(counts: Counts, by_status: Counter[str]) -> str:
-    """Where the counts shown are not those of the table; empty when they agree."""
+    """Say where the counts shown differ from the table; empty when they agree."""
     wrong = [
         f"batch.{name} {count} != {by_status[name]}" for name, count in counts.batch.items() if count != by_status[name]
     ]
@@ -124,7 +136,7 @@ def describe_difference(counts: Counts, by_status: Counter[str]) -> str:
 
 
 def judge(found: Comparison, bounds: Bounds, *, recover_seconds: float | None) -> list[str]:
-    """The promises that were broken, a sentence each; none when all were kept."""
+    """Return one sentence for each broken promise; an empty list when all were kept."""
     limits = {
         "lost": 0,
         "duplicated": bounds.duplicates,

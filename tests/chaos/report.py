@@ -1,4 +1,4 @@
-"""What a run prints and writes: a table with a line for each trial, and the same as JSON."""
+"""The report of a run: a table with one line for each trial, and the same results as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from tests.chaos.faults import KILLS
 from tests.chaos.trial import Options, Result
 
-COLUMNS = ("fault", "recipients", "lost", "duplicated", "unknown", "recovered s", "verdict")
+COLUMNS = ("fault", "recipients", "lost", "duplicated", "unknown", "recovered s", "result")
 WIDTHS = (40, 10, 6, 10, 8, 11, 0)
 
 
@@ -26,11 +26,11 @@ def format_result(result: Result) -> str:
     found = result.found
     recovered = "-" if result.recover_seconds is None else f"{result.recover_seconds:.1f}"
     restarted = int(result.notes.get("workers_restarted", 0))
-    verdict = f"ok, {restarted} workers restarted" if restarted else "ok"
+    judged = f"ok, {restarted} workers restarted" if restarted else "ok"
     if result.broken:
-        verdict = "BROKEN: " + "; ".join(result.broken)
+        judged = "BROKEN: " + "; ".join(result.broken)
     cells = (found.recipients, found.lost, found.duplicated, found.unknown, recovered)
-    return _format_line((result.title, *map(str, cells), verdict))
+    return _format_line((result.title, *map(str, cells), judged))
 
 
 def _format_line(cells: Sequence[str]) -> str:
@@ -42,7 +42,7 @@ def _format_line(cells: Sequence[str]) -> str:
 
 
 def summarise_kills(results: Sequence[Result]) -> dict[str, Any]:
-    """Copies and seconds over all kills, by policy."""
+    """Summarise duplicates and recovery times over all kills, by crash policy."""
     kills = [each for each in results if each.fault in KILLS and not each.skipped]
     summary: dict[str, Any] = {}
     for policy, chosen in (

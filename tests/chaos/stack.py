@@ -1,7 +1,7 @@
-"""A stack of a trial's own: PostgreSQL, Valkey, the recording SMTP server and workers, in one folder.
+"""The stack of one trial: PostgreSQL, Valkey, the recording SMTP server and workers, in one folder.
 
-The cluster is migrated once and copied for each stack, so a trial starts in a fraction of a second and may
-break its own services without harming another's.
+The cluster is migrated once and copied for each stack. So a trial starts in a fraction of a second, and it may break
+its own services without harming another trial.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any, Self, TypeVar
 
 import psycopg
@@ -45,22 +46,22 @@ TEMPLATE = {
 }
 
 
-def wait_until(found: Callable[[], T], *, seconds: float, what: str, every: float = 0.02) -> T:
-    """Poll a condition until it is true, and return what it found.
+def wait_until(condition: Callable[[], T], *, seconds: float, what: str, every: float = 0.02) -> T:
+    """Poll a condition until its answer is true, and return that answer.
 
     Raises:
-        TimeoutError: it was not true in time.
+        TimeoutError: the condition was not true in time.
     """
     deadline = time.monotonic() + seconds
-    while not (result := found()):
+    while not (answer := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"Waited {seconds:g} s in vain for {what}.")
+            raise TimeoutError(f"Waited {seconds:g} s for {what}, without success.")
         time.sleep(every)
-    return result
+    return answer
 
 
 class Services:
-    """PostgreSQL and Valkey over one data folder, each started, stopped and killed alone."""
+    """PostgreSQL and Valkey over one data folder. Each can be started, stopped and killed alone."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -100,7 +101,7 @@ class Services:
                 return False
 
     def connect(self, *, dbname: str = "emailbatch") -> psycopg.Connection:
-        """A connection that no proxy and no pool is in the way of."""
+        """Connect directly, without a proxy or a pool."""
         host = str(addresses.socket_dir(self.folder))
         return psycopg.connect(host=host, user="postgres", dbname=dbname, autocommit=True, connect_timeout=5)
 
@@ -108,7 +109,7 @@ class Services:
         return redis.Redis.from_url(addresses.redis_url(self.folder), socket_timeout=5)
 
     def stop(self, name: str, *, signal_number: int = signal.SIGTERM) -> None:
-        """Signal a service and wait for its end. SIGQUIT is PostgreSQL's immediate stop."""
+        """Signal a service and wait for its end. SIGQUIT is PostgreSQL's immediate shutdown."""
         process = self.processes.pop(name, None)
         if process is not None:
             process.send_signal(signal_number)
@@ -122,23 +123,23 @@ class Services:
         self.log.close()
 
     def use_small_disk(self) -> None:
-        """Move PostgreSQL's cluster, which must not run, to a disk that can be filled."""
+        """Move PostgreSQL's cluster to a disk that can be filled. PostgreSQL must not be running."""
         self.disk = SmallDisk(self.folder / "postgres")
 
     def postmaster_pid(self) -> int:
         return self.processes["postgres"].pid
 
     def has_ended(self, name: str) -> bool:
-        """Whether a service gave up by itself."""
+        """Return whether a service has ended by itself."""
         return self.processes[name].poll() is not None
 
     def count_log(self, words: str) -> int:
-        """How often the services said so."""
+        """Count how often these words are in the log of the services."""
         return self.log_path.read_text(errors="replace").count(words)
 
 
 class Golden:
-    """The migrated cluster that every stack's is copied from."""
+    """The migrated cluster. Every stack gets a copy of it."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="emailbatch-golden-"))
@@ -152,7 +153,7 @@ class Golden:
                 connection.execute("CREATE DATABASE emailbatch")
             run_command(["migrate", "--verbosity", "0"], environment=base_environment(self.folder))
             insert_template(running, TEMPLATE)
-            # A clean stop: what is copied has all in its files.
+            # A clean shutdown, so that the files that are copied contain everything.
             running.stop("postgres", signal_number=signal.SIGINT)
         finally:
             running.stop_all()
@@ -182,7 +183,7 @@ def insert_template(running: Services, template: Mapping[str, str]) -> None:
 
 
 def base_environment(folder: Path) -> dict[str, str]:
-    """What every command of a stack needs: its folder, and nothing of the caller's own services."""
+    """Return the environment that every command of a stack needs, without the services of the caller."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
     return kept | {"DATA_DIR": str(folder), "SECRET_KEY": "only-for-chaos", "PYTHONUNBUFFERED": "1"}
 
@@ -191,7 +192,7 @@ def run_command(arguments: Sequence[str], *, environment: Mapping[str, str]) -> 
     """Run ``manage.py`` and return its standard output.
 
     Raises:
-        RuntimeError: it failed; the message holds what it said.
+        RuntimeError: the command failed. The message contains its standard error.
     """
     argv = [sys.executable, "manage.py", *arguments]
     done = subprocess.run(
@@ -203,7 +204,7 @@ def run_command(arguments: Sequence[str], *, environment: Mapping[str, str]) -> 
 
 
 class Stack:
-    """Everything that one trial needs; ``with Stack(golden, ...) as stack``."""
+    """Everything that one trial needs. Start it with ``with Stack(golden, ...) as stack``."""
 
     def __init__(
         self,
@@ -258,14 +259,14 @@ class Stack:
 
     @property
     def disk(self) -> SmallDisk:
-        """PostgreSQL's small disk; only with ``has_small_disk``."""
+        """PostgreSQL's small disk. It exists only with ``has_small_disk``."""
         assert self.services.disk is not None
         return self.services.disk
 
     # --- Workers ---------------------------------------------------------------------------------------
 
     def start_worker(self, *, environment: Mapping[str, str] | None = None, wait: bool = True) -> Worker:
-        """Start one more worker and, by default, wait until it is registered."""
+        """Start one more worker. By default, wait until it is registered in Redis."""
         before = self.worker_count() if wait else 0
         log = self.folder / f"worker-{len(self.workers)}.log"
         worker = Worker(environment=self.environment | dict(environment or {}), log=log)
@@ -282,7 +283,7 @@ class Stack:
         return worker
 
     def start_workers(self, count: int) -> None:
-        """Start some at once, and wait until all are registered."""
+        """Start several workers at the same time, and wait until all are registered in Redis."""
         started = [self.start_worker(wait=False) for _ in range(count)]
         wait_until(
             lambda: self.worker_count() >= count or any(worker.has_ended() for worker in started),
@@ -295,21 +296,21 @@ class Stack:
 
     def worker_count(self) -> int:
         with contextlib.closing(self.services.redis()) as client:
-            return int(client.scard("rq:workers"))  # type: ignore[arg-type]
+            return int(client.scard("rq:workers"))
 
     def worker_births(self) -> list[datetime.datetime]:
-        """When each registered worker began, by its own clock."""
+        """Return when each registered worker started, by the worker's own clock."""
         with contextlib.closing(self.services.redis()) as client:
             keys: set[bytes] = client.smembers("rq:workers")  # type: ignore[assignment]
-            born: list[bytes] = [client.hget(key, "birth") for key in keys]  # type: ignore[misc]
-        return [datetime.datetime.fromisoformat(each.decode()) for each in born]
+            births: list[bytes] = [client.hget(key, "birth") for key in keys]  # type: ignore[misc]
+        return [datetime.datetime.fromisoformat(each.decode()) for each in births]
 
     def kill_workers(self) -> None:
         for worker in self.workers:
             worker.kill_group()
 
     def stop_workers(self) -> None:
-        """Ask all workers to stop, and kill those that do not."""
+        """Ask all workers to stop, and kill the workers that do not."""
         for worker in self.workers:
             worker.terminate()
         for worker in self.workers:
@@ -320,16 +321,15 @@ class Stack:
     # --- Batches ---------------------------------------------------------------------------------------
 
     def send_batch(self, path: Path, *, template: str = TEMPLATE_KEY) -> int:
-        """Load a file and start its job, as a person would; the batch's id."""
-        said = run_command(["sendbatch", str(path), "--template", template, "--json"], environment=self.environment)
-        return int(json.loads(said)["batchId"])
+        """Load a file and start its job, as a user would. Return the id of the batch."""
+        output = run_command(["sendbatch", str(path), "--template", template, "--json"], environment=self.environment)
+        return int(json.loads(output)["batchId"])
 
     @contextlib.contextmanager
     def sending_batch(self, path: Path) -> Iterator[subprocess.Popen[bytes]]:
-        """The process that loads a file and starts its job, to be killed in the middle."""
+        """Run the process that loads a file and starts its job, so that a trial can kill it in the middle."""
         argv = [sys.executable, "manage.py", "sendbatch", str(path), "--template", TEMPLATE_KEY, "--json"]
-        quiet = subprocess.DEVNULL
-        with subprocess.Popen(argv, cwd=ROOT, env=self.environment, stdout=quiet, stderr=quiet) as process:
+        with subprocess.Popen(argv, cwd=ROOT, env=self.environment, stdout=DEVNULL, stderr=DEVNULL) as process:
             try:
                 yield process
             finally:
@@ -337,11 +337,12 @@ class Stack:
 
     @contextlib.contextmanager
     def web(self) -> Iterator[Web]:
-        """A web server that takes uploads, to be killed in the middle."""
+        """Run a web server that takes uploads, so that a trial can kill it in the middle of one."""
         with Web(environment=self.environment, log=self.folder / "web.log") as web:
             wait_until(web.is_up, seconds=START_SECONDS, what="the web server to answer")
             yield web
 
     def logs(self) -> Iterator[str]:
+        """Yield the end of each worker's log."""
         for worker in self.workers:
             yield worker.read_log()

@@ -1,4 +1,4 @@
-"""One trial: a stack, a batch, one fault at a random instant, and the comparison when all is over."""
+"""One trial: a stack, a batch, one fault at a random instant, and the comparison after the end."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from pathlib import Path
 import psycopg
 
 from batches.models.choices import BatchStatus
+from tests.chaos.judgement import Bounds, Comparison, Counts, Row, compare, judge
 from tests.chaos.stack import Golden, Stack, wait_until
-from tests.chaos.verdict import Bounds, Comparison, Counts, Row, compare, judge
 from tests.chaos.workers import Worker
 from tests.smtpserver import Accepted, Behaviour, read_record
 
 WINDOW = 128
-"""SEND_WINDOW's default: what a killed lane may leave in doubt."""
+"""The default of SEND_WINDOW: the most emails that a killed lane may leave in doubt."""
 
 RUN_SECONDS = 4.0
-"""How long an undisturbed run lasts: the relay's pace is set from the number of recipients."""
+"""How long a run without a fault lasts. The pace of the relay follows from this and the number of recipients."""
 
 ENDED = (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """What holds for a whole run of the harness."""
+    """The options of a whole run of the harness."""
 
     seed: int = 0
     recipients: int = 2000
     lease_seconds: float = 3.0
-    settle_seconds: float = 90.0
-    """A batch that has not ended by then is broken."""
+    limit_seconds: float = 90.0
+    """A batch that has not ended within this time has broken a promise."""
     keep: bool = False
-    """Print the workers' logs of a broken trial."""
+    """Whether to print the workers' logs of a trial that broke a promise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """What is broken, how, and what it may cost."""
+    """One fault: how it is injected, and what it may cost."""
 
     name: str
     title: str
     inject: Callable[[Trial], None]
-    """Called at the random instant; returns when what lasts is over. It marks when that was: Trial.mark."""
+    """Called at the random instant. It returns when the fault is over, and marks that moment with ``Trial.mark``."""
     bounds: Callable[[Trial], Bounds] = lambda trial: Bounds()
     behaviour: Behaviour = dataclasses.field(default_factory=Behaviour)
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -57,40 +57,40 @@ class Fault:
     email_url: str = "smtp://127.0.0.1:{port}"
     address: Callable[[int], str] = lambda number: f"r{number:06d}@example.org"
     is_from_start: bool = False
-    """Inject before the batch is loaded, not in its middle. The fault may load it itself, with Trial.load."""
+    """Whether to inject the fault before the batch is loaded. The fault may call ``Trial.load`` itself."""
     must_recover: bool = False
-    """Something must be left to send when it is over, or the trial has shown nothing and is repeated."""
+    """Whether emails must be left to send after the fault. If none are, the trial has shown nothing and is repeated."""
     check: Callable[[Trial], None] = lambda trial: None
-    """Called when the batch has ended: what else must be true, such as that the fault did strike."""
+    """Called after the batch has ended. It checks what else must be true, such as that the fault did strike."""
     unavailable: Callable[[], str] = lambda: ""
-    """Why this machine can't do it; empty when it can."""
+    """Says why this machine cannot inject the fault; empty when it can."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """What a trial found."""
+    """The result of one trial."""
 
     fault: str
     title: str
     seed: str
     found: Comparison
     recover_seconds: float | None
-    settle_seconds: float
-    """From the fault, or its end, to the end of the batch."""
+    end_seconds: float
+    """From the moment that the fault marked to the end of the batch."""
     broken: list[str]
     notes: dict[str, float] = dataclasses.field(default_factory=dict)
     skipped: str = ""
     missed: str = ""
-    """Why the fault did nothing; empty when it did."""
+    """Why the fault had no effect; empty when it had one."""
 
     def has_missed(self, fault: Fault) -> bool:
-        """Whether the batch was over before the fault could do anything."""
+        """Return whether the batch ended before the fault could have an effect."""
         is_over = fault.must_recover and self.recover_seconds is None
         return not self.broken and (is_over or bool(self.missed))
 
 
 class Trial:
-    """What a fault may use while it is injected."""
+    """One run of one fault. A fault uses its methods while it is injected."""
 
     def __init__(self, fault: Fault, options: Options, *, number: int = 0, repetition: int = 0) -> None:
         self.fault = fault
@@ -106,18 +106,20 @@ class Trial:
         self.new_connections_only = False
         self.connections_at_mark = 0
         self.batch_id = 0
+        self.frozen_ports: set[int] = set()
+        self.thawed_at = 0.0
 
     # --- For faults ------------------------------------------------------------------------------------
 
     @property
     def worker(self) -> Worker:
-        """The first worker."""
+        """Return the first worker."""
         return self.stack.workers[0]
 
     def mark(self, *, new_connections_only: bool = False) -> None:
-        """Note the moment that recovery is counted from: a kill, or the end of something that lasts.
+        """Mark the moment from which recovery is measured: a kill, or the end of a fault that lasts.
 
-        With ``new_connections_only`` what a killed process had already sent is no recovery.
+        With ``new_connections_only``, the messages that a killed process had already sent do not count as recovery.
         """
         self.marked_at = time.time()
         self.new_connections_only = new_connections_only
@@ -125,23 +127,23 @@ class Trial:
             self.connections_at_mark = self.stack.smtp.stats()["connections"]
 
     def change(self, **fields: object) -> None:
-        """Change the relay's behaviour."""
+        """Change some fields of the relay's behaviour."""
         self.stack.smtp.configure(**fields)
 
-    def last(self, seconds: float) -> None:
-        """Let a fault last."""
+    def wait(self, seconds: float) -> None:
+        """Wait while the fault lasts."""
         time.sleep(seconds)
 
     def note_broken(self, sentence: str) -> None:
-        """Note a broken promise that only the fault itself could see."""
+        """Note a broken promise that only the fault itself could see, as a sentence."""
         self.broken.append(sentence)
 
     def note_missed(self, sentence: str) -> None:
-        """Note that the fault struck nothing, so that the trial is repeated at another instant."""
+        """Note why the fault had no effect, so that the trial is repeated at another instant."""
         self.missed = sentence
 
     def note_elapsed(self, name: str, *, since: float, limit: float) -> None:
-        """Note how long something took, and that it broke a promise if that was too long."""
+        """Note how long something took. It breaks a promise if it took longer than ``limit`` seconds."""
         elapsed = time.time() - since
         self.notes[name] = round(elapsed, 2)
         if elapsed > limit:
@@ -151,8 +153,8 @@ class Trial:
         """Load the batch and start its job."""
         self.batch_id = self.stack.send_batch(self.path)
 
-    def read_trouble(self) -> str:
-        """What the job says of why no mail goes out; empty when it says nothing."""
+    def read_relay_error(self) -> str:
+        """Return the relay error that the job shows; empty when it shows none."""
         with self.stack.services.connect() as connection:
             row = connection.execute(
                 "SELECT last_error FROM batches_emailjob WHERE batch_id = %s", [self.batch_id]
@@ -160,7 +162,7 @@ class Trial:
         return row[0] if row else ""
 
     def has_ended(self) -> bool:
-        """Whether the batch is in a terminal state. No while PostgreSQL is away."""
+        """Return whether the batch has a terminal status; false while PostgreSQL is away."""
         with contextlib.suppress(psycopg.OperationalError), self.stack.services.connect() as connection:
             row = connection.execute("SELECT status FROM batches_batch WHERE id = %s", [self.batch_id]).fetchone()
             return bool(row and row[0] in ENDED)
@@ -169,6 +171,7 @@ class Trial:
     # --- The run ---------------------------------------------------------------------------------------
 
     def run(self, golden: Golden) -> Result:
+        """Start a stack, send a batch, inject the fault, and compare the records."""
         fault, options = self.fault, self.options
         self.stack = Stack(
             golden,
@@ -188,12 +191,13 @@ class Trial:
             return self._judge(ended_at)
 
     def _behaviour(self) -> Behaviour:
-        pace = {"rate": self.options.recipients / RUN_SECONDS, "reply_jitter_ms": 20.0}
         chosen = dataclasses.replace(self.fault.behaviour, seed=self.random.getrandbits(31))
-        if self.number:  # a repetition: half of them meet a relay without CHUNKING, where less is in flight
+        if self.number:  # in half of the repetitions the relay offers no CHUNKING, so that less is in flight
             chosen = dataclasses.replace(chosen, chunking=self.random.random() < 0.5)
             self.notes["chunking"] = float(chosen.chunking)
-        return chosen if chosen.rate else dataclasses.replace(chosen, **pace)
+        if chosen.rate:
+            return chosen
+        return dataclasses.replace(chosen, rate=self.options.recipients / RUN_SECONDS, reply_jitter_ms=20.0)
 
     def _environment(self) -> dict[str, str]:
         fast = {
@@ -212,14 +216,14 @@ class Trial:
             if not self.batch_id:
                 self.load()
         else:
-            # The workers come last: else much would be sent before the command that loads has ended.
+            # The workers start last. Otherwise they would send much of the batch before the loading command has ended.
             self.load()
             self.stack.start_workers(self.fault.workers)
             self._await_instant()
             self.fault.inject(self)
 
     def _await_instant(self) -> None:
-        """Wait for a uniformly random instant of the run: before its first message, or at a share of them."""
+        """Wait for a uniformly random instant of the run: before its first message, or after a share of them."""
         share = self.random.uniform(-0.05, 0.9)
         if share < 0:
             time.sleep(self.random.uniform(0, 0.5))
@@ -228,13 +232,13 @@ class Trial:
         self.notes["instant"] = round(share, 3)
         wait_until(
             lambda: self.stack.smtp.stats()["accepted"] >= wanted or self.has_ended(),
-            seconds=self.options.settle_seconds,
+            seconds=self.options.limit_seconds,
             what=f"{wanted:.0f} messages",
         )
         time.sleep(self.random.uniform(0, 0.02))
 
     def _await_end(self) -> float:
-        """Wait for the end as a supervisor would: a worker that gave up is started again."""
+        """Wait for the end of the batch. Start a worker that gave up again, as a supervisor does."""
 
         def has_ended() -> bool:
             for worker in [each for each in self.stack.workers if each.has_ended() and not each.is_expected_to_end]:
@@ -244,17 +248,17 @@ class Trial:
             return self.has_ended()
 
         try:
-            wait_until(has_ended, seconds=self.options.settle_seconds, what="the batch to end", every=0.1)
+            wait_until(has_ended, seconds=self.options.limit_seconds, what="the batch to end", every=0.1)
         except TimeoutError as exc:
             self.broken.append(str(exc))
         return time.time()
 
     def _judge(self, ended_at: float) -> Result:
-        stats = self.stack.smtp.stats()  # an answered order also means that all is recorded
+        stats = self.stack.smtp.stats()  # the answer also means that the record is complete
         self.fault.check(self)
         accepted = read_record(self.stack.smtp.record_path)
         rows, counts = self._read_table()
-        found = compare(expected=self._words(), rows=rows, accepted=accepted, counts=counts)
+        found = compare(expected=self._expect_words(), rows=rows, accepted=accepted, counts=counts)
         recover = self._recover_seconds(accepted)
         broken = self.broken + judge(found, self.fault.bounds(self), recover_seconds=recover)
         if self.fault.behaviour.rules and not stats["strikes"]:
@@ -272,17 +276,17 @@ class Trial:
             seed=self.seed,
             found=found,
             recover_seconds=recover,
-            settle_seconds=ended_at - (self.marked_at or ended_at),
+            end_seconds=ended_at - (self.marked_at or ended_at),
             broken=broken,
             missed=self.missed,
             notes=self.notes | {"strikes": stats["strikes"], "connections": stats["connections"]},
         )
 
-    def _words(self) -> dict[str, str]:
+    def _expect_words(self) -> dict[str, str]:
         return {address: own_word(number) for number, address in enumerate(self.addresses)}
 
     def _recover_seconds(self, accepted: list[Accepted]) -> float | None:
-        """From the mark to the next acceptance; None when nothing was left to send."""
+        """Return the time from the mark to the next acceptance; None when nothing was left to send."""
         if self.marked_at is None:
             return None
         limit = self.connections_at_mark if self.new_connections_only else 0
@@ -308,7 +312,7 @@ class Trial:
 
 
 def write_recipients(path: Path, addresses: list[str]) -> Path:
-    """A file of recipients with three merge fields, a tenth of them beyond ASCII."""
+    """Write a file of recipients with three merge fields. A tenth of the names are not ASCII. Return its path."""
     names = ("Ann", "Bob O'Neil", "Chiara", "Dieter", "Eve", "Fatima", "Goran", "Hana", "Ines", "Jürgen 李")
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -319,5 +323,5 @@ def write_recipients(path: Path, addresses: list[str]) -> Path:
 
 
 def own_word(number: int) -> str:
-    """What only one recipient's message holds."""
+    """Return the word that only the message of this recipient contains."""
     return f"C{number:07d}"

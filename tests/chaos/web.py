@@ -1,4 +1,4 @@
-"""A daphne of a trial's own, which takes uploads and can be killed in the middle of one."""
+"""The web server of one trial. It takes uploads, and a trial can kill it in the middle of one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANSWER_SECONDS = 60
 
 
 class Web:
-    """``with Web(...) as web``; it is up when ``web.is_up()``."""
+    """Start it with ``with Web(...) as web``, then wait for ``web.is_up()``."""
 
     def __init__(self, *, environment: Mapping[str, str], log: Path) -> None:
         self.environment, self.log = environment, log
@@ -35,7 +35,7 @@ class Web:
         self.kill()
 
     def kill(self) -> None:
-        """Kill -9 it."""
+        """Kill -9 the web server."""
         self.process.kill()
         self.process.wait(timeout=10)
 
@@ -52,7 +52,7 @@ class Web:
             connection.close()
 
     def begin_upload(self, path: Path, *, template: str, token: str, key: str) -> http.client.HTTPConnection:
-        """Send the whole request; its answer has yet to come."""
+        """Send the whole request, and return the connection on which the answer will come."""
         parts = [
             f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="templateId"\r\n\r\n{template}\r\n',
             f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{path.name}"\r\n'
@@ -71,7 +71,7 @@ class Web:
         """Upload a file and wait for the answer.
 
         Raises:
-            RuntimeError: it was refused.
+            RuntimeError: the server refused it.
         """
         connection = self.begin_upload(path, template=template, token=token, key=key)
         response = connection.getresponse()

@@ -1,4 +1,4 @@
-"""A worker process as ``manage.py rqworker high default`` starts it, and all the ways to end it."""
+"""A worker process, started with ``manage.py rqworker high default``, and all the ways to end it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOG_TAIL_BYTES = 20_000
 
 
 class Worker:
-    """One worker with its work-horse. It leads a process group; so does the horse, as RQ makes it."""
+    """One worker with its work-horse. Each leads a process group of its own, because RQ starts a work-horse so."""
 
     def __init__(self, *, environment: Mapping[str, str], log: Path) -> None:
         self.log = log
@@ -37,73 +37,84 @@ class Worker:
     def has_ended(self) -> bool:
         return self.process.poll() is not None
 
-    def horses(self) -> list[psutil.Process]:
-        """The living work-horses: one, or none between lanes."""
+    def work_horses(self) -> list[psutil.Process]:
+        """Return the living work-horses: one, or none between two lane runs."""
         try:
             return [child for child in self.tree.children() if child.status() != psutil.STATUS_ZOMBIE]
         except psutil.NoSuchProcess:
             return []
 
-    def everyone(self) -> list[psutil.Process]:
-        """The worker first, then whatever it started."""
+    def processes(self) -> list[psutil.Process]:
+        """Return the worker, then every process that it started."""
         try:
             return [self.tree, *self.tree.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
 
-    def kill_horse(self, *, seconds: float = 10) -> bool:
-        """Kill -9 the work-horse, once there is one; whether there was."""
+    def kill_work_horse(self, *, seconds: float = 10) -> bool:
+        """Wait for a work-horse and kill -9 it. Return whether one appeared in time."""
         deadline = time.monotonic() + seconds
-        while not (horses := self.horses()):
+        while not (work_horses := self.work_horses()):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.001)
-        for horse in horses:
+        for work_horse in work_horses:
             with contextlib.suppress(psutil.NoSuchProcess):
-                horse.kill()
+                work_horse.kill()
         return True
 
     def kill_parent(self) -> None:
-        """Kill -9 the worker and leave the horse to notice."""
+        """Kill -9 the worker alone. Its work-horse has to notice that."""
         self.is_expected_to_end = True
         self.process.kill()
         self.process.wait(timeout=10)
 
     def kill_group(self) -> None:
-        """Kill -9 the worker and everything it started, at once."""
+        """Kill -9 the worker and every process that it started, at once."""
         self.is_expected_to_end = True
-        for each in self.everyone():
+        for each in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
         self.process.wait(timeout=10)
 
     def freeze(self) -> None:
-        for each in self.everyone():
+        """SIGSTOP the worker and every process that it started."""
+        for each in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        # The horse first: it must find out by itself that its lease ran out.
-        for each in reversed(self.everyone()):
+        """SIGCONT what was frozen."""
+        # The work-horse comes first: it has to find out by itself that its lease has run out.
+        for each in reversed(self.processes()):
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.send_signal(signal.SIGCONT)
 
+    def find_ports(self, relay_port: int) -> set[int]:
+        """Return the local ports of the open connections from this worker's processes to the relay."""
+        found = set()
+        for each in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                connections = each.net_connections("tcp4")
+                found |= {link.laddr.port for link in connections if link.raddr and link.raddr.port == relay_port}
+        return found
+
     def terminate(self) -> None:
-        """Ask it to stop, as a deployment does: SIGTERM to the worker alone."""
+        """Ask the worker to stop as a deployment does: with SIGTERM to the worker alone."""
         self.is_expected_to_end = True
         if not self.has_ended():
             os.kill(self.pid, signal.SIGTERM)
 
     def wait(self, *, seconds: float) -> int:
-        """Wait for its end; its exit status.
+        """Wait for the end of the worker and return its exit status.
 
         Raises:
-            subprocess.TimeoutExpired: it goes on.
+            subprocess.TimeoutExpired: the worker is still running.
         """
         return self.process.wait(timeout=seconds)
 
     def read_log(self) -> str:
-        """The last of what it said."""
+        """Return the end of the log."""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
             return file.read().decode("utf-8", "replace")

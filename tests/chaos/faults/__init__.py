@@ -1,9 +1,11 @@
-"""Every fault of the matrix, by name."""
+"""Every fault, by name."""
 
 from tests.chaos.faults import intake, processes, relay, stores
 from tests.chaos.trial import Fault
 
-FAULTS: dict[str, Fault] = {fault.name: fault for room in (processes, intake, stores, relay) for fault in room.FAULTS}
+FAULTS: dict[str, Fault] = {
+    fault.name: fault for module in (processes, intake, stores, relay) for fault in module.FAULTS
+}
 
 KILLS = ("kill-horse", "kill-worker", "kill-group", "kill-horse-hold", "kill-worker-hold", "kill-group-hold")
 """The faults that ``--kills`` repeats."""

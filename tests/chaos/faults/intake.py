@@ -1,6 +1,7 @@
-"""Faults of taking a file in: whoever imports it is killed in the middle. All of it is there, or nothing.
+"""Faults of an import: the process that imports a file is killed in the middle. Afterwards all of the file is there, or
+nothing.
 
-Where the import stands is no guess: a lock on a table holds it there until it is dead.
+The place of the kill is certain: a lock on a table stops the import there until its process is dead.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from tests.chaos.stack import TEMPLATE_KEY, run_command, wait_until
 from tests.chaos.trial import Fault, Trial
 
 IMPORTED = ("batches_batch", "batches_uploadchunk", "batches_email", "batches_rejectedrow")
-"""The tables of a batch, in the order in which an import writes them."""
+"""The tables of a batch, in the order in which an import writes to them."""
 
 JOBS = "batches_emailjob"
-"""Written when the batch is whole and committed."""
+"""This table is written after the batch is complete and committed."""
 
 BAD_ROW = "this is no address,Bad,Nowhere,C0\n"
 REACH_SECONDS = 30
@@ -31,14 +32,14 @@ WHERE NOT l.granted AND l.relation = %s::regclass AND l.database = (SELECT oid F
 
 @dataclass
 class Barrier:
-    """A table that nobody else gets at, in a transaction of its own; and another connection to look on from."""
+    """A table that no other transaction can write to, and a second connection that looks on."""
 
     table: str
     holding: psycopg.Connection
     looking: psycopg.Connection
 
     def await_arrival(self) -> int:
-        """Wait until somebody waits at the table; the number of its server process."""
+        """Wait until a transaction waits for the table. Return the id of its server process."""
         found = wait_until(
             lambda: self.looking.execute(WAITING, [self.table, "emailbatch"]).fetchone(),
             seconds=REACH_SECONDS,
@@ -47,7 +48,7 @@ class Barrier:
         return int(found[0]) if found else 0
 
     def open(self, *, until_gone: int) -> None:
-        """Let everybody pass, and wait for the end of one server process, whose client is dead."""
+        """Release the lock, and wait for the end of one server process, whose client is dead."""
         self.holding.rollback()
         wait_until(
             lambda: not self.looking.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [until_gone]).rowcount,
@@ -60,33 +61,34 @@ class Barrier:
 def barrier(trial: Trial, table: str) -> Iterator[Barrier]:
     with trial.stack.services.connect() as holding, trial.stack.services.connect() as looking:
         holding.autocommit = False
-        # The weakest lock that stops a writer: whoever only reads, such as a sweep, goes on.
+        # The weakest lock that stops a writer. A transaction that only reads, such as a sweep, goes on.
         holding.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
         yield Barrier(table=table, holding=holding, looking=looking)
 
 
 def count_rows(trial: Trial) -> dict[str, int]:
-    """How many rows each table of a batch has."""
+    """Count the rows of each table of a batch."""
     with trial.stack.services.connect() as connection:
         counted = [connection.execute(f"SELECT count(*) FROM {table}").fetchone() for table in IMPORTED]  # noqa: S608
     return {table: row[0] for table, row in zip(IMPORTED, counted, strict=True) if row}
 
 
 def check_nothing_is_left(trial: Trial, table: str) -> None:
+    """Check that an import that was killed at this table has left no row anywhere."""
     left = {name: count for name, count in count_rows(trial).items() if count}
     if left:
-        trial.note_broken(f"killed at {table}, and {left} stayed")
+        trial.note_broken(f"killed at {table}, and these rows are left: {left}")
     trial.notes["kills"] = trial.notes.get("kills", 0) + 1
 
 
 def add_bad_row(trial: Trial) -> None:
-    """One line that is set aside, so that an import writes to each of its tables."""
+    """Add one line that the import rejects, so that it writes to each of its tables."""
     with trial.path.open("a", encoding="utf-8") as file:
         file.write(BAD_ROW)
 
 
 def kill_command(trial: Trial) -> None:
-    """Kill -9 ``sendbatch`` at each table in turn; afterwards the same file is loaded."""
+    """Kill -9 ``sendbatch`` at each table in turn. Afterwards the harness loads the same file."""
     add_bad_row(trial)
     for table in IMPORTED:
         with barrier(trial, table) as held, trial.stack.sending_batch(trial.path) as process:
@@ -99,8 +101,11 @@ def kill_command(trial: Trial) -> None:
 
 
 def kill_web(trial: Trial) -> None:
-    """Kill -9 the web server at each table in turn, and when all is in but the job; each time the browser, which
-    heard no answer, uploads the same file with the same key again. At the end there is one batch."""
+    """Kill -9 the web server at each table in turn, and once after the import and before the job.
+
+    The browser gets no answer, so each time it uploads the same file with the same key again. At the end there must
+    be one batch.
+    """
     add_bad_row(trial)
     token = make_token(trial)
     for table in (*IMPORTED, JOBS):
@@ -114,25 +119,25 @@ def kill_web(trial: Trial) -> None:
             check_nothing_is_left(trial, table)
     before = count_rows(trial)
     if before["batches_batch"] != 1 or before["batches_email"] != len(trial.addresses):
-        trial.note_broken(f"killed before the job was made, and of the batch there is {before}")
+        trial.note_broken(f"killed before the job was created, and the tables hold {before}")
     with trial.stack.web() as web:
         answer = web.upload(trial.path, template=TEMPLATE_KEY, token=token, key="once")
         again = web.upload(trial.path, template=TEMPLATE_KEY, token=token, key="once")
     trial.batch_id = answer["batchId"]
     after = count_rows(trial)
     if answer != again or not answer["jobId"] or after["batches_batch"] != 1:
-        trial.note_broken(f"one key gave {answer}, then {again}, and there is {after}")
+        trial.note_broken(f"the same key was answered with {answer}, then with {again}, and the tables hold {after}")
     trial.stack.start_worker()
 
 
 def make_token(trial: Trial) -> str:
     environment = trial.stack.environment | {"DJANGO_SUPERUSER_PASSWORD": "only-for-chaos"}
-    person = ["--noinput", "--username", "ann", "--email", "ann@example.org"]
-    run_command(["createsuperuser", *person], environment=environment)
+    account = ["--noinput", "--username", "ann", "--email", "ann@example.org"]
+    run_command(["createsuperuser", *account], environment=environment)
     return run_command(["createapitoken", "ann"], environment=environment).strip()
 
 
-# No worker until all is over: its sweep would wait at the locks too, and be taken for the import.
+# No worker runs before the kills are over: its sweep would wait for the locks too, and look like the import.
 FAULTS = (
     Fault(
         name="kill-sendbatch",

@@ -1,33 +1,35 @@
-"""Faults of the workers: killed, frozen, asked to stop, or with a wrong clock."""
+"""Faults of the workers: they are killed, frozen, asked to stop, or have a wrong clock."""
 
 from __future__ import annotations
 
 import glob
 import subprocess
+import time
 from collections.abc import Callable
 
+from tests.chaos.judgement import Bounds, count_sent_by
 from tests.chaos.trial import WINDOW, Fault, Trial
-from tests.chaos.verdict import Bounds
+from tests.smtpserver import Behaviour
 
 DRAIN_SECONDS = 10.0
 HOLD = {"SEND_ON_CRASH": "hold"}
 MAX_ATTEMPTS = 3
-"""SEND_MAX_ATTEMPTS's default: so often it kills before it is suspected,"""
+"""The default of SEND_MAX_ATTEMPTS: a poison message kills at least this often before the sweep acts."""
 
 DEATHS_MAX = 8
-"""and so often until it is found among those that were beside it."""
+"""A poison message kills at most this often before the sweep has told it from the emails in flight beside it."""
 
 CLOCKS_APART_SECONDS = 7000
 POISON_NUMBER = 1000
 
 
-def do_nothing(trial: Trial) -> None:
-    """The undisturbed run, which shows that the harness itself loses nothing."""
+def inject_nothing(trial: Trial) -> None:
+    """Inject nothing. This run shows that the harness itself loses nothing."""
 
 
 def share_batch(trial: Trial) -> None:
-    """Two workers on one batch: watch that both take part."""
-    trial.last(0.5)
+    """Run two workers on one batch, and check that both take part."""
+    trial.wait(0.5)
     with trial.stack.services.connect() as connection:
         row = connection.execute("SELECT count(DISTINCT worker) FROM batches_lane WHERE worker <> ''").fetchone()
     trial.notes["workers"] = row[0] if row else 0
@@ -36,13 +38,13 @@ def share_batch(trial: Trial) -> None:
 
 
 def kill_horse(trial: Trial) -> None:
-    if not trial.worker.kill_horse():
+    if not trial.worker.kill_work_horse():
         trial.note_missed("there was no work-horse to kill")
     trial.mark(new_connections_only=True)
 
 
 def kill_worker(trial: Trial) -> None:
-    """The parent alone dies: its horse must follow, and a supervisor starts a new worker."""
+    """Kill the parent alone: its work-horse must end too, and a supervisor starts a new worker."""
     trial.worker.kill_parent()
     trial.mark(new_connections_only=True)
     trial.stack.start_worker(wait=False)
@@ -55,25 +57,35 @@ def kill_group(trial: Trial) -> None:
 
 
 def freeze_past_lease(trial: Trial) -> None:
-    """Stop a worker and its horse until another has its emails, then let it go on."""
+    """Freeze a worker and its work-horse until another worker has its emails, then thaw it."""
     trial.worker.freeze()
     trial.mark(new_connections_only=True)
-    trial.last(trial.options.lease_seconds * 2 + 2)
+    trial.frozen_ports = trial.worker.find_ports(trial.stack.smtp.port)
+    trial.wait(trial.options.lease_seconds * 2 + 2)
     trial.notes["taken_over"] = count_interrupted(trial)
     if not trial.notes["taken_over"]:
-        trial.note_missed("the frozen worker held nothing")
+        trial.note_missed("the frozen worker had nothing in flight")
+    trial.thawed_at = time.time()
     trial.worker.thaw()
 
 
+def check_nothing_sent_after_lease(trial: Trial) -> None:
+    """Check that the thawed work-horse sent nothing: its lease had run out, and another worker had its emails."""
+    late = count_sent_by(trial.frozen_ports, trial.stack.smtp.accepted(), after=trial.thawed_at)
+    trial.notes["sent_after_lease"] = late
+    if late:
+        trial.note_broken(f"the frozen worker sent {late} messages after its lease had run out")
+
+
 def count_interrupted(trial: Trial) -> int:
-    """How many emails were taken from a lane whose holder seemed dead."""
+    """Count the emails that the sweep took from a lane whose holder seemed dead."""
     with trial.stack.services.connect() as connection:
         row = connection.execute("SELECT count(*) FROM batches_attempt WHERE outcome = 'interrupted'").fetchone()
     return row[0] if row else 0
 
 
 def ask_to_stop(trial: Trial) -> None:
-    """SIGTERM, as at a deployment: drained within seconds, and a new worker takes over."""
+    """Send SIGTERM, as a deployment does: the worker drains within seconds, and a new worker takes over."""
     trial.mark(new_connections_only=True)
     started = trial.marked_at or 0.0
     trial.worker.terminate()
@@ -88,27 +100,28 @@ def ask_to_stop(trial: Trial) -> None:
 
 
 def find_faketime() -> str:
+    """Return the path of faketime's library; empty when it is missing."""
     return next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), "")
 
 
 def start_workers_with_wrong_clocks(trial: Trial) -> None:
-    """One worker lives an hour ahead and one an hour behind; the lease is on the database's clock."""
+    """One worker's clock is an hour fast and the other's an hour slow. Leases use the database's clock."""
     for offset in ("+3600", "-3600"):
         clock = {"LD_PRELOAD": find_faketime(), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         trial.stack.start_worker(environment=clock)
     births = trial.stack.worker_births()
     trial.notes["clocks_apart_seconds"] = apart = (max(births) - min(births)).total_seconds()
     if apart < CLOCKS_APART_SECONDS:
-        trial.note_broken(f"the workers' clocks are {apart:.0f} s apart, so faketime did nothing")
+        trial.note_broken(f"the workers' clocks differ by {apart:.0f} s only, so faketime had no effect")
 
 
 def poison(number: int) -> str:
-    """Recipients of whom one is poison: whoever hands its envelope to the relay is killed."""
+    """Return the address of a recipient. One is poison: a process that sends its envelope to the relay is killed."""
     return f"{'kill-rcpt-' if number == POISON_NUMBER else ''}r{number:06d}@example.org"
 
 
 def check_poison(least: int, *, most: int) -> Callable[[Trial], None]:
-    """It struck so often and no more: not an endless loop."""
+    """Check how often the poison message killed. An upper limit shows that there is no endless loop."""
 
     def check(trial: Trial) -> None:
         strikes = trial.stack.smtp.stats()["strikes"]
@@ -118,31 +131,33 @@ def check_poison(least: int, *, most: int) -> Callable[[Trial], None]:
     return check
 
 
-def the_poison_fails(trial: Trial) -> Bounds:
-    """A window twice for each time that it kills, and nobody fails but the poison."""
+def only_poison_fails(trial: Trial) -> Bounds:
+    """At most a window is sent twice for each kill, and only the poison message fails."""
     return Bounds(duplicates=WINDOW * trial.stack.smtp.stats()["strikes"], failed=1, failed_exactly=True)
 
 
 def one_lane(trial: Trial) -> Bounds:
-    """One killed lane: at most a window twice."""
+    """One killed lane: at most a window is sent twice."""
     return Bounds(duplicates=WINDOW)
 
 
-def one_lane_held(trial: Trial) -> Bounds:
-    """One killed lane under hold: nothing twice, at most a window unknown."""
+def one_lane_on_hold(trial: Trial) -> Bounds:
+    """One killed lane under hold: nothing is sent twice, and at most a window ends unknown."""
     return Bounds(unknown=WINDOW)
 
 
 FAULTS = (
-    Fault(name="none", title="nothing at all", inject=do_nothing),
+    Fault(name="none", title="no fault", inject=inject_nothing),
     Fault(name="kill-horse", title="kill -9 the work-horse", inject=kill_horse, bounds=one_lane, must_recover=True),
     Fault(name="kill-worker", title="kill -9 the worker", inject=kill_worker, bounds=one_lane, must_recover=True),
-    Fault(name="kill-group", title="kill -9 worker and horse", inject=kill_group, bounds=one_lane, must_recover=True),
+    Fault(
+        name="kill-group", title="kill -9 worker and work-horse", inject=kill_group, bounds=one_lane, must_recover=True
+    ),
     Fault(
         name="kill-horse-hold",
         title="kill -9 the work-horse, hold",
         inject=kill_horse,
-        bounds=one_lane_held,
+        bounds=one_lane_on_hold,
         environment=HOLD,
         must_recover=True,
     ),
@@ -150,33 +165,51 @@ FAULTS = (
         name="kill-worker-hold",
         title="kill -9 the worker, hold",
         inject=kill_worker,
-        bounds=one_lane_held,
+        bounds=one_lane_on_hold,
         environment=HOLD,
         must_recover=True,
     ),
     Fault(
         name="kill-group-hold",
-        title="kill -9 worker and horse, hold",
+        title="kill -9 worker and work-horse, hold",
         inject=kill_group,
-        bounds=one_lane_held,
+        bounds=one_lane_on_hold,
         environment=HOLD,
         must_recover=True,
     ),
-    Fault(name="freeze", title="SIGSTOP past the lease, SIGCONT", inject=freeze_past_lease, bounds=one_lane, workers=2),
+    Fault(
+        name="freeze",
+        title="SIGSTOP longer than the lease, SIGCONT",
+        inject=freeze_past_lease,
+        bounds=one_lane,
+        check=check_nothing_sent_after_lease,
+        workers=2,
+    ),
     Fault(
         name="freeze-hold",
-        title="SIGSTOP past the lease, SIGCONT, hold",
+        title="SIGSTOP longer than the lease, hold",
         inject=freeze_past_lease,
-        bounds=one_lane_held,
+        bounds=one_lane_on_hold,
+        check=check_nothing_sent_after_lease,
         workers=2,
         environment=HOLD,
+    ),
+    # Without CHUNKING most of the window waits in the outbox, so the thawed work-horse has much that it must not send.
+    Fault(
+        name="freeze-data",
+        title="SIGSTOP longer than the lease, no CHUNKING",
+        inject=freeze_past_lease,
+        bounds=one_lane,
+        check=check_nothing_sent_after_lease,
+        behaviour=Behaviour(chunking=False),
+        workers=2,
     ),
     Fault(name="sigterm", title="SIGTERM", inject=ask_to_stop, must_recover=True),
     Fault(
         name="poison",
         title="a message that kills its work-horse",
-        inject=do_nothing,
-        bounds=the_poison_fails,
+        inject=inject_nothing,
+        bounds=only_poison_fails,
         check=check_poison(MAX_ATTEMPTS, most=DEATHS_MAX),
         address=poison,
         workers=2,
@@ -184,8 +217,8 @@ FAULTS = (
     Fault(
         name="poison-hold",
         title="a message that kills its work-horse, hold",
-        inject=do_nothing,
-        bounds=one_lane_held,
+        inject=inject_nothing,
+        bounds=one_lane_on_hold,
         check=check_poison(1, most=1),
         address=poison,
         environment=HOLD,
@@ -193,7 +226,7 @@ FAULTS = (
     Fault(name="two-workers", title="two workers on one batch", inject=share_batch, workers=2),
     Fault(
         name="clock",
-        title="workers' clocks an hour off",
+        title="workers' clocks wrong by an hour",
         inject=start_workers_with_wrong_clocks,
         workers=0,
         is_from_start=True,

@@ -1,4 +1,4 @@
-"""Faults of Redis and PostgreSQL under a living worker: nothing may be sent twice."""
+"""Faults of Redis and PostgreSQL while the workers live: nothing may be sent twice."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ TERMINATE_BACKENDS = (
 
 
 def restart_redis(trial: Trial) -> None:
-    """Restart with the append-only file, as a package upgrade does."""
+    """Restart Redis with its append-only file, as a package upgrade does."""
     trial.stack.services.stop("redis")
-    trial.last(trial.random.uniform(0, 2))
+    trial.wait(trial.random.uniform(0, 2))
     trial.stack.services.start_redis()
     trial.mark()
 
 
 def lose_redis(trial: Trial) -> None:
-    """Redis comes back empty, as one without persistence does."""
+    """Kill Redis and start it empty, as it starts without persistence."""
     trial.stack.services.stop("redis", signal_number=signal.SIGKILL)
-    trial.last(trial.random.uniform(0, 2))
+    trial.wait(trial.random.uniform(0, 2))
     shutil.rmtree(trial.stack.folder / "valkey")
     trial.stack.services.start_redis()
     trial.mark()
@@ -40,14 +40,14 @@ def lose_redis(trial: Trial) -> None:
 
 def crash_redis(trial: Trial) -> None:
     trial.stack.services.stop("redis", signal_number=signal.SIGKILL)
-    trial.last(trial.random.uniform(0, 2))
+    trial.wait(trial.random.uniform(0, 2))
     trial.stack.services.start_redis()
     trial.mark()
 
 
 def flush_redis(trial: Trial) -> None:
     with contextlib.closing(trial.stack.services.redis()) as client:
-        trial.notes["keys_flushed"] = client.dbsize()  # type: ignore[assignment]
+        trial.notes["keys_flushed"] = client.dbsize()
         client.flushall()
     trial.mark()
     if not trial.notes["keys_flushed"]:
@@ -55,7 +55,7 @@ def flush_redis(trial: Trial) -> None:
 
 
 def flush_redis_before_pick_up(trial: Trial) -> None:
-    """Load while no worker runs, wipe the queue, then start the worker: only the sweep can find the job."""
+    """Load while no worker runs, flush the queue, then start the worker: only the sweep can find the job."""
     trial.load()
     flush_redis(trial)
     trial.stack.start_worker()
@@ -63,7 +63,7 @@ def flush_redis_before_pick_up(trial: Trial) -> None:
 
 
 def load_without_redis(trial: Trial) -> None:
-    """Redis is down at the upload: the batch is taken all the same, and sent when Redis is back."""
+    """Load while Redis is down: the batch is accepted anyway, and sent when Redis is back."""
     trial.stack.services.stop("redis")
     trial.load()
     trial.stack.services.start_redis()
@@ -71,17 +71,17 @@ def load_without_redis(trial: Trial) -> None:
 
 
 def restart_postgres(trial: Trial) -> None:
-    """An immediate stop, which is a crash: sessions and unfinished transactions are gone."""
+    """Shut PostgreSQL down immediately, which is a crash: sessions and unfinished transactions are lost."""
     trial.stack.services.stop("postgres", signal_number=signal.SIGQUIT)
-    trial.last(trial.random.uniform(0, 2))
+    trial.wait(trial.random.uniform(0, 2))
     trial.stack.services.start_postgres()
     trial.mark()
 
 
 def stay_without_postgres(trial: Trial) -> None:
-    """PostgreSQL is away for longer than the lease: the living must not be taken for dead."""
+    """Keep PostgreSQL away for longer than the lease: the sweep must not take living workers for dead ones."""
     trial.stack.services.stop("postgres", signal_number=signal.SIGQUIT)
-    trial.last(trial.options.lease_seconds * 1.5)
+    trial.wait(trial.options.lease_seconds * 1.5)
     trial.stack.services.start_postgres()
     trial.mark()
 
@@ -100,7 +100,7 @@ def terminate_backends(trial: Trial) -> None:
 
 
 def lose_commit_replies(trial: Trial) -> None:
-    """Cut the connection after a commit took effect and before its reply arrives, several times."""
+    """Cut a connection after its commit took effect and before the reply arrives, several times."""
     proxy = trial.stack.proxy
     for number in range(COMMITS_CUT):
         proxy.cut_after_commit()
@@ -115,9 +115,9 @@ def lose_commit_replies(trial: Trial) -> None:
 
 
 def silence_postgres(trial: Trial) -> None:
-    """The network to PostgreSQL swallows everything for a while, shorter than the lease."""
+    """Hold back everything on the network to PostgreSQL, for less than the lease."""
     trial.stack.proxy.blackhole(on=True)
-    trial.last(trial.options.lease_seconds * 0.5)
+    trial.wait(trial.options.lease_seconds * 0.5)
     trial.stack.proxy.blackhole(on=False)
     trial.mark()
 
@@ -127,40 +127,41 @@ FULL_SECONDS = 30
 
 
 def fill_disk(trial: Trial) -> None:
-    """PostgreSQL's disk is full for a while, shorter than the lease: what can't be recorded must not be sent."""
+    """Keep PostgreSQL's disk full for less than the lease: what cannot be recorded must not be sent."""
     fill_disk_for(trial, seconds=trial.options.lease_seconds * 0.6)
 
 
 def fill_disk_for(trial: Trial, *, seconds: float) -> None:
+    """Keep the disk full, check that writes were refused and that little is in doubt, and make room again."""
     services, disk = trial.stack.services, trial.stack.disk
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         disk.fill()
-        trial.last(0.05)
+        trial.wait(0.05)
     trial.notes["refused_writes"] = services.count_log(NO_SPACE)
     if not trial.notes["refused_writes"]:
         trial.note_missed("nothing was refused on the full disk")
     trial.notes["in_doubt"] = in_doubt = trial.stack.smtp.stats()["accepted"] - count_sent(trial)
     if in_doubt > WINDOW * len(trial.stack.workers):
-        trial.note_broken(f"{in_doubt} were accepted and could not be recorded, allowed {WINDOW} a lane")
+        trial.note_broken(f"{in_doubt} emails were accepted and could not be recorded, allowed {WINDOW} for each lane")
     disk.make_room()
     trial.mark()
 
 
 def fill_disk_past_lease(trial: Trial) -> None:
-    """As fill_disk, until each lease has run out: the living must not be taken for dead when there is room again."""
+    """Keep the disk full until each lease has run out: the sweep must not take living workers for dead ones."""
     fill_disk_for(trial, seconds=trial.options.lease_seconds * 2 + trial.random.uniform(0, 3))
 
 
 def fill_disk_of_log(trial: Trial) -> None:
-    """The next segment of the write-ahead log finds no room: PostgreSQL crashes and can't recover until there is."""
+    """Leave no room for the next segment of the write-ahead log: PostgreSQL crashes until there is room."""
     services, disk = trial.stack.services, trial.stack.disk
     disk.fill()
     with contextlib.suppress(psycopg.OperationalError), services.connect() as connection:
         connection.execute("SELECT pg_switch_wal()")
-    wait_until(lambda: services.has_ended("postgres"), seconds=FULL_SECONDS, what="PostgreSQL to give up")
+    wait_until(lambda: services.has_ended("postgres"), seconds=FULL_SECONDS, what="PostgreSQL to end")
     trial.notes["refused_writes"] = services.count_log(NO_SPACE)
-    trial.last(trial.random.uniform(0, trial.options.lease_seconds))
+    trial.wait(trial.random.uniform(0, trial.options.lease_seconds))
     disk.make_room()
     services.stop("postgres")
     services.start_postgres()
@@ -178,11 +179,11 @@ def count_sent(trial: Trial) -> int:
 FAULTS = (
     Fault(name="redis-restart", title="Redis restarted", inject=restart_redis),
     Fault(name="redis-crash", title="Redis killed and started", inject=crash_redis),
-    Fault(name="redis-lost", title="Redis killed, back empty", inject=lose_redis),
+    Fault(name="redis-lost", title="Redis killed, started empty", inject=lose_redis),
     Fault(name="redis-flushall", title="Redis FLUSHALL", inject=flush_redis),
     Fault(
         name="redis-flushall-queued",
-        title="Redis FLUSHALL before pick-up",
+        title="Redis FLUSHALL before a worker starts",
         inject=flush_redis_before_pick_up,
         workers=0,
         is_from_start=True,
@@ -190,12 +191,15 @@ FAULTS = (
     Fault(name="redis-down", title="Redis down at upload", inject=load_without_redis, is_from_start=True),
     Fault(
         name="postgres-restart",
-        title="PostgreSQL stopped at once, restarted",
+        title="PostgreSQL shut down immediately",
         inject=restart_postgres,
         must_recover=True,
     ),
     Fault(
-        name="postgres-away", title="PostgreSQL away past the lease", inject=stay_without_postgres, must_recover=True
+        name="postgres-away",
+        title="PostgreSQL away longer than the lease",
+        inject=stay_without_postgres,
+        must_recover=True,
     ),
     Fault(name="postgres-backends", title="PostgreSQL backends terminated", inject=terminate_backends),
     Fault(name="postgres-commit", title="commit replies lost", inject=lose_commit_replies, has_proxy=True),
@@ -210,7 +214,7 @@ FAULTS = (
     ),
     Fault(
         name="disk-full-long",
-        title="PostgreSQL's disk full past the lease",
+        title="PostgreSQL's disk full longer than the lease",
         inject=fill_disk_past_lease,
         workers=2,
         has_small_disk=True,

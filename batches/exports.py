@@ -18,12 +18,13 @@ from datetime import datetime
 
 from batches.files.column_match import LINE_COLUMN, REASON_COLUMN
 from batches.files.formulas import disarm
-from batches.models import Batch, read_claims
+from batches.models import Batch
 
 PAGE_ROWS = 2000
 FIRST_PAGE_ROWS = 20
 """How many are read before it is known how long they are."""
 PAGE_BYTES = 1 << 20
+EMAIL_COLUMNS = ("row", "address", "fields", "state", "code", "reply", "completed_at")
 OUTCOME_COLUMNS = ("status", "code", "reply", "time")
 
 
@@ -32,18 +33,12 @@ def results_csv(batch: Batch) -> Iterator[bytes]:
     yield _header([*batch.columns, *OUTCOME_COLUMNS])
     last_row, rows = -1, FIRST_PAGE_ROWS
     while page := list(
-        batch.emails.filter(row__gt=last_row)
-        .order_by("row")
-        .values_list("row", "address", "fields", "status", "next_attempt_at", "code", "reply", "completed_at")[:rows]
+        batch.emails.filter(row__gt=last_row).with_state().order_by("row").values_list(*EMAIL_COLUMNS)[:rows]
     ):
-        last_row, claims = page[-1][0], read_claims(batch.pk)
+        last_row = page[-1][0]
         chunk = _encode(
-            [
-                *_cells(batch, address, fields),
-                claims.state(status=status, row=row, next_attempt_at=next_attempt_at),
-                *(_show(code), reply, _show(completed_at)),
-            ]
-            for row, address, fields, status, next_attempt_at, code, reply, completed_at in page
+            [*_cells(batch, address, fields), state, _show(code), reply, _show(completed_at)]
+            for row, address, fields, state, code, reply, completed_at in page
         )
         rows = _next_page_rows(len(page), len(chunk))
         yield chunk

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -9,22 +11,43 @@ from django.utils.html import format_html_join
 from django.utils.text import Truncator
 
 from batches.admin.readonly import ReadOnlyAdmin
-from batches.models import Email
+from batches.models import Email, EmailQuerySet, EmailStatus
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Filter by the state that the list, the pages, the API and the exports show."""
+
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(status.value, status.label) for status in EmailStatus]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Email]) -> QuerySet[Email]:
+        state = self.value()
+        return cast(EmailQuerySet, queryset).in_state(state) if state in EmailStatus.values else queryset
 
 
 @admin.register(Email)
 class EmailAdmin(ReadOnlyAdmin):
-    list_display = ("address", "batch", "row", "status", "attempts", "code", "said", "completed_at")
-    list_filter = ("status",)
+    list_display = ("address", "batch", "row", "state", "attempts", "code", "said", "completed_at")
+    list_filter = (StateFilter,)
     list_select_related = ("batch",)
     search_fields = ("address",)
     search_help_text = "A whole address, or its beginning and a star: ann@*. From a batch's page: in that batch only."
     actions = None
     fields = (
-        *("batch", "row", "address", "fields", "status", "attempts", "next_attempt_at"),
+        *("batch", "row", "address", "fields", "state", "attempts", "next_attempt_at"),
         *("code", "reply", "completed_at", "lane", "history"),
     )
-    readonly_fields = ("history",)
+    readonly_fields = ("state", "history")
+
+    def get_queryset(self, request: HttpRequest) -> EmailQuerySet:
+        return cast(EmailQuerySet, super().get_queryset(request)).with_state()
+
+    @admin.display(description="status")
+    def state(self, email: Email) -> str:
+        return EmailStatus(email.state).label
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Email], search_term: str

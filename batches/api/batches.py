@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.conf import settings
-from django.db.models import Max, Q, QuerySet, Sum
+from django.db.models import Max, Q, Sum
 from django.http import HttpRequest
 from ninja import Query, Router, Status
 
@@ -24,7 +24,7 @@ from batches.api.schemas import (
     SentOut,
 )
 from batches.jobs import creation, lifecycle
-from batches.models import Batch, Claims, Email, EmailJob, EmailStatus, EmailTemplate, read_claims
+from batches.models import Batch, Email, EmailJob, EmailQuerySet, EmailStatus, EmailTemplate
 from batches.rendering.message import derive_message_key, make_message_id, sender_address
 
 router = Router(tags=["batches"])
@@ -93,28 +93,26 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job_id: int | None) -> 
 def list_emails(request: HttpRequest, batch_id: int, page: Query[EmailPage]) -> EmailList:
     """The recipients of a batch in the order of the file, all or those of one status."""
     batch = find_batch(request, batch_id)
-    claims = read_claims(batch.pk)
-    emails: QuerySet[Email] = batch.emails.select_related("lane")
+    # Before the emails: an email that is sending then belongs to this job, even if the job ends in between.
+    live_job_id = EmailJob.objects.filter(batch=batch, completed_at=None).values_list("pk", flat=True).first()
+    emails: EmailQuerySet = batch.emails.select_related("lane").with_state()
     if page.status is not None:
-        emails = claims.in_state(emails, page.status)
+        emails = emails.in_state(page.status)
     rows, following = cut(emails, page, key="row")
-    return EmailList(items=list(_describe_emails(rows, claims)), next=following)
+    return EmailList(items=list(_describe_emails(rows, live_job_id=live_job_id)), next=following)
 
 
-def _describe_emails(emails: list[Email], claims: Claims) -> Iterable[EmailOut]:
+def _describe_emails(emails: list[Email], *, live_job_id: int | None) -> Iterable[EmailOut]:
     key = derive_message_key(settings.SECRET_KEY)
-    states = [
-        claims.state(status=email.status, row=email.row, next_attempt_at=email.next_attempt_at) for email in emails
-    ]
     job_ids = {email.lane.job_id for email in emails if email.lane}
-    senders = dict(EmailJob.objects.filter(Q(pk__in=job_ids) | Q(pk=claims.job_id)).values_list("pk", "from_email"))
-    for email, state in zip(emails, states, strict=True):
-        # What is being sent may have been sent before, by another job.
-        job_id = claims.job_id if state == EmailStatus.SENDING else email.lane and email.lane.job_id
+    senders = dict(EmailJob.objects.filter(Q(pk__in=job_ids) | Q(pk=live_job_id)).values_list("pk", "from_email"))
+    for email in emails:
+        # The lane of an email that is sending may still be the lane of an earlier job.
+        job_id = live_job_id if email.state == EmailStatus.SENDING else email.lane and email.lane.job_id
         yield EmailOut(
             row=email.row,
             address=email.address,
-            status=state,
+            status=email.state,
             attempts=email.attempts,
             code=email.code,
             reply=email.reply,

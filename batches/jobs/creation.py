@@ -61,7 +61,7 @@ def send_once(
         locked = _lock(batch)
         job = _find_first_job(locked)
         if job is None:
-            job = _new_job(locked, parts, template=template, user=user)
+            job = _new_job(batch, parts, template=template, user=user)
             _open_first(job, locked, priority=priority, scheduled_at=scheduled_at)
     batch.refresh_from_db()
     return job
@@ -90,7 +90,7 @@ def create_job(
             raise JobRefused(
                 f"Batch {batch.pk} was already sent. Use replay to send it, or the emails that failed, again."
             )
-        job = _new_job(locked, parts, template=template, user=user)
+        job = _new_job(batch, parts, template=template, user=user)
         _open_first(job, locked, priority=priority, scheduled_at=scheduled_at)
     batch.refresh_from_db()
     return job

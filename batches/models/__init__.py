@@ -12,8 +12,7 @@ from batches.models.choices import (
     JobStatus,
     RejectionKind,
 )
-from batches.models.claims import Claims, read_claims
-from batches.models.email import Attempt, Email
+from batches.models.email import Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
 from batches.models.template import EmailTemplate, TemplateNotFound
 from batches.models.token import ApiToken
@@ -25,10 +24,10 @@ __all__ = [
     "Batch",
     "BatchSource",
     "BatchStatus",
-    "Claims",
     "CrashPolicy",
     "Email",
     "EmailJob",
+    "EmailQuerySet",
     "EmailStatus",
     "EmailTemplate",
     "JobKind",
@@ -39,5 +38,4 @@ __all__ = [
     "RejectionKind",
     "TemplateNotFound",
     "UploadChunk",
-    "read_claims",
 ]

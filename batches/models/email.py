@@ -2,22 +2,70 @@
 
 from __future__ import annotations
 
+from typing import Self, cast
+
 from django.db import models
 from django.db.models.functions import Now
 
+from batches.models import sql
 from batches.models.batch import Batch
 from batches.models.choices import EmailStatus
 from batches.models.job import Lane
 from batches.outcomes import Outcome
 
 
+class EmailQuerySet(models.QuerySet["Email"]):
+    """Emails with their state: the status as people see it.
+
+    The two differ in one case. A first attempt is claimed by its lane's row alone (docs/decisions/0015), so the row of
+    an email in its first attempt says ``pending``, and its state is ``sending``. The SQL of the send path has the same
+    predicate, ``is_in_flight`` in ``sql/parts.sql``.
+    """
+
+    def with_state(self) -> Self:
+        """Annotate each email with ``state``, an ``EmailStatus``.
+
+        Costs an index lookup for each untried email that is read, so read a page and not a batch.
+        """
+        in_flight = models.When(_IS_UNTRIED & _is_claimed(), then=models.Value(EmailStatus.SENDING.value))
+        return self.annotate(state=models.Case(in_flight, default=models.F("status")))
+
+    def in_state(self, state: str) -> Self:
+        """Filter by what ``with_state`` shows.
+
+        The emails in state ``sending`` are found through the rows that the lanes have claimed: no index holds the
+        status, so a search for it would read the whole batch.
+        """
+        if state == EmailStatus.SENDING:
+            keys = f"(batches_email.batch_id, batches_email.row) IN ({sql.CLAIMED_ROWS})"
+            claimed = self.extra(where=[keys])  # noqa: S610  (a constant)
+            return cast(Self, claimed).filter(_IS_UNTRIED | models.Q(status=EmailStatus.SENDING))
+        if state == EmailStatus.PENDING:
+            return self.filter(status=state).exclude(_IS_UNTRIED & _is_claimed())
+        return self.filter(status=state)
+
+
+_IS_UNTRIED = models.Q(status=EmailStatus.PENDING, next_attempt_at=None)
+
+
+def _is_claimed() -> models.Exists:
+    """Whether a lane of the batch's live job has claimed the email's row."""
+    rows = [models.OuterRef("row")]
+    lanes = Lane.objects.filter(
+        job__batch=models.OuterRef("batch"), job__completed_at=None, claimed_rows__contains=rows
+    )
+    return models.Exists(lanes)
+
+
 class Email(models.Model):
     """One recipient of a batch.
 
-    ``pending -> sending -> sent | failed | unknown``, back to ``pending`` for a retry, and
-    ``pending -> suppressed | cancelled``. Only the named SQL of ``models.sql`` changes a state. A first try is
-    ``sending`` by its lane's claims alone (docs/decisions/0015): ask ``models.claims`` what to show.
+    The status goes ``pending -> sending -> sent | failed | unknown``, back to ``pending`` for a retry, or
+    ``pending -> suppressed | cancelled``. Only the statements of ``models.sql`` change it while a job is live.
     """
+
+    state: str
+    """The status as people see it. Only emails that were read with ``with_state()`` have it."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="emails", db_index=False)
     row = models.PositiveIntegerField(help_text="The line of the file, or the place in the list, from 1.")
@@ -46,6 +94,8 @@ class Email(models.Model):
     code = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The relay's last reply code.")
     reply = models.TextField(default="", db_default="", blank=True, help_text="The relay's last reply, or why not.")
     completed_at = models.DateTimeField(null=True, blank=True, help_text="When the terminal state was recorded.")
+
+    objects = EmailQuerySet.as_manager()
 
     class Meta:
         # No index holds the status or another column that a send changes: so an email's UPDATE writes no

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from batches.jobs.queues import fleet_status
-from batches.models import Attempt, Batch, BatchStatus, Claims, Email, EmailStatus, read_claims
+from batches.models import Attempt, Batch, BatchStatus, Email, EmailStatus
 from batches.paging import read_page
 from batches.progress import Snapshot, read_snapshot
 from batches.web.progressbar import make_card, make_cards
@@ -96,14 +96,14 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
 def _read_rows(request: SignedInRequest, batch: Batch, status: str) -> dict[str, object]:
     if status == REJECTED:
         return {"rejected": read_page(batch.rejected_rows.all(), order=["line", "pk"], query=request.GET)}
-    emails, claims = batch.emails.all(), read_claims(batch.pk)
+    emails = batch.emails.with_state()
     if status in EmailStatus.values:
-        emails = claims.in_state(emails, status)
+        emails = emails.in_state(status)
     page = read_page(emails, order=["row"], query=request.GET)
-    return {"emails": page, "listed_emails": _list_emails(page.rows, claims)}
+    return {"emails": page, "listed_emails": _list_emails(page.rows)}
 
 
-def _list_emails(emails: Sequence[Email], claims: Claims) -> list[ListedEmail]:
+def _list_emails(emails: Sequence[Email]) -> list[ListedEmail]:
     retried = [email.pk for email in emails if email.attempts > 1]
     attempts: dict[int, list[Attempt]] = {}
     for attempt in Attempt.objects.filter(email_id__in=retried).order_by("email_id", "at", "number"):
@@ -111,7 +111,7 @@ def _list_emails(emails: Sequence[Email], claims: Claims) -> list[ListedEmail]:
     return [
         ListedEmail(
             email=email,
-            state=EmailStatus(claims.state(status=email.status, row=email.row, next_attempt_at=email.next_attempt_at)),
+            state=EmailStatus(email.state),
             attempts=attempts.get(email.pk, []),
             is_to_be_retried=email.status == EmailStatus.PENDING and email.attempts > 0,
         )

@@ -200,6 +200,11 @@ class SnapshotRow(NamedTuple):
     owner_id: int | None
 
 
+class ClaimedRowKey(NamedTuple):
+    batch_id: int
+    row: int
+
+
 ACQUIRE_LANE = Statement(_send["ACQUIRE_LANE"], AcquiredLane)
 TAKE_ROW_RANGE = Statement(_send["TAKE_ROW_RANGE"], RowRange)
 LEDGER_CYCLE = Statement(_send["LEDGER_CYCLE"], ClaimedRow)
@@ -222,3 +227,4 @@ START_OVER = _sweep["START_OVER"]
 
 COUNT_BATCH = Statement(_read_only["COUNT_BATCH"], BatchCounts)
 SNAPSHOTS = Statement(_read_only["SNAPSHOTS"], SnapshotRow)
+CLAIMED_ROWS = Statement(_read_only["CLAIMED_ROWS"], ClaimedRowKey)

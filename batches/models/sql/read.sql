@@ -23,3 +23,9 @@ LEFT JOIN batches_emailjob j ON j.batch_id = b.id AND j.completed_at IS NULL
 LEFT JOIN batches_lane l ON l.job_id = j.id
 WHERE b.id = ANY(%(batches)s)
 GROUP BY b.id
+
+-- name: CLAIMED_ROWS
+-- Read the batch and the row of each email that a lane of a live job has claimed: at most a window for each lane.
+SELECT j.batch_id, claimed.row
+FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id CROSS JOIN unnest(l.claimed_rows) AS claimed(row)
+WHERE j.completed_at IS NULL

@@ -33,6 +33,11 @@ def deferred(claimed: ClaimedEmail, *, seconds: float) -> Decision:
     return Decision(claimed.id, EmailStatus.PENDING.value, Outcome.DEFERRED.value, 451, "Later.", seconds)
 
 
+def rows_in_flight(batch: Batch) -> set[int]:
+    """The rows that the lanes have claimed and not decided, as the database knows them."""
+    return set(batch.emails.in_state(EmailStatus.SENDING).values_list("row", flat=True))
+
+
 def claim_all(run: Run, ledger: Ledger, *, places: int) -> Iterator[int]:
     """Claim until the lane finds nothing more; the rows in the order of their claims."""
     for _ in range(CYCLES_MAX):

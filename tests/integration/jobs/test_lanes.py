@@ -28,10 +28,10 @@ from batches.models import (
     JobKind,
     JobStatus,
     Lane,
-    read_claims,
 )
 from batches.outcomes import Outcome
 from tests.integration.jobs.conftest import MakeBatch
+from tests.integration.jobs.ledgers import rows_in_flight
 from tests.smtpserver import Rule, RunningServer
 
 
@@ -49,7 +49,7 @@ def statuses(batch: Batch) -> Counter[str]:
 
 
 def count_claimed(batch: Batch) -> int:
-    return len(read_claims(batch.pk).rows)
+    return len(rows_in_flight(batch))
 
 
 def accepted(relay: RunningServer, batch: Batch) -> Counter[str]:

@@ -1,0 +1,135 @@
+"""Pages, API, exports and admin show the same state of an email, and find it without a scan."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+
+from batches import exports
+from batches.models import Batch, BatchStatus, Email, EmailQuerySet, EmailStatus, JobStatus, Lane
+from tests.conftest import MakeBatch, MakeJob
+
+
+@pytest.fixture
+def batch(make_batch: MakeBatch, make_job: MakeJob, staff: User) -> Batch:
+    """A batch whose lane has claimed rows 2, 3, 4 and 6, and has recorded decisions about 2 and 3 since."""
+    batch = make_batch(BatchStatus.PROCESSING, owner=staff, pending=5)
+    job = make_job(batch, JobStatus.PROCESSING)
+    lane = Lane.objects.create(job=job, number=0, claimed_rows=[2, 3, 4, 6])
+    later = datetime(2030, 1, 2, tzinfo=UTC)
+    batch.emails.filter(row=2).update(status=EmailStatus.SENT, completed_at=later, attempts=1)
+    batch.emails.filter(row=3).update(next_attempt_at=later, attempts=1)
+    batch.emails.filter(row=6).update(status=EmailStatus.SENDING, next_attempt_at=later, attempts=2, lane=lane)
+    return batch
+
+
+STATES = {
+    2: EmailStatus.SENT,
+    3: EmailStatus.PENDING,
+    4: EmailStatus.SENDING,
+    5: EmailStatus.PENDING,
+    6: EmailStatus.SENDING,
+}
+
+
+def states_of(emails: EmailQuerySet) -> dict[int, str]:
+    return {email.row: email.state for email in emails.with_state()}
+
+
+def test_state_is_sending_when_only_the_lane_says_so(batch: Batch) -> None:
+    assert states_of(batch.emails.all()) == STATES
+
+
+@pytest.mark.parametrize("state", EmailStatus)
+def test_filter_finds_what_is_shown_when_a_state_is_asked_for(batch: Batch, state: EmailStatus) -> None:
+    assert states_of(batch.emails.in_state(state)) == {row: shown for row, shown in STATES.items() if shown == state}
+
+
+def test_filter_finds_no_email_of_another_batch_when_the_rows_are_equal(
+    batch: Batch, make_batch: MakeBatch, make_job: MakeJob
+) -> None:
+    other = make_batch(BatchStatus.COMPLETED, pending=5)
+    ended = make_job(other, JobStatus.COMPLETED, completed_at=datetime(2030, 1, 2, tzinfo=UTC))
+    Lane.objects.create(job=ended, number=0, claimed_rows=[2, 3])  # of no meaning: the job has ended
+    assert set(states_of(other.emails.all()).values()) == {EmailStatus.PENDING}
+    assert set(Email.objects.in_state(EmailStatus.SENDING).values_list("batch", flat=True)) == {batch.pk}
+
+
+def test_all_readers_agree_when_a_first_attempt_is_in_flight(client: Client, batch: Batch, staff: User) -> None:
+    client.force_login(staff)
+
+    def get(address: str) -> str:
+        response = client.get(address)
+        assert response.status_code == 200
+        return response.content.decode()
+
+    listed = client.get(f"/api/batches/{batch.pk}/emails").json()["items"]
+    api = {item["row"]: item["status"] for item in listed}
+    exported = b"".join(exports.results_csv(batch)).decode().splitlines()[1:]
+    export = {row: line.split(",")[2] for row, line in enumerate(exported, start=2)}
+    page = dict(enumerate(re.findall(r'data-status="(\w+)">\w+<', get(f"/batches/{batch.pk}/")), start=2))
+    admin = [label.lower() for label in re.findall(r'class="field-state">(\w+)<', get("/admin/batches/email/"))]
+    assert api == export == page == STATES
+    assert dict(zip(reversed(STATES), admin, strict=True)) == STATES  # the newest first
+
+    sending = client.get(f"/api/batches/{batch.pk}/emails?status=sending").json()["items"]
+    assert [item["row"] for item in sending] == [4, 6]
+    assert re.findall(r"person(\d)@", get("/admin/batches/email/?status=sending")) == ["6", "4"]
+    assert re.findall(r"person(\d)@", get(f"/batches/{batch.pk}/?status=sending")) == ["4", "6"]
+
+
+# --- the plans -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large_batch(make_batch: MakeBatch, make_job: MakeJob) -> Batch:
+    """100,000 untried emails, of which two lanes have claimed 128 each, beside as many of another batch."""
+    batches = [make_batch(BatchStatus.PROCESSING) for _ in range(2)]
+    with connection.cursor() as cursor:
+        for batch in batches:
+            cursor.execute(
+                "INSERT INTO batches_email (batch_id, row, address, fields)"
+                " SELECT %s, row, 'p' || row || '@example.org', '[]' FROM generate_series(1, 100000) AS row",
+                [batch.pk],
+            )
+        cursor.execute("ANALYZE batches_email")
+    for batch in batches:
+        job = make_job(batch, JobStatus.PROCESSING)
+        for number in range(2):
+            first = 50_000 * number + 1
+            Lane.objects.create(job=job, number=number, claimed_rows=list(range(first, first + 128)))
+    return batches[0]
+
+
+def plan_of(emails: EmailQuerySet) -> str:
+    return emails.explain(analyze=True, buffers=True, timing=False)
+
+
+def blocks_of(plan: str) -> int:
+    """The blocks that the query read, without those of the planner."""
+    execution = plan.partition("Planning:")[0]
+    return sum(map(int, re.findall(r"(?:shared )?(?:hit|read)=(\d+)", execution.splitlines()[1])))
+
+
+def test_page_reads_only_its_rows_when_the_batch_is_large(large_batch: Batch) -> None:
+    emails = large_batch.emails.with_state().filter(row__gt=50_000).order_by("row")[:51]
+    assert [email.state for email in emails] == [EmailStatus.SENDING] * 51
+    plan = plan_of(emails)
+    assert "email_row_once" in plan
+    assert "Seq Scan on batches_email" not in plan
+    assert blocks_of(plan) < 400
+
+
+def test_emails_in_flight_are_found_by_the_lanes_when_the_batch_is_large(large_batch: Batch) -> None:
+    emails = large_batch.emails.with_state().in_state(EmailStatus.SENDING).order_by("row")
+    assert list(emails.values_list("row", flat=True)) == [*range(1, 129), *range(50_001, 50_129)]
+    plan = plan_of(emails[:51])
+    assert "email_row_once" in plan
+    assert "unnest" in plan
+    assert "Seq Scan on batches_email" not in plan
+    assert blocks_of(plan) < 2000

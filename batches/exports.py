@@ -1,11 +1,11 @@
-"""Write what became of a batch as CSV, in chunks of bytes, in constant memory on both sides.
+"""Write what became of a batch as CSV, in chunks of bytes and in constant memory.
 
-UTF-8 with a byte order mark, so that Excel takes it for what it is. A cell that a spreadsheet would run as
-a formula gets an apostrophe in front (OWASP, "CSV Injection"): ``+49 30 1234`` comes out as ``'+49 30 1234``,
-which spreadsheets show without it, and which ``append_csv`` takes off again.
+The text is UTF-8 with a byte order mark, so that Excel recognises it. A cell that a spreadsheet program would run as a
+formula gets an apostrophe in front (OWASP, "CSV Injection"): ``+49 30 1234`` is written as ``'+49 30 1234``.
+Spreadsheet programs show the cell without the apostrophe, and ``append_csv`` removes the apostrophe.
 
-Pages go by key and not by a server-side cursor: a cursor would hold a transaction open for as long as the
-slowest reader takes, and keep PostgreSQL from cleaning up behind the lanes (promise 6).
+The rows are read in pages by their key, and not by a server-side cursor. A cursor would keep a transaction open for as
+long as the slowest client takes, and PostgreSQL could not clean up after the lanes (promise 6).
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from batches.models import Batch
 
 PAGE_ROWS = 2000
 FIRST_PAGE_ROWS = 20
-"""How many are read before it is known how long they are."""
+"""The size of the first page, which shows how long the rows are."""
 PAGE_BYTES = 1 << 20
+"""Pages after the first are about this long."""
 EMAIL_COLUMNS = ("row", "address", "fields", "state", "code", "reply", "completed_at")
 OUTCOME_COLUMNS = ("status", "code", "reply", "time")
 
 
 def results_csv(batch: Batch) -> Iterator[bytes]:
-    """The uploaded columns of each email with status, code, reply and time, in file order."""
+    """Yield the uploaded columns of each email with its state, code, reply and time, in the order of the file."""
     yield _header([*batch.columns, *OUTCOME_COLUMNS])
     last_row, rows = -1, FIRST_PAGE_ROWS
     while page := list(
@@ -37,7 +38,7 @@ def results_csv(batch: Batch) -> Iterator[bytes]:
     ):
         last_row = page[-1][0]
         chunk = _encode(
-            [*_cells(batch, address, fields), state, _show(code), reply, _show(completed_at)]
+            [*_uploaded_cells(batch, address, fields), state, _show(code), reply, _show(completed_at)]
             for row, address, fields, state, code, reply, completed_at in page
         )
         rows = _next_page_rows(len(page), len(chunk))
@@ -45,7 +46,7 @@ def results_csv(batch: Batch) -> Iterator[bytes]:
 
 
 def rejected_csv(batch: Batch) -> Iterator[bytes]:
-    """The lines that became no email, in the uploaded columns, with line number and reason, in file order."""
+    """Yield the rejected rows in the uploaded columns, with line number and reason, in the order of the file."""
     yield _header([*batch.columns, LINE_COLUMN, REASON_COLUMN])
     width = len(batch.columns)
     last_line, last_id, rows = -1, -1, FIRST_PAGE_ROWS
@@ -55,23 +56,23 @@ def rejected_csv(batch: Batch) -> Iterator[bytes]:
         .values_list("line", "id", "raw", "reason")[:rows]
     ):
         last_line, last_id = page[-1][:2]
-        # Cells beyond the header come last, where they shift no column.
-        chunk = _encode([*_fit(raw, width), str(line), reason, *raw[width:]] for line, _, raw, reason in page)
+        # Cells after the header's last column come last, so that they shift no other column.
+        chunk = _encode([*_pad(raw, width), str(line), reason, *raw[width:]] for line, _, raw, reason in page)
         rows = _next_page_rows(len(page), len(chunk))
         yield chunk
 
 
 def _next_page_rows(count: int, length: int) -> int:
-    """As many rows as fit into a page, if they go on like those of the last one."""
+    """Return how many rows fill a page, if the next rows are as long as the ``count`` rows of the last page."""
     return max(1, min(PAGE_ROWS, count * PAGE_BYTES // length))
 
 
-def _cells(batch: Batch, address: str, fields: Sequence[str]) -> list[str]:
+def _uploaded_cells(batch: Batch, address: str, fields: Sequence[str]) -> list[str]:
     index = batch.address_index
     return [*fields[:index], address, *fields[index:]]
 
 
-def _fit(raw: Sequence[str], width: int) -> list[str]:
+def _pad(raw: Sequence[str], width: int) -> list[str]:
     return [*raw[:width], *([""] * (width - len(raw)))]
 
 

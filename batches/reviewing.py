@@ -1,4 +1,7 @@
-"""What a person should know of a draft before it is sent. Reads only."""
+"""Compare a draft with a message before it is sent: the figures of the review page. Reads only.
+
+In come a draft and message parts. Out comes a Review.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection
+from django.db.models import Count, F, Func, IntegerField
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Length, Trim
+from django.db.models.lookups import Exact, GreaterThan
 from django.utils import timezone
 
-from batches.intake import sql
 from batches.models import Batch, Email, EmailJob, Lane
 from batches.rendering.template import MessageParts, make_context
 
 FIRST_ROWS = 10
 SAME_CONTENT_SECONDS = 24 * 60 * 60
 DEFAULT_RATE_PER_SECOND = 500.0
-"""Until a first job has shown what the relay takes."""
+"""The assumed rate until a first job has shown how fast the relay accepts mail."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewRow:
-    """One of the first rows, with its merge fields by name."""
+    """One of the first rows of a list, with its merge fields by name."""
 
     row: int
     address: str
@@ -30,23 +35,23 @@ class ReviewRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Review:
-    """A draft and a template, held against each other."""
+    """What a person should know of a draft and a message before the message is sent."""
 
     total_count: int
     rejected_count: int
     duplicate_count: int
     smtputf8_count: int
-    """Addresses with letters beyond ASCII before the @, which not every relay takes."""
+    """How many addresses have letters beyond ASCII before the @-sign. Not every relay accepts them."""
     first_rows: tuple[ReviewRow, ...]
     missing_fields: tuple[str, ...]
-    """Merge fields of the template that the list doesn't have."""
+    """The merge fields of the message that the list lacks."""
     blank_counts: dict[str, int]
-    """For each merge field of the template that some rows leave blank, how many do."""
+    """For each merge field of the message that is blank in some rows, the number of those rows."""
     same_content_at: datetime | None
-    """When a file with the same content was last sent, if that was within a day."""
+    """When a file with the same content was last sent, if that was less than a day ago."""
     same_content_batch_id: int | None
     duration_seconds: float
-    """Roughly, at the rate of the last job."""
+    """How long the send will take at the rate of the last job. An estimate."""
 
 
 def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None) -> Review:
@@ -83,17 +88,22 @@ def _review_row(batch: Batch, email: Email) -> ReviewRow:
 
 
 def _count_blanks(batch: Batch, names: list[str]) -> tuple[dict[str, int], int]:
-    """How many rows leave each merge field blank (only those that do), and how many need SMTPUTF8."""
-    indexes = [batch.merge_fields.index(name) for name in names]
-    counted = [sql.COUNT_BLANK] * len(indexes)
-    with connection.cursor() as cursor:
-        cursor.execute(sql.COUNT_ODD.format(blanks="".join(counted)), [*indexes, batch.pk])
-        smtputf8_count, *blanks = cursor.fetchone()
-    return {name: count for name, count in zip(names, blanks, strict=True) if count}, smtputf8_count
+    """Count the rows that leave each merge field blank (only if some do), and the rows that need SMTPUTF8.
+
+    One query counts all of them, because it has to read every email of the batch.
+    """
+    byte_length = Func(F("address"), function="octet_length", output_field=IntegerField())
+    counts = {"smtputf8": Count("pk", filter=GreaterThan(byte_length, Length("address")))}
+    for number, name in enumerate(names):
+        cell = KeyTextTransform(batch.merge_fields.index(name), "fields")
+        counts[f"blank_{number}"] = Count("pk", filter=Exact(Trim(cell), ""))
+    found = batch.emails.aggregate(**counts)
+    blanks = {name: found[f"blank_{number}"] for number, name in enumerate(names)}
+    return {name: count for name, count in blanks.items() if count}, found["smtputf8"]
 
 
 def _find_same_content(batch: Batch, *, since: datetime) -> EmailJob | None:
-    """The last job that sent a file with the same content."""
+    """Return the last job that sent another batch with the same content; None if there is none."""
     if not batch.content_digest:
         return None
     jobs = EmailJob.objects.filter(batch__content_digest=batch.content_digest, created_at__gte=since)
@@ -101,7 +111,7 @@ def _find_same_content(batch: Batch, *, since: datetime) -> EmailJob | None:
 
 
 def _recent_rate() -> float:
-    """Messages a second: of the last job whose lanes noted one, no more than SEND_RATE."""
+    """Return the rate of the last job whose lanes recorded one, in messages a second, but SEND_RATE at most."""
     last = Lane.objects.filter(rate_per_second__gt=0).order_by("-job_id").first()
     lanes = Lane.objects.filter(job_id=last.job_id) if last else Lane.objects.none()
     rate = sum(lane.rate_per_second for lane in lanes) or DEFAULT_RATE_PER_SECOND

@@ -17,8 +17,8 @@ import orjson
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError, SheetVisibleEnum
 
 if __name__ == "__main__":
-    # Python's isolated mode (-I) finds no module of the project. This stands in for the package of this folder, so
-    # that the two imports below find their files. It holds nothing else of the project.
+    # Python's isolated mode (-I) finds no module of the project. This replaces the package of this folder, so that the
+    # two imports below find their files. It contains nothing else.
     folder = ModuleType("batches.files")
     folder.__path__ = [str(Path(__file__).parent)]
     sys.modules[folder.__name__] = folder

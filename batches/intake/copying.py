@@ -1,4 +1,4 @@
-"""COPY blocks of rows into PostgreSQL and settle the duplicates, within the caller's transaction."""
+"""COPY blocks of rows into PostgreSQL and resolve the possible duplicates, within the caller's transaction."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from django.db import connection
 
 from batches.intake import sql
 from batches.intake.rows import Block
+from batches.intake.sql import ResolvedRows
 from batches.models import RejectionKind
 
-ASIDE_MAX_BYTES = 1 << 20
-"""How much is held of what is set aside before the COPY of emails is broken off for it."""
+BUFFER_MAX_BYTES = 1 << 20
+"""How much the buffer holds before the COPY of emails is ended to empty it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,51 +34,56 @@ class Counts:
         )
 
 
-class _Aside:
-    """Rows set aside while emails are copied: one connection can do only one COPY at a time."""
+class _Buffer:
+    """Holds the rows for the other tables while emails are copied, because a connection does one COPY at a time."""
 
     def __init__(self) -> None:
         self.possible_duplicates: list[bytes] = []
         self.rejected: list[bytes] = []
-        self.bytes_count = 0
+        self._size = 0
 
     def add(self, block: Block) -> None:
-        for kept, rows in ((self.possible_duplicates, block.possible_duplicates), (self.rejected, block.rejected)):
+        for buffered, rows in ((self.possible_duplicates, block.possible_duplicates), (self.rejected, block.rejected)):
             if rows:
-                kept.append(rows)
-                self.bytes_count += len(rows)
+                buffered.append(rows)
+                self._size += len(rows)
+
+    def is_full(self) -> bool:
+        return self._size >= BUFFER_MAX_BYTES
 
 
 def copy_blocks(blocks: Iterable[Block], *, batch_id: int) -> Counts:
-    """Write all blocks and settle the possible_duplicates; the transaction is the caller's."""
-    total = rejected = duplicate = possible_duplicates = 0
+    """Write all blocks and resolve the possible duplicates, within the caller's transaction."""
+    total = rejected = duplicate = 0
+    has_possible_duplicates = False
     with raw_cursor() as cursor:
         remaining = iter(blocks)
         first: Block | None
         while (first := next(remaining, None)) is not None:
-            aside = _Aside()
+            buffer = _Buffer()
             with cursor.copy(sql.COPY_EMAILS) as copy:
-                for block in _chain_until_full(first, remaining, aside):
+                for block in _take_until_full(first, remaining, buffer):
                     copy.write(block.emails)
                     total += block.email_count
                     rejected += block.rejected_count
-            if aside.possible_duplicates and not possible_duplicates:
+            if buffer.possible_duplicates and not has_possible_duplicates:
                 cursor.execute(sql.CREATE_POSSIBLE_DUPLICATES)
-            possible_duplicates += len(aside.possible_duplicates)
-            _copy_rows(cursor, sql.COPY_POSSIBLE_DUPLICATES, aside.possible_duplicates)
-            _copy_rows(cursor, sql.COPY_REJECTED, aside.rejected)
-        if possible_duplicates:
-            more, duplicate = _resolve_possible_duplicates(cursor, batch_id)
-            total += more
+                has_possible_duplicates = True
+            _copy_rows(cursor, sql.COPY_POSSIBLE_DUPLICATES, buffer.possible_duplicates)
+            _copy_rows(cursor, sql.COPY_REJECTED, buffer.rejected)
+        if has_possible_duplicates:
+            resolved = _resolve_possible_duplicates(cursor, batch_id)
+            total, duplicate = total + resolved.email_count, resolved.duplicate_count
     return Counts(total=total, rejected=rejected, duplicate=duplicate)
 
 
-def _chain_until_full(first: Block, remaining: Iterator[Block], aside: _Aside) -> Iterator[Block]:
+def _take_until_full(first: Block, remaining: Iterator[Block], buffer: _Buffer) -> Iterator[Block]:
+    """Yield blocks until the buffer is full, and put their other rows into it."""
     block: Block | None = first
     while block is not None:
-        aside.add(block)
+        buffer.add(block)
         yield block
-        block = next(remaining, None) if aside.bytes_count < ASIDE_MAX_BYTES else None
+        block = None if buffer.is_full() else next(remaining, None)
 
 
 def _copy_rows(cursor: psycopg.Cursor, statement: str, rows: list[bytes]) -> None:
@@ -87,18 +93,16 @@ def _copy_rows(cursor: psycopg.Cursor, statement: str, rows: list[bytes]) -> Non
                 copy.write(text)
 
 
-def _resolve_possible_duplicates(cursor: psycopg.Cursor, batch_id: int) -> tuple[int, int]:
-    """How many of them became emails and how many duplicates."""
-    cursor.execute(sql.NO_NESTED_LOOPS)
+def _resolve_possible_duplicates(cursor: psycopg.Cursor, batch_id: int) -> ResolvedRows:
+    cursor.execute(sql.FORBID_NESTED_LOOPS)
     cursor.execute(sql.RESOLVE_POSSIBLE_DUPLICATES, {"batch": batch_id, "kind": RejectionKind.DUPLICATE})
-    row = cursor.fetchone()
-    assert row is not None  # noqa: S101  a SELECT without FROM gives one row
-    cursor.execute(sql.ANY_JOINS)
+    [resolved] = sql.RESOLVE_POSSIBLE_DUPLICATES.rows(cursor.fetchall())
+    cursor.execute(sql.ALLOW_NESTED_LOOPS)
     cursor.execute(sql.DROP_POSSIBLE_DUPLICATES)
-    return row[0], row[1]
+    return resolved
 
 
 def raw_cursor() -> psycopg.Cursor:
-    """A cursor of psycopg's own: Django's has no COPY."""
+    """Return a cursor of psycopg on Django's connection, because Django's own cursor has no COPY."""
     connection.ensure_connection()
     return cast("psycopg.Connection", connection.connection).cursor()

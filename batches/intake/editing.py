@@ -1,6 +1,6 @@
-"""Change a draft: read its file another way, rename its merge fields, add mended or further rows.
+"""Change a draft: read its file in another way, rename its merge fields, add rows, or discard it.
 
-Each function locks the draft for one transaction and leaves it alone once it was sent.
+Each function locks the draft for one transaction and refuses a batch that was sent.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ def reread_upload(
     has_header: bool | None = None,
     address_index: int | None = None,
 ) -> Batch:
-    """Read a draft's file again; what is None is found from the file. Return the changed draft.
+    """Read a draft's file again, and return the changed draft. An option that is None is found from the file.
 
-    Merge fields keep the names that a person gave them where the columns turn out to be the same.
+    If the columns turn out to be the same, the merge fields keep the names that a person gave them.
 
     Raises:
-        ListRefused: and the draft stays as it was.
+        ListRefused: the file can't be read in this way, or is no longer stored. The draft stays as it was.
     """
-    choices = ReadingOptions(encoding=encoding, delimiter=delimiter, has_header=has_header, address_index=address_index)
-    with refuse_full_disk(), _locked(batch) as draft, reopen_upload(draft) as file:
-        known = (draft.columns, draft.address_index)
-        names = draft.merge_fields
-        _empty(draft)
-        load_file(draft, file, choices)
-        if (draft.columns, draft.address_index) == known:
-            draft.merge_fields = names
+    options = ReadingOptions(encoding=encoding, delimiter=delimiter, has_header=has_header, address_index=address_index)
+    with refuse_full_disk(), _lock_draft(batch) as draft, reopen_upload(draft) as file:
+        old_columns = (draft.columns, draft.address_index)
+        old_names = draft.merge_fields
+        _delete_rows(draft)
+        load_file(draft, file, options)
+        if (draft.columns, draft.address_index) == old_columns:
+            draft.merge_fields = old_names
         _recount(draft)
     return draft
 
 
 def rename_merge_fields(batch: Batch, names: Mapping[str, str]) -> Batch:
-    """Give merge fields of a draft other names, from old to new. Return the changed draft.
+    """Rename merge fields of a draft, and return the changed draft. ``names`` maps old names to new ones.
 
     Raises:
-        ListRefused: if a name is unknown, taken, or none that a template can use.
+        ListRefused: an old name does not exist, or a new name is taken or can't be used by a template.
     """
-    with _locked(batch) as draft:
+    with _lock_draft(batch) as draft:
         unknown = [name for name in names if name not in draft.merge_fields]
         if unknown:
             raise ListRefused(f"The list has no merge field {unknown[0]!r}. It has {', '.join(draft.merge_fields)}.")
@@ -78,21 +78,20 @@ def append_csv(
 ) -> tuple[Batch, Counts]:
     """Add the rows of a file to a draft. Return the changed draft, and what became of the rows.
 
-    The file has the draft's columns, in any order. It may be the draft's own rejected.csv, mended: its
-    column ``reason`` is ignored, and a rejected row whose number stands in its column ``line`` is taken
-    off the draft, for the mended row stands for it (and is rejected anew if it is still bad). Line numbers
-    go on from the draft's last. After this the first file can't be read again another way.
+    The file has the columns of the draft, in any order. It may be the draft's own rejected.csv with corrections. Its
+    column ``reason`` is ignored. Its column ``line`` names rejected rows of the draft: they are deleted, because the
+    corrected rows replace them. A corrected row that is still bad is rejected again, with a new line number. Line
+    numbers continue after the draft's last. Afterwards the first file can't be read in another way any more.
 
     Raises:
-        ListRefused: and the draft stays as it was.
+        ListRefused: the file can't be added. The draft stays as it was.
     """
-    with refuse_full_disk(), seekable(stream) as file, _locked(batch) as draft:
+    with refuse_full_disk(), seekable(stream) as file, _lock_draft(batch) as draft:
         with open_records(file, ReadingOptions(encoding=encoding, delimiter=delimiter)) as opened:
             last_line = _last_line(draft)
-            match = match_columns(opened.layout, draft.columns)
-            records = MatchedRecords(opened.records, match)
-            counts = append_records(draft, records, _layout(draft), after_line=last_line)
-            _drop_corrected(draft, records.corrected_lines, up_to=last_line)
+            records = MatchedRecords(opened.records, match_columns(opened.layout, draft.columns))
+            counts = append_records(draft, records, _layout_of(draft), after_line=last_line)
+            _delete_corrected(draft, records.corrected_lines, up_to=last_line)
         draft.upload_chunks.all().delete()
         draft.content_digest = hashlib.sha256(f"{draft.content_digest}{digest_file(file)}".encode()).hexdigest()
         _recount(draft)
@@ -100,19 +99,23 @@ def append_csv(
 
 
 def discard_draft(batch: Batch) -> None:
-    """Delete a draft with its rows and its file. A draft is never deleted by itself, however old it is.
+    """Delete a draft with its rows and its file. Nothing else deletes a draft, however old it is.
 
     Raises:
-        NotADraft: the batch was sent, so it stays for the record.
+        NotADraft: the batch was sent, so it stays as a record.
     """
-    with _locked(batch) as draft:
-        _empty(draft)
+    with _lock_draft(batch) as draft:
+        _delete_rows(draft)
         draft.delete()
 
 
 @contextmanager
-def _locked(batch: Batch) -> Iterator[Batch]:
-    """Hold the draft, so that it is neither sent nor changed by another meanwhile."""
+def _lock_draft(batch: Batch) -> Iterator[Batch]:
+    """Lock the draft, so that nobody else sends or changes it at the same time.
+
+    Raises:
+        NotADraft: the batch was sent.
+    """
     with transaction.atomic():
         draft = Batch.objects.select_for_update().filter(pk=batch.pk, status=BatchStatus.DRAFT).first()
         if draft is None:
@@ -120,8 +123,8 @@ def _locked(batch: Batch) -> Iterator[Batch]:
         yield draft
 
 
-def _empty(draft: Batch) -> None:
-    """Delete the rows in the database alone: Django would fetch all emails, to look for their attempts."""
+def _delete_rows(draft: Batch) -> None:
+    """Delete the rows by SQL, because Django would first fetch all emails to look for their attempts."""
     with raw_cursor() as cursor:
         cursor.execute(sql.DELETE_EMAILS, {"batch": draft.pk})
         cursor.execute(sql.DELETE_REJECTED, {"batch": draft.pk})
@@ -140,13 +143,13 @@ def _last_line(draft: Batch) -> int:
     return max(last_row, last_rejected)
 
 
-def _drop_corrected(draft: Batch, lines: Collection[int], *, up_to: int) -> None:
-    """Take the rejected rows off the draft that the added rows stand for, but none of the added rows."""
+def _delete_corrected(draft: Batch, lines: Collection[int], *, up_to: int) -> None:
+    """Delete the rejected rows that the added rows correct, and none of the added rows themselves."""
     with raw_cursor() as cursor:
         cursor.execute(sql.DELETE_CORRECTED, {"batch": draft.pk, "lines": list(lines), "up_to": up_to})
 
 
-def _layout(draft: Batch) -> Layout:
+def _layout_of(draft: Batch) -> Layout:
     return Layout(
         columns=tuple(draft.columns),
         address_index=draft.address_index,
@@ -158,8 +161,8 @@ def _layout(draft: Batch) -> Layout:
 def _check_merge_field(name: str, names: Sequence[str]) -> None:
     if not is_merge_field(name):
         raise ListRefused(
-            f"A template can't use a merge field named {name!r}. Use small letters, digits and underscores, "
-            "a letter first, and no word of the template language."
+            f"A template can't use a merge field named {name!r}. Use small letters, digits and underscores, begin with "
+            "a letter, and use no word of the template language, such as if or for."
         )
     if names.count(name) > 1:
         raise ListRefused(f"Two merge fields would be named {name!r}. Give each its own name.")

@@ -1,4 +1,4 @@
-"""Make a batch of a file, a group of users or a list: one transaction, all or nothing, once for each key."""
+"""Make a batch of a file, a group of users or a list: in one transaction, all or nothing, once for each key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from batches.intake.errors import IdempotencyConflict
 from batches.intake.import_progress import Report
 from batches.intake.lists import Recipients, list_layout, list_rows
 from batches.intake.loading import load_file, load_group, load_records, load_users
-from batches.intake.uploads import keep_upload
+from batches.intake.uploads import store_upload
 from batches.models import Batch, BatchSource
 
 IDEMPOTENCY_CONSTRAINT = "batch_idempotency_key_once"
@@ -28,7 +28,7 @@ IDEMPOTENCY_CONSTRAINT = "batch_idempotency_key_once"
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """The Idempotency-Key header of a request and the SHA-256, in hex, of all that the request asked for."""
+    """The Idempotency-Key header of a request, and the SHA-256 in hex of the whole request."""
 
     value: str
     request_digest: str
@@ -36,7 +36,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The batch that a request stands for, and whether this call made it."""
+    """The batch of a request, and whether this call made it."""
 
     batch: Batch
     is_new: bool
@@ -52,18 +52,18 @@ def import_csv(
     delimiter: str | None = None,
     report: Report | None = None,
 ) -> Imported:
-    """Make a draft batch of an uploaded file.
+    """Make a draft of an uploaded file.
 
-    Encoding and delimiter are found from the file unless they are given. ``report`` is told now and then how
-    far it is.
+    The encoding and the delimiter are found from the file unless they are given. ``report`` receives the import
+    progress several times a second.
 
     Raises:
-        ListRefused: one of its subclasses, and nothing is kept.
+        ListRefused: the file can't be used. Nothing is kept.
     """
     batch = Batch(created_by=user, filename=_tidy_filename(filename), source=BatchSource.UPLOAD)
 
     def fill(file: BinaryIO) -> Counts:
-        batch.content_digest = keep_upload(batch, file)
+        batch.content_digest = store_upload(batch, file)
         return load_file(batch, file, ReadingOptions(encoding=encoding, delimiter=delimiter), report)
 
     with refuse_full_disk(), seekable(stream) as file:
@@ -71,10 +71,10 @@ def import_csv(
 
 
 def import_list(recipients: Recipients, *, user: User | None, key: IdempotencyKey | None = None) -> Imported:
-    """Make a draft batch of addresses, or of mappings with an "email" and merge fields.
+    """Make a draft of a list of addresses, or of mappings with an "email" and merge fields.
 
     Raises:
-        ListRefused: one of its subclasses, and nothing is kept.
+        ListRefused: the list can't be used. Nothing is kept.
     """
     batch = Batch(created_by=user, filename="List of recipients", source=BatchSource.LIST)
     layout = list_layout(recipients)
@@ -84,10 +84,10 @@ def import_list(recipients: Recipients, *, user: User | None, key: IdempotencyKe
 
 
 def import_group(group: Group, *, user: User | None, key: IdempotencyKey | None = None) -> Imported:
-    """Make a draft batch of a group's active users who have an address, with their names as merge fields.
+    """Make a draft of the active users of a group who have an address. Their names are merge fields.
 
     Raises:
-        ListRefused: one of its subclasses, and nothing is kept.
+        ListRefused: the key was used for another request, or the disk is full. Nothing is kept.
     """
     batch = Batch(created_by=user, filename=_tidy_filename(group.name), source=BatchSource.USERS)
     with refuse_full_disk():
@@ -95,10 +95,10 @@ def import_group(group: Group, *, user: User | None, key: IdempotencyKey | None 
 
 
 def import_users(users: QuerySet[User], *, user: User | None, key: IdempotencyKey | None = None) -> Imported:
-    """Make a draft batch of those of some users who are active and have an address, with the fields of a group's.
+    """Make a draft of those of some users who are active and have an address. Merge fields are as for a group.
 
     Raises:
-        ListRefused: one of its subclasses, and nothing is kept.
+        ListRefused: the key was used for another request, or the disk is full. Nothing is kept.
     """
     batch = Batch(created_by=user, filename="Selected users", source=BatchSource.USERS)
     with refuse_full_disk():
@@ -106,10 +106,10 @@ def import_users(users: QuerySet[User], *, user: User | None, key: IdempotencyKe
 
 
 def _import_once(batch: Batch, key: IdempotencyKey | None, *, fill: Callable[[], Counts]) -> Imported:
-    """Insert the batch and fill it, unless its key made one before.
+    """Insert the batch and fill it, unless an earlier request with its key made a batch.
 
-    The insert comes first: of identical requests at once all but one wait at the unique constraint, and
-    when that one has committed they find its batch (promise 5); if it fails, the next takes its place.
+    The insert comes first. Of several identical requests at once, all but one wait at the unique constraint. After
+    that one has committed, the others find its batch (promise 5). If it fails, the next one takes its place.
     """
     batch.idempotency_key = key.value if key else None
     batch.request_digest = key.request_digest if key else ""
@@ -120,7 +120,7 @@ def _import_once(batch: Batch, key: IdempotencyKey | None, *, fill: Callable[[],
         except IntegrityError as exc:
             if key is None or not _is_key_conflict(exc):
                 raise
-            return Imported(_find_first(batch), is_new=False)
+            return Imported(_find_earlier(batch), is_new=False)
         counts = fill()
         batch.total_count, batch.rejected_count, batch.duplicate_count = counts.total, counts.rejected, counts.duplicate
         batch.save()
@@ -132,16 +132,14 @@ def _is_key_conflict(exc: IntegrityError) -> bool:
     return isinstance(cause, psycopg.errors.UniqueViolation) and cause.diag.constraint_name == IDEMPOTENCY_CONSTRAINT
 
 
-def _find_first(batch: Batch) -> Batch:
-    first = Batch.objects.get(created_by=batch.created_by, idempotency_key=batch.idempotency_key)
-    if first.request_digest != batch.request_digest:
-        raise IdempotencyConflict(
-            "This Idempotency-Key came before with another request. Use a new key for a new request."
-        )
-    return first
+def _find_earlier(batch: Batch) -> Batch:
+    earlier = Batch.objects.get(created_by=batch.created_by, idempotency_key=batch.idempotency_key)
+    if earlier.request_digest != batch.request_digest:
+        raise IdempotencyConflict("This Idempotency-Key was used for another request. Use a new key for a new request.")
+    return earlier
 
 
 def _tidy_filename(name: str) -> str:
-    """The last part of a path, without what can't be shown."""
+    """Return the last part of a path, without the characters that can't be shown."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(char for char in last if char.isprintable()).strip()[:255] or "upload.csv"

@@ -1,6 +1,8 @@
-"""Turn records into blocks of COPY text: emails, possible_duplicates of being a duplicate, and rejected rows.
+"""Turn records into blocks of COPY text: emails, possible duplicates, and rejected rows.
 
-The hot loop of an import. Holds one block; never touches the database.
+This is the hot loop of an import. It holds one block and never touches the database. A *plain row* has the header's
+width, an address that is plain, and cells that are their own COPY text: nearly all rows are plain, and they are
+worked on many at a time. Every other row is checked by itself.
 """
 
 from __future__ import annotations
@@ -20,22 +22,21 @@ from batches.models import RejectionKind
 
 BLOCK_ROWS = 2048
 BLOCK_LENGTH = 1 << 19
-"""Letters in a block of long rows, before it is given out though it has few."""
-RUN_ROWS = 128
+"""A block of long rows is given out when it has this many characters, even if it has few rows."""
+PLAIN_ROWS_MAX = 128
 """How many plain rows are worked on together: enough to share the calls, few enough to stay in the CPU's cache."""
 
-# Line feeds and tabs belong in a postal address or a note, and the renderer folds or refuses them where
-# they can't stand (a subject). No other control character means anything in a mail, and some break it:
-# DESIGN.md section 10.
+# Line feeds and tabs belong in a postal address or a note. Where a mail can't have them, as in a subject, the renderer
+# folds or refuses them. No other control character means anything in a mail, and some of them make it invalid.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
-_ODD_TEXT = re.compile(r"[\\\x7f-\x9f]")
-"""What ``is_odd_json`` looks for, exactly."""
+_NEEDS_CHECK = re.compile(r"[\\\x7f-\x9f]")
+"""Finds exactly the rows that ``needs_check`` finds roughly."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Block:
-    """Some rows as COPY text, and how many of them there are."""
+    """Some rows as COPY text, and how many of each kind there are."""
 
     emails: bytes
     """batch, row, address, fields"""
@@ -49,24 +50,24 @@ class Block:
 
 
 class SeenAddresses:
-    """Which addresses came before: "no" is certain, "yes" is a suspicion that PostgreSQL settles.
+    """Remembers which addresses were seen. "New" is certain; "not new" is possible only, and PostgreSQL resolves it.
 
-    A Bloom filter of 4 MB, so that memory doesn't grow with the file: an address sets two of the eight bits
-    of one byte. Of a million different addresses 1 in 180 is suspected wrongly, which costs little.
+    A Bloom filter of 4 MB, so that memory does not grow with the file. Each address sets two of the eight bits of one
+    byte. Of a million different addresses, 1 in 180 is taken for a possible duplicate wrongly, which costs little.
     """
 
     def __init__(self) -> None:
         self._bytes = bytearray(1 << 22)
 
     def are_new(self, addresses: Sequence[str]) -> list[bool]:
-        """Which of them certainly did not come before, in any case, in this order; remember them all."""
+        """Say for each address, in order, whether it is certainly new in any case of its letters; remember them all."""
         seen = self._bytes
         answers = []
         for key in map(hash, map(str.casefold, addresses)):
             place, bits = key & 0x3FFFFF, _BIT_PAIRS[key >> 40 & 31]
-            found = seen[place]
-            seen[place] = found | bits
-            answers.append(found & bits != bits)
+            byte = seen[place]
+            seen[place] = byte | bits
+            answers.append(byte & bits != bits)
         return answers
 
 
@@ -75,17 +76,17 @@ _BIT_PAIRS = [1 << low | 1 << high for high in range(8) for low in range(high)]
 _BIT_PAIRS += _BIT_PAIRS[:4]
 
 
-class Run:
-    """Consecutive rows whose addresses are plain: the same place in each list is the same row."""
+class PlainRows:
+    """Consecutive rows with a plain address. The same place in each list is the same row."""
 
     def __init__(self) -> None:
         self.lines: list[int] = []
         self.addresses: list[str] = []
         self.cells: list[list[str]] = []
-        """All but the address."""
+        """All cells except the address."""
 
     def raw(self, place: int, address_index: int) -> list[str]:
-        """The cells of a row as they were read."""
+        """Return the cells of a row as they were read."""
         cells = self.cells[place]
         return [*cells[:address_index], self.addresses[place], *cells[address_index:]]
 
@@ -94,86 +95,92 @@ class Run:
             column.clear()
 
 
+class BadCells(ValueError):
+    """The record can't become an email. ``str()`` is a sentence that says why."""
+
+
 class BlockReader:
-    """Sorts the records of one file into blocks."""
+    """Sorts the records of one file into blocks. Iterate over it once."""
 
     def __init__(
         self, records: Records, *, layout: Layout, batch_id: int, seen: SeenAddresses | None, after_line: int = 0
     ) -> None:
-        """Without ``seen`` every address is a candidate: the batch has emails already.
+        """Lines are counted on from ``after_line``.
 
-        Lines are counted on from ``after_line``.
+        Without ``seen`` every address is a possible duplicate, because the batch has emails already.
         """
         self._records = records
         self._width = len(layout.columns)
         self._address_index = layout.address_index
         self._prefix = f"{batch_id}\t"
         self._seen = seen
-        self._step = after_line + 1
-        self._next_line = records.reader.line_num + self._step
-        self._run = Run()
+        self._next_line_offset = after_line + 1
+        self._next_line = records.reader.line_num + self._next_line_offset
+        self._is_at_end = False
+        self._plain = PlainRows()
         self._clear()
 
     def __iter__(self) -> Iterator[Block]:
-        is_more = True
-        while is_more:
-            try:
-                is_more = self._read_some()
-            except csv.Error as exc:
-                self._skip_bad_record(exc)
-            if not is_more or self._is_full():
+        while not self._is_at_end:
+            self._read_some()
+            if self._is_at_end or self._is_full():
                 yield self._take_block()
 
     def _is_full(self) -> bool:
         count = len(self._emails) + len(self._possible_duplicates) + len(self._rejected)
         return count >= BLOCK_ROWS or self._length >= BLOCK_LENGTH
 
-    def _read_some(self) -> bool:
-        """The hot loop: sort up to RUN_ROWS records, of one part of the file; whether there may be more."""
-        reader, width, index, step = self._records.reader, self._width, self._address_index, self._step
+    def _read_some(self) -> None:
+        """Sort the next records, PLAIN_ROWS_MAX at most and from one part of the file. This is the hot loop."""
+        reader, width, index, offset = self._records.reader, self._width, self._address_index, self._next_line_offset
         next_line, count = self._next_line, 0
-        most = min(RUN_ROWS, self._records.read_limit)
-        run = self._run
-        add_line, add_address, add_cells = run.lines.append, run.addresses.append, run.cells.append
+        limit = min(PLAIN_ROWS_MAX, self._records.read_limit)
+        plain = self._plain
+        add_line, add_address, add_cells = plain.lines.append, plain.addresses.append, plain.cells.append
+        bad_record: csv.Error | None = None
         try:
-            for count, cells in enumerate(islice(reader, most), 1):  # noqa: B007  counts what was read
-                line, next_line = next_line, reader.line_num + step
-                if len(cells) == width and next_line - line == 1 and match_plain(address := cells[index]):
+            for count, cells in enumerate(islice(reader, limit), 1):  # noqa: B007  counts the records that were read
+                line, next_line = next_line, reader.line_num + offset
+                if len(cells) == width and match_plain(address := cells[index]):
                     add_line(line)
                     add_address(address)
                     del cells[index]
                     add_cells(cells)
                 else:
-                    self._sort_run()  # in the order of the file: of two rows with one address the first wins
-                    self._sort_odd(line, cells)
+                    self._sort_plain_rows()  # in the order of the file: of the rows with one address the first wins
+                    self._sort_one(line, cells)
                     if self._length >= BLOCK_LENGTH:
-                        return True
-        finally:
-            self._next_line = next_line
-            self._sort_run()
-        return count == most
+                        break
+            else:
+                self._is_at_end = count < limit
+        except csv.Error as exc:
+            bad_record = exc
+        self._next_line = next_line
+        self._sort_plain_rows()
+        if bad_record:
+            self._reject_bad_record(bad_record)
 
-    def _sort_run(self) -> None:
-        """Rows that are plain but for what their other cells may hold."""
-        run = self._run
-        if not run.lines:
+    def _sort_plain_rows(self) -> None:
+        """Add the rows with a plain address. A row whose other cells need a check is sorted by itself."""
+        plain = self._plain
+        if not plain.lines:
             return
-        packed = orjson.dumps(run.cells)
+        packed = orjson.dumps(plain.cells)
         self._length += len(packed)
-        texts = split_json(packed, run.cells)
+        texts = split_json(packed, plain.cells)
         begin = 0
-        if is_odd_json(packed):
-            for place in [place for place, text in enumerate(texts) if _ODD_TEXT.search(text)]:
-                self._add_run(texts, begin, place)
-                self._sort_odd(run.lines[place], run.raw(place, self._address_index))
+        if needs_check(packed):
+            for place in [place for place, text in enumerate(texts) if _NEEDS_CHECK.search(text)]:
+                self._add_plain_rows(texts, begin, place)
+                self._sort_one(plain.lines[place], plain.raw(place, self._address_index))
                 begin = place + 1
-        self._add_run(texts, begin, len(texts))
-        run.clear()
+        self._add_plain_rows(texts, begin, len(texts))
+        plain.clear()
 
-    def _add_run(self, texts: list[str], begin: int, end: int) -> None:
-        """Add a part of the run, to the emails or to the possible_duplicates."""
-        run, prefix, index = self._run, self._prefix, self._address_index
-        lines, addresses, texts = run.lines[begin:end], run.addresses[begin:end], texts[begin:end]
+    def _add_plain_rows(self, texts: list[str], begin: int, end: int) -> None:
+        """Add some of the plain rows to the emails or to the possible duplicates."""
+        plain, prefix, index = self._plain, self._prefix, self._address_index
+        lines, addresses, texts = plain.lines[begin:end], plain.addresses[begin:end], texts[begin:end]
         new = self._seen.are_new(addresses) if self._seen else [False] * len(addresses)
         self._emails += [
             f"{prefix}{line}\t{address}\t{text}\n"
@@ -182,19 +189,20 @@ class BlockReader:
         ]
         if not all(new):
             self._possible_duplicates += [
-                f"{line}\t{address}\t{text}\t{_copy_json(run.raw(place, index))}\n"
+                f"{line}\t{address}\t{text}\t{_copy_json(plain.raw(place, index))}\n"
                 for place, (line, address, text) in enumerate(zip(lines, addresses, texts, strict=True), begin)
                 if not new[place - begin]
             ]
 
-    def _sort_odd(self, line: int, cells: list[str]) -> None:
-        """Everything that is not known to be plain."""
+    def _sort_one(self, line: int, cells: list[str]) -> None:
+        """Check one row in full, and add it to the emails, the possible duplicates or the rejected rows."""
         if not any(cell.strip() for cell in cells):
             return
         raw = list(cells)
         self._length += sum(map(len, raw))
         try:
-            self._fit(cells)
+            self._adjust_width(cells)
+            _refuse_control_characters(cells)
             address = normalise_address(cells.pop(self._address_index))
         except (BadCells, BadAddress) as exc:
             self._reject(line, raw, str(exc))
@@ -205,29 +213,29 @@ class BlockReader:
         else:
             self._possible_duplicates.append(f"{line}\t{address}\t{fields}\t{_copy_json(raw)}\n")
 
-    def _fit(self, cells: list[str]) -> None:
-        """Give a record the header's width, if nothing is lost by it.
+    def _adjust_width(self, cells: list[str]) -> None:
+        """Give a record the width of the header: drop blank cells after it, and add missing ones.
 
         Raises:
-            BadCells: saying which cell is too many, or not text.
+            BadCells: a cell after the header's last column holds text.
         """
         surplus = cells[self._width :]
         if any(cell.strip() for cell in surplus):
             raise BadCells(
-                f"The line has {len(cells)} cells and the header {self._width}. "
-                "Put quotes around a cell that contains the delimiter."
+                f"The line has {len(cells)} cells, but the header has only {self._width}. "
+                "Put quotation marks around a cell that contains the delimiter."
             )
         del cells[self._width :]
         cells.extend([""] * (self._width - len(cells)))
-        for number, cell in enumerate(cells, 1):
-            if found := _CONTROL.search(cell):
-                raise BadCells(f"Cell {number} contains the control character U+{ord(found[0]):04X}. Remove it.")
 
-    def _skip_bad_record(self, exc: csv.Error) -> None:
-        line, self._next_line = self._next_line, self._records.reader.line_num + self._step
+    def _reject_bad_record(self, exc: csv.Error) -> None:
+        line, self._next_line = self._next_line, self._records.reader.line_num + self._next_line_offset
         raw = self._records.recover_line(exc, line=line)
         self._reject(
-            line, [raw], "A quote stands in the wrong place. Put the whole cell in quotes and double the quotes in it."
+            line,
+            [raw],
+            "There is a quotation mark in the wrong place. "
+            "Put the whole cell in quotation marks, and write each quotation mark inside it twice.",
         )
 
     def _reject(self, line: int, raw: Sequence[str], reason: str) -> None:
@@ -253,32 +261,34 @@ class BlockReader:
         return block
 
 
-class BadCells(ValueError):
-    """The record can't become an email; str() says why, as a sentence."""
+def _refuse_control_characters(cells: Sequence[str]) -> None:
+    for number, cell in enumerate(cells, 1):
+        if match := _CONTROL.search(cell):
+            raise BadCells(f"Cell {number} contains the control character U+{ord(match[0]):04X}. Remove it.")
 
 
 def split_json(packed: bytes, rows: Sequence[list[str]]) -> list[str]:
-    """The JSON of each row, from that of the list of them all: one call for each row would take twice as long."""
+    """Return the JSON text of each row, from the JSON of them all, because one call is faster than one for each row."""
     texts = packed[1:-1].decode().replace("],[", "]\n[").split("\n")
-    if len(texts) != len(rows):  # a cell holds "],["
+    if len(texts) != len(rows):  # a cell contains "],["
         return [orjson.dumps(cells).decode() for cells in rows]
     return texts
 
 
-def is_odd_json(packed: bytes) -> bool:
-    """Whether cells may hold a control character, or are not their own COPY text.
+def needs_check(packed: bytes) -> bool:
+    """Say whether some cells may hold a control character or a line break, or differ from their COPY text.
 
-    JSON spells a control character, and a quote, with a backslash; DEL and the C1 controls it leaves alone:
-    they are 7F, and C2 80 to C2 9F.
+    JSON spells a quotation mark, a line break and most control characters with a backslash. It leaves DEL and the C1
+    controls as they are, which in UTF-8 are 7F, and C2 80 to C2 9F.
     """
     return b"\\" in packed or b"\x7f" in packed or b"\xc2" in packed
 
 
 def _copy_json(cells: Sequence[str]) -> str:
-    """Cells as COPY text; a NUL, which only a rejected row can have and jsonb can't, becomes U+FFFD."""
+    """Return cells as JSON in COPY text. A NUL, which only a rejected row can have and jsonb can't, becomes U+FFFD."""
     return orjson.dumps(cells).decode().replace(r"\u0000", "\ufffd").replace("\\", "\\\\")
 
 
 def _copy_text(text: str) -> str:
-    """Escape a value for COPY's text format: of all that JSON escapes, it knows the backslash, tab and newlines."""
+    """Escape a value for COPY's text format: the backslash, the tab and the line breaks."""
     return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

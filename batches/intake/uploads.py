@@ -1,4 +1,4 @@
-"""Keep the file of a draft in pieces in the database, and give it back as a file."""
+"""Store the file of a draft in the database, in chunks, and give it back as a file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from batches.intake.errors import NotADraft
 from batches.models import Batch
 
 
-def keep_upload(batch: Batch, file: BinaryIO) -> str:
-    """Store the file with the batch, within the caller's transaction; return its SHA-256 in hex."""
+def store_upload(batch: Batch, file: BinaryIO) -> str:
+    """Store the file with the batch, within the caller's transaction. Return its SHA-256 in hex."""
     digest = hashlib.sha256()
     file.seek(0)
     with raw_cursor() as cursor, cursor.copy(sql.COPY_UPLOAD) as copy:
@@ -31,7 +31,7 @@ def keep_upload(batch: Batch, file: BinaryIO) -> str:
 
 
 def digest_file(file: BinaryIO) -> str:
-    """The SHA-256 of a file, in hex."""
+    """Return the SHA-256 of a file in hex."""
     digest = hashlib.sha256()
     file.seek(0)
     while chunk := file.read(CHUNK_BYTES):
@@ -41,15 +41,15 @@ def digest_file(file: BinaryIO) -> str:
 
 @contextmanager
 def reopen_upload(batch: Batch) -> Iterator[BinaryIO]:
-    """Give the stored file as a temporary one without a name.
+    """Give the stored file as a temporary file that ends with the context.
 
     Raises:
-        NotADraft: if nothing is stored: it was no file, was added to, or was sent.
+        NotADraft: no file is stored, because the batch came from no file, was added to, or was sent.
     """
     with tempfile.TemporaryFile() as file:
         for number in range(batch.upload_chunks.count()):
             file.write(batch.upload_chunks.values_list("data", flat=True).get(number=number))
         if not file.tell():
-            raise NotADraft("The file of this batch is no longer kept. Upload it again.")
+            raise NotADraft("The file of this batch is no longer stored. Upload it again.")
         file.seek(0)
         yield cast(BinaryIO, file)

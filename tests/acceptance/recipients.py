@@ -90,11 +90,11 @@ def _bad_lines() -> list[tuple[str, str]]:
     """25 of them. The duplicates are last, for what they repeat stands at the beginning."""
     lines = [(_line("Nemo", cell), reason) for cell, reason in BAD_CELLS]
     lines += [
-        ('"Ned "Stray" Miller",ned@example.org\n', "A quote stands in the wrong place"),
+        ('"Ned "Stray" Miller",ned@example.org\n', "There is a quotation mark in the wrong place"),
         ("Too,many,cells@example.org\n", "cells"),
-        (_line("Again", _address(0)), "came before, in line 3"),
-        (_line("In capitals", _address(1).upper()), "came before, in line 4"),
-        (_line("With a name", f"Person <{_address(2)}>"), "came before, in line 5"),
+        (_line("Again", _address(0)), "is already in line 3"),
+        (_line("In capitals", _address(1).upper()), "is already in line 4"),
+        (_line("With a name", f"Person <{_address(2)}>"), "is already in line 5"),
     ]
     return lines
 

@@ -46,7 +46,7 @@ def test_rejected_rows_keep_their_cells_and_order_when_they_are_exported(upload:
         ["x", "", "5"],
         ["cat@example.com", "Cat", "6"],
     ]
-    assert rows[0][3] == "The address came before, in line 2."
+    assert rows[0][3] == "The same address is already in line 2."
     assert rows[3][4:] == ["much", "more"]
 
 

@@ -134,7 +134,7 @@ def test_duplicates_are_found_when_they_are_within_the_added_rows(upload: Upload
     draft = append(upload("email\nann@example.com\n"), "email\nbob@example.com\nBOB@example.com\nbob@example.com\n")
     assert emails_of(draft)[1:] == [[4, "bob@example.com", []]]
     reasons = draft.rejected_rows.order_by("line").values_list("reason", flat=True)
-    assert set(reasons) == {"The address came before, in line 4."}
+    assert set(reasons) == {"The same address is already in line 4."}
 
 
 def test_rows_are_added_when_the_list_was_no_file(upload: Upload) -> None:
@@ -155,7 +155,7 @@ def test_adding_is_refused_when_columns_differ(upload: Upload, text: str, messag
 
 def test_first_file_cannot_be_read_again_when_rows_were_added(upload: Upload) -> None:
     draft = append(upload("email\nann@example.com\n"), "email\nbob@example.com\n")
-    with pytest.raises(NotADraft, match="no longer kept"):
+    with pytest.raises(NotADraft, match="no longer stored"):
         reread_upload(draft)
     assert draft.emails.count() == 2
 

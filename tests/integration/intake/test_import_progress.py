@@ -15,7 +15,7 @@ SHEET = Path(__file__).parents[2] / "data" / "csv" / "people.xlsx"
 
 
 def test_report_grows_with_the_file_when_it_has_many_blocks(sender: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_progress, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(import_progress, "REPORT_INTERVAL_SECONDS", 0)
     data = "email,note\n" + "".join(f"user{number}@example.com,{'x' * 90}\n" for number in range(20_000))
     told: list[ImportProgress] = []
     import_csv(io.BytesIO(data.encode()), filename="a.csv", user=sender, report=told.append)

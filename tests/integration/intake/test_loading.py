@@ -93,7 +93,7 @@ def test_ten_thousand_rows_are_sorted_right_when_all_kinds_are_mixed(upload: Upl
     assert (first.line, first.raw) == (5, ["nope", "Name 3"])
     twin = batch.rejected_rows.filter(kind="duplicate").order_by("line").first()
     assert twin is not None
-    assert (twin.line, twin.reason) == (9, "The address came before, in line 2.")
+    assert (twin.line, twin.reason) == (9, "The same address is already in line 2.")
     assert list(batch.emails.filter(row=4).values_list("fields", flat=True)) == [["Name 2"]]
 
 

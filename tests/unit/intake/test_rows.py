@@ -34,7 +34,7 @@ def test_first_of_one_address_wins_when_plain_and_odd_rows_are_mixed(
     table: list[tuple[str, str]], run_rows: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "RUN_ROWS", run_rows)
+        patch.setattr(rows, "PLAIN_ROWS_MAX", run_rows)
         emails, possible_duplicates, rejected = sort([list(row) for row in table])
     seen: set[str] = set()
     first, later, bad = [], [], []

@@ -1,0 +1,108 @@
+-- The statements of intake: they write the rows of one import, within its transaction. ``%(name)s`` is a placeholder
+-- of psycopg; the loader is batches/models/sql.
+
+-- name: COPY_EMAILS
+-- Write emails, as COPY text.
+COPY batches_email (batch_id, row, address, fields) FROM STDIN
+
+-- name: COPY_REJECTED
+-- Write rejected rows, as COPY text.
+COPY batches_rejectedrow (batch_id, line, kind, raw, reason) FROM STDIN
+
+-- name: CREATE_POSSIBLE_DUPLICATES
+-- Make the table of rows whose address may be in the list already. It ends with the transaction.
+CREATE TEMPORARY TABLE intake_possible_duplicate (row integer, address text, fields jsonb, raw jsonb) ON COMMIT DROP
+
+-- name: COPY_POSSIBLE_DUPLICATES
+-- Write possible duplicates, as COPY text.
+COPY intake_possible_duplicate (row, address, fields, raw) FROM STDIN
+
+-- name: FORBID_NESTED_LOOPS
+-- Keep the planner from comparing each possible duplicate with each email, a million times thousands.
+-- Autovacuum has not seen the rows of this transaction, so the planner takes the table for as small as it was before.
+SET LOCAL enable_nestloop = off
+
+-- name: ALLOW_NESTED_LOOPS
+-- End FORBID_NESTED_LOOPS.
+SET LOCAL enable_nestloop TO DEFAULT
+
+-- name: RESOLVE_POSSIBLE_DUPLICATES
+-- Make each possible duplicate an email or a rejected duplicate: of the rows with one address the first wins.
+-- One pass over the emails of the batch, against a small hash table. The collation is PostgreSQL's own, so that "the
+-- same except for case" means the same on every machine (Unicode's simple case mapping).
+WITH candidate AS MATERIALIZED (
+    SELECT row, address, fields, raw, lower(address COLLATE "pg_c_utf8") AS key FROM intake_possible_duplicate
+), known AS (
+    SELECT candidate.key, min(email.row) AS row
+    FROM batches_email AS email
+    JOIN (SELECT DISTINCT key FROM candidate) AS candidate ON candidate.key = lower(email.address COLLATE "pg_c_utf8")
+    WHERE email.batch_id = %(batch)s
+    GROUP BY candidate.key
+), ranked AS (
+    SELECT candidate.*, coalesce(known.row, min(candidate.row) OVER (PARTITION BY candidate.key)) AS first_row
+    FROM candidate LEFT JOIN known USING (key)
+), inserted AS (
+    INSERT INTO batches_email (batch_id, row, address, fields)
+    SELECT %(batch)s, row, address, fields FROM ranked WHERE row = first_row ORDER BY row
+    RETURNING 1
+), rejected AS (
+    INSERT INTO batches_rejectedrow (batch_id, line, kind, raw, reason)
+    SELECT %(batch)s, row, %(kind)s, raw, format('The same address is already in line %%s.', first_row)
+    FROM ranked WHERE row <> first_row ORDER BY row
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected)
+
+-- name: DROP_POSSIBLE_DUPLICATES
+-- Drop the table before the transaction ends, because the next import of the same transaction makes it again.
+DROP TABLE intake_possible_duplicate
+
+-- name: members
+-- The active users of a group who have an address, and whether INSERT_GROUP can take each without a further check.
+SELECT person.id, person.email AS address,
+       jsonb_build_array(person.first_name, person.last_name, person.username,
+                         trim(person.first_name || ' ' || person.last_name)) AS fields,
+       person.email ~ %(plain)s AND length(person.email) <= %(plain_length)s
+           AND (person.first_name || person.last_name || person.username) !~ '[\x01-\x1f\x7f-\x9f]' AS is_plain
+FROM auth_user AS person
+JOIN auth_user_groups AS membership ON membership.user_id = person.id
+WHERE membership.group_id = %(group)s AND person.is_active AND person.email <> ''
+
+-- name: INSERT_GROUP
+-- Make the members with a plain address emails, oldest user first: of the users with one address the first wins.
+WITH member AS (
+    SELECT address, fields, row_number() OVER (ORDER BY id) AS row,
+           min(id) OVER (PARTITION BY lower(address COLLATE "pg_c_utf8")) = id AS is_first
+    FROM ({members}) AS person WHERE is_plain
+), inserted AS (
+    INSERT INTO batches_email (batch_id, row, address, fields)
+    SELECT %(batch)s, row, address, fields FROM member WHERE is_first ORDER BY row
+    RETURNING 1
+), rejected AS (
+    INSERT INTO batches_rejectedrow (batch_id, line, kind, raw, reason)
+    SELECT %(batch)s, row, %(kind)s, jsonb_build_array(address) || fields, 'Another user of the group has this address.'
+    FROM member WHERE NOT is_first ORDER BY row
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected)
+
+-- name: OTHER_MEMBERS
+-- Read the members that INSERT_GROUP left out, with their cells, oldest user first.
+SELECT address, fields->>0, fields->>1, fields->>2, fields->>3
+FROM ({members}) AS person WHERE NOT is_plain ORDER BY id
+
+-- name: COPY_UPLOAD
+-- Write the uploaded file of a draft in chunks.
+COPY batches_uploadchunk (batch_id, number, data) FROM STDIN BINARY
+
+-- name: DELETE_EMAILS
+-- Delete the emails of a draft. A draft was never sent, so no attempt refers to them.
+DELETE FROM batches_email WHERE batch_id = %(batch)s
+
+-- name: DELETE_REJECTED
+-- Delete the rejected rows of a draft.
+DELETE FROM batches_rejectedrow WHERE batch_id = %(batch)s
+
+-- name: DELETE_CORRECTED
+-- Delete the rejected rows that added rows correct. The added rows have higher lines: their own rejects stay.
+DELETE FROM batches_rejectedrow WHERE batch_id = %(batch)s AND line = ANY(%(lines)s) AND line <= %(up_to)s

@@ -89,7 +89,7 @@ def upload(page: Page, *, then: str) -> None:
     page.goto("/")
     page.set_input_files("#id_file", {"name": "people.csv", "mimeType": "text/csv", "buffer": PEOPLE.encode()})
     page.check(f'input[name="then"][value="{then}"]')
-    page.click("text=Upload")
+    page.get_by_role("button", name="Upload").click()
 
 
 def test_login_redirects_to_the_requested_page(chromium: Browser, site: str, transactional_db: None) -> None:
@@ -187,7 +187,7 @@ def test_upload_shows_its_bytes_and_then_the_reading_of_rows(page: Page, welcome
     page.set_input_files(
         "#id_file", {"name": "people.csv", "mimeType": "text/csv", "buffer": (PEOPLE + "x" * 5_000_000).encode()}
     )
-    page.click("text=Upload")
+    page.get_by_role("button", name="Upload").click()
     expect(page.locator("#upload-error")).to_be_visible()
     said = page.evaluate("window.said")
     assert "Uploading:" in said
@@ -200,7 +200,7 @@ def test_rows_are_counted_while_they_are_imported(page: Page, welcome: EmailTemp
     page.set_input_files(
         "#id_file", {"name": "long.csv", "mimeType": "text/csv", "buffer": f"email,name\n{lines}".encode()}
     )
-    page.click("text=Upload")
+    page.get_by_role("button", name="Upload").click()
     expect(page.locator("#upload-said")).to_have_text(
         re.compile("Reading the rows: [1-9][0-9,]+ so far"), timeout=30_000
     )
@@ -214,10 +214,10 @@ def test_encoding_can_be_chosen_when_the_file_is_refused(page: Page, welcome: Em
     expect(page.locator("#id_encoding")).to_be_hidden()
     odd = b"name,email\n" + "Zoë,zoe@example.org\n".encode() * 9 + b"Zo\xeb,zoe2@example.org\n"
     page.set_input_files("#id_file", {"name": "odd.csv", "mimeType": "text/csv", "buffer": odd})
-    page.click("text=Upload")
+    page.get_by_role("button", name="Upload").click()
     expect(page.locator("#upload-error")).to_contain_text("Line 11 is not valid utf-8. Choose the encoding")
     page.select_option("#id_encoding", "cp1252")
-    page.click("text=Upload")
+    page.get_by_role("button", name="Upload").click()
     expect(page.locator("#list")).to_contain_text("File read as Western European (Windows-1252)")
 
 
@@ -225,7 +225,7 @@ def test_reason_is_shown_and_the_input_is_kept_when_a_file_is_refused(page: Page
     page.goto("/")
     page.fill("#id_subject", "Typed with care")
     page.set_input_files("#id_file", {"name": "photo.csv", "mimeType": "text/csv", "buffer": b"PK\x03\x04\x00\x00zip"})
-    page.click("text=Upload")
+    page.get_by_role("button", name="Upload").click()
     expect(page.locator("#upload-error")).to_be_visible()
     expect(page.locator("#upload-error")).not_to_be_empty()
     expect(page.locator("#id_subject")).to_have_value("Typed with care")
@@ -240,7 +240,7 @@ def test_list_is_corrected_reviewed_and_sent(page: Page) -> None:
     page.goto("/")
     people = "Name;E-Mail;Sign-up code\nZoë;zoe@example.org;007\nNed;ned@@example;8\nKofi;kofi@example.org;009\n"
     page.set_input_files("#id_file", {"name": "l.csv", "mimeType": "text/csv", "buffer": people.encode("cp1252")})
-    page.click("text=Upload")
+    page.get_by_role("button", name="Upload").click()
     expect(page.locator("#list")).to_contain_text("The message uses code, but the list has no such column.")
     expect(page.get_by_role("button", name="Send to 2 recipients")).to_be_disabled()
     page.fill('[name="field-sign_up_code"]', "code")

@@ -9,7 +9,7 @@ LINE_MAX_OCTETS = 4096
 """RFC 5321 section 4.5.3.1.5 allows 512. Some relays write more, but none needs this much."""
 
 LINES_MAX = 100
-"""How many lines one reply may have, besides its last."""
+"""How many lines one reply may have."""
 
 TEXT_MAX_CHARS = 500
 """How much of a reply's text is kept."""

@@ -1,4 +1,4 @@
-"""A rendered message as Django's says the same."""
+"""A message that is converted to Django's kind says the same."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1)
 def convert(
     *, from_email: str = "from@example.org", subject: str = "Hello", html: str = "", text: str = ""
 ) -> tuple[EmailMultiAlternatives, EmailMessage]:
-    """Django's message, and what the standard library's parser makes of ours."""
+    """Return Django's message, and ours as the standard library parses it."""
     layout = MessageLayout(from_email=from_email, job_id=1, key=KEY)
     rendered = Rendered(subject=subject, html=html, text=text)
     built = layout.build(email_id=2, address="to@example.org", rendered=rendered, allow_8bit=True)
@@ -38,7 +38,7 @@ def test_subject_and_bodies_are_the_same_when_converted(subject: str, text: str,
     message, modern = convert(subject=subject, html=html, text=text)
     assert message.subject == modern["Subject"]
     assert message.body == text
-    assert message.alternatives[0].content == html
+    assert message.alternatives[0][0] == html
 
 
 @given(name=st.text("Zoë ,;<>\"'()李@.", max_size=12).filter(lambda name: name.strip(" ")))

@@ -1,0 +1,92 @@
+"""A relay played by hand: the octets that a session writes, and the replies that a test gives it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing, Timeouts
+from batches.smtp.session import Session
+from batches.smtp.verdicts import Verdict
+
+CONTENT = b"Subject: x\r\n\r\nHello\r\n"
+WAYS = {
+    "bdat": Capabilities.of({"pipelining": "", "chunking": ""}),
+    "pipelined": Capabilities.of({"pipelining": ""}),
+    "lockstep": Capabilities.of({}),
+}
+
+
+class HandTransport(asyncio.Transport):
+    """Keeps what is written. It ends only when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.is_aborted = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def close(self) -> None:
+        self.is_aborted = True
+
+    def read_written(self) -> bytes:
+        """Return what was written since the last call."""
+        written, self.written = self.written, b""
+        return written
+
+
+class HandLane:
+    """A lane with a list of recipients. It keeps the verdicts and the loss."""
+
+    def __init__(self, *recipients: str, content: bytes = CONTENT) -> None:
+        self.waiting = list(recipients)
+        self.content = content
+        self.is_leased = True
+        self.verdicts: dict[str, Verdict] = {}
+        self.loss: Loss | None = None
+
+    def take(self, capabilities: Capabilities) -> Outgoing[str] | None:
+        if not self.waiting:
+            return None
+        recipient = self.waiting.pop(0)
+        return Outgoing(tag=recipient, sender="s@x.org", recipient=recipient, content=self.content, is_8bit=False)
+
+    def may_send(self) -> bool:
+        return self.is_leased
+
+    def on_verdict(self, outgoing: Outgoing[str], verdict: Verdict) -> None:
+        assert outgoing.tag not in self.verdicts, "a message got two verdicts"
+        self.verdicts[outgoing.tag] = verdict
+
+    def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
+        self.loss = loss
+
+    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
+        raise AssertionError("only a pool reports this")
+
+
+class Conversation:
+    """A session with a lane on one side and the test, as the relay, on the other."""
+
+    def __init__(self, lane: HandLane, capabilities: Capabilities, *, depth: int = 8) -> None:
+        self.lane = lane
+        self.transport = HandTransport()
+        self.session = Session(lane, capabilities, timeouts=Timeouts(command_seconds=5, final_seconds=10), depth=depth)
+        self.session.connection_made(self.transport)
+        self.session.pump()
+
+    def reply(self, *lines: str) -> bytes:
+        """Give replies in one segment, and return what the session writes because of them."""
+        self.transport.read_written()
+        self.session.data_received("".join(f"{line}\r\n" for line in lines).encode())
+        if self.transport.is_aborted:
+            self.lose()
+        return self.transport.read_written()
+
+    def lose(self) -> None:
+        """The connection is gone."""
+        self.session.connection_lost(None)

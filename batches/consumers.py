@@ -1,6 +1,7 @@
-"""The websockets: one batch, or all batches of a user. A snapshot on connect and at each change, never a delta.
+"""The websockets: for one batch, or for all batches of a user. Each message is a whole snapshot, never a change.
 
-Let in by session cookie from our own pages, or by the ``Authorization`` header. What a client sends is ignored.
+A socket is accepted with the session cookie from our own pages, or with the ``Authorization`` header. The messages of
+a client are ignored.
 """
 
 from __future__ import annotations
@@ -17,31 +18,33 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from batches.credentials import Credentials, find_header
-from batches.feeds import Refusal, Subscription, find_subscription, follow
+from batches.feeds import follow, watch
+from batches.subscriptions import Refusal, Subscription, find_subscription
 
 HEARTBEAT_SECONDS = 15.0
-"""How often a quiet socket's right to watch may be looked at; the pings are the server's."""
+"""How often ``follow`` gets a chance to check the subscription of a quiet socket. The server sends the pings."""
 
 
 class ProgressConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
-    """Sends a feed's snapshots as JSON. Closes with 4401 if nobody is logged in, 4404 if there is no such batch."""
+    """Sends a feed's snapshots as JSON. Closes with 4401: not logged in; 4404: no such batch."""
 
-    # A feed listens to Redis for all sockets; with a layer of its own a socket could not open while Redis is away.
+    # No channel layer of its own: the feed listens for all sockets, and a socket must open while Redis is away.
     channel_layer_alias = "none"
 
     async def connect(self) -> None:
         self._sending: asyncio.Task[None] | None = None
         credentials = Credentials.of_scope(self.scope)
         if credentials.bearer is None and not is_same_origin(self.scope):
-            await self.close()  # before the handshake: another site's page learns nothing, not even a code
+            # Before the handshake, so that the page of another site learns nothing, not even a close code.
+            await self.close()
             return
         batch_id: int | None = self.scope["url_route"]["kwargs"].get("batch_id")
-        seat = await database_sync_to_async(find_subscription, thread_sensitive=False)(credentials, batch_id)
+        found = await database_sync_to_async(find_subscription, thread_sensitive=False)(credentials, batch_id)
         await self.accept()
-        if isinstance(seat, Subscription):
-            self._sending = asyncio.create_task(self._send_all(seat, credentials, batch_id))
+        if isinstance(found, Subscription):
+            self._sending = asyncio.create_task(self._send_all(found))
         else:
-            await self.close(code=seat.value)
+            await self.close(code=found.value)
 
     async def disconnect(self, code: int) -> None:
         if self._sending is not None:
@@ -50,20 +53,18 @@ class ProgressConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
                 await self._sending
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Nothing is expected from a client, and nothing that it sends can do harm."""
+        """Ignore the message: the protocol has none from a client."""
 
-    async def _send_all(self, seat: Subscription, credentials: Credentials, batch_id: int | None) -> None:
-        async with seat.watch() as watcher:
-            async for snapshots in follow(
-                watcher, credentials=credentials, batch_id=batch_id, heartbeat_seconds=HEARTBEAT_SECONDS
-            ):
+    async def _send_all(self, subscription: Subscription) -> None:
+        async with watch(subscription) as watcher:
+            async for snapshots in follow(watcher, subscription, heartbeat_seconds=HEARTBEAT_SECONDS):
                 for snapshot in snapshots:
                     await self.send(text_data=json.dumps(snapshot))
         await self.close(code=Refusal.NOT_LOGGED_IN.value)
 
 
-class StrangerConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
-    """Turns away a socket at an address that does not exist."""
+class UnknownAddressConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """Refuses a socket at an address that does not exist."""
 
     channel_layer_alias = "none"
 
@@ -72,9 +73,9 @@ class StrangerConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
 
 
 def is_same_origin(scope: dict[str, Any]) -> bool:
-    """Whether a browser's page of ours opens the socket: cookies alone would let any site's page in.
+    """Whether one of our own pages opens the socket. A browser sends its cookies from any site's page.
 
-    The Origin must be that of the Host that was asked, which must be an allowed one, or be trusted by
+    The Origin header must name the host of the Host header, which must be in ALLOWED_HOSTS; or it must be in
     CSRF_TRUSTED_ORIGINS (RFC 6455 section 10.2).
     """
     origin = urlsplit(find_header(scope["headers"], b"origin").lower())

@@ -1,101 +1,94 @@
-"""Watch batches change: one feed for all who watch the same thing in this process, whatever carries it to them.
+"""Fan snapshots out: one feed for all watchers of one channel group in this process.
 
-A feed takes snapshots from the channel layer, which may lose some, and reads them again from Postgres, which may
-not: every 2 s while something is live. With Redis away the reading alone carries on. A watcher takes the latest
-snapshot when it is ready for one, so a slow watcher is late by itself and nobody queues anything for it.
+A feed takes snapshots from the channel layer, which may lose some. It also reads them from PostgreSQL, every 2 s while
+a watched batch is live; while Redis is away, that reading alone keeps the watchers up to date. A watcher takes the
+latest snapshots when it is ready for them, so a slow watcher is late alone and nothing is queued for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
-from django.contrib.auth.models import User
 from django.db import DatabaseError
 from redis.exceptions import RedisError
 
-from batches import progress
 from batches.asyncio_tasks import end_tasks
-from batches.credentials import Credentials
-from batches.models import LIVE_JOB_STATUSES, Batch, BatchStatus, EmailJob
+from batches.models import BatchStatus
 from batches.progress import Snapshot
+from batches.subscriptions import ReadSnapshots, Subscription, may_watch
 
 logger = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 2.0
-"""How stale a live batch may look (promise 4), when the channel layer lost every message."""
+"""How stale a live batch may look when the channel layer has lost every message: promise 4 (docs/design.md)."""
 
 QUIET_RESYNC_SECONDS = 15.0
-"""While nothing that is watched is live: a replay is told by the channel layer, this is for when that is away."""
+"""The interval while no watched batch is live. The channel layer announces a replay; this covers its absence."""
 
 SUBSCRIBE_RETRY_SECONDS = 3.0
+"""How long a feed waits before it tries again to listen to a channel layer that failed."""
+
 THROTTLE_SECONDS = 0.2
 """At most five snapshots a second reach a watcher."""
 
 RECHECK_SECONDS = 60.0
-"""How long somebody who was logged out, locked or lost a batch may still watch."""
-
-LISTED_COUNT = 50
-"""How many of the newest batches a list of batches is told about when it connects."""
+"""How long a user who was logged out, was locked out, or lost a batch may still watch."""
 
 LIVE = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING, BatchStatus.PAUSED)
 
-ReadSnapshots = Callable[[], dict[int, Snapshot]]
-
 
 class Feed:
-    """The latest snapshots of one channel group, kept fresh by two tasks while anybody watches."""
+    """The latest snapshots of one channel group, kept up to date by two tasks while there are watchers."""
 
     def __init__(self, group: str, read: ReadSnapshots) -> None:
         self.snapshots: dict[int, Snapshot] = {}
         self.watchers: set[Watcher] = set()
         self._group = group
         self._read = database_sync_to_async(read, thread_sensitive=False)
-        self._wanted = asyncio.Event()
+        self._read_wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        # In a context of their own: the tasks outlive the request that happened to come first, and with it
-        # the thread that its context names.
+        # Each task gets an empty context. It outlives the request of the first watcher, and also the thread that
+        # the context of that request names.
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(work(), context=Context()) for work in (self._resync, self._listen)]
 
     async def stop(self) -> None:
         await end_tasks(self._tasks)
 
-    def ask(self) -> None:
-        """Read from Postgres now instead of at the next turn."""
-        self._wanted.set()
+    def read_soon(self) -> None:
+        """Read from PostgreSQL now instead of at the end of the interval."""
+        self._read_wanted.set()
 
     def _take(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot and wake the watchers, unless it is older than the one there is, or says the same."""
+        """Keep a snapshot, unless a newer one is known. Wake the watchers if a count or the status changed."""
         known = self.snapshots.get(snapshot["batchId"])
         if known is not None and snapshot["sequence"] <= known["sequence"]:
             return
         self.snapshots[snapshot["batchId"]] = snapshot
-        if known is None or says(known) != says(snapshot):
+        if known is None or _without_sequence(known) != _without_sequence(snapshot):
             for watcher in self.watchers:
                 watcher.wake()
 
     async def _resync(self) -> None:
         while True:
-            self._wanted.clear()
+            self._read_wanted.clear()
             try:
                 for snapshot in (await self._read()).values():
                     self._take(snapshot)
-            except DatabaseError as exc:
+            except DatabaseError as exc:  # the feed outlives an outage
                 logger.warning("The progress could not be read: %s", exc, extra={"action": "resync_failed"})
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), self._pause_seconds())
+                await asyncio.wait_for(self._read_wanted.wait(), self._pause_seconds())
 
     def _pause_seconds(self) -> float:
         is_live = any(snapshot["status"] in LIVE for snapshot in self.snapshots.values())
@@ -106,34 +99,34 @@ class Feed:
             try:
                 await self._receive_all(get_channel_layer())
             except (RedisError, OSError) as exc:
-                logger.warning("Live progress is not heard: %s", exc, extra={"action": "subscribe_failed"})
+                logger.warning("The channel layer can't be listened to: %s", exc, extra={"action": "subscribe_failed"})
             await asyncio.sleep(SUBSCRIBE_RETRY_SECONDS)
 
     async def _receive_all(self, layer: Any) -> None:
-        # new_channel() leaves a queue behind each time it fails; a send() that fails leaves nothing.
+        # new_channel() leaks a queue each time it fails, and a send() that fails leaks nothing: so send() goes first.
         await layer.send("probe", {"type": "probe"})
         channel = await layer.new_channel()
         try:
             await layer.group_add(self._group, channel)
-            self.ask()  # what was published before the subscription stood is gone
+            self.read_soon()  # messages that were published before group_add are lost
             while True:
                 message = await layer.receive(channel)
                 was_quiet = self._pause_seconds() > RESYNC_SECONDS
                 self._take(message["snapshot"])
                 if was_quiet and self._pause_seconds() <= RESYNC_SECONDS:
-                    self.ask()
+                    self.read_soon()
         finally:
             with suppress(RedisError, OSError):
                 await layer.group_discard(self._group, channel)
 
 
-def says(snapshot: Snapshot) -> dict[str, object]:
-    """What a person would see in a snapshot: all but its place in the sequence."""
+def _without_sequence(snapshot: Snapshot) -> dict[str, object]:
+    """The values that a person sees. The sequence number differs between snapshots with the same values."""
     return {name: value for name, value in snapshot.items() if name != "sequence"}
 
 
 class Watcher:
-    """One reader of a feed: what it has seen, and a wait for what it has not."""
+    """One reader of a feed. It knows the snapshots that it has returned, and waits for newer ones."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
@@ -145,41 +138,42 @@ class Watcher:
         self._changed.set()
 
     async def next_snapshots(self, *, timeout_seconds: float) -> list[Snapshot]:
-        """The latest snapshot of each batch that changed since the last call; empty when nothing did in time."""
+        """The latest snapshot of each batch that changed since the last call. An empty list: none did in time."""
         deadline = asyncio.get_running_loop().time() + timeout_seconds
-        while not (fresh := self._find_fresh()):
+        while not (changed := self._take_changed()):
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._changed.wait()
             except TimeoutError:
                 return []
-        return fresh
+        return changed
 
-    def _find_fresh(self) -> list[Snapshot]:
+    def _take_changed(self) -> list[Snapshot]:
         self._changed.clear()
-        fresh = [
+        changed = [
             snapshot
             for batch_id, snapshot in self._feed.snapshots.items()
-            if batch_id not in self._seen or says(self._seen[batch_id]) != says(snapshot)
+            if batch_id not in self._seen or _without_sequence(self._seen[batch_id]) != _without_sequence(snapshot)
         ]
-        self._seen.update((snapshot["batchId"], snapshot) for snapshot in fresh)
-        return fresh
+        self._seen.update((snapshot["batchId"], snapshot) for snapshot in changed)
+        return changed
 
 
 _feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Feed]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
-async def watch(group: str, read: ReadSnapshots) -> AsyncIterator[Watcher]:
-    """Join the feed of a group, which is opened for the first watcher and closed after the last."""
+async def watch(subscription: Subscription) -> AsyncIterator[Watcher]:
+    """Join the feed of the subscription's group. The first watcher opens the feed, the last one closes it."""
+    group = subscription.group
     feeds = _feeds.setdefault(asyncio.get_running_loop(), {})
     feed = feeds.get(group)
     if feed is None:
-        feed = feeds[group] = Feed(group, read)
+        feed = feeds[group] = Feed(group, subscription.read)
         feed.start()
     watcher = Watcher(feed)
     feed.watchers.add(watcher)
-    feed.ask()
+    feed.read_soon()
     try:
         yield watcher
     finally:
@@ -189,68 +183,20 @@ async def watch(group: str, read: ReadSnapshots) -> AsyncIterator[Watcher]:
             await feed.stop()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscription:
-    """A place to watch from that somebody is entitled to: the channel group, and how to read what it is about."""
-
-    group: str
-    read: ReadSnapshots
-
-    def watch(self) -> AbstractAsyncContextManager[Watcher]:
-        return watch(self.group, self.read)
-
-
-class Refusal(Enum):
-    """Why somebody may not watch; the value closes a websocket."""
-
-    NOT_LOGGED_IN = 4401
-    NOT_FOUND = 4404
-
-
-def find_subscription(credentials: Credentials, batch_id: int | None) -> Subscription | Refusal:
-    """The seat for one batch, or for all batches that a user may see."""
-    user = credentials.find_user()
-    if user is None:
-        return Refusal.NOT_LOGGED_IN
-    if batch_id is None:
-        group = progress.STAFF_GROUP if user.is_staff else progress.owner_group(user.pk)
-        return Subscription(group=group, read=lambda: _read_list(user))
-    if not Batch.objects.visible_to(user).filter(pk=batch_id).exists():
-        return Refusal.NOT_FOUND
-    return Subscription(group=progress.batch_group(batch_id), read=lambda: progress.read_snapshots([batch_id]))
-
-
-def _read_list(user: User) -> dict[int, Snapshot]:
-    """The newest batches, and the live ones however old."""
-    visible = Batch.objects.visible_to(user)
-    newest = visible.order_by("-pk").values_list("pk", flat=True)[:LISTED_COUNT]
-    live = EmailJob.objects.filter(status__in=LIVE_JOB_STATUSES, batch__in=visible).values_list("batch_id", flat=True)
-    return progress.read_snapshots({*newest, *live})
-
-
 async def follow(
-    watcher: Watcher, *, credentials: Credentials, batch_id: int | None, heartbeat_seconds: float
+    watcher: Watcher, subscription: Subscription, *, heartbeat_seconds: float
 ) -> AsyncIterator[list[Snapshot]]:
-    """Changed snapshots as they come, at most five times a second; an empty list each heartbeat without any.
+    """Yield the snapshots that changed, at most five times a second; an empty list for each heartbeat without any.
 
-    Ends when the watcher is no longer entitled to its seat, which is checked once a minute.
+    Ends when the user has lost the subscription, which is checked once a minute.
     """
     clock = asyncio.get_running_loop().time
     checked_at = clock()
     while True:
         snapshots = await watcher.next_snapshots(timeout_seconds=heartbeat_seconds)
         if clock() - checked_at >= RECHECK_SECONDS:
-            if not await may_watch(credentials, batch_id):
+            if not await database_sync_to_async(may_watch, thread_sensitive=False)(subscription):
                 return
             checked_at = clock()
         yield snapshots
         await asyncio.sleep(THROTTLE_SECONDS)
-
-
-async def may_watch(credentials: Credentials, batch_id: int | None) -> bool:
-    """Whether the seat would be given again. While the database is away nobody loses it."""
-    try:
-        seat = await database_sync_to_async(find_subscription, thread_sensitive=False)(credentials, batch_id)
-    except DatabaseError:
-        return True
-    return isinstance(seat, Subscription)

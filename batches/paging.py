@@ -1,4 +1,8 @@
-"""Keyset paging: a page begins after the last key of the one before, so page 20,000 costs what page 1 costs."""
+"""Keyset paging for the pages and the API: page 20,000 costs as much as page 1.
+
+A page begins after the last key of the page before it (PostgreSQL walks an index to that key). No rows are skipped,
+and none are counted. The key travels as a cursor: the whole numbers of the order's columns, joined by dots.
+"""
 
 from __future__ import annotations
 
@@ -9,72 +13,97 @@ from typing import Generic, TypeVar
 from django.db.models import Model, Q, QuerySet
 from django.http import QueryDict
 
-T = TypeVar("T", bound=Model)
+Row = TypeVar("Row", bound=Model)
 
 WHOLE_NUMBER_MAX_DIGITS = 18
-"""More would not fit PostgreSQL's bigint."""
+"""A number with more digits may not fit PostgreSQL's bigint."""
+
+
+class CursorFault(ValueError):
+    """The cursor is not one that this module made. The message says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Page(Generic[T]):
-    """Some rows and the query strings of the first page and the next; an empty string where there is none."""
+class Page(Generic[Row]):
+    """Some rows, and the query strings of the first page and the next page. No such page: an empty string."""
 
-    rows: Sequence[T]
+    rows: Sequence[Row]
     first_query: str
     next_query: str
 
 
-def read_page(rows: QuerySet[T], *, order: Sequence[str], query: QueryDict, size: int = 50) -> Page[T]:
-    """Read one page of a queryset.
+def cut(rows: QuerySet[Row], *, order: Sequence[str], cursor: str, size: int) -> tuple[list[Row], str | None]:
+    """Read one page of a queryset. Returns its rows, and the cursor of the next page or None.
 
     Args:
-        order: the columns of a unique order, all whole numbers; a minus sign is for descending.
-        query: its ``after`` holds those columns of the last row on the page before, joined by dots;
-            anything else there begins at the beginning.
+        order: The columns of a unique order, all whole numbers. A minus sign means descending.
+        cursor: What the page before returned; an empty string for the first page.
+        size: The most rows that the page may have.
+
+    Raises:
+        CursorFault: The cursor is malformed.
     """
-    after = _parse(query.get("after", ""), count=len(order))
-    if after:
-        rows = rows.filter(_is_after(order, after))
+    if cursor:
+        rows = rows.filter(_is_after(order, _parse(cursor, count=len(order))))
+    # One row more than the page has: that row says whether there is a next page.
     found = list(rows.order_by(*order)[: size + 1])
-    last = found[size - 1] if len(found) > size else None
+    page = found[:size]
+    return page, _key_of(page[-1], order) if len(found) > size else None
+
+
+def read_page(rows: QuerySet[Row], *, order: Sequence[str], query: QueryDict, size: int = 50) -> Page[Row]:
+    """Read one page for a web page, which keeps the cursor in the query string's ``after``.
+
+    A malformed cursor shows the first page: a person may have shortened the address.
+    """
+    cursor = query.get("after", "")
+    try:
+        found, following = cut(rows, order=order, cursor=cursor, size=size)
+    except CursorFault:
+        cursor = ""
+        found, following = cut(rows, order=order, cursor=cursor, size=size)
     return Page(
-        rows=found[:size],
-        first_query=_with_after(query, "") if after else "",
-        next_query=_with_after(query, _key_of(last, order)) if last else "",
+        rows=found,
+        first_query=_with_after(query, "") if cursor else "",
+        next_query=_with_after(query, following) if following else "",
     )
 
 
-def _parse(text: str, *, count: int) -> list[int]:
-    parts = text.split(".")
-    if len(parts) != count or not all(
-        part.isascii() and part.isdigit() and len(part) <= WHOLE_NUMBER_MAX_DIGITS for part in parts
-    ):
-        return []
+def _parse(cursor: str, *, count: int) -> list[int]:
+    parts = cursor.split(".")
+    if len(parts) != count or not all(_is_whole_number(part) for part in parts):
+        raise CursorFault(
+            "This cursor is malformed. Pass on the 'next' of the page before, or leave it out for the first page."
+        )
     return [int(part) for part in parts]
 
 
-def _is_after(order: Sequence[str], after: Sequence[int]) -> Q:
-    """The row comparison ``(a, b) > (x, y)``, with a bound on the first column that an index can use."""
-    first, value = order[0], after[0]
+def _is_whole_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= WHOLE_NUMBER_MAX_DIGITS
+
+
+def _is_after(order: Sequence[str], key: Sequence[int]) -> Q:
+    """The row comparison ``(a, b) > (x, y)``, with a bound on the first column alone, which an index can use."""
+    first, value = order[0], key[0]
     if len(order) == 1:
-        return Q(**{_lookup(first, ""): value})
+        return Q(**{_lookup(first): value})
     column = first.removeprefix("-")
-    return Q(**{_lookup(first, "e"): value}) & (
-        Q(**{_lookup(first, ""): value}) | Q(**{column: value}) & _is_after(order[1:], after[1:])
+    return Q(**{f"{_lookup(first)}e": value}) & (
+        Q(**{_lookup(first): value}) | Q(**{column: value}) & _is_after(order[1:], key[1:])
     )
 
 
-def _lookup(column: str, or_equal: str) -> str:
-    return f"{column.removeprefix('-')}__{'lt' if column.startswith('-') else 'gt'}{or_equal}"
+def _lookup(column: str) -> str:
+    return f"{column.removeprefix('-')}__{'lt' if column.startswith('-') else 'gt'}"
 
 
 def _key_of(row: Model, order: Sequence[str]) -> str:
     return ".".join(str(getattr(row, column.removeprefix("-"))) for column in order)
 
 
-def _with_after(query: QueryDict, after: str) -> str:
+def _with_after(query: QueryDict, cursor: str) -> str:
     changed = query.copy()
     changed.pop("after", None)
-    if after:
-        changed["after"] = after
+    if cursor:
+        changed["after"] = cursor
     return f"?{changed.urlencode()}"

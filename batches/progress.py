@@ -1,17 +1,23 @@
-"""Read a batch's counts and tell the browsers: full snapshots, never deltas. The only publisher."""
+"""Read the counts of batches and jobs, and publish a batch's snapshot to the browsers that watch it.
+
+A snapshot holds every count, never a change. This module is the only publisher, and the only place where a row of
+counts gets names: the websocket, the event stream, the API and the commands all use what it returns.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from typing import Any, TypedDict
+from collections.abc import Iterable
+from typing import NamedTuple, TypedDict
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import connection
+from django.db.models import Sum
 from redis.exceptions import RedisError
 
-from batches.models import sql
+from batches.models import EmailJob, sql
+from batches.models.sql import SnapshotRow
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +29,9 @@ EVENT_TYPE = "batch.changed"
 
 
 class Snapshot(TypedDict):
-    """What a websocket message and a server-sent event carry (DESIGN.md section 9).
+    """What a websocket message and a server-sent event carry.
 
-    ``sequence`` is the database's clock in microseconds: a snapshot with a lower one is older.
+    ``sequence`` is the database's clock in microseconds: of two snapshots the one with the lower number is older.
     """
 
     batchId: int
@@ -42,70 +48,111 @@ class Snapshot(TypedDict):
     sequence: int
 
 
+class CountFields(TypedDict):
+    """The counts of a snapshot, by the names that the API gives them."""
+
+    totalEmails: int
+    processedCount: int
+    sentCount: int
+    failedCount: int
+    unknownCount: int
+    suppressedCount: int
+    pendingCount: int
+
+
+class JobCounts(NamedTuple):
+    """How many emails one job has sent, and how many have failed in it."""
+
+    sent: int
+    failed: int
+
+
 def batch_group(batch_id: int) -> str:
-    """The channel group of those who watch one batch."""
+    """The channel group of the watchers of one batch."""
     return f"batch.{batch_id}"
 
 
 def owner_group(user_id: int | None) -> str:
-    """The channel group of those who watch all batches of one user."""
+    """The channel group of the watchers of all batches of one user."""
     return f"batches.{user_id or 0}"
 
 
-def make_snapshot(row: Sequence[Any]) -> tuple[Snapshot, int | None]:
-    """The snapshot in a row of ``sql.SNAPSHOTS``, and the id of the batch's owner."""
-    batch_id, status, total, sent, failed, unknown, suppressed, cancelled, rate, sequence, owner = row
-    processed = min(sent + failed + unknown + suppressed + cancelled, total)
-    pending = total - processed
+def make_snapshot(row: SnapshotRow) -> tuple[Snapshot, int | None]:
+    """Make the snapshot from a row of ``sql.SNAPSHOTS``. Returns it with the id of the batch's owner."""
+    # While a lane's counts are added to the batch's, the sum may be too high for a moment.
+    processed = min(row.sent + row.failed + row.unknown + row.suppressed + row.cancelled, row.total)
+    pending = row.total - processed
     snapshot = Snapshot(
-        batchId=batch_id,
-        status=status,
+        batchId=row.batch_id,
+        status=row.status,
         processed=processed,
-        total=total,
-        sent=sent,
-        failed=failed,
-        unknown=unknown,
-        suppressed=suppressed,
+        total=row.total,
+        sent=row.sent,
+        failed=row.failed,
+        unknown=row.unknown,
+        suppressed=row.suppressed,
         pending=pending,
-        ratePerSecond=round(rate, 1),
-        etaSeconds=round(pending / rate, 1) if rate > 0 else None,
-        sequence=sequence,
+        ratePerSecond=round(row.rate_per_second, 1),
+        etaSeconds=round(pending / row.rate_per_second, 1) if row.rate_per_second > 0 else None,
+        sequence=row.sequence,
     )
-    return snapshot, owner
+    return snapshot, row.owner_id
+
+
+def name_counts(snapshot: Snapshot) -> CountFields:
+    """Give the counts of a snapshot the names that they have in the API and in the commands' JSON."""
+    return CountFields(
+        totalEmails=snapshot["total"],
+        processedCount=snapshot["processed"],
+        sentCount=snapshot["sent"],
+        failedCount=snapshot["failed"],
+        unknownCount=snapshot["unknown"],
+        suppressedCount=snapshot["suppressed"],
+        pendingCount=snapshot["pending"],
+    )
 
 
 def read_snapshots(batch_ids: Iterable[int]) -> dict[int, Snapshot]:
-    """The snapshots of those batches that exist, by id."""
+    """The snapshots of those batches that exist, by batch id."""
+    return {row.batch_id: make_snapshot(row)[0] for row in _read_rows(list(batch_ids))}
+
+
+def _read_rows(batch_ids: list[int]) -> list[SnapshotRow]:
     with connection.cursor() as cursor:
-        cursor.execute(sql.SNAPSHOTS, {"batches": list(batch_ids)})
-        return {row[0]: make_snapshot(row)[0] for row in cursor.fetchall()}
+        cursor.execute(sql.SNAPSHOTS, {"batches": batch_ids})
+        return sql.SNAPSHOTS.rows(cursor.fetchall())
 
 
 def read_snapshot(batch_id: int) -> Snapshot | None:
-    """One batch's snapshot, or None if there is no such batch."""
+    """The snapshot of one batch, or None if the batch does not exist."""
     return read_snapshots([batch_id]).get(batch_id)
 
 
-async def aread_snapshot(batch_id: int) -> Snapshot | None:
-    """``read_snapshot`` for a coroutine; the caller closes its thread's connection as Channels does."""
-    return await sync_to_async(read_snapshot)(batch_id)
+def read_job_counts(job: EmailJob) -> JobCounts:
+    """The counts of one job: the sums over its lanes while it is live, its own columns after that."""
+    if job.completed_at is not None:
+        return JobCounts(job.sent_count, job.failed_count)
+    sums = job.lanes.aggregate(sent=Sum("sent_count", default=0), failed=Sum("failed_count", default=0))
+    return JobCounts(sums["sent"], sums["failed"])
 
 
 async def apublish(snapshot: Snapshot, owner_id: int | None) -> None:
-    """Send a snapshot to all who watch the batch. A Redis that is away costs only this message."""
+    """Send a snapshot to all watchers of the batch. While Redis is away the message is lost, and nothing else."""
     layer = get_channel_layer()
     message = {"type": EVENT_TYPE, "snapshot": snapshot}
     try:
         for group in (batch_group(snapshot["batchId"]), owner_group(owner_id), STAFF_GROUP):
             await layer.group_send(group, message)
     except (RedisError, OSError) as exc:
-        logger.warning("The progress of batch %s was not published: %s", snapshot["batchId"], exc)
+        logger.warning(
+            "The progress of batch %s was not published: %s",
+            snapshot["batchId"],
+            exc,
+            extra={"action": "publish_failed", "batch": snapshot["batchId"]},
+        )
 
 
 def publish(batch_id: int) -> None:
-    """Read one batch's snapshot and send it; from code without an event loop. Takes about 3 ms."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SNAPSHOTS, {"batches": [batch_id]})
-        row = cursor.fetchone()
-    if row is not None:
+    """Read the snapshot of one batch and send it. For code without an event loop."""
+    for row in _read_rows([batch_id]):
         async_to_sync(apublish)(*make_snapshot(row))

@@ -3,12 +3,12 @@
 from channels.routing import URLRouter
 from django.urls import path, re_path
 
-from batches.consumers import ProgressConsumer, StrangerConsumer
+from batches.consumers import ProgressConsumer, UnknownAddressConsumer
 
 websockets = URLRouter(
     [
         path("ws/batches/", ProgressConsumer.as_asgi()),
         path("ws/batches/<int:batch_id>/", ProgressConsumer.as_asgi()),
-        re_path(r"", StrangerConsumer.as_asgi()),
+        re_path(r"", UnknownAddressConsumer.as_asgi()),
     ]
 )

@@ -1,4 +1,4 @@
-"""The HTTP API under ``/api/``: JSON in camelCase, with the names and statuses of DESIGN.md section 9."""
+"""The HTTP API under ``/api/``: JSON in camelCase. Its names and statuses are a contract (docs/design.md)."""
 
 from django.conf import settings
 from ninja import NinjaAPI
@@ -14,10 +14,19 @@ from batches.api.sending import router as sending_router
 from batches.api.stream import router as stream_router
 from batches.api.templates import router as templates_router
 
+DESCRIPTION = """
+Send email in batches, with one true record for every recipient.
+
+**What is stable.** Every address on this page except those tagged *drafts*, with its methods, field names, statuses
+and error codes. A new version may add addresses, optional request fields and answer fields, so a client must ignore
+answer fields that it does not know. A name is removed only after a release that still accepts it and marks it
+deprecated. The addresses tagged *drafts* and the sentences in `detail` may change in any release.
+"""
+
 api = NinjaAPI(
     title="emailbatch",
     version=settings.VERSION,
-    description="Send email in batches, with one true record for every recipient.",
+    description=DESCRIPTION,
     urls_namespace="api",
     auth=[BearerToken(), SessionAuth()],
     parser=JsonParser(),

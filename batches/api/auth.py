@@ -1,4 +1,4 @@
-"""Let callers into the API: a bearer token, or a session with its CSRF token."""
+"""Find the user of an API request: by a bearer token, or by a session with its CSRF token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from batches.models import ApiToken
 
 
 class BearerToken(HttpBearer):
-    """``Authorization: Bearer TOKEN``, made by ``manage.py createapitoken``."""
+    """``Authorization: Bearer TOKEN``. ``manage.py createapitoken`` makes the token."""
 
     def __call__(self, request: HttpRequest) -> User | None:
         token = credentials.parse_bearer(request.headers.get("Authorization", ""))
@@ -25,23 +25,23 @@ class BearerToken(HttpBearer):
         if user:
             request.user = user
             return user
-        # Only failures are counted, so a right token is never slowed by somebody else's wrong ones.
+        # Only failures are counted, so that the wrong tokens of others never delay a right one.
         if throttling.is_throttled(request.META.get("REMOTE_ADDR", "")):
             raise ApiError(
                 429,
-                f"Too many wrong tokens came from your address. Wait {throttling.THROTTLE_SECONDS} seconds.",
+                f"Your address sent too many wrong tokens. Wait {throttling.THROTTLE_SECONDS} seconds, then try again.",
                 retryAfterSeconds=throttling.THROTTLE_SECONDS,
             )
-        raise ApiError(401, "This token is not known. Make a new one with 'manage.py createapitoken USER'.")
+        raise ApiError(401, "This token is unknown. Make a new one with 'manage.py createapitoken USER'.")
 
 
 class SessionAuth(APIKeyCookie):
-    """The session cookie of somebody who is logged in; unsafe methods also need the CSRF token."""
+    """The session cookie of a logged-in user. Requests that change something also need the CSRF token."""
 
     param_name = settings.SESSION_COOKIE_NAME
 
     def __call__(self, request: HttpRequest) -> User | None:
-        # Who it is comes first: checking the CSRF token reads the form, and with it a whole upload.
+        # The user first: the check of the CSRF token reads the form, and with it a whole upload.
         user = self.authenticate(request, None)
         if user and check_csrf(request):
             raise ApiError(

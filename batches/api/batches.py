@@ -1,23 +1,23 @@
-"""Read batches, their emails and their jobs; send, pause, resume, cancel and replay them."""
+"""Read batches, their emails and their jobs. Send, pause, resume, cancel and replay batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from django.conf import settings
-from django.db.models import Max, Q, Sum
+from django.db.models import Max, Q
 from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Field, Query, Router, Status
 
-from batches import progress
+from batches import paging, progress
 from batches.api.errors import not_found
-from batches.api.paging import Page, cut
 from batches.api.schemas import (
     BatchList,
     BatchOut,
     EmailList,
     EmailOut,
     JobOut,
+    ListOptions,
     MovedOut,
     Replay,
     SendOptions,
@@ -30,15 +30,15 @@ from batches.rendering.message import derive_message_key, make_message_id, sende
 router = Router(tags=["batches"])
 
 
-class EmailPage(Page):
-    status: EmailStatus | None = None
+class EmailListOptions(ListOptions):
+    status: EmailStatus | None = Field(default=None, description="Only the emails with this status.")
 
 
 def find_batch(request: HttpRequest, batch_id: int) -> Batch:
-    """A batch that this caller may see.
+    """Find a batch that the caller may see.
 
     Raises:
-        ApiError: 404, the same for a batch that does not exist and for another user's.
+        ApiError: 404, with the same sentence for a batch that does not exist and for another user's.
     """
     batch = Batch.objects.visible_to(request.user).filter(pk=batch_id).first()
     if batch is None:
@@ -47,9 +47,10 @@ def find_batch(request: HttpRequest, batch_id: int) -> Batch:
 
 
 @router.get("/batches", response=BatchList)
-def list_batches(request: HttpRequest, page: Query[Page]) -> BatchList:
-    """Your batches (staff: everybody's), newest first."""
-    batches, following = cut(Batch.objects.visible_to(request.user), page, key="-id")
+def list_batches(request: HttpRequest, options: Query[ListOptions]) -> BatchList:
+    """Your batches, newest first. Staff get the batches of all users."""
+    visible = Batch.objects.visible_to(request.user)
+    batches, following = paging.cut(visible, order=["-id"], cursor=options.cursor or "", size=options.limit)
     return BatchList(items=describe_batches(batches), next=following)
 
 
@@ -60,7 +61,7 @@ def get_batch(request: HttpRequest, batch_id: int) -> BatchOut:
 
 
 def describe_batches(batches: list[Batch]) -> list[BatchOut]:
-    """Batches with counts that are at most 2 s old, in three queries however many there are."""
+    """Describe batches with counts that are at most 2 s old. Takes three queries, however many batches there are."""
     ids = [batch.pk for batch in batches]
     snapshots = progress.read_snapshots(ids)
     latest = EmailJob.objects.filter(batch__in=ids).values_list("batch").annotate(Max("id"))
@@ -74,13 +75,7 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job_id: int | None) -> 
         filename=batch.filename,
         source=batch.source,
         status=snapshot["status"],
-        totalEmails=snapshot["total"],
-        processedCount=snapshot["processed"],
-        sentCount=snapshot["sent"],
-        failedCount=snapshot["failed"],
-        unknownCount=snapshot["unknown"],
-        suppressedCount=snapshot["suppressed"],
-        pendingCount=snapshot["pending"],
+        **progress.name_counts(snapshot),
         rejectedRows=batch.rejected_count,
         duplicateRows=batch.duplicate_count,
         createdAt=batch.created_at,
@@ -90,15 +85,15 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job_id: int | None) -> 
 
 
 @router.get("/batches/{int:batch_id}/emails", response=EmailList)
-def list_emails(request: HttpRequest, batch_id: int, page: Query[EmailPage]) -> EmailList:
-    """The recipients of a batch in the order of the file, all or those of one status."""
+def list_emails(request: HttpRequest, batch_id: int, options: Query[EmailListOptions]) -> EmailList:
+    """The emails of a batch in the order of the list: all of them, or those with one status."""
     batch = find_batch(request, batch_id)
     # Before the emails: an email that is sending then belongs to this job, even if the job ends in between.
     live_job_id = EmailJob.objects.filter(batch=batch, completed_at=None).values_list("pk", flat=True).first()
     emails: EmailQuerySet = batch.emails.select_related("lane").with_state()
-    if page.status is not None:
-        emails = emails.in_state(page.status)
-    rows, following = cut(emails, page, key="row")
+    if options.status is not None:
+        emails = emails.in_state(options.status)
+    rows, following = paging.cut(emails, order=["row"], cursor=options.cursor or "", size=options.limit)
     return EmailList(items=list(_describe_emails(rows, live_job_id=live_job_id)), next=following)
 
 
@@ -129,7 +124,7 @@ def _message_id(email: Email, job_id: int, senders: dict[int, str], key: bytes) 
 
 @router.post("/batches/{int:batch_id}/send", response={202: SentOut})
 def send_batch(request: HttpRequest, batch_id: int, payload: SendOptions | None = None) -> Status[SentOut]:
-    """Send a batch that was uploaded with `hold`."""
+    """Send a draft, now or at a time."""
     batch = find_batch(request, batch_id)
     options = payload or SendOptions()
     job = creation.create_job(
@@ -145,7 +140,7 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendOptions | None 
 
 @router.post("/batches/{int:batch_id}/replay", response={202: SentOut})
 def replay_batch(request: HttpRequest, batch_id: int, payload: Replay) -> Status[SentOut]:
-    """Send the failed, the unknown or all emails of an ended batch again, as a new job."""
+    """Send the failed, the unknown or all emails of an ended batch again. That is a new job."""
     job = creation.replay_batch(find_batch(request, batch_id), which=payload.which, user=request.user)
     return Status(202, describe_sent(job))
 
@@ -156,7 +151,7 @@ def describe_sent(job: EmailJob) -> SentOut:
 
 @router.post("/batches/{int:batch_id}/pause", response=MovedOut)
 def pause_batch(request: HttpRequest, batch_id: int) -> MovedOut:
-    """Send no more of a batch for now; what is in flight is finished."""
+    """Stop sending a batch for now. Emails in flight are finished."""
     batch = find_batch(request, batch_id)
     lifecycle.pause_batch(batch)
     return _describe_moved(batch)
@@ -164,7 +159,7 @@ def pause_batch(request: HttpRequest, batch_id: int) -> MovedOut:
 
 @router.post("/batches/{int:batch_id}/resume", response=MovedOut)
 def resume_batch(request: HttpRequest, batch_id: int) -> MovedOut:
-    """Go on with a paused batch."""
+    """Send the rest of a paused batch."""
     batch = find_batch(request, batch_id)
     lifecycle.resume_batch(batch)
     return _describe_moved(batch)
@@ -172,7 +167,7 @@ def resume_batch(request: HttpRequest, batch_id: int) -> MovedOut:
 
 @router.post("/batches/{int:batch_id}/cancel", response=MovedOut)
 def cancel_batch(request: HttpRequest, batch_id: int) -> MovedOut:
-    """Send no more of a batch, for good; what is in flight is finished."""
+    """Stop sending a batch for good. Emails in flight are finished, the others are cancelled."""
     batch = find_batch(request, batch_id)
     lifecycle.cancel_batch(batch)
     return _describe_moved(batch)
@@ -185,7 +180,7 @@ def _describe_moved(batch: Batch) -> MovedOut:
 
 @router.get("/jobs/{int:job_id}", response=JobOut)
 def get_job(request: HttpRequest, job_id: int) -> JobOut:
-    """One run over a batch."""
+    """One job. While it is live, its counts are the sums over its lanes."""
     job = EmailJob.objects.filter(pk=job_id, batch__in=Batch.objects.visible_to(request.user)).first()
     if job is None:
         raise not_found(f"job {job_id}")
@@ -193,11 +188,7 @@ def get_job(request: HttpRequest, job_id: int) -> JobOut:
 
 
 def describe_job(job: EmailJob) -> JobOut:
-    """A job; while it is live its counts are the sums over its lanes."""
-    sent, failed = job.sent_count, job.failed_count
-    if job.completed_at is None:
-        sums = job.lanes.aggregate(sent=Sum("sent_count"), failed=Sum("failed_count"))
-        sent, failed = sums["sent"] or 0, sums["failed"] or 0
+    counts = progress.read_job_counts(job)
     return JobOut(
         id=job.pk,
         batchId=job.batch_id,
@@ -205,8 +196,8 @@ def describe_job(job: EmailJob) -> JobOut:
         templateId=job.template_key,
         subject=job.subject,
         totalCount=job.total_count,
-        sentCount=sent,
-        failedCount=failed,
+        sentCount=counts.sent,
+        failedCount=counts.failed,
         createdById=job.created_by_id,
         createdAt=job.created_at,
         startedAt=job.started_at,

@@ -1,4 +1,4 @@
-"""What the review page does, for programs: look at a held batch, change how it is read, add rows, discard it."""
+"""The review page's actions for programs: review a draft, read its file another way, add rows, discard it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ router = Router(tags=["drafts"])
 def get_review(
     request: HttpRequest, batch_id: int, templateId: str | None = None, subject: str | None = None
 ) -> ReviewOut:
-    """Hold a held batch against a template, as `send` would: what is missing or blank, and how long it takes.
+    """Compare a draft with a template before `send`: missing and blank merge fields, and how long sending takes.
 
-    The message of any row is at `POST /api/templates/{key}/preview`.
+    `POST /api/templates/{key}/preview` renders the message of any row.
     """
     return _review(find_batch(request, batch_id), EmailTemplate.objects.find_named(templateId), subject=subject)
 
 
 def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> ReviewOut:
     if batch.status != BatchStatus.DRAFT:
-        raise intake.NotADraft("This batch was sent or is being sent, so there is nothing to review.")
+        raise intake.NotADraft("This batch is no longer a draft, so there is nothing to review.")
     found = reviewing.review(batch, MessageParts.of(template, subject))
     return ReviewOut(
         batchId=batch.pk,
@@ -55,7 +55,7 @@ def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> Re
 
 @router.post("/batches/{int:batch_id}/fields", response=ReviewOut)
 def rename_fields(request: HttpRequest, batch_id: int, payload: FieldNames, templateId: str | None = None) -> ReviewOut:
-    """Give merge fields other names, so that other columns fill those of the template."""
+    """Rename merge fields of a draft, so that its columns fill the merge fields of the template."""
     template = EmailTemplate.objects.find_named(templateId)
     batch = intake.rename_merge_fields(find_batch(request, batch_id), payload.names)
     return _review(batch, template, subject=None)
@@ -63,7 +63,7 @@ def rename_fields(request: HttpRequest, batch_id: int, payload: FieldNames, temp
 
 @router.post("/batches/{int:batch_id}/reread", response=ReviewOut)
 def reread(request: HttpRequest, batch_id: int, payload: ReadAgain, templateId: str | None = None) -> ReviewOut:
-    """Read the held file again in another way. Not after rows were added: then the first file is no longer kept."""
+    """Read the file of a draft again, another way. Refused after rows were added: the file is not kept then."""
     template = EmailTemplate.objects.find_named(templateId)
     batch = intake.reread_upload(
         find_batch(request, batch_id),
@@ -77,9 +77,10 @@ def reread(request: HttpRequest, batch_id: int, payload: ReadAgain, templateId: 
 
 @router.post("/batches/{int:batch_id}/rows", response=AddedOut)
 def add_rows(request: HttpRequest, batch_id: int, file: File[UploadedFile]) -> AddedOut:
-    """Add the rows of a file to a held batch, such as its `rejected.csv` with the lines mended.
+    """Add the rows of a file to a draft, for example its `rejected.csv` with the lines corrected.
 
-    The file has the batch's columns, in any order. Sent twice, its rows are duplicates the second time.
+    The file must have the columns of the batch, in any order. If it is sent twice, its rows are duplicates the second
+    time.
     """
     batch, counts = intake.append_csv(find_batch(request, batch_id), cast(BinaryIO, file.file))
     return AddedOut(
@@ -94,6 +95,6 @@ def add_rows(request: HttpRequest, batch_id: int, file: File[UploadedFile]) -> A
 
 @router.post("/batches/{int:batch_id}/discard", response={204: None})
 def discard(request: HttpRequest, batch_id: int) -> Status[None]:
-    """Delete a held batch with its rows. One that was sent stays, for the record."""
+    """Delete a draft with its rows. A batch that was sent stays, for the record."""
     intake.discard_draft(find_batch(request, batch_id))
     return Status(204, None)

@@ -1,19 +1,17 @@
-"""Every error of the API as ``{"detail": sentence, ...}``, whoever raised it: we, ninja, or Django itself."""
+"""Answer every error of the API with ``{"detail": sentence, ...}``, whether we, ninja or Django raised it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
-from django.utils.decorators import sync_and_async_middleware
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
@@ -23,22 +21,24 @@ from batches.intake import ListRefused
 from batches.jobs.creation import TemplateRefused
 from batches.jobs.lifecycle import JobRefused
 from batches.models import TemplateNotFound
+from batches.paging import CursorFault
 from batches.rendering.template import TemplateFault
+from batches.response_middleware import change_responses
 
 API_PREFIX = "/api/"
 
 SENTENCES = {
     HTTPStatus.BAD_REQUEST: "The request could not be read. Check its address, headers and body.",
     HTTPStatus.FORBIDDEN: "You may not do this. Ask an administrator for the permission.",
-    HTTPStatus.NOT_FOUND: "There is nothing at this address. See /api/docs for the addresses that exist.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take {method}. It takes {allow}.",
+    HTTPStatus.NOT_FOUND: "There is nothing at this address. See /api/docs for the addresses of the API.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address does not accept {method}. It accepts {allow}.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request is too large.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "The server made an error, which is in its log. Try again, or tell who runs it.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "The server failed. Its log says why. Try again, or tell the administrator.",
 }
 
 
 class ApiError(Exception):
-    """An expected refusal: a status, a sentence, and whatever else the caller can use."""
+    """An expected refusal: a status, a sentence, and more values that the caller can use."""
 
     def __init__(self, status: int, detail: str, **more: Any) -> None:
         super().__init__(detail)
@@ -48,12 +48,12 @@ class ApiError(Exception):
 
 
 def not_found(what: str) -> ApiError:
-    """The same sentence whether a thing does not exist or is another user's."""
-    return ApiError(404, f"There is no {what}, or it is not yours to see.")
+    """A 404 with the same sentence for a thing that does not exist and for another user's."""
+    return ApiError(404, f"There is no {what}, or it belongs to another user.")
 
 
 def add_handlers(api: NinjaAPI) -> None:
-    """Teach an API to answer each expected exception with its status and a sentence."""
+    """Let an API answer each expected exception with its status and a sentence."""
     for exception, handler in _HANDLERS.items():
         api.add_exception_handler(exception, handler)
 
@@ -63,7 +63,7 @@ def answer(status: int, detail: str, **more: Any) -> HttpResponse:
 
 
 def answer_too_large() -> HttpResponse:
-    return answer(413, f"The request is larger than the {settings.UPLOAD_MAX_BYTES} bytes that are taken. Split it.")
+    return answer(413, f"The request is larger than the limit of {settings.UPLOAD_MAX_BYTES:,} bytes. Split the file.")
 
 
 def _answer_api_error(request: HttpRequest, exc: ApiError) -> HttpResponse:
@@ -77,7 +77,7 @@ def _answer_api_error(request: HttpRequest, exc: ApiError) -> HttpResponse:
 
 def _answer_http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
     cause = exc.__cause__
-    if isinstance(cause, ApiError):  # ninja wraps whatever a parser raises
+    if isinstance(cause, ApiError):  # ninja wraps what a parser raises
         return _answer_api_error(request, cause)
     if isinstance(cause, (json.JSONDecodeError, UnicodeDecodeError)):
         return answer(400, f"The body is not JSON: {cause}.")
@@ -90,12 +90,12 @@ def _answer_http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
 def _answer_validation_error(request: HttpRequest, exc: ValidationError) -> HttpResponse:
     errors = [{"field": _name_field(error["loc"]), "message": error["msg"]} for error in exc.errors]
     first = errors[0]
-    where = f"The field '{first['field']}' is not right" if first["field"] else "The request is not right"
+    where = f"The field '{first['field']}' is invalid" if first["field"] else "The request is invalid"
     return answer(422, f"{where}: {first['message']}.", errors=errors)
 
 
 def _name_field(location: tuple[str | int, ...]) -> str:
-    """``("body", "payload", "recipients", 3)`` -> ``recipients.3``; the first two are ninja's own words."""
+    """``("body", "payload", "recipients", 3)`` -> ``recipients.3``. The first two are names of ninja's."""
     parts = list(location)
     if parts and parts[0] in ("body", "query", "form", "file", "path", "header"):
         parts = parts[1:]
@@ -105,8 +105,8 @@ def _name_field(location: tuple[str | int, ...]) -> str:
 
 
 def _answer_bad_request(request: HttpRequest, exc: Exception) -> HttpResponse:
-    said = str(exc).rstrip(" .:")
-    return answer(400, f"The request could not be read: {said}." if said else SENTENCES[HTTPStatus.BAD_REQUEST])
+    reason = str(exc).rstrip(" .:")
+    return answer(400, f"The request could not be read: {reason}." if reason else SENTENCES[HTTPStatus.BAD_REQUEST])
 
 
 def _answer_os_error(request: HttpRequest, exc: OSError) -> HttpResponse:
@@ -130,28 +130,8 @@ _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     TemplateRefused: lambda request, exc: answer(422, str(exc)),
     TemplateNotFound: lambda request, exc: answer(422, str(exc)),
     TemplateFault: lambda request, exc: answer(422, str(exc)),
+    CursorFault: lambda request, exc: answer(422, str(exc)),
 }
-
-
-@sync_and_async_middleware
-def json_errors(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Turn the HTML that Django itself answers with under ``/api/`` (404, 405, 500 ...) into our JSON."""
-    if iscoroutinefunction(get_response):
-        return _make_async(get_response)
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        return _to_json(request, get_response(request))
-
-    return middleware
-
-
-def _make_async(
-    get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]],
-) -> Callable[[HttpRequest], Awaitable[HttpResponseBase]]:
-    async def middleware(request: HttpRequest) -> HttpResponseBase:
-        return _to_json(request, await get_response(request))
-
-    return middleware
 
 
 def _to_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -168,3 +148,7 @@ def _to_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
     if allow:
         answered["Allow"] = allow
     return answered
+
+
+json_errors = change_responses(_to_json)
+"""The middleware that turns Django's own error pages under ``/api/`` (404, 405, 500 and others) into our JSON."""

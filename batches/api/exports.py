@@ -1,6 +1,7 @@
-"""Download what became of each recipient, and the rows that were set aside, as CSV.
+"""Download the result of each recipient, and the rejected rows, as CSV.
 
-Streamed page by page, with no transaction or connection held between pages, so a slow reader costs nothing.
+The files are streamed page by page. No transaction and no connection is kept between pages, so a slow reader costs
+nothing.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from batches.models import Batch
 
 router = Router(tags=["exports"])
 
-DISARMED = (
-    "A cell that a spreadsheet would run as a formula has an apostrophe in front (OWASP, CSV injection): "
-    "take it off before you use such a cell elsewhere."
+ESCAPED_FORMULAS = (
+    "An apostrophe precedes each cell that a spreadsheet would run as a formula (OWASP, CSV injection). "
+    "Remove the apostrophe before you use such a cell elsewhere."
 )
-CSV = {"responses": {200: {"description": DISARMED, "content": {"text/csv": {}}}}}
+CSV = {"responses": {200: {"description": ESCAPED_FORMULAS, "content": {"text/csv": {}}}}}
 
 
 @router.get("/batches/{int:batch_id}/results.csv", openapi_extra=CSV)
 async def download_results(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
-    """The uploaded columns with status, code, reply and time."""
+    """The uploaded columns, with the status, reply code, reply and time of each email."""
     batch = await database_sync_to_async(find_batch)(request, batch_id)
     return _stream(exports.results_csv(batch), filename=_name(batch, "results"))
 
 
 @router.get("/batches/{int:batch_id}/rejected.csv", openapi_extra=CSV)
 async def download_rejected(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
-    """The lines that did not become emails, in the uploaded columns, with line number and reason."""
+    """The rejected rows in the uploaded columns, with line number and reason."""
     batch = await database_sync_to_async(find_batch)(request, batch_id)
     return _stream(exports.rejected_csv(batch), filename=_name(batch, "rejected"))
 

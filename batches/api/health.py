@@ -1,4 +1,4 @@
-"""Say whether the site works: for load balancers as JSON, for Prometheus as text."""
+"""Tell whether the site works: as JSON for load balancers, as text for Prometheus."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from batches.models import LIVE_JOB_STATUSES, EmailJob, EmailStatus
 router = Router(tags=["health"])
 
 DATABASE_SECONDS = 3.0
-"""A database that takes longer for `SELECT 1` counts as away."""
+"""A database that takes longer to answer `SELECT 1` counts as away."""
 
 COUNTED = {
     EmailStatus.SENT: "sent",
@@ -31,12 +31,12 @@ COUNTED = {
     EmailStatus.SUPPRESSED: "suppressed",
     EmailStatus.PENDING: "pending",
 }
-"""An email status and the field of a snapshot that counts it; what is being sent counts as pending."""
+"""Each email status, and the field of a snapshot that counts it. Emails in flight count as pending."""
 
 
 @router.get("/health", auth=None, response={200: HealthOut, 503: HealthOut})
 async def get_health(request: HttpRequest) -> Status[HealthOut]:
-    """200 if the database and Redis answer, else 503. Open to all, and says nothing about anybody's mail."""
+    """200 if the database and Redis answer, otherwise 503. Needs no login, and tells nothing about any batch."""
     fleet, database = await asyncio.gather(sync_to_async(fleet_status, thread_sensitive=False)(), _is_database_up())
     healthy = database and fleet.redis
     health = HealthOut(
@@ -51,7 +51,7 @@ async def get_health(request: HttpRequest) -> Status[HealthOut]:
 
 async def _is_database_up() -> bool:
     try:
-        # The connection pool waits half a minute for a database that is away; who asks for health does not.
+        # The pool waits 30 s for a missing database. A health check must answer sooner.
         async with asyncio.timeout(DATABASE_SECONDS):
             await database_sync_to_async(_query, thread_sensitive=False)()
     except (DatabaseError, TimeoutError):
@@ -66,10 +66,10 @@ def _query() -> None:
 
 @require_GET
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Gauges in Prometheus's text format, for staff: a session, or `Authorization: Bearer TOKEN` of a staff user."""
+    """Gauges in Prometheus's text format, for staff: with a session, or `Authorization: Bearer TOKEN`."""
     user = Credentials.of_request(request).find_user()
     if user is None:
-        response = HttpResponse("Send a staff user's token: 'Authorization: Bearer TOKEN'.\n", "text/plain", 401)
+        response = HttpResponse("Send the token of a staff user: 'Authorization: Bearer TOKEN'.\n", "text/plain", 401)
         response["WWW-Authenticate"] = "Bearer"
         return response
     if not user.is_staff:
@@ -89,8 +89,8 @@ def _lines() -> list[str]:
     return [
         *_gauge("emails", "Emails of live jobs by status.", {str(s): emails[s] for s in COUNTED}),
         *_gauge("jobs", "Live jobs by status.", {str(s): jobs[s] for s in LIVE_JOB_STATUSES}),
-        *_gauge("send_rate", "Emails sent a second, over all live jobs.", rate),
-        *_gauge("queued_lanes", "Lanes that wait in Redis for a worker.", fleet.queued),
+        *_gauge("send_rate", "Emails sent per second, over all live jobs.", rate),
+        *_gauge("queued_lanes", "Work items that wait in Redis for a worker.", fleet.queued),
         *_gauge("workers", "Workers that are alive.", fleet.workers),
         *_gauge("redis_up", "Whether Redis answers.", int(fleet.redis)),
     ]

@@ -1,4 +1,4 @@
-"""The shapes of the API's requests and answers, field by field as DESIGN.md section 9 names them."""
+"""The shapes of the API's requests and answers. Their names are a contract (docs/design.md)."""
 
 from __future__ import annotations
 
@@ -9,30 +9,46 @@ from pydantic import AwareDatetime, ConfigDict
 
 from batches.models import JobKind, JobPriority
 
+LIST_LIMIT_MAX = 500
+
 
 class Body(Schema):
-    """A request's body: a field that is not known is an error, for a misspelt one must not be left out in silence."""
+    """The body of a request. An unknown field is an error, so that a misspelling is not silently ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
 
+class ListOptions(Schema):
+    """The query parameters of every list."""
+
+    limit: int = Field(50, ge=1, le=LIST_LIMIT_MAX, description="The most items of one page.")
+    cursor: str | None = Field(None, description="The `next` of the page before. Empty or left out: the first page.")
+
+
 class SendOptions(Body):
     templateId: str | int | None = Field(
-        default=None, description="A template's key or id; without it, the default one."
+        default=None, description="The key or id of a template. Left out: the default template."
     )
-    subject: str | None = Field(default=None, max_length=998, description="Instead of the template's subject.")
-    scheduledAt: AwareDatetime | None = Field(default=None, description="ISO 8601 with a time zone; without it, now.")
-    priority: JobPriority = JobPriority.DEFAULT
+    subject: str | None = Field(default=None, max_length=998, description="Replaces the template's subject.")
+    scheduledAt: AwareDatetime | None = Field(default=None, description="ISO 8601 with a time zone. Left out: now.")
+    priority: JobPriority = Field(default=JobPriority.DEFAULT, description="Jobs of high priority are sent first.")
 
 
 class UploadOptions(Schema):
-    """What goes with an uploaded file. A form may carry more, such as the CSRF token of a page."""
+    """The form fields beside an uploaded file. A form may have more, such as the CSRF token of a page."""
 
-    templateId: str | None = None
-    subject: str | None = None
-    hold: bool = Field(default=False, description="Keep the batch as a draft, to be looked at and sent later.")
-    encoding: str | None = Field(default=None, description="Such as utf-8 or cp1252; without it, found from the file.")
-    delimiter: str | None = Field(default=None, description="One of , ; tab |; without it, found from the file.")
+    templateId: str | None = Field(
+        default=None, description="The key or id of a template. Left out: the default template."
+    )
+    subject: str | None = Field(default=None, description="Replaces the template's subject.")
+    draft: bool | None = Field(default=None, description="true: keep the batch as a draft, to be sent later.")
+    hold: bool | None = Field(
+        default=None,
+        json_schema_extra={"deprecated": True},
+        description="The former name of `draft`. Deprecated since 0.2.0: a later release will refuse it.",
+    )
+    encoding: str | None = Field(default=None, description="Such as utf-8 or cp1252. Left out: detected.")
+    delimiter: str | None = Field(default=None, description="One of , ; tab |. Left out: detected.")
 
 
 class SendBulk(SendOptions):
@@ -43,18 +59,18 @@ class SendBulk(SendOptions):
 
 
 class Replay(Body):
-    which: JobKind = Field(description="failed, unknown or all.")
+    which: JobKind = Field(description="Which emails to send again: failed, unknown or all.")
 
 
 class PreviewOptions(Body):
-    """Which recipient to render for, and words that are not saved yet."""
+    """Which recipient to render for, and message parts that are not saved yet."""
 
-    fields: dict[str, str] = Field(default_factory=dict, description="Merge fields by name.")
-    batchId: int | None = Field(default=None, description="Render for a recipient of this batch ...")
-    row: int | None = Field(default=None, description="... the one of this row; without it, the first.")
-    subject: str | None = None
-    html: str | None = None
-    text: str | None = None
+    fields: dict[str, str] = Field(default_factory=dict, description="Merge field values by name.")
+    batchId: int | None = Field(default=None, description="Take the merge field values of a recipient of this batch.")
+    row: int | None = Field(default=None, description="The row of that recipient. Left out: the first.")
+    subject: str | None = Field(default=None, description="Replaces the template's subject.")
+    html: str | None = Field(default=None, description="Replaces the template's HTML body.")
+    text: str | None = Field(default=None, description="Replaces the template's text body.")
 
 
 class ErrorOut(Schema):
@@ -72,7 +88,7 @@ class HealthOut(Schema):
 class UploadOut(Schema):
     success: bool
     batchId: int
-    jobId: int | None
+    jobId: int | None = Field(description="null for a draft.")
     filename: str
     totalEmails: int
     rejectedRows: int
@@ -94,18 +110,18 @@ class AddedOut(Schema):
 
 
 class FieldNames(Body):
-    """Other names for merge fields, so that other columns fill those of a template."""
+    """New names for merge fields, so that the columns of the list fill the merge fields of a template."""
 
-    names: dict[str, str] = Field(description="From a merge field's present name to the one it is to have.")
+    names: dict[str, str] = Field(description="From the present name of a merge field to its new name.")
 
 
 class ReadAgain(Body):
-    """How a held file is to be read; what is left out is found from the file."""
+    """How to read the file of a draft. Each option that is left out is detected."""
 
     encoding: str | None = None
     delimiter: str | None = None
     hasHeader: bool | None = None
-    addressColumn: int | None = Field(default=None, ge=0, description="The place of the address, from 0.")
+    addressColumn: int | None = Field(default=None, ge=0, description="The number of the address column, from 0.")
 
 
 class ReviewRowOut(Schema):
@@ -115,7 +131,7 @@ class ReviewRowOut(Schema):
 
 
 class ReviewOut(Schema):
-    """A held batch as the review page shows it."""
+    """A draft as the review page shows it."""
 
     batchId: int
     templateId: str
@@ -123,21 +139,23 @@ class ReviewOut(Schema):
     rejectedRows: int
     duplicateRows: int
     smtputf8Emails: int = Field(
-        description="Addresses with letters beyond ASCII before the @, which not every relay takes."
+        description="Addresses with non-ASCII characters before the @. Not every relay accepts them (SMTPUTF8)."
     )
-    encoding: str = Field(description="Empty for what was no text file, as is the delimiter.")
+    encoding: str = Field(description="Empty, like the delimiter, if the file was not a text file.")
     delimiter: str
     hasHeader: bool
     columns: list[str]
     addressColumn: int
-    mergeFields: list[str] = Field(description="One for each column but the address.")
+    mergeFields: list[str] = Field(description="One for each column except the address column.")
     firstRows: list[ReviewRowOut]
     missingFields: list[str] = Field(description="Merge fields of the template that no column fills.")
     blankCounts: dict[str, int] = Field(
-        description="For each merge field of the template, how many rows leave it blank."
+        description="How many rows leave a merge field of the template blank, for each that is left blank."
     )
-    sameContentSentAt: datetime | None = Field(description="When the same list was sent, if within a day.")
-    durationSeconds: float = Field(description="Roughly, at the present rate.")
+    sameContentSentAt: datetime | None = Field(
+        description="When a list with the same content was sent within the last day, or null."
+    )
+    durationSeconds: float = Field(description="An estimate, from the rate of the last job.")
 
 
 class SentOut(Schema):
@@ -169,12 +187,12 @@ class BatchOut(Schema):
     duplicateRows: int
     createdAt: datetime
     completedAt: datetime | None
-    jobId: int | None
+    jobId: int | None = Field(description="The last job. null for a draft.")
 
 
 class BatchList(Schema):
     items: list[BatchOut]
-    next: str | None
+    next: str | None = Field(description="The cursor of the next page, or null.")
 
 
 class EmailOut(Schema):
@@ -186,13 +204,12 @@ class EmailOut(Schema):
     reply: str
     messageId: str | None
     sentAt: datetime | None
-    nextAttemptAt: datetime | None
-    """Of a retry; null for what was never tried, which is due as soon as its turn comes."""
+    nextAttemptAt: datetime | None = Field(description="When a retry is due. null for an untried email.")
 
 
 class EmailList(Schema):
     items: list[EmailOut]
-    next: str | None
+    next: str | None = Field(description="The cursor of the next page, or null.")
 
 
 class JobOut(Schema):
@@ -223,7 +240,7 @@ class TemplateOut(Schema):
 
 class TemplateList(Schema):
     items: list[TemplateOut]
-    next: str | None
+    next: str | None = Field(description="Always null: the list has one page.")
 
 
 class PreviewOut(Schema):

@@ -1,7 +1,7 @@
-"""Take a list in and send it: a file by upload, a group or posted recipients in bulk.
+"""Create a batch and send it: from an uploaded file, or from a group or recipients that a request names.
 
-A batch and its job are two transactions. A crash between them is repaired by the caller's retry: the same
-idempotency key finds the batch, and ``send_once`` creates the job that is missing.
+The batch and its job are two transactions. After a crash between them the caller's retry repairs it: the same
+idempotency key finds the batch, and ``send_once`` creates the missing job.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from batches.rendering.template import MessageParts
 router = Router(tags=["sending"])
 
 SEND_TO_GROUP = "batches.add_batch"
-"""Who may send to a group without being staff: it reaches people that the sender may not even know."""
+"""The permission that users who are not staff need to send to a group, which may have members unknown to them."""
 
 
 @router.post("/upload", response={202: UploadOut})
@@ -38,18 +38,18 @@ def upload(
     options: Form[UploadOptions],
     idempotency_key: Header[str | None] = None,
 ) -> Status[UploadOut]:
-    """Take a file of recipients and send it; with `hold`, keep it as a draft to be sent later."""
+    """Import a file of recipients and send it; with `draft`, keep it as a draft to be sent later."""
     if file.size is not None and file.size > settings.UPLOAD_MAX_BYTES:
-        raise ApiError(
-            413, f"The file is larger than the {settings.UPLOAD_MAX_BYTES:,} bytes that are taken. Split it."
-        )
-    held = options.hold and not options.templateId
-    template = None if held else _usable_template(options.templateId, options.subject)
-    key = _make_key(idempotency_key, request, _file_chunks(file), [file.name, options.model_dump()])
+        raise ApiError(413, f"The file is larger than the limit of {settings.UPLOAD_MAX_BYTES:,} bytes. Split it.")
+    is_draft = _is_draft(options)
+    template = None
+    if options.templateId or not is_draft:
+        template = _usable_template(options.templateId, options.subject)
+    key = _make_key(idempotency_key, request, _file_chunks(file), [file.name, _digestible(options, is_draft)])
     batch = _import(request, file, options, key)
     job = None
-    if not options.hold and template is not None:
-        job = creation.send_once(batch, template=template, user=_user(request), subject=options.subject or None)
+    if template is not None and not is_draft:
+        job = creation.send_once(batch, template=template, user=_user(request), subject=options.subject)
     return Status(
         202,
         UploadOut(
@@ -64,12 +64,24 @@ def upload(
     )
 
 
+def _is_draft(options: UploadOptions) -> bool:
+    """Whether to keep the upload as a draft. ``hold`` is the former name of ``draft``."""
+    if options.draft is not None and options.hold is not None and options.draft != options.hold:
+        raise ApiError(422, "'draft' and 'hold' contradict each other. Send 'draft' alone: 'hold' is its former name.")
+    return bool(options.draft or options.hold)
+
+
+def _digestible(options: UploadOptions, is_draft: bool) -> dict[str, object]:
+    """The options as the idempotency digest has them: with the former name, so that digests stay as they were."""
+    return options.model_dump(exclude={"draft"}) | {"hold": is_draft}
+
+
 def _import(
     request: HttpRequest, file: UploadedFile, options: UploadOptions, key: intake.IdempotencyKey | None
 ) -> Batch:
     file.seek(0)
     return intake.import_csv(
-        cast(BinaryIO, file.file),  # below Django's wrapper: it reads by lines and blocks in C
+        cast(BinaryIO, file.file),  # the file inside Django's wrapper, which reads lines and blocks in C
         filename=file.name or "upload.csv",
         user=_user(request),
         key=key,
@@ -81,7 +93,7 @@ def _import(
 
 @router.get("/upload/progress", response=ImportProgressOut)
 def get_import_progress(request: HttpRequest, key: str) -> ImportProgressOut:
-    """How far the server is in reading the file that you are uploading with this `Idempotency-Key`."""
+    """How much the server has read of the file that you are uploading with this `Idempotency-Key`."""
     found = intake.read_import_progress(_user(request).pk, key)
     return ImportProgressOut(rows=found.rows, percent=found.percent) if found else ImportProgressOut(rows=0, percent=0)
 
@@ -90,7 +102,7 @@ def get_import_progress(request: HttpRequest, key: str) -> ImportProgressOut:
 def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[str | None] = None) -> Status[SentOut]:
     """Send to a group of users (`roleFilter`) or to the `recipients` of the request."""
     if (payload.roleFilter is None) == (payload.recipients is None):
-        raise ApiError(422, "Say to whom: send either 'roleFilter' or 'recipients', not both.")
+        raise ApiError(422, "Name the recipients: send either 'roleFilter' or 'recipients', not both.")
     template = _usable_template(payload.templateId, payload.subject)
     key = _make_key(idempotency_key, request, [], payload.model_dump(mode="json"))
     if payload.roleFilter is not None:
@@ -101,7 +113,7 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
         batch,
         template=template,
         user=_user(request),
-        subject=payload.subject or None,
+        subject=payload.subject,
         priority=payload.priority,
         scheduled_at=payload.scheduledAt,
     )
@@ -116,7 +128,7 @@ def _usable_template(key: str | int | None, subject: str | None) -> EmailTemplat
 
 
 def _find_group(request: HttpRequest, name: str) -> Group:
-    """The group, if this caller may send to it.
+    """Find the group, if the caller may send to it.
 
     Raises:
         ApiError: 403 or 422.
@@ -127,13 +139,13 @@ def _find_group(request: HttpRequest, name: str) -> Group:
     group = Group.objects.filter(name=name).first()
     if group is None:
         names = list(Group.objects.order_by("name").values_list("name", flat=True)[:50])
-        known = f"The groups are: {', '.join(names)}." if names else "There are no groups yet: make one in the admin."
+        known = f"The groups are: {', '.join(names)}." if names else "There are no groups yet. Make one in the admin."
         raise ApiError(422, f"There is no group '{name}'. {known}")
     return group
 
 
 def _as_strings(recipients: list[str | dict[str, Any]]) -> list[str | dict[str, str]]:
-    """Merge fields are strings: a JSON number becomes its digits, null an empty one."""
+    """Merge field values are strings: a JSON number becomes its digits, null an empty string."""
     return [
         recipient
         if isinstance(recipient, str)
@@ -145,7 +157,7 @@ def _as_strings(recipients: list[str | dict[str, Any]]) -> list[str | dict[str, 
 def _make_key(
     value: str | None, request: HttpRequest, chunks: Iterable[bytes], options: object
 ) -> intake.IdempotencyKey | None:
-    """The idempotency key with a digest of all that matters: the path, the options, the bytes of the file."""
+    """Make the idempotency key, with a digest of the path, the options and the bytes of the file."""
     if value is None:
         return None
     if not value or len(value) > 255 or not value.isprintable():
@@ -162,5 +174,5 @@ def _file_chunks(file: UploadedFile) -> Iterable[bytes]:
 
 
 def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101  (the API lets nobody else in)
+    assert isinstance(request.user, User)  # noqa: S101  (the API refuses everybody else)
     return request.user

@@ -1,6 +1,6 @@
-"""Server-sent events of one batch: a snapshot on connect and at each change, a ping when there is none.
+"""Server-sent events of one batch: a snapshot at the start and at each change, and a ping while nothing changes.
 
-The stream stays open after the batch ended, for a replay goes on in it; it holds no database connection.
+The stream stays open after the batch has ended, because a replay may follow. It holds no database connection.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from ninja import Router
 
 from batches.api.errors import ApiError, not_found
 from batches.credentials import Credentials
-from batches.feeds import Refusal, Subscription, find_subscription, follow
+from batches.feeds import follow, watch
 from batches.progress import Snapshot
+from batches.subscriptions import Refusal, Subscription, find_subscription
 
 router = Router(tags=["batches"])
 
@@ -26,23 +27,23 @@ PING_SECONDS = 15.0
 
 @router.get("/batches/{int:batch_id}/stream")
 async def stream_batch(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
-    """Server-sent events: each one's data is a full snapshot of the batch."""
+    """Server-sent events. The data of each event is the whole snapshot of the batch, as on the websocket."""
     credentials = Credentials.of_request(request)
-    # Run in the request's thread, this also closes the connection there that found the user. Held for the
-    # life of the stream, twenty of them would use up the pool.
-    seat = await database_sync_to_async(find_subscription)(credentials, batch_id)
-    if seat is Refusal.NOT_LOGGED_IN:
+    # In the request's thread: so the database connection that found the user is closed too. If each stream kept
+    # one, twenty streams would use up the pool.
+    found = await database_sync_to_async(find_subscription)(credentials, batch_id)
+    if found is Refusal.NOT_LOGGED_IN:
         raise ApiError(401, "Log in, or send a token in the header 'Authorization: Bearer TOKEN'.")
-    if not isinstance(seat, Subscription):
+    if not isinstance(found, Subscription):
         raise not_found(f"batch {batch_id}")
-    response = EventStream(_events(seat, credentials, batch_id), content_type="text/event-stream")
+    response = EventStream(_events(found), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache"
-    response["X-Accel-Buffering"] = "no"  # nginx would gather the events
+    response["X-Accel-Buffering"] = "no"  # otherwise nginx would hold events back
     return response
 
 
 class EventStream(StreamingHttpResponse):
-    """A stream that is closed with its reader. Django's own leaves the generator to the garbage collector."""
+    """A stream whose generator is closed when its reader leaves. Django leaves that to the garbage collector."""
 
     def __init__(self, events: AsyncGenerator[bytes, None], *, content_type: str) -> None:
         super().__init__(events, content_type=content_type)
@@ -54,14 +55,12 @@ class EventStream(StreamingHttpResponse):
                 yield event
 
 
-async def _events(seat: Subscription, credentials: Credentials, batch_id: int) -> AsyncGenerator[bytes, None]:
-    async with seat.watch() as watcher:
-        async for snapshots in follow(
-            watcher, credentials=credentials, batch_id=batch_id, heartbeat_seconds=PING_SECONDS
-        ):
+async def _events(subscription: Subscription) -> AsyncGenerator[bytes, None]:
+    async with watch(subscription) as watcher:
+        async for snapshots in follow(watcher, subscription, heartbeat_seconds=PING_SECONDS):
             yield b"".join(map(write_event, snapshots)) or b": ping\n\n"
 
 
 def write_event(snapshot: Snapshot) -> bytes:
-    """One event (WHATWG HTML, section 9.2.6), its id the place in the sequence."""
+    """One event (WHATWG HTML, section 9.2.6). Its id is the sequence number of the snapshot."""
     return f"id: {snapshot['sequence']}\ndata: {json.dumps(snapshot)}\n\n".encode()

@@ -16,7 +16,7 @@ router = Router(tags=["templates"])
 
 @router.get("/templates", response=TemplateList)
 def list_templates(request: HttpRequest) -> TemplateList:
-    """Every template, by name, with the merge fields that it uses."""
+    """All templates by name, each with the merge fields that it uses."""
     return TemplateList(items=[describe_template(template) for template in EmailTemplate.objects.all()], next=None)
 
 
@@ -24,7 +24,7 @@ def describe_template(template: EmailTemplate) -> TemplateOut:
     try:
         compiled = MessageParts.of(template).compile()
         merge_fields = sorted(compiled.merge_fields)
-    except TemplateFault:  # a faulty template is still listed: its owner must find it to mend it
+    except TemplateFault:  # a faulty template is listed too, so that its owner can find and correct it
         merge_fields = []
     return TemplateOut(
         id=template.pk,
@@ -39,7 +39,7 @@ def describe_template(template: EmailTemplate) -> TemplateOut:
 
 @router.post("/templates/{slug:key}/preview", response=PreviewOut)
 def preview_template(request: HttpRequest, key: str, payload: PreviewOptions) -> PreviewOut:
-    """Render a template, or words that are not saved yet, for one recipient; nothing is sent."""
+    """Render a template for one recipient, or message parts that are not saved yet. Nothing is sent."""
     template = EmailTemplate.objects.filter(key=key).first()
     if template is None:
         raise not_found("template of this key")

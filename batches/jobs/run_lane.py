@@ -142,7 +142,7 @@ def database_parameters() -> dict[str, Any]:
 
 async def _send(spec: LaneSpec, ledger_connection: psycopg.AsyncConnection[Any], *, priority: str) -> LaneEnd:
     async def publish(row: tuple[Any, ...]) -> None:
-        await progress.apublish(*progress.make_snapshot(row))
+        await progress.apublish(*progress.make_snapshot(sql.SnapshotRow(*row)))
 
     def should_yield() -> bool:
         return queues.has_other_job_waiting(spec.job_id, priority=priority)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.decorators import sync_and_async_middleware
+
+from batches.response_middleware import change_responses
 
 PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -26,17 +23,5 @@ def _add_policy(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
     return response
 
 
-@sync_and_async_middleware
-def content_security_policy(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Add PAGE_POLICY to each response of our pages that has no policy yet."""
-    if iscoroutinefunction(get_response):
-
-        async def respond_async(request: HttpRequest) -> HttpResponseBase:
-            return _add_policy(request, await get_response(request))
-
-        return respond_async
-
-    def respond(request: HttpRequest) -> HttpResponseBase:
-        return _add_policy(request, get_response(request))
-
-    return respond
+content_security_policy = change_responses(_add_policy)
+"""The middleware that adds PAGE_POLICY to each response that has no policy of its own."""

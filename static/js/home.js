@@ -93,7 +93,7 @@ function upload(event) {
 function body() {
   const data = new FormData();
   if (isToSend()) data.set("templateId", form.elements.namedItem("template").value);
-  else data.set("hold", "true");
+  else data.set("draft", "true");
   const subject = form.elements.namedItem("subject").value.trim();
   if (isToSend() && subject) data.set("subject", subject);
   const encoding = form.elements.namedItem("encoding").value;

@@ -1,4 +1,4 @@
-"""A held batch: looked at, mended, sent or discarded over the API alone."""
+"""A program reviews, corrects, sends and discards a draft over the API alone."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def api(client: Client, sender: User, welcome: EmailTemplate) -> Client:
 
 
 def upload(api: Client, content: bytes = LIST, **more: object) -> int:
-    response = api.post("/api/upload", {"file": SimpleUploadedFile("list.csv", content), "hold": "true", **more})
+    response = api.post("/api/upload", {"file": SimpleUploadedFile("list.csv", content), "draft": "true", **more})
     assert response.status_code == 202
     return int(response.json()["batchId"])
 
 
-def test_list_is_held_mended_and_sent_when_a_program_does_it_all(api: Client) -> None:
+def test_draft_is_corrected_and_sent_when_a_program_does_every_step(api: Client) -> None:
     batch_id = upload(api)
-    rejected = b"".join(exports.rejected_csv(Batch.objects.get()))  # what its address gives: test_api_exports
+    rejected = b"".join(exports.rejected_csv(Batch.objects.get()))  # test_api_exports tests the address
     assert b"Ned,ned@@example,3," in rejected
-    mended = SimpleUploadedFile("rejected.csv", rejected.replace(b"ned@@example", b"ned@example.org"))
-    response = api.post(f"/api/batches/{batch_id}/rows", {"file": mended})
+    corrected = SimpleUploadedFile("rejected.csv", rejected.replace(b"ned@@example", b"ned@example.org"))
+    response = api.post(f"/api/batches/{batch_id}/rows", {"file": corrected})
     assert response.json() == {
         "success": True,
         "batchId": batch_id,
@@ -68,7 +68,7 @@ def test_file_is_read_as_said_when_encoding_and_delimiter_are_given(api: Client)
     upload(api, encoding="cp1251", delimiter=";")
     assert Batch.objects.get().encoding == "cp1251"
     assert Email.objects.order_by("row").values_list("fields", flat=True)[0] == ["Zoл"]
-    more = {"file": SimpleUploadedFile("list.csv", LIST), "hold": "true", "encoding": "klingon"}
+    more = {"file": SimpleUploadedFile("list.csv", LIST), "draft": "true", "encoding": "klingon"}
     assert api.post("/api/upload", more).status_code == 400
 
 
@@ -79,9 +79,7 @@ def post(api: Client, address: str, **body: object) -> Any:
     return api.post(address, json.dumps(body), content_type="application/json")
 
 
-def test_what_is_missing_blank_and_sent_before_is_told_when_a_held_batch_is_reviewed(
-    api: Client, make_job: MakeJob
-) -> None:
+def test_review_names_missing_and_blank_fields_and_an_earlier_sending(api: Client, make_job: MakeJob) -> None:
     EmailTemplate.objects.create(key="codes", name="Codes", subject="{{ name }}", text="{{ code }}")
     make_job(Batch.objects.get(pk=upload(api, CODES)), JobStatus.COMPLETED)
     batch_id = upload(api, CODES)
@@ -119,7 +117,7 @@ def test_review_is_refused_when_there_is_nothing_to_review(api: Client, staff: U
     assert list(Email.objects.filter(batch_id=batch_id).values_list("row", flat=True).order_by("row")) == [2, 4]
 
 
-def test_nothing_is_left_when_a_held_batch_is_discarded(api: Client) -> None:
+def test_nothing_is_left_when_a_draft_is_discarded(api: Client) -> None:
     batch_id = upload(api)
     assert api.post(f"/api/batches/{batch_id}/discard").status_code == 204
     for model in (Batch, Email, RejectedRow, UploadChunk):
@@ -187,5 +185,5 @@ def test_progress_ends_at_all_rows_when_an_upload_is_read(api: Client, sender: U
     key = f"whole-{connection.settings_dict['NAME']}-{sender.pk}"
     lines = b"email\n" + b"".join(b"user%d@example.org\n" % number for number in range(5_000)) + b"nope\n"
     file = SimpleUploadedFile("list.csv", lines)
-    assert api.post("/api/upload", {"file": file, "hold": "true"}, headers={"Idempotency-Key": key}).status_code == 202
+    assert api.post("/api/upload", {"file": file, "draft": "true"}, headers={"Idempotency-Key": key}).status_code == 202
     assert api.get("/api/upload/progress", {"key": key}).json() == {"rows": 5_001, "percent": 100}

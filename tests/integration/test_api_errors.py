@@ -95,7 +95,7 @@ def test_answer_is_json_when_django_itself_refuses(
     [
         (b"{", "application/json", 400, "not JSON"),
         (b"\xff", "application/json", 400, "not JSON"),
-        (b"[]", "application/json", 422, "not right"),
+        (b"[]", "application/json", 422, "is invalid"),
         (b"recipients=a", "application/x-www-form-urlencoded", 415, "application/json"),
         (b"{}", "text/plain", 415, "text/plain"),
     ],

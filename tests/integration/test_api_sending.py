@@ -55,11 +55,46 @@ def test_batch_and_job_are_made_when_a_file_is_uploaded(api: Client, sender: Use
     assert (job.template_key, job.total_count, job.status) == ("welcome_email", 2, JobStatus.QUEUED)
 
 
-def test_draft_stays_when_it_is_uploaded_with_hold(api: Client) -> None:
-    status, answer = upload(api, hold="true")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"draft": "true"},
+        {"hold": "true"},
+        {"draft": "true", "hold": "true"},
+        {"draft": "true", "templateId": "welcome_email"},
+    ],
+    ids=["draft", "former name", "both names", "with a template"],
+)
+def test_batch_stays_a_draft_when_the_upload_says_so(api: Client, options: dict[str, Any]) -> None:
+    status, answer = upload(api, **options)
     assert (status, answer["jobId"]) == (202, None)
     assert Batch.objects.get().status == BatchStatus.DRAFT
     assert not EmailJob.objects.exists()
+
+
+@pytest.mark.parametrize("options", [{"draft": "false"}, {"hold": "false"}])
+def test_batch_is_sent_when_the_upload_says_that_it_is_no_draft(api: Client, options: dict[str, Any]) -> None:
+    status, answer = upload(api, **options)
+    assert (status, answer["jobId"]) == (202, EmailJob.objects.get().pk)
+
+
+def test_upload_is_refused_when_draft_and_its_former_name_differ(api: Client) -> None:
+    status, answer = upload(api, draft="true", hold="false")
+    assert status == 422 and answer["detail"].startswith("'draft' and 'hold' contradict each other.")
+    assert not Batch.objects.exists()
+
+
+def test_former_name_is_deprecated_when_a_program_reads_the_schema(api: Client) -> None:
+    schema = api.get("/api/openapi.json").json()
+    form = schema["paths"]["/api/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["properties"]["hold"]["deprecated"] is True
+    assert "deprecated" not in form["properties"]["draft"]
+
+
+def test_same_batch_is_answered_when_a_key_comes_again_with_the_former_name(api: Client) -> None:
+    first = upload(api, hold="true", HTTP_IDEMPOTENCY_KEY="k1")
+    assert upload(api, draft="true", HTTP_IDEMPOTENCY_KEY="k1") == first
+    assert Batch.objects.count() == 1
 
 
 def test_named_template_and_subject_are_used_when_they_are_given(api: Client) -> None:
@@ -83,7 +118,7 @@ def test_nothing_is_imported_when_no_template_is_default(api: Client) -> None:
     assert not Batch.objects.exists()
 
 
-def test_the_draft_is_kept_when_the_template_wants_a_missing_column(api: Client) -> None:
+def test_draft_is_kept_when_the_list_lacks_a_column_of_the_template(api: Client) -> None:
     status, answer = upload(api, b"email\nada@example.org\n")
     assert status == 422 and "name" in answer["detail"]
     assert Batch.objects.get().status == BatchStatus.DRAFT
@@ -95,7 +130,7 @@ def test_answer_is_422_when_the_file_is_missing(api: Client) -> None:
     assert "'file'" in response.json()["detail"]
 
 
-def test_answer_names_the_trouble_when_the_file_is_no_list(api: Client) -> None:
+def test_answer_names_the_fault_when_the_file_is_no_list(api: Client) -> None:
     status, answer = upload(api, b"PK\x03\x04" + b"\x00" * 100, name="archive.zip")
     assert status in (400, 415) and answer["detail"].endswith(".")
     assert not Batch.objects.exists()
@@ -116,7 +151,7 @@ def test_same_batch_is_answered_when_a_key_comes_again(api: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"content": GOOD + b"C,c@example.org\n"}, {"subject": "x"}, {"hold": "true"}, {"name": "other.csv"}]
+    "changed", [{"content": GOOD + b"C,c@example.org\n"}, {"subject": "x"}, {"draft": "true"}, {"name": "other.csv"}]
 )
 def test_answer_is_409_when_a_key_comes_with_another_request(api: Client, changed: dict[str, object]) -> None:
     upload(api, HTTP_IDEMPOTENCY_KEY="k1")
@@ -135,7 +170,7 @@ def test_missing_job_is_made_when_a_key_comes_again_after_a_crash(api: Client) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_batch_and_job_come_of_it_when_a_hundred_send_the_same_key(sender: User, welcome: EmailTemplate) -> None:
+def test_one_batch_is_made_when_a_hundred_requests_have_the_same_key(sender: User, welcome: EmailTemplate) -> None:
     token = ApiToken.objects.issue(sender)
 
     def post(_: int) -> str:
@@ -155,7 +190,7 @@ def test_key_is_refused_when_it_is_too_long(api: Client) -> None:
     assert status == 422 and "Idempotency-Key" in answer["detail"]
 
 
-def test_recipients_are_sent_to_when_they_are_posted(api: Client) -> None:
+def test_batch_is_sent_when_recipients_are_posted(api: Client) -> None:
     status, answer = send_bulk(
         api,
         templateId="welcome_email",
@@ -167,12 +202,12 @@ def test_recipients_are_sent_to_when_they_are_posted(api: Client) -> None:
     assert list(job.batch.emails.order_by("row").values_list("fields", flat=True)) == [["Ann"], ["7"]]
 
 
-def test_plain_addresses_are_sent_to_when_the_template_needs_no_more(api: Client) -> None:
+def test_batch_is_sent_when_recipients_are_plain_addresses(api: Client) -> None:
     EmailTemplate.objects.create(key="plain", name="Plain", subject="S", text="T")
     assert send_bulk(api, templateId="plain", recipients=["a@example.org"])[0] == 202
 
 
-def test_job_is_scheduled_in_the_high_queue_when_that_is_asked(api: Client) -> None:
+def test_job_is_scheduled_with_high_priority_when_the_request_says_so(api: Client) -> None:
     EmailTemplate.objects.create(key="plain", name="Plain", subject="S", text="T")
     status, _ = send_bulk(
         api, templateId="plain", recipients=["a@example.org"], scheduledAt="2100-01-01T12:00:00+02:00", priority="high"
@@ -202,7 +237,7 @@ def test_request_is_refused_when_a_field_is_wrong(api: Client, body: dict[str, o
     assert not Batch.objects.exists()
 
 
-def test_group_is_sent_to_when_the_sender_may(api: Client, sender: User) -> None:
+def test_batch_is_sent_to_a_group_when_the_sender_has_the_permission(api: Client, sender: User) -> None:
     group = Group.objects.create(name="PIONEER")
     EmailTemplate.objects.create(key="plain", name="Plain", subject="S", text="T")
     User.objects.create_user("m1", "m1@example.org").groups.add(group)

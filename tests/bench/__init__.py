@@ -1,1 +1,1 @@
-"""Benchmarks: each module measures one thing as ratios within one run."""
+"""Benchmarks. Each module measures one thing, as ratios within one run."""

@@ -1,4 +1,4 @@
-"""``python -m tests.bench``: measure everything in one run, print ratios beside their goals, and write JSON."""
+"""``python -m tests.bench``: measure everything in one run, print the ratios beside their goals, and write JSON."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import parts, sending
-from tests.bench.house import House, open_house
 from tests.bench.machine import wait_for_quiet
 from tests.bench.sink import find_tools
+from tests.bench.stack import BenchStack, open_bench_stack
 
 SECTIONS = ("near", "far", "split", "queue", "million", "intake")
 
 
 def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="of each measurement; medians are printed")
-    parser.add_argument("--emails", type=int, default=20_000)
-    parser.add_argument("--only", default="", help=f"comma-separated, of {', '.join(SECTIONS)}")
-    parser.add_argument("--million", action="store_true", help="also send a million, with small jobs in between")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each measurement; the medians are printed")
+    parser.add_argument("--emails", type=int, default=20_000, help="emails of one run of near and split")
+    parser.add_argument("--only", default="", help=f"comma-separated sections: {', '.join(SECTIONS)}")
+    parser.add_argument("--million", action="store_true", help="also send a million emails, with small jobs in between")
     parser.add_argument("--intake", action="store_true", help="also measure intake against psql's copy")
-    parser.add_argument("--json", type=Path, help="also write everything to this file")
+    parser.add_argument("--json", type=Path, help="also write all figures to this file")
     return parser.parse_args(argv)
 
 
@@ -39,16 +39,16 @@ def choose(arguments: argparse.Namespace) -> list[str]:
     return [name for name in SECTIONS if optional.get(name, True)]
 
 
-def measure(house: House, sections: Sequence[str], *, runs: int, emails: int) -> dict[str, Any]:
+def measure(bench: BenchStack, sections: Sequence[str], *, runs: int, emails: int) -> dict[str, Any]:
     found: dict[str, Any] = {"machine": describe_machine()}
-    size = parts.message_bytes(house)
+    size = parts.message_bytes(bench)
     found["message_bytes"] = size
     actions = {
-        "near": lambda: sending.measure_near(house, emails=emails, runs=runs, size_bytes=size),
-        "far": lambda: sending.measure_far(house, runs=runs),
-        "split": lambda: parts.measure_split(house, emails=emails, runs=runs),
-        "queue": lambda: parts.measure_queue(house),
-        "million": lambda: parts.measure_million(house),
+        "near": lambda: sending.measure_near(bench, emails=emails, runs=runs, size_bytes=size),
+        "far": lambda: sending.measure_far(bench, runs=runs),
+        "split": lambda: parts.measure_split(bench, emails=emails, runs=runs),
+        "queue": lambda: parts.measure_queue(bench),
+        "million": lambda: parts.measure_million(bench),
     }
     for name in sections:
         if name in actions:
@@ -68,7 +68,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def ratios(found: dict[str, Any]) -> list[tuple[str, float, str]]:
-    """What the project is held to: a name, the figure, and its goal."""
+    """Return the ratios that have to meet a goal: name, figure and goal. An empty goal means none."""
     lines: list[tuple[str, float, str]] = []
     if near := found.get("near"):
         speed = {name: each["per_second"] for name, each in near.items()}
@@ -129,9 +129,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not find_tools():
         say("smtp-sink and smtp-source are missing. Install Debian's postfix (it need not be started).")
         return 1
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is taken down
-    with open_house() as house:
-        found = measure(house, sections, runs=arguments.runs, emails=arguments.emails)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is stopped
+    with open_bench_stack() as bench:
+        found = measure(bench, sections, runs=arguments.runs, emails=arguments.emails)
     if "intake" in sections:
         from tests.bench import intake
 

@@ -1,11 +1,11 @@
-"""What the machine was doing: processor seconds of process trees, and how much of it went to others."""
+"""What the machine did: the processor seconds of process trees, and the share that other programs used."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,9 @@ QUIET_WAIT_SECONDS = 10.0
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor seconds of a process, of the children that it has buried, and of those that live."""
+    """Return the processor seconds of a process, of its children that ended and of those that live."""
     try:
-        # Behind the name, which may hold spaces: utime, stime, cutime and cstime are fields 14 to 17 of proc(5).
+        # The fields after the name, which may contain spaces. See proc(5): utime to cstime are fields 14 to 17.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         living = psutil.Process(pid).children()
     except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
@@ -28,50 +28,51 @@ def cpu_seconds(pid: int) -> float:
 
 
 def busy_seconds() -> float:
-    """Processor seconds that the whole machine has worked."""
+    """Return the processor seconds that the whole machine has used."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - times.iowait - getattr(times, "guest", 0.0))
 
 
 @dataclass(kw_only=True, slots=True)
-class Spell:
-    """What a stretch of time cost."""
+class Measurement:
+    """The cost of one measured period."""
 
     wall_seconds: float = 0.0
     cpu: dict[str, float] | None = None
     """Processor seconds by the name of the process tree."""
     foreign_cores: float = 0.0
-    """What others used meanwhile: the noise."""
+    """The processor cores that other programs used meanwhile: the noise."""
 
 
 @contextlib.contextmanager
-def watch(**trees: Iterable[int]):  # type: ignore[no-untyped-def]
-    """Measure a stretch of time: ``with watch(worker=[pid]) as spell``. This process counts as ours."""
+def measure(**trees: Iterable[int]) -> Iterator[Measurement]:
+    """Measure a period: ``with measure(worker=[pid]) as measured``. The use of this process is not noise."""
     groups = {name: list(pids) for name, pids in trees.items()}
-    read: Callable[[], dict[str, float]] = lambda: {  # noqa: E731
-        name: sum(map(cpu_seconds, pids)) for name, pids in groups.items()
-    }
-    spell = Spell()
+
+    def read() -> dict[str, float]:
+        return {name: sum(map(cpu_seconds, pids)) for name, pids in groups.items()}
+
+    measured = Measurement()
     before, own, busy, start = read(), cpu_seconds(os.getpid()), busy_seconds(), time.perf_counter()
-    yield spell
-    spell.wall_seconds = time.perf_counter() - start
-    spell.cpu = {name: seconds - before[name] for name, seconds in read().items()}
+    yield measured
+    measured.wall_seconds = time.perf_counter() - start
+    measured.cpu = {name: seconds - before[name] for name, seconds in read().items()}
     foreign = busy_seconds() - busy - (cpu_seconds(os.getpid()) - own)
-    spell.foreign_cores = round(max(0.0, foreign / spell.wall_seconds), 2)
+    measured.foreign_cores = round(max(0.0, foreign / measured.wall_seconds), 2)
 
 
 def wait_for_quiet() -> float:
-    """Wait until others use little of the machine, but not for ever; how many cores they still use."""
+    """Wait until other programs use little of the machine, for a limited time. Return the cores that they still use."""
     deadline = time.monotonic() + QUIET_WAIT_SECONDS
     while True:
-        with watch() as spell:
+        with measure() as measured:
             time.sleep(0.5)
-        if spell.foreign_cores <= QUIET_CORES or time.monotonic() > deadline:
-            return spell.foreign_cores
+        if measured.foreign_cores <= QUIET_CORES or time.monotonic() > deadline:
+            return measured.foreign_cores
 
 
 def peak_memory_bytes(pid: int) -> int:
-    """The most memory a living process has had resident (VmHWM); 0 when it is gone."""
+    """Return the peak resident memory of a living process (VmHWM in proc(5)); 0 when it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):

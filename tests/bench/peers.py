@@ -1,6 +1,6 @@
-"""``python -m tests.bench.peers``: what one would write without this project, as a program of its own.
+"""``python -m tests.bench.peers``: the programs that people write without this project, to compare with it.
 
-Both render with Django's templates and build with Django's EmailMultiAlternatives; neither records anything.
+Both render with Django's templates and build messages with Django's EmailMultiAlternatives. Neither records anything.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection, send_mail
 from django.template import Context, Engine
 
-from tests.bench import letters
+from tests.bench import messages
 
 
-class Letters:
-    """Django's own templates, compiled once."""
+class Renderer:
+    """The message's parts as Django templates, compiled once."""
 
     def __init__(self) -> None:
         engine = Engine(autoescape=True)
-        self.parts = {name: engine.from_string(letters.TEMPLATE[name]) for name in ("subject", "text", "html")}
+        self.parts = {name: engine.from_string(messages.TEMPLATE[name]) for name in ("subject", "text", "html")}
 
     def render(self, recipient: tuple[str, str, str, str]) -> tuple[str, str, str]:
-        context = dict(zip(letters.MERGE_FIELDS, recipient[1:], strict=True))
+        """Return subject, text and HTML for one recipient."""
+        context = dict(zip(messages.MERGE_FIELDS, recipient[1:], strict=True))
         plain = Context(context, autoescape=False)
         return (
             self.parts["subject"].render(plain),
@@ -38,30 +39,32 @@ class Letters:
 
 
 def loop_send_mail(port: int, *, count: int) -> None:
-    """Django's send_mail in a loop, over one kept connection."""
+    """Call Django's send_mail in a loop, over one connection that stays open."""
     connection = get_connection("django.core.mail.backends.smtp.EmailBackend", host="127.0.0.1", port=port)
     connection.open()
-    parts = Letters()
-    for recipient in letters.make_recipients(count):
-        subject, text, html = parts.render(recipient)
-        send_mail(subject, text, letters.FROM, [recipient[0]], html_message=html, connection=connection)
+    renderer = Renderer()
+    for recipient in messages.make_recipients(count):
+        subject, text, html = renderer.render(recipient)
+        send_mail(subject, text, messages.FROM, [recipient[0]], html_message=html, connection=connection)
     connection.close()
 
 
 async def loop_aiosmtplib(port: int, *, count: int, connections: int) -> None:
-    """aiosmtplib, one message at a time on each of several kept connections."""
-    recipients = letters.make_recipients(count)
-    parts = Letters()
-    await asyncio.gather(*(_deliver(port, recipients, parts) for _ in range(connections)))
+    """Send with aiosmtplib, one message at a time on each of several connections that stay open."""
+    recipients = messages.make_recipients(count)
+    renderer = Renderer()
+    await asyncio.gather(*(_deliver(port, recipients, renderer) for _ in range(connections)))
 
 
-async def _deliver(port: int, recipients: Iterator[tuple[str, str, str, str]], parts: Letters) -> None:
+async def _deliver(port: int, recipients: Iterator[tuple[str, str, str, str]], renderer: Renderer) -> None:
     async with aiosmtplib.SMTP(hostname="127.0.0.1", port=port) as client:
         for recipient in recipients:
-            subject, text, html = parts.render(recipient)
-            email = EmailMultiAlternatives(subject, text, letters.FROM, [recipient[0]])
+            subject, text, html = renderer.render(recipient)
+            email = EmailMultiAlternatives(subject, text, messages.FROM, [recipient[0]])
             email.attach_alternative(html, "text/html")
-            await client.sendmail("post@example.org", [recipient[0]], email.message().as_bytes(linesep="\r\n"))
+            # Django's message has its own as_bytes, with this argument; the stubs know only the standard library's.
+            content = email.message().as_bytes(linesep="\r\n")  # type: ignore[call-arg]
+            await client.sendmail("post@example.org", [recipient[0]], content)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Postfix's own measuring tools: smtp-sink, which accepts all, and smtp-source, the wire's ceiling."""
+"""Postfix's measuring tools: smtp-sink accepts everything, and smtp-source sends as fast as the wire allows."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ START_SECONDS = 10
 
 
 def find_tools() -> bool:
+    """Return whether both tools are installed."""
     return bool(shutil.which("smtp-sink") and shutil.which("smtp-source"))
 
 
 @contextmanager
 def running_sink() -> Iterator[tuple[int, int]]:
-    """Run smtp-sink on a free port of loopback; yields its port and its process."""
+    """Run smtp-sink on a free port of loopback. Yield its port and the id of its process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -46,10 +47,10 @@ def _wait_for_port(port: int) -> None:
 
 
 def run_source(port: int, *, sessions: int, count: int, size_bytes: int) -> float:
-    """Send with smtp-source over kept connections; messages a second."""
+    """Send with smtp-source over connections that stay open. Return messages per second."""
     argv = ["smtp-source", "-s", str(sessions), "-d", "-m", str(count), "-l", str(size_bytes)]
     argv += ["-f", "post@example.org", "-t", "reader@example.org", f"127.0.0.1:{port}"]
     start = time.perf_counter()
-    # Its end is seen when its pipes close; without pipes Python would look only every 50 ms.
+    # With pipes, Python sees the end of the process at once. Without pipes it would poll every 50 ms.
     subprocess.run(argv, check=True, timeout=300, capture_output=True)
     return count / (time.perf_counter() - start)

@@ -1,7 +1,7 @@
-"""``python -m tests.bench.steps``: single steps in a stack's environment, each a program of its own.
+"""``python -m tests.bench.steps``: the single steps of a measurement, each run as a program in a stack's environment.
 
-ImportProgress and starting are apart, so that a measurement of sending holds no intake; the rest are the parts of a
-lane, each measured alone.
+Loading and starting are separate steps, so that a measurement of sending contains no import. The other steps are the
+parts of a lane, each measured alone.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from django.contrib.auth.models import AnonymousUser
 from batches import intake
 from batches.delivery.ledger import Ledger, connect
 from batches.delivery.terms import ClaimedEmail, Decision
-from batches.jobs import creation, lanes, lifecycle, queues
+from batches.jobs import creation, lifecycle, queues, run_lane
 from batches.models import Batch, EmailJob, EmailStatus, EmailTemplate, Lane
 from batches.outcomes import Outcome
 from batches.rendering.message import Message, MessageLayout
 from batches.rendering.plain import MessageWriter
-from batches.rendering.template import CompiledTemplate
+from batches.rendering.template import MessageParts
 from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing, Timeouts
 from batches.smtp.relay import open_session, parse_relay
 from batches.smtp.verdicts import Verdict
-from tests.bench import letters
+from tests.bench import messages
 
 POLL_SECONDS = 0.0005
 WAIT_SECONDS = 30
 
 
 def load(path: str) -> dict[str, Any]:
-    """Take a file in; the batch waits as a draft."""
+    """Import a file as a draft."""
     with Path(path).open("rb") as file:
         batch = intake.import_csv(file, filename="bench.csv", user=None).batch
     return {"batch": batch.pk, "count": batch.total_count}
@@ -57,12 +57,12 @@ def start(batch_id: str) -> dict[str, Any]:
 
 
 def _start(batch: Batch) -> EmailJob:
-    template = EmailTemplate.objects.get(key=letters.TEMPLATE_KEY)
+    template = EmailTemplate.objects.get(key=messages.TEMPLATE_KEY)
     return creation.create_job(batch, template=template, user=AnonymousUser())
 
 
 def pick_up(count: str) -> dict[str, Any]:
-    """With one idle worker: how long a PING takes, ringing a lane, and from a job's start to its first lane."""
+    """Measure a PING, and the time from a job's start to its first lane. One idle worker must be running."""
     client = redis.Redis.from_url(settings.REDIS_URL)
     pings = [_timed(client.ping) for _ in range(1000)]
     waits = [_time_pick_up(number) for number in range(int(count))]
@@ -71,7 +71,7 @@ def pick_up(count: str) -> dict[str, Any]:
 
 def _time_pick_up(number: int) -> float:
     batch = intake.import_list([f"one{number}@example.org"], user=None).batch
-    Batch.objects.filter(pk=batch.pk).update(merge_fields=list(letters.MERGE_FIELDS))
+    Batch.objects.filter(pk=batch.pk).update(merge_fields=list(messages.MERGE_FIELDS))
     batch.emails.update(fields=["Ann", "Rome", "C1"])
     batch.refresh_from_db()
     job = _start(batch)
@@ -84,27 +84,28 @@ def _time_pick_up(number: int) -> float:
 
 
 def enqueue(count: str) -> dict[str, Any]:
-    """Without a worker: how long it takes to ring one lane, against a PING on the same connection."""
+    """Measure how long it takes to enqueue one work item, and a PING beside it. No worker must be running."""
     client = redis.Redis.from_url(settings.REDIS_URL)
-    rings = [
+    work_items = [
         queues.WorkItem(job_id=0, lane_id=0, token=number, priority=queues.QUEUE_NAMES[-1])
         for number in range(int(count))
     ]
-    queues.enqueue(rings[:1])
-    times = [(_timed(client.ping), _timed(lambda each=each: queues.enqueue([each]))) for each in rings[1:]]  # type: ignore[misc]
+    queues.enqueue(work_items[:1])
+    times = [(_timed(client.ping), _timed(lambda each=each: queues.enqueue([each]))) for each in work_items[1:]]
     client.flushall()
     pings, enqueues = zip(*times, strict=True)
     return {"ping_ms": _median_ms(pings), "enqueue_ms": _median_ms(enqueues)}
 
 
 def _timed(action: Any) -> float:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     action()
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def _median_ms(seconds: Any) -> float:
-    return statistics.median(seconds) * 1e3
+    median: float = statistics.median(seconds)
+    return median * 1e3
 
 
 # --- The parts of a lane, each alone -------------------------------------------------------------------
@@ -112,27 +113,27 @@ def _median_ms(seconds: Any) -> float:
 
 def _messages(count: int) -> list[tuple[str, Message]]:
     writer = MessageWriter(
-        CompiledTemplate(**{name: letters.TEMPLATE[name] for name in ("subject", "html", "text")}),
-        MessageLayout(from_email=letters.FROM, job_id=1, key=b"k" * 32),
+        MessageParts(**{name: messages.TEMPLATE[name] for name in ("subject", "html", "text")}).compile(),
+        MessageLayout(from_email=messages.FROM, job_id=1, key=b"k" * 32),
     )
     made = []
-    for number, (address, *fields) in enumerate(letters.make_recipients(count)):
-        context = dict(zip(letters.MERGE_FIELDS, fields, strict=True)) | {"email": address}
+    for number, (address, *fields) in enumerate(messages.make_recipients(count)):
+        context = dict(zip(messages.MERGE_FIELDS, fields, strict=True)) | {"email": address}
         made.append((address, writer.write(email_id=number, address=address, context=context, allow_8bit=True)))
     return made
 
 
 def render(count: str) -> dict[str, Any]:
-    """Processor time to render and lay out a message, and its size."""
+    """Measure the processor time to render and lay out a message, and return its size."""
     _messages(500)
-    begun = time.process_time()
+    started = time.process_time()
     made = _messages(int(count))
-    spent = time.process_time() - begun
+    spent = time.process_time() - started
     return {"us": spent / len(made) * 1e6, "bytes": sum(len(message.content) for _, message in made) / len(made)}
 
 
-class _Feed:
-    """A source of ready messages for SMTP sessions."""
+class _ReadyMessages:
+    """The lane of the SMTP sessions that are measured. Its messages are ready, and it records nothing."""
 
     def __init__(self, count: int) -> None:
         self.ready = [
@@ -163,20 +164,20 @@ class _Feed:
 
 
 def smtp(count: str) -> dict[str, Any]:
-    """Processor time to hand over ready messages on ten connections."""
+    """Measure the processor time to send ready messages over ten connections."""
 
     async def send() -> tuple[float, float]:
-        feed = _Feed(int(count))
+        ready = _ReadyMessages(int(count))
         relay = parse_relay(settings.EMAIL_URL)
         sessions = [
-            await open_session(relay, lane=feed, timeouts=Timeouts(), depth=13)
+            await open_session(relay, lane=ready, timeouts=Timeouts(), depth=13)
             for _ in range(settings.SEND_CONNECTIONS)
         ]
-        begun, wall = time.process_time(), time.perf_counter()
+        started, wall = time.process_time(), time.perf_counter()
         for session in sessions:
             session.pump()
-        await asyncio.wait_for(feed.done.wait(), WAIT_SECONDS * 4)
-        spent = time.process_time() - begun, time.perf_counter() - wall
+        await asyncio.wait_for(ready.done.wait(), WAIT_SECONDS * 4)
+        spent = time.process_time() - started, time.perf_counter() - wall
         for session in sessions:
             session.quit()
         return spent
@@ -186,26 +187,26 @@ def smtp(count: str) -> dict[str, Any]:
 
 
 def ledger(batch_id: str, group: str) -> dict[str, Any]:
-    """Processor time to claim and record the emails of a draft, so many a cycle, with nothing sent."""
+    """Measure the processor time to claim and record the emails of a draft, ``group`` in a cycle. Nothing is sent."""
     job = _start(Batch.objects.get(pk=int(batch_id)))
-    lane_id, database = Lane.objects.filter(job=job).earliest("number").pk, lanes.database_parameters()
+    lane_id, database = Lane.objects.filter(job=job).earliest("number").pk, run_lane.database_parameters()
 
     async def run() -> tuple[int, float, float]:
         ledger_connection, count = await connect(database), 0
-        taken = await lanes.acquire_lane(ledger_connection, lane_id, worker="")
+        taken = await run_lane.acquire_lane(ledger_connection, lane_id, worker="")
         assert taken is not None
-        book = Ledger(lanes.make_spec(taken, database), ledger_connection)
-        begun, wall = time.process_time(), time.perf_counter()
-        claimed: list[ClaimedEmail] = await book.cycle(int(group))
+        ledger = Ledger(run_lane.make_spec(taken, database), ledger_connection)
+        started, wall = time.process_time(), time.perf_counter()
+        claimed: list[ClaimedEmail] = await ledger.cycle(int(group))
         while claimed:
             count += len(claimed)
             for each in claimed:
-                book.add(Decision(each.id, EmailStatus.SENT, Outcome.SENT, 250, "2.0.0 Ok"))
-            claimed = await book.cycle(int(group))
-        spent = time.process_time() - begun, time.perf_counter() - wall
-        await book.cycle(0)
-        await book.release()
-        await book.close()
+                ledger.add(Decision(each.id, EmailStatus.SENT, Outcome.SENT, 250, "2.0.0 Ok"))
+            claimed = await ledger.cycle(int(group))
+        spent = time.process_time() - started, time.perf_counter() - wall
+        await ledger.cycle(0)
+        await ledger.release()
+        await ledger.close()
         return count, *spent
 
     count, cpu, wall = uvloop.run(run())
@@ -221,10 +222,10 @@ def main() -> None:
     parser.add_argument("step", choices=STEPS)
     parser.add_argument("arguments", nargs="*")
     chosen = parser.parse_args()
-    gc.freeze()  # as a worker does before it forks: else a collection may walk all of Django in a measurement
+    gc.freeze()  # as a worker does before it forks; otherwise a collection may visit all of Django during a measurement
     print(json.dumps(STEPS[chosen.step](*chosen.arguments)), flush=True)  # noqa: T201
-    # Not taken down in order, which costs a core 0.1 s: the batch that `start` started is being measured, and the web
-    # server in whose place it stands would live on.
+    # Exit without an orderly shutdown, which costs 0.1 s of processor time. The batch that ``start`` started is being
+    # measured now, and the web server that this process replaces would go on running.
     os._exit(0)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from batches.rendering.message import Message, MessageLayout
 from batches.rendering.plain import MessageWriter, PlainLayout, find_plain_layout
 from batches.rendering.template import CompiledTemplate, TemplateFault
-from tests.bench import letters
+from tests.bench import messages
 
 NAMES = ("name", "city", "straße")
 LETTER = {"subject": "Hello {{ name }}", "text": "Dear {{ name }},\n{{ city }}\n", "html": "<p>{{ name }}</p>\n"}
@@ -114,11 +114,11 @@ def test_fast_way_is_taken_when_fields_are_ordinary(values: tuple[str, str, str]
 
 
 def test_fast_way_is_taken_when_the_letter_is_the_benchmarks() -> None:
-    parts = {part: letters.TEMPLATE[part] for part in ("subject", "text", "html")}
+    parts = {part: messages.TEMPLATE[part] for part in ("subject", "text", "html")}
     plain = find(**parts)
     assert plain is not None
-    for address, *fields in letters.make_recipients(10):
-        context = dict(zip(letters.MERGE_FIELDS, fields, strict=True)) | {"email": address}
+    for address, *fields in messages.make_recipients(10):
+        context = dict(zip(messages.MERGE_FIELDS, fields, strict=True)) | {"email": address}
         assert plain.fill(1, address, context) is not None
         assert_same_octets(CompiledTemplate(**parts), context, address=address)
 

@@ -1,4 +1,4 @@
-"""The stack under measurement: load a batch, start it through so many workers, and read what it took."""
+"""The stack that is measured: load a batch, send it through some workers, and read how long it took."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.bench import letters
-from tests.bench.machine import peak_memory_bytes, watch
+from tests.bench import messages
+from tests.bench.machine import measure, peak_memory_bytes
 from tests.chaos.stack import ROOT, Golden, Stack, insert_template, wait_until
 from tests.chaos.workers import Worker
 
 STEP_SECONDS = 600
 LINE_LENGTH_OF_ERRORS = 4000
 LOOK_SECONDS = 0.25
-"""Between two looks at what is measured: each takes some of the machine from it."""
+"""The time between two polls. Each poll takes processor time from the measurement."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,24 +27,26 @@ class Sent:
 
     per_second: float
     worker_us: float
-    """Processor time of the worker and its work-horses, a message."""
+    """Processor time of the worker and its work-horses, in microseconds per message."""
     postgres_us: float
+    """Processor time of PostgreSQL, in microseconds per message."""
     peak_memory_bytes: int
-    """Of the biggest work-horse."""
+    """The largest peak memory of a work-horse."""
     foreign_cores: float
+    """The processor cores that other programs used meanwhile."""
     mean_group: float
-    """Emails recorded by one transaction, on average; 0 if unknown."""
+    """The mean number of emails that one transaction recorded; 0 if unknown."""
 
 
-class House:
-    """One stack for a whole run; each measurement starts its own workers, so none inherits another's."""
+class BenchStack:
+    """One stack for a whole run. Each measurement starts its own workers, so that no state is carried over."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        insert_template(stack.services, letters.TEMPLATE)
+        insert_template(stack.services, messages.TEMPLATE)
 
     def step(self, name: str, *arguments: object, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Run one step of ``tests.bench.steps`` in this stack."""
+        """Run one step of ``tests.bench.steps`` in the environment of this stack, and return its result."""
         argv = [sys.executable, "-m", "tests.bench.steps", name, *map(str, arguments)]
         done = subprocess.run(
             argv,
@@ -61,7 +63,7 @@ class House:
 
     @contextlib.contextmanager
     def workers(self, count: int, *, environment: Mapping[str, str]) -> Iterator[list[Worker]]:
-        """So many workers, registered and idle; they end with the context."""
+        """Start workers and wait until they are idle. They are stopped at the end of the context."""
         started = [self.stack.start_worker(environment=environment) for _ in range(count)]
         try:
             yield started
@@ -70,8 +72,8 @@ class House:
             self.stack.workers.clear()
 
     def load(self, count: int) -> int:
-        """Take in a file of so many recipients; the draft's id."""
-        path = letters.write_file(self.stack.folder / "bench.csv", count)
+        """Import a file with ``count`` recipients. Return the id of the draft."""
+        path = messages.write_file(self.stack.folder / "bench.csv", count)
         batch_id = int(self.step("load", path)["batch"])
         with self.stack.services.connect() as connection:
             connection.execute("VACUUM ANALYZE batches_email")
@@ -79,33 +81,33 @@ class House:
         return batch_id
 
     def send(self, count: int, *, workers: int, environment: Mapping[str, str], seconds: float = 120) -> Sent:
-        """Load a batch, then measure only its sending."""
+        """Load a batch, then measure its sending alone."""
         batch_id = self.load(count)
         with self.workers(workers, environment=environment) as running:
             trees = {"worker": [each.pid for each in running], "postgres": [self.stack.services.postmaster_pid()]}
-            with watch(**trees) as spell:
+            with measure(**trees) as measured:
                 self.step("start", batch_id)
                 peak = self.await_end(batch_id, running, seconds=seconds)
-        assert spell.cpu is not None
+        assert measured.cpu is not None
         took, cycles = self.read_end(batch_id, count)
         return Sent(
             per_second=count / took,
-            worker_us=spell.cpu["worker"] / count * 1e6,
-            postgres_us=spell.cpu["postgres"] / count * 1e6,
+            worker_us=measured.cpu["worker"] / count * 1e6,
+            postgres_us=measured.cpu["postgres"] / count * 1e6,
             peak_memory_bytes=peak,
-            foreign_cores=spell.foreign_cores,
+            foreign_cores=measured.foreign_cores,
             mean_group=count / cycles if cycles else 0.0,
         )
 
     def await_end(self, batch_id: int, running: list[Worker], *, seconds: float) -> int:
-        """Wait until the job has ended and its horses are home; the most memory that any of them had."""
+        """Wait until the job and its work-horses have ended. Return the largest peak memory of a work-horse."""
         peak = 0
 
         def is_over() -> bool:
             nonlocal peak
-            horses = [horse for worker in running for horse in worker.work_horses()]
-            peak = max([peak, *(peak_memory_bytes(horse.pid) for horse in horses)])
-            return not horses and self.has_ended(batch_id)
+            work_horses = [each for worker in running for each in worker.work_horses()]
+            peak = max([peak, *(peak_memory_bytes(each.pid) for each in work_horses)])
+            return not work_horses and self.has_ended(batch_id)
 
         wait_until(is_over, seconds=seconds, what="the batch to be sent", every=LOOK_SECONDS)
         return peak
@@ -118,10 +120,10 @@ class House:
         return bool(row and row[0])
 
     def read_end(self, batch_id: int, count: int) -> tuple[float, int]:
-        """Seconds from the job's start to the last outcome, and how many transactions recorded them.
+        """Return the seconds from the job's start to the last recorded outcome, and how many transactions recorded.
 
         Raises:
-            AssertionError: not everyone was sent, so that the figure would be worth nothing.
+            AssertionError: not every email was sent, so the figures would have no meaning.
         """
         with self.stack.services.connect() as connection:
             row = connection.execute(
@@ -135,13 +137,14 @@ class House:
 
 
 @contextlib.contextmanager
-def open_house() -> Iterator[House]:
+def open_bench_stack() -> Iterator[BenchStack]:
+    """Start a stack for the time of the context."""
     with Golden() as golden, Stack(golden) as stack:
-        yield House(stack)
+        yield BenchStack(stack)
 
 
 def run_peer(peer: str, *, port: int, count: int, connections: int = 10) -> dict[str, float]:
-    """Run one peer program; its messages a second and processor microseconds a message."""
+    """Run one peer program. Return its messages per second and processor microseconds per message."""
     argv = [sys.executable, "-m", "tests.bench.peers", peer, "--port", str(port), "--count", str(count)]
     done = subprocess.run(
         [*argv, "--connections", str(connections)],

@@ -1,4 +1,7 @@
-"""What is sent: a personalised message of about 2 KB, text and HTML, three merge fields, a tenth beyond ASCII."""
+"""The message that the bench sends: personalised, about 2 KB, text and HTML, three merge fields.
+
+A tenth of the names are not ASCII.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,13 @@ TEMPLATE = {
 
 
 def make_recipients(count: int) -> Iterator[tuple[str, str, str, str]]:
-    """Address, name, city and code of each recipient."""
+    """Yield address, name, city and code of each recipient."""
     for number in range(count):
         yield f"reader{number:07d}@example.org", NAMES[number % 10], f"City {number % 97}", f"C{number:07d}"
 
 
 def write_file(path: Path, count: int) -> Path:
+    """Write a list with ``count`` recipients, and return its path."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("email", *MERGE_FIELDS))

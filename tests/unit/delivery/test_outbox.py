@@ -1,53 +1,22 @@
-"""Messages are made a handful ahead, in the order of their claims, and none is lost by it."""
+"""Messages are made a few at a time, in the order of their claims, and none is lost."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import orjson
 import pytest
 
 from batches.delivery import outbox as module
 from batches.delivery.outbox import AHEAD_MAX, Outbox
-from batches.delivery.policy import RetryPolicy
-from batches.delivery.terms import ClaimedEmail, LaneSpec
-from batches.models import CrashPolicy
+from batches.delivery.terms import ClaimedEmail
 from batches.outcomes import Outcome
 from batches.rendering.plain import MessageWriter
-from batches.smtp.connection import Capabilities, Timeouts
-from batches.smtp.relay import parse_relay
+from batches.smtp.connection import Capabilities
 from batches.smtp.verdicts import Verdict
+from tests.unit.delivery.specs import SPEC, claim
 
 EIGHT_BIT = Capabilities.of({"pipelining": "", "8bitmime": "", "smtputf8": ""})
 SEVEN_BIT = Capabilities.of({"pipelining": ""})
-
-SPEC = LaneSpec(
-    lane_id=1,
-    token=1,
-    row_range=(0, 0),
-    job_id=1,
-    batch_id=1,
-    merge_fields=("name",),
-    subject="Hello {{ name }}",
-    html="",
-    text="Dear {{ name }}",
-    from_email="post@example.org",
-    message_key=b"k" * 32,
-    relay=parse_relay("smtp://127.0.0.1:25"),
-    timeouts=Timeouts(),
-    database={},
-    redis_url="",
-    connections=1,
-    window=128,
-    rate=0,
-    policy=RetryPolicy(max_attempts=3, retry_seconds=60, crash_policy=CrashPolicy.RESEND),
-    lease_seconds=15,
-    counters=(0, 0, 0, 0),
-)
-
-
-def claim(number: int, *, address: str = "", fields: tuple[str, ...] = ("Zoë",)) -> ClaimedEmail:
-    return ClaimedEmail(number, number, address or f"n{number}@example.org", orjson.dumps(fields).decode(), 1)
 
 
 class Recorded(list[tuple[int, Verdict]]):
@@ -62,7 +31,7 @@ def recorded() -> Recorded:
 
 @pytest.fixture
 def count_made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The ids of the emails whose messages were made, in order."""
+    """Return the ids of the emails whose messages were made, in order. The list grows."""
     made: list[int] = []
     write = MessageWriter.write
 
@@ -92,7 +61,7 @@ def test_each_is_taken_once_in_order_when_more_are_claimed_than_are_made_ahead(r
     assert (len(outbox), recorded) == (0, [])
 
 
-def test_all_that_is_not_taken_comes_out_in_order_when_the_outbox_is_cleared(recorded: Recorded) -> None:
+def test_each_email_that_was_not_taken_comes_out_when_the_outbox_is_cleared(recorded: Recorded) -> None:
     outbox = Outbox(SPEC, record=recorded)
     outbox.extend(claim(number) for number in range(50))
     taken = outbox.take(EIGHT_BIT)
@@ -103,7 +72,7 @@ def test_all_that_is_not_taken_comes_out_in_order_when_the_outbox_is_cleared(rec
     assert outbox.take(EIGHT_BIT) is None
 
 
-def test_message_is_made_anew_when_the_relay_offers_something_else(recorded: Recorded) -> None:
+def test_message_is_made_again_when_the_relay_offers_something_else(recorded: Recorded) -> None:
     outbox = Outbox(SPEC, record=recorded)
     outbox.extend(claim(number) for number in range(3))
     contents = [outbox.take(capabilities) for capabilities in (EIGHT_BIT, SEVEN_BIT, EIGHT_BIT)]
@@ -128,7 +97,7 @@ def test_next_is_taken_when_no_message_can_be_made_of_some(recorded: Recorded) -
     assert "the relay takes 2000" in recorded[2][1].reply
 
 
-def test_a_handful_is_made_ahead_when_nothing_speaks_against_it(recorded: Recorded, count_made: list[int]) -> None:
+def test_several_are_made_ahead_when_none_has_to_wait(recorded: Recorded, count_made: list[int]) -> None:
     outbox = Outbox(SPEC, record=recorded)
     outbox.extend(claim(number) for number in range(100))
     outbox.take(EIGHT_BIT)

@@ -1,0 +1,266 @@
+"""How many connections a lane opens, and when, against a relay that the test plays by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from batches.delivery.pool import CONNECTION_RECOVERY_SECONDS, REOPEN_SECONDS, Pool
+from batches.delivery.terms import ClaimedEmail
+from batches.smtp.backend import Backend
+from batches.smtp.connection import Capabilities, Connection, LaneEvents, Loss, Outgoing, Timeouts
+from batches.smtp.relay import Relay, RelayError
+from batches.smtp.verdicts import Verdict
+from tests.unit.delivery.specs import SPEC
+from tests.unit.delivery.time_loop import let_run
+
+CONNECTIONS = 8
+TOO_MANY = Loss(reason="421 4.7.0 Too many connections", has_too_many_connections=True)
+
+
+class HandConnection:
+    """An open connection. It takes one message and keeps it until the test delivers it or loses the connection."""
+
+    def __init__(self, lane: LaneEvents[ClaimedEmail], relay: HandRelay) -> None:
+        self.lane, self.relay = lane, relay
+        self.sent_count = 0
+        self.outgoing: Outgoing[ClaimedEmail] | None = None
+        self.ticked_seconds = 0.0
+        self.aborted: Loss | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        return self.outgoing is None
+
+    def pump(self) -> None:
+        if self.outgoing is None:
+            self.outgoing = self.lane.take(Capabilities())
+
+    def quit(self) -> None:
+        self.lose(Loss(reason="We closed the connection."))
+
+    def abort(self, loss: Loss) -> None:
+        self.aborted = loss
+        self.lose(loss)
+
+    def tick(self, seconds: float) -> None:
+        self.ticked_seconds += seconds
+
+    def deliver(self) -> None:
+        assert self.outgoing is not None
+        self.outgoing = None
+        self.sent_count += 1
+
+    def lose(self, loss: Loss) -> None:
+        self.relay.open.discard(self)
+        self.lane.on_connection_lost(self, loss)
+
+
+class HandRelay:
+    """Opens connections up to a limit. Above it, it says 421; with ``is_away`` it answers nobody."""
+
+    def __init__(self, *, limit: int = 100, is_away: bool = False) -> None:
+        self.limit, self.is_away = limit, is_away
+        self.asked_count = 0
+        self.open: set[HandConnection] = set()
+
+    async def open_connection(
+        self, relay: Relay | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
+    ) -> Connection:
+        self.asked_count += 1
+        await let_run()
+        if self.is_away:
+            raise RelayError("The relay can't be reached.")
+        if len(self.open) >= self.limit:
+            raise RelayError("Too many connections", has_too_many_connections=True)
+        connection = HandConnection(lane, self)
+        self.open.add(connection)
+        return connection
+
+
+class HandLane:
+    """A lane with so many messages ready, a clock of the test's own, and the pool under test."""
+
+    def __init__(self, relay: HandRelay, *, ready: int = 100) -> None:
+        self.now = 1000.0
+        self.ready = [None] * ready
+        self.errors: list[tuple[str, bool]] = []
+        self.pool = Pool(
+            replace(SPEC, connections=CONNECTIONS),
+            lane=self,
+            outbox=self.ready,
+            clock=lambda: self.now,
+            open_connection=relay.open_connection,
+        )
+
+    def take(self, capabilities: Capabilities) -> Outgoing[ClaimedEmail] | None:
+        if not self.ready:
+            return None
+        self.ready.pop()
+        claimed = ClaimedEmail(1, 1, "a@x.org", "[]", 1)
+        return Outgoing(tag=claimed, sender="", recipient="a@x.org", content=b"", is_8bit=False)
+
+    def may_send(self) -> bool:
+        return True
+
+    def on_verdict(self, outgoing: Outgoing[ClaimedEmail], verdict: Verdict) -> None: ...
+
+    def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
+        self.pool.on_connection_lost(connection, loss)
+
+    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
+        self.errors.append((reason, has_too_many_connections))
+
+    async def pump(self, *, times: int = 5) -> None:
+        """Pump as often as a busy lane does, and let the openings come to their end."""
+        for _ in range(times):
+            self.pool.pump()
+        await let_run()
+        await let_run()
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass, and pump."""
+        self.now += seconds
+        self.pool.tick(seconds)
+        await self.pump()
+
+
+async def test_all_connections_are_opened_when_the_first_was_accepted() -> None:
+    relay = HandRelay()
+    lane = HandLane(relay)
+    lane.pool.pump()
+    lane.pool.pump()
+    assert relay.asked_count <= 1, "the relay is asked once before it has accepted a connection"
+    await lane.pump()
+    await lane.pump()
+    assert (len(relay.open), relay.asked_count) == (CONNECTIONS, CONNECTIONS)
+
+
+@pytest.mark.parametrize("ready", [0, 1, 3])
+async def test_no_more_connections_are_opened_than_there_are_messages(ready: int) -> None:
+    relay = HandRelay()
+    lane = HandLane(relay, ready=ready)
+    await lane.pump()
+    await lane.pump()
+    assert len(relay.open) == ready
+
+
+@pytest.mark.parametrize(("is_away", "has_too_many"), [(True, False), (False, True)], ids=["away", "full"])
+async def test_relay_is_asked_once_when_it_accepts_no_connection(is_away: bool, has_too_many: bool) -> None:
+    """Otherwise every lane of every worker would connect with all its connections to a relay that is down."""
+    relay = HandRelay(limit=0, is_away=is_away)
+    lane = HandLane(relay)
+    await lane.pump()
+    assert relay.asked_count == 1
+    assert [has_too_many_connections for _, has_too_many_connections in lane.errors] == [has_too_many]
+    await lane.wait(REOPEN_SECONDS - 0.1)
+    assert relay.asked_count == 1
+    await lane.wait(0.2)
+    assert relay.asked_count == 2
+
+
+async def test_connections_stay_fewer_when_the_relay_says_that_they_are_too_many() -> None:
+    relay = HandRelay(limit=5)
+    lane = HandLane(relay)
+    await lane.pump()
+    await lane.pump()
+    asked_count = relay.asked_count
+    assert (len(relay.open), lane.errors) == (5, [])
+    await lane.wait(REOPEN_SECONDS + 0.1)
+    await lane.wait(CONNECTION_RECOVERY_SECONDS - REOPEN_SECONDS - 0.2)
+    assert relay.asked_count == asked_count, "no connection is asked for before CONNECTION_RECOVERY_SECONDS are over"
+
+
+async def test_connections_grow_step_by_step_when_the_relay_accepts_more() -> None:
+    relay = HandRelay(limit=1)
+    lane = HandLane(relay)
+    await lane.pump()
+    await lane.pump()
+    assert len(relay.open) == 1
+    relay.limit = 100
+    counts = []
+    for _ in range(4):
+        await lane.wait(CONNECTION_RECOVERY_SECONDS + 0.1)
+        counts.append(len(relay.open))
+    assert counts == [2, 4, CONNECTIONS, CONNECTIONS]
+
+
+async def test_growth_begins_again_with_one_when_the_relay_refuses_again() -> None:
+    relay = HandRelay(limit=1)
+    lane = HandLane(relay)
+    await lane.pump()
+    await lane.pump()
+    relay.limit = 2
+    await lane.wait(CONNECTION_RECOVERY_SECONDS + 0.1)
+    await lane.wait(CONNECTION_RECOVERY_SECONDS + 0.1)
+    assert len(relay.open) == 2
+    relay.limit = 100
+    await lane.wait(CONNECTION_RECOVERY_SECONDS + 0.1)
+    assert len(relay.open) == 3
+
+
+async def test_another_connection_is_opened_at_once_when_one_that_delivered_ends() -> None:
+    """A relay may limit how many messages it accepts over one connection."""
+    relay = HandRelay()
+    lane = HandLane(relay)
+    await lane.pump()
+    await lane.pump()
+    connection = next(iter(relay.open))
+    connection.deliver()
+    connection.lose(Loss(reason="421 4.7.0 100 messages are enough", has_too_many_connections=True))
+    await lane.pump()
+    assert (len(relay.open), lane.errors) == (CONNECTIONS, [])
+
+
+async def test_lane_hears_of_it_when_its_last_connection_ends_without_a_delivery() -> None:
+    relay = HandRelay()
+    lane = HandLane(relay, ready=2)
+    await lane.pump()
+    await lane.pump()
+    first, last = relay.open
+    first.lose(TOO_MANY)
+    assert lane.errors == []
+    last.lose(TOO_MANY)
+    assert lane.errors == [(TOO_MANY.reason, True)]
+
+
+async def test_lane_hears_of_it_at_once_when_the_relay_refuses_our_mail() -> None:
+    relay = HandRelay()
+    lane = HandLane(relay)
+    await lane.pump()
+    await lane.pump()
+    next(iter(relay.open)).lose(Loss(reason="550 5.7.1 Not you", is_relay_error=True))
+    assert lane.errors == [("550 5.7.1 Not you", False)]
+
+
+async def test_each_connection_hears_how_much_time_has_passed() -> None:
+    relay = HandRelay()
+    lane = HandLane(relay, ready=2)
+    await lane.pump()
+    await lane.pump()
+    lane.pool.tick(0.25)
+    assert [connection.ticked_seconds for connection in relay.open] == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("reason", ["", "The lane was given to another worker."])
+async def test_none_is_open_when_the_pool_was_closed(reason: str) -> None:
+    relay = HandRelay()
+    lane = HandLane(relay)
+    await lane.pump()
+    await lane.pump()
+    opened = list(relay.open)
+    await lane.pool.close(abort_reason=reason)
+    assert relay.open == set()
+    assert {connection.aborted and connection.aborted.reason for connection in opened} == {reason or None}
+    await lane.pump()
+    assert (relay.asked_count, lane.errors) == (CONNECTIONS, [])
+
+
+async def test_opening_is_cancelled_when_the_pool_is_closed() -> None:
+    relay = HandRelay()
+    lane = HandLane(relay)
+    lane.pool.pump()
+    await lane.pool.close()
+    await let_run()
+    assert relay.open == set()

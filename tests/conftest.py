@@ -1,4 +1,4 @@
-"""Factories and fixtures that the tests share."""
+"""Fixtures and factories that all tests share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MakeJob = Callable[..., EmailJob]
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of this run's embedded PostgreSQL and Valkey."""
+    """The folder of the embedded PostgreSQL and Valkey of this test run."""
     return services.running.data_dir
 
 
@@ -40,13 +40,13 @@ def sender(db: None) -> User:
 
 @pytest.fixture
 def staff(db: None) -> User:
-    """A user with the admin's every right."""
+    """A user with every right in the admin."""
     return User.objects.create_superuser("staff", "staff@example.org")
 
 
 @pytest.fixture
 def welcome(db: None) -> EmailTemplate:
-    """The default template; its merge field is ``name``."""
+    """The default template. Its one merge field is ``name``."""
     return EmailTemplate.objects.create(
         key="welcome_email",
         name="Welcome",
@@ -59,13 +59,18 @@ def welcome(db: None) -> EmailTemplate:
 
 @pytest.fixture
 def make_batch(sender: User) -> MakeBatch:
-    """Make a batch of the sender's: ``make_batch(BatchStatus.COMPLETED, sent=3, failed=1)``."""
+    """Make a batch that the sender owns: ``make_batch(BatchStatus.COMPLETED, sent=3, failed=1)``.
+
+    A count is a status in lower case and the number of emails with it.
+    """
 
     def make(
         status: BatchStatus = BatchStatus.DRAFT, *, owner: User | None = sender, rejected: int = 0, **counts: int
     ) -> Batch:
         statuses = [EmailStatus(name) for name, count in counts.items() for _ in range(count)]
-        settled = {f"{name}_count": count for name, count in counts.items() if name not in ("pending", "sending")}
+        terminal_counts = {
+            f"{name}_count": count for name, count in counts.items() if name not in ("pending", "sending")
+        }
         batch = Batch.objects.create(
             created_by=owner,
             filename="list.csv",
@@ -76,7 +81,7 @@ def make_batch(sender: User) -> MakeBatch:
             merge_fields=["name"],
             total_count=len(statuses),
             rejected_count=rejected,
-            **settled,
+            **terminal_counts,
         )
         Email.objects.bulk_create(
             Email(batch=batch, row=row, address=f"person{row}@example.org", fields=[f"Person {row}"], status=status)
@@ -95,7 +100,7 @@ def make_batch(sender: User) -> MakeBatch:
 
 @pytest.fixture
 def make_job(welcome: EmailTemplate) -> MakeJob:
-    """Make a job of a batch with the default template."""
+    """Make a job that sends a batch with the default template."""
 
     def make(batch: Batch, status: JobStatus, **columns: object) -> EmailJob:
         return EmailJob.objects.create(

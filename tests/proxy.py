@@ -1,7 +1,7 @@
-"""A TCP proxy that can be slow, deaf or rude, and that knows enough of PostgreSQL's protocol to cut a
-connection after a COMMIT took effect and before the client hears of it.
+"""A TCP proxy that can delay, hold back and cut connections.
 
-It listens on 127.0.0.1 and forwards to a TCP address or a unix socket. ``RunningProxy`` runs it in a thread.
+It understands enough of PostgreSQL's protocol to cut a connection after a COMMIT took effect and before the client gets
+the reply. It listens on 127.0.0.1 and forwards to a TCP address or a unix socket. ``RunningProxy`` runs it in a thread.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any, Self
 READ_BYTES = 65_536
 SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
 COMMITS = re.compile(rb"\bCOMMIT\b|UPDATE batches_lane", re.IGNORECASE)
-"""Statements whose end is a commit: the word itself, and the ledger's one-statement transaction."""
+"""Statements that commit: COMMIT itself, and a ledger cycle, which is a transaction of one statement."""
 
 
 class PostgresDialogue:
-    """Follow both directions of one connection, only as far as to say when a commit's reply goes by."""
+    """Follow both directions of one connection, to recognise the reply to a commit."""
 
     def __init__(self, pattern: re.Pattern[bytes] = COMMITS) -> None:
         self.pattern = pattern
@@ -34,6 +34,7 @@ class PostgresDialogue:
         self.is_committing = False
 
     def read_client(self, data: bytes) -> None:
+        """Read bytes from the client, and note whether it commits."""
         self.from_client += data
         while (message := self._next_client_message()) is not None:
             kind, body = message
@@ -57,13 +58,13 @@ class PostgresDialogue:
             if len(buffer) < length:
                 return None
             del buffer[:length]
-            # A request for encryption is answered with one bare byte, and the start-up follows it.
+            # The server answers a request for encryption with one byte. Then the client sends its start-up message.
             self.skip_byte = code in (SSL_REQUEST, GSS_REQUEST)
             self.has_started = not self.skip_byte
         return _take_message(buffer)
 
     def read_server(self, data: bytes) -> bool:
-        """Whether a commit's ReadyForQuery is in what has come so far."""
+        """Read bytes from the server. Return whether they contain the ReadyForQuery after a commit."""
         self.from_server += data
         if self.skip_byte and self.from_server:
             self.skip_byte = False
@@ -89,7 +90,7 @@ def _take_message(buffer: bytearray) -> tuple[bytes, bytes] | None:
 
 
 class Proxy:
-    """The proxy in an event loop. ``target`` is a unix socket's path or ``(host, port)``."""
+    """The proxy in an event loop. ``target`` is the path of a unix socket or ``(host, port)``."""
 
     def __init__(self, target: Path | tuple[str, int], *, is_postgres: bool = False) -> None:
         self.target = target
@@ -113,7 +114,7 @@ class Proxy:
             self.port = self.server.sockets[0].getsockname()[1]
 
     async def refuse(self) -> None:
-        """Listen no more: new connections are refused. Old ones go on."""
+        """Refuse new connections. Open ones go on."""
         if self.server is not None:
             self.server.close()
             self.server = None
@@ -131,11 +132,11 @@ class Proxy:
             writer.transport.abort()
 
     def blackhole(self, *, on: bool) -> None:
-        """Forward nothing in either direction; what arrived goes on when it is switched off."""
+        """Forward nothing in either direction. Bytes that arrived meanwhile are forwarded when this is switched off."""
         self.open.clear() if on else self.open.set()
 
     def cut_after_commit(self, count: int = 1) -> None:
-        """Lose the reply of the next ``count`` commits: they take effect, and the client can't know."""
+        """Lose the replies to the next ``count`` commits: they take effect, and the client cannot know."""
         self.cuts_wanted += count
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -201,7 +202,7 @@ class Proxy:
 
 
 class RunningProxy:
-    """The proxy in a thread of its own: ``with RunningProxy(socket_path, is_postgres=True) as proxy``."""
+    """The proxy in a thread. Start it with ``with RunningProxy(socket_path, is_postgres=True) as proxy``."""
 
     def __init__(self, target: Path | tuple[str, int], *, is_postgres: bool = False) -> None:
         self.proxy = Proxy(target, is_postgres=is_postgres)

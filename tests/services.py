@@ -1,4 +1,4 @@
-"""A pytest plugin, loaded before Django's settings: the real PostgreSQL and Valkey of one test run."""
+"""A pytest plugin that starts the real PostgreSQL and Valkey of one test run, before Django reads its settings."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from emailbatch.localstack.processes import die_with_parent
 
 
 class Services:
-    """An embedded PostgreSQL and Valkey of this test run's own, in a folder that goes when it ends."""
+    """The embedded PostgreSQL and Valkey of this test run, in a folder that is deleted at the end."""
 
     def __init__(self) -> None:
         self.data_dir = Path(tempfile.mkdtemp(prefix="emailbatch-test-"))
-        atexit.register(shutil.rmtree, self.data_dir, ignore_errors=True)  # also when pytest fails before it begins
+        atexit.register(shutil.rmtree, self.data_dir, ignore_errors=True)  # also if pytest fails before the first test
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
+        """Start both. ``wait`` returns when both answer."""
         postgres = services.prepare_postgres(self.data_dir, sync=False)
         self.log = (self.data_dir / "services.log").open("wb")
         self._launch(postgres, account=services.postgres_account(), death_signal=signal.SIGINT)
@@ -45,6 +46,7 @@ class Services:
         self.processes.append(process)
 
     def wait(self) -> None:
+        """Wait until both answer, for 30 seconds at most."""
         import psycopg
         import redis
 
@@ -60,8 +62,9 @@ class Services:
                 time.sleep(0.02)
 
     def stop(self) -> None:
+        """Stop both, and delete the folder."""
         for process, stop_signal in zip(self.processes, (signal.SIGINT, signal.SIGTERM), strict=False):
-            process.send_signal(stop_signal)  # to PostgreSQL SIGTERM would mean: wait for every client to leave
+            process.send_signal(stop_signal)  # SIGTERM would make PostgreSQL wait for every client
         for process in self.processes:
             process.wait(timeout=20)
         self.log.close()

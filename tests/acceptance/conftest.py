@@ -14,14 +14,14 @@ from tests.chaos.stack import Golden, Stack
 
 @pytest.fixture(scope="session")
 def golden() -> Iterator[Golden]:
-    """A migrated cluster, copied for each stack."""
+    """A migrated cluster. Each stack gets a copy."""
     with Golden() as made:
         yield made
 
 
 @pytest.fixture
 def stack(golden: Golden, settings: LazySettings) -> Iterator[Stack]:
-    """PostgreSQL, Valkey and the recording relay of one test; ``fleet_status`` here looks at them."""
+    """PostgreSQL, Valkey and the recording relay of one test. The queues of this process use this Valkey too."""
     with Stack(golden, environment={"SEND_LEASE_SECONDS": "3"}) as running:
         settings.REDIS_URL = addresses.redis_url(running.folder)
         queues.forget_connections()

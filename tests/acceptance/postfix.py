@@ -1,6 +1,7 @@
-"""A real Postfix of a test's own, not the system's: a private folder, loopback, and every message discarded.
+"""A real Postfix for one test, apart from the system's: it has a private folder, listens on loopback and discards mail.
 
-A copy of each goes to a maildir. That is the witness, for it outlives a kill: the log's last lines die with postlogd.
+A copy of each message goes to a maildir. The maildir is the witness because it survives a kill. The log is not: its
+last lines are lost with postlogd.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.smtpserver.certificate import write_certificate
 COMMAND = "/usr/sbin/postfix"
 MASTER_PROGRAM = "/usr/lib/postfix/sbin/master"
 RECEIVED = re.compile(r"^\tby \S+ \(Postfix\) with \w+ id (\w+)\s+for <(.*)>;", re.MULTILINE)
-HEADER_BYTES = 2000  # what Postfix writes before the message
+HEADER_BYTES = 2000  # enough for the lines that Postfix writes before the message
 START_SECONDS = 20
 
 MAIN = """
@@ -90,7 +91,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 def missing() -> str:
-    """Why no Postfix can be started here; empty if one can."""
+    """Say why Postfix cannot be started here; empty if it can."""
     if not Path(COMMAND).exists():
         return "Postfix is missing; it is Debian's package postfix."
     if os.getuid() != 0:
@@ -109,7 +110,7 @@ def free_port() -> int:
 
 
 class Accounts:
-    """Dovecot's authentication server, as far as Postfix asks it: PLAIN and LOGIN, one account."""
+    """The part of Dovecot's authentication server that Postfix needs: PLAIN and LOGIN for one account."""
 
     def __init__(self, username: str, password: str) -> None:
         self.username, self.password = username, password
@@ -149,7 +150,7 @@ class Accounts:
 
 
 class Delivery(NamedTuple):
-    """One file of the maildir. After a kill Postfix may deliver a message again, with the queue id it had."""
+    """One file of the maildir. After a kill, Postfix may deliver a message again, with the same queue id."""
 
     queue_id: str
     recipient: str
@@ -157,14 +158,14 @@ class Delivery(NamedTuple):
     @classmethod
     def read(cls, path: Path) -> Self:
         with path.open("rb") as file:
-            head = file.read(HEADER_BYTES).decode(errors="replace")  # it may end within a character
+            head = file.read(HEADER_BYTES).decode(errors="replace")  # the cut may be inside a character
         received = RECEIVED.search(head)
         assert received, head
         return cls(*received.groups())
 
 
 class Postfix:
-    """``with Postfix(...) as relay``; ``relay.taken()`` counts the messages it took, by recipient."""
+    """Start it with ``with Postfix(...) as relay``. Its method ``accepted`` counts messages by recipient."""
 
     def __init__(self, *, accounts: Accounts, has_tls: bool = False, needs_login: bool = False, size: int = 0) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="postfix-"))
@@ -206,10 +207,10 @@ class Postfix:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> None:
-        """Start it, and wait for its greeting."""
-        self.order("check")  # makes its folders
+        """Start Postfix, and wait for its greeting."""
+        self.order("check")  # this creates its folders
         with self.log_path.open("ab") as log:
-            # What start-fg runs, but as our own child: it ends when the tests do, however they end.
+            # The program that start-fg runs, as our own child: it ends with the tests, even if they are killed.
             self.process = subprocess.Popen(
                 [MASTER_PROGRAM, "-s", "-c", str(self.folder / "etc")],
                 stdout=log,
@@ -217,7 +218,7 @@ class Postfix:
                 start_new_session=True,
                 preexec_fn=die_with_parent(signal.SIGTERM),
             )
-        wait_until(self.is_up, seconds=START_SECONDS, what=f"Postfix; it said {self.log}")
+        wait_until(self.is_up, seconds=START_SECONDS, what=f"Postfix to answer; its log is {self.log}")
 
     def is_up(self) -> bool:
         assert self.process.poll() is None, self.log
@@ -229,12 +230,12 @@ class Postfix:
             return False
 
     def stop(self) -> None:
-        """As ``postfix stop``."""
+        """Stop Postfix as ``postfix stop`` does."""
         self.process.terminate()
         self.process.wait(timeout=20)
 
     def kill(self) -> None:
-        """End it in the middle of whatever it does."""
+        """Kill -9 all its processes."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(timeout=20)
 
@@ -242,6 +243,7 @@ class Postfix:
         self.order("reload")
 
     def order(self, command: str) -> None:
+        """Run one command of ``postfix``, such as reload."""
         argv = [COMMAND, "-c", str(self.folder / "etc"), command]
         subprocess.run(argv, check=True, capture_output=True, timeout=20)
 
@@ -249,16 +251,19 @@ class Postfix:
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
 
-    def taken(self) -> Counter[str]:
-        """The messages it took, by recipient; one that it delivered twice is one."""
+    def accepted(self) -> Counter[str]:
+        """Count the accepted messages by recipient. A message that Postfix delivered twice counts once."""
         for path in (self.folder / "mail" / "new").glob("*"):
             if path.name not in self.deliveries:
                 self.deliveries[path.name] = Delivery.read(path)
         return Counter(delivery.recipient for delivery in set(self.deliveries.values()))
 
     def wait_for(self, recipients: set[str], *, seconds: float = 30) -> Counter[str]:
-        """What it took for these recipients, as soon as each has something."""
+        """Wait until each of these recipients has a message. Return how many messages each has."""
         wait_until(
-            lambda: recipients <= set(self.taken()), seconds=seconds, what=f"{len(recipients)} in a maildir", every=0.2
+            lambda: recipients <= set(self.accepted()),
+            seconds=seconds,
+            what=f"{len(recipients)} in a maildir",
+            every=0.2,
         )
-        return Counter({address: count for address, count in self.taken().items() if address in recipients})
+        return Counter({address: count for address, count in self.accepted().items() if address in recipients})

@@ -1,6 +1,6 @@
-"""A file of 10,000 recipients as people really have them, and what must become of each line.
+"""A realistic file of 10,000 lines, and the result that each line must have.
 
-Names in six scripts, with emoji, apostrophes and markup; 25 lines that can't be sent to, each with its own fault.
+Names are in six scripts, with emoji, apostrophes and markup. 25 lines must be rejected, each for a different reason.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAMES = (
     "प्रिया शर्मा",  # Devanagari
     "李小龍",  # Han
     "Siobhán O'Brien",
-    "Renée d\u2019Orléans",  # the apostrophe of typographers
+    "Renée d\u2019Orléans",  # the typographic apostrophe
     "Ada 🎉 Lovelace",
     "The family 👨‍👩‍👧‍👦",
     '<b>Bo</b> & Söhne "GmbH"; {{ name }}',
@@ -47,12 +47,12 @@ BAD_CELLS = (
     ("control\x0b@example.org", "control character"),
     ("somebody@site.invalid", "reserved"),
 )
-"""Addresses that are none, and a part of the reason that a person reads."""
+"""Cells that are not addresses, and a part of the reason that the user reads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecipientFile:
-    """The file, the name that belongs to each good address, and a part of the reason for each bad line."""
+    """The file, the name of each good address, and a part of the reason for each bad line."""
 
     content: bytes
     names: dict[str, str]
@@ -60,11 +60,11 @@ class RecipientFile:
 
 
 def make_recipient_file() -> RecipientFile:
-    """Header and 10,000 lines: 9,975 recipients and 25 bad ones, of which three are duplicates."""
+    """Make a header and 10,000 lines: 9,975 recipients and 25 rejected rows, of which three are duplicates."""
     names = {_address(number): f"{NAMES[number % len(NAMES)]} {number}" for number in range(LINE_COUNT - 25)}
     good = iter([_line(name, address) for address, name in names.items()])
     bad = dict(zip(_bad_line_numbers(), _bad_lines(), strict=True))
-    # Line 1 is the header; a spreadsheet calls it row 1 too.
+    # Line 1 is the header. A spreadsheet counts it as row 1 too.
     lines = [bad[number][0] if number in bad else next(good) for number in range(2, LINE_COUNT + 2)]
     return RecipientFile(
         content="".join([_line("Name", "E-Mail"), *lines]).encode(),
@@ -74,7 +74,7 @@ def make_recipient_file() -> RecipientFile:
 
 
 def _address(number: int) -> str:
-    """Most are plain; the others have what a wrong validator refuses."""
+    """Return an address. Most are plain, and some contain characters that a wrong validator refuses."""
     if number % 100 == 7:
         return f"o'brien+{number}@example.org"
     if number % 100 == 8:
@@ -87,7 +87,7 @@ def _bad_line_numbers() -> list[int]:
 
 
 def _bad_lines() -> list[tuple[str, str]]:
-    """25 of them. The duplicates are last, for what they repeat stands at the beginning."""
+    """Return 25 lines that are rejected. The duplicates are last, because they repeat lines from the beginning."""
     lines = [(_line("Nemo", cell), reason) for cell, reason in BAD_CELLS]
     lines += [
         ('"Ned "Stray" Miller",ned@example.org\n', "There is a quotation mark in the wrong place"),

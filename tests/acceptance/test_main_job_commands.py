@@ -1,4 +1,4 @@
-"""The main job from a terminal: sendbatch and replaybatch on a running stack, with a relay that refuses some."""
+"""The main job from a terminal: sendbatch and replaybatch on a running stack, with a relay that refuses some emails."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stack(relay: RunningServer) -> Iterator[RunningStack]:
 
 @pytest.fixture
 def domain() -> str:
-    """Of this test's recipients alone."""
+    """A domain for the recipients of this test alone."""
     return f"t{time.monotonic_ns()}.example.org"
 
 
@@ -48,11 +48,11 @@ def write_people(path: Path, *addresses: str) -> str:
 
 
 def copies(relay: RunningServer, domain: str) -> Counter[str]:
-    relay.stats()  # its answer means that all before it is in the record
+    relay.stats()  # after this answer the record is complete
     return Counter(each.recipient for each in relay.accepted() if each.recipient.endswith(f"@{domain}"))
 
 
-def test_failed_are_sent_by_a_replay_when_the_relay_refused_them_once(
+def test_replay_sends_the_failed_emails_when_the_relay_refused_them_once(
     stack: RunningStack, relay: RunningServer, domain: str, tmp_path: Path
 ) -> None:
     refused = [f"fail-550-once-{name}@{domain}" for name in ("ann", "bob")]
@@ -92,11 +92,11 @@ def test_command_ends_at_once_when_it_does_not_wait(stack: RunningStack, domain:
     assert json.loads(result.stdout)["status"] in ("QUEUED", "PROCESSING", "COMPLETED")
 
 
-def test_bar_grows_in_one_line_on_a_terminal(
+def test_progress_bar_grows_in_one_line_on_a_terminal(
     stack: RunningStack, relay: RunningServer, domain: str, tmp_path: Path
 ) -> None:
     file = write_people(tmp_path / "people.csv", *(f"p{number}@{domain}" for number in range(GOOD)))
-    relay.configure(rate=GOOD / 2)  # two seconds: the bar is drawn several times
+    relay.configure(rate=GOOD / 2)  # the run lasts two seconds, so the bar is drawn several times
     arguments = ("sendbatch", file, "--template", "welcome_email", "--wait")
     with on_terminal(stack, *arguments, columns=COLUMNS) as command:
         assert command.read_to_end() == 0
@@ -108,14 +108,14 @@ def test_bar_grows_in_one_line_on_a_terminal(
     percents = [int(line.partition("%")[0]) for line in drawn]
     assert percents == sorted(percents)
     assert percents[-1] == 100 and len(set(percents)) >= 3
-    assert "\x1b[31" not in command.text  # nothing is red where nothing is wrong
+    assert "\x1b[31" not in command.text  # no error, so nothing is red
 
 
-def test_batch_goes_on_when_the_waiting_is_interrupted(
+def test_batch_continues_when_the_waiting_is_interrupted(
     stack: RunningStack, relay: RunningServer, domain: str, tmp_path: Path
 ) -> None:
     file = write_people(tmp_path / "people.csv", *(f"p{number}@{domain}" for number in range(GOOD)))
-    relay.configure(rate=200)  # so that it is interrupted, and not over
+    relay.configure(rate=200)  # slow, so that Ctrl-C comes before the end
     arguments = ("sendbatch", file, "--template", "welcome_email", "--wait")
     with on_terminal(stack, *arguments, columns=COLUMNS) as command:
         command.read_until("1,500")

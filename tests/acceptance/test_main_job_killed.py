@@ -1,7 +1,7 @@
-"""The main job while its processes are killed: nobody is left out, and the time it takes is bounded.
+"""The main job while its processes are killed: every recipient gets the mail, within a bounded time.
 
-``make chaos`` does this at random instants and in many more ways, on a stack of its own; here it is ``make up``
-as everyone has it, with its own supervisor, leases and pauses.
+``make chaos`` does this at random instants and in many more ways, on a stack of its own. Here it is ``make up`` as
+every user has it, with its supervisor, its leases and its pauses.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.smtpserver import Behaviour, RunningServer
 
 RECIPIENTS = 4000
 RATE = 1000
-"""Messages a second that the relay answers: a run lasts 4 s, so that a kill hits its middle."""
+"""Messages per second that the relay answers. A run lasts 4 s, so a kill hits its middle."""
 
 COMPLETE_SECONDS = 75
 WINDOW = 128
@@ -55,7 +55,7 @@ def client(stack: RunningStack) -> Client:
 
 @pytest.fixture
 def report(capsys: pytest.CaptureFixture[str]) -> Report:
-    """Print a measurement, past pytest's capture."""
+    """Print a measurement although pytest captures the output."""
 
     def say(sentence: str) -> None:
         with capsys.disabled():
@@ -65,7 +65,7 @@ def report(capsys: pytest.CaptureFixture[str]) -> Report:
 
 
 class Middle:
-    """A batch of which a third is sent when the constructor returns."""
+    """A batch in the middle of its job: a third of it is sent when the constructor returns."""
 
     def __init__(self, stack: RunningStack, relay: RunningServer, client: Client) -> None:
         self.relay, self.client = relay, client
@@ -80,12 +80,12 @@ class Middle:
         )
 
     def finish(self, *, since: float) -> tuple[float, int]:
-        """Wait for the end and hold it to the promises; seconds since then, and mails beyond one each."""
+        """Wait for the end, and check the promises. Return the seconds since then, and the number of duplicates."""
         self.client.wait_for_end(self.batch_id, within_seconds=COMPLETE_SECONDS - (time.monotonic() - since))
         seconds = time.monotonic() - since
         batch = self.client.batch(self.batch_id)
         assert (batch["status"], batch["sentCount"], batch["failedCount"]) == ("completed", RECIPIENTS, 0)
-        self.relay.stats()  # its answer means that all before it is in the record
+        self.relay.stats()  # after this answer the record is complete
         copies = Counter(each.recipient for each in self.relay.accepted() if self.tag in each.recipient)
         assert copies.keys() == self.addresses
         return seconds, copies.total() - RECIPIENTS
@@ -97,7 +97,7 @@ def middle(stack: RunningStack, relay: RunningServer, client: Client) -> Middle:
 
 
 def kill_and_wait(pid: int, number: int, *, within_seconds: float = 10) -> None:
-    """Signal a process and wait until it is gone: its parent is another's, so it can't be waited for."""
+    """Signal a process and poll until it has ended. It is not our child, so we cannot wait for it."""
     process = psutil.Process(pid)
     os.kill(pid, number)
     wait_until(
@@ -107,7 +107,7 @@ def kill_and_wait(pid: int, number: int, *, within_seconds: float = 10) -> None:
     )
 
 
-def test_everybody_gets_the_mail_when_a_work_horse_is_killed(
+def test_every_recipient_gets_the_mail_when_a_work_horse_is_killed(
     middle: Middle, stack: RunningStack, report: Report
 ) -> None:
     before = len(stack.log)
@@ -115,23 +115,25 @@ def test_everybody_gets_the_mail_when_a_work_horse_is_killed(
     kill_and_wait(stack.horse_pids()[0], signal.SIGKILL)
     seconds, duplicates = middle.finish(since=killed_at)
     assert duplicates <= WINDOW
-    returned = re.search(r"Reaped lane .*: (\d+) emails back to pending", stack.log[before:])
-    assert returned and int(returned[1]) <= WINDOW  # it was sending
+    requeued = re.search(r"Reaped lane .*: (\d+) emails back to pending", stack.log[before:])
+    assert requeued and int(requeued[1]) <= WINDOW  # the work-horse was sending
     report(f"kill -9 of a work-horse: complete after {seconds:.1f} s, {duplicates} duplicates")
 
 
-def test_everybody_gets_the_mail_when_a_worker_is_killed(middle: Middle, stack: RunningStack, report: Report) -> None:
+def test_every_recipient_gets_the_mail_when_a_worker_is_killed(
+    middle: Middle, stack: RunningStack, report: Report
+) -> None:
     before = len(stack.log)
     name, pid = next(iter(stack.pids("worker").items()))
-    horses = psutil.Process(pid).children()
+    work_horses = psutil.Process(pid).children()
     killed_at = time.monotonic()
     kill_and_wait(pid, signal.SIGKILL)
     wait_until(
-        lambda: not any(map(is_alive, horses)), within_seconds=2, what="The end of the work-horse with its worker"
+        lambda: not any(map(is_alive, work_horses)), within_seconds=2, what="The end of the work-horse with its worker"
     )
     wait_until(lambda: stack.pids().get(name, pid) != pid, within_seconds=20, what="The restart of the worker")
     seconds, duplicates = middle.finish(since=killed_at)
-    assert horses and "Reaped lane" in stack.log[before:]
+    assert work_horses and "Reaped lane" in stack.log[before:]
     assert duplicates <= WINDOW
     report(f"kill -9 of a worker: complete after {seconds:.1f} s, {duplicates} duplicates")
 
@@ -140,7 +142,7 @@ def is_alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-def test_nobody_gets_it_twice_when_a_worker_is_asked_to_stop(
+def test_no_recipient_gets_the_mail_twice_when_a_worker_is_asked_to_stop(
     middle: Middle, stack: RunningStack, report: Report
 ) -> None:
     before = len(stack.log)

@@ -1,4 +1,4 @@
-"""The main job over two runs of ``make up``: stopped in its middle with Ctrl-C, it goes on at the next start."""
+"""The main job over two runs of ``make up``: Ctrl-C stops it in the middle, and the next start continues it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def folder() -> Iterator[Path]:
 
 
 def press_ctrl_c(stack: RunningStack) -> None:
-    """As a terminal does: to make and all that it started, at once."""
+    """Send SIGINT as a terminal does: to make and every process that it started, at once."""
     if stack.process.poll() is None:
         os.killpg(stack.process.pid, signal.SIGINT)
     stack.process.wait(timeout=STOP_SECONDS)
 
 
-def test_batch_goes_on_when_make_up_is_stopped_and_started_again(
+def test_batch_continues_when_make_up_is_stopped_and_started_again(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = launch_stack(folder, workers=2, environment=SLOWLY, with_make=True)
@@ -59,4 +59,4 @@ def test_batch_goes_on_when_make_up_is_stopped_and_started_again(
         press_ctrl_c(second)
     assert Counter(to for to, _ in second.raw_mails()) == Counter(recipients)
     with capsys.disabled():
-        print(f"\nmake up again after {between} mails: ready after {seconds:.1f} s, each mail once")  # noqa: T201
+        print(f"\nSecond make up after {between} mails: ready after {seconds:.1f} s, each mail sent once")  # noqa: T201

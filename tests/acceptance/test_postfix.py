@@ -36,14 +36,14 @@ def accounts() -> Iterator[Accounts]:
 
 @pytest.fixture(scope="module")
 def plain(accounts: Accounts) -> Iterator[Postfix]:
-    """Without TLS. It would take a login in the clear."""
+    """A Postfix without TLS. It would accept a login in the clear."""
     with Postfix(accounts=accounts, size=SIZE_LIMIT) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def secure(accounts: Accounts) -> Iterator[Postfix]:
-    """STARTTLS, and a login needed."""
+    """A Postfix with STARTTLS that requires a login."""
     with Postfix(accounts=accounts, has_tls=True, needs_login=True, size=SIZE_LIMIT) as running:
         yield running
 
@@ -64,7 +64,7 @@ def load(stack: Stack, name: str, count: int) -> set[str]:
 
 
 def load_rows(stack: Stack, rows: list[tuple[str, str]]) -> None:
-    """A file of addresses and names."""
+    """Send to a file of addresses and names."""
     path = stack.folder / "rows.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("email", "name", "city", "code"), *((*row, "", "") for row in rows)])
@@ -73,12 +73,15 @@ def load_rows(stack: Stack, rows: list[tuple[str, str]]) -> None:
 
 def wait_for_sent(stack: Stack, count: int, *, seconds: float = 40) -> None:
     wait_until(
-        lambda: statuses(stack)[EmailStatus.SENT] == count, seconds=seconds, what=f"{count} to be sent", every=0.1
+        lambda: statuses(stack)[EmailStatus.SENT] == count,
+        seconds=seconds,
+        what=f"{count} emails to be sent",
+        every=0.1,
     )
 
 
 def read_email(stack: Stack, row: int) -> tuple[str, int | None, str, int]:
-    """Status, code, reply and attempts of the recipient in a line of the file."""
+    """Return status, code, reply and attempts of the recipient in this row."""
     with stack.services.connect() as connection:
         found = connection.execute(
             "SELECT status, code, reply, attempts FROM batches_email WHERE row = %s", [row]
@@ -87,24 +90,24 @@ def read_email(stack: Stack, row: int) -> tuple[str, int | None, str, int]:
     return found
 
 
-def wait_for_trouble(stack: Stack) -> str:
-    """The reason that the job shows, once it does."""
+def wait_for_relay_error(stack: Stack) -> str:
+    """Wait until the job shows a relay error, and return it."""
 
     def read() -> str:
         with stack.services.connect() as connection:
             row = connection.execute("SELECT last_error FROM batches_emailjob").fetchone()
         return row[0] if row else ""
 
-    return wait_until(read, seconds=20, what="a reason on the job", every=0.1)
+    return wait_until(read, seconds=20, what="a relay error on the job", every=0.1)
 
 
-def assert_nothing_was_tried(stack: Stack) -> None:
+def assert_no_attempt_was_counted(stack: Stack) -> None:
     with stack.services.connect() as connection:
         rows = connection.execute("SELECT DISTINCT status, attempts FROM batches_email").fetchall()
-    assert set(rows) - {(EmailStatus.SENDING, 1)} == {(EmailStatus.PENDING, 0)}  # a try may be running
+    assert set(rows) - {(EmailStatus.SENDING, 1)} == {(EmailStatus.PENDING, 0)}  # an attempt may be in flight
 
 
-def test_each_gets_one_mail_when_postfix_offers_pipelining_and_chunking(stack: Stack, plain: Postfix) -> None:
+def test_each_recipient_gets_one_mail_when_postfix_offers_pipelining_and_chunking(stack: Stack, plain: Postfix) -> None:
     with smtplib.SMTP("127.0.0.1", plain.port) as client:
         client.ehlo()
         assert {"pipelining", "chunking", "8bitmime", "smtputf8"} <= set(client.esmtp_features)
@@ -115,7 +118,7 @@ def test_each_gets_one_mail_when_postfix_offers_pipelining_and_chunking(stack: S
     assert plain.wait_for(expected) == dict.fromkeys(expected, 1)
 
 
-def test_each_gets_one_mail_when_postfix_wants_tls_and_a_login(
+def test_each_recipient_gets_one_mail_when_postfix_requires_tls_and_a_login(
     stack: Stack, secure: Postfix, accounts: Accounts
 ) -> None:
     start_worker(stack, secure, "smtp+tls", login=LOGIN)
@@ -126,13 +129,15 @@ def test_each_gets_one_mail_when_postfix_wants_tls_and_a_login(
     wait_until(lambda: f"sasl_username={USER}" in secure.log, seconds=10, what="the login in Postfix's log")
 
 
-def test_job_says_why_and_no_attempt_is_lost_when_password_is_wrong(stack: Stack, secure: Postfix) -> None:
+def test_job_shows_the_reason_and_no_attempt_is_counted_when_the_password_is_wrong(
+    stack: Stack, secure: Postfix
+) -> None:
     worker = start_worker(stack, secure, "smtp+tls", login="ann%40example.org:wrong@")
     load(stack, "wrong", 50)
-    reason = wait_for_trouble(stack)
+    reason = wait_for_relay_error(stack)
     assert "refused the login (535" in reason
     assert "wrong" not in reason
-    assert_nothing_was_tried(stack)
+    assert_no_attempt_was_counted(stack)
     worker.kill_group()
     start_worker(stack, secure, "smtp+tls", login=LOGIN)
     wait_for_sent(stack, 50)
@@ -141,30 +146,30 @@ def test_job_says_why_and_no_attempt_is_lost_when_password_is_wrong(stack: Stack
         assert connection.execute("SELECT last_error FROM batches_emailjob").fetchone() == ("",)
 
 
-def test_no_login_goes_out_in_the_clear_when_postfix_has_no_tls(
+def test_no_login_is_sent_in_the_clear_when_postfix_has_no_tls(
     stack: Stack, plain: Postfix, accounts: Accounts
 ) -> None:
     before = accounts.logins.copy()
     start_worker(stack, plain, "smtp+tls", login=LOGIN)
     load(stack, "clear", 50)
-    assert "STARTTLS" in wait_for_trouble(stack)
-    assert_nothing_was_tried(stack)
+    assert "STARTTLS" in wait_for_relay_error(stack)
+    assert_no_attempt_was_counted(stack)
     assert accounts.logins == before
 
 
-def test_job_says_why_when_certificate_is_not_trusted(
+def test_job_shows_the_reason_when_the_certificate_is_not_trusted(
     stack: Stack, secure: Postfix, accounts: Accounts, tmp_path: Path
 ) -> None:
     before = accounts.logins.copy()
     (tmp_path / "none.pem").touch()
     start_worker(stack, secure, "smtp+tls", login=LOGIN, SSL_CERT_FILE=str(tmp_path / "none.pem"))
     load(stack, "untrusted", 50)
-    assert "certificate" in wait_for_trouble(stack)
-    assert_nothing_was_tried(stack)
+    assert "certificate" in wait_for_relay_error(stack)
+    assert_no_attempt_was_counted(stack)
     assert accounts.logins == before
 
 
-def test_each_kind_of_address_arrives_and_a_long_message_fails_alone_when_sent(stack: Stack, plain: Postfix) -> None:
+def test_each_kind_of_address_gets_its_mail_and_only_the_too_long_message_fails(stack: Stack, plain: Postfix) -> None:
     rows = [
         ("zoë@example.org", "Zoë"),
         ("info@bücher.example", "Jürgen"),
@@ -181,12 +186,14 @@ def test_each_kind_of_address_arrives_and_a_long_message_fails_alone_when_sent(s
     assert f"the relay takes {SIZE_LIMIT}" in reply
     plain.wait_for({"zoë@example.org", "info@xn--bcher-kva.example", "o'neil+tag@example.org"})
     (cjk,) = wait_until(
-        lambda: [address for address in plain.taken() if address.startswith("李@")], seconds=10, what="the mail to 李"
+        lambda: [address for address in plain.accepted() if address.startswith("李@")],
+        seconds=10,
+        what="the mail to 李",
     )
     assert cjk in {"李@例子.example", "李@xn--fsqu00a.example"}
 
 
-def test_everyone_gets_a_mail_when_postfix_is_reloaded_and_killed(stack: Stack, plain: Postfix) -> None:
+def test_every_recipient_gets_the_mail_when_postfix_is_reloaded_and_killed(stack: Stack, plain: Postfix) -> None:
     start_worker(stack, plain, "smtp", SEND_RATE="300")
     expected = load(stack, "restart", RECIPIENTS)
 
@@ -197,11 +204,11 @@ def test_everyone_gets_a_mail_when_postfix_is_reloaded_and_killed(stack: Stack, 
     plain.reload()
     wait_until(lambda: sent() > 500, seconds=20, what="more mail to go out", every=0.05)
     plain.kill()
-    # First it may only say that the connections ended.
-    wait_until(lambda: "can't be reached" in wait_for_trouble(stack), seconds=20, what="the reason on the job")
+    # At first the relay error may only say that the connections were lost.
+    wait_until(lambda: "can't be reached" in wait_for_relay_error(stack), seconds=20, what="the reason on the job")
     assert sent() < RECIPIENTS
     plain.start()
     wait_for_sent(stack, RECIPIENTS)
     twice = sum(count > 1 for count in plain.wait_for(expected).values())
-    print(f"{twice} of {RECIPIENTS} twice over a reload and a kill of Postfix")  # noqa: T201
+    print(f"{twice} of {RECIPIENTS} recipients got the mail twice over a reload and a kill of Postfix")  # noqa: T201
     assert twice <= WINDOW

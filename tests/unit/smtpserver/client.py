@@ -1,4 +1,4 @@
-"""Clients of the recording server: one that says what no library would, and one that sends a mail."""
+"""Two clients of the recording server: one sends any bytes, the other sends a correct mail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MESSAGE = b"Subject: Hello\r\nMessage-ID: <one@test>\r\n\r\nBody\r\n"
 
 
 class Line:
-    """A raw connection, to say what no library would."""
+    """A raw connection, for bytes that no library would send."""
 
     def __init__(self, port: int, *, greet: bool = True) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
@@ -30,7 +30,7 @@ class Line:
         self.socket.sendall(data)
 
     def reply(self) -> bytes:
-        """One reply, however many lines; empty when the server has hung up."""
+        """Read one reply with all its lines; empty when the server has closed the connection."""
         lines = []
         while line := self.file.readline():
             lines.append(line)
@@ -39,10 +39,12 @@ class Line:
         return b"".join(lines)
 
     def ask(self, data: bytes) -> bytes:
+        """Send one command, and read its reply."""
         self.send(data + b"\r\n")
         return self.reply()
 
     def envelope(self, recipient: bytes) -> None:
+        """Send EHLO, MAIL and RCPT, which must be accepted."""
         assert self.ask(b"EHLO client").startswith(b"250")
         assert self.ask(b"MAIL FROM:<a@test>").startswith(b"250")
         assert self.ask(b"RCPT TO:<" + recipient + b">").startswith(b"250")

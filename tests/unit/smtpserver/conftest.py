@@ -1,4 +1,4 @@
-"""One recording server for all tests here, polite at the start of each."""
+"""One recording server for all tests of this folder. It has no fault at the start of each test."""
 
 from __future__ import annotations
 

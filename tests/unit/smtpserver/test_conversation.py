@@ -1,4 +1,4 @@
-"""The recording SMTP server is our witness, so it is held to the standards."""
+"""The recording SMTP server is the tests' witness, so it has to follow the standards."""
 
 from __future__ import annotations
 
@@ -173,14 +173,14 @@ def test_sequence_errors_are_named_when_commands_come_out_of_order(server: Runni
 
 
 def test_mail_goes_through_tls_and_auth_when_both_are_offered(server: RunningServer) -> None:
-    before = server.configure(starttls=True, credentials="user:geheim")["clear_logins"]
+    before = server.configure(starttls=True, credentials="user:secret")["clear_logins"]
     context = ssl.create_default_context(cafile=str(server.certificate))
     for mechanism in ("auth_plain", "auth_login"):
         with smtplib.SMTP("127.0.0.1", server.port, timeout=5) as client:
             client.starttls(context=context)
             client.ehlo()
             assert not client.has_extn("starttls")
-            client.user, client.password = "user", "geheim"
+            client.user, client.password = "user", "secret"
             assert client.auth(mechanism[5:].upper(), getattr(client, mechanism))[0] == 235
             client.sendmail("a@test", ["tls@test"], MESSAGE)
     assert len(received(server, "tls@test")) == 2
@@ -188,14 +188,14 @@ def test_mail_goes_through_tls_and_auth_when_both_are_offered(server: RunningSer
 
 
 def test_login_fails_when_the_password_is_wrong(server: RunningServer) -> None:
-    server.configure(credentials="user:geheim")
+    server.configure(credentials="user:secret")
     with smtplib.SMTP("127.0.0.1", server.port, timeout=5) as client:
         with pytest.raises(smtplib.SMTPAuthenticationError, match="535"):
-            client.login("user", "falsch")
+            client.login("user", "wrong")
         assert client.mail("a@test")[0] == 530
 
 
-def test_commands_injected_before_tls_are_forgotten_when_tls_starts(server: RunningServer) -> None:
+def test_commands_injected_before_tls_are_discarded_when_tls_starts(server: RunningServer) -> None:
     server.configure(starttls=True)
     context = ssl.create_default_context(cafile=str(server.certificate))
     with Line(server.port) as line:
@@ -206,18 +206,18 @@ def test_commands_injected_before_tls_are_forgotten_when_tls_starts(server: Runn
             assert secure.recv(100).startswith(b"503")
 
 
-def test_auth_by_hand_fails_when_base64_is_broken(server: RunningServer) -> None:
-    server.configure(credentials="user:geheim")
+def test_auth_fails_when_base64_is_invalid(server: RunningServer) -> None:
+    server.configure(credentials="user:secret")
     with Line(server.port) as line:
         line.ask(b"EHLO client")
         assert line.ask(b"AUTH PLAIN ***").startswith(b"535")
         assert line.ask(b"AUTH PLAIN") == b"334 \r\n"
-        assert line.ask(base64.b64encode(b"\0user\0geheim")).startswith(b"235")
+        assert line.ask(base64.b64encode(b"\0user\0secret")).startswith(b"235")
         assert line.ask(b"AUTH CRAM-MD5").startswith(b"504")
 
 
 @pytest.mark.skipif(shutil.which("smtp-source") is None, reason="Debian's postfix, which has smtp-source, is missing")
-def test_postfix_agrees_when_its_smtp_source_delivers(server: RunningServer) -> None:
+def test_every_message_is_recorded_when_smtp_source_delivers(server: RunningServer) -> None:
     before = server.stats()
     subprocess.run(
         ["smtp-source", "-s", "5", "-m", "200", "-l", "2000", "-d", "-t", "source@test", f"127.0.0.1:{server.port}"],

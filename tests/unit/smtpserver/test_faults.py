@@ -1,4 +1,4 @@
-"""Each fault of the recording SMTP server is there, and strikes what it says and nothing else."""
+"""Each fault of the recording SMTP server strikes where its rule says, and nowhere else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.smtpserver import Rule, RunningServer
 from tests.unit.smtpserver.client import Line, deliver, received
 
 
-def test_injected_replies_come_in_the_clear_when_a_man_is_in_the_middle(server: RunningServer) -> None:
+def test_injected_replies_come_in_the_clear_when_a_man_in_the_middle_adds_them(server: RunningServer) -> None:
     before = server.configure(starttls=True, injected="250 injected\r\n")["injections"]
     context = ssl.create_default_context(cafile=str(server.certificate))
     with Line(server.port) as line:
@@ -65,7 +65,7 @@ def test_message_is_recorded_when_its_reply_is_lost(server: RunningServer) -> No
     assert len(received(server, "lose-once-ann@test")) == 2
 
 
-def test_recipient_is_accepted_the_second_time_when_it_defers_once(server: RunningServer) -> None:
+def test_recipient_is_accepted_at_the_second_attempt_when_it_defers_once(server: RunningServer) -> None:
     for stage in ("", "data-", "dot-"):
         recipient = f"defer-451-once-{stage}bob@test"
         with pytest.raises((smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError)):
@@ -74,7 +74,7 @@ def test_recipient_is_accepted_the_second_time_when_it_defers_once(server: Runni
         assert len(received(server, recipient)) == 1
 
 
-def test_rule_is_spent_when_its_limit_is_reached(server: RunningServer) -> None:
+def test_rule_strikes_no_more_when_its_limit_is_reached(server: RunningServer) -> None:
     server.configure(rules=(Rule(stage="rcpt", action="450 4.2.0 Later", recipient="limit", limit=2),))
     for _ in range(2):
         with pytest.raises(smtplib.SMTPRecipientsRefused):
@@ -82,7 +82,7 @@ def test_rule_is_spent_when_its_limit_is_reached(server: RunningServer) -> None:
     deliver(server, "limit@test")
 
 
-def test_server_stays_silent_when_told_to_hang_after_recording(server: RunningServer) -> None:
+def test_server_stays_silent_when_it_hangs_after_recording(server: RunningServer) -> None:
     server.configure(rules=(Rule(stage="reply", action="hang"),))
     with Line(server.port) as line:
         line.envelope(b"hang@test")
@@ -93,7 +93,7 @@ def test_server_stays_silent_when_told_to_hang_after_recording(server: RunningSe
     assert len(received(server, "hang@test")) == 1
 
 
-def test_odd_replies_go_out_as_they_are_when_a_rule_gives_them(server: RunningServer) -> None:
+def test_odd_replies_are_sent_unchanged_when_a_rule_gives_them(server: RunningServer) -> None:
     odd = {
         "250-first\r\n250 last": b"250-first\r\n250 last\r\n",
         "250 " + "x" * 5000: b"250 " + b"x" * 5000 + b"\r\n",
@@ -128,7 +128,7 @@ def test_connection_gets_421_when_there_are_too_many(server: RunningServer) -> N
         assert third.reply() == b""
 
 
-def test_everyone_hears_421_when_the_server_kicks(server: RunningServer) -> None:
+def test_every_connection_gets_421_when_the_server_kicks(server: RunningServer) -> None:
     with Line(server.port) as line:
         server.kick("421 4.3.2 Going down")
         assert line.reply() == b"421 4.3.2 Going down\r\n"
@@ -156,7 +156,7 @@ def test_connection_is_refused_when_the_server_does_not_listen(server: RunningSe
     deliver(server, "back@test")
 
 
-def test_bytes_wait_when_the_server_is_a_black_hole(server: RunningServer) -> None:
+def test_bytes_wait_while_the_server_is_a_black_hole(server: RunningServer) -> None:
     with Line(server.port) as line:
         line.envelope(b"hole@test")
         server.configure(blackhole=True)
@@ -193,7 +193,7 @@ def test_order_is_kept_when_delays_are_random(server: RunningServer) -> None:
         assert [line.reply()[:3] for _ in range(120)] == [b"250", b"250", b"250", b"252"] * 30
 
 
-def test_answers_are_paced_when_a_rate_is_set(server: RunningServer) -> None:
+def test_replies_are_paced_when_a_rate_is_set(server: RunningServer) -> None:
     server.configure(rate=100)
     start = time.monotonic()
     for _ in range(3):
@@ -204,7 +204,7 @@ def test_answers_are_paced_when_a_rate_is_set(server: RunningServer) -> None:
     assert 0.25 < time.monotonic() - start < 2
 
 
-def test_what_a_dead_client_sent_is_recorded_when_it_arrives_late(server: RunningServer) -> None:
+def test_message_of_a_dead_client_is_recorded_when_it_arrives_late(server: RunningServer) -> None:
     server.configure(latency_ms=100)
     with Line(server.port) as line:
         line.ask(b"EHLO client")

@@ -13,10 +13,8 @@ from batches.progress import Snapshot
 WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
 """The statuses in which a batch needs a worker to get further."""
 
-NO_REDIS = "Redis can't be reached. The batch is safe in the database, and sending goes on when Redis is back."
-NO_WORKER = (
-    "No worker is running, and only a worker sends emails. The batch waits, and sending starts when a worker does."
-)
+NO_REDIS = "Redis can't be reached, so no email is sent now. The batch is safe, and sending goes on when Redis is back."
+NO_WORKER = "No worker is running, so no email is sent now. The batch waits, and sending starts when a worker starts."
 
 REJECTED_MEANING = "These lines of the file did not become recipients. Each has its reason."
 

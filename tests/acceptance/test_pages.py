@@ -150,6 +150,28 @@ def test_missing_worker_is_shown(page: Page, make_batch: MakeBatch, make_job: Ma
     expect(page.locator("#waiting")).to_contain_text("No worker is running")
 
 
+@pytest.mark.parametrize("view", ["light", "narrow"])
+def test_question_closes_and_nothing_changes_when_the_answer_is_no(
+    view: str, chromium: Browser, site: str, cookie: Any, running: Batch
+) -> None:
+    context = chromium.new_context(base_url=site, **VIEWS[view])
+    context.add_cookies([cookie])
+    page = context.new_page()
+    page.goto(f"/batches/{running.pk}/")
+    page.evaluate("window.isSamePage = true")
+    question = page.get_by_text("People who have not got the email yet will not get it.")
+    for answer in (page.get_by_role("link", name="Keep sending").click, lambda: page.keyboard.press("Escape")):
+        page.click("summary:has-text('Cancel')")
+        expect(question).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        answer()
+        expect(question).to_be_hidden()
+    assert page.evaluate("window.isSamePage")
+    context.close()
+    running.refresh_from_db()
+    assert running.status == BatchStatus.PROCESSING
+
+
 def test_list_shows_progress_and_new_batches_without_a_reload(
     page: Page, running: Batch, make_batch: MakeBatch
 ) -> None:

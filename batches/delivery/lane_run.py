@@ -140,7 +140,7 @@ class LaneRun:
 
     def _is_cycle_worthwhile(self) -> bool:
         """Whether a cycle is worth its commit now: enough can be recorded, or the connections would have to wait."""
-        recordable = self._ledger.outcome_count
+        recordable = self._ledger.decision_count
         if recordable >= self._enough:
             return True
         if self._outbox and self._end is None:
@@ -149,12 +149,12 @@ class LaneRun:
 
     def _is_cycle_overdue(self) -> bool:
         """Whether a decision has waited for RECORD_SECONDS, or the lease is due for renewal."""
-        pause_seconds = RECORD_SECONDS if self._ledger.outcome_count else self._spec.lease_seconds / 3
+        pause_seconds = RECORD_SECONDS if self._ledger.decision_count else self._spec.lease_seconds / 3
         return self._clock() > self._cycled_at + pause_seconds
 
     def _places(self) -> int:
         """Return how many emails may be claimed. What the same commit records is no longer in doubt."""
-        return 0 if self._end is not None else self._spec.window - self._ledger.in_doubt_count
+        return 0 if self._end is not None else self._spec.window - self._ledger.undecided_count
 
     async def _cycle(self) -> None:
         self._cycled_at = self._clock()

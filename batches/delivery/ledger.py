@@ -1,7 +1,8 @@
-"""The lane's side of the ledger: one short transaction at a time that renews, records and claims.
+"""A lane's side of the database: one short transaction at a time that renews the lease, records and claims.
 
-Outcomes and free places go in; claimed emails come out. It holds the only database connection of a lane,
-and survives its loss: outcomes are kept and written again, guarded by lane and state.
+Decisions and the number of free places enter. Claimed emails leave. The ledger owns the lane's only database
+connection and survives its loss: it keeps the decisions and writes them again, and the statements see to it that
+nothing counts twice. It never decides and never sends.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import psycopg
 
-from batches.delivery.terms import ClaimedEmail, Decision, LaneSpec
+from batches.delivery.terms import ClaimedEmail, Counters, Decision, LaneSpec
 from batches.models import EmailStatus, JobStatus, sql
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
@@ -24,22 +25,23 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 logger = logging.getLogger(__name__)
 
 STATEMENT_TIMEOUT_MS = 30_000
-"""A cycle takes milliseconds; one that takes this long is stuck behind a lock or a dying server."""
+"""A cycle takes milliseconds. One that takes this long waits for a lock or for a dying server."""
 
 ROW_RANGE_WINDOWS = 16
-"""How many windows of rows a lane is handed at most: few commits for it, and few emails wait behind a slow lane."""
+"""The most windows of rows in one row range: enough that handing them out takes few commits, and so few that not many
+emails wait for a slow lane."""
 
 LOCKED_JOB_SECONDS = 0.005
-"""How long to leave a job alone that another has locked: as a rule a lane that takes its row range."""
+"""How long to wait if another transaction has locked the job: usually another lane that takes its row range."""
 
 RATE_SECONDS = 1.0
-"""The sending rate is taken over spans of this length."""
+"""The sending rate is measured over spans of this length."""
 
 _PROCESSING = JobStatus.PROCESSING.value
 _COUNTED = (EmailStatus.SENT.value, EmailStatus.FAILED.value, EmailStatus.UNKNOWN.value, EmailStatus.PENDING.value)
 
-# A generic plan, made once: planning a cycle anew would cost more than running it. A generic plan knows
-# neither the LIMIT nor the arrays' lengths, so everything but walking the right index is switched off.
+# PostgreSQL makes one generic plan and keeps it, because planning each cycle again would cost more than running it. A
+# generic plan knows neither the LIMIT nor the lengths of the arrays, so the planner may only walk the right index.
 _SESSION_SETTINGS = (
     "plan_cache_mode=force_generic_plan",
     "enable_seqscan=off",
@@ -53,28 +55,29 @@ _SESSION_SETTINGS = (
 )
 
 clock = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-"""Seconds that also pass while the machine is suspended, where the system can tell them."""
+"""Seconds that also pass while the machine is suspended, on systems that can measure them."""
 
 
 OUTAGES = (psycopg.OperationalError, psycopg.InterfaceError)
-"""Postgres is away, restarting, full or stuck: worth another try. Any other error is a bug."""
+"""PostgreSQL is away, restarting, full or stuck, so another attempt is worthwhile. Any other error is a bug."""
 
 
-class _Cursor(NamedTuple):
-    """Behind what the next claim looks for retries: due time and id."""
+class LedgerConnection(Protocol):
+    """What the ledger needs of a database connection: a part of ``psycopg.AsyncConnection``."""
 
-    after_at: datetime
-    after_id: int
+    async def execute(self, query: str, params: Mapping[str, object], /) -> psycopg.AsyncCursor[Any]: ...
+
+    async def close(self) -> None: ...
 
 
-_FRONT = _Cursor(datetime(1, 1, 1, tzinfo=UTC), 0)
+Connect = Callable[[Mapping[str, Any]], Awaitable[LedgerConnection]]
 
 
 async def connect(database: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
-    """Open a ledger's connection; ``database`` is what ``psycopg.connect`` takes.
+    """Open a ledger's connection. ``database`` holds the arguments of ``psycopg.connect``.
 
     Raises:
-        OUTAGES: Postgres can't be reached.
+        OUTAGES: PostgreSQL can't be reached.
     """
     options = " ".join(f"-c {setting}" for setting in _SESSION_SETTINGS)
     return await psycopg.AsyncConnection.connect(
@@ -83,127 +86,168 @@ async def connect(database: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
 
 
 class Fenced(Exception):
-    """The lane is no longer ours: drop everything, record nothing, stop."""
+    """The lane has another token now: its holder drops everything, records nothing and stops."""
 
 
-def _array(values: Iterable[object]) -> str:
-    """A PostgreSQL array literal of numbers or plain words; a fifth of the time that psycopg's own takes."""
-    return "{" + ",".join(map(str, values)) + "}"
+async def _fetch(
+    connection: LedgerConnection, statement: sql.Statement[Row], arguments: Mapping[str, object]
+) -> list[Row]:
+    cursor = await connection.execute(statement, arguments)
+    return statement.rows(await cursor.fetchall())
 
 
-def _text_array(values: Iterable[str]) -> str:
-    """A PostgreSQL array literal of any text (PostgreSQL 18, section 8.15.6)."""
-    quoted = '","'.join(values)
-    if "\\" in quoted or quoted.count('"') != 2 * quoted.count('","'):
-        quoted = '","'.join(value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return '{"' + quoted + '"}' if values else "{}"
+class _Cursor(NamedTuple):
+    """Keyset cursor: the next claim looks for retries that are due after this time and id."""
+
+    after_at: datetime
+    after_id: int
+
+
+_START = _Cursor(datetime(1, 1, 1, tzinfo=UTC), 0)
+
+
+class Recovery:
+    """What a lane learns after an outage: its new token, its row range, and the claims it never heard of.
+
+    It is kept until a cycle has succeeded, because the connection may be lost again before that.
+    """
+
+    def __init__(self, spec: LaneSpec, *, token: int) -> None:
+        self._spec = spec
+        self.token = token
+        self.found: dict[int, ClaimedEmail] = {}
+
+    async def renew_lease(self, connection: LedgerConnection) -> sql.RenewedLane:
+        """Renew the lease under the next token, which fences what the lost connection still delivers.
+
+        Raises:
+            Fenced: The lane was taken away meanwhile.
+        """
+        arguments = {
+            "lane": self._spec.lane_id,
+            "token": self.token,
+            "next_token": self.token + 1,
+            "lease_seconds": self._spec.lease_seconds,
+        }
+        lanes = await _fetch(connection, sql.RENEW_LANE, arguments)
+        if not lanes:
+            raise Fenced
+        self.token += 1
+        return lanes[0]
+
+    async def find_claims(self, connection: LedgerConnection, *, known: Collection[int]) -> None:
+        """Find the emails claimed by a statement whose reply was lost. ``known`` are the ids of the others."""
+        lane = {"batch": self._spec.batch_id, "lane": self._spec.lane_id}
+        rows = await _fetch(connection, sql.IN_DOUBT_OF_LANE, lane)
+        self.found.update((row.id, ClaimedEmail(*row)) for row in rows if row.id not in known)
 
 
 class Ledger:
-    """One lane's way to Postgres.
+    """One lane's way to PostgreSQL.
 
-    ``in_flight`` are the emails claimed and not yet recorded; ``is_halted`` says that the job is no longer to
-    be sent, ``is_dry`` that nothing was due at the last claim; ``deadline`` is the moment, on ``clock``,
-    until which the lease surely holds.
+    ``in_flight`` holds the claimed emails whose decision is not recorded, by id. ``is_halted`` says that the job is not
+    to be sent any more. ``is_dry`` says that the last claim found nothing due. Until ``deadline``, a time of ``clock``,
+    the lease certainly holds.
+
+    Args:
+        connection: An open connection, which the ledger owns from now on.
+        connect: Opens the next connection after an outage.
     """
 
-    def __init__(self, spec: LaneSpec, connection: psycopg.AsyncConnection[Any]) -> None:
+    def __init__(
+        self,
+        spec: LaneSpec,
+        connection: LedgerConnection,
+        *,
+        connect: Connect = connect,
+        clock: Callable[[], float] = clock,
+    ) -> None:
         self._spec = spec
-        self._connection = connection
-        self._outcomes: list[Decision] = []
+        self._connection, self._connect, self._clock = connection, connect, clock
+        self._decisions: list[Decision] = []
         self._counters = spec.counters
         self._token = spec.token
-        self._cursor = _FRONT
+        self._cursor = _START
         self._after_row, self._end_row = spec.row_range
         self._is_list_used_up = False
-        self._rate, self._rate_at, self._rate_sent = 0.0, clock(), spec.counters[0]
-        self._found: list[ClaimedEmail] = []
+        self._rate, self._rate_at, self._rate_sent = 0.0, clock(), spec.counters.sent
+        self._recovery: Recovery | None = None
         self.in_flight: dict[int, ClaimedEmail] = {}
         self.is_halted = False
         self.is_dry = False
         self.deadline = 0.0
 
-    def add(self, outcome: Decision) -> None:
-        """Keep an outcome for the next cycle."""
-        self._outcomes.append(outcome)
+    def add(self, decision: Decision) -> None:
+        """Keep a decision for the next cycle."""
+        self._decisions.append(decision)
 
     @property
-    def in_doubt_count(self) -> int:
-        """How many claimed emails have no outcome yet: what a crash now would leave in doubt, once the next
-        cycle has recorded the rest."""
-        return len(self.in_flight) - len(self._outcomes)
+    def decision_count(self) -> int:
+        """How many decisions wait for the next cycle."""
+        return len(self._decisions)
 
     @property
-    def outcome_count(self) -> int:
-        """How many outcomes wait for the next cycle."""
-        return len(self._outcomes)
+    def undecided_count(self) -> int:
+        """How many claimed emails have no decision yet: a crash after the next cycle would leave these in doubt."""
+        return len(self.in_flight) - len(self._decisions)
 
     async def close(self) -> None:
         await self._connection.close()
 
-    async def recover(self, *, window: int) -> list[ClaimedEmail]:
-        """Connect again; write the kept outcomes, take up what was claimed unknown to us, claim more up to a window.
-
-        Raises:
-            Fenced: the lane was taken away meanwhile.
-            OUTAGES: Postgres is still away.
-        """
-        await self.close()
-        self._connection = await connect(self._spec.database)
-        await self._find_lost_claims()
-        # Kept outcomes may be recorded by now, and what they deferred be due: its claim must not stand beside them.
-        claimed = await self.cycle(0 if self._outcomes else max(0, window - self.in_doubt_count))
-        found, self._found = self._found, []
-        return found + claimed
-
-    async def _find_lost_claims(self) -> None:
-        """Renew the lease, then take up what was claimed or handed out by a statement whose reply was lost."""
-        # The lost connection may still be at work, and there may be room for this when there is none for a cycle.
-        lease = {
-            "lane": self._spec.lane_id,
-            "token": self._token,
-            "next_token": self._token + 1,
-            "lease_seconds": self._spec.lease_seconds,
-        }
-        lanes = await self._fetch(sql.RENEW_LANE, lease)
-        if not lanes:
-            raise Fenced
-        self._token += 1
-        self._after_row, self._end_row = lanes[0].after_row, lanes[0].end_row
-        # Before the next cycle, which writes the rows by which these are found.
-        rows = await self._fetch(sql.IN_DOUBT_OF_LANE, {"batch": self._spec.batch_id, "lane": self._spec.lane_id})
-        found = [ClaimedEmail(*row) for row in rows if row.id not in self.in_flight]
-        self.in_flight.update((each.id, each) for each in found)
-        self._found += found  # until a cycle gets through
-
     async def cycle(self, places: int) -> list[ClaimedEmail]:
-        """Renew the lease, record what was added, claim up to ``places``: one statement, one commit.
+        """Renew the lease, record the decisions, claim up to ``places`` emails: one statement, one commit.
 
-        When it returns, all of that is durable. After an outage nobody knows if it is: the outcomes
-        are kept, and ``recover`` writes them again.
+        All of that is durable when it returns. After an outage nobody knows whether it is: the decisions are kept, and
+        ``recover`` writes them again.
 
         Raises:
-            Fenced: the lane was taken away.
-            OUTAGES: Postgres went away.
+            Fenced: The lane was taken away.
+            OUTAGES: PostgreSQL went away.
         """
         if places and self._after_row >= self._end_row and not self._is_list_used_up:
             await self._take_row_range()
-        recording, self._outcomes = self._outcomes, []
+        recording, self._decisions = self._decisions, []
         counters = self._count(recording)
-        started = clock()
+        started = self._clock()
         try:
-            rows = await self._fetch(sql.LEDGER_CYCLE, self._arguments(recording, counters, places))
+            rows = await _fetch(self._connection, sql.LEDGER_CYCLE, self._arguments(recording, counters, places))
         except BaseException:
-            self._outcomes = recording + self._outcomes
+            self._decisions = recording + self._decisions
             raise
         if not rows:
             raise Fenced
+        # From before the statement, because PostgreSQL began the lease no earlier.
         self.deadline = started + self._spec.lease_seconds
         self._counters = counters
-        for outcome in recording:
-            self.in_flight.pop(outcome.email_id, None)
+        for decision in recording:
+            self.in_flight.pop(decision.email_id, None)
         self.is_halted = rows[0].job_status != _PROCESSING
         return self._take_in(rows, places)
+
+    async def recover(self, *, window: int) -> list[ClaimedEmail]:
+        """Connect again, find the lost claims, write the kept decisions, and claim more up to a window.
+
+        Safe to call again until it succeeds. Returns the lost claims and the new ones.
+
+        Raises:
+            Fenced: The lane was taken away meanwhile.
+            OUTAGES: PostgreSQL is still away.
+        """
+        await self.close()
+        self._connection = await self._connect(self._spec.database)
+        recovery = self._recovery = self._recovery or Recovery(self._spec, token=self._token)
+        # First and alone: the lost connection may still be running a cycle, and on a full disk there may be room for
+        # this write when there is none for a cycle.
+        lane = await recovery.renew_lease(self._connection)
+        self._token, self._after_row, self._end_row = recovery.token, lane.after_row, lane.end_row
+        # Before the next cycle, which overwrites the claimed rows by which the lost claims are found.
+        await recovery.find_claims(self._connection, known=self.in_flight)
+        self.in_flight.update(recovery.found)
+        # A kept decision may be recorded already, and the email that it deferred may be due. A new claim of that email
+        # must not meet the old decision, so nothing is claimed until the decisions are recorded.
+        claimed = await self.cycle(0 if self._decisions else max(0, window - self.undecided_count))
+        self._recovery = None
+        return [*recovery.found.values(), *claimed]
 
     async def _take_row_range(self) -> None:
         arguments = {
@@ -214,42 +258,44 @@ class Ledger:
             "window": self._spec.window,
             "rows_max": ROW_RANGE_WINDOWS * self._spec.window,
         }
-        answer = await self._fetch(sql.TAKE_ROW_RANGE, arguments)
-        if not answer:
+        row_ranges = await _fetch(self._connection, sql.TAKE_ROW_RANGE, arguments)
+        if not row_ranges:
             await asyncio.sleep(LOCKED_JOB_SECONDS)
             return
-        [row_range] = answer
-        if row_range.after_row is None or row_range.end_row is None:
+        after_row, end_row = row_ranges[0]
+        if after_row is None or end_row is None:
             self._is_list_used_up = True
         else:
-            self._after_row, self._end_row = row_range.after_row, row_range.end_row
+            self._after_row, self._end_row = after_row, end_row
 
     def _take_in(self, rows: list[sql.ClaimedRow], places: int) -> list[ClaimedEmail]:
+        """Take up the emails that a cycle has claimed, and note where the next claim looks."""
         claimed = [ClaimedEmail(row.id, row.row, row.address, row.fields, row.attempts) for row in rows if row.id]
+        self.in_flight.update((email.id, email) for email in claimed)
         self._after_row = rows[0].range_after_row
         if len(claimed) < places:
-            # Nothing is left behind the cursor; but what others gave back may be due before it.
-            is_used_up = self._after_row >= self._end_row and self._is_list_used_up
-            self.is_dry = not claimed and self._cursor is _FRONT and is_used_up
-            self._cursor = _FRONT
+            self.is_dry = not claimed and self._has_searched_everything()
+            # The claim has passed the last retry that is due. An email that was given back meanwhile may be due at an
+            # earlier time, so the next claim looks from the start again.
+            self._cursor = _START
         elif claimed:
             self.is_dry = False
             retries = [_Cursor(row.due_at, row.id) for row in rows if row.due_at and row.id]
             self._cursor = max(retries, default=self._cursor)
-        self.in_flight.update((each.id, each) for each in claimed)
         return claimed
 
-    def _count(self, recording: list[Decision]) -> tuple[int, int, int, int]:
-        statuses = [outcome.status for outcome in recording if outcome.outcome]
-        sent, failed, unknown, retried = (
-            before + statuses.count(status) for before, status in zip(self._counters, _COUNTED, strict=True)
-        )
-        return sent, failed, unknown, retried
+    def _has_searched_everything(self) -> bool:
+        """Whether a claim that found too little has looked at all retries and all untried rows."""
+        return self._cursor is _START and self._after_row >= self._end_row and self._is_list_used_up
 
-    def _arguments(
-        self, recording: list[Decision], counters: tuple[int, int, int, int], places: int
-    ) -> dict[str, object]:
-        sent, failed, unknown, retried = counters
+    def _count(self, recording: list[Decision]) -> Counters:
+        """Count the decisions about to be recorded, except those that requeue: no attempt ended with them."""
+        statuses = [decision.status for decision in recording if decision.outcome]
+        return Counters(
+            *(before + statuses.count(status) for before, status in zip(self._counters, _COUNTED, strict=True))
+        )
+
+    def _arguments(self, recording: list[Decision], counters: Counters, places: int) -> dict[str, object]:
         ids, statuses, outcomes, codes, replies, delays = zip(*recording, strict=True) if recording else ((),) * 6
         recorded = set(ids)
         return {
@@ -257,11 +303,8 @@ class Ledger:
             "lane": self._spec.lane_id,
             "token": self._token,
             "lease_seconds": self._spec.lease_seconds,
-            "sent": sent,
-            "failed": failed,
-            "unknown": unknown,
-            "retried": retried,
-            "rate": self._measure_rate(sent),
+            **counters._asdict(),
+            "rate": self._measure_rate(counters.sent),
             "ids": _array(ids),
             "statuses": _array(statuses),
             "outcomes": _text_array(outcomes),
@@ -270,7 +313,7 @@ class Ledger:
             "delays": _array(delays),
             "relay": str(self._spec.relay),
             "batch": self._spec.batch_id,
-            "in_flight_rows": _array(each.row for each in self.in_flight.values() if each.id not in recorded),
+            "in_flight_rows": _array(email.row for email in self.in_flight.values() if email.id not in recorded),
             "after_row": self._after_row,
             "end_row": self._end_row,
             **self._cursor._asdict(),
@@ -278,31 +321,31 @@ class Ledger:
         }
 
     def _measure_rate(self, sent: int) -> float:
-        now = clock()
-        span = now - self._rate_at
-        if span >= RATE_SECONDS:
-            self._rate = (sent - self._rate_sent) / span
+        now = self._clock()
+        span_seconds = now - self._rate_at
+        if span_seconds >= RATE_SECONDS:
+            self._rate = (sent - self._rate_sent) / span_seconds
             self._rate_at, self._rate_sent = now, sent
         return self._rate
 
     async def read_snapshot_row(self) -> sql.SnapshotRow | None:
-        """The batch's row of ``sql.SNAPSHOTS``, for the publisher."""
-        rows = await self._fetch(sql.SNAPSHOTS, {"batches": [self._spec.batch_id]})
+        """Read the batch's row of ``sql.SNAPSHOTS`` for the publisher. None: the batch was deleted."""
+        rows = await _fetch(self._connection, sql.SNAPSHOTS, {"batches": [self._spec.batch_id]})
         return rows[0] if rows else None
 
     async def count_lanes(self) -> int:
-        """How many lanes are at work now, this one among them."""
-        rows = await self._fetch(sql.COUNT_LEASED_LANES, {})
+        """Count the lanes that are running now, this one among them."""
+        rows = await _fetch(self._connection, sql.COUNT_LEASED_LANES, {})
         return max(1, rows[0].lane_count)
 
     async def release(self) -> None:
-        """Give the lane back; only when nothing is held."""
-        await self._execute(sql.RELEASE_LANE, {"lane": self._spec.lane_id, "token": self._token})
+        """Free the lane. Only while nothing is in flight."""
+        await self._connection.execute(sql.RELEASE_LANE, {"lane": self._spec.lane_id, "token": self._token})
 
     async def report_relay_error(
         self, error: str, *, base_seconds: float, cap_seconds: float, has_too_many_connections: bool
     ) -> None:
-        """Note on the job why no mail goes out, and when to try again."""
+        """Record on the job why no mail is sent, and when its lanes start again."""
         arguments = {
             "job": self._spec.job_id,
             "lane": self._spec.lane_id,
@@ -311,14 +354,21 @@ class Ledger:
             "cap_seconds": cap_seconds,
             "has_too_many_connections": has_too_many_connections,
         }
-        await self._execute(sql.REPORT_RELAY_ERROR, arguments)
+        await self._connection.execute(sql.REPORT_RELAY_ERROR, arguments)
 
     async def clear_relay_error(self) -> None:
-        await self._execute(sql.CLEAR_RELAY_ERROR, {"job": self._spec.job_id})
+        """Record on the job that the relay accepts mail again."""
+        await self._connection.execute(sql.CLEAR_RELAY_ERROR, {"job": self._spec.job_id})
 
-    async def _fetch(self, statement: sql.Statement[Row], arguments: Mapping[str, object]) -> list[Row]:
-        cursor = await self._execute(statement, arguments)
-        return statement.rows(await cursor.fetchall())
 
-    async def _execute(self, statement: str, arguments: Mapping[str, object]) -> psycopg.AsyncCursor[Any]:
-        return await self._connection.execute(statement, arguments)
+def _array(values: Iterable[object]) -> str:
+    """Write a PostgreSQL array literal of numbers or plain words. psycopg's own list dumper is much slower."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _text_array(values: Iterable[str]) -> str:
+    """Write a PostgreSQL array literal of any text (PostgreSQL 18, section 8.15.6)."""
+    quoted = '","'.join(values)
+    if "\\" in quoted or quoted.count('"') != 2 * quoted.count('","'):
+        quoted = '","'.join(value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return '{"' + quoted + '"}' if values else "{}"

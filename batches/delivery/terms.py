@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from batches.delivery.policy import RetryPolicy
 
 
+class Counters(NamedTuple):
+    """How many emails a lane has sent, failed, ended as unknown and deferred, over all its runs in its job."""
+
+    sent: int
+    failed: int
+    unknown: int
+    retried: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneSpec:
     """What a lane run is told before it starts: its lane, its job, and the settings of sending."""
@@ -43,8 +52,8 @@ class LaneSpec:
     """Messages a second through the relay, over all workers. 0 means no limit."""
     policy: RetryPolicy
     lease_seconds: float
-    counters: tuple[int, int, int, int]
-    """How many emails this lane has sent, failed, ended as unknown and retried before this run."""
+    counters: Counters
+    """The lane's counters before this run."""
 
 
 class LaneEnd(Enum):

@@ -21,7 +21,7 @@ from batches import progress
 from batches.delivery.lane_run import RELAY_BACKOFF_MAX_SECONDS, RELAY_BACKOFF_SECONDS, LaneRun
 from batches.delivery.ledger import Ledger, connect
 from batches.delivery.policy import RetryPolicy
-from batches.delivery.terms import LaneEnd, LaneSpec
+from batches.delivery.terms import Counters, LaneEnd, LaneSpec
 from batches.jobs import lifecycle, queues
 from batches.models import Lane, sql
 from batches.rendering.message import derive_message_key
@@ -125,7 +125,7 @@ def make_spec(taken: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSpec:
         rate=settings.SEND_RATE,
         policy=RetryPolicy.from_settings(),
         lease_seconds=settings.SEND_LEASE_SECONDS,
-        counters=(taken.sent_count, taken.failed_count, taken.unknown_count, taken.retried_count),
+        counters=Counters(taken.sent_count, taken.failed_count, taken.unknown_count, taken.retried_count),
     )
 
 

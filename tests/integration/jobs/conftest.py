@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.conf import LazySettings
 
-from batches.delivery.ledger import Ledger, connect
+from batches.delivery.ledger import connect
 from batches.jobs import creation, queues
 from batches.jobs.run_lane import acquire_lane, database_parameters, make_spec
 from batches.models import Batch, BatchSource, Email, EmailTemplate, Lane
-from tests.integration.jobs.ledgers import OpenLedger, Run
+from tests.integration.jobs.ledgers import LedgerOnLine, Line, OpenLedger, Run
 from tests.smtpserver import Behaviour, RunningServer
 
 MakeBatch = Callable[..., Batch]
@@ -77,16 +77,16 @@ def run() -> Iterator[Run]:
 @pytest.fixture
 def open_ledger(run: Run, template: EmailTemplate) -> Iterator[OpenLedger]:
     """The ledgers of lanes just taken, connected until the test's end."""
-    opened: list[Ledger] = []
+    opened: list[LedgerOnLine] = []
 
-    async def take(lane: Lane) -> Ledger:
+    async def take(lane: Lane) -> LedgerOnLine:
         database = database_parameters()
         ledger_connection = await connect(database)
         taken = await acquire_lane(ledger_connection, lane.pk, worker="")
         assert taken is not None
-        return Ledger(make_spec(taken, database), ledger_connection)
+        return LedgerOnLine(make_spec(taken, database), Line(ledger_connection))
 
-    def open_one(batch: Batch, *, lane_number: int = 0) -> Ledger:
+    def open_one(batch: Batch, *, lane_number: int = 0) -> LedgerOnLine:
         job = batch.jobs.first() or creation.create_job(batch, template=template, user=None)
         opened.append(run(take(job.lanes.get(number=lane_number))))
         return opened[-1]

@@ -1,17 +1,19 @@
-"""What the tests of a lane's ledger share: outcomes, a locked lane, lost replies."""
+"""What the tests of a lane's ledger share: decisions, a locked lane, and a line to PostgreSQL that loses replies."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator
+import os
+import socket
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import psycopg
 
-from batches.delivery.ledger import Ledger
-from batches.delivery.terms import ClaimedEmail, Decision
+from batches.delivery.ledger import Ledger, connect
+from batches.delivery.terms import ClaimedEmail, Decision, LaneSpec
 from batches.jobs.run_lane import database_parameters
 from batches.models import Batch, EmailStatus, sql
 from batches.outcomes import Outcome
@@ -21,8 +23,53 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 CYCLES_MAX = 500
 
 
+class Line:
+    """The way from one ledger to PostgreSQL, across all its connections. A test can lose statements and replies."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self.connection = connection
+        self.undelivered: list[tuple[str, Mapping[str, object]]] = []
+        """The statements that were lost before PostgreSQL had them."""
+        self._lost_statement, self._left, self._is_carried_out = "", 0, True
+
+    def lose(self, count: int, *, statement: str = sql.LEDGER_CYCLE, is_carried_out: bool = True) -> None:
+        """Lose a statement the next so many times: the reply only, or the statement itself."""
+        self._lost_statement, self._left, self._is_carried_out = statement, count, is_carried_out
+
+    def cut(self) -> None:
+        """Break the connection so that PostgreSQL does not notice while it is waiting for a lock."""
+        with socket.socket(fileno=os.dup(self.connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    async def connect(self, database: Mapping[str, Any]) -> Line:
+        """Open the ledger's next connection, as ``ledger.connect`` does."""
+        self.connection = await connect(database)
+        return self
+
+    async def execute(self, query: str, params: Mapping[str, object], /) -> psycopg.AsyncCursor[Any]:
+        if query is not self._lost_statement or not self._left:
+            return await self.connection.execute(query, params)
+        self._left -= 1
+        if self._is_carried_out:
+            await self.connection.execute(query, params)
+        else:
+            self.undelivered.append((query, params))
+        raise psycopg.OperationalError("The reply was lost.")
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+
+class LedgerOnLine(Ledger):
+    """A ledger whose line the test can disturb."""
+
+    def __init__(self, spec: LaneSpec, line: Line) -> None:
+        super().__init__(spec, line, connect=line.connect)
+        self.line = line
+
+
 class OpenLedger(Protocol):
-    def __call__(self, batch: Batch, *, lane_number: int = 0) -> Ledger: ...
+    def __call__(self, batch: Batch, *, lane_number: int = 0) -> LedgerOnLine: ...
 
 
 def sent(claimed: ClaimedEmail) -> Decision:
@@ -33,16 +80,20 @@ def deferred(claimed: ClaimedEmail, *, seconds: float) -> Decision:
     return Decision(claimed.id, EmailStatus.PENDING.value, Outcome.DEFERRED.value, 451, "Later.", seconds)
 
 
+def rows_of(claimed: list[ClaimedEmail]) -> list[int]:
+    return [email.row for email in claimed]
+
+
 def rows_in_flight(batch: Batch) -> set[int]:
-    """The rows that the lanes have claimed and not decided, as the database knows them."""
+    """The rows that lanes have claimed and not decided, as the database knows them."""
     return set(batch.emails.in_state(EmailStatus.SENDING).values_list("row", flat=True))
 
 
 def claim_all(run: Run, ledger: Ledger, *, places: int) -> Iterator[int]:
-    """Claim until the lane finds nothing more; the rows in the order of their claims."""
+    """Claim until the lane finds nothing more, and give the rows in the order of their claims."""
     for _ in range(CYCLES_MAX):
-        for each in run(ledger.cycle(places)):
-            yield each.row
+        for email in run(ledger.cycle(places)):
+            yield email.row
         if ledger.is_dry:
             return
     raise AssertionError(f"The lane still finds something after {CYCLES_MAX} cycles.")
@@ -50,7 +101,7 @@ def claim_all(run: Run, ledger: Ledger, *, places: int) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class LockedLane:
-    """A lane whose row another transaction has locked: each cycle's snapshot is taken, and it waits."""
+    """A lane whose row another transaction has locked: a cycle takes its snapshot, and then waits."""
 
     holder: psycopg.Connection[Any]
     other: psycopg.Connection[Any]
@@ -72,18 +123,3 @@ def locked_lane(batch: Batch) -> Iterator[LockedLane]:
     ):
         holder.execute("SELECT FROM batches_lane WHERE job_id = %s FOR UPDATE", [batch.jobs.get().pk])
         yield LockedLane(holder, other)
-
-
-def lose_replies(ledger: Ledger, count: int, *, is_carried_out: bool = True, lost: str = sql.LEDGER_CYCLE) -> None:
-    """So many cycles from now on are carried out, and nobody hears of it; or they are not. Or another statement."""
-    fetch, left = ledger._fetch, [count]
-
-    async def fetch_and_lose(statement: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
-        is_lost = statement is lost and left[0] > 0
-        rows = await fetch(statement, arguments) if is_carried_out or not is_lost else []
-        if is_lost:
-            left[0] -= 1
-            raise psycopg.OperationalError("The reply was lost.")
-        return rows
-
-    ledger._fetch = fetch_and_lose  # type: ignore[method-assign]

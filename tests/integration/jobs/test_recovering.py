@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
 import psycopg
 import pytest
@@ -36,7 +33,6 @@ from tests.integration.jobs.ledgers import (
     claim_all,
     deferred,
     locked_lane,
-    lose_replies,
     rows_in_flight,
     sent,
 )
@@ -78,7 +74,7 @@ def test_claims_are_taken_up_when_the_reply_to_the_recovery_is_lost_too(
     run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
 ) -> None:
     ledger = open_ledger(make_batch(100))
-    lose_replies(ledger, 3)
+    ledger.line.lose(3)
     for lost in (lambda: ledger.cycle(10), lambda: ledger.recover(window=20), lambda: ledger.recover(window=30)):
         with pytest.raises(psycopg.OperationalError):
             run(lost())
@@ -91,7 +87,7 @@ def test_claims_are_taken_up_when_the_reply_to_the_very_first_cycle_is_lost(
     run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
 ) -> None:
     ledger = open_ledger(make_batch(100))
-    lose_replies(ledger, 1)
+    ledger.line.lose(1)
     with pytest.raises(psycopg.OperationalError):
         run(ledger.cycle(20))
     taken_up = run(ledger.recover(window=30))
@@ -106,7 +102,7 @@ def test_no_row_is_passed_over_when_the_reply_to_the_taking_of_a_stretch_is_lost
     first = run(ledger.cycle(128)) + run(ledger.cycle(128))
     for claimed in first:
         ledger.add(sent(claimed))
-    lose_replies(ledger, 2, is_carried_out=is_carried_out, lost=sql.TAKE_ROW_RANGE)
+    ledger.line.lose(2, statement=sql.TAKE_ROW_RANGE, is_carried_out=is_carried_out)
     rows: list[int] = [each.row for each in first]
     for _ in range(2):
         with pytest.raises(psycopg.OperationalError):
@@ -123,7 +119,7 @@ def test_lease_is_renewed_when_there_is_no_room_for_a_cycle(
     batch = make_batch(10)
     ledger = open_ledger(batch)
     run(ledger.cycle(10))
-    lose_replies(ledger, 1, is_carried_out=False)
+    ledger.line.lose(1, is_carried_out=False)
     Lane.objects.filter(job__batch=batch).update(lease_until=timezone.now() - timedelta(seconds=60))
     with pytest.raises(psycopg.OperationalError):
         run(ledger.recover(window=10))
@@ -140,7 +136,7 @@ def test_outcome_is_not_recorded_for_a_later_claim_when_replies_are_lost(
     ledger = open_ledger(batch)
     [claimed] = run(ledger.cycle(5))
     ledger.add(deferred(claimed, seconds=0))  # due again as soon as it is recorded
-    lose_replies(ledger, 2)
+    ledger.line.lose(2)
     for lost in (lambda: ledger.cycle(0), lambda: ledger.recover(window=20)):
         with pytest.raises(psycopg.OperationalError):
             run(lost())
@@ -159,9 +155,7 @@ def test_claims_are_taken_up_when_the_lost_connection_is_still_at_work(
     async def lose_connection(lane: LockedLane) -> list[ClaimedEmail]:
         claiming = asyncio.ensure_future(ledger.cycle(20))
         await lane.await_waiting(1)
-        assert ledger._connection is not None
-        with socket.socket(fileno=os.dup(ledger._connection.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)
+        ledger.line.cut()
         with pytest.raises(OUTAGES):
             await claiming
         recovering = asyncio.ensure_future(ledger.recover(window=20))
@@ -205,20 +199,12 @@ def test_cycle_changes_nothing_when_it_is_delivered_after_its_lane_has_recovered
     batch = make_batch(100)
     ledger = open_ledger(batch)
     run(ledger.cycle(10))
-    late: list[tuple[str, dict[str, Any]]] = []
-    fetch = ledger._fetch
-
-    async def delay(statement: str, arguments: dict[str, Any]) -> list[tuple[Any, ...]]:
-        late.append((statement, arguments))
-        raise psycopg.OperationalError("The connection was lost.")
-
-    ledger._fetch = delay  # type: ignore[method-assign,assignment]
+    ledger.line.lose(1, is_carried_out=False)
     with pytest.raises(psycopg.OperationalError):
         run(ledger.cycle(5))
-    ledger._fetch = fetch  # type: ignore[method-assign]
     assert [each.row for each in run(ledger.recover(window=30))] == list(range(12, 32))
     before = Lane.objects.filter(job__batch=batch).values().get()
-    [(statement, arguments)] = late
+    [(statement, arguments)] = ledger.line.undelivered
     with psycopg.connect(**database_parameters(), autocommit=True) as line:
         assert line.execute(statement, arguments).fetchall() == []
     assert Lane.objects.filter(job__batch=batch).values().get() == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from batches.delivery.policy import RetryPolicy
-from batches.delivery.terms import ClaimedEmail, LaneSpec
+from batches.delivery.terms import ClaimedEmail, Counters, LaneSpec
 from batches.models import CrashPolicy
 from batches.smtp.connection import Timeouts
 from batches.smtp.relay import parse_relay
@@ -31,7 +31,7 @@ SPEC = LaneSpec(
     rate=0,
     policy=RetryPolicy(max_attempts=3, retry_seconds=60, crash_policy=CrashPolicy.RESEND),
     lease_seconds=15,
-    counters=(0, 0, 0, 0),
+    counters=Counters(0, 0, 0, 0),
 )
 
 

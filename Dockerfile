@@ -1,4 +1,4 @@
-# One image for the web process, the workers and the migrations; compose.yaml says which command each runs.
+# One image for the web process, the workers and the migrations. compose.yaml has the command of each.
 FROM python:3.13-slim AS packages
 COPY requirements/base.txt /
 RUN python -m venv /venv \

@@ -1,17 +1,17 @@
-# The commands of this project. Needs Python >= 3.11 and make; everything else comes from PyPI wheels into .venv.
+# The commands of this project. They need Python >= 3.11 and make. Everything else is installed from wheels into .venv.
 #
 #   make up [PORT=8000 WORKERS=2]   start the local stack; Ctrl-C stops it
 #   make test                       format, lint, types, layers and every test
 #   make check                      the fast half of that, without services
-#   make bench, make chaos          measure speed; kill things and count what was lost (ARGS="...")
+#   make bench, make chaos          measure speed; kill processes and compare every recipient (ARGS="...")
 #   make lock                       pin the requirements again from pyproject.toml (ARGS=--upgrade: the newest)
-#   make clean                      remove what the tools left behind (not DATA_DIR)
+#   make clean                      remove the caches of the tools (not DATA_DIR)
 
 PORT ?= 8000
 WORKERS ?= 2
 ARGS ?=
 
-# The first Python on the path that is new enough; if none is, python3 says so in a sentence.
+# The first Python on the path that is new enough. If there is none, python3 runs build_venv.py, which says so.
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && exit; \
 	done; echo python3)
@@ -51,7 +51,7 @@ venv:
 venv-dev:
 	@$(PYTHON) requirements/build_venv.py dev
 
-# --universal: one file for every platform. No index address is written into the files.
+# --universal makes one file for every platform. No address of a package index is written into the files.
 UV = .venv/uv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --custom-compile-command 'make lock' $(ARGS) pyproject.toml
 

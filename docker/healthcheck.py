@@ -1,4 +1,4 @@
-"""Exit with status 0 if the web process of this container says that it is healthy. Standard library only."""
+"""Exit with status 0 if the web process of this container is healthy. Uses only the standard library."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ TIMEOUT_SECONDS = 5
 
 
 def main() -> None:
-    # Django answers only to names that it knows; the first of them is as good as any.
+    # Django answers only to the names in ALLOWED_HOSTS. Any of them will do.
     host = os.environ["ALLOWED_HOSTS"].split(",")[0].strip().lstrip(".")
     address = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}/api/health"
     try:

@@ -1,4 +1,4 @@
-"""Django settings. Every variable of the environment is read here, and is in the table of docs/settings.md."""
+"""Django settings. Each variable of the environment is read here, and docs/settings.md lists each one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 
 DEBUG = env.bool("DEBUG", default=False)
 
-# --- Services: those whose variable is unset are the local stack's -------------------------------------
+# --- Services: if a variable is unset, the service is the local stack's --------------------------------
 
 IS_LOCAL_DATABASE = not env.str("DATABASE_URL", default="")
 IS_LOCAL_REDIS = not env.str("REDIS_URL", default="")
 EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.smtp.EmailBackend")
-# Our own SMTP stands in for Django's. A name of its own, for Django's test runner replaces EMAIL_BACKEND.
+# Our own SMTP replaces Django's. Kept separately, because Django's test runner overwrites EMAIL_BACKEND.
 SEND_BACKEND = "" if EMAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend" else EMAIL_BACKEND
 IS_LOCAL_INBOX = not (env.str("EMAIL_URL", default="") or SEND_BACKEND)
 IS_LOCAL_STACK = IS_LOCAL_DATABASE or IS_LOCAL_REDIS or IS_LOCAL_INBOX
@@ -46,7 +46,7 @@ if IS_LOCAL_STACK and not ALLOWED_HOSTS:
     ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not IS_LOCAL_STACK)
-SECURE_REDIRECT_EXEMPT = [r"^api/health$", r"^metrics$"]  # asked from inside, past the proxy that speaks HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^api/health$", r"^metrics$"]  # monitoring asks for them without the proxy, so without HTTPS
 if env.bool("TRUST_X_FORWARDED_PROTO", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if IS_LOCAL_STACK else 3600)
@@ -55,9 +55,9 @@ SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "SAMEORIGIN"
 SILENCED_SYSTEM_CHECKS = [
-    "security.W005",  # HSTS for subdomains and its preloading are decisions about a whole domain,
-    "security.W021",  # not about one application on it
-    "security.W019",  # our own pages frame the preview of a template
+    "security.W005",  # HSTS for subdomains is a decision about a whole domain, not about one application on it
+    "security.W021",  # so is HSTS preloading
+    "security.W019",  # our own pages show the preview of a template in a frame
 ]
 
 # --- Sending -------------------------------------------------------------------------------------------
@@ -74,7 +74,8 @@ SEND_RETRY_SECONDS = env.float("SEND_RETRY_SECONDS", default=60)
 SEND_REPLY_TIMEOUT_SECONDS = env.float("SEND_REPLY_TIMEOUT_SECONDS", default=300)
 SEND_FINAL_REPLY_TIMEOUT_SECONDS = env.float("SEND_FINAL_REPLY_TIMEOUT_SECONDS", default=600)
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=256 * 1024 * 1024)
-# What of a request is held in memory, which is all but files: a list posted to the API has some 60 bytes a recipient.
+# The limit of a request's body without files, which is kept in memory. A list posted as JSON has about 60 bytes
+# for each recipient.
 DATA_UPLOAD_MAX_MEMORY_SIZE = min(UPLOAD_MAX_BYTES, 16 * 1024 * 1024)
 
 # --- Queues and the channel layer ----------------------------------------------------------------------
@@ -82,7 +83,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = min(UPLOAD_MAX_BYTES, 16 * 1024 * 1024)
 RQ_QUEUES = {
     name: {
         "URL": REDIS_URL,
-        "DEFAULT_TIMEOUT": -1,  # the lease watches a lane, not RQ's clock
+        "DEFAULT_TIMEOUT": -1,  # no limit from RQ, because the lease limits a lane
         "SERIALIZER": "rq.serializers.JSONSerializer",
     }
     for name in ("high", "default")
@@ -112,7 +113,7 @@ INSTALLED_APPS = [
     "emailbatch.localstack",
     "batches",
 ]
-# What make up runs once the tables exist. Dotted paths, because the local stack imports nothing of the application.
+# What make up calls after the migration. Dotted paths, because the local stack imports nothing of the application.
 FIRST_START_STEPS = ["batches.welcome.create_welcome_template"]
 VERSION = __version__  # the API states it
 STOP_GRACE_SECONDS = limits.STOP_GRACE_SECONDS  # make up reads it here, for the same reason

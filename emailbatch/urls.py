@@ -10,7 +10,7 @@ local_pages = [path("inbox/", include("emailbatch.localstack.urls"))] if setting
 
 urlpatterns = [
     *local_pages,
-    path("admin/login/", ThrottledLogin.as_view()),  # before the admin's own, which lets guess without end
+    path("admin/login/", ThrottledLogin.as_view()),  # before the admin's own page, which does not limit guesses
     path("admin/", admin.site.urls),
     path("", include("batches.urls")),
 ]

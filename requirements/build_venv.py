@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Build .venv from a requirements file with hashes, if it is missing or stale. Standard library only.
+"""Build .venv from a requirements file with hashes, if it is missing or stale. Uses only the standard library.
 
     python3 requirements/build_venv.py local | dev
 
-A stamp in .venv says which Python and which requirements it was built from. ``dev`` holds all of ``local``, pinned
-alike, so after ``make test`` a ``make up`` finds what it needs and installs nothing.
+A stamp in .venv says which Python and which requirements it was built from. ``dev`` contains all of ``local`` with the
+same versions, so ``make up`` after ``make test`` installs nothing.
 
-This file must be readable by Python 3.6, so that an old one gets to the sentence that says it is too old.
+Python 3.6 must be able to read this file, so that an old Python can print the sentence that says it is too old.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ import sys
 REQUIREMENTS = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(os.path.dirname(REQUIREMENTS), ".venv")
 VENV_PYTHON = os.path.join(VENV, "bin", "python")
-SERVES = {"local": ("local", "dev"), "dev": ("dev",)}  # which sets hold what this one asks for
+SERVES = {"local": ("local", "dev"), "dev": ("dev",)}  # which installed sets satisfy the requested one
 OLDEST = (3, 11)
 
 
@@ -27,26 +27,26 @@ def main(wanted):
     require_python()
     os.makedirs(VENV, exist_ok=True)
     with open(os.path.join(os.path.dirname(REQUIREMENTS), ".venv", ".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # make up and make test may begin at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)  # make up and make test may start at the same time
         if any(is_fresh(name) for name in SERVES[wanted]):
             return
         build(wanted)
 
 
 def require_python():
-    """End with a sentence if this Python can't build the environment."""
+    """Exit with a sentence if this Python cannot build the environment."""
     if sys.version_info < OLDEST:
         sys.exit(
             f"Python {dotted(OLDEST)} or newer is needed, and {sys.executable} is {dotted(sys.version_info)}. "
-            f"Install one, or name one that you have: make up PYTHON=/path/to/python3"
+            f"Install one, or name one that is installed: make up PYTHON=/path/to/python3"
         )
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError as exc:
         sys.exit(
-            f"{sys.executable} comes without the module {exc.name}, which builds the environment. On Debian and "
-            f"Ubuntu, apt-get install python3-venv; elsewhere install the full Python."
+            f"{sys.executable} lacks the module {exc.name}, which builds the environment. On Debian and Ubuntu, run "
+            f"apt-get install python3-venv. On other systems, install the full Python."
         )
 
 
@@ -60,7 +60,7 @@ def build(wanted):
     for name in SERVES:
         if os.path.exists(stamp_path(name)):
             os.remove(stamp_path(name))
-    # The files name every package, so pip need not look for more (--no-deps). Nothing is compiled here.
+    # The files name every package, so pip needs no dependencies (--no-deps). Nothing is compiled here.
     options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--quiet", "--disable-pip-version-check"]
     run(VENV_PYTHON, "-m", "pip", "install", *options, "-r", requirements_path(wanted))
     write(stamp_path(wanted), requirements_digest(wanted))
@@ -70,12 +70,12 @@ def is_fresh(name):
     return (
         read(stamp_path("python")) == python_fingerprint()
         and read(stamp_path(name)) == requirements_digest(name)
-        and os.path.exists(VENV_PYTHON)  # a link: broken when its Python was removed
+        and os.path.exists(VENV_PYTHON)  # a symbolic link, which breaks if its Python is removed
     )
 
 
 def python_fingerprint():
-    """The interpreter, and the place: an environment that was moved has wrong paths in its scripts."""
+    """Return the interpreter and the folder: if the folder is moved, the scripts in it have wrong paths."""
     return f"{sys.version}\n{os.path.realpath(sys.executable)}\n{VENV}\n"
 
 
@@ -100,10 +100,10 @@ def remove_all_but_lock():
 
 
 def run(*argv):
-    """Run a command; end with its own message if it fails."""
+    """Run a command. Exit with a sentence if it fails."""
     status = subprocess.call(argv)  # noqa: S603
     if status:
-        sys.exit(f"This command failed: {' '.join(argv)}\nWhat it printed above says why.")
+        sys.exit(f"This command failed: {' '.join(argv)}\nIts output above says why.")
 
 
 def dotted(version):

@@ -1,6 +1,6 @@
-"""Where the embedded services listen and keep their data: a pure function of DATA_DIR, so every command finds them.
+"""Says where the embedded services listen and keep their data. Every command computes the same paths from DATA_DIR.
 
-Only ``local_secret_key`` writes, and only the key's own file.
+Only ``local_secret_key`` writes, and it writes only the file of the key.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from pathlib import Path
 from urllib.parse import quote
 
 SOCKET_PATH_MAX_BYTES = 107
-"""The longest path of a unix socket (sun_path in <sys/un.h>, less the closing NUL)."""
+"""The longest path of a unix socket: the size of sun_path in <sys/un.h>, without the final NUL."""
 
 DATABASE_NAME = "emailbatch"
 
 LONGEST_SOCKET_NAME = ".s.PGSQL.5432.lock"
 
-SHORT_FOLDER = Path("/tmp")  # noqa: S108  (not TMPDIR: a second terminal may have another one)
+SHORT_FOLDER = Path("/tmp")  # noqa: S108  (not TMPDIR, which may differ in a second terminal)
 
 
 def socket_dir(data_dir: Path) -> Path:
-    """The folder of the sockets: in DATA_DIR, or, if that path is too long, a short one named by its hash."""
+    """Return the folder of the sockets: in DATA_DIR, or in /tmp under a hash of DATA_DIR if that path is too long."""
     inside = data_dir.resolve() / "run"
     if len(bytes(inside / LONGEST_SOCKET_NAME)) <= SOCKET_PATH_MAX_BYTES:
         return inside
@@ -31,14 +31,17 @@ def socket_dir(data_dir: Path) -> Path:
 
 
 def database_url(data_dir: Path) -> str:
+    """Return the address of the embedded PostgreSQL."""
     return f"postgres://postgres@/{DATABASE_NAME}?host={quote(str(socket_dir(data_dir)), safe='')}"
 
 
 def redis_url(data_dir: Path) -> str:
+    """Return the address of the embedded Valkey."""
     return f"unix://{socket_dir(data_dir) / 'redis.sock'}"
 
 
 def inbox_url(data_dir: Path) -> str:
+    """Return the address of the local inbox."""
     return f"smtp+unix://{inbox_socket(data_dir)}"
 
 
@@ -47,12 +50,12 @@ def inbox_socket(data_dir: Path) -> Path:
 
 
 def inbox_file(data_dir: Path) -> Path:
-    """The SQLite file of every message that the inbox accepted."""
+    """Return the path of the SQLite file that holds every message the inbox accepted."""
     return data_dir / "inbox.sqlite3"
 
 
 def local_secret_key(data_dir: Path) -> str:
-    """The key of the local stack, made at random at its first need; empty if DATA_DIR can't be read or written."""
+    """Return the random key of the local stack, made when it is first needed; empty if DATA_DIR cannot be used."""
     path = data_dir / "secret_key"
     try:
         if not path.exists():
@@ -63,7 +66,11 @@ def local_secret_key(data_dir: Path) -> str:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Make a file that only its owner reads. Of two processes at once one wins, and no reader sees half a key."""
+    """Create a file that only its owner can read, unless another process creates it first.
+
+    The text is written to a draft, and a link gives the draft its name: no reader sees half a key, and of two
+    processes at once one wins.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

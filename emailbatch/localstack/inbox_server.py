@@ -1,6 +1,6 @@
-"""The local SMTP server: accepts every message, stores it durably, then says 250. Never passes anything on.
+"""The local SMTP server. It accepts every message, stores it durably, then replies 250. It never passes a message on.
 
-Messages that arrive while one group commits form the next group, so many connections share each disk sync.
+Messages that arrive while one group commits form the next group, so that many connections share each disk sync.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HOSTNAME = "inbox.localhost"
 
 
 class GroupCommit:
-    """Stores messages in groups: ``store`` returns when its message is durable."""
+    """Stores messages in groups. ``store`` returns when its message is durable."""
 
     def __init__(self, writer: InboxWriter) -> None:
         self._writer = writer
@@ -41,7 +41,7 @@ class GroupCommit:
         await durable
 
     async def run(self) -> None:
-        """Commit one group after the other until cancelled."""
+        """Commit one group after another until the task is cancelled."""
         while True:
             await self._arrived.wait()
             group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
@@ -50,7 +50,7 @@ class GroupCommit:
             error = await self._commit([message for message, _ in group])
             for _, durable in group:
                 if durable.done():
-                    continue  # its client has gone
+                    continue  # the connection of this message was closed
                 if error is None:
                     durable.set_result(None)
                 else:
@@ -59,14 +59,14 @@ class GroupCommit:
     async def _commit(self, group: list[Incoming]) -> Exception | None:
         try:
             await asyncio.to_thread(self._writer.add, group)
-        except Exception as exc:  # the disk is full, say: the senders hear it and try again later
+        except Exception as exc:  # for example, the disk is full: the senders get a 451 and try again later
             logger.exception("The inbox could not store %d messages.", len(group))
             return exc
         return None
 
 
 class InboxHandler:
-    """What the inbox answers, as hooks of aiosmtpd."""
+    """Answers the SMTP commands, as hooks of aiosmtpd."""
 
     def __init__(self, commits: GroupCommit) -> None:
         self._commits = commits
@@ -75,14 +75,14 @@ class InboxHandler:
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name = hostname
-        # RFC 2920: commands are read from one stream in order, so a client may send several at once.
+        # RFC 2920: this server reads commands from one stream, in order, so a client may send several at once.
         return [*responses[:-1], "250-PIPELINING", responses[-1]]
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         raw = envelope.original_content or b""
         message = Incoming(
             received_at=time.time(),
-            sender=(envelope.mail_from or "").removeprefix("<").removesuffix(">"),  # aiosmtpd leaves "<>" as it is
+            sender=(envelope.mail_from or "").removeprefix("<").removesuffix(">"),  # aiosmtpd passes "<>" on unchanged
             recipients=tuple(envelope.rcpt_tos),
             raw=raw,
         )
@@ -94,8 +94,8 @@ class InboxHandler:
 
 
 async def serve_inbox(*, store_path: Path, socket_path: Path | None = None, port: int | None = None) -> None:
-    """Accept messages on a unix socket, or on a TCP port of loopback, until SIGTERM or SIGINT."""
-    logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd tells of every command
+    """Accept messages on a unix socket, or on a TCP port of 127.0.0.1, until SIGTERM or SIGINT."""
+    logging.getLogger("mail.log").setLevel(logging.WARNING)  # aiosmtpd logs every command
     writer = InboxWriter(store_path)
     commits = GroupCommit(writer)
     loop = asyncio.get_running_loop()
@@ -131,7 +131,7 @@ def _listening_socket(socket_path: Path | None, port: int | None) -> socket.sock
         return socket.create_server(("127.0.0.1", port or 0), backlog=512)
     listener = socket.socket(socket.AF_UNIX)
     socket_path.unlink(missing_ok=True)
-    # Made under its final permissions: between bind and chmod anybody could connect.
+    # Created with its final permissions: between bind and chmod, any user could connect.
     before = os.umask(0o177)
     try:
         listener.bind(str(socket_path))

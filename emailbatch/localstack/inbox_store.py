@@ -1,6 +1,6 @@
-"""The inbox's messages in one SQLite file: what the local SMTP server accepted and the pages show.
+"""Keeps the messages of the inbox in one SQLite file. The local SMTP server writes it, and the inbox pages read it.
 
-The raw message is kept octet for octet, in a table of its own so that lists and searches never read it.
+The raw message is kept octet for octet. It has a table of its own, so that lists and searches never read it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS content (
 );
 """
 
-# Newest first, a page below a key: its cost does not grow with how far one has turned the pages.
+# Newest first, and each page begins below a key: a later page costs no more than the first.
 PAGE = """
 SELECT id, received_at, sender, recipients, subject, from_header, to_header, date_header, size_bytes
 FROM message
@@ -53,7 +53,7 @@ FROM message WHERE id = ?
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
-    """A message as the SMTP server took it."""
+    """A message as the SMTP server accepted it."""
 
     received_at: float
     sender: str
@@ -63,7 +63,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A stored message without its content. The header fields are decoded and shortened for showing."""
+    """A stored message without its content. The header fields are decoded and shortened for display."""
 
     id: int
     received_at: float
@@ -78,19 +78,21 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
+    """One page of the list."""
+
     messages: list[Message]
     next_before: int | None
     """The key below which the next page begins, or None at the end."""
 
 
 class InboxWriter:
-    """The one writer of the file."""
+    """Writes the file. Only the process of the SMTP server has one."""
 
     def __init__(self, path: Path) -> None:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # mail is nobody else's business
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # only the owner may read the mail
         self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")  # a 250 means that a power cut can't lose it
+        self._connection.execute("PRAGMA synchronous = FULL")  # a 250 promises that a power cut cannot lose the message
         self._connection.executescript(TABLES)
 
     def add(self, group: Sequence[Incoming]) -> None:
@@ -111,7 +113,10 @@ class InboxWriter:
 
 
 def read_page(path: Path, *, before: int | None = None, recipient: str = "", limit: int = PAGE_SIZE) -> Page:
-    """One page of messages, newest first, those below a key whose recipients contain this text."""
+    """Return one page of messages, newest first.
+
+    ``before`` keeps the messages with a smaller id. ``recipient`` keeps those whose recipients contain this text.
+    """
     escaped = recipient.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     parameters = {
         "before": (1 << 62) if before is None else before,
@@ -126,7 +131,7 @@ def read_page(path: Path, *, before: int | None = None, recipient: str = "", lim
 
 
 def read_message(path: Path, message_id: int) -> tuple[Message, bytes] | None:
-    """One message and its raw octets."""
+    """Return one message and its raw octets, or None if there is no such message."""
     with _reading(path) as connection:
         row = connection.execute(ONE, (message_id,)).fetchone()
         if row is None:
@@ -136,12 +141,13 @@ def read_message(path: Path, message_id: int) -> tuple[Message, bytes] | None:
 
 
 def count_messages(path: Path) -> int:
+    """Return how many messages the inbox holds."""
     with _reading(path) as connection:
         return int(connection.execute("SELECT count(*) FROM message").fetchone()[0])
 
 
 def read_raw_messages(path: Path) -> Iterator[tuple[Message, bytes]]:
-    """Every message with its raw octets, oldest first."""
+    """Yield every message with its raw octets, oldest first."""
     with _reading(path) as connection:
         rows = connection.execute(
             "SELECT m.id, received_at, sender, recipients, subject, from_header, to_header, date_header, size_bytes,"
@@ -153,7 +159,7 @@ def read_raw_messages(path: Path) -> Iterator[tuple[Message, bytes]]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection for reading. The file and its tables are made if nothing was ever received."""
+    """Open a connection for reading. Create the file and its tables if no message was ever received."""
     if not path.exists():
         InboxWriter(path).close()
     with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
@@ -161,7 +167,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _row(message: Incoming) -> tuple[object, ...]:
-    # Raw, as the getters would turn octets that are UTF-8 but not declared so into question marks.
+    # raw_items(), because the getters replace undeclared UTF-8 with question marks.
     headers = BytesHeaderParser(policy=email.policy.compat32).parsebytes(message.raw).raw_items()
     found = {name.lower(): value for name, value in reversed(list(headers))}
     shown = [_readable(found.get(name, "")) for name in ("subject", "from", "to", "date")]
@@ -169,10 +175,10 @@ def _row(message: Incoming) -> tuple[object, ...]:
 
 
 def _readable(text: str) -> str:
-    """A header field as a person reads it; whatever can't be decoded is shown as it came."""
+    """Return a header field as a person reads it. A part that cannot be decoded stays as it came."""
     if "=?" in text:
-        with suppress(LookupError, ValueError):  # an unknown charset, broken base64
+        with suppress(LookupError, ValueError):  # an unknown charset or broken base64
             text = str(make_header(decode_header(text)))
-    # Octets beyond ASCII come as lone surrogates: UTF-8 is read as such, the rest is what SQLite would refuse.
+    # Octets beyond ASCII come as lone surrogates, which SQLite refuses. UTF-8 is decoded, and the rest is replaced.
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return " ".join(text.split())[:HEADER_MAX_CHARACTERS]

@@ -1,4 +1,4 @@
-"""What to tell a person whose command found no embedded service listening: a sentence instead of a traceback."""
+"""Explains an error that means that the local stack is not running, in a sentence instead of a traceback."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from django.db import DatabaseError, connection
 
 
 def explain(error: BaseException) -> str | None:
-    """A sentence if this error means that the local stack is not running, else None.
+    """Return a sentence if this error means that the local stack is not running, else None.
 
-    Errors of services that are not ours, and those of a service that does answer, stay as they are.
+    Errors of a service outside the local stack are left alone, and so are errors of a service that answers.
     """
     if isinstance(error, SystemExit) and not error.code:
         return None
@@ -24,8 +24,8 @@ def explain(error: BaseException) -> str | None:
 
 def _sentence(service: str) -> str:
     return (
-        f"The {service} of the local stack is not running for {settings.DATA_DIR}: start it with make up in another "
-        f"terminal, or set {'DATABASE_URL' if service == 'database' else 'REDIS_URL'} to use your own."
+        f"The {service} of the local stack is not running for {settings.DATA_DIR}. Start it with make up in another "
+        f"terminal, or set {'DATABASE_URL' if service == 'database' else 'REDIS_URL'} to use a service of your own."
     )
 
 
@@ -39,7 +39,7 @@ def _is_database_there() -> bool:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """An error and what caused it, the newest first."""
+    """Return an error and its causes, the newest first."""
     found: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in found:

@@ -1,8 +1,9 @@
-"""Who runs the embedded PostgreSQL, and what that user must be able to reach.
+"""Decides which user runs the embedded PostgreSQL, and lets that user reach what it needs.
 
-PostgreSQL refuses to run as root. Started by root it runs as the system user ``nobody``, who must own the cluster
-and the folder of the sockets, and pass through (``o+x``, which lists nothing) the folders above them and above the
-server's own program. Nothing else is changed, and what was is returned so that one log line can say it.
+PostgreSQL refuses to run as root. If root starts the local stack, PostgreSQL runs as the system user ``nobody``. That
+user must own the cluster and the folder of the sockets. It must also pass through the folders above them and above the
+server's program (``o+x``, which does not allow listing). Nothing else is changed, and each function returns what it
+changed, so that one log line can say it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ USER_WHEN_ROOT = "nobody"
 
 
 class FolderRefused(Exception):
-    """A folder of the local stack can't be used; the message says what to do."""
+    """A folder of the local stack cannot be used. The message says what to do."""
 
 
 class Account(TypedDict, total=False):
-    """Whom a child process runs as, as arguments of ``subprocess``; empty means: as this process."""
+    """The user of a child process, as arguments of ``subprocess``. Empty: the user of this process."""
 
     user: int
     group: int
@@ -30,7 +31,10 @@ class Account(TypedDict, total=False):
 
 
 def postgres_account() -> Account:
-    """Whom PostgreSQL must run as. As root not only the user changes: with root's group it would be less able."""
+    """Return the user that PostgreSQL must run as; empty for the user of this process.
+
+    For root the group changes too: PostgreSQL has no need of root's group.
+    """
     if os.geteuid() != 0:
         return {}
     entry = pwd.getpwnam(USER_WHEN_ROOT)
@@ -38,14 +42,15 @@ def postgres_account() -> Account:
 
 
 def postgres_uid() -> int | None:
-    """The user that PostgreSQL must run as, or None when this process may run it itself."""
+    """Return the user that PostgreSQL must run as, or None if this process may run it itself."""
     return postgres_account().get("user")
 
 
 def make_private_folder(folder: Path, *, owner: int | None = None) -> None:
-    """Make a folder that only its owner enters, or check that the one there is ours.
+    """Create a folder that only its owner can enter, or check that an existing one has the right owner.
 
-    Raises: FolderRefused if another user made it: in /tmp anyone could.
+    Raises:
+        FolderRefused: the folder belongs to another user. In /tmp any user could have created it.
     """
     expected = os.geteuid() if owner is None else owner
     try:
@@ -55,7 +60,7 @@ def make_private_folder(folder: Path, *, owner: int | None = None) -> None:
             os.chown(folder, expected, -1)
             found = folder.lstat()
     except OSError as exc:
-        raise FolderRefused(f"The folder {folder} can't be used: {exc.strerror}. Choose another DATA_DIR.") from exc
+        raise FolderRefused(f"The folder {folder} cannot be used: {exc.strerror}. Choose another DATA_DIR.") from exc
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != expected:
         raise FolderRefused(
             f"The folder {folder} belongs to user {_name(found.st_uid)}. Run this as the user who started the local "
@@ -66,7 +71,7 @@ def make_private_folder(folder: Path, *, owner: int | None = None) -> None:
 
 
 def open_the_way(*folders: Path) -> list[Path]:
-    """Let every user pass through the folders above these; only root does this. Returns those it changed."""
+    """Let every user pass through the folders above these. Only root does this. Returns the changed folders."""
     if os.geteuid() != 0:
         return []
     opened = []
@@ -80,7 +85,7 @@ def open_the_way(*folders: Path) -> list[Path]:
 
 
 def open_programs(*trees: Path) -> list[Path]:
-    """Let every user read and run what was installed under these; only root does this. Returns the changed trees."""
+    """Let every user read and run the files under these folders. Only root does this. Returns the changed folders."""
     if os.geteuid() != 0:
         return []
     return [tree for tree in trees if sum(_open_entry(entry) for entry in _everything_in(tree))]
@@ -92,7 +97,7 @@ def _everything_in(tree: Path) -> Iterator[Path]:
 
 
 def _open_entry(entry: Path) -> bool:
-    """Give others what the owner has, but for writing; whether that was news."""
+    """Give other users the owner's permissions, except writing. Returns whether anything changed."""
     if entry.is_symlink():
         return False
     mode = stat.S_IMODE(entry.stat().st_mode)

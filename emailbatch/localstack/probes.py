@@ -1,4 +1,4 @@
-"""Whether a service answers: one cheap question each, and how to wait for a yes. Never starts anything."""
+"""Asks each service one cheap question, and waits until it answers. Never starts anything."""
 
 from __future__ import annotations
 
@@ -17,25 +17,29 @@ TIMEOUT_SECONDS = 2
 
 
 class NotReady(Exception):
-    """A service did not answer in time; the message says which."""
+    """A service did not answer in time. The message names it."""
 
 
 async def wait_for(
     name: str, is_ready: Callable[[], bool], *, within_seconds: float, check: Callable[[], None] = lambda: None
 ) -> None:
-    """Ask until the answer is yes.
+    """Ask again and again until the service answers.
 
-    Raises: NotReady when the time is over; whatever ``check`` raises, at once.
+    ``check`` is called between two questions; what it raises ends the wait at once.
+
+    Raises:
+        NotReady: the service did not answer in time.
     """
     deadline = time.monotonic() + within_seconds
     while not await asyncio.to_thread(is_ready):
         check()
         if time.monotonic() > deadline:
-            raise NotReady(f"{name} did not answer within {within_seconds:g} seconds. Its own lines above say why.")
+            raise NotReady(f"{name} did not answer within {within_seconds:g} seconds. Its own log lines above say why.")
         await asyncio.sleep(ASK_SECONDS)
 
 
 def postgres_answers(folder: Path) -> bool:
+    """Return whether a PostgreSQL server accepts a connection at the socket in this folder."""
     try:
         psycopg.connect(host=str(folder), user="postgres", dbname="postgres", connect_timeout=TIMEOUT_SECONDS).close()
     except psycopg.OperationalError:
@@ -44,7 +48,7 @@ def postgres_answers(folder: Path) -> bool:
 
 
 def redis_answers(url: str) -> bool:
-    """Also false while it still loads its file."""
+    """Return whether Redis answers. It does not while it still loads its file."""
     try:
         with redis.Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS) as client:
             client.ping()
@@ -54,6 +58,7 @@ def redis_answers(url: str) -> bool:
 
 
 def smtp_answers(path: Path) -> bool:
+    """Return whether an SMTP server greets at this socket."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(TIMEOUT_SECONDS)
         try:
@@ -64,7 +69,7 @@ def smtp_answers(path: Path) -> bool:
 
 
 def http_answers(*, host: str, port: int) -> bool:
-    """Whether a web server answers, and not with an error of its own."""
+    """Return whether a web server answers, with any status below 500."""
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/accounts/login/", headers={"Host": host})

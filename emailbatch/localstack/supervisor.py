@@ -1,7 +1,7 @@
-"""Keeps programs running: starts them, prints what they say, restarts those that die, and stops them in order.
+"""Keeps programs running: starts them, prints their output, restarts those that end, and stops them in order.
 
-Unlike a Procfile runner it goes on when one of them is killed: that a killed worker comes back is what the product
-promises. One asyncio loop in the main thread does all of it.
+A Procfile runner stops everything when one program ends. This supervisor restarts that program, so that a person can
+kill a worker and see that nothing is lost. One asyncio loop in the main thread does everything.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ from emailbatch.localstack.register import Register
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
 STEADY_SECONDS = 20.0
-"""A program that ran this long before it died is restarted after the first pause again."""
+"""A program that ran for this long before it ended is restarted after the first pause again."""
 
 LAST_WORDS_SECONDS = 1.0
-"""How long to read on after a program has ended."""
+"""How long to continue reading after a program has ended."""
 
 CHUNK_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run, as whom, and how to end it."""
+    """What to run, as which user, and how to end it."""
 
     name: str
     prepare: Callable[[], Sequence[str]]
-    """Called before each start, in a thread: makes what must exist and returns the command line."""
+    """Called before each start, in a thread. It creates what must exist, and returns the command line."""
     account: Account = field(default_factory=Account)
     environment: dict[str, str] = field(default_factory=dict)
     folder: Path = Path("/")
     stop_signal: int = signal.SIGTERM
     grace_seconds: float = 20.0
-    """How long it may take to stop before it is killed."""
+    """How long the program may take to stop before it is killed."""
     death_signal: int = signal.SIGKILL
-    """What the kernel sends it when the supervisor is killed."""
+    """The signal that the kernel sends to the program when the supervisor is killed."""
     inherited_files: tuple[int, ...] = ()
 
 
 class Console:
-    """Prints lines from many programs to one terminal, each with the time and its program's name and colour."""
+    """Prints lines of many programs to one terminal, each with the time, and with its program's name and colour."""
 
     def __init__(self, *, names: Sequence[str], output: IO[str] | None = None) -> None:
         output = output or sys.stdout
@@ -64,13 +64,13 @@ class Console:
 
     def say(self, name: str, text: str | bytes) -> None:
         message = Message(type="line", data=text, time=datetime.now(), name=name, colour=self._colours.get(name))
-        # Whoever read our output may be gone; the programs go on all the same.
+        # The reader of this output may have closed it. The programs continue.
         with contextlib.suppress(BrokenPipeError):
             self._printer.write(message)
 
 
 class Supervised:
-    """One program that is kept running from ``start`` until ``stop``."""
+    """A program that is kept running from ``start`` until ``stop``."""
 
     def __init__(self, program: Program, *, console: Console, register: Register) -> None:
         self.program = program
@@ -79,19 +79,19 @@ class Supervised:
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self.is_born = asyncio.Event()
-        """Set once the program runs and stands in the register."""
+        """Set when the program first runs and is in the register."""
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._keeper = asyncio.create_task(self._keep_running(), name=self.program.name)
 
     def check(self) -> None:
-        """Raise what ended the keeping, if anything did: a folder that can't be used, a program that isn't there."""
+        """Raise the error that ended the supervision, if there is one: an unusable folder, a missing program."""
         if self._keeper and self._keeper.done() and not self._stopping.is_set():
             self._keeper.result()
 
     async def stop(self) -> None:
-        """Ask the program to stop, kill what is left of it after its grace, and wait for the end."""
+        """Ask the program to stop, kill it after its grace period, and wait until it has ended."""
         self._stopping.set()
         if self._keeper is None:
             return
@@ -99,13 +99,13 @@ class Supervised:
             signal_process(self._process.pid, self.program.stop_signal)
         done, _ = await asyncio.wait({self._keeper}, timeout=self.program.grace_seconds)
         if not done:
-            self._console.say(self.program.name, "It did not stop in time and is killed.")
+            self._console.say(self.program.name, "It did not stop in time, so it is killed.")
             self.kill()
         with contextlib.suppress(Exception):
             await self._keeper
 
     def kill(self) -> None:
-        """Kill the program and whatever it started, for good."""
+        """Kill the program and every process that it started. It is not restarted."""
         self._stopping.set()
         if self._process is not None and self._process.returncode is None:
             kill_session(self._process.pid)
@@ -132,9 +132,9 @@ class Supervised:
             process = self._process = await self._spawn(argv, output)
             self._register.add(self.program.name, pid=process.pid, stop_signal=self.program.stop_signal)
             self.is_born.set()
-            if self._stopping.is_set():  # it was asked to stop while it was being born
+            if self._stopping.is_set():  # the stop was requested during the start
                 signal_process(process.pid, self.program.stop_signal)
-            os.close(output)  # the program has its own by now
+            os.close(output)  # the program has its own copy
             status = await process.wait()
             await asyncio.to_thread(kill_session, process.pid)
         self._register.remove(self.program.name)
@@ -156,7 +156,7 @@ class Supervised:
 
     @contextlib.asynccontextmanager
     async def _printing(self) -> AsyncIterator[int]:
-        """Print what is written to the file descriptor that this gives, until all who have it closed it."""
+        """Yield a file descriptor, and print what is written to it until every process has closed it."""
         readable, writable = os.pipe()
         reader = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -165,14 +165,14 @@ class Supervised:
         printing = asyncio.create_task(self._print_lines(reader))
         try:
             yield writable
-            # A child of the program's that left its session may hold the pipe for ever.
+            # A child of the program that left its session may keep the pipe open for ever.
             await asyncio.wait({printing}, timeout=LAST_WORDS_SECONDS)
         finally:
             printing.cancel()
             transport.close()
 
     async def _print_lines(self, reader: asyncio.StreamReader) -> None:
-        """Print whole lines as they come; a line of any length is taken, and the last needs no end."""
+        """Print whole lines as they arrive. A line may have any length, and the last one needs no line break."""
         rest = b""
         while chunk := await reader.read(CHUNK_BYTES):
             lines, newline, rest = (rest + chunk).rpartition(b"\n")
@@ -186,7 +186,7 @@ class Supervised:
 
 
 def _ending(status: int) -> str:
-    """How a program ended, as the predicate of a sentence."""
+    """Say how a program ended, as the predicate of a sentence."""
     if status < 0:
         return f"was ended by {signal.Signals(-status).name}"
     return f"ended with status {status}"

@@ -1,4 +1,4 @@
-"""The addresses of the inbox pages, under /inbox/."""
+"""The addresses of the inbox pages, below /inbox/."""
 
 from django.urls import path
 

@@ -1,6 +1,6 @@
-"""The /inbox/ pages: what the local inbox received, for staff. They exist only while the local inbox does.
+"""The /inbox/ pages, which show staff what the local inbox received. They exist only if the local inbox is used.
 
-A message is a stranger's: its HTML is shown in a frame that runs nothing, and nothing is fetched from elsewhere.
+A message is untrusted: its HTML is shown in a frame that runs no script, and nothing is loaded from other servers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from emailbatch.localstack import addresses
 from emailbatch.localstack.inbox_store import Message, read_message, read_page
 
 SHOWN_MAX_CHARACTERS = 500_000
-"""More of a body than this is not shown; the download has it all."""
+"""The most of a body that a page shows. The download has the whole message."""
 
 SQLITE_MAX_INTEGER = 2**63 - 1
 
@@ -32,7 +32,7 @@ MESSAGE_PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
 )
-"""A frame made of ``srcdoc`` inherits the page's policy, and a message needs its inline styles."""
+"""The policy of a page with a message. A frame with ``srcdoc`` inherits it, and a message needs its inline styles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bodies:
-    """The bodies of a message, decoded and cut to what a page shows; empty where there is none."""
+    """The bodies of a message, decoded and cut to what a page shows. A body that is missing is empty."""
 
     html: str
     text: str
@@ -55,7 +55,7 @@ class Bodies:
 
 
 def staff_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Send the anonymous to the login page and refuse others who are not staff: the inbox has everybody's mail."""
+    """Let only staff in, because the inbox has everybody's mail. An anonymous visitor goes to the login page."""
 
     @login_required
     @functools.wraps(view)
@@ -70,7 +70,7 @@ def staff_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespo
 @require_safe
 @staff_required
 def list_messages(request: HttpRequest) -> HttpResponse:
-    """The messages, newest first; ``?recipient=`` keeps those to an address that contains it."""
+    """List the messages, newest first. ``?recipient=`` keeps those to an address that contains this text."""
     wanted = request.GET.get("recipient", "").strip()
     before = _whole_number(request.GET.get("before", ""))
     page = read_page(addresses.inbox_file(settings.DATA_DIR), before=before, recipient=wanted)
@@ -86,7 +86,7 @@ def list_messages(request: HttpRequest) -> HttpResponse:
 @require_safe
 @staff_required
 def show_message(request: HttpRequest, message_id: int) -> HttpResponse:
-    """One message: its HTML in a frame, its text and its source."""
+    """Show one message: its HTML in a frame, its text and its source."""
     message, raw = _find(message_id)
     context = {"line": _line(message), "bodies": read_bodies(raw)}
     response = render(request, "localstack/message.html", context)
@@ -97,7 +97,7 @@ def show_message(request: HttpRequest, message_id: int) -> HttpResponse:
 @require_safe
 @staff_required
 def download_message(request: HttpRequest, message_id: int) -> HttpResponse:
-    """The message as it came over the wire, octet for octet."""
+    """Return the message as the server received it, octet for octet."""
     message, raw = _find(message_id)
     response = HttpResponse(raw, content_type="message/rfc822")
     response.headers["Content-Disposition"] = f'attachment; filename="message-{message.id}.eml"'
@@ -105,13 +105,13 @@ def download_message(request: HttpRequest, message_id: int) -> HttpResponse:
 
 
 def read_bodies(raw: bytes) -> Bodies:
-    """Decode what a page shows. Never raises: a message that can't be parsed still has its source."""
+    """Decode what a page shows. Never raises: a message that cannot be parsed still has its source."""
     try:
         parsed = message_from_bytes(raw, policy=policy.default)
-        assert isinstance(parsed, EmailMessage)  # noqa: S101  (the policy says so)
+        assert isinstance(parsed, EmailMessage)  # noqa: S101  (policy.default makes it so)
         html, text = _body(parsed, "html"), _body(parsed, "plain")
         attachments = [part.get_filename() or part.get_content_type() for part in parsed.iter_attachments()]
-    except Exception:  # the email package raises whatever it stumbles over
+    except Exception:  # the email package raises many kinds of errors for malformed messages
         html, text, attachments = "", "", []
     source = raw[:SHOWN_MAX_CHARACTERS].decode("utf-8", "replace")
     return Bodies(html=html, text=text, source=source, attachments=attachments)
@@ -125,7 +125,7 @@ def _body(message: EmailMessage, kind: str) -> str:
     charset = part.get_content_charset("utf-8")
     try:
         text = bytes(octets).decode(charset, "replace")
-    except LookupError:  # a charset that nobody knows
+    except LookupError:  # an unknown charset
         text = bytes(octets).decode("utf-8", "replace")
     return text[:SHOWN_MAX_CHARACTERS]
 

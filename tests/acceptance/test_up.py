@@ -133,7 +133,7 @@ def test_next_start_ends_what_is_left_when_everything_was_frozen_and_its_parent_
     first.process.kill()
     first.process.wait(timeout=10)
     with running_stack(folder) as second:
-        assert re.search(r"Ended what an earlier run left behind: .*valkey", second.log)
+        assert re.search(r"Ended the processes that an earlier run left: .*valkey", second.log)
         assert not valkey.is_running() or valkey.status() == psutil.STATUS_ZOMBIE
     assert_nothing_left(folder)
 
@@ -168,7 +168,7 @@ def test_start_is_refused_when_the_port_is_taken(folder: Path) -> None:
         port = other.getsockname()[1]
         stack = launch_stack(folder, port=port)
         assert stack.process.wait(timeout=30) == 1
-    assert f"Port {port} can't be used" in stack.log
+    assert f"Port {port} cannot be used" in stack.log
     assert f"make up PORT={port + 1}" in stack.log
     assert "Traceback" not in stack.log
     assert_nothing_left(folder)
@@ -212,7 +212,7 @@ def test_command_says_what_to_do_when_nothing_listens(folder: Path, command: lis
     idle.process.wait()
     result = idle.manage(*command, check=False)
     assert result.returncode == 1
-    assert f"The {service} of the local stack is not running for {folder}: start it with make up" in result.stderr
+    assert f"The {service} of the local stack is not running for {folder}. Start it with make up" in result.stderr
     assert "Traceback" not in result.stderr
 
 

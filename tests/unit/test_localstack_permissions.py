@@ -75,5 +75,5 @@ def test_folder_is_refused_when_it_is_a_link(tmp_path: Path) -> None:
 
 def test_folder_is_refused_in_a_sentence_when_it_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(permissions.FolderRefused, match="can't be used: Not a directory"):
+    with pytest.raises(permissions.FolderRefused, match="cannot be used: Not a directory"):
         permissions.make_private_folder(tmp_path / "file" / "below")

@@ -80,7 +80,7 @@ async def test_whole_session_is_gone_when_the_program_ignores_the_request(tmp_pa
     await bench.until(lambda: len(bench.lines) == 2)
     pids = [int(line) for line in bench.lines]
     await bench.stop()
-    assert "It did not stop in time and is killed." in bench.lines
+    assert "It did not stop in time, so it is killed." in bench.lines
     assert [pid for pid in pids if processes.started_at(pid)] == []
 
 

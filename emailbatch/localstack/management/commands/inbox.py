@@ -1,4 +1,4 @@
-"""Run the local SMTP inbox by itself, until SIGTERM or Ctrl-C."""
+"""Run only the local SMTP inbox, until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emailbatch.localstack.permissions import FolderRefused, make_private_folder
 
 
 class Command(BaseCommand):
-    help = "Accept every message on a local socket and keep it for the /inbox/ pages; nothing is passed on."
+    help = "Accept every message on a local socket and keep it for the /inbox/ pages. Nothing is passed on."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -34,4 +34,4 @@ class Command(BaseCommand):
         except FolderRefused as exc:
             raise CommandError(str(exc)) from exc
         except OSError as exc:
-            raise CommandError(f"The inbox can't listen or store: {exc}.") from exc
+            raise CommandError(f"The inbox cannot listen or store: {exc}.") from exc

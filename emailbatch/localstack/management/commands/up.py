@@ -1,4 +1,4 @@
-"""Start the local stack: PostgreSQL, Valkey, the inbox, the web page and workers, until Ctrl-C."""
+"""Run the local stack until Ctrl-C: PostgreSQL, Valkey, the inbox, the web page and workers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 
 class Command(BaseCommand):
-    help = "Start PostgreSQL, Valkey, a mail inbox, the web page and workers; Ctrl-C stops them all."
+    help = "Start PostgreSQL, Valkey, a mail inbox, the web page and workers. Ctrl-C stops them all."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -18,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--workers", type=int, default=2, help="how many workers send mail (2)")
 
     def handle(self, *args: Any, port: int, workers: int, **options: Any) -> None:
-        # Imported here: a deployment has this command but not the packages of the local stack.
+        # Imported here, because a deployment has this command but not the packages of the local stack.
         try:
             from emailbatch.localstack.probes import NotReady
             from emailbatch.localstack.register import AlreadyRunning
@@ -28,7 +28,7 @@ class Command(BaseCommand):
             raise CommandError(f"The package {exc.name} of the local stack is missing. Run make up.") from exc
         self.check()  # after the imports above, so that a missing package is named first
         if workers < 0:
-            raise CommandError("The number of workers can't be negative.")
+            raise CommandError("The number of workers cannot be negative.")
         plan = Plan(
             data_dir=settings.DATA_DIR,
             project_dir=settings.BASE_DIR,

@@ -8,4 +8,4 @@ class BatchesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from batches import checks  # noqa: F401  (registers itself; models must be loaded first)
+        from batches import checks  # noqa: F401  (the import registers the checks; it needs the models)

@@ -1,6 +1,6 @@
-"""Find out who is knocking, by session or by bearer token: for the API, the event streams and the sockets alike.
+"""Find the user of a request or a websocket, by a session or by a bearer token.
 
-Credentials go in, a user comes out. What that user may see is for the querysets (``Batch.objects.visible_to``).
+Credentials enter, a user leaves. Which batches that user may see is decided by ``Batch.objects.visible_to``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from batches.models import ApiToken
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What a request or a socket carries to say who it is; kept to ask again later."""
+    """The session key and the bearer token of a request or a websocket, kept so that the user can be found again."""
 
     bearer: str | None
     session_key: str | None
@@ -35,14 +35,14 @@ class Credentials:
 
     @classmethod
     def of_scope(cls, scope: dict[str, Any]) -> Self:
-        """From the scope of an ASGI connection."""
+        """Read them from the scope of an ASGI connection."""
         return cls(
             bearer=parse_bearer(find_header(scope["headers"], b"authorization")),
             session_key=_find_cookie(find_header(scope["headers"], b"cookie"), settings.SESSION_COOKIE_NAME),
         )
 
     def find_user(self) -> User | None:
-        """The active user, read from the database, or None. A token that is wrong is not made good by a session."""
+        """Read the active user from the database, or None. With a wrong token the session is not considered."""
         if self.bearer is not None:
             return ApiToken.objects.find_user(self.bearer)
         if not self.session_key:
@@ -60,7 +60,7 @@ def parse_bearer(header: str) -> str | None:
 
 
 def find_header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
-    """The first header of that lower-case name in an ASGI scope, or an empty string."""
+    """The first header with this lower-case name in an ASGI scope, or an empty string."""
     return next((value.decode("latin-1") for key, value in headers if key.lower() == name), "")
 
 

@@ -1,4 +1,4 @@
-"""The Django admin: ledgers to read, templates to write, actions that steer batches and send to users."""
+"""The Django admin: records to read, templates to write, and actions that steer batches and send to users."""
 
 from batches.admin import batch, dashboard, email, job, template, users
 

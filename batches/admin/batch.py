@@ -1,4 +1,4 @@
-"""Batches in the admin: how far each is, pause, resume, cancel, replay, and delete what is not live."""
+"""Batches in the admin: their progress; actions that pause, resume, cancel and replay them; deletion."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REJECTED_SHOWN = 20
 
 
 class BatchChangeList(ChangeList):
-    """A page of batches with the snapshot of each, read at once: the columns hold only what is settled."""
+    """A page of batches with their snapshots, read in one query: the columns have only the counts of ended jobs."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -37,17 +37,17 @@ class BatchChangeList(ChangeList):
 
 @admin.register(Batch)
 class BatchAdmin(ReadOnlyAdmin):
-    list_display = ("filename", "state", "done", "sent", "failed", "set_aside", "source", "created_by", "created_at")
+    list_display = ("filename", "state", "done", "sent", "failed", "rejected", "source", "created_by", "created_at")
     list_filter = ("status", "source")
     list_select_related = ("created_by",)
     search_fields = ("filename__istartswith", "created_by__username")
-    search_help_text = "The beginning of a file's name, a user, or a batch's number."
+    search_help_text = "The beginning of a file name, the name of a user, or the number of a batch."
     date_hierarchy = None
     actions = ("pause", "resume", "cancel", "replay_failed", "replay_unknown", "replay_all")
     fieldsets = (
         (None, {"fields": ("filename", "source", "status", "created_by", "created_at", "completed_at", "links")}),
         (
-            "Counts when it was last settled",
+            "Counts when its last job ended",
             {
                 "fields": (
                     ("total_count", "sent_count", "failed_count", "unknown_count"),
@@ -88,8 +88,8 @@ class BatchAdmin(ReadOnlyAdmin):
         snapshot = read(batch)
         return f"{snapshot['failed']:,}" if snapshot else "-"
 
-    @admin.display(description="set aside")
-    def set_aside(self, batch: Batch) -> str:
+    @admin.display(description="rejected")
+    def rejected(self, batch: Batch) -> str:
         return f"{batch.rejected_count + batch.duplicate_count:,}"
 
     @admin.display(description="see")
@@ -116,26 +116,26 @@ class BatchAdmin(ReadOnlyAdmin):
     def resume(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
         self._steer(request, batches, lifecycle.resume_batch, done="resumed")
 
-    @admin.action(description="Cancel: send no more of it", permissions=["steer"])
+    @admin.action(description="Cancel: send no more of the batch", permissions=["steer"])
     def cancel(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
         self._steer(request, batches, lifecycle.cancel_batch, done="cancelled")
 
-    @admin.action(description="Replay the failed", permissions=["steer"])
+    @admin.action(description="Replay the failed emails", permissions=["steer"])
     def replay_failed(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
         self._replay(request, batches, JobKind.FAILED)
 
-    @admin.action(description="Replay the unknown", permissions=["steer"])
+    @admin.action(description="Replay the unknown emails", permissions=["steer"])
     def replay_unknown(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
         self._replay(request, batches, JobKind.UNKNOWN)
 
-    @admin.action(description="Replay all: send it to everybody once more", permissions=["steer"])
+    @admin.action(description="Replay all emails: send to everybody again", permissions=["steer"])
     def replay_all(self, request: HttpRequest, batches: QuerySet[Batch]) -> HttpResponseBase | None:
         if "confirmed" in request.POST:
             self._replay(request, batches, JobKind.ALL)
             return None
         context = {
             **self.admin_site.each_context(request),
-            "title": "Send to everybody once more?",
+            "title": "Send to everybody again?",
             "opts": self.opts,
             "batches": batches,
             "checkbox_name": ACTION_CHECKBOX_NAME,
@@ -154,7 +154,7 @@ class BatchAdmin(ReadOnlyAdmin):
     def _steer(
         self, request: HttpRequest, batches: QuerySet[Batch], step: Callable[[Batch], None], *, done: str
     ) -> None:
-        """Take a step with each batch; those that refuse say why, and the others go on."""
+        """Do a step with each batch. The page shows why a batch was refused; the step is still done with the others."""
         count = 0
         for batch in batches:
             try:
@@ -173,7 +173,7 @@ class BatchAdmin(ReadOnlyAdmin):
     def get_deleted_objects(
         self, objs: Sequence[Any] | QuerySet[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """What the page before a deletion shows: a line a batch, and no search for each of a million emails."""
+        """List the batches that the confirmation page shows. Django would list every email, and load it for that."""
         counts = {"batches": len(objs), "emails": sum(batch.total_count for batch in objs)}
         lines = [f"{batch} with its {batch.total_count:,} emails and their attempts" for batch in objs]
         return lines, counts, set(), []
@@ -184,7 +184,7 @@ class BatchAdmin(ReadOnlyAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
         wanted = list(queryset.values_list("pk", flat=True))
         if delete_batches(wanted) < len(wanted):
-            self.message_user(request, "Batches that are being sent were kept. Cancel them first.", messages.WARNING)
+            self.message_user(request, "Live batches were not deleted. Cancel them first.", messages.WARNING)
 
 
 def read(batch: Batch) -> progress.Snapshot | None:

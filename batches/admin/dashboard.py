@@ -1,4 +1,4 @@
-"""django-rq's dashboard for superusers only: it shows queues, and can empty them, which staff need not."""
+"""django-rq's dashboard, for superusers only: it can empty a queue, which staff need not do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DashboardAdmin(QueueAdmin):
         return is_superuser(request)
 
     def get_urls(self) -> list[URLPattern]:
-        """django-rq checks no more than is_staff, in each view by itself: here is one check for all."""
+        """Check each view: django-rq's own views check only ``is_staff``."""
         patterns: list[URLPattern] = super().get_urls()  # type: ignore[no-untyped-call]  # django-rq's is
         for pattern in patterns:
             pattern.callback = superusers_only(pattern.callback)

@@ -1,6 +1,6 @@
-"""Delete batches with all that hangs on them, in a few statements however many emails that is.
+"""Delete batches with all their rows in other tables, in seven statements, however many emails there are.
 
-Django's own cascade would load every email into memory, twice: to name them and to delete them.
+Django's own cascade would load every email into memory twice: to list them, and to delete them.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from batches.models import Attempt, Batch, Email, EmailJob, Lane, RejectedRow, U
 
 
 def delete_batches(ids: Iterable[int]) -> int:
-    """Delete those of the batches that are not live; how many were."""
+    """Delete those of the batches that have no live job. Returns how many were deleted."""
     with transaction.atomic():
-        # Locked as every transition of a batch locks it, so none becomes live while it goes.
+        # Locked like in every transition of a batch, so that no batch becomes live before it is deleted.
         locked = Batch.objects.select_for_update().filter(pk__in=list(ids)).order_by("pk")
         batch_ids = [batch.pk for batch in locked]
         live = EmailJob.objects.filter(batch__in=batch_ids, completed_at=None)
-        gone = sorted(set(batch_ids) - set(live.values_list("batch_id", flat=True)))
-        # In the order of their foreign keys, and without asking Django what else hangs on them.
+        deleted = sorted(set(batch_ids) - set(live.values_list("batch_id", flat=True)))
+        # In the order of the foreign keys. _raw_delete does not look for related rows.
         for rows in (
-            Attempt.objects.filter(email__batch__in=gone),
-            Email.objects.filter(batch__in=gone),
-            RejectedRow.objects.filter(batch__in=gone),
-            UploadChunk.objects.filter(batch__in=gone),
-            Lane.objects.filter(job__batch__in=gone),
-            EmailJob.objects.filter(batch__in=gone),
-            Batch.objects.filter(pk__in=gone),
+            Attempt.objects.filter(email__batch__in=deleted),
+            Email.objects.filter(batch__in=deleted),
+            RejectedRow.objects.filter(batch__in=deleted),
+            UploadChunk.objects.filter(batch__in=deleted),
+            Lane.objects.filter(job__batch__in=deleted),
+            EmailJob.objects.filter(batch__in=deleted),
+            Batch.objects.filter(pk__in=deleted),
         ):
             rows._raw_delete(rows.db)
-    return len(gone)
+    return len(deleted)

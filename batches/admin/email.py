@@ -1,4 +1,4 @@
-"""Emails in the admin: the record of every recipient, to be read and never written."""
+"""Emails in the admin: the record of every recipient. It can be read, never written."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(Email)
 class EmailAdmin(ReadOnlyAdmin):
-    list_display = ("address", "batch", "row", "state", "attempts", "code", "said", "completed_at")
+    list_display = ("address", "batch", "row", "state", "attempts", "code", "short_reply", "completed_at")
     list_filter = (StateFilter,)
     list_select_related = ("batch",)
     search_fields = ("address",)
-    search_help_text = "A whole address, or its beginning and a star: ann@*. From a batch's page: in that batch only."
+    search_help_text = "A whole address, or its beginning and a star: ann@*."
     actions = None
     fields = (
         *("batch", "row", "address", "fields", "state", "attempts", "next_attempt_at"),
@@ -52,7 +52,7 @@ class EmailAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Email], search_term: str
     ) -> tuple[QuerySet[Email], bool]:
-        """By equality or by beginning, which compare bytes; Django's own search folds the case of every row."""
+        """Search for the whole address, or for its beginning. Django's own search would fold the case of every row."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -62,10 +62,10 @@ class EmailAdmin(ReadOnlyAdmin):
         return queryset.filter(address__in={term, f"{local}@{domain.lower()}", term.lower()}), False
 
     @admin.display(description="reply")
-    def said(self, email: Email) -> str:
+    def short_reply(self, email: Email) -> str:
         return Truncator(email.reply).chars(80)
 
     @admin.display(description="attempts, oldest first")
     def history(self, email: Email) -> str:
-        tries = email.tries.order_by("at", "number").values_list("at", "outcome", "code", "reply", "relay")[:100]
-        return format_html_join("", "<div>{} {} {} {} {}</div>", tries) or "none"
+        attempts = email.tries.order_by("at", "number").values_list("at", "outcome", "code", "reply", "relay")[:100]
+        return format_html_join("", "<div>{} {} {} {} {}</div>", attempts) or "none"

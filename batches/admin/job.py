@@ -1,4 +1,4 @@
-"""Jobs in the admin, each with its lanes: to be read and never written."""
+"""Jobs in the admin, each with its lanes. They can be read, never written."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class LaneInline(admin.TabularInline):  # type: ignore[type-arg]
 class EmailJobAdmin(ReadOnlyAdmin):
     list_display = (
         *("__str__", "kind", "status", "priority", "total_count", "sent_count", "failed_count"),
-        *("created_by", "created_at", "trouble"),
+        *("created_by", "created_at", "relay_error"),
     )
     list_filter = ("status", "kind", "priority")
     list_select_related = ("created_by",)
     search_fields = ("template_key__startswith", "created_by__username")
-    search_help_text = "The beginning of a template's key, or a user."
+    search_help_text = "The beginning of a template key, or the name of a user."
     actions = None
     inlines = (LaneInline,)
 
     @admin.display(description="last error")
-    def trouble(self, job: EmailJob) -> str:
+    def relay_error(self, job: EmailJob) -> str:
         return Truncator(job.last_error).chars(80)

@@ -1,4 +1,4 @@
-"""A paginator that stays fast on a table of any size: it never counts further than its last page."""
+"""A paginator that stays fast on a table of any size, because it stops counting at a limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COUNT_MAX = 10_000
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts up to COUNT_MAX rows: whoever wants one further back narrows the list instead of leafing to it."""
+    """Counts up to COUNT_MAX rows. For a row after those, a person has to narrow the list."""
 
     @cached_property
     def count(self) -> int:

@@ -1,4 +1,4 @@
-"""What the admin shows and nobody edits: batches, emails, jobs. Lists never count or sort a whole table."""
+"""The base of the admin pages that nobody edits: batches, emails and jobs. No list counts or sorts a whole table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates in the admin: refused when they do not compile, and one of them the default."""
+"""Templates in the admin: a template that can't be compiled is refused, and one template is the default."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EmailTemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description="Make it the default", permissions=["change"])
     def make_default(self, request: HttpRequest, templates: QuerySet[EmailTemplate]) -> None:
         if templates.count() != 1:
-            self.message_user(request, "Choose one template: there is one default.", messages.WARNING)
+            self.message_user(request, "Choose one template only: there can be only one default.", messages.WARNING)
             return
         template = templates.get()
         EmailTemplate.objects.make_default(template.pk)

@@ -26,11 +26,11 @@ admin.site.unregister(User)
 
 
 class SendForm(forms.Form):
-    """What to send, and how many it was for when the page was shown."""
+    """The message to send, and the number of users when the page was shown."""
 
     template = forms.ModelChoiceField(EmailTemplate.objects.all(), to_field_name="key")
     subject = forms.CharField(
-        required=False, max_length=998, help_text="Instead of the template's subject.", widget=AdminTextInputWidget
+        required=False, max_length=998, help_text="Replaces the template's subject.", widget=AdminTextInputWidget
     )
     count = forms.IntegerField(widget=forms.HiddenInput)
     key = forms.UUIDField(widget=forms.HiddenInput)
@@ -45,14 +45,14 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
 
     @admin.action(description="Send e-mail with template…", permissions=["send_email"])
     def send_email(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponseBase:
-        """Show the form, then make a batch of exactly these users and send it."""
+        """Show the form. When it comes back, make a batch of exactly these users and send it."""
         users = users.order_by("pk")
         count = users.count()
         form = SendForm(request.POST) if "count" in request.POST else _new_form(count)
         if not form.is_bound or not form.is_valid():
             return self._ask(request, users, form)
         if form.cleaned_data["count"] != count:
-            self.message_user(request, f"There are now {count:,} such users. Look again, then send.", messages.WARNING)
+            self.message_user(request, f"The selection now has {count:,} users. Check it, then send.", messages.WARNING)
             return self._ask(request, users, _new_form(count, template=form.cleaned_data["template"]))
         return self._send(request, users, form.cleaned_data) or self._ask(request, users, _new_form(count))
 
@@ -73,8 +73,8 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
         return TemplateResponse(request, "admin/batches/send_email.html", context)
 
     def _send(self, request: HttpRequest, users: QuerySet[User], chosen: dict[str, Any]) -> HttpResponseBase | None:
-        """The page of the batch that is being sent, or None where it was refused and the reason is shown."""
-        assert isinstance(request.user, User)  # noqa: S101  (the admin lets nobody else in)
+        """Send, and redirect to the page of the batch. None: it was refused, and the page shows why."""
+        assert isinstance(request.user, User)  # noqa: S101  (the admin refuses everybody else)
         try:
             batch = intake.import_users(users, user=request.user, key=_make_key(users, chosen)).batch
             # A second click brings the same key, and so finds the same batch and the same job.

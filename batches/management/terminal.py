@@ -1,6 +1,6 @@
-"""Show on a terminal how far a batch is: one line that is written over, and above it sentences, each once.
+"""Show the progress of a batch on a terminal: one line that is overwritten, and sentences above it.
 
-Where the stream is no terminal, the sentences alone are written. Nothing is read or waited for here.
+If the stream is not a terminal, only the sentences are written. This module reads nothing and never waits.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from batches.wording import say_rate
 FALLBACK_COLUMNS = 80
 BAR_MAX_CELLS = 40
 CELLS = {"utf-8": "█░", "": "#-"}
-"""What a done and an open cell look like, by the stream's encoding."""
+"""The characters for a full and an empty cell of the bar, by the encoding of the stream."""
 
 
 class ProgressLine:
-    """The line of one batch on a stream."""
+    """The progress line of one batch on a stream."""
 
     def __init__(self, stream: OutputWrapper) -> None:
         self._stream = stream
@@ -27,22 +27,22 @@ class ProgressLine:
         encoding = (getattr(stream, "encoding", None) or "").lower()
         self._cells = CELLS.get(encoding, CELLS[""])
         self._line = ""
-        self._said = ""
+        self._last_sentence = ""
 
     def draw(self, now: Snapshot) -> None:
-        """Write the line anew, as wide as the terminal is now."""
+        """Write the line again, as wide as the terminal is now."""
         if self._is_terminal:
             self._line = make_line(now, columns=self._columns(), cells=self._cells)
             self._write(f"\r{self._line}\x1b[K")
 
     def say(self, sentence: str) -> None:
-        """Write a sentence above the line, unless it is the one that was said last. An empty one is not written."""
-        if sentence and sentence != self._said:
+        """Write a sentence above the line, unless it is empty or repeats the last one."""
+        if sentence and sentence != self._last_sentence:
             self._write(f"\r\x1b[K{sentence}\n{self._line}" if self._is_terminal else f"{sentence}\n")
-        self._said = sentence
+        self._last_sentence = sentence
 
     def close(self) -> None:
-        """Leave the line as it is; what comes next begins below it."""
+        """End the line: later output begins below it."""
         if self._line:
             self._write("\n")
             self._line = ""
@@ -54,16 +54,17 @@ class ProgressLine:
             return FALLBACK_COLUMNS
 
     def _write(self, text: str) -> None:
-        self._stream.write(text, as_it_is, ending="")
+        self._stream.write(text, without_style, ending="")
         self._stream.flush()
 
 
 def make_line(now: Snapshot, *, columns: int, cells: str) -> str:
-    """The line itself, at least one column narrower than the terminal, so that it never wraps.
+    """Make the line at least one column narrower than the terminal, so that it never wraps.
 
-    The bar has a fixed share of the width, so that it grows and nothing else; words that don't fit are left out.
+    The bar has a fixed share of the width, so that the numbers after it stay in place. Words that don't fit are left
+    out.
     """
-    # Rounded down, as on the page: it says 100 only when all is done.
+    # Rounded down, as on the page: 100 % means that every email is done.
     percent = 100 * now["processed"] // now["total"] if now["total"] else 100
     width = min(columns // 4, BAR_MAX_CELLS)
     full = width * percent // 100
@@ -75,6 +76,6 @@ def make_line(now: Snapshot, *, columns: int, cells: str) -> str:
     return line[: columns - 1]
 
 
-def as_it_is(text: str) -> str:
-    """In place of the red in which Django writes to standard error."""
+def without_style(text: str) -> str:
+    """A style function for ``OutputWrapper.write``: without one, Django writes standard error in red."""
     return text

@@ -1,4 +1,4 @@
-"""Follow a job to its end on a terminal, and say at the end what became of it. Reads Postgres only."""
+"""Follow a job to its end on a terminal, and report the result. Reads only PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from django.core.management.base import CommandError, CommandParser, OutputWrapp
 from django.db import OperationalError, connection
 
 from batches.jobs.queues import fleet_status
-from batches.management.terminal import ProgressLine, as_it_is
+from batches.management.terminal import ProgressLine, without_style
 from batches.models import BatchStatus, EmailJob, JobStatus
-from batches.progress import read_snapshot
+from batches.progress import name_counts, read_job_counts, read_snapshot
 from batches.wording import say_relay_error, say_why_waiting
 
 POLL_SECONDS = 0.3
 AWAY_SECONDS = 60
-"""How long PostgreSQL may be away before the waiting is given up."""
+"""How long PostgreSQL may be away before the command gives up."""
 
 
 def add_arguments(parser: CommandParser) -> None:
-    parser.add_argument("--wait", action="store_true", help="Wait for the end, with a progress bar on a terminal.")
+    parser.add_argument("--wait", action="store_true", help="Wait until the job has ended, with a progress bar.")
     parser.add_argument("--json", action="store_true", help="Print one JSON object at the end, and nothing else.")
 
 
 def report(job: EmailJob, *, wait: bool, as_json: bool, stdout: OutputWrapper, stderr: OutputWrapper) -> None:
-    """Wait if that is asked, then print the outcome as a sentence or as JSON.
+    """Wait for the job with ``wait``, then print the result as a sentence or as JSON.
 
     Raises:
-        CommandError: it was waited for, and not every recipient got the mail.
+        CommandError: With ``wait``, the job has ended and not every email of it is sent.
     """
     if wait:
         job = wait_for_end(job, stderr=stderr)
     elif not fleet_status().workers:
-        stderr.write("No worker is running: it is sent when one starts (manage.py rqworker high default).", as_it_is)
+        stderr.write("No worker is running. Start one to send: manage.py rqworker high default.", without_style)
     stdout.write(json.dumps(describe(job)) if as_json else say(job))
     if wait and not is_all_sent(job):
         raise CommandError(
-            f"Not everybody got it: {job.sent_count:,} of {job.total_count:,} emails of batch {job.batch_id} are sent. "
-            f"Send the rest again with 'manage.py replaybatch {job.batch_id} --failed'."
+            f"Only {job.sent_count:,} of the {job.total_count:,} emails of batch {job.batch_id} are sent. "
+            f"Send those that failed again with 'manage.py replaybatch {job.batch_id} --failed'."
         )
 
 
 def wait_for_end(job: EmailJob, *, stderr: OutputWrapper) -> EmailJob:
-    """Block until the job has ended, and return it as it ended. Ctrl-C ends the waiting, not the job.
+    """Block until the job has ended, and return the ended job. Ctrl-C ends the command, not the job.
 
     Raises:
-        CommandError: the waiting was ended, by a person or because PostgreSQL stayed away.
+        CommandError: A person pressed Ctrl-C, PostgreSQL stayed away, or the batch was deleted.
     """
     line = ProgressLine(stderr)
     try:
@@ -54,28 +54,28 @@ def wait_for_end(job: EmailJob, *, stderr: OutputWrapper) -> EmailJob:
             time.sleep(POLL_SECONDS)
         return job
     except KeyboardInterrupt:
-        raise CommandError(f"Stopped waiting. Batch {job.batch_id} goes on by itself.") from None
+        raise CommandError(f"Stopped waiting. The workers go on sending batch {job.batch_id}.") from None
     finally:
         line.close()
 
 
 def _look(job: EmailJob, line: ProgressLine) -> EmailJob:
-    """Read how far the job is and show it, and what keeps it from going on."""
+    """Read the job, and show its progress and what delays it."""
     try:
-        fresh, now = EmailJob.objects.filter(pk=job.pk).first(), read_snapshot(job.batch_id)
+        current, now = EmailJob.objects.filter(pk=job.pk).first(), read_snapshot(job.batch_id)
     except OperationalError:
         _await_database(line)
         return job
-    if fresh is None or now is None:
+    if current is None or now is None:
         raise CommandError(f"Batch {job.batch_id} was deleted, so there is nothing to wait for.")
-    if fresh.completed_at is None:
-        line.say(say_relay_error(fresh.last_error) or say_why_waiting(BatchStatus(now["status"]), fleet_status()))
+    if current.completed_at is None:
+        line.say(say_relay_error(current.last_error) or say_why_waiting(BatchStatus(now["status"]), fleet_status()))
     line.draw(now)
-    return fresh
+    return current
 
 
 def _await_database(line: ProgressLine) -> None:
-    line.say("PostgreSQL can't be reached. Waiting for it; nothing is lost.")
+    line.say("PostgreSQL can't be reached. The command waits for it; no email is lost.")
     deadline = time.monotonic() + AWAY_SECONDS
     while True:
         connection.close()
@@ -84,9 +84,7 @@ def _await_database(line: ProgressLine) -> None:
             return
         except OperationalError as exc:
             if time.monotonic() > deadline:
-                raise CommandError(
-                    "PostgreSQL can't be reached. Start it, and see how far it is at /batches/."
-                ) from exc
+                raise CommandError("PostgreSQL can't be reached. Start it, then see the batch at /batches/.") from exc
         time.sleep(POLL_SECONDS)
 
 
@@ -95,17 +93,18 @@ def is_all_sent(job: EmailJob) -> bool:
 
 
 def describe(job: EmailJob) -> dict[str, object]:
-    """The outcome for a program; the counts of the job are true once it has ended."""
+    """Describe the job for a program: with its own counts, and the number of unknown emails in its batch."""
     snapshot = read_snapshot(job.batch_id)
     assert snapshot is not None  # noqa: S101  (a job's batch exists)
+    counts = read_job_counts(job)
     return {
         "batchId": job.batch_id,
         "jobId": job.pk,
         "status": job.status.upper(),
         "totalCount": job.total_count,
-        "sentCount": snapshot["sent"] if job.completed_at is None else job.sent_count,
-        "failedCount": snapshot["failed"] if job.completed_at is None else job.failed_count,
-        "unknownCount": snapshot["unknown"],
+        "sentCount": counts.sent,
+        "failedCount": counts.failed,
+        "unknownCount": name_counts(snapshot)["unknownCount"],
         "rejectedRows": job.batch.rejected_count,
         "duplicateRows": job.batch.duplicate_count,
         "lastError": job.last_error,
@@ -113,6 +112,7 @@ def describe(job: EmailJob) -> dict[str, object]:
 
 
 def say(job: EmailJob) -> str:
+    """Describe the job for a person, in one sentence."""
     what = f"Batch {job.batch_id}, job {job.pk}"
     if job.completed_at is None:
         return f"{what}: {job.total_count:,} emails are {JobStatus(job.status).label.lower()}."

@@ -16,7 +16,19 @@ from django.utils import timezone
 
 from batches import intake
 from batches.jobs import creation, lifecycle
-from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobKind, RejectedRow
+from batches.models import (
+    Attempt,
+    Batch,
+    BatchStatus,
+    Email,
+    EmailJob,
+    EmailStatus,
+    EmailTemplate,
+    JobKind,
+    RejectedRow,
+    RejectionKind,
+)
+from batches.outcomes import Outcome
 
 CHANGELISTS = ["batch", "email", "emailjob", "emailtemplate"]
 
@@ -54,9 +66,7 @@ def test_list_is_shown_when_there_are_rows(admin: Client, staff: User, welcome: 
 def test_no_list_counts_or_sorts_a_whole_table_when_it_is_shown(admin: Client, staff: User, model: str) -> None:
     make_batch(staff)
     for query in ("", "?o=1", "?q=p1@example.org", "?status__exact=failed"):
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
+        with CaptureQueriesContext(connection) as queries:
             assert admin.get(f"/admin/batches/{model}/{query}").status_code == 200
         for each in queries.captured_queries:
             if "COUNT(" in each["sql"] and "batches_" in each["sql"]:
@@ -64,11 +74,11 @@ def test_no_list_counts_or_sorts_a_whole_table_when_it_is_shown(admin: Client, s
 
 
 @pytest.mark.parametrize("model", ["batch", "email", "emailjob"])
-def test_ledger_is_not_written_when_somebody_tries(
+def test_records_are_not_changed_when_a_superuser_posts_a_change(
     admin: Client, staff: User, welcome: EmailTemplate, model: str
 ) -> None:
     job = creation.create_job(make_batch(staff), template=welcome, user=staff)
-    pk = {"batch": job.batch_id, "email": job.batch.emails.first().pk, "emailjob": job.pk}[model]
+    pk = {"batch": job.batch_id, "email": job.batch.emails.earliest("row").pk, "emailjob": job.pk}[model]
     assert admin.get(f"/admin/batches/{model}/{pk}/change/").status_code == 200
     assert admin.post(f"/admin/batches/{model}/{pk}/change/", {"status": "sent"}).status_code == 403
     assert admin.get(f"/admin/batches/{model}/add/").status_code == 403
@@ -106,7 +116,7 @@ def test_live_counts_are_listed_when_a_batch_is_being_sent(admin: Client, staff:
 def test_rejected_rows_are_shown_in_part_when_there_are_many(admin: Client, staff: User) -> None:
     batch = make_batch(staff, 1)
     RejectedRow.objects.bulk_create(
-        RejectedRow(batch=batch, line=line, kind="invalid", raw=["<b>"], reason=f"<i>r{line}</i>")
+        RejectedRow(batch=batch, line=line, kind=RejectionKind.INVALID, raw=["<b>"], reason=f"<i>r{line}</i>")
         for line in range(1, 31)
     )
     page = admin.get(f"/admin/batches/batch/{batch.pk}/change/").content.decode()
@@ -127,7 +137,7 @@ def test_batch_is_steered_when_an_action_is_chosen(admin: Client, staff: User, w
         assert batch.status == status
 
 
-def test_those_that_refuse_say_why_and_the_others_go_on_when_many_are_replayed(
+def test_others_are_replayed_when_one_of_many_batches_is_refused(
     admin: Client, staff: User, welcome: EmailTemplate
 ) -> None:
     ended, draft = make_batch(staff), make_batch(staff)
@@ -142,30 +152,31 @@ def test_replay_of_all_is_confirmed_first_when_it_is_chosen(admin: Client, staff
     batch = make_batch(staff)
     creation.create_job(batch, template=welcome, user=staff)
     finish(batch, EmailStatus.SENT)
-    assert "once more" in act(admin, "replay_all", batch)
+    assert "Send to everybody again?" in act(admin, "replay_all", batch)
     assert EmailJob.objects.count() == 1
     act(admin, "replay_all", batch, confirmed="yes")
     assert EmailJob.objects.filter(kind=JobKind.ALL).count() == 1
 
 
-def test_actions_are_not_offered_when_staff_may_only_look(client: Client, db: None) -> None:
-    looker = User.objects.create_user("looker", is_staff=True)
-    looker.user_permissions.add(Permission.objects.get(codename="view_batch"))
-    client.force_login(looker)
-    batch = make_batch(looker)
+def test_actions_are_not_offered_when_staff_may_only_view(client: Client, db: None) -> None:
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_batch"))
+    client.force_login(viewer)
+    batch = make_batch(viewer)
     assert 'value="pause"' not in client.get("/admin/batches/batch/").content.decode()
     act(client, "replay_all", batch, confirmed="yes")
     assert not EmailJob.objects.exists()
 
 
-def test_batch_goes_with_all_its_rows_when_a_superuser_deletes_it(
+def test_all_rows_of_a_batch_are_deleted_when_a_superuser_deletes_it(
     admin: Client, staff: User, welcome: EmailTemplate
 ) -> None:
     batch, kept = make_batch(staff), make_batch(staff)
     job = creation.create_job(batch, template=welcome, user=staff)
     assert admin.post(f"/admin/batches/batch/{batch.pk}/delete/", {"post": "yes"}).status_code == 403
-    Email.objects.filter(batch=batch).update(lane=job.lanes.first())
-    Email.objects.filter(batch=batch).first().tries.create(lane=job.lanes.first(), number=1, outcome="sent")
+    lane = job.lanes.get(number=0)
+    Email.objects.filter(batch=batch).update(lane=lane)
+    Attempt.objects.create(email=batch.emails.earliest("row"), lane=lane, number=1, outcome=Outcome.SENT)
     finish(batch, EmailStatus.SENT)
     page = admin.get(f"/admin/batches/batch/{batch.pk}/delete/").content.decode()
     assert "3 emails" in page
@@ -177,11 +188,11 @@ def test_live_batches_are_kept_when_many_are_deleted(admin: Client, staff: User,
     live, ended = make_batch(staff), make_batch(staff)
     creation.create_job(live, template=welcome, user=staff)
     page = act(admin, "delete_selected", live, ended, post="yes")
-    assert "were kept" in page
+    assert "Live batches were not deleted" in page
     assert Batch.objects.get() == live
 
 
-def test_draft_goes_with_its_file_when_it_is_deleted(admin: Client, staff: User) -> None:
+def test_file_of_a_draft_is_deleted_when_the_draft_is(admin: Client, staff: User) -> None:
     draft = intake.import_csv(BytesIO(b"email\na@example.org\n"), filename="list.csv", user=staff).batch
     assert draft.upload_chunks.exists()
     act(admin, "delete_selected", draft, post="yes")
@@ -209,14 +220,14 @@ def test_cancelled_batch_is_kept_when_its_last_mail_is_still_in_flight(
 
 
 def test_template_is_refused_when_it_does_not_compile(admin: Client) -> None:
-    words = {"key": "bad", "name": "Bad", "subject": "{{ name", "html": "", "text": "T"}
-    assert "can&#x27;t be used" in admin.post("/admin/batches/emailtemplate/add/", words).content.decode()
+    parts = {"key": "bad", "name": "Bad", "subject": "{{ name", "html": "", "text": "T"}
+    assert "can&#x27;t be used" in admin.post("/admin/batches/emailtemplate/add/", parts).content.decode()
     assert (
         "an HTML body, a text body"
-        in admin.post("/admin/batches/emailtemplate/add/", words | {"subject": "S", "text": ""}).content.decode()
+        in admin.post("/admin/batches/emailtemplate/add/", parts | {"subject": "S", "text": ""}).content.decode()
     )
     assert not EmailTemplate.objects.exists()
-    assert admin.post("/admin/batches/emailtemplate/add/", words | {"subject": "S"}).status_code == 302
+    assert admin.post("/admin/batches/emailtemplate/add/", parts | {"subject": "S"}).status_code == 302
 
 
 def test_one_template_is_default_when_another_is_chosen(admin: Client, welcome: EmailTemplate) -> None:
@@ -241,7 +252,7 @@ def members(db: None) -> list[User]:
     return [User.objects.create_user(f"m{number}", f"m{number}@example.org") for number in range(1, 6)]
 
 
-def test_exactly_the_selected_users_get_it_when_the_action_is_confirmed(admin: Client, members: list[User]) -> None:
+def test_only_the_selected_users_are_sent_to_when_the_action_is_confirmed(admin: Client, members: list[User]) -> None:
     User.objects.filter(username="m2").update(email="")
     User.objects.filter(username="m3").update(is_active=False)
     send_to_users(admin, _selected_action=[user.pk for user in members[:4]])
@@ -250,7 +261,9 @@ def test_exactly_the_selected_users_get_it_when_the_action_is_confirmed(admin: C
     assert (job.subject, job.template_key) == ("Hi", "plain")
 
 
-def test_users_of_all_pages_get_it_when_select_all_is_clicked(admin: Client, members: list[User], staff: User) -> None:
+def test_users_of_all_pages_are_selected_when_select_all_is_clicked(
+    admin: Client, members: list[User], staff: User
+) -> None:
     send_to_users(admin, _selected_action=[members[0].pk], select_across="1", index="0")
     assert EmailJob.objects.get().total_count == 6
 
@@ -259,7 +272,7 @@ def test_nothing_is_sent_when_the_users_changed_before_the_confirmation(admin: C
     data = {"action": "send_email", "_selected_action": [members[0].pk], "select_across": "1", "index": "0"}
     key = "2f1b1f0e-7d7c-4b8e-9a52-0a4f3c2b1a00"
     response = admin.post("/admin/auth/user/", {**data, "count": "5", "key": key, "template": "plain"})
-    assert "There are now 6 such users" in response.content.decode()
+    assert "The selection now has 6 users" in response.content.decode()
     assert not Batch.objects.exists()
 
 
@@ -271,9 +284,9 @@ def test_one_batch_is_sent_when_the_button_is_clicked_twice(admin: Client, membe
 
 
 def test_sending_is_not_offered_when_staff_may_not_add_batches(client: Client, members: list[User]) -> None:
-    looker = User.objects.create_user("looker", is_staff=True)
-    looker.user_permissions.add(Permission.objects.get(codename="view_user"))
-    client.force_login(looker)
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_user"))
+    client.force_login(viewer)
     assert "send_email" not in client.get("/admin/auth/user/").content.decode()
     send_to_users(client, _selected_action=[members[0].pk])
     assert not Batch.objects.exists()

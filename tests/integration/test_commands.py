@@ -1,4 +1,4 @@
-"""sendbatch, replaybatch, sweep and createapitoken."""
+"""The commands sendbatch, replaybatch, sweep and createapitoken."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def test_file_is_queued_when_a_batch_is_sent(people: Path, sender: User, welcome
     job = EmailJob.objects.get()
     assert (job.total_count, job.subject, job.batch.created_by, job.batch.filename) == (2, "Mine", sender, "people.csv")
     assert f"Batch {job.batch_id}" in stdout and "2 emails are queued" in stdout
-    assert "1 bad" in stderr and "No worker is running" in stderr
+    assert "1 bad and 0 duplicate rows were rejected" in stderr and "No worker is running" in stderr
 
 
-def test_one_json_object_is_printed_when_json_is_asked_for(people: Path, welcome: EmailTemplate) -> None:
+def test_one_json_object_is_printed_when_the_option_is_json(people: Path, welcome: EmailTemplate) -> None:
     stdout, _ = run("sendbatch", str(people), "--template", "welcome_email", "--json")
     answer = json.loads(stdout)
     assert stdout.count("\n") == 1
@@ -56,7 +56,7 @@ def test_one_json_object_is_printed_when_json_is_asked_for(people: Path, welcome
         (["PEOPLE", "--template", "welcom"], "The templates are: welcome_email"),
         (["PEOPLE", "--template", "welcome_email", "--user", "nobody"], "no user 'nobody'"),
         (["PEOPLE", "--template", "welcome_email", "--subject", "{{"], "subject"),
-        (["/dev/null", "--template", "welcome_email"], "."),
+        (["/dev/null", "--template", "welcome_email"], "The file is empty"),
     ],
 )
 def test_nothing_is_kept_when_the_command_is_wrong(
@@ -76,8 +76,8 @@ def test_draft_is_named_when_the_list_lacks_a_merge_field(tmp_path: Path, welcom
     assert Batch.objects.get().status == BatchStatus.DRAFT
 
 
-def settle(statuses: dict[str, EmailStatus]) -> threading.Thread:
-    """Play the worker: once there is a job, give each address its status and finish."""
+def end_job(statuses: dict[str, EmailStatus]) -> threading.Thread:
+    """Play the worker: as soon as there is a job, give each address its status and finish the job."""
 
     def work() -> None:
         try:
@@ -96,8 +96,8 @@ def settle(statuses: dict[str, EmailStatus]) -> threading.Thread:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_command_succeeds_when_it_waited_and_everybody_got_it(people: Path, welcome: EmailTemplate) -> None:
-    worker = settle({"ada@example.org": EmailStatus.SENT, "cyd@example.org": EmailStatus.SENT})
+def test_command_succeeds_when_it_waited_and_all_emails_are_sent(people: Path, welcome: EmailTemplate) -> None:
+    worker = end_job({"ada@example.org": EmailStatus.SENT, "cyd@example.org": EmailStatus.SENT})
     stdout, _ = run("sendbatch", str(people), "--template", "welcome_email", "--wait", "--json")
     worker.join(10)
     answer = json.loads(stdout)
@@ -105,17 +105,27 @@ def test_command_succeeds_when_it_waited_and_everybody_got_it(people: Path, welc
 
 
 @pytest.mark.django_db(transaction=True)
-def test_command_fails_when_it_waited_and_somebody_got_nothing(people: Path, welcome: EmailTemplate) -> None:
-    worker = settle({"ada@example.org": EmailStatus.SENT, "cyd@example.org": EmailStatus.FAILED})
-    with pytest.raises(CommandError, match=r"1 of 2 emails"):
+def test_command_fails_when_it_waited_and_an_email_failed(people: Path, welcome: EmailTemplate) -> None:
+    worker = end_job({"ada@example.org": EmailStatus.SENT, "cyd@example.org": EmailStatus.FAILED})
+    with pytest.raises(CommandError, match=r"Only 1 of the 2 emails"):
         run("sendbatch", str(people), "--template", "welcome_email", "--wait")
     worker.join(10)
 
-    worker = settle({"cyd@example.org": EmailStatus.SENT})
+    worker = end_job({"cyd@example.org": EmailStatus.SENT})
     stdout, _ = run("replaybatch", str(Batch.objects.get().pk), "--wait")
     worker.join(10)
     assert "1 of 1 emails sent" in stdout
     assert EmailJob.objects.order_by("-pk")[0].kind == JobKind.FAILED
+
+
+def test_counts_are_those_of_the_job_when_a_replay_has_just_begun(people: Path, welcome: EmailTemplate) -> None:
+    run("sendbatch", str(people), "--template", "welcome_email")
+    job = EmailJob.objects.get()
+    Email.objects.update(lane=job.lanes.get(number=0), status=EmailStatus.SENT)
+    Email.objects.filter(address="cyd@example.org").update(status=EmailStatus.FAILED)
+    lifecycle.finish_job(job.pk)
+    answer = json.loads(run("replaybatch", str(job.batch_id), "--json")[0])
+    assert (answer["totalCount"], answer["sentCount"], answer["failedCount"]) == (1, 0, 0)
 
 
 def test_replay_is_refused_when_there_is_nothing_to_replay(people: Path, welcome: EmailTemplate) -> None:
@@ -126,16 +136,16 @@ def test_replay_is_refused_when_there_is_nothing_to_replay(people: Path, welcome
         run("replaybatch", str(Batch.objects.get().pk), "--all")
 
 
-def test_counts_are_said_when_a_sweep_was_made(db: None) -> None:
+def test_counts_are_printed_when_a_sweep_was_made(db: None) -> None:
     stdout, _ = run("sweep")
     assert "Started 0 scheduled jobs" in stdout
 
 
 @pytest.mark.django_db(transaction=True)
-def test_sweep_waits_when_another_is_sweeping() -> None:
+def test_sweep_waits_when_another_process_sweeps() -> None:
     locked, release = threading.Event(), threading.Event()
 
-    def hold() -> None:
+    def hold_lock() -> None:
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
@@ -144,7 +154,7 @@ def test_sweep_waits_when_another_is_sweeping() -> None:
         finally:
             connections.close_all()
 
-    holder = threading.Thread(target=hold)
+    holder = threading.Thread(target=hold_lock)
     holder.start()
     assert locked.wait(5)
     threading.Timer(0.2, release.set).start()

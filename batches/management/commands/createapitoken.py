@@ -1,4 +1,4 @@
-"""``manage.py createapitoken USER``: make a token for the API; it alone goes to standard output."""
+"""``manage.py createapitoken USER``: make an API token, and print nothing else on standard output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from batches.models import ApiToken
 
 
 class Command(BaseCommand):
-    help = "Make a token with which a program acts as a user. It is shown this once: only its digest is kept."
+    help = "Make an API token, with which a program acts as a user. It is shown once: only its digest is stored."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", metavar="USER", help="The user's name.")
@@ -21,5 +21,5 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(f"There is no user '{options['user']}'. See the users at /admin/auth/user/.")
         if not user.is_active:
-            raise CommandError(f"The user '{user.username}' is not active, so a token would open nothing.")
+            raise CommandError(f"The user '{user.username}' is not active. Activate the user first.")
         self.stdout.write(ApiToken.objects.issue(user))

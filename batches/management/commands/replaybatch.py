@@ -10,22 +10,21 @@ from batches.jobs import creation, lifecycle
 from batches.management import waiting
 from batches.models import Batch, JobKind
 
+WHICH = {
+    JobKind.FAILED: "Send the failed emails again (default).",
+    JobKind.UNKNOWN: "Send the unknown emails again. Some recipients may get it twice.",
+    JobKind.ALL: "Send all emails again, the sent ones too.",
+}
+
 
 class Command(BaseCommand):
-    help = "Send a part of an ended batch again. Exit status 0: it is queued, or with --wait, sent to all of that part."
+    help = "Send emails of an ended batch again. Exit status 0: they are queued, or with --wait, all of them are sent."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("batch_id", metavar="BATCH_ID", type=int)
         which = parser.add_mutually_exclusive_group()
-        which.add_argument(
-            "--failed", dest="which", action="store_const", const=JobKind.FAILED, help="Those that failed (default)."
-        )
-        which.add_argument(
-            "--unknown", dest="which", action="store_const", const=JobKind.UNKNOWN, help="Those nobody knows of."
-        )
-        which.add_argument(
-            "--all", dest="which", action="store_const", const=JobKind.ALL, help="All, those that got it too."
-        )
+        for kind, meaning in WHICH.items():
+            which.add_argument(f"--{kind.value}", dest="which", action="store_const", const=kind, help=meaning)
         waiting.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""``manage.py sendbatch FILE --template KEY``: take a file of recipients in and send it."""
+"""``manage.py sendbatch FILE --template KEY``: import a file of recipients and send it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from batches import intake
 from batches.jobs import creation, lifecycle
 from batches.management import waiting
-from batches.management.terminal import as_it_is
+from batches.management.terminal import without_style
 from batches.models import Batch, EmailJob, EmailTemplate, TemplateNotFound
 from batches.rendering.template import MessageParts, TemplateFault
 
 
 class Command(BaseCommand):
-    help = "Take a file of recipients in and send it. Exit status 0: it is queued, or with --wait, sent to everybody."
+    help = "Import a file of recipients and send it. Exit status 0: it is queued, or with --wait, all emails are sent."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", metavar="FILE", help="The file of recipients; - reads standard input.")
+        parser.add_argument("file", metavar="FILE", help="The file of recipients. - means standard input.")
         parser.add_argument("--template", required=True, metavar="KEY", help="The template's key.")
-        parser.add_argument("--subject", metavar="S", help="Instead of the template's subject.")
-        parser.add_argument("--user", metavar="U", help="Whose batch it is; without it only staff see it.")
+        parser.add_argument("--subject", metavar="S", help="Replaces the template's subject.")
+        parser.add_argument("--user", metavar="U", help="The owner of the batch. Left out: only staff see the batch.")
         waiting.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,9 +34,9 @@ class Command(BaseCommand):
         batch = import_file(options["file"], user=user)
         if batch.rejected_count or batch.duplicate_count:
             self.stderr.write(
-                f"{batch.rejected_count:,} bad and {batch.duplicate_count:,} duplicate rows were set aside. "
+                f"{batch.rejected_count:,} bad and {batch.duplicate_count:,} duplicate rows were rejected. "
                 f"See them at /batches/{batch.pk}/?status=rejected.",
-                as_it_is,
+                without_style,
             )
         job = start(batch, template=template, subject=options["subject"], user=user)
         waiting.report(job, wait=options["wait"], as_json=options["json"], stdout=self.stdout, stderr=self.stderr)
@@ -64,13 +64,14 @@ def import_file(name: str, *, user: User | None) -> Batch:
         with open_file(name) as file:
             return intake.import_csv(file, filename="standard input" if name == "-" else name, user=user).batch
     except OSError as exc:
-        raise CommandError(f"The file {name} can't be read: {exc.strerror or exc}. Check its path and rights.") from exc
+        fault = exc.strerror or exc
+        raise CommandError(f"The file {name} can't be read: {fault}. Check its path and permissions.") from exc
     except intake.ListRefused as exc:
         raise CommandError(exc.message) from exc
 
 
 def open_file(name: str) -> Any:
-    """A context with the open file."""
+    """A context manager with the open file. Standard input stays open."""
     stdin: BinaryIO = sys.stdin.buffer
     return nullcontext(stdin) if name == "-" else Path(name).open("rb")
 
@@ -79,4 +80,4 @@ def start(batch: Batch, *, template: EmailTemplate, subject: str | None, user: U
     try:
         return creation.send_once(batch, template=template, user=user, subject=subject)
     except lifecycle.JobRefused as exc:
-        raise CommandError(f"{exc} The list is kept as batch {batch.pk}, a draft.") from exc
+        raise CommandError(f"{exc} The list is kept as batch {batch.pk}, which is a draft.") from exc

@@ -1,4 +1,4 @@
-"""``manage.py sweep``: repair everything from Postgres once, as the workers do every few seconds."""
+"""``manage.py sweep``: run the sweep once, as the workers do every few seconds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from django.core.management.base import BaseCommand, CommandError
 from batches.jobs.sweep import sweep
 
 WAIT_SECONDS = 10.0
-"""A worker's sweep takes milliseconds: one that holds the lock for longer hangs."""
+"""A worker's sweep takes milliseconds. A worker that holds the lock for this long hangs."""
 
 
 class Command(BaseCommand):
-    help = "Start due jobs, take over from dead workers, ring free lanes, finish jobs that are done."
+    help = "Start due jobs, take lanes away from dead workers, enqueue free lanes, and finish jobs that are over."
 
     def handle(self, *args: Any, **options: Any) -> None:
         deadline = time.monotonic() + WAIT_SECONDS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 from django.core.management.base import OutputWrapper
 
@@ -12,11 +11,23 @@ from batches.models import BatchStatus
 from batches.progress import Snapshot
 
 
-def make_snapshot(processed: int, *, total: int = 5002, failed: int = 0, **fields: Any) -> Snapshot:
-    values: dict[str, Any] = {"batchId": 1, "status": BatchStatus.PROCESSING, "sequence": 1}
-    values |= {"processed": processed, "total": total, "sent": processed - failed, "failed": failed}
-    values |= {"unknown": 0, "suppressed": 0, "pending": total - processed, "ratePerSecond": 0.0, "etaSeconds": None}
-    return Snapshot(**(values | fields))  # type: ignore[typeddict-item]
+def make_snapshot(
+    processed: int, *, total: int = 5002, failed: int = 0, rate: float = 0.0, eta: float | None = None
+) -> Snapshot:
+    return Snapshot(
+        batchId=1,
+        status=BatchStatus.PROCESSING,
+        processed=processed,
+        total=total,
+        sent=processed - failed,
+        failed=failed,
+        unknown=0,
+        suppressed=0,
+        pending=total - processed,
+        ratePerSecond=rate,
+        etaSeconds=eta,
+        sequence=1,
+    )
 
 
 class Terminal(io.StringIO):
@@ -26,29 +37,29 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_line_says_counts_speed_and_time_when_it_is_wide_enough() -> None:
-    line = make_line(make_snapshot(1707, failed=3, ratePerSecond=1413.2, etaSeconds=2.3), columns=110, cells="#-")
+def test_line_has_counts_rate_and_time_when_the_terminal_is_wide_enough() -> None:
+    line = make_line(make_snapshot(1707, failed=3, rate=1413.2, eta=2.3), columns=110, cells="#-")
     assert line == f" 34%  {'#' * 9}{'-' * 18}  1,707 of 5,002, 3 failed, 1,413 a second, about 2 s left"
 
 
-def test_line_says_100_only_when_all_is_done() -> None:
+def test_line_shows_100_percent_only_when_every_email_is_done() -> None:
     assert make_line(make_snapshot(5001), columns=80, cells="#-").startswith(" 99%  ")
     assert make_line(make_snapshot(5002), columns=80, cells="#-").startswith("100%  ####")
     assert "-" not in make_line(make_snapshot(5002), columns=80, cells="#-")
 
 
-def test_words_are_left_out_when_they_do_not_fit() -> None:
-    now = make_snapshot(1707, failed=3, ratePerSecond=1413.2, etaSeconds=2.3)
+def test_words_are_left_out_when_the_terminal_is_narrow() -> None:
+    now = make_snapshot(1707, failed=3, rate=1413.2, eta=2.3)
     assert make_line(now, columns=60, cells="#-") == f" 34%  {'#' * 5}{'-' * 10}  1,707 of 5,002, 3 failed"
 
 
-def test_line_never_wraps() -> None:
-    now = make_snapshot(999_999, total=1_000_000, failed=1234, ratePerSecond=31_234, etaSeconds=5400)
+def test_line_never_wraps_at_any_width() -> None:
+    now = make_snapshot(999_999, total=1_000_000, failed=1234, rate=31_234, eta=5400)
     for columns in range(2, 130):
         assert len(make_line(now, columns=columns, cells="#-")) < columns
 
 
-def test_sentence_is_written_once_and_above_the_line() -> None:
+def test_sentence_is_written_once_above_the_line_when_it_repeats() -> None:
     terminal = Terminal()
     line = ProgressLine(OutputWrapper(terminal))
     line.draw(make_snapshot(0))
@@ -60,7 +71,7 @@ def test_sentence_is_written_once_and_above_the_line() -> None:
     assert screen == ["No worker is running.", f"100%  {'█' * 20}  5,002 of 5,002", ""]
 
 
-def test_sentences_alone_are_written_when_there_is_no_terminal() -> None:
+def test_only_sentences_are_written_when_the_stream_is_not_a_terminal() -> None:
     file = io.StringIO()
     line = ProgressLine(OutputWrapper(file))
     line.draw(make_snapshot(0))

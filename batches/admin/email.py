@@ -67,5 +67,6 @@ class EmailAdmin(ReadOnlyAdmin):
 
     @admin.display(description="attempts, oldest first")
     def history(self, email: Email) -> str:
-        attempts = email.tries.order_by("at", "number").values_list("at", "outcome", "code", "reply", "relay")[:100]
-        return format_html_join("", "<div>{} {} {} {} {}</div>", attempts) or "none"
+        attempts = email.recorded_attempts.order_by("at", "number")[:100]
+        columns = attempts.values_list("at", "outcome", "code", "reply", "relay")
+        return format_html_join("", "<div>{} {} {} {} {}</div>", columns) or "none"

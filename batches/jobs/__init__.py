@@ -1,1 +1,1 @@
-"""Create, pause, resume, cancel and replay jobs, ring the doorbell, sweep: the only user of RQ besides the worker."""
+"""Jobs from creation to end, their lanes' work items, and the sweep. Only this package and the worker use RQ."""

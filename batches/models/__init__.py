@@ -1,4 +1,4 @@
-"""Tables, constraints, conditional transitions and the named SQL. Never sends, publishes or enqueues."""
+"""Tables, constraints, conditional transitions and the hand-written SQL. Never sends, publishes or enqueues."""
 
 from batches.models.batch import Batch, RejectedRow, UploadChunk
 from batches.models.choices import (

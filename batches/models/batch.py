@@ -1,4 +1,4 @@
-"""A Batch is one list of recipients; a RejectedRow is a line of it that did not become an Email."""
+"""A Batch is one list of recipients. A RejectedRow is a line of that list that did not become an Email."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from batches.models.choices import BatchSource, BatchStatus, RejectionKind
 
 class BatchQuerySet(models.QuerySet["Batch"]):
     def visible_to(self, user: AbstractBaseUser | PermissionsMixin | AnonymousUser) -> Self:
-        """Staff see every batch, others their own, the anonymous none."""
+        """Filter by what a user may see: staff every batch, others their own, anonymous and inactive users none."""
         if not getattr(user, "is_active", False) or user.is_anonymous:  # type: ignore[union-attr]
             return self.none()
         if user.is_staff:  # type: ignore[union-attr]
@@ -22,7 +22,7 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         return self.filter(created_by=user)
 
     def move(self, batch_id: int, *, to: BatchStatus) -> bool:
-        """Set one batch's status; whether a row changed. The job's own transition decides if it may."""
+        """Set one batch's status and say whether a row changed. The caller has checked that its job allows it."""
         ended = to in (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED)
         return bool(self.filter(pk=batch_id).update(status=to, completed_at=Now() if ended else None))
 
@@ -30,9 +30,8 @@ class BatchQuerySet(models.QuerySet["Batch"]):
 class Batch(models.Model):
     """One list of recipients.
 
-    The ``*_count`` columns hold what is settled: they are recounted from the emails when a job ends.
-    While a job is live, what its lanes did since is on the lanes' rows; ``progress.read_snapshot`` adds
-    the two.
+    The ``*_count`` columns are counted from the emails when a job ends. What the lanes of a live job have done since
+    is counted in the lanes' rows. ``progress.read_snapshot`` adds the two.
     """
 
     created_by = models.ForeignKey(
@@ -42,16 +41,18 @@ class Batch(models.Model):
     source = models.CharField(max_length=16, choices=BatchSource)
     status = models.CharField(max_length=16, choices=BatchStatus, default=BatchStatus.DRAFT)
     columns = models.JSONField(
-        default=list, help_text="The header as it was written, the address column included, in file order."
+        default=list, help_text="The column names of the file, in its order, with the address column."
     )
     address_index = models.PositiveSmallIntegerField(
-        default=0, help_text="Which of the columns holds the address, counted from 0."
+        default=0, help_text="The position of the address column, counted from 0."
     )
     merge_fields = models.JSONField(
-        default=list, help_text="The merge field that each column but the address one fills, in file order."
+        default=list, help_text="The merge fields that the other columns fill, in the order of the file."
     )
-    encoding = models.CharField(max_length=32, blank=True, help_text="How the uploaded file was decoded.")
-    delimiter = models.CharField(max_length=1, blank=True, help_text="What parts the cells of the uploaded file.")
+    encoding = models.CharField(max_length=32, blank=True, help_text="The encoding of the uploaded file.")
+    delimiter = models.CharField(
+        max_length=1, blank=True, help_text="The character that separates the cells of the uploaded file."
+    )
     has_header = models.BooleanField(default=True, help_text="Whether the first line of the file is its header.")
     content_digest = models.CharField(
         max_length=64, blank=True, editable=False, help_text="SHA-256 of the uploaded file."
@@ -66,7 +67,7 @@ class Batch(models.Model):
     duplicate_count = models.PositiveIntegerField(default=0)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, editable=False)  # noqa: DJ001
     request_digest = models.CharField(
-        max_length=64, blank=True, editable=False, help_text="SHA-256 of the request that carried the key."
+        max_length=64, blank=True, editable=False, help_text="SHA-256 of the request that had the idempotency key."
     )
     created_at = models.DateTimeField(db_default=Now())
     completed_at = models.DateTimeField(null=True, blank=True)
@@ -76,16 +77,16 @@ class Batch(models.Model):
     class Meta:
         verbose_name_plural = "batches"
         indexes = [
-            # The list pages and GET /api/batches: newest first, of one user or of all (by primary key).
+            # The list pages and GET /api/batches: one user's batches, newest first. (All users' go by primary key.)
             models.Index(fields=["created_by", "-id"], name="batch_newest_of_user"),
-            # Review: was the same content sent of late? Only uploads have a digest.
+            # Review: was the same content sent recently? Only uploads have a digest.
             models.Index(fields=["content_digest"], name="batch_same_content", condition=~models.Q(content_digest="")),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(status__in=BatchStatus.values), name="batch_status_known"),
             models.CheckConstraint(condition=models.Q(source__in=BatchSource.values), name="batch_source_known"),
-            # Promise 5: the same key makes one batch, however concurrently it arrives.
-            # Nulls count as equal, for the batches of no user; those without a key are left out.
+            # Promise 5: the same idempotency key makes one batch, however concurrently the requests arrive.
+            # NULLS NOT DISTINCT, because created_by is null for a batch that no user made.
             models.UniqueConstraint(
                 fields=["created_by", "idempotency_key"],
                 name="batch_idempotency_key_once",
@@ -99,17 +100,17 @@ class Batch(models.Model):
 
 
 class RejectedRow(models.Model):
-    """A CSV line that did not become an Email, with its line number and reason."""
+    """A line of the file that did not become an Email, with its line number and the reason."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="rejected_rows", db_index=False)
-    line = models.PositiveIntegerField(help_text="The line of the file on which the record begins, from 1.")
+    line = models.PositiveIntegerField(help_text="The line of the file on which the record begins, counted from 1.")
     kind = models.CharField(max_length=16, choices=RejectionKind)
-    raw = models.JSONField(default=list, help_text="The cells as they were read.")
+    raw = models.JSONField(default=list, help_text="The cells of the line, as they were read.")
     reason = models.TextField()
 
     class Meta:
         indexes = [
-            # rejected.csv pages through it in file order.
+            # rejected.csv and the page of rejected rows: one batch in the order of the file.
             models.Index(fields=["batch", "line", "id"], name="rejected_in_file_order"),
         ]
         constraints = [
@@ -121,10 +122,11 @@ class RejectedRow(models.Model):
 
 
 class UploadChunk(models.Model):
-    """A piece of the file that a draft was read from, kept so that it can be read again another way.
+    """A piece of the file of a draft, kept so that the file can be read again with another encoding or delimiter.
 
-    In the database and not in a folder: it comes and goes with the batch's own transaction, so that no
-    crash leaves a piece behind, and each web process finds it. Gone when the batch is sent.
+    The pieces are in the database and not in a folder, so that each web process finds them. They are inserted and
+    deleted in the batch's own transactions, so no crash leaves a piece without its batch. They are deleted when the
+    batch is sent.
     """
 
     pk = models.CompositePrimaryKey("batch_id", "number")

@@ -1,4 +1,4 @@
-"""The states and kinds of DESIGN.md section 4, each written out here and nowhere else."""
+"""The statuses and kinds. Each value is written here as a literal and nowhere else."""
 
 from django.db import models
 
@@ -41,7 +41,7 @@ class JobStatus(models.TextChoices):
 
 
 class JobKind(models.TextChoices):
-    """Which emails of the batch a job sends."""
+    """The emails of the batch that a job sends."""
 
     FIRST = "first", "first send"
     FAILED = "failed", "replay of the failed"
@@ -50,7 +50,7 @@ class JobKind(models.TextChoices):
 
 
 class JobPriority(models.TextChoices):
-    """The RQ queue that a job's lanes are rung in."""
+    """The RQ queue in which a job's lanes are enqueued."""
 
     HIGH = "high"
     DEFAULT = "default"
@@ -71,4 +71,4 @@ class RejectionKind(models.TextChoices):
 
 
 LIVE_JOB_STATUSES = (JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.PAUSED)
-"""A batch has at most one job in any of these."""
+"""A batch has at most one job with one of these statuses."""

@@ -1,4 +1,4 @@
-"""An Email is one recipient of a batch with its one true state; an Attempt is one try at it."""
+"""An Email is one recipient of a batch, with its one true status. An Attempt is one effort to deliver it."""
 
 from __future__ import annotations
 
@@ -68,39 +68,46 @@ class Email(models.Model):
     """The status as people see it. Only emails that were read with ``with_state()`` have it."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="emails", db_index=False)
-    row = models.PositiveIntegerField(help_text="The line of the file, or the place in the list, from 1.")
+    row = models.PositiveIntegerField(help_text="The line of the file, or the place in the list, counted from 1.")
     address = models.CharField(max_length=320)
     fields = models.JSONField(
         db_default=models.Value([], models.JSONField()),
         default=list,
-        help_text="The cells, strings, in the order of the batch's merge fields.",
+        help_text="The cells, all of them strings, in the order of the batch's merge fields.",
     )
     status = models.CharField(
         max_length=16, choices=EmailStatus, default=EmailStatus.PENDING, db_default=EmailStatus.PENDING
     )
+    # An attempt counts even if its worker died: otherwise a message that kills workers would be attempted forever.
     attempts = models.PositiveSmallIntegerField(
         default=0,
         db_default=0,
-        help_text="Tries so far; one at which its worker died counts, so a message that kills ends.",
+        help_text="The attempts so far. An attempt counts even if its worker died.",
     )
     next_attempt_at = models.DateTimeField(
-        null=True, blank=True, help_text="When a retry is due; empty before the first try and in the end."
+        null=True,
+        blank=True,
+        help_text="When the next attempt is due. Empty before the first attempt ends, and at the end.",
     )
-    # No constraint in the database for this key and Attempt's two: their checks took a fifth of Postgres' time
-    # for an email, and only LEDGER_CYCLE and REAP_LANE write them, from rows that they hold locked.
+    # The lane that attempted the email last. This key and the two of Attempt have no constraint in the database,
+    # because PostgreSQL would check them for each email. Only LEDGER_CYCLE and RECORD_DEATHS write them, from rows
+    # that exist.
     lane = models.ForeignKey(
         Lane, on_delete=models.SET_NULL, null=True, blank=True, db_index=False, db_constraint=False
     )
     code = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The relay's last reply code.")
-    reply = models.TextField(default="", db_default="", blank=True, help_text="The relay's last reply, or why not.")
-    completed_at = models.DateTimeField(null=True, blank=True, help_text="When the terminal state was recorded.")
+    reply = models.TextField(
+        default="", db_default="", blank=True, help_text="The relay's last reply, or the reason why there is none."
+    )
+    completed_at = models.DateTimeField(null=True, blank=True, help_text="When the terminal status was recorded.")
 
     objects = EmailQuerySet.as_manager()
 
     class Meta:
-        # No index holds the status or another column that a send changes: so an email's UPDATE writes no
-        # index entry (docs/decisions/0014). The first tries are found by (batch, row).
+        # No index holds the status or another column that changes when an email is sent, so that its UPDATE writes no
+        # index entry (docs/decisions/0014). Untried emails are found by (batch, row).
         indexes = [
+            # LEDGER_CYCLE, LANES_TO_ENQUEUE and JOBS_TO_FINISH: the retries of one batch, in the order they are due.
             models.Index(
                 "batch",
                 "next_attempt_at",
@@ -119,16 +126,19 @@ class Email(models.Model):
 
 
 class Attempt(models.Model):
-    """One try at delivering one email: outcome, SMTP code and reply, when, through which relay.
+    """The record of one attempt at one email: outcome, SMTP code and reply, time, relay.
 
-    Written by the statement that ends the email's being sent, so once a claim, even where a commit's reply is lost.
+    The statement that records the decision about the email inserts it too. So there is one for each claim that ended,
+    even if the reply to a commit is lost.
     """
 
     pk = models.CompositePrimaryKey("email_id", "lane_id", "number")
     email = models.ForeignKey(
-        Email, on_delete=models.CASCADE, related_name="tries", db_index=False, db_constraint=False
+        Email, on_delete=models.CASCADE, related_name="recorded_attempts", db_index=False, db_constraint=False
     )
-    lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="tries", db_index=False, db_constraint=False)
+    lane = models.ForeignKey(
+        Lane, on_delete=models.CASCADE, related_name="recorded_attempts", db_index=False, db_constraint=False
+    )
     number = models.PositiveSmallIntegerField()
     outcome = models.CharField(max_length=16, choices=Outcome)
     code = models.PositiveSmallIntegerField(null=True, blank=True)

@@ -1,4 +1,4 @@
-"""An EmailJob is one run over a batch; a Lane is one worker's share in it."""
+"""An EmailJob sends a batch, or a part of it, once. A Lane is one worker's share in a job."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from batches.models.template import EmailTemplate
 
 
 class EmailJob(models.Model):
-    """One run over a batch with one template, of which it keeps a snapshot.
+    """One sending of a batch with a copy of one template's parts.
 
-    ``scheduled -> queued -> processing <-> paused -> completed | failed | cancelled``.
+    The status goes ``scheduled -> queued -> processing <-> paused -> completed | failed | cancelled``.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="jobs")
@@ -29,13 +29,17 @@ class EmailJob(models.Model):
     text = models.TextField(blank=True)
     from_email = models.CharField(max_length=320)
     total_count = models.PositiveIntegerField(default=0)
-    sent_count = models.PositiveIntegerField(default=0, help_text="Set when the job ends; live, see the lanes.")
-    failed_count = models.PositiveIntegerField(default=0, help_text="Set when the job ends; live, see the lanes.")
-    last_error = models.TextField(blank=True, help_text="Why the relay is not taking mail, as a sentence.")
-    relay_failure_count = models.PositiveIntegerField(default=0, help_text="In a row; each doubles the wait.")
+    sent_count = models.PositiveIntegerField(default=0, help_text="Set when the job ends. Until then the lanes count.")
+    failed_count = models.PositiveIntegerField(
+        default=0, help_text="Set when the job ends. Until then the lanes count."
+    )
+    last_error = models.TextField(blank=True, help_text="A sentence that says why the relay accepts no mail.")
+    relay_failure_count = models.PositiveIntegerField(
+        default=0, help_text="Relay errors in a row. Each of them doubles the wait."
+    )
     relay_retry_at = models.DateTimeField(null=True, blank=True, help_text="No lane starts before this time.")
     handed_out_to_row = models.PositiveIntegerField(
-        default=0, help_text="Every row up to this one was handed to a lane, as a part of its row range."
+        default=0, help_text="Every row up to this one was handed to a lane, as part of a row range."
     )
     scheduled_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(
@@ -54,8 +58,8 @@ class EmailJob(models.Model):
                 condition=models.Q(completed_at__isnull=True) | ~models.Q(status__in=LIVE_JOB_STATUSES),
                 name="job_live_until_completed",
             ),
-            # At most one live job a batch; a cancelled one is live until its last email settled.
-            # Also the sweep's way to the live jobs: it reads this index alone.
+            # A batch has at most one live job. A cancelled job is live until its last email in flight has a decision.
+            # The sweep also finds the live jobs by this index alone.
             models.UniqueConstraint(
                 fields=["batch"], condition=models.Q(completed_at__isnull=True), name="job_one_live_per_batch"
             ),
@@ -68,32 +72,40 @@ class EmailJob(models.Model):
 class Lane(models.Model):
     """One worker's share in a job: lease, heartbeat, claims and counters in one row.
 
-    Free when ``lease_until`` is null. The token rises when the lane is taken, given back or reaped, so a holder
-    that was presumed dead finds zero rows under its token and stops: it is fenced. It rises with each lost
-    connection, too, which fences what that one still delivers.
+    A lane is free while ``lease_until`` is null. Its token rises when the lane is leased, released or reaped. A holder
+    that was presumed dead then changes no row under its old token, and stops: it is fenced. The token also rises after
+    each lost connection, which fences the statements that this connection still delivers.
     """
 
     job = models.ForeignKey(EmailJob, on_delete=models.CASCADE, related_name="lanes", db_index=False)
     number = models.PositiveSmallIntegerField()
     token = models.PositiveIntegerField(default=0)
-    worker = models.CharField(max_length=255, blank=True, help_text="The RQ worker that holds it, or did last.")
-    lease_until = models.DateTimeField(null=True, blank=True, help_text="By the database's clock.")
+    worker = models.CharField(max_length=255, blank=True, help_text="The RQ worker that leased the lane last.")
+    lease_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the lease runs out, by the database's clock. Empty while the lane is free.",
+    )
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     suspected_at = models.DateTimeField(
-        null=True, blank=True, help_text="When a sweep found the lease run out; void once it is renewed."
+        null=True,
+        blank=True,
+        help_text="When a sweep found that the lease had run out. Without meaning after a renewal.",
     )
     sent_count = models.PositiveIntegerField(default=0)
     failed_count = models.PositiveIntegerField(default=0)
     unknown_count = models.PositiveIntegerField(default=0)
     retried_count = models.PositiveIntegerField(default=0)
-    rate_per_second = models.FloatField(default=0, help_text="Sent of late, while it is held.")
-    # Its row range: a part of the list that no other lane claims from. The next holder goes on with it.
-    range_after_row = models.PositiveIntegerField(
-        default=0, help_text="It claims first tries behind this row; what lies before is claimed."
+    rate_per_second = models.FloatField(
+        default=0, help_text="The emails sent in the last second or so, while the lane is leased."
     )
-    range_end_row = models.PositiveIntegerField(default=0, help_text="Up to this row.")
+    # The row range: a part of the list from which no other lane claims. The next holder continues with it.
+    range_after_row = models.PositiveIntegerField(
+        default=0, help_text="The rows up to this one have already been claimed."
+    )
+    range_end_row = models.PositiveIntegerField(default=0, help_text="The last row of the row range.")
     claimed_rows = ArrayField(
-        models.IntegerField(), default=list, blank=True, help_text="The rows of the emails that it is sending."
+        models.IntegerField(), default=list, blank=True, help_text="The rows of the emails in flight."
     )
 
     class Meta:

@@ -1,4 +1,4 @@
-"""An EmailTemplate is subject, HTML and text, with merge fields."""
+"""An EmailTemplate is a subject, an HTML body and a text body, with merge fields."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class EmailTemplateQuerySet(models.QuerySet["EmailTemplate"]):
 
 
 class EmailTemplate(models.Model):
-    """What a job sends. A job keeps a snapshot, so an edit changes nothing that was queued."""
+    """The message that a job sends. A job keeps a copy of its parts, so an edit changes no job that exists."""
 
     key = models.SlugField(max_length=100, unique=True)
     name = models.CharField(max_length=200)
-    subject = models.TextField(help_text="Merge fields look like {{ name }}.")
+    subject = models.TextField(help_text="A merge field looks like {{ name }}.")
     html = models.TextField("HTML", blank=True)
     text = models.TextField(blank=True)
-    is_default = models.BooleanField(default=False, help_text="Used by an upload that names no template.")
+    is_default = models.BooleanField(default=False, help_text="An upload that names no template uses this one.")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)
 

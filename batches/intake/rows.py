@@ -1,8 +1,8 @@
 """Turn records into blocks of COPY text: emails, possible duplicates, and rejected rows.
 
-This is the hot loop of an import. It holds one block and never touches the database. A *plain row* has the header's
-width, an address that is plain, and cells that are their own COPY text: nearly all rows are plain, and they are
-worked on many at a time. Every other row is checked by itself.
+This is the hot loop of an import. It holds one block and never touches the database. A *plain row* is one line with the
+header's width, a plain address, and cells that are their own COPY text. Nearly all rows are plain, and many of them are
+worked on together. Every other row is checked by itself.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ _BIT_PAIRS += _BIT_PAIRS[:4]
 
 
 class PlainRows:
-    """Consecutive rows with a plain address. The same place in each list is the same row."""
+    """Consecutive rows of one line each with a plain address. The same place in each list is the same row."""
 
     def __init__(self) -> None:
         self.lines: list[int] = []
@@ -141,7 +141,8 @@ class BlockReader:
         try:
             for count, cells in enumerate(islice(reader, limit), 1):  # noqa: B007  counts the records that were read
                 line, next_line = next_line, reader.line_num + offset
-                if len(cells) == width and match_plain(address := cells[index]):
+                # A record of several lines is not gathered: it may be long, and read_limit counts lines.
+                if len(cells) == width and next_line - line == 1 and match_plain(address := cells[index]):
                     add_line(line)
                     add_address(address)
                     del cells[index]

@@ -1,4 +1,4 @@
-"""What the tests of intake share."""
+"""Fixtures and readers that the tests of intake, exports and reviewing share."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ Upload = Callable[..., Batch]
 def upload(sender: User) -> Upload:
     """Import bytes or text as the sender: ``upload("email\\nann@example.com\\n")``."""
 
-    def run(data: bytes | str, **choices: Any) -> Batch:
+    def run(data: bytes | str, **options: Any) -> Batch:
         stream = io.BytesIO(data.encode() if isinstance(data, str) else data)
-        return import_csv(stream, filename="list.csv", user=sender, **choices).batch
+        return import_csv(stream, filename="list.csv", user=sender, **options).batch
 
     return run
 
 
 def emails_of(batch: Batch) -> list[list[Any]]:
+    """Return row, address and fields of each email, in the order of the file."""
     return [list(row) for row in batch.emails.order_by("row").values_list("row", "address", "fields")]
 
 
 def rejected_of(batch: Batch) -> list[list[Any]]:
+    """Return line and kind of each rejected row, in the order of the file."""
     return [list(row) for row in batch.rejected_rows.order_by("line", "id").values_list("line", "kind")]

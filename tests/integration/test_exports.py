@@ -62,7 +62,7 @@ def test_formula_is_disarmed_when_it_is_exported(upload: Upload, cell: str) -> N
             assert not any(value.strip(" \n\t").startswith(("=", "+", "-", "@", "\uff1d", "\uff20")) for value in row)
 
 
-def test_every_row_comes_once_when_there_are_many_pages(upload: Upload) -> None:
+def test_every_row_is_exported_once_when_there_are_many_pages(upload: Upload) -> None:
     count = 2 * PAGE_ROWS + 1
     lines = [f"user{number}@example.com\nnope" for number in range(count)]
     batch = upload("email\n" + "\n".join(lines))
@@ -88,12 +88,12 @@ def test_no_chunk_is_large_when_the_cells_are(upload: Upload) -> None:
         assert max(sizes) < 2_200_000
 
 
-def test_export_streams_when_django_sends_it(upload: Upload) -> None:
+def test_export_is_streamed_when_django_sends_it(upload: Upload) -> None:
     response = StreamingHttpResponse(results_csv(upload("email\nann@example.com\n")), content_type="text/csv")
     assert b"ann@example.com" in response.getvalue()
 
 
-def test_header_alone_comes_when_the_batch_is_empty(upload: Upload) -> None:
+def test_only_the_header_is_exported_when_the_batch_is_empty(upload: Upload) -> None:
     batch = upload("email\n")
     assert rows_of(results_csv(batch)) == [["email", "status", "code", "reply", "time"]]
     assert rows_of(rejected_csv(batch)) == [["email", "line", "reason"]]

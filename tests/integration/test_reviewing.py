@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from pytest_django import Settings
 
 from batches.models import EmailJob, EmailTemplate, JobStatus, Lane
 from batches.rendering.template import MessageParts, TemplateFault
@@ -63,15 +64,15 @@ def test_review_warns_when_the_same_content_was_sent_within_a_day(
     assert review(again, MessageParts.of(welcome), now=tomorrow).same_content_at is None
 
 
-def test_duration_follows_the_last_job_when_its_lanes_noted_a_rate(
-    upload: Upload, welcome: EmailTemplate, make_job: MakeJob, settings: object
+def test_duration_follows_the_last_job_when_its_lanes_recorded_a_rate(
+    upload: Upload, welcome: EmailTemplate, make_job: MakeJob, settings: Settings
 ) -> None:
     batch = upload(LIST)
     assert review(batch, MessageParts.of(welcome)).duration_seconds == 20 / DEFAULT_RATE_PER_SECOND
     job: EmailJob = make_job(upload(LIST), JobStatus.COMPLETED)
     Lane.objects.bulk_create(Lane(job=job, number=number, rate_per_second=5) for number in range(2))
     assert review(batch, MessageParts.of(welcome)).duration_seconds == 2
-    settings.SEND_RATE = 1  # type: ignore[attr-defined]
+    settings.SEND_RATE = 1
     assert review(batch, MessageParts.of(welcome)).duration_seconds == 20
 
 

@@ -37,12 +37,12 @@ def test_cells_are_right_when_a_draft_is_read_again_in_another_encoding(upload: 
     assert rejected_of(draft) == [[3, "invalid"]]
 
 
-def test_mark_is_no_part_of_the_header_when_utf8_is_chosen(upload: Upload) -> None:
+def test_byte_order_mark_is_not_in_the_header_when_utf8_is_chosen(upload: Upload) -> None:
     draft = reread_upload(upload(b"\xef\xbb\xbfemail,name\nann@example.com,Ann\n"), encoding="utf-8")
     assert draft.columns == ["email", "name"]
 
 
-def test_columns_are_others_when_a_draft_is_read_again_with_other_choices(upload: Upload) -> None:
+def test_columns_change_when_a_draft_is_read_again_with_other_options(upload: Upload) -> None:
     batch = upload("email,second\nann@example.com,bob@example.com\n")
     draft = reread_upload(batch, has_header=False, address_index=1)
     assert draft.columns == ["column_1", "email"]
@@ -88,7 +88,7 @@ def test_large_file_comes_back_whole_when_it_is_read_again(upload: Upload) -> No
     assert reread_upload(batch).total_count == 20_000
 
 
-def test_merge_fields_go_by_other_names_when_they_are_renamed(upload: Upload) -> None:
+def test_merge_fields_have_new_names_when_they_are_renamed(upload: Upload) -> None:
     batch = upload(LIST)
     assert rename_merge_fields(batch, {"name": "note", "note": "name"}).merge_fields == ["note", "name"]
     assert Batch.objects.get().merge_fields == ["note", "name"]
@@ -106,15 +106,30 @@ def test_renaming_is_refused_when_the_list_has_no_such_field(upload: Upload) -> 
         rename_merge_fields(upload(LIST), {"town": "city"})
 
 
-def test_rows_are_mended_when_the_rejected_file_comes_back(upload: Upload) -> None:
+def test_rows_are_corrected_when_the_rejected_file_comes_back(upload: Upload) -> None:
     batch = upload(LIST)
     rejected = b"".join(rejected_csv(batch))
     assert b"nope,Bob,'+49 30 1,3," in rejected
     draft = append(batch, rejected.replace(b"nope", b"bob@example.com"))
     assert emails_of(draft) == [[2, "ann@example.com", ["Ann", "x"]], [7, "bob@example.com", ["Bob", "+49 30 1"]]]
-    # The other two are bad still: their new lines stand for the old ones.
+    # The other two are still bad: their new lines replace the old ones.
     assert rejected_of(draft) == [[8, "invalid"], [9, "duplicate"]]
     assert (draft.total_count, draft.rejected_count, draft.duplicate_count) == (2, 1, 1)
+
+
+def test_rejected_row_of_the_added_file_stays_when_it_names_a_line_after_the_list(upload: Upload) -> None:
+    batch = upload("email,name\nann@example.com,Ann\n")
+    # The header of the added file counts as line 3. Its row is line 4, and says that it corrects line 4.
+    draft = append(batch, "email,name,line\nnope,Bob,4\n")
+    assert rejected_of(draft) == [[4, "invalid"]]
+    assert draft.rejected_count == 1
+
+
+def test_draft_stays_as_it_was_when_a_bad_record_of_the_added_file_goes_over_several_lines(upload: Upload) -> None:
+    batch = upload("email,name\nann@example.com,Ann\n")
+    with pytest.raises(UnreadableFile, match="In the record of line 3, a quotation mark opens and is never closed"):
+        append(batch, 'email,name\nbob@example.com,Bob\ncat@example.com,"Cat\ndan@example.com,"Dan"\n')
+    assert emails_of(batch) == [[2, "ann@example.com", ["Ann"]]]
 
 
 def test_rows_are_added_when_columns_come_in_another_order(upload: Upload) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from pytest_django import Settings
 
 from batches.intake import import_csv, import_progress
 from batches.intake.import_progress import ImportProgress, read_import_progress, report_to_redis
@@ -14,27 +15,27 @@ pytestmark = pytest.mark.django_db
 SHEET = Path(__file__).parents[2] / "data" / "csv" / "people.xlsx"
 
 
-def test_report_grows_with_the_file_when_it_has_many_blocks(sender: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_rise_with_the_file_when_it_has_many_blocks(sender: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_progress, "REPORT_INTERVAL_SECONDS", 0)
     data = "email,note\n" + "".join(f"user{number}@example.com,{'x' * 90}\n" for number in range(20_000))
-    told: list[ImportProgress] = []
-    import_csv(io.BytesIO(data.encode()), filename="a.csv", user=sender, report=told.append)
-    assert len(told) > 5
-    assert told == sorted(told, key=lambda loading: loading.rows)
-    assert all(loading.percent < 100 for loading in told[:-1])
-    assert told[2].percent < told[-2].percent
-    assert told[-1] == ImportProgress(rows=20_000, percent=100)
+    reported: list[ImportProgress] = []
+    import_csv(io.BytesIO(data.encode()), filename="a.csv", user=sender, report=reported.append)
+    assert len(reported) > 5
+    assert reported == sorted(reported, key=lambda progress: progress.rows)
+    assert all(progress.percent < 100 for progress in reported[:-1])
+    assert reported[2].percent < reported[-2].percent
+    assert reported[-1] == ImportProgress(rows=20_000, percent=100)
 
 
-def test_report_comes_when_the_file_is_a_spreadsheet(sender: User) -> None:
-    told: list[ImportProgress] = []
-    batch = import_csv(io.BytesIO(SHEET.read_bytes()), filename="a.xlsx", user=sender, report=told.append).batch
-    assert told[-1] == ImportProgress(
+def test_progress_is_reported_when_the_file_is_a_spreadsheet(sender: User) -> None:
+    reported: list[ImportProgress] = []
+    batch = import_csv(io.BytesIO(SHEET.read_bytes()), filename="a.xlsx", user=sender, report=reported.append).batch
+    assert reported[-1] == ImportProgress(
         rows=batch.total_count + batch.rejected_count + batch.duplicate_count, percent=100
     )
 
 
-def test_import_goes_on_when_redis_is_away(sender: User, settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_import_goes_on_when_redis_is_away(sender: User, settings: Settings, tmp_path: Path) -> None:
     settings.REDIS_URL = f"unix://{tmp_path}/nobody"
     report = report_to_redis(sender.pk, "k")
     assert import_csv(io.BytesIO(b"email\nann@example.com\n"), filename="a", user=sender, report=report).is_new

@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection, connections
+from pytest_django import Settings
 
 from batches.files.full_disk import refuse_full_disk
 from batches.files.spooling import spool
@@ -63,7 +65,7 @@ def test_key_is_refused_when_it_comes_with_another_request(sender: User) -> None
 
 
 @pytest.mark.django_db
-def test_key_is_another_when_it_is_another_users(sender: User, staff: User) -> None:
+def test_same_key_makes_two_batches_when_two_users_send_it(sender: User, staff: User) -> None:
     batches = {import_csv(io.BytesIO(TWO), filename="a", user=user, key=KEY).batch.pk for user in (sender, staff, None)}
     assert len(batches) == 3
     assert not import_csv(io.BytesIO(TWO), filename="a", user=None, key=KEY).is_new
@@ -125,14 +127,14 @@ def test_control_characters_are_refused_when_a_list_has_them(sender: User) -> No
 
 
 @pytest.mark.django_db
-def test_half_a_letter_is_refused_when_json_spells_one(sender: User) -> None:
+def test_row_is_refused_when_json_spells_half_a_surrogate_pair(sender: User) -> None:
     batch = import_list([{"email": "ann@example.com", "name": "\ud83d"}, "bob\udc00@example.com"], user=sender).batch
     assert rejected_of(batch) == [[1, "invalid"], [2, "invalid"]]
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", ["a\0b", "a\nb", "\ud800"])
-def test_list_is_refused_when_a_merge_fields_name_cannot_be_shown(sender: User, name: str) -> None:
+def test_list_is_refused_when_the_name_of_a_merge_field_cannot_be_shown(sender: User, name: str) -> None:
     with pytest.raises(ListRefused, match="Rename it"):
         import_list([{"email": "ann@example.com", name: "x"}], user=sender)
 
@@ -175,8 +177,8 @@ def test_group_makes_one_batch_when_its_key_comes_again(sender: User) -> None:
 
 
 @pytest.mark.django_db
-def test_file_is_refused_when_it_is_too_long(upload: Upload, settings: object) -> None:
-    settings.UPLOAD_MAX_BYTES = len(TWO) - 1  # type: ignore[attr-defined]
+def test_file_is_refused_when_it_is_too_long(upload: Upload, settings: Settings) -> None:
+    settings.UPLOAD_MAX_BYTES = len(TWO) - 1
     with pytest.raises(FileTooLarge) as caught:
         upload(TWO)
     assert caught.value.http_status == 413
@@ -184,7 +186,7 @@ def test_file_is_refused_when_it_is_too_long(upload: Upload, settings: object) -
 
 
 class Pipe(io.RawIOBase):
-    """A stream that can't go back, as standard input."""
+    """A stream that can't seek, like standard input."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self.chunks = chunks
@@ -201,23 +203,23 @@ class Pipe(io.RawIOBase):
 
 @pytest.mark.django_db
 def test_pipe_is_imported_when_it_can_be_read_only_once(sender: User) -> None:
-    batch = import_csv(Pipe(iter([TWO[:20], TWO[20:]])), filename="-", user=sender).batch  # type: ignore[arg-type]
+    batch = import_csv(cast(BinaryIO, Pipe(iter([TWO[:20], TWO[20:]]))), filename="-", user=sender).batch
     assert batch.total_count == 2
 
 
 @pytest.mark.django_db
-def test_no_more_is_read_than_allowed_when_a_pipe_never_ends(sender: User, settings: object) -> None:
-    settings.UPLOAD_MAX_BYTES = 1_000_000  # type: ignore[attr-defined]
+def test_no_more_is_read_than_allowed_when_a_pipe_never_ends(sender: User, settings: Settings) -> None:
+    settings.UPLOAD_MAX_BYTES = 1_000_000
     pipe = Pipe(b"ann@example.com\n" * 1000 for _ in range(1_000_000))
     with pytest.raises(FileTooLarge):
-        import_csv(pipe, filename="-", user=sender)  # type: ignore[arg-type]
+        import_csv(cast(BinaryIO, pipe), filename="-", user=sender)
     assert pipe.given < 1_100_000
 
 
 @pytest.mark.django_db
 def test_import_says_507_when_the_databases_disk_is_full(sender: User) -> None:
     with connection.cursor() as cursor:
-        # The server's own error, raised where a full disk would raise it: as the rows are written.
+        # The server's own error, raised where a full disk raises it: while the rows are written.
         cursor.execute(
             """CREATE FUNCTION pg_temp.full_disk() RETURNS trigger LANGUAGE plpgsql AS
                $$BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END$$"""
@@ -247,7 +249,7 @@ import_csv(open(sys.argv[1], "rb"), filename="big.csv", user=None)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nothing_is_left_when_the_process_is_killed_in_the_middle(tmp_path: Path) -> None:
+def test_nothing_is_left_when_the_process_is_killed_during_the_import(tmp_path: Path) -> None:
     path = tmp_path / "big.csv"
     with path.open("wb") as file:
         for number in range(600_000):

@@ -53,7 +53,7 @@ def test_nothing_is_kept_when_a_trap_breaks_the_import(upload: Upload, name: str
         assert not model.objects.exists()
 
 
-def test_there_are_forty_traps_at_least() -> None:
+def test_every_trap_has_an_expectation_and_there_are_forty_of_them() -> None:
     assert len(EXPECTED) >= 40
     assert {path.name for path in TRAPS.iterdir()} == {*EXPECTED, "expected.json"}
 
@@ -107,12 +107,12 @@ def test_duplicates_are_found_in_time_when_statistics_are_old(upload: Upload) ->
     for _ in range(7):
         upload("email\n" + "".join(f"old{number}@example.com\n" for number in range(100)))
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE batches_email")  # it is small, say the statistics from here on
-        cursor.execute("SET LOCAL statement_timeout = '15s'")  # comparing each with each takes a minute
+        cursor.execute("ANALYZE batches_email")  # from now on the statistics say that it is small
+        cursor.execute("SET LOCAL statement_timeout = '15s'")  # comparing each row with each takes a minute
     numbers = [*range(50_000), *range(16_000)]
     batch = upload("email\n" + "".join(f"user{number}@example.com\n" for number in numbers))
     assert (batch.total_count, batch.duplicate_count) == (50_000, 16_000)
-    with raw_cursor() as cursor:  # and that is what the planner would do if it were let
+    with raw_cursor() as cursor:  # the planner would do that if nobody forbade it
         cursor.execute(sql.CREATE_POSSIBLE_DUPLICATES)
         cursor.execute(
             """INSERT INTO intake_possible_duplicate SELECT number, 'user' || number || '@example.com', '[]', '[]'
@@ -122,13 +122,13 @@ def test_duplicates_are_found_in_time_when_statistics_are_old(upload: Upload) ->
         assert "Nested Loop" in str(cursor.fetchall())
 
 
-def test_every_row_is_kept_when_all_are_bad(upload: Upload) -> None:
+def test_every_row_is_kept_when_all_rows_are_bad(upload: Upload) -> None:
     batch = upload("email\n" + "nope\n" * 20_000)
     assert (batch.total_count, batch.rejected_count) == (0, 20_000)
     assert batch.rejected_rows.count() == 20_000
 
 
-def test_choices_go_before_what_is_found_when_they_are_given(upload: Upload) -> None:
+def test_options_take_precedence_over_what_is_found_when_they_are_given(upload: Upload) -> None:
     data = "email;name\nann@example.com;Zoë\n".encode()
     batch = upload(data, encoding="cp1252", delimiter=";")
     assert (batch.encoding, batch.delimiter) == ("cp1252", ";")
@@ -136,7 +136,7 @@ def test_choices_go_before_what_is_found_when_they_are_given(upload: Upload) -> 
 
 
 @pytest.mark.parametrize(("choice", "message"), [({"encoding": "klingon"}, "encoding"), ({"delimiter": "x"}, "comma")])
-def test_import_is_refused_when_a_choice_is_unknown(upload: Upload, choice: dict[str, str], message: str) -> None:
+def test_import_is_refused_when_an_option_is_unknown(upload: Upload, choice: dict[str, str], message: str) -> None:
     with pytest.raises(intake.UnreadableFile, match=message):
         upload("email\nann@example.com\n", **choice)
     assert not Batch.objects.exists()

@@ -61,7 +61,7 @@ def test_choice_is_refused_when_no_file_can_have_it(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "codec"), [("UTF8", "utf-8-sig"), ("Windows-1252", "cp1252"), ("latin1", "iso8859-1")]
 )
-def test_choice_is_taken_when_it_goes_by_another_name(name: str, codec: str) -> None:
+def test_choice_is_taken_when_it_has_another_name(name: str, codec: str) -> None:
     assert check_encoding(name) == codec
 
 

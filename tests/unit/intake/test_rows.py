@@ -20,21 +20,26 @@ CELLS = st.one_of(
 
 
 @given(st.integers(0, 3).flatmap(lambda width: st.lists(st.lists(CELLS, min_size=width, max_size=width), min_size=1)))
-def test_each_row_has_its_own_json_when_all_were_packed_at_once(table: list[list[str]]) -> None:
+def test_each_row_has_its_own_json_when_all_rows_were_packed_together(table: list[list[str]]) -> None:
     texts = split_json(orjson.dumps(table), table)
     assert [json.loads(text) for text in texts] == table
 
 
 ADDRESSES = st.sampled_from(["ann@example.com", "ANN@example.com", "Ann <ann@Example.com>", "bob@example.com", "nope"])
-NAMES = st.sampled_from(["Ann", 'Ann "A"', "a\\b", "°", "],[", "x\x07"])
+NAMES = st.sampled_from(["Ann", 'Ann "A"', "a\\b", "°", "],[", "two\r\nlines", "x\x07"])
 
 
-@given(table=st.lists(st.tuples(ADDRESSES, NAMES), max_size=40), run_rows=st.integers(1, 7))
-def test_first_of_one_address_wins_when_plain_and_odd_rows_are_mixed(
-    table: list[tuple[str, str]], run_rows: int
+@given(
+    table=st.lists(st.tuples(ADDRESSES, NAMES), max_size=40),
+    plain_rows_max=st.integers(1, 7),
+    block_length=st.sampled_from([1, 40, rows.BLOCK_LENGTH]),
+)
+def test_first_row_with_an_address_wins_when_plain_and_other_rows_are_mixed(
+    table: list[tuple[str, str]], plain_rows_max: int, block_length: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "PLAIN_ROWS_MAX", run_rows)
+        patch.setattr(rows, "PLAIN_ROWS_MAX", plain_rows_max)
+        patch.setattr(rows, "BLOCK_LENGTH", block_length)
         emails, possible_duplicates, rejected = sort([list(row) for row in table])
     seen: set[str] = set()
     first, later, bad = [], [], []
@@ -51,21 +56,39 @@ def test_first_of_one_address_wins_when_plain_and_odd_rows_are_mixed(
 
 
 def sort(table: list[list[str]]) -> tuple[list[int], list[int], list[int]]:
-    """The lines of the emails, of the possible_duplicates and of the rejected rows."""
+    """Return the lines of the emails, of the possible duplicates and of the rejected rows."""
     layout = make_layout(["email", "name"], address_index=0, has_header=True)
     blocks = list(BlockReader(CountedRecords(table), layout=layout, batch_id=7, seen=SeenAddresses()))
-    columns = [
-        b"".join(getattr(block, name) for block in blocks) for name in ("emails", "possible_duplicates", "rejected")
-    ]
-    return tuple(  # type: ignore[return-value]
-        [int(line.split(b"\t")[place]) for line in column.splitlines()]
-        for column, place in zip(columns, (1, 0, 1), strict=True)
+    return (
+        _lines([block.emails for block in blocks], column=1),
+        _lines([block.possible_duplicates for block in blocks], column=0),
+        _lines([block.rejected for block in blocks], column=1),
     )
 
 
-def test_rows_before_a_bad_quote_are_kept_when_they_are_of_the_same_run() -> None:
+def _lines(texts: list[bytes], *, column: int) -> list[int]:
+    return [int(row.split(b"\t")[column]) for row in b"".join(texts).splitlines()]
+
+
+def test_rows_before_a_misplaced_quotation_mark_are_kept_when_they_are_read_together() -> None:
     records = CsvRecords(io.BytesIO(b'a@x.org,1\nb@x.org,"x "y" z"\nc@x.org,3\n'), encoding="utf-8", delimiter=",")
     layout = make_layout(["email", "name"], address_index=0, has_header=False)
     blocks = list(BlockReader(records, layout=layout, batch_id=7, seen=SeenAddresses()))
     assert b"".join(block.emails for block in blocks) == b'7\t1\ta@x.org\t["1"]\n7\t3\tc@x.org\t["3"]\n'
     assert sum(block.rejected_count for block in blocks) == 1
+
+
+def test_line_breaks_become_line_feeds_and_lines_are_counted_when_cells_hold_them() -> None:
+    data = b'a@x.org,"one\r\ntwo"\nb@x.org,"\r"\nnope,3\nc@x.org,4\n'
+    records = CsvRecords(io.BytesIO(data), encoding="utf-8", delimiter=",")
+    layout = make_layout(["email", "note"], address_index=0, has_header=False)
+    blocks = list(BlockReader(records, layout=layout, batch_id=7, seen=SeenAddresses()))
+    emails = b"".join(block.emails for block in blocks)
+    assert emails == b'7\t1\ta@x.org\t["one\\\\ntwo"]\n7\t3\tb@x.org\t["\\\\n"]\n7\t6\tc@x.org\t["4"]\n'
+    assert [block.rejected.split(b"\t")[1] for block in blocks if block.rejected] == [b"5"]
+
+
+@pytest.mark.parametrize("row_count", [0, 1, rows.PLAIN_ROWS_MAX - 1, rows.PLAIN_ROWS_MAX, rows.PLAIN_ROWS_MAX + 1])
+def test_every_row_is_read_when_their_number_is_near_the_limit(row_count: int) -> None:
+    emails, _, _ = sort([[f"user{number}@example.com", ""] for number in range(row_count)])
+    assert len(emails) == row_count

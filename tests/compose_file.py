@@ -1,4 +1,4 @@
-"""compose.yaml as Compose reads it: variables filled in, for the tests that hold it to what it says."""
+"""Reads compose.yaml as Compose does, with its variables filled in, for tests."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ REQUIRED = {
     "POSTGRES_PASSWORD": "unused",
     "ALLOWED_HOSTS": "mail.example,127.0.0.1",
 }
-"""The least that .env must hold."""
+"""The variables that .env must set."""
 
 
 class VariableMissing(Exception):
-    """A variable that the file requires is unset; the message is the file's own."""
+    """A required variable is unset. The message is the one in the file."""
 
 
 def read_compose(variables: dict[str, str]) -> dict[str, Any]:
-    """Parse the file, then fill in ${NAME}, ${NAME:-default} and ${NAME:?message}, in this order, as Compose does."""
+    """Parse the file and then fill in ${NAME}, ${NAME:-default} and ${NAME:?message}, as Compose does."""
     filled = _fill(yaml.safe_load((PROJECT_DIR / "compose.yaml").read_text()), variables)
     assert isinstance(filled, dict)
     return filled

@@ -1,4 +1,4 @@
-"""A program that uses a running stack from outside: the HTTP API, the websocket and the event stream, by token."""
+"""A program that uses a running stack from outside with a token: the HTTP API, the websocket and the event stream."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 class Client:
-    """Its token is of a user of the stack, made by ``manage.py createapitoken``."""
+    """A client whose token belongs to a user of the stack. ``manage.py createapitoken`` makes it."""
 
     def __init__(self, stack: RunningStack, *, username: str = "") -> None:
         said = stack.manage("createapitoken", username or stack.username)
@@ -29,7 +29,7 @@ class Client:
         self.port = stack.port
 
     def request(self, method: str, path: str, body: Json | None = None, **headers: str) -> tuple[int, Any]:
-        """The status, and the answer read as JSON if it is that, else as text."""
+        """Return the status and the answer, which is parsed if it is JSON, and otherwise text."""
         content = None if body is None else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)) as http_client:
@@ -54,7 +54,7 @@ class Client:
         return batch
 
     def wait_for_end(self, batch_id: int, *, within_seconds: float = 60) -> Json:
-        """The batch as it is when it has ended."""
+        """Wait until the batch has ended, and return it."""
         wait_until(
             lambda: self.batch(batch_id)["status"] in ENDED,
             within_seconds=within_seconds,
@@ -63,7 +63,7 @@ class Client:
         return self.batch(batch_id)
 
     def emails(self, batch_id: int) -> Iterator[Json]:
-        """Every recipient of the batch, page by page."""
+        """Yield every recipient of the batch, page by page."""
         cursor: str | None = ""
         while cursor is not None:
             page = self.get(f"/api/batches/{batch_id}/emails?limit=500&cursor={cursor}")
@@ -71,7 +71,7 @@ class Client:
             cursor = page["next"]
 
     def watch_socket(self, batch_id: int, *, within_seconds: float = 60) -> list[Json]:
-        """The snapshots that the websocket sends until the one in which the batch has ended."""
+        """Return the snapshots of the websocket, up to the one in which the batch has ended."""
         deadline = time.monotonic() + within_seconds
         url = f"ws://127.0.0.1:{self.port}/ws/batches/{batch_id}/"
         snapshots: list[Json] = []
@@ -81,7 +81,7 @@ class Client:
         return snapshots
 
     def watch_stream(self, batch_id: int, *, within_seconds: float = 60) -> list[Json]:
-        """The same from the server-sent events."""
+        """Return the snapshots of the event stream, up to the one in which the batch has ended."""
         deadline = time.monotonic() + within_seconds
         snapshots: list[Json] = []
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)) as http_client:

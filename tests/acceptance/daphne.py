@@ -1,4 +1,4 @@
-"""A daphne of a test's own, on the test's own database and Redis."""
+"""Runs a daphne for one test, with the database and the Redis of that test."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ READY_SECONDS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class WebServer:
+    """A running daphne and a token for it."""
+
     process: psutil.Process
     port: int
     bearer: str
@@ -44,7 +46,7 @@ class WebServer:
 
 @contextmanager
 def run_daphne(user: User, folder: Path, **environment: str) -> Iterator[WebServer]:
-    """A running daphne; its bearer token is the user's. Needs a test with ``transaction=True``."""
+    """Run daphne, with a bearer token of this user. The test needs ``transaction=True``."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A local stack of a test's own: real ``manage.py up`` on a free port, with its own DATA_DIR and environment."""
+"""Runs a real ``manage.py up`` for one test, on a free port, with its own DATA_DIR and environment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOT_INHERITED = ("DATABASE_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "DEBUG"
 
 
 def wait_until(condition: Callable[[], bool], *, within_seconds: float, what: str) -> None:
-    """Poll a condition until it holds; fail with a sentence when the time is over."""
+    """Poll until the condition is true, or fail with a sentence when the time is over."""
     deadline = time.monotonic() + within_seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -43,7 +43,7 @@ def wait_until(condition: Callable[[], bool], *, within_seconds: float, what: st
 
 @dataclass(kw_only=True)
 class RunningStack:
-    """One ``manage.py up``. Account: ``username`` and ``password``, an administrator."""
+    """One running ``manage.py up``. ``username`` and ``password`` belong to an administrator."""
 
     process: subprocess.Popen[bytes]
     data_dir: Path
@@ -58,7 +58,7 @@ class RunningStack:
 
     @property
     def url(self) -> str:
-        """Of the web page, with a slash at the end. Only after ``wait_until_ready``."""
+        """The address of the web page, with a slash at the end. Known after ``wait_until_ready``."""
         found = re.search(r"Ready: (http://\S+/)", self.log)
         assert found, self.log
         return found[1]
@@ -76,7 +76,7 @@ class RunningStack:
         assert self.process.poll() is None, f"up ended with status {self.process.returncode}:\n{self.log}"
 
     def pids(self, prefix: str = "") -> dict[str, int]:
-        """The processes of the programs (postgres, valkey, inbox, web, worker.1 ...) whose name begins so."""
+        """Return the PIDs of the programs (postgres, valkey, inbox, web, worker.1 ...) whose name has this prefix."""
         programs = json.loads((self.data_dir / "up.json").read_text())
         return {name: entry["pid"] for name, entry in programs.items() if name.startswith(prefix)}
 
@@ -84,7 +84,7 @@ class RunningStack:
         return list(self.pids("worker").values())
 
     def horse_pids(self) -> list[int]:
-        """The work-horses: the children of the workers."""
+        """Return the PIDs of the work-horses: the children of the workers."""
         horses = []
         for pid in self.worker_pids():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -114,7 +114,7 @@ class RunningStack:
 
     @contextlib.contextmanager
     def own_worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        """A worker started by hand, as in a second terminal; asked to stop at the end. Not one of ``worker_pids``."""
+        """Run a worker as in a second terminal, and stop it at the end. ``worker_pids`` does not list it."""
         with (self.data_dir / "own-worker.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, str(PROJECT_DIR / "manage.py"), "rqworker", "high", "default"],
@@ -132,7 +132,7 @@ class RunningStack:
             process.wait(timeout=STOP_SECONDS)
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """What the tables say, asked without Django."""
+        """Query the database without Django."""
         host = str(addresses.socket_dir(self.data_dir))
         with psycopg.connect(host=host, user="postgres", dbname=addresses.DATABASE_NAME) as connection:
             return connection.execute(statement, values).fetchall()
@@ -141,12 +141,12 @@ class RunningStack:
         return inbox_store.count_messages(addresses.inbox_file(self.data_dir))
 
     def raw_mails(self) -> Iterator[tuple[str, bytes]]:
-        """Every message of the inbox octet for octet, oldest first, with the envelope's recipients, one a line."""
+        """Yield every message of the inbox, oldest first: its recipients, one on each line, and its octets."""
         for message, raw in inbox_store.read_raw_messages(addresses.inbox_file(self.data_dir)):
             yield message.recipients, raw
 
     def mails(self) -> Iterator[tuple[str, EmailMessage]]:
-        """The same, parsed by the standard library in its strict new way; takes 1 ms each."""
+        """Yield every message of the inbox, parsed by the standard library. That takes a millisecond for each."""
         for recipients, raw in self.raw_mails():
             parsed = message_from_bytes(raw, policy=policy.default)
             assert isinstance(parsed, EmailMessage)
@@ -159,14 +159,14 @@ class RunningStack:
 
 
 def stack_environment(data_dir: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """An environment in which nothing but the local stack is configured."""
+    """Return an environment in which only the local stack is configured."""
     environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
     account = {"DJANGO_SUPERUSER_USERNAME": USERNAME, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
     return {**environment, **account, "DATA_DIR": str(data_dir), "PYTHONWARNINGS": "", **(extra or {})}
 
 
 def processes_of(data_dir: Path) -> list[str]:
-    """The living processes that belong to a stack: by their environment, or by the folder in their command line."""
+    """Return the living processes of a stack, found by their environment or by the folder in their command line."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -188,8 +188,8 @@ def launch_stack(
     """Start ``manage.py up`` without waiting for it. The caller must stop it.
 
     Args:
-        wrapper: a command line to put in front, say ``setpriv ...`` to become another user.
-        with_make: say ``make up`` instead.
+        wrapper: the beginning of the command line, such as ``setpriv ...`` to become another user.
+        with_make: run ``make up`` instead.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     log_path = data_dir / f"up-{time.monotonic_ns()}.log"
@@ -215,7 +215,7 @@ def launch_stack(
 def running_stack(
     data_dir: Path, *, workers: int = 1, port: int = 0, environment: Mapping[str, str] | None = None
 ) -> Iterator[RunningStack]:
-    """A ready stack that is stopped at the end, whatever happens. Port 0 means: a free one."""
+    """Run a stack until the block ends, and stop it even if the block fails. Port 0 means a free port."""
     stack = launch_stack(data_dir, workers=workers, port=port, environment=environment)
     try:
         stack.wait_until_ready()

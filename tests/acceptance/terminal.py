@@ -1,4 +1,4 @@
-"""A ``manage.py`` command on a terminal of its own, of a known width, as a person would see it."""
+"""Runs a ``manage.py`` command on its own terminal of a known width, as a user would see it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CTRL_C = b"\x03"
 
 
 class TerminalCommand:
-    """What it has written so far is in ``text``; what is typed goes through the terminal's line discipline."""
+    """A running command. ``text`` is its output so far. Typed keys pass through the terminal's line discipline."""
 
     def __init__(self, process: subprocess.Popen[bytes], terminal: int) -> None:
         self.process, self.terminal = process, terminal
@@ -39,7 +39,7 @@ class TerminalCommand:
             assert self._read_some(), f"the command ended without {words!r}:\n{self.text}"
 
     def read_to_end(self) -> int:
-        """Everything, and the exit status."""
+        """Read all output, and return the exit status."""
         while self._read_some():
             pass
         return self.process.wait(timeout=10)
@@ -52,7 +52,7 @@ class TerminalCommand:
         assert ready, f"the command did not end within {END_SECONDS} s:\n{self.text}"
         try:
             read = os.read(self.terminal, 65536)
-        except OSError:  # Linux's way to say that the other side is closed
+        except OSError:  # on Linux this means that the other side is closed
             return False
         self.written += read
         return bool(read)
@@ -60,7 +60,7 @@ class TerminalCommand:
 
 def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    # A test run that was started in the background has Ctrl-C ignored, and its children inherit that.
+    # A test run in the background ignores Ctrl-C, and its children inherit that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

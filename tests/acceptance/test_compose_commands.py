@@ -1,4 +1,4 @@
-"""Every command line of ours in compose.yaml, run as it stands there against the services of the test run."""
+"""Each command of our services in compose.yaml, run exactly as written there, with the services of this test run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def variables() -> dict[str, str]:
 
 @pytest.fixture
 def environment(variables: dict[str, str], data_dir: Path) -> dict[str, str]:
-    """What the containers would have, but for the addresses of the services: those of this test run."""
+    """The environment of the containers, except the addresses of the services, which are those of this test run."""
     declared = read_compose(variables)["services"]["web"]["environment"]
     services = {
         "DATABASE_URL": addresses.database_url(data_dir).replace("/emailbatch?", "/postgres?"),
@@ -49,7 +49,7 @@ def running(
     migrated: str,
     tmp_path: Path,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The process that the service named by the parameter runs."""
+    """The process of the service that the parameter names."""
     with (tmp_path / "service.log").open("wb") as log:
         process = subprocess.Popen(
             read_compose(variables)["services"][request.param]["command"],
@@ -66,7 +66,7 @@ def running(
 
 @pytest.fixture
 def migrated(variables: dict[str, str], environment: dict[str, str]) -> str:
-    """What the migrate service prints, once it has ended well."""
+    """The output of the migrate service, after it has succeeded."""
     command = read_compose(variables)["services"]["migrate"]["command"]
     result = subprocess.run(command, env=environment, cwd=PROJECT_DIR, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr

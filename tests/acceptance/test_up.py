@@ -1,4 +1,4 @@
-"""The local stack as a person meets it: real processes, started, killed and stopped in every way that people do."""
+"""The local stack as a user meets it: real processes, which are started, killed and stopped in every usual way."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LONG_NAME = "a-folder-with-a-rather-long-name-" * 3
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A DATA_DIR for a stack, outside pytest's own folders: as root those above it are opened with o+x."""
+    """A DATA_DIR outside pytest's own folders, because root opens the folders above it with o+x."""
     made = Path(tempfile.mkdtemp(prefix="emailbatch-up-"))
     yield made
     shutil.rmtree(made, ignore_errors=True)
@@ -124,12 +124,12 @@ def test_next_start_works_when_the_supervisor_was_killed(folder: Path) -> None:
     assert_nothing_left(folder)
 
 
-def test_next_start_ends_what_is_left_when_everything_was_frozen_and_its_parent_killed(folder: Path) -> None:
+def test_next_start_ends_remaining_processes_when_one_was_frozen_and_its_parent_killed(folder: Path) -> None:
     first = launch_stack(folder)
     first.wait_until_ready()
     first.wait_for_workers(1)
     valkey = psutil.Process(first.pids()["valkey"])
-    valkey.suspend()  # it can't hear that its parent died
+    valkey.suspend()  # a stopped process does not receive the signal of its parent's death
     first.process.kill()
     first.process.wait(timeout=10)
     with running_stack(folder) as second:
@@ -138,13 +138,12 @@ def test_next_start_ends_what_is_left_when_everything_was_frozen_and_its_parent_
     assert_nothing_left(folder)
 
 
-def test_start_works_when_the_old_postgres_number_belongs_to_another_process(folder: Path) -> None:
+def test_start_works_when_the_old_postgres_pid_belongs_to_another_process(folder: Path) -> None:
     with running_stack(folder, workers=0):
         lock = (folder / "postgres" / "postmaster.pid").read_text()
     _, rest = lock.split("\n", 1)
-    sleeper = subprocess.Popen(
-        ["sleep", "120"], **({"user": pwd.getpwnam("nobody").pw_uid} if os.geteuid() == 0 else {})
-    )
+    user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+    sleeper = subprocess.Popen(["sleep", "120"], user=user)
     try:
         (folder / "postgres" / "postmaster.pid").write_text(f"{sleeper.pid}\n{rest}")
         with running_stack(folder, workers=0) as stack:
@@ -174,7 +173,7 @@ def test_start_is_refused_when_the_port_is_taken(folder: Path) -> None:
     assert_nothing_left(folder)
 
 
-def test_start_is_refused_when_another_runs_on_the_same_folder(folder: Path) -> None:
+def test_start_is_refused_when_another_stack_runs_on_the_same_folder(folder: Path) -> None:
     with running_stack(folder, workers=0) as first:
         second = launch_stack(folder)
         assert second.process.wait(timeout=30) == 1
@@ -202,7 +201,7 @@ def test_only_unset_services_are_started_when_some_are_given(folder: Path, data_
         (["changepassword", "admin"], "database"),
     ],
 )
-def test_command_says_what_to_do_when_nothing_listens(folder: Path, command: list[str], service: str) -> None:
+def test_command_says_what_to_do_when_no_service_is_running(folder: Path, command: list[str], service: str) -> None:
     idle = RunningStack(
         process=subprocess.Popen(["true"]),
         data_dir=folder,
@@ -227,8 +226,8 @@ def test_second_terminal_finds_the_services_when_the_stack_runs(folder: Path) ->
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_start_works_twice_when_an_ordinary_user_starts_it(folder: Path) -> None:
-    # The tests' Python may live below /root, which no ordinary user enters: the one right that this user keeps is to
-    # read and pass everywhere. PostgreSQL sees an ordinary user, and writing is as restricted as for any.
+    # The Python of the tests may be below /root, which an ordinary user cannot enter. So this user keeps one right: to
+    # read every file and pass through every folder. To PostgreSQL this is an ordinary user.
     user = pwd.getpwnam(ORDINARY_USER)
     wrapper = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     wrapper += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]

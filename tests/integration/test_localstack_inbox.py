@@ -1,4 +1,4 @@
-"""The local inbox as a process of its own, and the pages that show what it received."""
+"""The local inbox in its own process, and the pages that show what it received."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 
 
 class UnixSMTP(smtplib.SMTP):
-    """smtplib over the inbox's unix socket."""
+    """smtplib's client over the unix socket of the inbox."""
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
@@ -151,7 +151,7 @@ def staff(client: Client, db: None) -> Client:
     return client
 
 
-def test_pages_hold_every_message_once_newest_first_when_turned(staff: Client, filled: Path) -> None:
+def test_each_message_is_on_one_page_newest_first_when_paging(staff: Client, filled: Path) -> None:
     address, seen = "/inbox/", []
     while address:
         page = staff.get(address)
@@ -163,22 +163,24 @@ def test_pages_hold_every_message_once_newest_first_when_turned(staff: Client, f
 @pytest.mark.parametrize(
     ("wanted", "found"), [("reader12@", [12]), ("READER7@", [7]), ("copy_5%@", [5]), ("r_ader", []), ("nobody", [])]
 )
-def test_search_finds_recipients_by_their_very_text(staff: Client, filled: Path, wanted: str, found: list[int]) -> None:
+def test_search_takes_its_text_literally_when_it_finds_recipients(
+    staff: Client, filled: Path, wanted: str, found: list[int]
+) -> None:
     page = staff.get("/inbox/", {"recipient": wanted})
     assert [line.message.id for line in page.context["lines"]] == found
 
 
 @pytest.mark.parametrize("before", ["x", "-1", "9" * 19, "9" * 400, "²"])
-def test_first_page_is_shown_when_the_key_is_nonsense(staff: Client, filled: Path, before: str) -> None:
+def test_first_page_is_shown_when_the_key_is_not_a_number(staff: Client, filled: Path, before: str) -> None:
     assert staff.get("/inbox/", {"before": before}).context["lines"][0].message.id == 120
 
 
-def test_list_says_so_when_nothing_ever_arrived(staff: Client, tmp_path: Path, settings: Settings) -> None:
+def test_list_says_that_it_is_empty_when_no_message_arrived(staff: Client, tmp_path: Path, settings: Settings) -> None:
     settings.DATA_DIR = tmp_path
     assert "Nothing has arrived yet" in staff.get("/inbox/").content.decode()
 
 
-def test_html_is_caged_when_a_message_is_shown(staff: Client, filled: Path) -> None:
+def test_html_is_in_a_sandboxed_frame_when_a_message_is_shown(staff: Client, filled: Path) -> None:
     answer = staff.get("/inbox/7/")
     page = answer.content.decode()
     assert "<iframe sandbox referrerpolicy" in page
@@ -191,7 +193,7 @@ def test_html_is_caged_when_a_message_is_shown(staff: Client, filled: Path) -> N
     assert "Plain text." in page
 
 
-def test_download_has_the_very_octets(staff: Client, filled: Path) -> None:
+def test_download_has_the_same_octets_as_the_message(staff: Client, filled: Path) -> None:
     answer = staff.get("/inbox/7/raw/")
     assert answer.content == message(7).as_bytes()
     assert answer.headers["Content-Type"] == "message/rfc822"
@@ -213,7 +215,7 @@ def test_page_is_not_found_when_there_is_no_such_message(staff: Client, filled: 
         b"Subject: \xff\xfe\r\nFrom: =?x-unknown?q?a?=\r\nDate: never\r\n\r\nhi",
     ],
 )
-def test_broken_message_is_shown_when_it_can_not_be_parsed(
+def test_broken_message_is_shown_when_it_cannot_be_parsed(
     staff: Client, tmp_path: Path, settings: Settings, raw: bytes
 ) -> None:
     settings.DATA_DIR = tmp_path

@@ -1,4 +1,4 @@
-"""The proxy must lose exactly the reply of a commit that took effect, and nothing else."""
+"""The proxy of the fault harness loses exactly the reply of a commit that took effect."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_one_statement_transaction_loses_its_reply_when_it_is_prepared(proxy: Ru
     assert read_ids(proxy, table) == [1, 2]
 
 
-def test_commit_is_untouched_when_no_cut_is_wanted(proxy: RunningProxy, table: str) -> None:
+def test_commit_succeeds_when_no_cut_is_requested(proxy: RunningProxy, table: str) -> None:
     with connect(proxy) as connection:
         connection.execute(f"INSERT INTO {table} SELECT generate_series(1, 5000)")
     assert len(read_ids(proxy, table)) == 5000

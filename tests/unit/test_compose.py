@@ -1,4 +1,4 @@
-"""The deployment files: valid by the Compose specification, and consistent with each other."""
+"""The files for a deployment are valid by the Compose specification and consistent with each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.compose_file import PROJECT_DIR, REQUIRED, VariableMissing, read_compose
 
 
-def test_file_is_valid_when_held_to_the_specification() -> None:
+def test_compose_file_is_valid_when_compared_with_the_specification() -> None:
     checked = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"],
         cwd=PROJECT_DIR,
@@ -33,7 +33,7 @@ def test_example_names_every_required_variable() -> None:
     assert set(re.findall(r"^(\w+)=$", example, re.MULTILINE)) >= set(REQUIRED)
 
 
-def test_every_service_of_others_has_a_health_check_and_keeps_its_data() -> None:
+def test_each_third_party_service_has_a_health_check_and_keeps_its_data() -> None:
     compose = read_compose(REQUIRED)
     for name in ("postgres", "valkey", "mailpit"):
         assert compose["services"][name]["healthcheck"]["test"]
@@ -42,8 +42,8 @@ def test_every_service_of_others_has_a_health_check_and_keeps_its_data() -> None
 
 
 def test_image_has_what_the_commands_need() -> None:
-    let_in = {line[1:] for line in (PROJECT_DIR / ".dockerignore").read_text().split() if line.startswith("!")}
+    allowed = {line[1:] for line in (PROJECT_DIR / ".dockerignore").read_text().split() if line.startswith("!")}
     copied = re.findall(r"^COPY (?!--)(.*) \S+$", (PROJECT_DIR / "Dockerfile").read_text(), re.MULTILINE)
     wanted = {source for line in copied for source in line.split()}
-    assert wanted == let_in
+    assert wanted == allowed
     assert all((PROJECT_DIR / source).exists() for source in wanted)

@@ -19,13 +19,13 @@ def test_sockets_fit_the_kernel_when_the_path_is_long() -> None:
         assert len(bytes(longest)) <= addresses.SOCKET_PATH_MAX_BYTES
 
 
-def test_long_paths_have_folders_of_their_own() -> None:
+def test_each_long_path_has_its_own_folder() -> None:
     long = "d" * 150
     assert addresses.socket_dir(Path(f"/a/{long}")) != addresses.socket_dir(Path(f"/b/{long}"))
     assert addresses.socket_dir(Path(f"/a/{long}")) == addresses.socket_dir(Path(f"/a/b/../{long}"))
 
 
-def test_every_process_gets_the_same_key_when_many_ask_first_at_once(tmp_path: Path) -> None:
+def test_every_process_gets_the_same_key_when_many_need_it_at_once(tmp_path: Path) -> None:
     data_dir = tmp_path / "new" / "folder"
     keys: list[str] = []
     threads = [threading.Thread(target=lambda: keys.append(addresses.local_secret_key(data_dir))) for _ in range(20)]
@@ -38,6 +38,6 @@ def test_every_process_gets_the_same_key_when_many_ask_first_at_once(tmp_path: P
     assert [path.name for path in data_dir.iterdir()] == ["secret_key"]
 
 
-def test_key_is_empty_when_the_folder_can_not_be_made(tmp_path: Path) -> None:
+def test_key_is_empty_when_the_folder_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert addresses.local_secret_key(tmp_path / "file" / "below") == ""

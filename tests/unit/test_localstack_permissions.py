@@ -1,4 +1,4 @@
-"""Which folders PostgreSQL's user may enter, and which are refused."""
+"""The folders that PostgreSQL's user may enter, and those that are refused."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_program_tree_becomes_readable_but_not_writable_when_the_umask_was_stric
     assert permissions.open_programs(tree) == []
 
 
-def test_folder_is_private_and_ours_when_made(tmp_path: Path) -> None:
+def test_folder_is_private_and_has_our_owner_when_made(tmp_path: Path) -> None:
     permissions.make_private_folder(tmp_path / "a" / "b")
     assert mode(tmp_path / "a" / "b") == 0o700
     (tmp_path / "a" / "b").chmod(0o755)
@@ -73,7 +73,7 @@ def test_folder_is_refused_when_it_is_a_link(tmp_path: Path) -> None:
         permissions.make_private_folder(tmp_path / "link")
 
 
-def test_folder_is_refused_in_a_sentence_when_it_can_not_be_made(tmp_path: Path) -> None:
+def test_folder_is_refused_in_a_sentence_when_it_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(permissions.FolderRefused, match="cannot be used: Not a directory"):
         permissions.make_private_folder(tmp_path / "file" / "below")

@@ -19,7 +19,7 @@ from emailbatch.localstack.supervisor import Console, Program, Supervised
 
 
 class Bench:
-    """A supervised Python program, and what was printed."""
+    """A supervised Python program and its printed lines."""
 
     def __init__(self, folder: Path, code: str, **changes: object) -> None:
         argv = (sys.executable, "-u", "-c", code)
@@ -70,7 +70,7 @@ async def test_lines_stay_whole_when_they_are_long_split_or_unfinished(tmp_path:
     assert bench.lines[-1] == "last"
 
 
-async def test_whole_session_is_gone_when_the_program_ignores_the_request(tmp_path: Path) -> None:
+async def test_whole_session_is_killed_when_the_program_ignores_the_request_to_stop(tmp_path: Path) -> None:
     code = (
         "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "if os.fork() == 0:\n    os.setpgid(0, 0)\nos.write(1, b'%d\\n' % os.getpid())\ntime.sleep(60)"
@@ -95,27 +95,31 @@ async def test_child_of_a_program_is_ended_when_its_program_is_killed(tmp_path: 
     await bench.stop()
 
 
-async def test_what_prepare_raises_is_told_when_the_program_is_checked(tmp_path: Path) -> None:
+async def test_error_of_prepare_is_raised_when_the_program_is_checked(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "")
 
     def refuse() -> list[str]:
         raise LookupError("no such program")
 
+    def check() -> bool:
+        bench.supervised.check()
+        return False
+
     bench.supervised.program = Program(name="it", prepare=refuse)
     bench.supervised.start()
     with pytest.raises(LookupError, match="no such program"):
-        await bench.until(lambda: bench.supervised.check() is not None)
+        await bench.until(check)
     await bench.stop()
 
 
-def test_second_holder_is_refused_when_the_register_is_held(tmp_path: Path) -> None:
+def test_second_register_is_refused_when_the_first_is_locked(tmp_path: Path) -> None:
     with Register(tmp_path), pytest.raises(AlreadyRunning, match=f"process {os.getpid()}"):
         Register(tmp_path)
     with Register(tmp_path):
         pass
 
 
-def test_leftover_is_spared_when_its_number_now_belongs_to_another(tmp_path: Path) -> None:
+def test_process_is_spared_when_it_only_has_the_pid_of_an_old_one(tmp_path: Path) -> None:
     with Register(tmp_path) as register:
         register.add("it", pid=os.getpid(), stop_signal=signal.SIGKILL)
         text = (tmp_path / "up.json").read_text()

@@ -1,4 +1,4 @@
-"""The tables of docs/settings.md say what the code reads, no more and no less."""
+"""The tables of docs/settings.md list exactly the variables that the code reads."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PARSERS = {"str", "bool", "int", "float", "list", "choice"}
 """The methods of ``emailbatch.environment.Environment`` that read a variable."""
 
 OF_MAKE = {"PORT", "WORKERS"}
-"""What the Makefile takes from its command line."""
+"""The variables that the Makefile reads from its command line."""
 
 
 def table(heading: str) -> dict[str, str]:
-    """The rows under a heading: a variable's name and the cell behind it."""
+    """Return the rows below a heading: the name of each variable, and the cell after it."""
     section = TABLES.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([^|]+) \|", section, re.MULTILINE)
-    assert len(rows) == len(dict(rows)), "A variable stands there twice."
+    assert len(rows) == len(dict(rows)), "A variable is in the table twice."
     return dict(rows)
 
 
@@ -33,30 +33,31 @@ def calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 
 def env_calls() -> Iterator[tuple[str, ast.expr | None]]:
-    """Name and default of each variable that settings.py reads."""
+    """Yield name and default of each variable that settings.py reads."""
     for call in calls(ast.parse(SETTINGS.read_text())):
         function = call.func
         if isinstance(function, ast.Name) and function.id == "env":
-            pytest.fail(f"Line {call.lineno} of settings.py reads a variable without saying its type.")
+            pytest.fail(f"Line {call.lineno} of settings.py reads a variable without a type.")
         if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
             continue
         if function.value.id != "env":
             continue
         assert function.attr in PARSERS, f"This test does not know env.{function.attr}(): add it to PARSERS."
         name = call.args[0]
-        assert isinstance(name, ast.Constant)
+        assert isinstance(name, ast.Constant) and isinstance(name.value, str)
         yield name.value, next((each.value for each in call.keywords if each.arg == "default"), None)
 
 
 def shown(default: ast.expr | None) -> str:
-    """How the table shows a plain default; empty for one that is computed, none or nothing."""
+    """Return a constant default as the table shows it; empty for a computed or empty default."""
     if not isinstance(default, ast.Constant) or default.value in ("", None):
         return ""
-    return f"`{str(default.value).lower() if isinstance(default.value, bool) else default.value}`"
+    text = str(default.value)
+    return f"`{text.lower() if isinstance(default.value, bool) else text}`"
 
 
-def read_past_settings() -> set[str]:
-    """The variables that our programs and compose.yaml read by themselves."""
+def read_outside_settings() -> set[str]:
+    """Return the variables that programs and compose.yaml read without settings.py."""
     pattern = re.compile(r"os\.environ(?:\.get\(|\.setdefault\(|\[)\s*[\"']([A-Z_]+)")
     folders = [PROJECT_DIR / name for name in ("batches", "emailbatch", "docker")]
     sources = [path for folder in folders for path in folder.rglob("*.py")] + [PROJECT_DIR / "manage.py"]
@@ -75,5 +76,5 @@ def test_table_shows_the_same_defaults_when_compared_with_settings() -> None:
 
 
 def test_second_table_has_the_rest_when_compared_with_programs_and_compose() -> None:
-    rest = read_past_settings() - set(table("Variables"))
+    rest = read_outside_settings() - set(table("Variables"))
     assert set(table("Variables of single commands")) == rest | OF_MAKE

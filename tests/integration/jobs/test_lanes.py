@@ -7,15 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-import psycopg
 import pytest
 from django.conf import LazySettings
 from django.db import connection
 
-from batches.delivery.ledger import Ledger
 from batches.delivery.terms import LaneEnd
 from batches.jobs import creation, lifecycle
-from batches.jobs.run_lane import NOT_ACQUIRED, database_parameters, expire_lane, run_lane
+from batches.jobs.run_lane import NOT_ACQUIRED, expire_lane, run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
     Attempt,
@@ -244,33 +242,6 @@ def test_counts_are_never_two_seconds_old_when_relay_is_slow(
         accepted_before = max((count for then, count, _ in seen if then < at - 2), default=0)
         assert recorded >= accepted_before
     assert seen[-1][0] - seen[0][0] > 3
-
-
-def test_nothing_more_is_claimed_when_postgres_goes_away_while_the_lane_is_given_back(
-    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batch = make_batch(3)
-    _, lane = start(batch, template)
-    release, terminated = Ledger.release, []
-
-    async def release_in_an_outage(ledger: Ledger) -> None:
-        if not terminated:
-            assert ledger._connection is not None
-            with psycopg.connect(**database_parameters(), autocommit=True) as other:
-                other.execute(  # an email falls due, for a lane that claims
-                    "UPDATE batches_email SET status = 'pending', next_attempt_at = now()"
-                    " WHERE batch_id = %s AND row = 2",
-                    [batch.pk],
-                )
-                terminated.append(ledger._connection.info.backend_pid)
-                other.execute("SELECT pg_terminate_backend(%s, 5000)", terminated)
-        await release(ledger)
-
-    monkeypatch.setattr(Ledger, "release", release_in_an_outage)
-    assert run(lane) == LaneEnd.DRY.value
-    lane.refresh_from_db()
-    assert (len(terminated), lane.lease_until) == (1, None)
-    assert statuses(batch) == {EmailStatus.SENT: 2, EmailStatus.PENDING: 1}
 
 
 def test_job_says_why_and_goes_on_by_itself_when_relay_comes_back(

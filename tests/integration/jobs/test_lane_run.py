@@ -1,0 +1,192 @@
+"""A lane run keeps its bounds: window, lease, outage and end. The test plays the relay and the clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import LazySettings
+
+from batches.delivery.terms import LaneEnd
+from batches.jobs import creation
+from batches.jobs.run_lane import database_parameters
+from batches.models import Batch, Email, EmailStatus, EmailTemplate, Lane, sql
+from batches.smtp.connection import Loss
+from tests.integration.jobs.conftest import MakeBatch
+from tests.integration.jobs.lane_runs import HandRelay, HandRun
+from tests.integration.jobs.ledgers import Run
+
+LEASE_SECONDS = 2
+RENEWALS = 3
+
+
+@pytest.fixture(autouse=True)
+def short_lease(settings: LazySettings) -> None:
+    settings.SEND_LEASE_SECONDS = LEASE_SECONDS
+
+
+def make_lane(batch: Batch, template: EmailTemplate) -> Lane:
+    return creation.create_job(batch, template=template, user=None).lanes.get(number=0)
+
+
+def statuses(batch: Batch) -> Counter[str]:
+    return Counter(Email.objects.filter(batch=batch).values_list("status", flat=True))
+
+
+async def run_beside(hand: HandRun, *steps: Coroutine[Any, Any, None]) -> LaneEnd:
+    """Run the lane, and the test's steps at the same time."""
+    running = asyncio.ensure_future(hand.run())
+    try:
+        for step in steps:
+            await step
+        return await asyncio.wait_for(running, 30)
+    finally:
+        running.cancel()
+
+
+def test_no_more_are_in_flight_than_the_window_when_the_relay_does_not_answer(
+    make_batch: MakeBatch, template: EmailTemplate, run: Run
+) -> None:
+    batch = make_batch(40)
+    relay = HandRelay(is_holding=True)
+    cycles: list[str] = []
+
+    async def count_cycles(statement: str, arguments: dict[str, Any]) -> None:
+        if statement is sql.LEDGER_CYCLE:
+            cycles.append(statement)
+
+    hand = HandRun(lane=make_lane(batch, template), relay=relay, after=count_cycles, window=8, connections=20)
+
+    async def watch() -> None:
+        await relay.await_taken(8)
+        cycles.clear()
+        async with asyncio.timeout(20):
+            while len(cycles) < RENEWALS:
+                await asyncio.sleep(0.02)
+        assert len(relay.taken) == 8
+        relay.deliver()
+
+    assert run(run_beside(hand, watch())) is LaneEnd.DRY
+    assert statuses(batch) == {EmailStatus.SENT: 40}
+
+
+def test_nothing_is_taken_when_the_lease_has_run_out(make_batch: MakeBatch, template: EmailTemplate, run: Run) -> None:
+    """A work-horse that was frozen must not send: its lane may be another worker's by now."""
+    batch = make_batch(20)
+    relay = HandRelay()
+    hand = HandRun(lane=make_lane(batch, template), relay=relay, late_seconds=LEASE_SECONDS + 1)
+
+    async def thaw() -> None:
+        async with asyncio.timeout(20):
+            while not relay.connections:
+                await asyncio.sleep(0.01)
+        await relay.await_refusals(5)
+        assert relay.taken == []
+        hand.late_seconds = 0
+
+    assert run(run_beside(hand, thaw())) is LaneEnd.DRY
+    assert set(hand.count_taken().values()) == {1}
+    assert statuses(batch) == {EmailStatus.SENT: 20}
+
+
+def test_nothing_is_taken_when_postgres_is_away(make_batch: MakeBatch, template: EmailTemplate, run: Run) -> None:
+    """What is sent now could not be recorded, although the lease still holds for a while."""
+    batch = make_batch(20)
+    relay = HandRelay(is_holding=True)
+    gone = asyncio.Event()
+
+    async def go_away(statement: str, arguments: dict[str, Any]) -> None:
+        if statement is sql.LEDGER_CYCLE and len(relay.taken) == 2 and not gone.is_set():
+            hand.database.update(host="127.0.0.1", port=1)
+            gone.set()
+            raise psycopg.OperationalError("The server closed the connection unexpectedly.")
+
+    hand = HandRun(lane=make_lane(batch, template), relay=relay, before=go_away)
+    right = dict(hand.database)
+
+    async def come_back() -> None:
+        await asyncio.wait_for(gone.wait(), 20)
+        relay.deliver()  # Both connections are free now, and six emails wait in the outbox.
+        await relay.await_refusals(5)
+        assert len(relay.taken) == 2
+        hand.database.clear()
+        hand.database.update(right)
+
+    assert run(run_beside(hand, come_back())) is LaneEnd.DRY
+    assert set(hand.count_taken().values()) == {1}
+    assert statuses(batch) == {EmailStatus.SENT: 20}
+
+
+def test_claims_are_given_back_when_the_lane_is_asked_to_stop_while_they_are_on_their_way(
+    make_batch: MakeBatch, template: EmailTemplate, run: Run
+) -> None:
+    batch = make_batch(20)
+
+    async def drain(statement: str, arguments: dict[str, Any]) -> None:
+        if statement is sql.LEDGER_CYCLE:
+            assert hand.lane_run is not None
+            hand.lane_run.drain()
+
+    hand = HandRun(lane=make_lane(batch, template), after=drain)
+    assert run(run_beside(hand)) is LaneEnd.STOPPED
+    assert hand.relay.taken == []
+    hand.lane.refresh_from_db()
+    assert hand.lane.lease_until is None
+    assert Counter(Email.objects.filter(batch=batch).values_list("status", "attempts")) == {
+        (EmailStatus.PENDING, 0): 20
+    }
+
+
+def test_message_goes_over_another_connection_when_one_is_lost_before_it(
+    make_batch: MakeBatch, template: EmailTemplate, run: Run
+) -> None:
+    """The ledger does not hear of it: nothing is recorded but the message's end."""
+    batch = make_batch(8)
+    relay = HandRelay(is_holding=True)
+    recorded: Counter[str] = Counter()
+
+    async def note(statement: str, arguments: dict[str, Any]) -> None:
+        if statement is sql.LEDGER_CYCLE:
+            recorded.update(filter(None, str(arguments["ids"]).strip("{}").split(",")))
+
+    hand = HandRun(lane=make_lane(batch, template), relay=relay, after=note)
+
+    async def lose() -> None:
+        await relay.await_taken(2)
+        relay.is_holding = False
+        relay.connections[0].abort(Loss(reason="421 4.3.2 Going down", has_too_many_connections=True))
+        relay.deliver()
+
+    assert run(run_beside(hand, lose())) is LaneEnd.DRY
+    assert sorted(hand.count_taken().values()) == [1] * 7 + [2]
+    assert set(recorded.values()) == {1}
+    assert statuses(batch) == {EmailStatus.SENT: 8}
+
+
+def test_nothing_more_is_claimed_when_postgres_goes_away_while_the_lane_is_given_back(
+    make_batch: MakeBatch, template: EmailTemplate, run: Run
+) -> None:
+    batch = make_batch(3)
+    terminated: list[int] = []
+
+    async def terminate(statement: str, arguments: dict[str, Any]) -> None:
+        if statement is not sql.RELEASE_LANE or terminated:
+            return
+        with psycopg.connect(**database_parameters(), autocommit=True) as other:
+            other.execute(  # An email falls due. A lane that claims would claim it.
+                "UPDATE batches_email SET status = 'pending', next_attempt_at = now() WHERE batch_id = %s AND row = 2",
+                [batch.pk],
+            )
+            terminated.append(hand.backend_pid)
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", terminated)
+
+    hand = HandRun(lane=make_lane(batch, template), before=terminate)
+    assert run(run_beside(hand)) is LaneEnd.DRY
+    hand.lane.refresh_from_db()
+    assert len(terminated) == 1
+    assert hand.lane.lease_until is None
+    assert statuses(batch) == {EmailStatus.SENT: 2, EmailStatus.PENDING: 1}

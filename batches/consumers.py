@@ -19,10 +19,8 @@ from django.http.request import split_domain_port, validate_host
 
 from batches.credentials import Credentials, find_header
 from batches.feeds import follow, watch
+from batches.limits import HEARTBEAT_SECONDS
 from batches.subscriptions import Refusal, Subscription, find_subscription
-
-HEARTBEAT_SECONDS = 15.0
-"""How often ``follow`` gets a chance to check the subscription of a quiet socket. The server sends the pings."""
 
 
 class ProgressConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types

@@ -13,3 +13,10 @@ worker seldom needs the whole time. RFC 5321 section 4.5.3.2 allows a relay 600 
 ``make up`` reads this number. compose.yaml (``stop_grace_period``) and the systemd units in docs/operations.md
 (``TimeoutStopSec``) repeat it, and tests/unit/test_limits.py compares them.
 """
+
+HEARTBEAT_SECONDS = 15.0
+"""How long a watcher waits for a new snapshot before it acts without one.
+
+An event stream then sends a comment. A websocket then checks its subscription again, and daphne sends the pings. The
+number is below the idle timeout of common proxies, 30 to 60 s, and docs/operations.md tells it to operators.
+"""

@@ -16,13 +16,11 @@ from ninja import Router
 from batches.api.errors import ApiError, not_found
 from batches.credentials import Credentials
 from batches.feeds import follow, watch
+from batches.limits import HEARTBEAT_SECONDS
 from batches.progress import Snapshot
 from batches.subscriptions import Refusal, Subscription, find_subscription
 
 router = Router(tags=["batches"])
-
-PING_SECONDS = 15.0
-"""Shorter than the idle timeout of common proxies (30 to 60 s)."""
 
 
 @router.get("/batches/{int:batch_id}/stream")
@@ -57,7 +55,7 @@ class EventStream(StreamingHttpResponse):
 
 async def _events(subscription: Subscription) -> AsyncGenerator[bytes, None]:
     async with watch(subscription) as watcher:
-        async for snapshots in follow(watcher, subscription, heartbeat_seconds=PING_SECONDS):
+        async for snapshots in follow(watcher, subscription, heartbeat_seconds=HEARTBEAT_SECONDS):
             yield b"".join(map(write_event, snapshots)) or b": ping\n\n"
 
 

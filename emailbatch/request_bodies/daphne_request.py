@@ -8,7 +8,6 @@ sends, even if the client reads nothing. ``DaphneRequest`` corrects all four.
 from __future__ import annotations
 
 import asyncio
-import errno
 import io
 from contextlib import suppress
 from contextvars import ContextVar
@@ -16,6 +15,7 @@ from typing import IO, Any
 
 from daphne import http_protocol
 
+from batches.files.full_disk import is_disk_full
 from emailbatch.request_bodies.refusal import body_max_bytes, disk_full_sentence, too_large_sentence, write_refusal
 
 LINGER_SECONDS = 5.0
@@ -73,7 +73,7 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
             if not data:
                 self.content.flush()  # a full disk may show only when the buffer is written
         except OSError as exc:
-            if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not is_disk_full(exc):
                 raise
             self._refuse(507, disk_full_sentence())
 

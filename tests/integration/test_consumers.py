@@ -308,7 +308,7 @@ async def open_stream(user: User, batch: Batch) -> AsyncIterator[bytes]:
 async def test_snapshots_and_pings_come_when_a_batch_is_streamed(
     sender: User, welcome: EmailTemplate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.2)
     batch = await run(make_batch, sender)
     await run(send, batch, welcome)
     events = await open_stream(sender, batch)

@@ -20,3 +20,7 @@ def test_systemd_units_wait_for_the_stop_grace_when_they_stop_a_process() -> Non
     units = re.findall(r"```ini\n(\[Unit\].*?)```", OPERATIONS, re.DOTALL)
     stated = [re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE) for unit in units]
     assert stated == [[str(limits.STOP_GRACE_SECONDS)]] * 2, "One line in each unit of docs/operations.md."
+
+
+def test_proxy_is_told_how_long_a_stream_may_be_silent() -> None:
+    assert f"quiet for {limits.HEARTBEAT_SECONDS:g} s at most" in OPERATIONS

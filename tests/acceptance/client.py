@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -70,17 +71,26 @@ class Client:
             yield from page["items"]
             cursor = page["next"]
 
-    def watch_socket(self, batch_id: int, *, within_seconds: float = 60) -> list[Json]:
-        """Return the snapshots of the websocket, up to the one in which the batch has ended."""
+    def watch_socket(
+        self, batch_id: int, *, within_seconds: float = 60, watching: threading.Event | None = None
+    ) -> list[Json]:
+        """Return the snapshots of the websocket, up to the one in which the batch has ended.
+
+        ``watching`` is set when the first snapshot has come.
+        """
         deadline = time.monotonic() + within_seconds
         url = f"ws://127.0.0.1:{self.port}/ws/batches/{batch_id}/"
         snapshots: list[Json] = []
         with connect(url, additional_headers=self.headers, open_timeout=ANSWER_SECONDS) as socket:
             while not snapshots or snapshots[-1]["status"] not in ENDED:
                 snapshots.append(json.loads(socket.recv(timeout=deadline - time.monotonic())))
+                if watching:
+                    watching.set()
         return snapshots
 
-    def watch_stream(self, batch_id: int, *, within_seconds: float = 60) -> list[Json]:
+    def watch_stream(
+        self, batch_id: int, *, within_seconds: float = 60, watching: threading.Event | None = None
+    ) -> list[Json]:
         """Return the snapshots of the event stream, up to the one in which the batch has ended."""
         deadline = time.monotonic() + within_seconds
         snapshots: list[Json] = []
@@ -93,4 +103,6 @@ class Client:
                 assert line and time.monotonic() < deadline, "the stream did not reach the batch's end"
                 if line.startswith(b"data: "):
                     snapshots.append(json.loads(line.removeprefix(b"data: ")))
+                    if watching:
+                        watching.set()
         return snapshots

@@ -15,7 +15,7 @@ from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from batches.models import Batch, BatchStatus, EmailStatus, EmailTemplate, JobStatus
-from tests.acceptance.browser import publish, running_browser, running_site, take_picture
+from tests.acceptance.browser import publish, running_browser, running_site
 from tests.conftest import MakeBatch, MakeJob
 
 PEOPLE = "Name,E-Mail\nZoë,zoe@example.org\nNed,ned@@example\n田中,tanaka@example.org\n"
@@ -92,6 +92,19 @@ def upload(page: Page, *, then: str) -> None:
     page.get_by_role("button", name="Upload").click()
 
 
+def record_sentences(page: Page) -> list[str]:
+    """Return a list that gets each sentence about the upload, as soon as the page shows it."""
+    said: list[str] = []
+    page.expose_function("record", lambda sentence: said.append(sentence))
+    page.evaluate(
+        """() => {
+             const place = document.getElementById("upload-said");
+             new MutationObserver(() => window.record(place.textContent)).observe(place, {childList: true});
+           }"""
+    )
+    return said
+
+
 def test_login_redirects_to_the_requested_page(chromium: Browser, site: str, transactional_db: None) -> None:
     User.objects.create_user("mia", password="a long one 42")
     context = chromium.new_context(base_url=site)
@@ -160,12 +173,14 @@ def test_question_closes_and_nothing_changes_when_the_answer_is_no(
     page.goto(f"/batches/{running.pk}/")
     page.evaluate("window.isSamePage = true")
     question = page.get_by_text("People who have not got the email yet will not get it.")
-    for answer in (page.get_by_role("link", name="Keep sending").click, lambda: page.keyboard.press("Escape")):
-        page.click("summary:has-text('Cancel')")
-        expect(question).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-        answer()
-        expect(question).to_be_hidden()
+    page.click("summary:has-text('Cancel')")
+    expect(question).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.get_by_role("link", name="Keep sending").click()
+    expect(question).to_be_hidden()
+    page.click("summary:has-text('Cancel')")
+    page.keyboard.press("Escape")
+    expect(question).to_be_hidden()
     assert page.evaluate("window.isSamePage")
     context.close()
     running.refresh_from_db()
@@ -201,33 +216,26 @@ def test_upload_is_sent_when_sending_at_once_is_chosen(page: Page, welcome: Emai
 
 def test_upload_shows_its_bytes_and_then_the_reading_of_rows(page: Page, welcome: EmailTemplate) -> None:
     page.goto("/")
-    page.evaluate(
-        """() => new MutationObserver(
-             (changes) => { window.said = (window.said ?? "") + changes[0].target.textContent }
-           ).observe(document.getElementById("upload-said"), {childList: true})"""
-    )
+    said = record_sentences(page)
     page.set_input_files(
         "#id_file", {"name": "people.csv", "mimeType": "text/csv", "buffer": (PEOPLE + "x" * 5_000_000).encode()}
     )
     page.get_by_role("button", name="Upload").click()
     expect(page.locator("#upload-error")).to_be_visible()
-    said = page.evaluate("window.said")
-    assert "Uploading:" in said
-    assert "Reading the rows" in said
+    assert any(sentence.startswith("Uploading:") for sentence in said)
+    assert any("Reading the rows" in sentence for sentence in said)
 
 
 def test_rows_are_counted_while_they_are_imported(page: Page, welcome: EmailTemplate) -> None:
     lines = "".join(f"user{number}@example.org,Name {number}\n" for number in range(300_000))
     page.goto("/")
+    said = record_sentences(page)
     page.set_input_files(
         "#id_file", {"name": "long.csv", "mimeType": "text/csv", "buffer": f"email,name\n{lines}".encode()}
     )
     page.get_by_role("button", name="Upload").click()
-    expect(page.locator("#upload-said")).to_have_text(
-        re.compile("Reading the rows: [1-9][0-9,]+ so far"), timeout=30_000
-    )
-    take_picture(page, "import-progress")
     page.wait_for_url(re.compile(r"/review/"), timeout=60_000)
+    assert any(re.match("Reading the rows: [1-9][0-9,]+ so far", sentence) for sentence in said)
     expect(page.locator("#send")).to_have_text("Send to 300,000 recipients")
 
 

@@ -1,7 +1,7 @@
-"""Lay out a MIME message once a job, then fill in To, Subject, Message-ID and the bodies for each email.
+"""Lay out a MIME message once for a job, then fill in To, Subject, Message-ID and the bodies for each email.
 
-What leaves is the message's canonical form (RFC 5322, RFC 2045): CRLF line ends only, no line over 998
-octets, nothing in a header that a merge field put there unencoded. Dot-stuffing is SMTP's business.
+A rendered template enters. The canonical form of a message leaves (RFC 5322, RFC 2045): all line ends are CRLF, no
+line has more than 998 octets, and no merge field puts anything into a header unencoded. SMTP does the dot-stuffing.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ LINE_MAX_OCTETS = 998
 
 _HEADER_LINE_CHARS = 76
 _ENCODED_WORD_OCTETS = 39
-"""39 octets make 52 characters of base64: with "Subject: " in front the line stays under 76."""
+"""39 octets are 52 characters of base64: the line with "Subject: " stays below 76 characters."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BODY_CONTROLS = bytes({*range(0x20), 0x7F} - {ord("\t"), ord("\n")})
 
 
 class SenderFault(ValueError):
-    """The From address can't be used. The message says why."""
+    """The From address can't be used. The message says why, and what to set."""
 
 
 class Message(NamedTuple):
@@ -39,34 +39,34 @@ class Message(NamedTuple):
 
     content: bytes
     is_8bit: bool
-    """Whether any of them may have its eighth bit set (RFC 6152)."""
+    """Whether an octet may be above 127 (RFC 6152)."""
     has_dots: bool = True
-    """Whether a line may begin with a dot, which SMTP then has to double."""
+    """Whether a line may begin with a dot, which SMTP has to double."""
 
 
 def sender_address(from_email: str) -> str:
-    """The bare address of a From value such as ``Name <name@example.org>``.
+    """The address alone of a From value such as ``Name <name@example.org>``.
 
     Raises:
-        SenderFault: there is none in it.
+        SenderFault: The value has no address, or one that can't be used.
     """
     address = parseaddr(from_email)[1]
     if "@" not in address or not address.isascii() or _CONTROL.search(from_email):
         raise SenderFault(
-            f"{from_email!r} is no sender. Set DEFAULT_FROM_EMAIL to an address such as post@example.org."
+            f"{from_email!r} is not a sender address. Set DEFAULT_FROM_EMAIL to an address such as post@example.org."
         )
     return address
 
 
 def derive_message_key(secret: str) -> bytes:
-    """The key of all Message-IDs of a site, from its secret key."""
+    """Derive the key of all Message-IDs of a site from its SECRET_KEY."""
     return sha256(b"message-id:" + secret.encode()).digest()
 
 
 def make_message_id(*, key: bytes, email_id: int, job_id: int, domain: str) -> str:
-    """The Message-ID (RFC 5322 section 3.6.4) of an email in a job: the same on each attempt.
+    """Make the Message-ID (RFC 5322 section 3.6.4) of an email in a job. It is the same for each attempt.
 
-    Receivers may drop a duplicate by it; the key keeps others from guessing one.
+    So a receiver can drop a duplicate. Without the key nobody can guess the Message-ID of another email.
     """
     digest = _keyed_hash(key, job_id)
     digest.update(b"%d" % email_id)
@@ -78,7 +78,7 @@ def _keyed_hash(key: bytes, job_id: int) -> blake2b:
 
 
 def encode_subject(subject: str) -> bytes:
-    """A Subject header line, folded, without its last CRLF (RFC 5322 section 2.2.3, RFC 2047)."""
+    """Make the Subject header, folded, without its last CRLF (RFC 5322 section 2.2.3, RFC 2047)."""
     plain = subject.isascii() and "=?" not in subject
     if plain and len(subject) + len("Subject: ") <= _HEADER_LINE_CHARS:
         return b"Subject: " + subject.encode()
@@ -103,7 +103,7 @@ def _fill_lines(words: list[str]) -> list[bytes]:
 
 
 def _split_utf8(octets: bytes) -> list[bytes]:
-    """Cut UTF-8 into pieces for encoded words; RFC 2047 section 5 forbids to cut a character."""
+    """Split UTF-8 into pieces for encoded words. RFC 2047 section 5 forbids splitting a character."""
     chunks, start = [], 0
     while start < len(octets):
         end = min(start + _ENCODED_WORD_OCTETS, len(octets))
@@ -115,18 +115,18 @@ def _split_utf8(octets: bytes) -> list[bytes]:
 
 
 def canonical(body: str) -> bytes | None:
-    """A body with CRLF line ends and no control character but TAB (RFC 5322 section 2.3); None if there is none."""
+    """The body with CRLF line ends and without control characters except TAB (RFC 5322 section 2.3). None: empty."""
     if not body:
         return None
     octets = body.encode("utf-8", "replace")
     if "\r" in body:
         octets = octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    # On octets it is a tenth of a regular expression's time; UTF-8 has no such octet inside a character.
+    # On octets, because that is much faster than a regular expression. UTF-8 has none of them inside a character.
     return octets.translate(None, _BODY_CONTROLS).replace(b"\n", b"\r\n")
 
 
 def _is_too_long(body: bytes | None) -> bool:
-    """Whether a line is over the limit: hops from line end to line end, each as far as the limit allows."""
+    """Whether a line is over the limit. Jumps from line end to line end, each jump as far as the limit allows."""
     start, body = 0, body or b""
     while len(body) - start > LINE_MAX_OCTETS:
         end = body.rfind(b"\r\n", start, start + LINE_MAX_OCTETS + 2)
@@ -140,14 +140,14 @@ class MessageLayout:
     """The parts of a message that are the same for every email of a job.
 
     Raises:
-        SenderFault: ``from_email`` holds no address.
+        SenderFault: ``from_email`` has no address that can be used.
     """
 
     def __init__(self, *, from_email: str, job_id: int, key: bytes) -> None:
         address = sender_address(from_email)
         domain = address.rpartition("@")[2].encode()
         self._hash = _keyed_hash(key, job_id)
-        # 128 random bits: no merge field can hold the boundary, so none can end its part.
+        # 128 random bits: no merge field can contain the boundary by accident or guess it, so none can end a part.
         boundary = f"=_{token_hex(16)}"
         self._to = _from_header(from_email, address) + b"To: "
         self._after_id = b"@" + domain + b">\r\nDate: "
@@ -171,15 +171,15 @@ class MessageLayout:
         )
 
     def head(self, *, address: bytes, subject_line: bytes, id_left: bytes, date: bytes) -> bytes:
-        """The header lines before those that describe the body."""
+        """The header lines before those of the body."""
         return b"".join(
             (self._to, address, b"\r\n", subject_line, b"\r\nMessage-ID: <", id_left, self._after_id, date, _BULK)
         )
 
     def body(self, *, text: bytes | None, html: bytes | None, quoted: bool) -> bytes:
-        """The header lines that describe the body, and it; text before HTML, the least faithful first.
+        """The header lines of the body, and the body: the text part before the HTML part (RFC 2046 section 5.1.4).
 
-        RFC 2046 section 5.1.4. ``None`` is a body that the message lacks, if it has the other.
+        None: the message lacks that part.
         """
         if text is not None and html is not None:
             parts = (self._open, *_part(b"plain", text, quoted), self._between, *_part(b"html", html, quoted))
@@ -188,13 +188,13 @@ class MessageLayout:
         return b"".join((*single, b"\r\n"))
 
     def id_left(self, email_id: int) -> bytes:
-        """As in ``make_message_id`` before the ``@``, with the job's part of the hash done once."""
+        """The Message-ID before the ``@``, as in ``make_message_id``. The job's part of the hash is computed once."""
         digest = self._hash.copy()
         digest.update(b"%d" % email_id)
         return digest.hexdigest().encode()
 
     def date_now(self) -> bytes:
-        """The Date header's value, made once a second."""
+        """The value of the Date header. It is formatted once per second."""
         second = int(time.time())
         if second != self._date_second:
             self._date_second, self._date = second, formatdate(second).encode()
@@ -223,5 +223,5 @@ def _part(subtype: bytes, body: bytes, quoted: bool) -> tuple[bytes, bytes]:
 
 def _quote(body: bytes) -> bytes:
     octets = binascii.b2a_qp(body, istext=True)
-    # b2a_qp ends the lines that it breaks as the body's first line ends: with a bare LF where there is but one.
+    # b2a_qp ends the lines that it breaks like the body's first line. A body of one line gets bare LFs.
     return octets if b"\n" in body else octets.replace(b"\n", b"\r\n")

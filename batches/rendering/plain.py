@@ -1,8 +1,8 @@
-"""Write a job's messages; lay a template of plain ``{{ field }}`` out once, with gaps to fill for each email.
+"""Write a job's messages. A template of plain ``{{ field }}`` is laid out once, with gaps to fill for each email.
 
-Templates and merge fields enter, messages leave. What is laid out is what the general way makes of marks in
-the place of merge fields, so the two can't differ in layout; an email that the gaps might not fit goes the
-general way. ADR 13.
+Templates and merge field values enter, messages leave. The general way renders the template and builds the message.
+The fast way fills the gaps of a message that the general way built with marks instead of values, so the two ways
+cannot differ in layout. An email whose values might not fit the gaps goes the general way. Decision 13 says why.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from secrets import token_hex
+from typing import NamedTuple
 
 from batches.rendering.message import LINE_MAX_OCTETS, Message, MessageLayout, canonical, encode_subject
 from batches.rendering.template import OUTPUT_MAX_CHARS, CompiledTemplate, Rendered, TemplateFault, as_one_line
@@ -20,16 +21,16 @@ from batches.rendering.template import OUTPUT_MAX_CHARS, CompiledTemplate, Rende
 _TAG = re.compile(r"\{\{\s*(\w+)\s*\}\}|\{[{%#]")
 _LONE_CR = re.compile(r"\r(?!\n)")
 _HEAD_SLOTS = 4
-"""Address, subject line, Message-ID and date; then come the fields, and the fields as HTML has them."""
+"""Address, subject line, Message-ID and date. The slots of the fields follow, then those of the escaped fields."""
 
 _GROWTH_MAX = 32
-"""A mark of 32 characters makes room for 998 octets at most, the longest line."""
+"""A mark has 32 characters, and a value at most 998 octets, the longest line: so no value is 32 times its mark."""
 
 _MARKUP = {b"&": b"&amp;", b"<": b"&lt;", b">": b"&gt;", b'"': b"&quot;", b"'": b"&#x27;", b"/": b"&#x2f;"}
-"""What minijinja writes for them in HTML; the ampersand first, as the others bring one."""
+"""How minijinja escapes them in HTML. The ampersand is first, because the other entities begin with one."""
 
 _CONTROLS = bytes({*range(0x20), 0x7F} - {ord("\n")})
-_NOT_AS_IS = _CONTROLS + b"".join(_MARKUP)
+_NEEDS_CARE = _CONTROLS + b"".join(_MARKUP)
 
 
 class MessageWriter:
@@ -43,7 +44,7 @@ class MessageWriter:
         """Make one recipient's message.
 
         Raises:
-            TemplateFault: a merge field is missing, or a limit is passed.
+            TemplateFault: A merge field is missing, or a limit is exceeded.
         """
         if allow_8bit and self._plain is not None:
             message = self._plain.fill(email_id, address, context)
@@ -54,29 +55,29 @@ class MessageWriter:
 
 
 class PlainLayout:
-    """A job's whole message in 8bit, with gaps."""
+    """The whole message of a job in 8bit, with gaps."""
 
     def __init__(self, plan: _Plan, layout: MessageLayout) -> None:
         self._layout = layout
         self._names, self._subject, self._room = plan.names, plan.subject, plan.room
         self._has_dots = plan.has_dots
         self._content, self._order = plan.content.encode(), itemgetter(*plan.order)
-        self._count = len(plan.names) or 1  # nothing, split, is one piece
+        self._count = len(plan.names) or 1  # an empty string, split, is one piece
 
     def fill(self, email_id: int, address: str, context: Mapping[str, str]) -> Message | None:
-        """One recipient's message; None if a field is missing, not of one line, or might not fit its line."""
+        """Make one recipient's message. None: a field is missing, has several lines, or might not fit its line."""
         try:
             octets = "\n".join(map(context.__getitem__, self._names)).encode()
         except (KeyError, UnicodeEncodeError):
             return None
         fields = escaped = octets.split(b"\n")
-        if len(octets.translate(None, _NOT_AS_IS)) != len(octets):
+        if len(octets.translate(None, _NEEDS_CARE)) != len(octets):
             if len(octets.translate(None, _CONTROLS)) != len(octets):
                 return None
             for character, entity in _MARKUP.items():
                 octets = octets.replace(character, entity)
             escaped = octets.split(b"\n")
-        # All fields together: no line can hold more than that of those it names.
+        # The octets of all fields together: no line can have more than these, so one comparison is enough.
         if len(octets) > self._room or len(fields) != self._count:
             return None
         subject_line = encode_subject(as_one_line(self._subject % context))
@@ -96,65 +97,96 @@ class _Plan:
     order: tuple[int, ...]
     """The slot that fills each gap of the content."""
     room: int
-    """How many octets the fields may have together so that no line is too long."""
+    """How many octets all fields together may have so that no line is too long."""
     has_dots: bool
-    """Whether a line begins with a dot, or would behind fields that are empty."""
+    """Whether a line begins with a dot, or would if all fields were empty."""
 
 
 def find_plain_layout(template: CompiledTemplate, layout: MessageLayout) -> PlainLayout | None:
-    """Lay the template out with gaps, if it holds plain merge fields only and that can be proven."""
+    """Lay the template out with gaps. None: it has more than plain merge fields, or its layout is not certain."""
     subject = template.sources[0]
     tags = [tag[1] for source in template.sources for tag in _TAG.finditer(source)]
     if not all(tags) or as_one_line(subject) != subject.strip():
         return None
     names = tuple(dict.fromkeys(tags))
     try:
+        # Twice, with other random marks: if the marks themselves changed the layout, the plans differ.
         plan, proof = _draw(template, layout, names), _draw(template, layout, names)
-    except TemplateFault:  # each email will say which
+    except TemplateFault:  # the general way reports it for each email
         return None
     return PlainLayout(plan, layout) if plan is not None and plan == proof else None
 
 
+class _Marks:
+    """A random text for each slot, which the template can't contain by accident."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        prefix = token_hex(12)
+        self.names = names
+        self.pattern = re.compile(prefix + r"(\d{8})")
+        texts = [f"{prefix}{slot:08}" for slot in range(_HEAD_SLOTS + 2 * len(names))]
+        self.head, fields = texts[:_HEAD_SLOTS], texts[_HEAD_SLOTS:]
+        self.fields, self.escaped_fields = fields[: len(names)], fields[len(names) :]
+
+    def name_of(self, slot: str) -> str:
+        return self.names[int(slot) - _HEAD_SLOTS]
+
+
+class _MarkedMessage(NamedTuple):
+    """A message with a mark in each gap."""
+
+    subject: str
+    head: str
+    body: str
+
+
 def _draw(template: CompiledTemplate, layout: MessageLayout, names: tuple[str, ...]) -> _Plan | None:
-    """Lay out random marks in the place of all that differs from email to email, then look where they are."""
-    prefix = token_hex(12)
-    is_mark = re.compile(prefix + r"(\d{8})")
-    marks = [f"{prefix}{slot:08}" for slot in range(_HEAD_SLOTS + 2 * len(names))]
-    rendered = _render_marks(template, names, marks[_HEAD_SLOTS:])
+    """Put a mark in each gap, lay the message out with the marks, and read back where they are."""
+    marks = _Marks(names)
+    marked = _lay_out(layout, _render_marks(template, marks), marks)
+    return _read_back(marked, marks) if marked is not None else None
+
+
+def _render_marks(template: CompiledTemplate, marks: _Marks) -> Rendered:
+    """Render with one set of marks in subject and text, and another in the HTML, where values are escaped."""
+    rendered = template.render(dict(zip(marks.names, marks.fields, strict=True)))
+    return rendered._replace(html=template.render(dict(zip(marks.names, marks.escaped_fields, strict=True))).html)
+
+
+def _lay_out(layout: MessageLayout, rendered: Rendered, marks: _Marks) -> _MarkedMessage | None:
+    """Lay the marked message out. None: values could change the layout."""
     bodies = [body for body in (rendered.text, rendered.html) if body]
-    # A body of nothing but fields may be empty, and then the message lacks it.
-    if any(_LONE_CR.search(body) or not is_mark.sub("", body) for body in bodies):
+    # A lone CR may become a CRLF beside a value. A body of nothing but fields may be empty, and so left out.
+    if any(_LONE_CR.search(body) or not marks.pattern.sub("", body) for body in bodies):
         return None
-    address, subject_line, id_left, date = (mark.encode() for mark in marks[:_HEAD_SLOTS])
+    address, subject_line, id_left, date = (mark.encode() for mark in marks.head)
     head = layout.head(address=address, subject_line=subject_line, id_left=id_left, date=date).decode()
     body = layout.body(text=canonical(rendered.text), html=canonical(rendered.html), quoted=False).decode()
-    room = _room_in(body, is_mark)
-    if room < 0 or (len(rendered.subject) + len(body)) * _GROWTH_MAX > OUTPUT_MAX_CHARS:
+    return _MarkedMessage(rendered.subject, head, body)
+
+
+def _read_back(marked: _MarkedMessage, marks: _Marks) -> _Plan | None:
+    """Find the marks, and turn the message into formats. None: it is too long, or may become so."""
+    subject, head, body = marked
+    room = _room_in(body, marks.pattern)
+    if room < 0 or (len(subject) + len(body)) * _GROWTH_MAX > OUTPUT_MAX_CHARS:
         return None
     return _Plan(
-        names=names,
-        subject=is_mark.sub(
-            lambda mark: f"%({names[int(mark[1]) - _HEAD_SLOTS]})s", rendered.subject.replace("%", "%%")
-        ),
-        content=is_mark.sub("%b", (head + body).replace("%", "%%")),
-        order=tuple(map(int, is_mark.findall(head + body))),
+        names=marks.names,
+        subject=marks.pattern.sub(lambda mark: f"%({marks.name_of(mark[1])})s", subject.replace("%", "%%")),
+        content=marks.pattern.sub("%b", (head + body).replace("%", "%%")),
+        order=tuple(map(int, marks.pattern.findall(head + body))),
         room=room,
-        has_dots="\r\n." in is_mark.sub("", body),
+        has_dots="\r\n." in marks.pattern.sub("", body),
     )
 
 
-def _render_marks(template: CompiledTemplate, names: tuple[str, ...], marks: list[str]) -> Rendered:
-    """Render with the first half of the marks in subject and text, the second in HTML, where fields are escaped."""
-    plain = template.render(dict(zip(names, marks, strict=False)))
-    return plain._replace(html=template.render(dict(zip(names, marks[len(names) :], strict=True))).html)
-
-
-def _room_in(body: str, is_mark: re.Pattern[str]) -> int:
-    """What the line with the least room leaves for the fields; negative if a line is too long without."""
+def _room_in(body: str, pattern: re.Pattern[str]) -> int:
+    """How many octets the line with the least room leaves for the fields. Negative: a line is too long anyway."""
     room = LINE_MAX_OCTETS
     for line in body.split("\r\n"):
-        left = LINE_MAX_OCTETS - len(is_mark.sub("", line).encode())
-        counts = Counter(is_mark.findall(line))
+        left = LINE_MAX_OCTETS - len(pattern.sub("", line).encode())
+        counts = Counter(pattern.findall(line))
         if counts or left < 0:
             room = min(room, left // max(counts.values(), default=1))
     return room

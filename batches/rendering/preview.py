@@ -1,7 +1,7 @@
-"""Render a template that nobody has tried yet, in a child process with limits of its own.
+"""Render a template that was not rendered before, in a child process with limits of its own.
 
-Fuel stops endless loops, but ``{{ 'a' * 50000000 }}`` makes 50 MB within it: memory and time are capped by
-the kernel, so that the web process is not the one that pays.
+Fuel stops endless loops, but ``{{ 'a' * 50000000 }}`` makes 50 MB within the fuel. So the kernel limits the memory
+and time of the child, and the web process stays unharmed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pathlib import Path
 from batches.rendering.template import MessageParts, Rendered, TemplateFault
 
 MEMORY_MAX_BYTES = 1 << 30
-"""Address space of the child; Python and its libraries take some 200 MB of it."""
+"""The address space of the child, in which Python and its libraries take some 200 MB."""
 
 CPU_MAX_SECONDS = 2
 WALL_MAX_SECONDS = 10
+"""More than the processor time, because a busy machine starts the child slowly."""
 _PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 
 
@@ -28,7 +29,7 @@ def render_preview(parts: MessageParts, context: Mapping[str, str]) -> Rendered:
     """Render one recipient's message in the child process.
 
     Raises:
-        TemplateFault: the template is faulty, or too slow, or too large.
+        TemplateFault: The template is faulty, too slow, or too large.
     """
     request = json.dumps({"parts": asdict(parts), "context": dict(context)})
     try:
@@ -42,14 +43,16 @@ def render_preview(parts: MessageParts, context: Mapping[str, str]) -> Rendered:
         )
         answer = json.loads(child.stdout)
     except (subprocess.TimeoutExpired, json.JSONDecodeError) as exc:
-        raise TemplateFault("The template takes too much time or memory. Make its loops and repeats smaller.") from exc
+        raise TemplateFault(
+            "The template takes too much time or memory. Make its loops and repetitions smaller."
+        ) from exc
     if "fault" in answer:
         raise TemplateFault(answer["fault"])
     return Rendered(**answer)
 
 
 def main() -> None:
-    """Read a request as JSON from standard input, write the answer as JSON to standard output."""
+    """Read a request as JSON from standard input, and write the answer as JSON to standard output."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_MAX_SECONDS, CPU_MAX_SECONDS))
     request = json.load(sys.stdin)

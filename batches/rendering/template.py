@@ -1,7 +1,7 @@
-"""Compile a template once, then fill in merge fields: strings in, strings out.
+"""Compile a template once, then fill in merge fields: strings enter, strings leave.
 
-The templates come from users, so minijinja runs them with no loader, no globals but its own, a fuel
-limit, and merge fields that are plain strings.
+The templates are written by users. So minijinja runs them without a loader, with only its own globals and a fuel
+limit, and each merge field is a plain string.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import NamedTuple, Protocol, Self
 from minijinja import Environment, TemplateError
 
 FUEL = 100_000
-"""Instructions of minijinja's machine that one render may use; a long newsletter takes some hundreds."""
+"""How many instructions of minijinja's machine one render may use. A long newsletter takes some hundreds."""
 
 OUTPUT_MAX_CHARS = 10_000_000
-"""A rendered part longer than this is a fault of the template: relays refuse such messages."""
+"""A longer part is a fault of the template, because relays refuse such messages."""
 
 _NOT_IN_A_HEADER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _PARTS = {"subject": "subject", "html": "HTML body", "text": "text body"}
 
 
 class TemplateFault(Exception):
-    """The template can't be compiled, or not be rendered for this recipient. The message says why."""
+    """The template can't be compiled, or can't be rendered for this recipient. The message says why."""
 
 
 class Rendered(NamedTuple):
-    """One recipient's subject and bodies; a body that the template lacks is an empty string."""
+    """The subject and bodies of one recipient. A body that the template lacks is an empty string."""
 
     subject: str
     html: str
@@ -67,7 +67,7 @@ class MessageParts:
         """Make a template of the parts that is ready to render many times.
 
         Raises:
-            TemplateFault: a part has a syntax error, the subject is empty, or there is no body.
+            TemplateFault: A part has a syntax error, the subject is empty, or there is no body.
         """
         return CompiledTemplate(subject=self.subject, html=self.html, text=self.text)
 
@@ -80,17 +80,17 @@ def make_context(merge_fields: Iterable[str], cells: Iterable[str], *, address: 
 
 
 def as_one_line(subject: str) -> str:
-    """A subject without line ends and other control characters, which a header can't hold."""
+    """Replace line ends and other control characters of a subject by spaces: a header can't contain them."""
     if not subject.isprintable():
         subject = _NOT_IN_A_HEADER.sub(" ", subject)
     return subject.strip()
 
 
 class CompiledTemplate:
-    """A template ready to render many times.
+    """A template that is ready to render many times.
 
     Raises:
-        TemplateFault: it has a syntax error, no subject, or no body.
+        TemplateFault: It has a syntax error, no subject, or no body.
     """
 
     def __init__(self, *, subject: str, html: str, text: str) -> None:
@@ -100,11 +100,11 @@ class CompiledTemplate:
             raise TemplateFault("The template has no body. Write an HTML body, a text body, or both.")
         self.sources = (subject, html, text)
         self.has_html, self.has_text = bool(html.strip()), bool(text.strip())
-        # semi_strict: a misspelt {{ nmae }} is an error, while {% if nickname %} and |default(…) work.
+        # semi_strict: a misspelt {{ nmae }} is an error, but {% if nickname %} and |default(…) work.
         self._environment = Environment(  # type: ignore[call-overload]
             fuel=FUEL,
-            debug=True,  # without it an error does not name the merge field
-            undefined_behavior="semi_strict",  # which the package's stub lacks
+            debug=True,  # without this, an error does not name the merge field
+            undefined_behavior="semi_strict",  # missing in the package's stub
             auto_escape_callback=lambda name: "html" if name == "html" else None,
             pycompat=False,
         )
@@ -120,12 +120,12 @@ class CompiledTemplate:
             raise TemplateFault(_sentence(name, exc)) from exc
 
     def render(self, context: Mapping[str, str]) -> Rendered:
-        """Fill in one recipient's merge fields.
+        """Fill in the merge fields of one recipient.
 
-        The subject comes out as one line without control characters (RFC 5322 section 2.2).
+        The rendered subject is one line without control characters (RFC 5322 section 2.2).
 
         Raises:
-            TemplateFault: a merge field is missing, or a limit is passed.
+            TemplateFault: A merge field is missing, or a limit is exceeded.
         """
         return Rendered(
             subject=as_one_line(self._render("subject", context)),
@@ -139,7 +139,9 @@ class CompiledTemplate:
         except TemplateError as exc:
             raise TemplateFault(_sentence(name, exc)) from exc
         if len(output) > OUTPUT_MAX_CHARS:
-            raise TemplateFault(f"The {_PARTS[name]} came out longer than {OUTPUT_MAX_CHARS:,} characters.")
+            raise TemplateFault(
+                f"The rendered {_PARTS[name]} has more than {OUTPUT_MAX_CHARS:,} characters. Make it shorter."
+            )
         return output
 
 

@@ -1,15 +1,17 @@
-"""Whatever the merge fields are, the parsed message says what was meant (DESIGN.md section 6)."""
+"""A parsed message has the content that its template and merge fields have, even if the fields are hostile."""
 
+import binascii
 import re
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batches.rendering.message import MessageLayout, SenderFault, encode_subject, make_message_id
+from batches.rendering.message import MessageLayout, SenderFault, derive_message_key, encode_subject, make_message_id
 from batches.rendering.plain import MessageWriter, find_plain_layout
 from batches.rendering.template import CompiledTemplate, Rendered
 
@@ -49,8 +51,8 @@ def parse(content: bytes) -> EmailMessage:
     return message
 
 
-def as_meant(text: str) -> str:
-    """What a body should read as: line ends made one kind, other control characters gone."""
+def normalized(text: str) -> str:
+    """How a body should read: with line ends of one kind, and without other control characters."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", text)
 
@@ -69,7 +71,7 @@ def body_of(message: EmailMessage, subtype: str) -> str:
 @example(name="=?utf-8?b?QQ==?=", note="a" * 5000, allow_8bit=True)
 @example(name=" two  spaces ", note="trailing \t\n", allow_8bit=False)
 @example(name="a" * 2000, note="漢" * 400, allow_8bit=True)
-def test_message_says_what_was_meant_when_merge_fields_are_hostile(
+def test_message_keeps_its_content_when_merge_fields_are_hostile(
     template: CompiledTemplate, name: str, note: str, allow_8bit: bool
 ) -> None:
     layout = MessageLayout(from_email="Die Schule <post@example.org>", job_id=7, key=KEY)
@@ -92,8 +94,8 @@ def test_message_says_what_was_meant_when_merge_fields_are_hostile(
     assert message["To"] == "a@example.org"
     assert message["Subject"] == rendered.subject.strip()
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
-    assert body_of(message, "plain") == as_meant(rendered.text)
-    assert body_of(message, "html") == as_meant(rendered.html)
+    assert body_of(message, "plain") == normalized(rendered.text)
+    assert body_of(message, "html") == normalized(rendered.html)
 
 
 @given(subject=st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=400))
@@ -105,9 +107,17 @@ def test_subject_survives_when_folded(subject: str) -> None:
     assert all(len(part) <= 78 for part in line.split(b"\r\n"))
     assert all(part.strip() for part in line.split(b"\r\n"))
     assert str(parse(line + b"\r\n\r\n")["Subject"]).strip() == subject.strip()
+    if b"=?utf-8?b?" in line:
+        assert decode_each_word(line) == subject
 
 
-def test_one_body_is_no_multipart_when_template_has_one() -> None:
+def decode_each_word(line: bytes) -> str:
+    """Decode the encoded words one by one, as a strict reader does. Python's parser joins their octets first."""
+    words = re.findall(rb"=\?utf-8\?b\?([^?]*)\?=", line)
+    return "".join(binascii.a2b_base64(word, strict_mode=True).decode("utf-8") for word in words)
+
+
+def test_message_has_one_part_when_the_template_has_one_body() -> None:
     layout = MessageLayout(from_email="post@example.org", job_id=7, key=KEY)
     template = CompiledTemplate(subject="s", html="", text="only text {{ name }}")
     made = layout.build(email_id=1, address="a@b.org", rendered=template.render({"name": "é"}), allow_8bit=True)
@@ -132,12 +142,29 @@ def test_message_is_quoted_when_a_line_of_one_body_is_too_long(body: str) -> Non
 def test_message_id_is_the_same_when_email_and_job_are() -> None:
     first = make_message_id(key=KEY, email_id=1, job_id=2, domain="example.org")
     assert first == make_message_id(key=KEY, email_id=1, job_id=2, domain="example.org")
-    assert (
-        len({first, *(make_message_id(key=KEY, email_id=e, job_id=j, domain="x") for e, j in ((1, 3), (12, 2)))}) == 3
-    )
+    assert re.fullmatch(r"<[0-9a-f]{32}@example\.org>", first)
+
+
+@pytest.mark.parametrize("change", [{"email_id": 12}, {"job_id": 3}, {"key": b"x" * 32}, {"email_id": 21, "job_id": 0}])
+def test_message_id_differs_when_email_job_or_key_does(change: dict[str, Any]) -> None:
+    arguments: dict[str, Any] = {"key": KEY, "email_id": 1, "job_id": 2, "domain": "example.org"}
+    assert make_message_id(**arguments | change) != make_message_id(**arguments)
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, GENERAL_TEMPLATE])
+def test_message_id_of_a_message_is_the_one_that_the_api_tells(template: CompiledTemplate) -> None:
+    layout = MessageLayout(from_email="Die Schule <post@example.org>", job_id=7, key=KEY)
+    context = {"name": "Ann", "note": "Hi"}
+    made = MessageWriter(template, layout).write(email_id=3, address="a@b.org", context=context, allow_8bit=True)
+    told = make_message_id(key=KEY, email_id=3, job_id=7, domain="example.org")
+    assert parse(made.content)["Message-ID"] == told
+
+
+def test_key_differs_when_the_secret_does() -> None:
+    assert derive_message_key("one") != derive_message_key("two")
 
 
 @pytest.mark.parametrize("sender", ["", "nobody", "Name <>", "a@b\r\nBcc: x@y"])
-def test_sender_is_refused_when_it_holds_no_address(sender: str) -> None:
+def test_sender_is_refused_when_it_has_no_usable_address(sender: str) -> None:
     with pytest.raises(SenderFault, match="DEFAULT_FROM_EMAIL"):
         MessageLayout(from_email=sender, job_id=1, key=KEY)

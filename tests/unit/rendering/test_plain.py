@@ -1,4 +1,4 @@
-"""Both ways of writing a message make the same octets; what the fast one can't hold goes the general way."""
+"""Both ways to write a message make the same octets. Values that the gaps can't hold go the general way."""
 
 import re
 
@@ -20,12 +20,12 @@ def make_layout() -> MessageLayout:
     return MessageLayout(from_email="Die Schule <post@example.org>", job_id=7, key=b"k" * 32)
 
 
-def find(layout: MessageLayout | None = None, **changes: str) -> PlainLayout | None:
-    return find_plain_layout(CompiledTemplate(**LETTER | changes), layout or make_layout())
+def find(**changes: str) -> PlainLayout | None:
+    return find_plain_layout(CompiledTemplate(**LETTER | changes), make_layout())
 
 
 def without_date(message: Message) -> Message:
-    """The second may pass between two messages; what is said of dots is asked apart."""
+    """The second may change between two messages; ``has_dots`` is compared separately."""
     return message._replace(content=re.sub(rb"\r\nDate: [^\r]+", b"", message.content, count=1), has_dots=True)
 
 
@@ -71,7 +71,7 @@ hostile = st.one_of(
 @example(subject="s={{ name }}?", text="t", html="<p>", values=("", "", ""), allow_8bit=True)
 @example(subject="a\n{{ name }}\nb", text="t", html="", values=("", "", ""), allow_8bit=True)
 @example(subject="{{ name }}", text="t", html="{{ name }}", values=("\ud800", "", ""), allow_8bit=True)
-def test_octets_are_the_same_when_written_either_way(
+def test_octets_are_the_same_when_they_are_written_both_ways(
     subject: str, text: str, html: str, values: tuple[str, str, str], allow_8bit: bool
 ) -> None:
     try:
@@ -90,7 +90,7 @@ def test_octets_are_the_same_when_written_either_way(
         ("Dear\n.{{ name }}", "Ann", True),
     ],
 )
-def test_dots_are_left_alone_only_when_no_line_can_begin_with_one(text: str, name: str, has_dots: bool) -> None:
+def test_dots_are_not_doubled_only_when_no_line_can_begin_with_one(text: str, name: str, has_dots: bool) -> None:
     plain = find(text=text, html="")
     assert plain is not None
     message = plain.fill(3, "a@example.org", dict.fromkeys(NAMES, name))
@@ -113,7 +113,7 @@ def test_fast_way_is_taken_when_fields_are_ordinary(values: tuple[str, str, str]
     assert_same_octets(template, context)
 
 
-def test_fast_way_is_taken_when_the_letter_is_the_benchmarks() -> None:
+def test_fast_way_is_taken_when_the_template_is_that_of_the_benchmark() -> None:
     parts = {part: messages.TEMPLATE[part] for part in ("subject", "text", "html")}
     plain = find(**parts)
     assert plain is not None
@@ -151,8 +151,8 @@ def test_fast_way_is_taken_when_the_template_is_plain(changes: dict[str, str]) -
         pytest.param({"text": "Dear {% if name %}{{ name }}{% endif %}"}, id="statement"),
         pytest.param({"html": "<p>{# name #}{{ name }}"}, id="comment"),
         pytest.param({"subject": "Hello {{- name }}"}, id="whitespace control"),
-        pytest.param({"text": "{{ name }}{{ city }}"}, id="body of nothing but fields"),
-        pytest.param({"text": "a\r{{ name }}\nb"}, id="CR that a field may make a CRLF of"),
+        pytest.param({"text": "{{ name }}{{ city }}"}, id="body of fields only"),
+        pytest.param({"text": "a\r{{ name }}\nb"}, id="CR that a value may turn into a CRLF"),
         pytest.param({"subject": "Hello\n{{ name }}\nyou"}, id="line end in the subject"),
         pytest.param({"text": "x" * 999 + "\n{{ name }}"}, id="line too long"),
         pytest.param({"html": "x" * 999 + "{{ name }}"}, id="line too long with a field"),
@@ -167,7 +167,7 @@ def test_general_way_is_taken_when_the_template_is_not_plain(changes: dict[str, 
 
 @pytest.mark.parametrize("character", ["\n", "\r", "\t", "\x00", "\x1f", "\x7f", "\ud800"])
 @pytest.mark.parametrize("field", ["name", "city"])
-def test_general_way_is_taken_when_a_field_holds_a_character_that_a_gap_can_not(field: str, character: str) -> None:
+def test_general_way_is_taken_when_a_value_has_a_character_that_a_gap_can_not_hold(field: str, character: str) -> None:
     context = FIELDS | {field: f"A{character}n"}
     plain = find()
     assert plain is not None
@@ -191,7 +191,7 @@ def test_general_way_is_taken_when_a_line_may_be_too_long(body: str, line: str, 
         assert_same_octets(CompiledTemplate(**LETTER | changes), context)
 
 
-def test_general_way_is_taken_when_a_line_is_too_long_only_as_html() -> None:
+def test_general_way_is_taken_when_a_line_is_too_long_only_after_escaping() -> None:
     changes = {"text": "", "html": "x" * 900 + "{{ name }}"}
     plain = find(**changes)
     assert plain is not None
@@ -201,7 +201,7 @@ def test_general_way_is_taken_when_a_line_is_too_long_only_as_html() -> None:
 
 
 @pytest.mark.parametrize("name", ["self", "true", "none", "loop", "range", "debug", "not", "email", "template_name"])
-def test_octets_are_the_same_when_the_template_language_has_its_own_meaning_for_a_name(name: str) -> None:
+def test_octets_are_the_same_when_a_merge_field_has_a_name_of_the_template_language(name: str) -> None:
     try:
         template = CompiledTemplate(**LETTER | {"text": f"Dear {{{{ {name} }}}}"})
     except TemplateFault:
@@ -211,7 +211,7 @@ def test_octets_are_the_same_when_the_template_language_has_its_own_meaning_for_
     assert_same_octets(template, FIELDS | {name: "value"})
 
 
-def test_fault_is_the_general_ways_when_a_merge_field_is_missing() -> None:
+def test_fault_names_the_merge_field_when_it_is_missing() -> None:
     plain = find()
     assert plain is not None
     assert plain.fill(1, "a@example.org", {"city": "Berlin"}) is None
@@ -221,7 +221,7 @@ def test_fault_is_the_general_ways_when_a_merge_field_is_missing() -> None:
         )
 
 
-def test_message_is_quoted_when_the_relay_takes_no_8bit() -> None:
+def test_message_is_quoted_when_the_relay_does_not_accept_8bit() -> None:
     written = MessageWriter(CompiledTemplate(**LETTER), make_layout()).write(
         email_id=1, address="a@example.org", context=FIELDS | {"name": "Zoë"}, allow_8bit=False
     )
@@ -230,5 +230,5 @@ def test_message_is_quoted_when_the_relay_takes_no_8bit() -> None:
 
 
 @pytest.mark.parametrize("character", [chr(code) for code in range(0x20, 0x7F)])
-def test_field_is_escaped_as_minijinja_does_when_html(character: str) -> None:
+def test_value_is_escaped_as_by_minijinja_when_it_is_in_html(character: str) -> None:
     assert_same_octets(CompiledTemplate(**LETTER), FIELDS | {"name": character * 2})

@@ -42,7 +42,7 @@ _COUNTED = (EmailStatus.SENT.value, EmailStatus.FAILED.value, EmailStatus.UNKNOW
 
 # PostgreSQL makes one generic plan and keeps it, because planning each cycle again would cost more than running it. A
 # generic plan knows neither the LIMIT nor the lengths of the arrays, so the planner may only walk the right index.
-_SESSION_SETTINGS = (
+SESSION_SETTINGS = (
     "plan_cache_mode=force_generic_plan",
     "enable_seqscan=off",
     "enable_bitmapscan=off",
@@ -79,7 +79,7 @@ async def connect(database: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
     Raises:
         OUTAGES: PostgreSQL can't be reached.
     """
-    options = " ".join(f"-c {setting}" for setting in _SESSION_SETTINGS)
+    options = " ".join(f"-c {setting}" for setting in SESSION_SETTINGS)
     return await psycopg.AsyncConnection.connect(
         **{**database, "options": options}, autocommit=True, prepare_threshold=0
     )

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import Client
 
 from batches import exports
 from batches.models import Batch, BatchStatus, Email, EmailQuerySet, EmailStatus, JobStatus, Lane
 from tests.conftest import MakeBatch, MakeJob
+from tests.integration.models.conftest import ROWS
+from tests.integration.models.plans import blocks_of, plan_of_emails
 
 
 @pytest.fixture
@@ -83,43 +84,10 @@ def test_all_readers_agree_when_a_first_attempt_is_in_flight(client: Client, bat
     assert re.findall(r"person(\d)@", get(f"/batches/{batch.pk}/?status=sending")) == ["4", "6"]
 
 
-# --- the plans -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def large_batch(make_batch: MakeBatch, make_job: MakeJob) -> Batch:
-    """100,000 untried emails, of which two lanes have claimed 128 each, beside as many of another batch."""
-    batches = [make_batch(BatchStatus.PROCESSING) for _ in range(2)]
-    with connection.cursor() as cursor:
-        for batch in batches:
-            cursor.execute(
-                "INSERT INTO batches_email (batch_id, row, address, fields)"
-                " SELECT %s, row, 'p' || row || '@example.org', '[]' FROM generate_series(1, 100000) AS row",
-                [batch.pk],
-            )
-        cursor.execute("ANALYZE batches_email")
-    for batch in batches:
-        job = make_job(batch, JobStatus.PROCESSING)
-        for number in range(2):
-            first = 50_000 * number + 1
-            Lane.objects.create(job=job, number=number, claimed_rows=list(range(first, first + 128)))
-    return batches[0]
-
-
-def plan_of(emails: EmailQuerySet) -> str:
-    return emails.explain(analyze=True, buffers=True, timing=False)
-
-
-def blocks_of(plan: str) -> int:
-    """The blocks that the query read, without those of the planner."""
-    execution = plan.partition("Planning:")[0]
-    return sum(map(int, re.findall(r"(?:shared )?(?:hit|read)=(\d+)", execution.splitlines()[1])))
-
-
 def test_page_reads_only_its_rows_when_the_batch_is_large(large_batch: Batch) -> None:
-    emails = large_batch.emails.with_state().filter(row__gt=50_000).order_by("row")[:51]
+    emails = large_batch.emails.with_state().filter(row__gt=ROWS // 2).order_by("row")[:51]
     assert [email.state for email in emails] == [EmailStatus.SENDING] * 51
-    plan = plan_of(emails)
+    plan = plan_of_emails(emails)
     assert "email_row_once" in plan
     assert "Seq Scan on batches_email" not in plan
     assert blocks_of(plan) < 400
@@ -127,8 +95,9 @@ def test_page_reads_only_its_rows_when_the_batch_is_large(large_batch: Batch) ->
 
 def test_emails_in_flight_are_found_by_the_lanes_when_the_batch_is_large(large_batch: Batch) -> None:
     emails = large_batch.emails.with_state().in_state(EmailStatus.SENDING).order_by("row")
-    assert list(emails.values_list("row", flat=True)) == [*range(1, 129), *range(50_001, 50_129)]
-    plan = plan_of(emails[:51])
+    claimed = [*range(1, 129), *range(ROWS // 2 + 1, ROWS // 2 + 129)]
+    assert list(emails.values_list("row", flat=True)) == claimed
+    plan = plan_of_emails(emails[:51])
     assert "email_row_once" in plan
     assert "unnest" in plan
     assert "Seq Scan on batches_email" not in plan

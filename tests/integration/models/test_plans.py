@@ -1,0 +1,115 @@
+"""The statements of the send path and of the sweep read what they need by index, however long the list is.
+
+The statistics are those of a list that nobody has begun to send. A batch that is being sent has no newer ones.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from batches.delivery.ledger import SESSION_SETTINGS
+from batches.models import Batch, EmailJob, EmailStatus, Lane, sql
+from tests.integration.models.conftest import ROWS
+from tests.integration.models.plans import Plan, blocks_of, plan_of, rows_removed_of
+
+HALF = ROWS // 2
+ROWS_REMOVED_MAX = 10
+
+
+@pytest.fixture
+def half_sent(large_batch: Batch) -> Batch:
+    """The first half is sent. A hundred of it wait for a retry that is due, and a thousand for one that is not."""
+    job = large_batch.jobs.get()
+    EmailJob.objects.filter(pk=job.pk).update(handed_out_to_row=HALF)
+    now = timezone.now()
+    Lane.objects.filter(job=job).update(range_after_row=HALF, range_end_row=HALF, claimed_rows=[])
+    large_batch.emails.filter(row__lte=HALF).update(status=EmailStatus.SENT, completed_at=now)
+    retries = large_batch.emails.filter(row__lte=1100)
+    retries.update(status=EmailStatus.PENDING, completed_at=None, attempts=1, next_attempt_at=now + timedelta(hours=1))
+    retries.filter(row__lte=100).update(next_attempt_at=now - timedelta(seconds=1))
+    return large_batch
+
+
+@pytest.fixture
+def as_ledger(half_sent: Batch) -> None:
+    """Plan as the ledger's connection does."""
+    with connection.cursor() as cursor:
+        for setting in SESSION_SETTINGS:
+            name, _, value = setting.partition("=")
+            cursor.execute(f"SET LOCAL {name} = {value}")
+
+
+def assert_by_index(plan: Plan, *indexes: str, blocks_max: int) -> None:
+    assert "Seq Scan on batches_email " not in plan
+    assert "Bitmap" not in plan
+    for index in indexes:
+        assert f"using {index} on batches_email " in plan
+    assert rows_removed_of(plan) <= ROWS_REMOVED_MAX
+    assert blocks_of(plan) <= blocks_max
+
+
+def cycle_arguments(lane: Lane, **changed: object) -> dict[str, Any]:
+    arguments = {
+        **{"job": lane.job_id, "batch": lane.job.batch_id, "lane": lane.pk, "token": lane.token, "lease_seconds": 15},
+        **{"sent": 0, "failed": 0, "unknown": 0, "retried": 0, "rate": 0.0, "relay": "smtp://relay"},
+        **dict.fromkeys(("ids", "statuses", "outcomes", "codes", "replies", "delays", "in_flight_rows"), "{}"),
+        **{"after_row": HALF, "end_row": HALF + 1000, "after_at": "0001-01-01T00:00:00Z", "after_id": 0, "limit": 0},
+    }
+    return arguments | changed
+
+
+@pytest.mark.usefixtures("as_ledger")
+def test_ledger_cycle_walks_two_indexes_when_it_claims(half_sent: Batch) -> None:
+    lane = half_sent.jobs.get().lanes.get(number=0)
+    Lane.objects.filter(pk=lane.pk).update(lease_until=timezone.now())
+    plan = plan_of(sql.LEDGER_CYCLE, cycle_arguments(lane, limit=128))
+    assert_by_index(plan, "email_retry", "email_row_once", blocks_max=1500)
+    assert half_sent.emails.filter(status=EmailStatus.SENDING).count() == 100
+    lane.refresh_from_db()
+    assert sorted(lane.claimed_rows) == [*range(1, 101), *range(HALF + 1, HALF + 29)]
+
+
+@pytest.mark.usefixtures("as_ledger")
+def test_ledger_cycle_finds_emails_by_their_key_when_it_records(half_sent: Batch) -> None:
+    lane = half_sent.jobs.get().lanes.get(number=0)
+    Lane.objects.filter(pk=lane.pk).update(lease_until=timezone.now())
+    ids = list(half_sent.emails.filter(row__in=(HALF + 1, HALF + 2)).values_list("pk", flat=True))
+    decisions = {
+        **{"ids": ids, "statuses": ["sent"] * 2, "outcomes": ["sent"] * 2, "codes": [250] * 2},
+        **{"replies": ["Ok"] * 2, "delays": [0.0] * 2},
+    }
+    plan = plan_of(sql.LEDGER_CYCLE, cycle_arguments(lane, **decisions))
+    assert_by_index(plan, "batches_email_pkey", blocks_max=200)
+    assert half_sent.emails.filter(pk__in=ids, status=EmailStatus.SENT).count() == 2
+
+
+@pytest.mark.usefixtures("as_ledger")
+def test_row_range_is_found_at_its_place_when_the_half_is_sent(half_sent: Batch) -> None:
+    lane = half_sent.jobs.get().lanes.get(number=0)
+    Lane.objects.filter(pk=lane.pk).update(lease_until=timezone.now())
+    arguments = {
+        **{"job": lane.job_id, "batch": half_sent.pk, "lane": lane.pk, "token": lane.token},
+        **{"window": 128, "rows_max": 2048},
+    }
+    plan = plan_of(sql.TAKE_ROW_RANGE, arguments)
+    assert_by_index(plan, "email_row_once", blocks_max=100)
+    lane.refresh_from_db()
+    assert (lane.range_after_row, lane.range_end_row) == (HALF, HALF + 2048)
+
+
+def test_lanes_to_enqueue_read_a_row_each_when_the_half_is_sent(half_sent: Batch) -> None:
+    half_sent.emails.filter(row__lte=100).update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    plan = plan_of(sql.LANES_TO_ENQUEUE, {})
+    assert_by_index(plan, "email_retry", "email_row_once", blocks_max=100)
+    assert "(actual rows=4.00" in plan.partition("\n")[0]
+
+
+def test_jobs_to_finish_read_a_row_each_when_the_half_is_sent(half_sent: Batch) -> None:
+    plan = plan_of(sql.JOBS_TO_FINISH, {"job": None})
+    assert_by_index(plan, blocks_max=100)
+    assert "(actual rows=0.00" in plan.partition("\n")[0]

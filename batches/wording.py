@@ -1,7 +1,7 @@
 """Words for people: rates, durations, why a batch waits, what a state means, what an encoding is called.
 
 Pages and commands take their sentences from here, so that each state is described in one way.
-``static/js/counts.js`` says rates and durations in the same words while a page is open.
+``static/js/counts.js`` says percentages, rates and durations in the same way while a page is open.
 """
 
 from __future__ import annotations
@@ -64,6 +64,11 @@ DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertica
 def choosable_encoding(encoding: str) -> str:
     """Return the key of ENCODING_NAMES for a codec, or the codec itself if people can't choose it."""
     return _SAME_ENCODING.get(encoding, encoding)
+
+
+def percent_done(now: Snapshot) -> int:
+    """Return how much of a batch is done, rounded down: 100 means that every email is done. An empty batch has 0."""
+    return 100 * now["processed"] // now["total"] if now["total"] else 0
 
 
 def say_duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ import os
 from django.core.management.base import OutputWrapper
 
 from batches.progress import Snapshot
-from batches.wording import say_rate
+from batches.wording import percent_done, say_rate
 
 FALLBACK_COLUMNS = 80
 BAR_MAX_CELLS = 40
@@ -64,8 +64,7 @@ def make_line(now: Snapshot, *, columns: int, cells: str) -> str:
     The bar has a fixed share of the width, so that the numbers after it stay in place. Words that don't fit are left
     out.
     """
-    # Rounded down, as on the page: 100 % means that every email is done.
-    percent = 100 * now["processed"] // now["total"] if now["total"] else 100
+    percent = percent_done(now)
     width = min(columns // 4, BAR_MAX_CELLS)
     full = width * percent // 100
     line = f"{percent:3}%  {cells[0] * full}{cells[1] * (width - full)}  {now['processed']:,} of {now['total']:,}"

@@ -128,12 +128,12 @@ def _say_meaning(status: str) -> str:
 def _make_tabs(batch: Batch, now: Snapshot, *, chosen: str) -> list[Tab]:
     counts = {
         "": ("All", now["total"], "total"),
-        EmailStatus.SENT: ("Sent", now["sent"], "sent"),
-        EmailStatus.FAILED: ("Failed", now["failed"], "failed"),
-        EmailStatus.UNKNOWN: ("Unknown", now["unknown"], "unknown"),
-        EmailStatus.PENDING: ("Pending", now["pending"], "pending"),
-        EmailStatus.SUPPRESSED: ("Suppressed", now["suppressed"], "suppressed"),
-        EmailStatus.CANCELLED: ("Cancelled", batch.cancelled_count, ""),
+        EmailStatus.SENT: (EmailStatus.SENT.label, now["sent"], "sent"),
+        EmailStatus.FAILED: (EmailStatus.FAILED.label, now["failed"], "failed"),
+        EmailStatus.UNKNOWN: (EmailStatus.UNKNOWN.label, now["unknown"], "unknown"),
+        EmailStatus.PENDING: (EmailStatus.PENDING.label, now["pending"], "pending"),
+        EmailStatus.SUPPRESSED: (EmailStatus.SUPPRESSED.label, now["suppressed"], "suppressed"),
+        EmailStatus.CANCELLED: (EmailStatus.CANCELLED.label, batch.cancelled_count, ""),
         REJECTED: ("Rejected rows", batch.rejected_count + batch.duplicate_count, ""),
     }
     return [

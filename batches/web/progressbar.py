@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from batches import progress
 from batches.models import Batch
 from batches.progress import Snapshot
+from batches.wording import percent_done
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +45,7 @@ def make_cards(batches: Iterable[Batch]) -> list[Card]:
 
 def make_card(batch: Batch, now: Snapshot) -> Card:
     """Make the card of one batch from its counts."""
-    return Card(batch=batch, now=now, segments=make_segments(now), percent=_percent(now))
+    return Card(batch=batch, now=now, segments=make_segments(now), percent=percent_done(now))
 
 
 def make_segments(now: Snapshot) -> list[Segment]:
@@ -57,8 +58,3 @@ def make_segments(now: Snapshot) -> list[Segment]:
         segments.append(Segment(name=name, begin=round(begin, 3), width=width, count=count))
         begin += width
     return segments
-
-
-def _percent(now: Snapshot) -> int:
-    # Rounded down, so that the page says 100 only when all is done.
-    return 100 * now["processed"] // now["total"] if now["total"] else 0

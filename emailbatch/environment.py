@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-POSTGRES_SCHEMES = ("postgres", "postgresql", "psql", "pgsql")
-"""The schemes for which django-environ configures Django's PostgreSQL backend."""
+POSTGRES_ENGINE = environ.Env.DB_SCHEMES["postgres"]
+"""Django's PostgreSQL backend. Several schemes name it."""
 
 
 class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no types
@@ -53,7 +53,8 @@ def read_database(url: str) -> dict[str, Any]:
     An empty entry lets the settings load, so that the system check batches.E006 can say what is wrong.
     """
     try:
-        if urlsplit(url).scheme not in POSTGRES_SCHEMES:
+        # Not left to django-environ: for an unknown scheme it prints a warning that contains the password.
+        if environ.Env.DB_SCHEMES.get(urlsplit(url).scheme) != POSTGRES_ENGINE:
             return {}
         config: dict[str, Any] = environ.Env.db_url_config(url)
     except ValueError:

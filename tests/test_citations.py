@@ -115,7 +115,8 @@ def members() -> dict[str, set[str]]:
         if path.startswith(("batches/", "emailbatch/")) and path.endswith(".py") and "/migrations/" not in path:
             words = split_python(read(path))[1]
             classes = [node.name for node in ast.walk(ast.parse(read(path))) if isinstance(node, ast.ClassDef)]
-            for name in [PurePosixPath(path).stem, *classes]:
+            module = PurePosixPath(path.removesuffix("/__init__.py")).stem
+            for name in [module, *classes]:
                 found.setdefault(name, set()).update(words)
     return found
 

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from batches.asyncio_tasks import end_tasks
 from batches.delivery import stop
@@ -21,6 +20,7 @@ from batches.delivery.policy import decide_reply, requeue
 from batches.delivery.pool import OpenConnection, Pool, open_connection
 from batches.delivery.rate import RateGate
 from batches.delivery.terms import ClaimedEmail, LaneEnd, LaneSpec
+from batches.models import sql
 from batches.outcomes import Outcome
 from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing
 from batches.smtp.verdicts import Verdict
@@ -58,7 +58,7 @@ class LaneRun:
 
     Args:
         ledger: the lane's ledger, which the run closes at its end.
-        publish: called with a row of ``sql.SNAPSHOTS`` when the counts have changed.
+        publish: called with the batch's counts when they have changed.
         should_yield: called in a thread; says whether a lane of another job waits for this worker.
     """
 
@@ -67,7 +67,7 @@ class LaneRun:
         spec: LaneSpec,
         ledger: Ledger,
         *,
-        publish: Callable[[tuple[Any, ...]], Awaitable[None]],
+        publish: Callable[[sql.SnapshotRow], Awaitable[None]],
         should_yield: Callable[[], bool],
         open_connection: OpenConnection = open_connection,
         clock: Callable[[], float] = clock,

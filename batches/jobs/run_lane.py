@@ -141,7 +141,7 @@ def database_parameters() -> dict[str, Any]:
 
 
 async def _send(spec: LaneSpec, ledger_connection: psycopg.AsyncConnection[Any], *, priority: str) -> LaneEnd:
-    async def publish(row: tuple[Any, ...]) -> None:
+    async def publish(row: sql.SnapshotRow) -> None:
         await progress.apublish(*progress.make_snapshot(sql.SnapshotRow(*row)))
 
     def should_yield() -> bool:

@@ -14,7 +14,7 @@ from batches.delivery.lane_run import LaneRun
 from batches.delivery.ledger import Ledger, clock, connect
 from batches.delivery.terms import ClaimedEmail, LaneEnd
 from batches.jobs.run_lane import acquire_lane, database_parameters, make_spec
-from batches.models import Lane
+from batches.models import Lane, sql
 from batches.outcomes import Outcome
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Capabilities, Connection, LaneEvents, Loss, Outgoing, Timeouts
@@ -28,7 +28,7 @@ Hook = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
 async def do_nothing(*_: object) -> None:
-    """A hook, or a publisher, that does nothing."""
+    """A hook that does nothing."""
 
 
 @dataclass(kw_only=True)
@@ -144,8 +144,9 @@ class HandRun:
     relay: HandRelay = field(default_factory=HandRelay)
     before: Hook = do_nothing
     after: Hook = do_nothing
-    late_seconds: float = 0.0
-    """How far the lane's own clock is ahead of the right time."""
+    clock: Callable[[], float] = clock
+    """The lane's own clock. A test may replace it while the lane runs."""
+    published: list[sql.SnapshotRow] = field(default_factory=list)
     database: dict[str, Any] = field(default_factory=database_parameters)
     """Where the ledger connects. A test that changes it makes PostgreSQL unreachable for the lane."""
     window: int = 8
@@ -164,12 +165,15 @@ class HandRun:
         self.lane_run = LaneRun(
             spec,
             Ledger(spec, cast("psycopg.AsyncConnection[Any]", watched)),
-            publish=do_nothing,
+            publish=self.publish,
             should_yield=lambda: False,
             open_connection=self.relay.open_connection,
-            clock=lambda: clock() + self.late_seconds,
+            clock=lambda: self.clock(),
         )
         return await self.lane_run.run()
+
+    async def publish(self, row: sql.SnapshotRow) -> None:
+        self.published.append(row)
 
     def count_taken(self) -> Counter[int]:
         return Counter(self.relay.taken)

@@ -10,15 +10,20 @@ from typing import Any
 import psycopg
 import pytest
 from django.conf import LazySettings
+from django.db import connection
 
+from batches.delivery.lane_run import PROGRESS_SECONDS, RECORD_SECONDS, TICK_SECONDS
+from batches.delivery.ledger import clock
 from batches.delivery.terms import LaneEnd
 from batches.jobs import creation
 from batches.jobs.run_lane import database_parameters
+from batches.jobs.sweep import sweep
 from batches.models import Batch, Email, EmailStatus, EmailTemplate, Lane, sql
 from batches.smtp.connection import Loss
 from tests.integration.jobs.conftest import MakeBatch
 from tests.integration.jobs.lane_runs import HandRelay, HandRun
 from tests.integration.jobs.ledgers import Run
+from tests.integration.jobs.test_lanes import wait_for
 
 LEASE_SECONDS = 2
 RENEWALS = 3
@@ -78,7 +83,7 @@ def test_nothing_is_taken_when_the_lease_has_run_out(make_batch: MakeBatch, temp
     """A work-horse that was frozen must not send: its lane may be another worker's by now."""
     batch = make_batch(20)
     relay = HandRelay()
-    hand = HandRun(lane=make_lane(batch, template), relay=relay, late_seconds=LEASE_SECONDS + 1)
+    hand = HandRun(lane=make_lane(batch, template), relay=relay, clock=lambda: clock() + LEASE_SECONDS + 1)
 
     async def thaw() -> None:
         async with asyncio.timeout(20):
@@ -86,11 +91,64 @@ def test_nothing_is_taken_when_the_lease_has_run_out(make_batch: MakeBatch, temp
                 await asyncio.sleep(0.01)
         await relay.await_refusals(5)
         assert relay.taken == []
-        hand.late_seconds = 0
+        hand.clock = clock
 
     assert run(run_beside(hand, thaw())) is LaneEnd.DRY
     assert set(hand.count_taken().values()) == {1}
     assert statuses(batch) == {EmailStatus.SENT: 20}
+
+
+def test_nothing_is_recorded_when_the_lane_was_taken_away(
+    make_batch: MakeBatch, template: EmailTemplate, run: Run
+) -> None:
+    """The lane's clock stands still, so the lane neither renews its lease nor notices that the lease has run out."""
+    batch = make_batch(20)
+    relay = HandRelay(is_holding=True)
+    now = clock()
+    hand = HandRun(lane=make_lane(batch, template), relay=relay, clock=lambda: now)
+    states: Counter[tuple[str, int]] = Counter()
+
+    def reap() -> None:
+        try:
+            wait_for(lambda: sweep().reaped)
+            states.update(Email.objects.filter(batch=batch).values_list("status", "attempts"))
+        finally:
+            connection.close()
+
+    async def take_away() -> None:
+        await relay.await_taken(2)
+        await asyncio.to_thread(reap)
+        relay.deliver()  # The relay's replies come too late.
+
+    assert run(run_beside(hand, take_away())) is LaneEnd.FENCED
+    assert states == {(EmailStatus.PENDING, 1): 8, (EmailStatus.PENDING, 0): 12}
+    assert Counter(Email.objects.filter(batch=batch).values_list("status", "attempts")) == states
+
+
+def test_decision_is_recorded_and_shown_within_two_seconds_when_the_relay_is_slow(
+    make_batch: MakeBatch, template: EmailTemplate, run: Run, settings: LazySettings
+) -> None:
+    """It waits for others in the ledger, and its snapshot for others in the channel, each for a known time."""
+    assert RECORD_SECONDS + PROGRESS_SECONDS + 2 * TICK_SECONDS < 2
+    settings.SEND_LEASE_SECONDS = 60  # No renewal of the lease records it.
+    batch = make_batch(20)
+    relay = HandRelay(is_holding=True)
+    now = [clock()]
+    hand = HandRun(lane=make_lane(batch, template), relay=relay, clock=lambda: now[0])
+
+    def is_shown() -> bool:
+        return any(row.sent == 1 for row in hand.published)
+
+    async def watch() -> None:
+        await relay.await_taken(2)
+        relay.connections[0].deliver()  # One decision: too few for a cycle, while there are emails to send.
+        now[0] += RECORD_SECONDS + PROGRESS_SECONDS + 0.01
+        async with asyncio.timeout(20):
+            while not is_shown():
+                await asyncio.sleep(0.02)
+        relay.deliver()
+
+    assert run(run_beside(hand, watch())) is LaneEnd.DRY
 
 
 def test_nothing_is_taken_when_postgres_is_away(make_batch: MakeBatch, template: EmailTemplate, run: Run) -> None:

@@ -38,6 +38,7 @@ SELECT e.id, e.attempts_made FROM {in_doubt_of_lane} e FOR UPDATE OF e
 -- name: RECORD_DEATHS
 -- Fence and free a dead lane, and record the decisions about the emails that it had in flight, an Attempt with each.
 -- ON CONFLICT: the holder may have recorded an attempt of this number whose email was then sent back to pending.
+-- statement_timestamp() and not clock_timestamp(): the waits spread the emails, so all of them begin at one moment.
 WITH reaped AS (
   UPDATE batches_lane
   SET token = token + 1, lease_until = NULL, rate_per_second = 0, claimed_rows = '{}',
@@ -49,7 +50,7 @@ WITH reaped AS (
   SET status = d.status, reply = %(reason)s, code = NULL, lane_id = %(lane)s,
       attempts = e.attempts + (e.status = {pending})::int,
       next_attempt_at = CASE WHEN d.status = {pending}
-                        THEN clock_timestamp() + d.delay_seconds * interval '1 second' END,
+                        THEN statement_timestamp() + d.delay_seconds * interval '1 second' END,
       completed_at = CASE WHEN d.status <> {pending} THEN clock_timestamp() END
   FROM unnest(%(ids)s::bigint[], %(statuses)s::text[], %(delays)s::float8[]) AS d(email_id, status, delay_seconds)
   WHERE e.id = d.email_id

@@ -1,6 +1,6 @@
-"""Measure intake: rows a second against psql's \\copy of the same rows, and memory at two sizes.
+"""Measure intake: rows a second beside psql's \\copy of the same rows, and memory at two sizes.
 
-Ratios of one run: the two loaders take turns on one database, and their medians are compared.
+The two loaders take turns on one database, and the medians of one run are compared.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CITIES = ("London", "Köln", "Paris", "New York", "São Paulo", "Oslo", "Rome", 
 
 
 def measure(rows: int = ROWS, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Start a database, load the same rows both ways in turn, print the result and return it."""
+    """Start a database, load the same rows in both ways in turn, print the result and return it."""
     running = services.Services()
     running.start()
     try:
@@ -41,7 +41,7 @@ def measure(rows: int = ROWS, rounds: int = ROUNDS) -> dict[str, Any]:
 
 
 def write_upload(path: Path, rows: int) -> None:
-    """A file with three merge fields, of which one row in a hundred is bad and one a duplicate."""
+    """Write a file with three merge fields. Of a hundred rows, one is bad and one is a duplicate."""
     chance = random.Random(rows)
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write("email,first_name,company,city\r\n")
@@ -76,7 +76,7 @@ class _Bench:
         copies: list[float] = []
         for _ in range(rounds):
             imports.append(self._import(large))
-            self._psql(f"\\copy (SELECT batch_id, row, address, fields FROM batches_email ORDER BY row) TO '{ready}'")  # noqa: S608  a path of ours
+            self._psql(f"\\copy (SELECT batch_id, row, address, fields FROM batches_email ORDER BY row) TO '{ready}'")  # noqa: S608  a path of this bench
             copies.append(self._copy(ready))
         import_seconds = statistics.median(run["seconds"] for run in imports)
         copy_seconds = statistics.median(copies)
@@ -93,13 +93,13 @@ class _Bench:
         }
 
     def _import(self, path: Path) -> dict[str, Any]:
-        """Import a file in a fresh process, into empty tables."""
+        """Import a file in a new process, into empty tables."""
         self._psql("TRUNCATE batches_batch CASCADE", "CHECKPOINT")
         result: dict[str, Any] = json.loads(self._python("-m", "tests.bench.intake_child", str(path)))
         return result
 
     def _copy(self, ready: Path) -> float:
-        """Seconds that psql takes for the rows of the last import, into the same table, emptied again."""
+        """Return the seconds that psql takes for the rows of the last import, into the same table, emptied again."""
         self._psql("DELETE FROM batches_rejectedrow", "TRUNCATE batches_email CASCADE", "CHECKPOINT")
         return _timed(lambda: self._psql(f"\\copy batches_email (batch_id, row, address, fields) FROM '{ready}'"))
 

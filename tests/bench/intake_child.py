@@ -1,4 +1,4 @@
-"""A program: import the file named on its command line, and print how long it took and how much memory."""
+"""A program: import the file that its command line names, and print the seconds and the memory that it took."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def _peak_megabytes() -> float:
-    """Of this process's own memory: what getrusage calls the peak includes the parent's before the exec."""
+    """Return the peak of this process's own memory. The peak of getrusage includes the parent's before the exec."""
     status = Path("/proc/self/status").read_text()
     kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
     return round(int(kilobytes) / 1024, 1)

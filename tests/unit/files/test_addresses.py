@@ -111,8 +111,8 @@ def test_reason_says_what_is_wrong_when_a_cell_holds_no_address(cell: str, reaso
 
 
 def test_hostile_cells_take_little_time_when_they_are_made_to_backtrack() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for cell in ("a." * 60_000, "a@" + "a." * 60_000, "<" * 100_000, "a@" + "a-" * 60_000 + "!", "\u0301" * 100_000):
         with pytest.raises(BadAddress):
             normalise_address(cell)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

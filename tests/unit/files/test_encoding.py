@@ -47,9 +47,9 @@ def test_encoding_is_utf8_when_every_word_but_one_is(damage: bytes) -> None:
 
 def test_detection_takes_little_time_when_a_large_file_is_not_utf8() -> None:
     data = "Jürgen Groß aus Köln,joerg@example.com\n".encode("cp1252") * 500_000
-    start = time.perf_counter()
+    start = time.process_time()
     assert detect_encoding(io.BytesIO(data)) == "cp1252"
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("name", ["klingon", "base64", "utf-7", "unicode_escape", "idna"])

@@ -51,9 +51,8 @@ def test_table_comes_back_when_it_was_written_in_any_dialect(
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL).writerows(table)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            reading, "CHUNK_BYTES", chunk_bytes
-        )  # so that cuts fall everywhere: inside a CRLF, inside a letter
+        # Small chunks, so that cuts fall everywhere: inside a CRLF, inside a letter.
+        patch.setattr(reading, "CHUNK_BYTES", chunk_bytes)
         assert read(text.getvalue().encode(encoding), encoding=encoding, delimiter=delimiter) == table
 
 

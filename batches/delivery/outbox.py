@@ -33,8 +33,14 @@ class Outbox:
     ``record`` is called with the verdict on each email of which no message can be made.
     """
 
-    def __init__(self, spec: LaneSpec, *, record: Callable[[ClaimedEmail, Verdict], None]) -> None:
-        self._record = record
+    def __init__(
+        self,
+        spec: LaneSpec,
+        *,
+        record: Callable[[ClaimedEmail, Verdict], None],
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        self._record, self._clock = record, clock
         self._merge_fields = spec.merge_fields
         self._writer = MessageWriter(
             MessageParts.of(spec).compile(),
@@ -79,14 +85,15 @@ class Outbox:
         self._made.clear()
 
     def _make_some(self, capabilities: Capabilities) -> None:
-        size_bytes, until = 0, perf_counter() + AHEAD_MAX_SECONDS
+        clock = self._clock
+        size_bytes, until = 0, clock() + AHEAD_MAX_SECONDS
         while self._claimed and len(self._made) < self._ahead_max:
             claimed = self._claimed.popleft()
             outgoing = self._make(claimed, capabilities)
             if outgoing is not None:
                 self._made.append(outgoing)
                 size_bytes += len(outgoing.content)
-            if size_bytes > AHEAD_MAX_BYTES or perf_counter() > until:
+            if size_bytes > AHEAD_MAX_BYTES or clock() > until:
                 break
 
     def _make(self, claimed: ClaimedEmail, capabilities: Capabilities) -> Outgoing[ClaimedEmail] | None:

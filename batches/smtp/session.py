@@ -151,6 +151,11 @@ class Session(asyncio.Protocol, Generic[Tag]):
 
     def _start(self, outgoing: Outgoing[Tag]) -> None:
         chunking = self.capabilities.chunking
+        if chunking and not self._lane.may_send():
+            # With BDAT the content leaves together with its envelope. Nothing is written yet, so nothing is in doubt.
+            self._lane.on_verdict(outgoing, Verdict(Outcome.REQUEUED, 0, LEASE_RAN_OUT))
+            self.abort(Loss(reason=LEASE_RAN_OUT))
+            return
         outgoing.stage = self._first_stage
         self._queue.append(outgoing)
         if len(self._queue) == 1:
@@ -158,10 +163,6 @@ class Session(asyncio.Protocol, Generic[Tag]):
         mail = self._mail_command(outgoing)
         rcpt = b"RCPT TO:<" + outgoing.recipient.encode() + b">\r\n"
         if chunking:
-            # The content leaves here, with its envelope, so the lease is checked here.
-            if not self._lane.may_send():
-                self.abort(Loss(reason=LEASE_RAN_OUT))
-                return
             # RSET comes first: if the relay refused the message before at RCPT, that message's MAIL may still be open,
             # and this RCPT would join it.
             bdat = b"BDAT %d LAST\r\n" % len(outgoing.content)

@@ -1,4 +1,4 @@
-"""The SMTP session against a real server that misbehaves at every stage, in all three ways of sending."""
+"""The SMTP session against a real server that misbehaves at each stage, in each of the three ways to send."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def server() -> Iterator[RunningServer]:
 
 
 class Hand:
-    """A source with a list of recipients; keeps the verdicts and the loss."""
+    """A lane with a list of recipients. It keeps the verdicts and the loss."""
 
     def __init__(self, recipients: list[str], content: bytes = CONTENT) -> None:
         self.waiting = list(recipients)
         self.content = content
         self.verdicts: dict[str, Verdict] = {}
         self.loss: Loss | None = None
-        self.is_lease_held = True
+        self.is_leased = True
         self.is_over = asyncio.Event()
 
     def take(self, capabilities: Capabilities) -> Outgoing[str] | None:
@@ -50,7 +50,7 @@ class Hand:
         return Outgoing(tag=recipient, sender="s@x.org", recipient=recipient, content=self.content, is_8bit=False)
 
     def may_send(self) -> bool:
-        return self.is_lease_held
+        return self.is_leased
 
     def on_verdict(self, outgoing: Outgoing[str], verdict: Verdict) -> None:
         assert outgoing.tag not in self.verdicts, "a message got two verdicts"
@@ -67,7 +67,7 @@ class Hand:
 async def send(
     server: RunningServer, way: str, recipients: list[str], hand: Hand | None = None, **behaviour: Any
 ) -> Hand:
-    """Send to all recipients over one connection, until each has its verdict or the connection is gone."""
+    """Send to all recipients over one connection, until each has its verdict or the connection is lost."""
     server.become(Behaviour(**{**WAYS[way], **behaviour}))
     hand = hand or Hand(recipients)
     session = await open_session(parse_relay(server.url), lane=hand, timeouts=FAST, depth=8)
@@ -147,7 +147,7 @@ async def test_no_email_loses_an_attempt_when_relay_refuses_the_sender(
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_message_is_in_doubt_when_relay_takes_it_and_drops(server: RunningServer, way: str) -> None:
+async def test_message_is_in_doubt_when_relay_accepts_it_and_hangs_up(server: RunningServer, way: str) -> None:
     lost = f"lose-{way}@example.org"
     hand = await send(server, way, [lost])
     assert hand.verdicts[lost].outcome is Outcome.UNKNOWN
@@ -183,13 +183,13 @@ async def test_message_is_in_doubt_when_relay_never_answers_it(server: RunningSe
     assert "in time" in hand.loss.reason
 
 
-@pytest.mark.parametrize("way", ["pipelined", "lockstep"])
-async def test_nothing_goes_out_when_lease_is_over_before_the_content(server: RunningServer, way: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+async def test_no_content_goes_out_when_the_lease_has_run_out(server: RunningServer, way: str) -> None:
     recipients = [f"late-{way}@example.org"]
     hand = Hand(recipients)
-    hand.is_lease_held = False
+    hand.is_leased = False
     await send(server, way, recipients, hand)
-    assert hand.verdicts[recipients[0]].outcome is Outcome.DEFERRED
+    assert Outcome.SENT not in {verdict.outcome for verdict in hand.verdicts.values()}
     assert accepted(server, recipients) == []
 
 
@@ -199,10 +199,10 @@ async def test_nothing_goes_out_when_lease_is_over_before_the_content(server: Ru
     ["250 " + "x" * 9000, "999 what", "hello", "250-a\r\n550 b", "354 go on", "250 one\r\n250 too many"],
     ids=["endless", "no code", "no reply", "two codes", "out of step", "one too many"],
 )
-async def test_connection_ends_and_nothing_is_sent_falsely_when_replies_are_no_smtp(
+async def test_connection_ends_and_nothing_is_falsely_sent_when_replies_are_not_smtp(
     server: RunningServer, way: str, reply: str
 ) -> None:
-    recipients = names(4, f"rude-{way}-{abs(hash(reply)) % 1000}-")
+    recipients = names(4, f"rude-{way}-{len(reply)}-")
     hand = await send(server, way, recipients, rules=(Rule(stage="mail", action=reply),))
     assert hand.loss is not None
     sent = [name for name, verdict in hand.verdicts.items() if verdict.outcome is Outcome.SENT]
@@ -232,7 +232,7 @@ async def test_reply_is_kept_readable_when_it_has_many_lines_and_odd_letters(ser
     ],
     ids=["refused", "greeting", "ehlo", "login", "no starttls"],
 )
-async def test_trouble_is_told_in_words_when_relay_cannot_be_used(
+async def test_relay_error_is_a_sentence_when_relay_cannot_be_used(
     server: RunningServer, behaviour: Behaviour, scheme: str, words: str
 ) -> None:
     server.become(behaviour)
@@ -254,7 +254,7 @@ def unique_port() -> int:
 
 @pytest.fixture
 def smtp_sink() -> Iterator[Callable[..., int]]:
-    """Postfix's own test server; skipped without it unless REQUIRE_POSTFIX is set."""
+    """Start Postfix's own test server. Without it the test is skipped, unless REQUIRE_POSTFIX is set."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: str) -> int:
@@ -284,30 +284,32 @@ async def connect_when_up(port: int, hand: Hand) -> Session[str]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "allowed"),
+    ("arguments", "first", "others"),
     [
-        ((), {Outcome.SENT}),
-        (("-f", "RCPT"), {Outcome.FAILED}),
-        (("-r", "DATA"), {Outcome.DEFERRED}),
-        (("-f", "."), {Outcome.FAILED}),
-        (("-q", "DATA"), {Outcome.DEFERRED, Outcome.REQUEUED}),
-        (("-q", "."), {Outcome.UNKNOWN, Outcome.REQUEUED}),
-        (("-A", "0"), {Outcome.FAILED, Outcome.REQUEUED, Outcome.UNKNOWN}),
+        ((), {Outcome.SENT}, Outcome.SENT),
+        (("-f", "RCPT"), {Outcome.FAILED}, Outcome.FAILED),
+        (("-r", "DATA"), {Outcome.DEFERRED}, Outcome.DEFERRED),
+        (("-f", "."), {Outcome.FAILED}, Outcome.FAILED),
+        # The kernel may throw away the replies to MAIL and RCPT when smtp-sink closes the connection.
+        (("-q", "DATA"), {Outcome.DEFERRED, Outcome.REQUEUED}, None),
+        (("-q", "."), {Outcome.UNKNOWN}, Outcome.REQUEUED),
+        # The kernel may throw away the 550 too, because smtp-sink does not read the message.
+        (("-A", "0"), {Outcome.FAILED, Outcome.UNKNOWN}, Outcome.REQUEUED),
     ],
     ids=["polite", "5xx rcpt", "4xx data", "5xx dot", "quit data", "quit dot", "early 550"],
 )
 async def test_verdicts_fit_the_fault_when_smtp_sink_commits_it(
-    smtp_sink: Callable[..., int], arguments: tuple[str, ...], allowed: set[Outcome]
+    smtp_sink: Callable[..., int], arguments: tuple[str, ...], first: set[Outcome], others: Outcome | None
 ) -> None:
     hand = Hand(names(3, "sink-"))
     session = await connect_when_up(smtp_sink(*arguments), hand)
     session.pump()
-    until = asyncio.get_running_loop().time() + 5
-    while len(hand.verdicts) + len(hand.waiting) < 3 and hand.loss is None:
-        assert asyncio.get_running_loop().time() < until
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(5):
+        while len(hand.verdicts) + len(hand.waiting) < 3 and hand.loss is None:
+            await asyncio.sleep(0.005)
     if hand.loss is None:
         session.quit()
         await asyncio.wait_for(hand.is_over.wait(), 5)
-    assert {verdict.outcome for verdict in hand.verdicts.values()} <= allowed
-    assert hand.verdicts
+    outcome, *rest = [verdict.outcome for verdict in hand.verdicts.values()]
+    assert outcome in first
+    assert set(rest) <= {others}

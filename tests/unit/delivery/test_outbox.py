@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
-from batches.delivery import outbox as module
 from batches.delivery.outbox import AHEAD_MAX, Outbox
 from batches.delivery.terms import ClaimedEmail
 from batches.outcomes import Outcome
@@ -98,14 +98,15 @@ def test_next_is_taken_when_no_message_can_be_made_of_some(recorded: Recorded) -
 
 
 def test_several_are_made_ahead_when_none_has_to_wait(recorded: Recorded, count_made: list[int]) -> None:
-    outbox = Outbox(SPEC, record=recorded)
+    outbox = Outbox(SPEC, record=recorded, clock=lambda: 0.0)
     outbox.extend(claim(number) for number in range(100))
     outbox.take(EIGHT_BIT)
-    assert 1 < len(count_made) <= AHEAD_MAX
+    assert len(count_made) == AHEAD_MAX
 
 
 def test_no_more_are_made_ahead_when_they_are_big(recorded: Recorded, count_made: list[int]) -> None:
-    outbox = Outbox(replace(SPEC, text="y" * 76 + "\n{{ name }}" + ("z" * 76 + "\n") * 1500), record=recorded)
+    big = replace(SPEC, text="y" * 76 + "\n{{ name }}" + ("z" * 76 + "\n") * 1500)
+    outbox = Outbox(big, record=recorded, clock=lambda: 0.0)
     outbox.extend(claim(number) for number in range(10))
     outbox.take(EIGHT_BIT)
     assert len(count_made) == 3  # of 115 kB each
@@ -113,11 +114,11 @@ def test_no_more_are_made_ahead_when_they_are_big(recorded: Recorded, count_made
 
 @pytest.mark.parametrize("why", ["slow", "rate"])
 def test_one_is_made_at_a_time_when_others_would_have_to_wait(
-    recorded: Recorded, count_made: list[int], monkeypatch: pytest.MonkeyPatch, why: str
+    recorded: Recorded, count_made: list[int], why: str
 ) -> None:
-    if why == "slow":
-        monkeypatch.setattr(module, "AHEAD_MAX_SECONDS", -1)  # every message takes longer
-    outbox = Outbox(replace(SPEC, rate=5 if why == "rate" else 0), record=recorded)
+    seconds = count()
+    clock = (lambda: float(next(seconds))) if why == "slow" else (lambda: 0.0)
+    outbox = Outbox(replace(SPEC, rate=5 if why == "rate" else 0), record=recorded, clock=clock)
     outbox.extend(claim(number) for number in range(10))
     outbox.take(EIGHT_BIT)
     assert count_made == [0]

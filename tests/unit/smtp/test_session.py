@@ -101,9 +101,13 @@ def test_no_content_is_written_when_the_lease_has_run_out(way: str) -> None:
     conversation = Conversation(lane, WAYS[way])
     written = conversation.transport.read_written()
     if not conversation.transport.is_aborted:
-        written += talk(conversation, *ENVELOPE[way])
+        written += talk(conversation, *ENVELOPE[way][:-1])
+        conversation.session.data_received(ENVELOPE[way][-1].encode() + b"\r\n")
+        written += conversation.transport.read_written()
     assert conversation.transport.is_aborted
     assert CONTENT not in written
+    conversation.lose()
+    assert outcomes(lane) == {"a@x.org": Outcome.REQUEUED if way == "bdat" else Outcome.DEFERRED}
 
 
 @pytest.mark.parametrize("way", WAYS)

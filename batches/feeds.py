@@ -36,8 +36,8 @@ QUIET_RESYNC_SECONDS = 15.0
 SUBSCRIBE_RETRY_SECONDS = 3.0
 """How long a feed waits before it tries again to listen to a channel layer that failed."""
 
-THROTTLE_SECONDS = 0.2
-"""At most five snapshots a second reach a watcher."""
+SNAPSHOT_INTERVAL_SECONDS = 0.2
+"""The shortest time between two messages to one watcher: at most five a second."""
 
 RECHECK_SECONDS = 60.0
 """How long a user who was logged out, was locked out, or lost a batch may still watch."""
@@ -162,11 +162,15 @@ class Watcher:
 _feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Feed]] = WeakKeyDictionary()
 
 
+def open_feeds() -> dict[str, Feed]:
+    """The feeds of the running event loop, by channel group."""
+    return _feeds.setdefault(asyncio.get_running_loop(), {})
+
+
 @asynccontextmanager
 async def watch(subscription: Subscription) -> AsyncIterator[Watcher]:
     """Join the feed of the subscription's group. The first watcher opens the feed, the last one closes it."""
-    group = subscription.group
-    feeds = _feeds.setdefault(asyncio.get_running_loop(), {})
+    group, feeds = subscription.group, open_feeds()
     feed = feeds.get(group)
     if feed is None:
         feed = feeds[group] = Feed(group, subscription.read)
@@ -199,4 +203,4 @@ async def follow(
                 return
             checked_at = clock()
         yield snapshots
-        await asyncio.sleep(THROTTLE_SECONDS)
+        await asyncio.sleep(SNAPSHOT_INTERVAL_SECONDS)

@@ -78,7 +78,7 @@ def owner_group(user_id: int | None) -> str:
 
 
 def make_snapshot(row: SnapshotRow) -> tuple[Snapshot, int | None]:
-    """Make the snapshot from a row of ``sql.SNAPSHOTS``. Returns it with the id of the batch's owner."""
+    """Make the snapshot of a row that ``SNAPSHOTS`` answered. Returns it with the id of the batch's owner."""
     # While a lane's counts are added to the batch's, the sum may be too high for a moment.
     processed = min(row.sent + row.failed + row.unknown + row.suppressed + row.cancelled, row.total)
     pending = row.total - processed

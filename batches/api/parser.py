@@ -1,4 +1,4 @@
-"""Read a request's JSON, and refuse what does not say that it is JSON."""
+"""Read the JSON of a request. A request without a JSON content type is refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class JsonParser(Parser):
         content_type = (request.content_type or "").lower()
         if content_type != "application/json":
             raise ApiError(
-                415, f"This address takes JSON, not '{content_type}'. Set the header 'Content-Type: application/json'."
+                415, f"This address accepts JSON, not '{content_type}'. Send the header 'Content-Type: application/json'."
             )
         body: dict[str, Any] = orjson.loads(request.body)
         return body

@@ -1,1 +1,1 @@
-"""Templates and merge fields in, bytes of a message out. Pure: no models, no network."""
+"""Templates and merge fields enter, the octets of a message leave. No models, no network."""

@@ -1,4 +1,4 @@
-"""The websockets and the event stream, through the real ASGI application and the real Redis."""
+"""The websockets and the event stream, with the real ASGI application and the real Redis."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
+from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings
@@ -30,6 +31,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 HOST = (b"host", b"testserver")
 OURS = (b"origin", b"http://testserver")
+LAST_MESSAGE = -1
+"""The batch id of a message that only ends a wait."""
+
 SNAPSHOT_FIELDS = set(Snapshot.__annotations__)
 
 
@@ -48,9 +52,9 @@ def send(batch: Batch, template: EmailTemplate) -> None:
     creation.create_job(batch, template=template, user=None)
 
 
-def set_sent(batch: Batch, count: int, *, tell: bool) -> None:
+def set_sent(batch: Batch, count: int, *, publish: bool) -> None:
     Lane.objects.filter(job__batch=batch, number=0).update(sent_count=count)
-    if tell:
+    if publish:
         progress.publish(batch.pk)
 
 
@@ -59,20 +63,20 @@ async def run(step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 class Socket(WebsocketCommunicator):  # type: ignore[misc]  # channels has no types
-    """A client's end. Channels' own keeps the application from closing its database connections; this one does not."""
+    """A client. Channels' own one stops the application from closing its database connections; this one does not."""
 
     accepted = False
 
     async def send_input(self, message: dict[str, Any]) -> None:
-        await ApplicationCommunicator.send_input(self, message)
+        await ApplicationCommunicator.send_input(self, message)  # type: ignore[no-untyped-call]
 
     async def receive_output(self, timeout: float = 1) -> Any:
-        return await ApplicationCommunicator.receive_output(self, timeout)
+        return await ApplicationCommunicator.receive_output(self, timeout)  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(autouse=True)
 async def _close_connections() -> AsyncIterator[None]:
-    """Those that Django's own async functions opened in the loop's thread for synchronous code."""
+    """Close the connections that Django's async functions opened in the loop's thread for synchronous code."""
     yield
     await sync_to_async(connections.close_all)()
 
@@ -94,11 +98,17 @@ async def connect() -> AsyncIterator[Callable[..., Any]]:
 
 
 async def until(socket: Socket, field: str, value: object, *, seconds: float = 10) -> Snapshot:
+    """The first snapshot with this value."""
+    return (await receive_until(socket, field, value, seconds=seconds))[-1]
+
+
+async def receive_until(socket: Socket, field: str, value: object, *, seconds: float = 10) -> list[Snapshot]:
+    """All snapshots up to the first one with this value."""
+    received: list[Snapshot] = []
     async with asyncio.timeout(seconds):
-        while True:
-            snapshot: Snapshot = await socket.receive_json_from(timeout=seconds)
-            if snapshot[field] == value:  # type: ignore[literal-required]
-                return snapshot
+        while not received or received[-1][field] != value:  # type: ignore[literal-required]
+            received.append(await socket.receive_json_from(timeout=seconds))
+    return received
 
 
 async def closing_code(socket: Socket) -> int:
@@ -107,20 +117,16 @@ async def closing_code(socket: Socket) -> int:
     return int(message["code"])
 
 
-async def test_full_snapshot_comes_when_a_socket_connects(sender: User, connect: Callable[..., Any]) -> None:
+async def test_whole_snapshot_is_sent_when_a_socket_connects(sender: User, connect: Callable[..., Any]) -> None:
     batch = await run(make_batch, sender)
     socket = await connect(f"/ws/batches/{batch.pk}/", OURS, await run(log_in, sender))
     snapshot = await socket.receive_json_from(timeout=10)
     assert set(snapshot) == SNAPSHOT_FIELDS
-    assert (snapshot["batchId"], snapshot["status"], snapshot["total"], snapshot["pending"]) == (
-        batch.pk,
-        "draft",
-        3,
-        3,
-    )
+    assert (snapshot["batchId"], snapshot["status"]) == (batch.pk, BatchStatus.DRAFT)
+    assert (snapshot["total"], snapshot["pending"]) == (3, 3)
 
 
-async def test_change_comes_at_once_when_it_is_published(
+async def test_change_is_sent_at_once_when_it_is_published(
     sender: User, welcome: EmailTemplate, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feeds, "RESYNC_SECONDS", 60.0)
@@ -129,27 +135,27 @@ async def test_change_comes_at_once_when_it_is_published(
     await run(send, batch, welcome)
     socket = await connect(f"/ws/batches/{batch.pk}/", OURS, await run(log_in, sender))
     first = await until(socket, "sent", 0)
-    await run(set_sent, batch, 2, tell=False)
+    await run(set_sent, batch, 2, publish=False)
     async with asyncio.timeout(10):
-        # Told again and again, for nothing says from outside when the subscription stands.
+        # Published until it arrives: a test can't see when the feed has joined its channel group.
         while await socket.receive_nothing(timeout=0.2):
             await run(progress.publish, batch.pk)
     second = await until(socket, "sent", 2)
     assert second["sequence"] > first["sequence"] and second["processed"] == 2
 
 
-async def test_change_comes_within_seconds_when_nothing_was_published(
+async def test_change_is_sent_within_seconds_when_it_was_not_published(
     sender: User, welcome: EmailTemplate, connect: Callable[..., Any]
 ) -> None:
     batch = await run(make_batch, sender)
     await run(send, batch, welcome)
     socket = await connect(f"/ws/batches/{batch.pk}/", OURS, await run(log_in, sender))
     await until(socket, "sent", 0)
-    await run(set_sent, batch, 2, tell=False)
+    await run(set_sent, batch, 2, publish=False)
     await until(socket, "sent", 2, seconds=feeds.RESYNC_SECONDS + 1)
 
 
-async def test_changes_still_come_when_redis_is_away(
+async def test_change_is_sent_when_redis_is_away(
     sender: User,
     welcome: EmailTemplate,
     connect: Callable[..., Any],
@@ -162,11 +168,11 @@ async def test_changes_still_come_when_redis_is_away(
     await run(send, batch, welcome)
     socket = await connect(f"/ws/batches/{batch.pk}/", OURS, await run(log_in, sender))
     await until(socket, "sent", 0)
-    await run(set_sent, batch, 1, tell=False)
+    await run(set_sent, batch, 1, publish=False)
     await until(socket, "sent", 1, seconds=feeds.RESYNC_SECONDS + 1)
 
 
-async def test_only_the_latest_comes_when_changes_are_fast(
+async def test_only_the_latest_snapshot_is_sent_when_changes_are_fast(
     sender: User, welcome: EmailTemplate, connect: Callable[..., Any]
 ) -> None:
     batch = await run(make_batch, sender, 300)
@@ -176,9 +182,10 @@ async def test_only_the_latest_comes_when_changes_are_fast(
     snapshot, owner = (await run(progress.read_snapshot, batch.pk)), sender.pk
     assert snapshot is not None
     for sent in range(1, 201):
-        snapshot = {**snapshot, "sent": sent, "sequence": snapshot["sequence"] + 1}
+        snapshot = snapshot.copy()
+        snapshot["sent"], snapshot["sequence"] = sent, snapshot["sequence"] + 1
         await progress.apublish(snapshot, owner)
-    await run(set_sent, batch, 200, tell=False)
+    await run(set_sent, batch, 200, publish=False)
     received = 1
     async with asyncio.timeout(10):
         while (await socket.receive_json_from(timeout=10))["sent"] != 200:
@@ -186,20 +193,27 @@ async def test_only_the_latest_comes_when_changes_are_fast(
     assert received <= 10
 
 
-async def test_older_snapshot_is_dropped_when_it_comes_late(
+async def test_older_snapshot_is_dropped_when_it_arrives_late(
     sender: User, welcome: EmailTemplate, connect: Callable[..., Any]
 ) -> None:
     batch = await run(make_batch, sender)
     await run(send, batch, welcome)
-    old = await run(progress.read_snapshot, batch.pk)
+    old: Snapshot = await run(progress.read_snapshot, batch.pk)
     socket = await connect(f"/ws/batches/{batch.pk}/", OURS, await run(log_in, sender))
-    await run(set_sent, batch, 2, tell=False)
+    await run(set_sent, batch, 2, publish=False)
     await until(socket, "sent", 2)
-    await progress.apublish({**old, "sent": 1}, sender.pk)
-    assert await socket.receive_nothing(timeout=1)
+    old["sent"] = 1
+    await progress.apublish(old, sender.pk)
+    # The layer keeps the order: when the last message is there, the old snapshot was there before it.
+    last = old.copy()
+    last["batchId"] = LAST_MESSAGE
+    group_message = {"type": progress.EVENT_TYPE, "snapshot": last}
+    await get_channel_layer().group_send(progress.batch_group(batch.pk), group_message)
+    received = await receive_until(socket, "batchId", LAST_MESSAGE)
+    assert [snapshot["sent"] for snapshot in received if snapshot["batchId"] == batch.pk and snapshot["sent"] < 2] == []
 
 
-async def test_new_batch_is_told_when_all_are_watched(
+async def test_new_batch_is_sent_when_all_batches_are_watched(
     sender: User, staff: User, welcome: EmailTemplate, connect: Callable[..., Any]
 ) -> None:
     theirs, mine = await run(make_batch, staff), await run(make_batch, sender)
@@ -213,10 +227,12 @@ async def test_new_batch_is_told_when_all_are_watched(
         assert (await until(watcher, "status", BatchStatus.PENDING, seconds=20))["batchId"] == later.pk
     await run(send, theirs, welcome)
     await until(chief, "batchId", theirs.pk, seconds=20)
-    assert await socket.receive_nothing(timeout=1)
+    await run(set_sent, later, 1, publish=True)
+    received = await receive_until(socket, "sent", 1)
+    assert {snapshot["batchId"] for snapshot in received} <= {mine.pk, later.pk}
 
 
-async def test_socket_is_let_in_when_it_sends_a_token(sender: User, connect: Callable[..., Any]) -> None:
+async def test_socket_is_accepted_when_it_sends_a_token(sender: User, connect: Callable[..., Any]) -> None:
     batch, token = await run(make_batch, sender), await run(ApiToken.objects.issue, sender)
     bearer = (b"authorization", f"Bearer {token}".encode())
     socket = await connect(f"/ws/batches/{batch.pk}/", bearer)
@@ -255,7 +271,7 @@ async def test_handshake_is_refused_when_the_address_is_unknown(connect: Callabl
     assert not (await connect("/ws/nothing/", OURS)).accepted
 
 
-async def test_socket_stays_open_when_the_client_sends_rubbish(sender: User, connect: Callable[..., Any]) -> None:
+async def test_socket_stays_open_when_the_client_sends_garbage(sender: User, connect: Callable[..., Any]) -> None:
     batch = await run(make_batch, sender)
     socket = await connect(f"/ws/batches/{batch.pk}/", OURS, await run(log_in, sender))
     await socket.send_to(text_data="{")
@@ -287,7 +303,7 @@ async def test_feed_is_closed_when_the_last_watcher_leaves(sender: User, connect
     sockets = [await connect(f"/ws/batches/{batch.pk}/", OURS, await run(log_in, sender)) for _ in range(2)]
     for socket in sockets:
         await socket.receive_json_from(timeout=10)
-    opened = feeds._feeds[asyncio.get_running_loop()]
+    opened = feeds.open_feeds()
     assert len(opened) == 1
     await sockets[0].disconnect()
     assert len(opened) == 1
@@ -305,7 +321,7 @@ async def open_stream(user: User, batch: Batch) -> AsyncIterator[bytes]:
     return aiter(response)  # type: ignore[arg-type]
 
 
-async def test_snapshots_and_pings_come_when_a_batch_is_streamed(
+async def test_snapshots_and_pings_are_sent_when_a_batch_is_streamed(
     sender: User, welcome: EmailTemplate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.2)
@@ -318,9 +334,9 @@ async def test_snapshots_and_pings_come_when_a_batch_is_streamed(
         assert set(snapshot) == SNAPSHOT_FIELDS and rest == ["", ""]
         assert identifier == f"id: {snapshot['sequence']}"
         assert await anext(events) == b": ping\n\n"
-        await run(set_sent, batch, 3, tell=True)
+        await run(set_sent, batch, 3, publish=True)
         while b'"sent": 3' not in await anext(events):
             pass
         await events.aclose()  # type: ignore[attr-defined]
-        while feeds._feeds[asyncio.get_running_loop()]:
+        while feeds.open_feeds():
             await asyncio.sleep(0.01)

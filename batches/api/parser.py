@@ -15,8 +15,6 @@ class JsonParser(Parser):
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         content_type = (request.content_type or "").lower()
         if content_type != "application/json":
-            raise ApiError(
-                415, f"This address accepts JSON, not '{content_type}'. Send the header 'Content-Type: application/json'."
-            )
+            raise ApiError(415, f"Send JSON, not '{content_type}', with Content-Type: application/json.")
         body: dict[str, Any] = orjson.loads(request.body)
         return body

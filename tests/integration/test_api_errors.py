@@ -1,6 +1,8 @@
-"""Who is let into the API, and how it says no."""
+"""Who may use the API, and how it refuses."""
 
 from __future__ import annotations
+
+from http import HTTPStatus
 
 import pytest
 import redis
@@ -9,6 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from batches import throttling
+from batches.api.errors import SENTENCES
 from batches.models import ApiToken, Batch, EmailTemplate
 
 
@@ -19,7 +22,7 @@ def test_answer_is_401_with_a_sentence_when_nobody_is_logged_in(client: Client, 
     assert "Log in" in response.json()["detail"]
 
 
-def test_caller_is_let_in_when_the_token_is_right(client: Client, sender: User) -> None:
+def test_caller_is_accepted_when_the_token_is_right(client: Client, sender: User) -> None:
     token = ApiToken.objects.issue(sender)
     assert client.get("/api/batches", HTTP_AUTHORIZATION=f"Bearer {token}").status_code == 200
     assert client.get("/api/batches", HTTP_AUTHORIZATION=f"bearer  {token} ").status_code == 200
@@ -30,7 +33,7 @@ def test_session_does_not_help_when_the_token_is_wrong(client: Client, sender: U
     assert client.get("/api/batches", HTTP_AUTHORIZATION="Bearer wrong").status_code == 401
 
 
-def test_caller_is_turned_away_when_the_user_is_deactivated(client: Client, sender: User) -> None:
+def test_caller_is_refused_when_the_user_is_deactivated(client: Client, sender: User) -> None:
     token = ApiToken.objects.issue(sender)
     client.force_login(sender)
     User.objects.update(is_active=False)
@@ -80,18 +83,16 @@ def test_no_csrf_token_is_needed_when_a_bearer_token_is_sent(sender: User, welco
         ("GET", "/api/upload", 405),
     ],
 )
-def test_answer_is_json_when_django_itself_refuses(
-    client: Client, sender: User, method: str, path: str, status: int
-) -> None:
+def test_answer_is_json_when_django_refuses(client: Client, sender: User, method: str, path: str, status: int) -> None:
     client.force_login(sender)
     response = client.generic(method, path)
     assert response.status_code == status
     assert response["Content-Type"] == "application/json"
-    assert response.json()["detail"].endswith(".")
+    assert response.json()["detail"] == SENTENCES[HTTPStatus(status)].format(method=method, allow=response.get("Allow"))
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "status", "said"),
+    ("body", "content_type", "status", "words"),
     [
         (b"{", "application/json", 400, "not JSON"),
         (b"\xff", "application/json", 400, "not JSON"),
@@ -100,28 +101,28 @@ def test_answer_is_json_when_django_itself_refuses(
         (b"{}", "text/plain", 415, "text/plain"),
     ],
 )
-def test_the_fault_is_named_when_a_body_can_not_be_read(
-    client: Client, sender: User, body: bytes, content_type: str, status: int, said: str
+def test_fault_is_named_when_a_body_can_not_be_read(
+    client: Client, sender: User, body: bytes, content_type: str, status: int, words: str
 ) -> None:
     client.force_login(sender)
     response = client.post("/api/emails/send-bulk", body, content_type=content_type)
     assert response.status_code == status
-    assert said in response.json()["detail"]
+    assert words in response.json()["detail"]
 
 
 def test_answer_is_413_when_a_json_body_is_too_long(client: Client, sender: User, settings) -> None:  # type: ignore[no-untyped-def]
     client.force_login(sender)
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
     response = client.post("/api/emails/send-bulk", b'{"recipients": []}', content_type="application/json")
-    assert response.status_code == 413 and response.json()["detail"].endswith(".")
+    assert response.status_code == 413 and "larger than the limit" in response.json()["detail"]
 
 
 def test_answer_is_400_when_a_form_is_broken(client: Client, sender: User) -> None:
     client.force_login(sender)
     response = client.post("/api/upload", b"--x\r\nbroken", content_type="multipart/form-data; boundary=")
-    assert response.status_code == 400 and response.json()["detail"].endswith(".")
+    assert response.status_code == 400 and response.json()["detail"].startswith("The request could not be read:")
 
 
-def test_nothing_is_read_of_a_form_when_nobody_is_logged_in(client: Client, db: None) -> None:
+def test_form_is_not_read_when_nobody_is_logged_in(client: Client, db: None) -> None:
     response = client.post("/api/upload", b"--x\r\nbroken", content_type="multipart/form-data; boundary=")
     assert response.status_code == 401

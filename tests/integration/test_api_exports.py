@@ -1,4 +1,4 @@
-"""results.csv and rejected.csv."""
+"""The downloads results.csv and rejected.csv."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def download(user: User, path: str) -> tuple[dict[str, str], list[list[str
     return dict(response.headers), list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline="")))
 
 
-async def test_uploaded_columns_come_back_with_their_outcome_when_results_are_downloaded(
+async def test_uploaded_columns_have_a_status_when_results_are_downloaded(
     sender: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exports, "PAGE_ROWS", 1)
@@ -53,7 +53,7 @@ async def test_uploaded_columns_come_back_with_their_outcome_when_results_are_do
     assert "filename*=UTF-8''G%C3%A4ste%202030-results.csv" in headers["Content-Disposition"]
 
 
-async def test_bad_lines_come_back_with_number_and_reason_when_rejected_rows_are_downloaded(sender: User) -> None:
+async def test_rejected_rows_have_a_line_number_and_a_reason_when_they_are_downloaded(sender: User) -> None:
     imported = await database_sync_to_async(intake.import_csv)(
         io.BytesIO(FILE.encode()), filename="guests.csv", user=sender
     )
@@ -66,7 +66,7 @@ async def test_bad_lines_come_back_with_number_and_reason_when_rejected_rows_are
     assert all(row[4] for row in rows[1:])
 
 
-async def test_columns_of_a_list_come_back_when_it_was_posted(sender: User) -> None:
+async def test_columns_are_the_merge_fields_when_the_list_was_posted(sender: User) -> None:
     recipients = [{"email": "a@example.org", "name": "A"}, "b@example.org"]
     imported = await database_sync_to_async(intake.import_list)(recipients, user=sender)
     _, rows = await download(sender, f"/api/batches/{imported.batch.pk}/results.csv")

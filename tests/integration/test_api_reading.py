@@ -25,7 +25,7 @@ def make_batch(user: User, count: int = 3) -> Batch:
     return intake.import_list(recipients, user=user).batch
 
 
-def test_batches_come_newest_first_in_pages_when_they_are_listed(api: Client, sender: User) -> None:
+def test_newest_batch_is_first_when_batches_are_listed_in_pages(api: Client, sender: User) -> None:
     made = [make_batch(sender, 1).pk for _ in range(5)]
     first = api.get("/api/batches?limit=2").json()
     assert api.get("/api/batches?limit=2&cursor=").json() == first
@@ -87,13 +87,13 @@ def test_nothing_happens_when_the_batch_is_another_users(
     assert Batch.objects.get().status == BatchStatus.DRAFT
 
 
-def test_every_batch_is_seen_when_the_reader_is_staff(client: Client, staff: User, sender: User) -> None:
+def test_every_batch_is_listed_when_the_caller_is_staff(client: Client, staff: User, sender: User) -> None:
     client.force_login(staff)
     batch = make_batch(sender, 1)
     assert [item["id"] for item in client.get("/api/batches").json()["items"]] == [batch.pk]
 
 
-def test_emails_come_in_the_files_order_in_pages_when_they_are_listed(
+def test_emails_are_in_the_order_of_the_file_when_they_are_listed_in_pages(
     api: Client, sender: User, welcome: EmailTemplate
 ) -> None:
     batch = make_batch(sender, 5)
@@ -125,14 +125,14 @@ def test_emails_come_in_the_files_order_in_pages_when_they_are_listed(
     assert deferred["nextAttemptAt"] == "2030-01-02T03:04:05Z"
 
 
-def test_only_one_status_is_listed_when_it_is_asked_for(api: Client, sender: User) -> None:
+def test_only_emails_with_a_status_are_listed_when_the_query_names_it(api: Client, sender: User) -> None:
     batch = make_batch(sender, 3)
     Email.objects.filter(row=2).update(status=EmailStatus.FAILED)
     answer = api.get(f"/api/batches/{batch.pk}/emails?status=failed").json()
     assert [item["row"] for item in answer["items"]] == [2]
 
 
-def test_first_try_is_shown_as_sending_when_only_its_lanes_claims_say_so(
+def test_first_attempt_is_shown_as_sending_when_it_is_in_flight(
     api: Client, sender: User, welcome: EmailTemplate
 ) -> None:
     batch = make_batch(sender, 4)
@@ -140,7 +140,7 @@ def test_first_try_is_shown_as_sending_when_only_its_lanes_claims_say_so(
     rows = list(Email.objects.filter(batch=batch).order_by("row").values_list("row", flat=True))
     Email.objects.filter(batch=batch, row=rows[0]).update(status=EmailStatus.SENT)
     Email.objects.filter(batch=batch, row=rows[1]).update(next_attempt_at=datetime(2030, 1, 2, tzinfo=UTC), attempts=1)
-    job.lanes.update(claimed_rows=rows[:3])  # the first two have their outcomes
+    job.lanes.update(claimed_rows=rows[:3])  # the decisions on the first two are recorded
     answers = {
         status: api.get(f"/api/batches/{batch.pk}/emails?status={status}").json()["items"]
         for status in ("sent", "pending", "sending")
@@ -160,9 +160,10 @@ def test_first_try_is_shown_as_sending_when_only_its_lanes_claims_say_so(
 
 
 @pytest.mark.parametrize("query", ["?limit=0", "?limit=501", "?limit=x", "?cursor=x", "?cursor=-1", "?cursor=²"])
-def test_answer_is_422_when_a_page_is_asked_for_wrongly(api: Client, query: str) -> None:
+def test_answer_is_422_when_the_page_options_are_invalid(api: Client, query: str) -> None:
     response = api.get(f"/api/batches{query}")
-    assert response.status_code == 422 and response.json()["detail"].endswith(".")
+    name = query.removeprefix("?").partition("=")[0]
+    assert response.status_code == 422 and name in response.json()["detail"]
 
 
 def test_answer_is_422_when_the_status_is_unknown(api: Client, sender: User) -> None:
@@ -180,7 +181,7 @@ def test_draft_is_sent_once_when_send_is_posted_twice(api: Client, sender: User,
     assert second.status_code == 409 and "replay" in second.json()["detail"]
 
 
-def test_batch_is_paused_resumed_and_cancelled_when_that_is_posted(
+def test_batch_is_paused_resumed_and_cancelled_when_the_action_is_posted(
     api: Client, sender: User, welcome: EmailTemplate
 ) -> None:
     batch = make_batch(sender)
@@ -237,7 +238,7 @@ def test_answer_is_404_when_the_job_is_another_users(api: Client, staff: User, w
     assert api.get(f"/api/jobs/{job.pk}").status_code == 404
 
 
-def test_templates_name_their_merge_fields_when_they_are_listed(api: Client, welcome: EmailTemplate) -> None:
+def test_merge_fields_are_named_when_templates_are_listed(api: Client, welcome: EmailTemplate) -> None:
     answer = api.get("/api/templates").json()
     assert answer["next"] is None
     assert [(item["key"], item["mergeFields"], item["isDefault"]) for item in answer["items"]] == [
@@ -245,12 +246,12 @@ def test_templates_name_their_merge_fields_when_they_are_listed(api: Client, wel
     ]
 
 
-def test_faulty_template_is_still_listed_when_it_does_not_compile(api: Client) -> None:
+def test_template_is_listed_when_it_does_not_compile(api: Client) -> None:
     EmailTemplate.objects.create(key="bad", name="Bad", subject="{{", text="T")
     assert [item["mergeFields"] for item in api.get("/api/templates").json()["items"]] == [[]]
 
 
-def test_message_is_rendered_when_a_preview_is_asked_for(api: Client, sender: User, welcome: EmailTemplate) -> None:
+def test_message_is_rendered_when_a_preview_is_posted(api: Client, sender: User, welcome: EmailTemplate) -> None:
     def preview(**body: object) -> dict[str, str]:
         url = "/api/templates/welcome_email/preview"
         answer: dict[str, str] = api.post(url, json.dumps(body), content_type="application/json").json()
@@ -274,7 +275,7 @@ def test_answer_is_404_when_the_previewed_batch_is_another_users(
     assert response.status_code == 404
 
 
-def test_health_is_open_to_all_when_services_answer(client: Client, db: None) -> None:
+def test_health_is_readable_without_a_login_when_services_answer(client: Client, db: None) -> None:
     response = client.get("/api/health")
     answer = response.json()
     assert response.status_code == 200

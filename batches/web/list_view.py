@@ -16,7 +16,7 @@ from batches.web.requests import SignedInRequest, batches_of
 from batches.wording import DELIMITER_NAMES, ENCODING_NAMES, choosable_encoding, say_duration
 
 NO_TEMPLATE = MessageParts(subject="-", html="", text="-")
-"""Replaces a missing or faulty template, so that the page can show the list nevertheless."""
+"""Replaces a missing or faulty template, so that the page can show the list anyway."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -49,7 +49,7 @@ def make_card(batch: Batch, now: Snapshot) -> Card:
 
 
 def make_segments(now: Snapshot) -> list[Segment]:
-    """Make the segments from left to right. The bare track to their right is what is still to be sent."""
+    """Make the segments from left to right. The bare track after them is what is still to be sent."""
     not_sent = now["processed"] - now["sent"] - now["failed"] - now["unknown"]
     counts = {"sent": now["sent"], "failed": now["failed"], "unknown": now["unknown"], "not-sent": max(0, not_sent)}
     segments, begin = [], 0.0

@@ -1,4 +1,4 @@
-"""Which batches a request may reach: a user's own ones, and for staff all. Any other batch is answered with 404."""
+"""Find the batches that a request may reach: users reach their own, staff reach all. Any other batch is a 404."""
 
 from __future__ import annotations
 

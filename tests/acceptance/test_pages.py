@@ -15,6 +15,7 @@ from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from batches.models import Batch, BatchStatus, EmailStatus, EmailTemplate, JobStatus
+from batches.wording import say_duration
 from tests.acceptance.browser import publish, running_browser, running_site
 from tests.conftest import MakeBatch, MakeJob
 
@@ -154,6 +155,13 @@ def test_older_snapshot_changes_nothing(page: Page, running: Batch) -> None:
     expect(page.locator('[data-count="sent"]')).to_have_text("7")
     expect(page.locator('#rows [data-live="sent"]')).to_have_text("7")
     expect(page.locator("#rate")).to_have_text("3 a second, about 5 s left")
+
+
+@pytest.mark.parametrize("seconds", [0.2, 9.4, 89.4, 90, 3599, 5399, 7200, 7800, 86_399, 3600 * 1500])
+def test_script_says_a_duration_as_the_server_does(seconds: float, page: Page) -> None:
+    page.goto("/")
+    script = "async (seconds) => (await import('/static/js/counts.js')).sayDuration(seconds)"
+    assert page.evaluate(script, seconds) == say_duration(seconds)
 
 
 def test_missing_worker_is_shown(page: Page, make_batch: MakeBatch, make_job: MakeJob) -> None:

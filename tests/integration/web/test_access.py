@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
-from django.contrib.auth.models import User
-from django.test import Client
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
+from django.test import Client, RequestFactory
 from django.urls import reverse
+from django.views.defaults import permission_denied
 
 from batches.models import BatchStatus
 from batches.web.login import FAILURES_A_MINUTE
@@ -128,7 +130,22 @@ def test_post_without_a_token_is_refused(sender: User, make_batch: MakeBatch) ->
     careful = Client(enforce_csrf_checks=True)
     careful.force_login(sender)
     batch = make_batch(BatchStatus.PROCESSING, pending=1)
-    assert careful.post(reverse("batch-steer", args=[batch.pk, "cancel"])).status_code == 403
+    answer = careful.post(reverse("batch-steer", args=[batch.pk, "cancel"]))
+    assert answer.status_code == 403
+    assert "Nothing was changed, because the form was open for too long" in answer.content.decode()
+    batch.refresh_from_db()
+    assert batch.status == BatchStatus.PROCESSING
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"), [("Only staff may see this.", "Only staff may see this."), ("", "You are not allowed")]
+)
+def test_forbidden_page_shows_the_reason(reason: str, sentence: str, rf: RequestFactory) -> None:
+    request = rf.get("/")
+    request.user = AnonymousUser()
+    answer = permission_denied(request, PermissionDenied(reason))
+    assert answer.status_code == 403
+    assert sentence in answer.content.decode()
 
 
 @pytest.mark.parametrize("path", ["/", "/batches/", "/templates/", "/accounts/login/", "/nothing-here/"])

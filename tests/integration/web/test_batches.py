@@ -109,5 +109,5 @@ def test_list_needs_no_more_queries_when_it_is_longer(page: Client, make_batch: 
 
 
 @pytest.mark.parametrize("status", ["bogus", "sent", ""])
-def test_page_opens_whatever_the_filter(status: str, page: Client, make_batch: MakeBatch) -> None:
+def test_page_opens_with_any_filter_in_the_address(status: str, page: Client, make_batch: MakeBatch) -> None:
     assert page.get(reverse("batch", args=[make_batch(sent=1).pk]), {"status": status}).status_code == 200

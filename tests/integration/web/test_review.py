@@ -218,7 +218,7 @@ def test_draft_of_another_user_is_not_found(name: str, page: Client, make_batch:
 
 
 @pytest.mark.parametrize("name", ["choose", "test", "send", "fields", "reread", "add", "discard"])
-def test_link_changes_nothing(name: str, page: Client, draft: Batch) -> None:
+def test_link_to_a_form_changes_nothing_and_leads_to_the_review(name: str, page: Client, draft: Batch) -> None:
     answer = page.get(address(draft, f"review-{name}"))
     assert (answer.status_code, answer.headers["Location"]) == (302, address(draft, "review"))
     assert Batch.objects.get().status == BatchStatus.DRAFT

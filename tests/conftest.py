@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from hypothesis import settings as hypothesis_settings
 
 from batches.models import (
     Batch,
@@ -21,6 +22,10 @@ from batches.models import (
     RejectionKind,
 )
 from tests import services
+
+# Hypothesis fails an example that takes longer than 200 ms. On a busy machine that says nothing about the code.
+hypothesis_settings.register_profile("no deadline", deadline=None)
+hypothesis_settings.load_profile("no deadline")
 
 MakeBatch = Callable[..., Batch]
 MakeJob = Callable[..., EmailJob]

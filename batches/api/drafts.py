@@ -65,13 +65,13 @@ def rename_fields(request: HttpRequest, batch_id: int, payload: FieldNames, temp
 def reread(request: HttpRequest, batch_id: int, payload: ReadAgain, templateId: str | None = None) -> ReviewOut:
     """Read the file of a draft again, another way. Refused after rows were added: the file is not kept then."""
     template = EmailTemplate.objects.find_named(templateId)
-    batch = intake.reread_upload(
-        find_batch(request, batch_id),
+    options = intake.ReadingOptions(
         encoding=payload.encoding,
         delimiter=payload.delimiter,
         has_header=payload.hasHeader,
         address_index=payload.addressColumn,
     )
+    batch = intake.reread_upload(find_batch(request, batch_id), options)
     return _review(batch, template, subject=None)
 
 

@@ -85,8 +85,7 @@ def _import(
         filename=file.name or "upload.csv",
         user=_user(request),
         key=key,
-        encoding=options.encoding or None,
-        delimiter=options.delimiter or None,
+        options=intake.ReadingOptions(encoding=options.encoding or None, delimiter=options.delimiter or None),
         report=intake.report_to_redis(_user(request).pk, key.value) if key else None,
     ).batch
 

@@ -6,6 +6,7 @@ nothing and enqueues nothing.
 """
 
 from batches.files.errors import FileTooLarge, ListRefused, StorageFull, UnreadableFile, UnsupportedFile
+from batches.files.opening import ReadingOptions
 from batches.intake.copying import Counts
 from batches.intake.editing import append_csv, discard_draft, rename_merge_fields, reread_upload
 from batches.intake.errors import IdempotencyConflict, NotADraft
@@ -21,6 +22,7 @@ __all__ = [
     "Imported",
     "ListRefused",
     "NotADraft",
+    "ReadingOptions",
     "StorageFull",
     "UnreadableFile",
     "UnsupportedFile",

@@ -28,22 +28,14 @@ from batches.intake.uploads import digest_file, reopen_upload
 from batches.models import Batch, BatchStatus, RejectionKind
 
 
-def reread_upload(
-    batch: Batch,
-    *,
-    encoding: str | None = None,
-    delimiter: str | None = None,
-    has_header: bool | None = None,
-    address_index: int | None = None,
-) -> Batch:
-    """Read a draft's file again, and return the changed draft. An option that is None is found from the file.
+def reread_upload(batch: Batch, options: ReadingOptions) -> Batch:
+    """Read a draft's file again in the way that a person chose, and return the changed draft.
 
     If the columns turn out to be the same, the merge fields keep the names that a person gave them.
 
     Raises:
         ListRefused: the file can't be read in this way, or is no longer stored. The draft stays as it was.
     """
-    options = ReadingOptions(encoding=encoding, delimiter=delimiter, has_header=has_header, address_index=address_index)
     with refuse_full_disk(), _lock_draft(batch) as draft, reopen_upload(draft) as file:
         old_columns = (draft.columns, draft.address_index)
         old_names = draft.merge_fields
@@ -73,9 +65,7 @@ def rename_merge_fields(batch: Batch, names: Mapping[str, str]) -> Batch:
     return draft
 
 
-def append_csv(
-    batch: Batch, stream: BinaryIO, *, encoding: str | None = None, delimiter: str | None = None
-) -> tuple[Batch, Counts]:
+def append_csv(batch: Batch, stream: BinaryIO) -> tuple[Batch, Counts]:
     """Add the rows of a file to a draft. Return the changed draft, and what became of the rows.
 
     The file has the columns of the draft, in any order. It may be the draft's own rejected.csv with corrections. Its
@@ -87,7 +77,7 @@ def append_csv(
         ListRefused: the file can't be added. The draft stays as it was.
     """
     with refuse_full_disk(), seekable(stream) as file, _lock_draft(batch) as draft:
-        with open_records(file, ReadingOptions(encoding=encoding, delimiter=delimiter)) as opened:
+        with open_records(file, ReadingOptions()) as opened:
             last_line = _last_line(draft)
             records = MatchedRecords(opened.records, match_columns(opened.layout, draft.columns))
             counts = append_records(draft, records, _layout_of(draft), after_line=last_line)

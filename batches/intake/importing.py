@@ -48,14 +48,12 @@ def import_csv(
     filename: str,
     user: User | None,
     key: IdempotencyKey | None = None,
-    encoding: str | None = None,
-    delimiter: str | None = None,
+    options: ReadingOptions = ReadingOptions(),  # noqa: B008  frozen
     report: Report | None = None,
 ) -> Imported:
     """Make a draft of an uploaded file.
 
-    The encoding and the delimiter are found from the file unless they are given. ``report`` receives the import
-    progress several times a second.
+    ``report`` receives the import progress several times a second.
 
     Raises:
         ListRefused: the file can't be used. Nothing is kept.
@@ -64,7 +62,7 @@ def import_csv(
 
     def fill(file: BinaryIO) -> Counts:
         batch.content_digest = store_upload(batch, file)
-        return load_file(batch, file, ReadingOptions(encoding=encoding, delimiter=delimiter), report)
+        return load_file(batch, file, options, report)
 
     with refuse_full_disk(), seekable(stream) as file:
         return _import_once(batch, key, fill=lambda: fill(file))

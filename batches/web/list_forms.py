@@ -41,13 +41,13 @@ def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = find_batch(request, batch_id)
     delimiter = request.POST.get("delimiter") or None
     try:
-        batch = intake.reread_upload(
-            batch,
+        options = intake.ReadingOptions(
             encoding=request.POST.get("encoding") or None,
             delimiter=delimiter,
             has_header=request.POST.get("has_header") == "yes",
             address_index=_read_address_index(request, batch, delimiter),
         )
+        batch = intake.reread_upload(batch, options)
     except intake.ListRefused as exc:
         return _refuse(request, batch, exc, reading=ReadingChoice.from_post(request.POST))
     messages.success(request, f"The file was read again. Recipients: {batch.total_count:,}.")

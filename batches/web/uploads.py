@@ -54,7 +54,7 @@ def _import(request: SignedInRequest, form: UploadForm) -> Batch:
         filename=file.name or "upload.csv",
         user=request.user,
         key=key,
-        encoding=encoding or None,
+        options=intake.ReadingOptions(encoding=encoding or None),
     ).batch
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from batches.intake import import_csv
+from batches.intake import ReadingOptions, import_csv
 from batches.models import Batch
 
 Upload = Callable[..., Batch]
@@ -21,7 +21,7 @@ def upload(sender: User) -> Upload:
 
     def run(data: bytes | str, **options: Any) -> Batch:
         stream = io.BytesIO(data.encode() if isinstance(data, str) else data)
-        return import_csv(stream, filename="list.csv", user=sender, **options).batch
+        return import_csv(stream, filename="list.csv", user=sender, options=ReadingOptions(**options)).batch
 
     return run
 

@@ -8,6 +8,7 @@ from batches.exports import rejected_csv
 from batches.intake import (
     ListRefused,
     NotADraft,
+    ReadingOptions,
     UnreadableFile,
     append_csv,
     discard_draft,
@@ -31,20 +32,20 @@ def append(batch: Batch, text: str | bytes) -> Batch:
 def test_cells_are_right_when_a_draft_is_read_again_in_another_encoding(upload: Upload) -> None:
     batch = upload("email,name\nann@example.com,Łukasz Żółć\nnope,Święty\n".encode("iso8859-2"), encoding="cp1252")
     assert emails_of(batch)[0][2] != ["Łukasz Żółć"]
-    draft = reread_upload(batch, encoding="iso8859-2")
+    draft = reread_upload(batch, ReadingOptions(encoding="iso8859-2"))
     assert emails_of(draft) == [[2, "ann@example.com", ["Łukasz Żółć"]]]
     assert (draft.encoding, draft.total_count, draft.rejected_count) == ("iso8859-2", 1, 1)
     assert rejected_of(draft) == [[3, "invalid"]]
 
 
 def test_byte_order_mark_is_not_in_the_header_when_utf8_is_chosen(upload: Upload) -> None:
-    draft = reread_upload(upload(b"\xef\xbb\xbfemail,name\nann@example.com,Ann\n"), encoding="utf-8")
+    draft = reread_upload(upload(b"\xef\xbb\xbfemail,name\nann@example.com,Ann\n"), ReadingOptions(encoding="utf-8"))
     assert draft.columns == ["email", "name"]
 
 
 def test_columns_change_when_a_draft_is_read_again_with_other_options(upload: Upload) -> None:
     batch = upload("email,second\nann@example.com,bob@example.com\n")
-    draft = reread_upload(batch, has_header=False, address_index=1)
+    draft = reread_upload(batch, ReadingOptions(has_header=False, address_index=1))
     assert draft.columns == ["column_1", "email"]
     assert emails_of(draft) == [[2, "bob@example.com", ["ann@example.com"]]]
     assert rejected_of(draft) == [[1, "invalid"]]
@@ -53,15 +54,15 @@ def test_columns_change_when_a_draft_is_read_again_with_other_options(upload: Up
 def test_merge_fields_keep_their_names_when_the_columns_are_the_same(upload: Upload) -> None:
     batch = upload("email,Ort\nann@example.com,Köln\n".encode("cp1252"))
     rename_merge_fields(batch, {"ort": "town"})
-    assert reread_upload(batch, encoding="cp850").merge_fields == ["town"]
-    assert reread_upload(batch, has_header=False).merge_fields == ["column_2"]
+    assert reread_upload(batch, ReadingOptions(encoding="cp850")).merge_fields == ["town"]
+    assert reread_upload(batch, ReadingOptions(has_header=False)).merge_fields == ["column_2"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 def test_draft_stays_as_it_was_when_its_file_has_no_byte_order_mark(upload: Upload, encoding: str) -> None:
     batch = upload("email,name\nann@example.com,Ann\n")
     with pytest.raises(UnreadableFile, match=r"utf-32|UTF-16"):
-        reread_upload(batch, encoding=encoding)
+        reread_upload(batch, ReadingOptions(encoding=encoding))
     assert emails_of(batch) == [[2, "ann@example.com", ["Ann"]]]
 
 
@@ -77,7 +78,7 @@ def test_nothing_is_left_when_a_draft_is_discarded(upload: Upload) -> None:
 def test_draft_stays_as_it_was_when_reading_it_again_fails(upload: Upload) -> None:
     batch = upload("email,name\nann@example.com,Ann\n")
     with pytest.raises(UnreadableFile):
-        reread_upload(batch, address_index=9)
+        reread_upload(batch, ReadingOptions(address_index=9))
     assert emails_of(batch) == [[2, "ann@example.com", ["Ann"]]]
 
 
@@ -85,7 +86,7 @@ def test_large_file_comes_back_whole_when_it_is_read_again(upload: Upload) -> No
     text = "email,name\n" + "".join(f"user{number}@example.com,Name {number}\n" for number in range(20_000))
     batch = upload(text)
     assert UploadChunk.objects.count() > 1
-    assert reread_upload(batch).total_count == 20_000
+    assert reread_upload(batch, ReadingOptions()).total_count == 20_000
 
 
 def test_merge_fields_have_new_names_when_they_are_renamed(upload: Upload) -> None:
@@ -171,7 +172,7 @@ def test_adding_is_refused_when_columns_differ(upload: Upload, text: str, messag
 def test_first_file_cannot_be_read_again_when_rows_were_added(upload: Upload) -> None:
     draft = append(upload("email\nann@example.com\n"), "email\nbob@example.com\n")
     with pytest.raises(NotADraft, match="no longer stored"):
-        reread_upload(draft)
+        reread_upload(draft, ReadingOptions())
     assert draft.emails.count() == 2
 
 
@@ -179,7 +180,7 @@ def test_list_stays_as_it_is_when_the_batch_was_sent(upload: Upload) -> None:
     batch = upload("email,name\nann@example.com,Ann\n")
     Batch.objects.move(batch.pk, to=BatchStatus.PROCESSING)
     for change in (
-        lambda: reread_upload(batch),
+        lambda: reread_upload(batch, ReadingOptions()),
         lambda: rename_merge_fields(batch, {"name": "first"}),
         lambda: append(batch, "email,name\nbob@example.com,Bob\n"),
         lambda: discard_draft(batch),

@@ -75,7 +75,9 @@ def test_cells_come_back_from_the_database_when_any_table_was_written(
     writer.writerow(["a", "email", "b", "c"])
     writer.writerows([one, f"user{number}@example.com", two, three] for number, (one, two, three) in enumerate(rows))
     data = io.BytesIO(text.getvalue().encode())
-    batch = intake.import_csv(data, filename="x.csv", user=None, delimiter=delimiter).batch
+    batch = intake.import_csv(
+        data, filename="x.csv", user=None, options=intake.ReadingOptions(delimiter=delimiter)
+    ).batch
     assert [fields for _, _, fields in emails_of(batch)] == rows
 
 

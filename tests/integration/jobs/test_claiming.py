@@ -127,6 +127,27 @@ def test_requeued_and_deferred_emails_are_claimed_before_the_rest_when_the_curso
     assert [(email.row, email.attempts) for email in claimed] == [(first.row, 1), (rest[0].row, 2), (12, 1)]
 
 
+def test_lane_is_not_dry_when_the_cursor_has_passed_a_retry_that_was_locked(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
+) -> None:
+    batch = make_batch(10)
+    ledger = open_ledger(batch)
+    assert len(list(claim_all(run, ledger, places=10))) == 10  # no untried row is left from here on
+    for email in list(ledger.in_flight.values()):
+        ledger.add(deferred(email, seconds=0))
+    run(ledger.cycle(0))
+    with psycopg.connect(**database_parameters()) as other:
+        other.execute(
+            "SELECT FROM batches_email WHERE batch_id = %s ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE", [batch.pk]
+        )
+        assert len(run(ledger.cycle(9))) == 9
+        assert run(ledger.cycle(9)) == []
+        assert not ledger.is_dry
+    assert len(run(ledger.cycle(9))) == 1
+    assert run(ledger.cycle(9)) == []
+    assert ledger.is_dry
+
+
 # --- row ranges ------------------------------------------------------------------------------------------
 
 

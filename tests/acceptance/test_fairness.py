@@ -1,4 +1,4 @@
-"""Sixty-four lanes of eight jobs on two workers: a list of a million holds up none of a hundred."""
+"""Sixty-four lanes of eight jobs on two workers: a list of a million does not hold up seven lists of a hundred."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from tests.chaos.trial import write_recipients
 LANES = 8
 ENVIRONMENT = {"SEND_LANES": str(LANES), "SEND_WINDOW": "12"}
 BIG, SMALL, SMALL_JOBS = 1_000_000, 100, 7
-DONE_SECONDS = 30
+TURNS_MAX = 3
+"""How many turns each lane of the big list may have until the small lists are done: one that runs, one that waits in
+the queue before the small lists, and one to spare."""
+
+DONE_SECONDS = 120
+"""How long to wait for the small lists. Without turns they would wait for the whole million."""
 
 GROW = """
 INSERT INTO batches_email (batch_id, row, address, fields)
@@ -29,7 +34,7 @@ def load(stack: Stack, name: str) -> int:
 
 
 def grow(connection: psycopg.Connection, batch_id: int) -> None:
-    """Make a loaded batch a big one."""
+    """Make a loaded batch big."""
     connection.execute(GROW, {"batch": batch_id, "first": SMALL + 2, "last": BIG + 1})
     connection.execute("UPDATE batches_batch SET total_count = %s WHERE id = %s", [BIG, batch_id])
     connection.execute("UPDATE batches_emailjob SET total_count = %s WHERE batch_id = %s", [BIG, batch_id])
@@ -41,12 +46,22 @@ def move_jobs(connection: psycopg.Connection, batch_ids: list[int], status: JobS
 
 
 def read_ends(connection: psycopg.Connection, batch_ids: list[int]) -> dict[int, float]:
-    """The Unix time at which each completed batch ended."""
+    """Return the Unix time at which each completed batch ended."""
     rows = connection.execute(
         "SELECT id, extract(epoch FROM completed_at)::float8 FROM batches_batch WHERE id = ANY(%s) AND status = %s",
         [batch_ids, BatchStatus.COMPLETED.value],
     )
     return dict(rows.fetchall())
+
+
+def count_lane_runs(connection: psycopg.Connection, batch_id: int) -> float:
+    """Count the lane runs of a batch's job: a lane's token rises when it is acquired and when it is given back."""
+    row = connection.execute(
+        "SELECT sum(token) / 2.0 FROM batches_lane l JOIN batches_emailjob j ON j.id = l.job_id WHERE j.batch_id = %s",
+        [batch_id],
+    ).fetchone()
+    assert row is not None
+    return float(row[0])
 
 
 def test_small_lists_are_done_soon_when_a_million_are_being_sent(stack: Stack) -> None:
@@ -60,16 +75,17 @@ def test_small_lists_are_done_soon_when_a_million_are_being_sent(stack: Stack) -
             stack.start_worker(wait=False)
         wait_for_accepted(stack, 1000)
         move_jobs(connection, small, JobStatus.QUEUED)
-        began = time.time()
+        runs_before, began = count_lane_runs(connection, big), time.time()
         wait_until(
             lambda: len(read_ends(connection, small)) == SMALL_JOBS,
-            seconds=2 * DONE_SECONDS,
+            seconds=DONE_SECONDS,
             what="the small lists to be done",
         )
+        runs = count_lane_runs(connection, big) - runs_before
         ends = sorted(ended - began for ended in read_ends(connection, small).values())
         sent = stack.smtp.stats()["accepted"]
         print("small lists done after", ", ".join(f"{seconds:.1f}" for seconds in ends), f"s; {sent} sent")  # noqa: T201
-        assert max(ends) < DONE_SECONDS
+        assert runs <= TURNS_MAX * LANES
         assert read_ends(connection, [big]) == {}
-        wait_for_accepted(stack, sent + 1000)  # the big one goes on
+        wait_for_accepted(stack, sent + 1000)  # The big list goes on.
         assert stack.smtp.stats()["accepted"] < BIG

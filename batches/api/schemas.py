@@ -45,7 +45,7 @@ class UploadOptions(Schema):
     hold: bool | None = Field(
         default=None,
         json_schema_extra={"deprecated": True},
-        description="The former name of `draft`. Deprecated since 0.2.0: a later release will refuse it.",
+        description="The former name of `draft`. Deprecated since 0.2.0: it works until 0.3.0.",
     )
     encoding: str | None = Field(default=None, description="Such as utf-8 or cp1252. Left out: detected.")
     delimiter: str | None = Field(default=None, description="One of , ; tab |. Left out: detected.")

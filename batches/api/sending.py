@@ -28,7 +28,7 @@ from batches.rendering.template import MessageParts
 router = Router(tags=["sending"])
 
 SEND_TO_GROUP = "batches.add_batch"
-"""The permission that users who are not staff need to send to a group, which may have members unknown to them."""
+"""Users who are not staff need this permission to send to a group, because they may not know its members."""
 
 
 @router.post("/upload", response={202: UploadOut})

@@ -75,7 +75,7 @@ class Feed:
         if known is not None and snapshot["sequence"] <= known["sequence"]:
             return
         self.snapshots[snapshot["batchId"]] = snapshot
-        if known is None or _without_sequence(known) != _without_sequence(snapshot):
+        if known is None or without_sequence(known) != without_sequence(snapshot):
             for watcher in self.watchers:
                 watcher.wake()
 
@@ -120,7 +120,7 @@ class Feed:
                 await layer.group_discard(self._group, channel)
 
 
-def _without_sequence(snapshot: Snapshot) -> dict[str, object]:
+def without_sequence(snapshot: Snapshot) -> dict[str, object]:
     """The values that a person sees. The sequence number differs between snapshots with the same values."""
     return {name: value for name, value in snapshot.items() if name != "sequence"}
 
@@ -153,7 +153,7 @@ class Watcher:
         changed = [
             snapshot
             for batch_id, snapshot in self._feed.snapshots.items()
-            if batch_id not in self._seen or _without_sequence(self._seen[batch_id]) != _without_sequence(snapshot)
+            if batch_id not in self._seen or without_sequence(self._seen[batch_id]) != without_sequence(snapshot)
         ]
         self._seen.update((snapshot["batchId"], snapshot) for snapshot in changed)
         return changed

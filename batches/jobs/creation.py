@@ -1,8 +1,8 @@
 """Create a job: the first send of a draft, or a replay of a batch that has ended.
 
-A batch and a template enter; a job with its lanes leaves, and its work items are enqueued after the commit. The
-message is tried out before the transaction: the trial takes up to ten seconds in a child process, and no caller should
-wait for a lock that long.
+A batch and a template enter; a job with its lanes leaves, and its work items are enqueued after the commit. A trial
+message is rendered before the transaction: that takes up to ten seconds in a child process, and no caller should wait
+for a lock that long.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def send_once(
     if first is not None:
         return first
     parts = MessageParts.of(template, subject)
-    _try_out(batch, parts)
+    _render_trial(batch, parts)
     with transaction.atomic():
         # The lock makes callers with the same idempotency key wait for the one that creates the job.
         locked = _lock(batch)
@@ -83,7 +83,7 @@ def create_job(
         JobRefused: The batch has no recipients, or it was already sent.
     """
     parts = MessageParts.of(template, subject)
-    _try_out(batch, parts)
+    _render_trial(batch, parts)
     with transaction.atomic():
         locked = _lock(batch)
         if locked.status != BatchStatus.DRAFT:
@@ -134,8 +134,8 @@ def _find_last_job(batch: Batch) -> EmailJob:
     return last
 
 
-def _try_out(batch: Batch, parts: MessageParts) -> None:
-    """Compile the parts, and render them for the first email in a child process with limits of its own."""
+def _render_trial(batch: Batch, parts: MessageParts) -> None:
+    """Render the trial message: for the first email, in a child process with limits of its own."""
     try:
         sender_address(settings.DEFAULT_FROM_EMAIL)
         compiled = parts.compile()

@@ -115,7 +115,7 @@ def test_one_job_is_created_when_many_callers_send_once(batch: Batch, welcome: E
 
 @pytest.mark.parametrize("create", CREATE)
 @pytest.mark.django_db(transaction=True)
-def test_message_is_tried_out_before_the_transaction_when_a_job_is_created(
+def test_trial_message_is_rendered_before_the_transaction_begins(
     create: Create, batch: Batch, welcome: EmailTemplate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trials: list[tuple[MessageParts, Mapping[str, str], bool]] = []

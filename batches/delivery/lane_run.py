@@ -19,7 +19,8 @@ from batches.delivery.outbox import Outbox
 from batches.delivery.policy import decide_reply, requeue
 from batches.delivery.pool import OpenConnection, Pool, open_connection
 from batches.delivery.rate import RateGate
-from batches.delivery.terms import ClaimedEmail, LaneEnd, LaneSpec
+from batches.delivery.spec import LaneSpec
+from batches.delivery.terms import ClaimedEmail, LaneEnd
 from batches.models import sql
 from batches.outcomes import Outcome
 from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import psycopg
 
-from batches.delivery.terms import ClaimedEmail, Counters, Decision, LaneSpec
+from batches.delivery.spec import Counters, LaneSpec
+from batches.delivery.terms import ClaimedEmail, Decision
 from batches.models import EmailStatus, JobStatus, sql
 
 Row = TypeVar("Row", bound=tuple[Any, ...])

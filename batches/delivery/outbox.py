@@ -8,7 +8,8 @@ from time import perf_counter
 
 import orjson
 
-from batches.delivery.terms import ClaimedEmail, LaneSpec
+from batches.delivery.spec import LaneSpec
+from batches.delivery.terms import ClaimedEmail
 from batches.outcomes import Outcome
 from batches.rendering.message import MessageLayout, sender_address
 from batches.rendering.plain import MessageWriter

@@ -15,7 +15,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sized
 from typing import Protocol
 
-from batches.delivery.terms import ClaimedEmail, LaneSpec
+from batches.delivery.spec import LaneSpec
+from batches.delivery.terms import ClaimedEmail
 from batches.smtp.backend import Backend, open_backend
 from batches.smtp.connection import Connection, LaneEvents, Loss, Timeouts
 from batches.smtp.relay import Relay, RelayError, open_session

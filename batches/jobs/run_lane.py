@@ -21,7 +21,8 @@ from batches import progress
 from batches.delivery.lane_run import RELAY_BACKOFF_MAX_SECONDS, RELAY_BACKOFF_SECONDS, LaneRun
 from batches.delivery.ledger import Ledger, connect
 from batches.delivery.policy import RetryPolicy
-from batches.delivery.terms import Counters, LaneEnd, LaneSpec
+from batches.delivery.spec import Counters, LaneSpec
+from batches.delivery.terms import LaneEnd
 from batches.jobs import lifecycle, queues
 from batches.models import Lane, sql
 from batches.rendering.message import derive_message_key

@@ -47,19 +47,19 @@ class Statement(str, Generic[Row]):
         return list(map(self._make_row, fetched))
 
 
-def load(path: Path, **parts: str) -> dict[str, str]:
+def load(path: Path) -> dict[str, str]:
     """Read the statements of one file, by name, with their parts put in.
 
     A statement begins after a line ``-- name: ITS_NAME`` and one comment line that says its purpose. Comment lines
-    are not sent to PostgreSQL. ``{name}`` stands for a status (``{pending}``, ``{queued_job}``), a part of
-    ``parts.sql``, a part of the same file (its name is in lower case), or one of ``parts``.
+    are not sent to PostgreSQL. ``{name}`` is replaced by a status (``{pending}``, ``{queued_job}``), a part of
+    ``parts.sql``, or a part of the same file, whose name is in lower case.
 
     Raises:
-        KeyError: a statement names a part that does not exist.
+        KeyError: A statement names a part that does not exist.
     """
     own = _read(path)
-    known = _STATUSES | _SHARED | own | parts
-    return {name: _fill(text, known) for name, text in own.items() if name.isupper()}
+    parts = _STATUSES | _SHARED | own
+    return {name: _fill(text, parts) for name, text in own.items() if name.isupper()}
 
 
 def _read(path: Path) -> dict[str, str]:
@@ -69,7 +69,7 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _fill(text: str, parts: Mapping[str, str]) -> str:
-    """Put the parts in, and the parts of those; no part contains itself."""
+    """Put the parts in, and then the parts that those name. No part may contain itself."""
     while _PART.search(text):
         text = _PART.sub(lambda match: parts[match[1]], text)
     return text

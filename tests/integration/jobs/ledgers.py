@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import psycopg
 
 from batches.delivery.ledger import Ledger, connect
-from batches.delivery.terms import ClaimedEmail, Decision, LaneSpec
+from batches.delivery.spec import LaneSpec
+from batches.delivery.terms import ClaimedEmail, Decision
 from batches.jobs.run_lane import database_parameters
 from batches.models import Batch, EmailStatus, sql
 from batches.outcomes import Outcome

@@ -24,11 +24,11 @@ def plan_of(statement: str, arguments: Mapping[str, Any]) -> Plan:
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
     numbered = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", statement)
     with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")  # a prepared statement outlives the transaction of its test
         cursor.execute(f"PREPARE planned AS {numbered}")
         values = f"({', '.join(['%s'] * len(names))})" if names else ""
         cursor.execute(f"{_EXPLAIN} EXECUTE planned {values}", [arguments[name] for name in names] or None)
         plan = "\n".join(line for (line,) in cursor.fetchall())
-        cursor.execute("DEALLOCATE planned")
     return plan
 
 

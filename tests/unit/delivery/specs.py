@@ -5,7 +5,8 @@ from __future__ import annotations
 import orjson
 
 from batches.delivery.policy import RetryPolicy
-from batches.delivery.terms import ClaimedEmail, Counters, LaneSpec
+from batches.delivery.spec import Counters, LaneSpec
+from batches.delivery.terms import ClaimedEmail
 from batches.models import CrashPolicy
 from batches.smtp.connection import Timeouts
 from batches.smtp.relay import parse_relay

@@ -28,12 +28,12 @@ EXEMPT = re.compile(r"tests/data/|requirements/|tests/test_(citations|language)\
 ENDINGS = "py|md|sql|html|js|css|toml|yaml|yml|service|sh"
 FILE = re.compile(rf"(?<![\w/.*<>:-])(?:[\w.-]+/)*[\w-][\w.-]*\.(?:{ENDINGS})(?![\w/(*<])")
 FOLDER = re.compile(
-    r"(?<![\w/.])(?!docs/decisions/\d)(?:batches|emailbatch|tests|docs|static|templates)/(?:[\w-]+/?)*(?![\w/*<{-]|\.\w)"
+    r"(?<![\w/.])(?!docs/decisions/\d)(?:batches|emailbatch|tests|docs|static|templates)/(?:[\w-]+/)*[\w-]*(?![\w/*<{-]|\.\w)"
 )
 LINK = re.compile(r"\]\(([^)\s:]+)\)")
 DECISION = re.compile(r"\b(?:decision|ADR) (\d+)|\bdecisions/(\d{4})\b")
 PROMISE = re.compile(r"\bpromises? (\d+)")
-SETTING = re.compile(r"(?<![\w$.{])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w*])")
+SETTING = re.compile(r"(?<![\w$.{])(?<!name: )(?<!-k )[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w*])")
 COMMAND = re.compile(r"\b(manage\.py|make) ([a-z][\w-]*)")
 CODE = re.compile(rf"(?<!`)`{{1,2}}((?![\w.-]+\.(?:{ENDINGS})`)[A-Za-z_][\w.]*)(?:\(\))?`{{1,2}}(?!`)")
 WORD = re.compile(r"[A-Za-z_]\w*")
@@ -91,6 +91,10 @@ def read_prose(path: str, text: str) -> list[tuple[int, str]]:
     if path.endswith(".py"):
         return split_python(text)[0]
     text = text.split("\n## Words that were replaced")[0]  # the glossary's table of words that are gone
+    # An example in Python may define names of its own. Its lines stay, so that the numbers of the others are right.
+    text = re.sub(
+        r"^ *```python.*?```", lambda match: "\n" * match[0].count("\n"), text, flags=re.DOTALL | re.MULTILINE
+    )
     found = COMMENTS[PurePosixPath(path).suffix].finditer(text)
     return [(text.count("\n", 0, match.start()) + 1, match[0]) for match in found]
 
@@ -100,7 +104,7 @@ def code_words() -> frozenset[str]:
     """Every word of the code, comments and docstrings of Python left out, and Django's own settings."""
     words = set(dir(global_settings)) | ELSEWHERE
     for path in tracked():
-        if path.endswith(".py"):
+        if path.endswith(".py") and not EXEMPT.search(path):
             words |= split_python(read(path))[1] | {PurePosixPath(path).stem}
         elif not path.endswith((".md", "/")) and not EXEMPT.search(path):
             words.update(WORD.findall(read(path)))
@@ -116,8 +120,11 @@ def members() -> dict[str, set[str]]:
             words = split_python(read(path))[1]
             classes = [node.name for node in ast.walk(ast.parse(read(path))) if isinstance(node, ast.ClassDef)]
             module = PurePosixPath(path.removesuffix("/__init__.py")).stem
-            for name in [module, *classes]:
+            for name in [module, *classes] if words else []:  # a package without code of its own has only submodules
                 found.setdefault(name, set()).update(words)
+    for place in map(PurePosixPath, tracked()):
+        if place.parent.name in found:
+            found[place.parent.name].add(place.stem)
     return found
 
 

@@ -17,7 +17,7 @@ ANSWER_SECONDS = 60
 
 
 class Web:
-    """Start it with ``with Web(...) as web``, then wait for ``web.is_up()``."""
+    """Start it with ``with Web(...) as web``, then wait until ``is_up`` is true."""
 
     def __init__(self, *, environment: Mapping[str, str], log: Path) -> None:
         self.environment, self.log = environment, log

@@ -36,7 +36,7 @@ class Rendered(NamedTuple):
 
 
 class PartsSource(Protocol):
-    """Anything with a subject, HTML and text: a template, a job, a lane's terms."""
+    """Anything with a subject, HTML and text: a template, a job, a lane's spec."""
 
     @property
     def subject(self) -> str: ...

@@ -37,7 +37,7 @@ def report(job: EmailJob, *, wait: bool, as_json: bool, stdout: OutputWrapper, s
     stdout.write(json.dumps(describe(job)) if as_json else say(job))
     if wait and not is_all_sent(job):
         raise CommandError(
-            f"Only {job.sent_count:,} of the {job.total_count:,} emails of batch {job.batch_id} are sent. "
+            f"Only {job.sent_count:,} of {job.total_count:,} emails of batch {job.batch_id} are sent. "
             f"Send those that failed again with 'manage.py replaybatch {job.batch_id} --failed'."
         )
 
@@ -54,7 +54,7 @@ def wait_for_end(job: EmailJob, *, stderr: OutputWrapper) -> EmailJob:
             time.sleep(POLL_SECONDS)
         return job
     except KeyboardInterrupt:
-        raise CommandError(f"Stopped waiting. The workers go on sending batch {job.batch_id}.") from None
+        raise CommandError(f"Stopped waiting. Batch {job.batch_id} goes on by itself.") from None
     finally:
         line.close()
 

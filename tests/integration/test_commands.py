@@ -107,7 +107,7 @@ def test_command_succeeds_when_it_waited_and_all_emails_are_sent(people: Path, w
 @pytest.mark.django_db(transaction=True)
 def test_command_fails_when_it_waited_and_an_email_failed(people: Path, welcome: EmailTemplate) -> None:
     worker = end_job({"ada@example.org": EmailStatus.SENT, "cyd@example.org": EmailStatus.FAILED})
-    with pytest.raises(CommandError, match=r"Only 1 of the 2 emails"):
+    with pytest.raises(CommandError, match=r"Only 1 of 2 emails"):
         run("sendbatch", str(people), "--template", "welcome_email", "--wait")
     worker.join(10)
 

@@ -153,8 +153,8 @@ class Proxy:
         self.writers.update(pair)
         dialogue = PostgresDialogue() if self.is_postgres else None
         directions = (
-            self._pump(reader, back_writer, watch=dialogue and self._watch_client(dialogue)),
-            self._pump(back_reader, writer, watch=dialogue and self._watch_server(dialogue, pair)),
+            self._pump(reader, back_writer, watch=self._watch_client(dialogue) if dialogue else None),
+            self._pump(back_reader, writer, watch=self._watch_server(dialogue, pair) if dialogue else None),
         )
         for direction in directions:
             task = asyncio.get_running_loop().create_task(direction)
@@ -252,6 +252,7 @@ class RunningProxy:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout=10)
 
     def _call(self, function: Callable[[], None]) -> None:
-        done = threading.Event()
-        self.loop.call_soon_threadsafe(lambda: (function(), done.set()))
-        done.wait(timeout=10)
+        async def call() -> None:
+            function()
+
+        self._await(call())

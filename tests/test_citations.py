@@ -211,7 +211,6 @@ def find_all_broken() -> list[str]:
     return [sentence for path in paths for sentence in find_broken(path, read(path))]
 
 
-@pytest.mark.xfail(strict=False, reason="The files are being rewritten.")
 def test_every_citation_leads_somewhere() -> None:
     assert find_all_broken() == []
 

@@ -110,7 +110,6 @@ def find_all() -> Iterator[Found]:
             yield from find_idioms(path, read_prose(path))
 
 
-@pytest.mark.xfail(strict=False, reason="The files are being rewritten.")
 def test_no_idiom_is_used() -> None:
     assert [str(found) for found in find_all()] == []
 

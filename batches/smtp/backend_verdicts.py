@@ -19,7 +19,7 @@ from batches.smtp.verdicts import Stage, Verdict, is_relay_error, judge
 _NOT_NOW = (425, 429, 503)
 """HTTP: the provider took nothing and may take the message later."""
 _NOT_US = (401, 402, 403, 407)
-"""HTTP: the provider refuses us, whoever the recipient is."""
+"""HTTP: the provider refuses us, for every recipient."""
 _DOUBTFUL = 408
 """HTTP 408 says that the request timed out, not what became of it. The same holds for each 5xx except 503."""
 

@@ -101,7 +101,7 @@ def test_nothing_is_taken_when_the_lease_has_run_out(make_batch: MakeBatch, temp
 def test_nothing_is_recorded_when_the_lane_was_taken_away(
     make_batch: MakeBatch, template: EmailTemplate, run: Run
 ) -> None:
-    """The lane's clock stands still, so the lane neither renews its lease nor notices that the lease has run out."""
+    """The lane's clock does not advance, so it neither renews its lease nor notices that it has run out."""
     batch = make_batch(20)
     relay = HandRelay(is_holding=True)
     now = clock()

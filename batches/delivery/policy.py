@@ -29,7 +29,7 @@ JITTER = 0.5
 together. No wait is shorter, because a greylisting relay refuses an attempt that comes too early."""
 
 DEATHS_MAX = 16
-"""An email fails for certain when so many workers more than its attempts allow died while it was in flight."""
+"""How many more deaths than attempts an email may be present at. Then it fails, whatever was in flight beside it."""
 
 SPREAD_SECONDS = 10.0
 """The emails that may have killed a worker are retried one after another within this time."""
@@ -42,7 +42,7 @@ _PENDING, _SENT, _FAILED, _UNKNOWN = (
     EmailStatus.UNKNOWN.value,
 )
 _OUTCOME_SENT = Outcome.SENT
-_SENT_VALUE, _FAILED_VALUE = Outcome.SENT.value, Outcome.FAILED.value
+_OUTCOME_SENT_VALUE, _OUTCOME_FAILED_VALUE = Outcome.SENT.value, Outcome.FAILED.value
 
 
 class DeathDecision(NamedTuple):
@@ -81,11 +81,11 @@ def decide_reply(claimed: ClaimedEmail, verdict: Verdict, policy: RetryPolicy) -
     """Decide what to record for one email after SMTP's verdict on it."""
     outcome, code, reply = verdict
     if outcome is _OUTCOME_SENT:
-        return Decision(claimed.id, _SENT, _SENT_VALUE, code, reply)
+        return Decision(claimed.id, _SENT, _OUTCOME_SENT_VALUE, code, reply)
     if outcome is Outcome.REQUEUED:
         return requeue(claimed, reply)
     if outcome is Outcome.FAILED:
-        return Decision(claimed.id, _FAILED, _FAILED_VALUE, code, reply)
+        return Decision(claimed.id, _FAILED, _OUTCOME_FAILED_VALUE, code, reply)
     if outcome is Outcome.UNKNOWN and policy.crash_policy is CrashPolicy.HOLD:
         return Decision(claimed.id, _UNKNOWN, outcome.value, code, reply)
     if claimed.attempts >= policy.max_attempts:
@@ -103,11 +103,12 @@ def decide_deaths(emails: Sequence[EmailInDoubt], policy: RetryPolicy) -> list[D
     """Decide about all emails that one dead worker had in flight in one lane.
 
     Nobody can know whether the relay accepted them. The crash policy *hold* ends all of them as unknown. *Resend*
-    attempts them again, except those whose attempts are used up and that are to blame: if only one email has used up
-    its attempts, that email fails. If several have, one of them may be killing the workers, and we cannot tell which.
-    They are then retried one after another, those present at the most deaths last. So the innocent ones get through
-    before the culprit, and fewer emails are suspect at the next death. An email that exceeded its attempts by
-    DEATHS_MAX fails in any case.
+    attempts them again, with one exception: an email that has used up its attempts fails if no other email has.
+
+    If several emails have used up their attempts, one of them may be killing the workers, and we cannot tell which
+    one. They are retried one after another, those present at the most deaths last. So the innocent emails get through
+    before the culprit, and fewer emails are suspect at the next death. An email that has died DEATHS_MAX times more
+    than its attempts allow fails in any case.
     """
     if policy.crash_policy is CrashPolicy.HOLD:
         return [DeathDecision(email.id, _UNKNOWN, 0.0) for email in emails]

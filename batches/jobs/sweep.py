@@ -49,7 +49,7 @@ class SweepReport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReapedEmails:
-    """How many emails of one dead lane go back to pending, failed, or ended as unknown."""
+    """How many emails of one dead lane are pending again, failed, or ended as unknown."""
 
     retried: int
     failed: int
@@ -64,7 +64,7 @@ def sweep() -> SweepReport:
         if not is_ours:
             return SweepReport(was_busy=True)
         try:
-            # Reap first: a reaped lane may end its job, or have work again.
+            # In this order, because a reaped lane may let its job end, or may have work again.
             return SweepReport(
                 started=_start_due_jobs(), reaped=_reap_dead_lanes(), finished=_finish_jobs(), enqueued=_enqueue_lanes()
             )
@@ -80,7 +80,8 @@ def _start_due_jobs() -> int:
 def _reap_dead_lanes() -> int:
     policy = RetryPolicy.from_settings()
     with connection.cursor() as cursor:
-        cursor.execute(sql.SUSPECT_LANES)  # in a commit of its own, so that living lanes see that writes succeed
+        # In a commit of its own: a lane counts as suspect only after a write has succeeded.
+        cursor.execute(sql.SUSPECT_LANES)
     with transaction.atomic(), connection.cursor() as cursor:
         lease = {"lease_seconds": settings.SEND_LEASE_SECONDS, "doubt_seconds": DOUBT_SECONDS}
         cursor.execute(sql.EXPIRED_LANES, lease)

@@ -81,7 +81,7 @@ _send, _sweep, _read_only = (load(_FOLDER / name) for name in ("send.sql", "swee
 
 
 class AcquiredLane(NamedTuple):
-    """A lane that was just leased, and what its job and its batch say."""
+    """A lane that was just leased, with the columns of its job and its batch that sending needs."""
 
     lane_id: int
     token: int
@@ -102,21 +102,21 @@ class AcquiredLane(NamedTuple):
 
 
 class RowRange(NamedTuple):
-    """The row range that a lane was handed: rows after the first, up to the second. Nulls: there is none."""
+    """The row range (after_row, end_row] that a lane was handed. Nulls mean that it was handed none."""
 
     after_row: int | None
     end_row: int | None
 
 
 class RenewedLane(NamedTuple):
-    """The row range of a lane whose lease was renewed: what is left of it."""
+    """What is left of the row range of a lane whose lease was renewed."""
 
     after_row: int
     end_row: int
 
 
 class ClaimedRow(NamedTuple):
-    """One claimed email with the state of its job and lane; without an ``id`` if nothing was claimed.
+    """One claimed email with the status of its job. If nothing was claimed, there is one row without an ``id``.
 
     ``due_at`` is set for a retry. ``attempts`` counts the attempt that begins now. ``fields`` is JSON text.
     """
@@ -132,7 +132,7 @@ class ClaimedRow(NamedTuple):
 
 
 class InDoubtRow(NamedTuple):
-    """An email in flight in a lane; ``attempts`` counts the present attempt, ``fields`` is JSON text."""
+    """An email in flight in a lane. ``attempts`` counts the present attempt. ``fields`` is JSON text."""
 
     id: int
     row: int
@@ -142,7 +142,7 @@ class InDoubtRow(NamedTuple):
 
 
 class EmailInDoubt(NamedTuple):
-    """An email that a dead lane had in flight; ``attempts`` counts the attempt that ended so."""
+    """An email that a dead lane had in flight. ``attempts`` counts the attempt that the death interrupted."""
 
     id: int
     attempts: int

@@ -4,8 +4,8 @@
 -- Lease a free lane of a job that may run, note that the job runs, and read all that sending needs.
 -- No row: another worker has leased the lane, the job is not live, or the job waits for its relay. A lane that is
 -- running does not stop because another lane reported a relay error: it finds out by itself.
--- The locks come in the order job, batch, lane, in which the end of a job takes them too. The SELECT from `moved` is
--- there for that order: without it PostgreSQL may update the lane first.
+-- The locks are taken in the order job, batch, lane, as at the end of a job, so that the two cannot deadlock. The
+-- condition on `moved` makes that order certain: without it PostgreSQL may update the lane first.
 WITH begun AS (
   UPDATE batches_emailjob j SET status = {processing_job}, started_at = clock_timestamp()
   FROM batches_lane l
@@ -29,7 +29,7 @@ RETURNING l.id, l.token, l.range_after_row, l.range_end_row,
 -- Hand the list's next row range to a lane that has used up its own.
 -- Nulls: no untried row is left, or the lane is fenced. No row: the job is not to be sent, or its row is locked. A lane
 -- never queues for that lock, because its emails in flight would wait with it.
--- A row range is the lane's share of the rows that are left, so the last ranges are short and all lanes end together.
+-- A row range is the lane's share of the rows that are left. So the last ranges are short, and all lanes end together.
 -- If no untried row is left, handed_out_to_row moves to the end of the list, so that no lane searches the rest again.
 WITH job AS (
   SELECT j.id, j.batch_id, j.handed_out_to_row, (SELECT count(*) FROM batches_lane WHERE job_id = j.id) AS lane_count
@@ -62,8 +62,8 @@ SELECT taken.range_after_row, taken.range_end_row FROM job LEFT JOIN taken ON tr
 -- name: LEDGER_CYCLE
 -- Renew the lease, record decisions with their Attempts, and claim more emails: one round trip and one commit.
 --
--- The answer: no row if the lane is fenced. Otherwise one row for each claimed email, or one row whose id is null. Each
--- row begins with the job's status and the row after which the lane's next claim looks.
+-- The answer: no row if the lane is fenced. Otherwise one row for each claimed email, or one row whose id is null if no
+-- email was claimed. Each begins with the job's status and with the row after which the lane's next claim looks.
 -- The counters are set and not added to, because the holder knows them: writing them twice counts once.
 -- A decision with an empty outcome requeues the email without counting the attempt.
 --

@@ -17,10 +17,10 @@ WHERE j.id = l.job_id AND j.completed_at IS NULL AND l.lease_until < clock_times
   AND (l.suspected_at IS NULL OR l.suspected_at < l.lease_until)
 
 -- name: EXPIRED_LANES
--- Lock the lanes whose holder is gone, and answer them.
+-- Lock and return the lanes whose holder is gone.
 -- The holder is known to be dead (`epoch`), or the lane was suspect for so long that a living holder would have renewed
--- its lease. For one lease's time after PostgreSQL started no suspect lane counts: while PostgreSQL was away no lane
--- could renew.
+-- its lease. For the time of one lease after PostgreSQL's start no suspect lane is returned: while PostgreSQL was away,
+-- no lane could renew its lease.
 -- SKIP LOCKED: a lane that is locked is renewing its lease or being reaped.
 SELECT l.id, l.job_id, j.batch_id
 FROM batches_lane l JOIN batches_emailjob j ON j.id = l.job_id
@@ -33,11 +33,13 @@ FOR UPDATE OF l SKIP LOCKED
 
 -- name: LOCK_IN_DOUBT
 -- Lock the emails that a dead lane had in flight, until RECORD_DEATHS records a decision about each of them.
+-- No deadlock with a cycle of the dead holder: that cycle has locked retries that are pending, which are not in flight,
+-- and waits for the lane's row, which the sweep has locked first.
 SELECT e.id, e.attempts_made FROM {in_doubt_of_lane} e FOR UPDATE OF e
 
 -- name: RECORD_DEATHS
 -- Fence and free a dead lane, and record the decisions about the emails that it had in flight, an Attempt with each.
--- ON CONFLICT: the holder may have recorded an attempt of this number whose email was then sent back to pending.
+-- ON CONFLICT: no conflict is known to happen, and none may keep a dead lane from being reaped.
 -- statement_timestamp() and not clock_timestamp(): the waits spread the emails, so all of them begin at one moment.
 WITH reaped AS (
   UPDATE batches_lane

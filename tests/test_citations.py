@@ -72,6 +72,7 @@ def read(path: str) -> str:
     return (PROJECT_DIR / path).read_text(errors="replace")
 
 
+@functools.cache
 def split_python(text: str) -> tuple[list[tuple[int, str]], set[str]]:
     """Split a module into its prose (line number and text of each comment and docstring) and its words of code."""
     tree = ast.parse(text)
@@ -128,6 +129,7 @@ def members() -> dict[str, set[str]]:
     return found
 
 
+@functools.cache
 def has_path(cited: str, *, citing: str) -> bool:
     """Whether a path exists below the project, below the citing file's folder, or as the end of a tracked path."""
     cited = cited.removeprefix("./")
@@ -173,6 +175,7 @@ def has_command(program: str, name: str) -> bool:
     return name in get_commands() if program == "manage.py" else bool(re.search(rf"^{name}:", read("Makefile"), re.M))
 
 
+@functools.cache
 def has_code(cited: str) -> bool:
     """Whether a module, class or function exists. A name that cannot be one of the project's counts as existing."""
     first, *rest = cited.removeprefix("emailbatch_").split(".")  # the gauges of /metrics begin so

@@ -217,8 +217,8 @@ class Session(asyncio.Protocol, Generic[Tag]):
         self._waited_seconds = 0.0
         outgoing = self._queue[0]
         stage = outgoing.stage
-        if reply.code >= 300:
-            self._note_exception(outgoing, reply)
+        if reply.code >= 300 and stage is not _DATA:
+            self._note_refusal(outgoing, reply)
         _ON_REPLY[stage](self, outgoing, reply)
 
     def _on_unasked(self, reply: Reply) -> None:
@@ -228,12 +228,11 @@ class Session(asyncio.Protocol, Generic[Tag]):
         self._is_rest_refused = True
         self.abort(Loss(reason=f"The relay closed the connection (421 {reply.text}).", has_too_many_connections=True))
 
-    def _note_exception(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
-        """Keep a message's first refusal. A 3xx is right only after DATA."""
+    def _note_refusal(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
+        """Keep a message's first refusal. A 3xx is not a refusal, but it is right only after DATA."""
         if reply.code < 400:
-            if outgoing.stage is not _DATA:
-                raise ReplyViolation(OUT_OF_STEP)
-        elif outgoing.refusal is None:
+            raise ReplyViolation(OUT_OF_STEP)
+        if outgoing.refusal is None:
             outgoing.refusal = (outgoing.stage, reply)
 
     def _on_clear(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
@@ -262,6 +261,7 @@ class Session(asyncio.Protocol, Generic[Tag]):
         if reply.code < 400:
             self._write_content(outgoing)
         else:
+            self._note_refusal(outgoing, reply)
             self._reset(outgoing)
 
     def _on_final(self, outgoing: Outgoing[Tag], reply: Reply) -> None:

@@ -230,7 +230,7 @@ class Worker(rq.Worker):
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         if self._stop_requested:  # The request came before there was a work-horse to pass it on to.
-            self._ask_horse_to_drain()
+            self._ask_work_horse_to_drain()
 
     def setup_work_horse_signals(self) -> None:
         """Overridden so that the new work-horse dies with its worker and listens for the request to drain."""
@@ -259,9 +259,9 @@ class Worker(rq.Worker):
     def handle_warm_shutdown_request(self) -> None:
         """Overridden to pass SIGTERM on: the lane finishes what is in flight and gives back the rest."""
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
-        self._ask_horse_to_drain()
+        self._ask_work_horse_to_drain()
 
-    def _ask_horse_to_drain(self) -> None:
+    def _ask_work_horse_to_drain(self) -> None:
         if self.horse_pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.horse_pid, stop.DRAIN_SIGNAL)

@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 BURST_SECONDS = 0.2
 """How many seconds' worth of messages may go at once. It also bounds how many tokens a lane fetches in advance."""
 
-HANDFULS = 8
-"""In how many parts a burst is fetched, so that no lane takes all of it."""
+FETCHES_PER_BURST = 8
+"""How many fetches a burst is spread over, so that no lane takes all of it."""
 
 LANES_ASSUMED = 8
 """How many lanes share the rate while neither Redis nor PostgreSQL can say how many there are."""
@@ -75,7 +75,7 @@ class RateGate:
         self._rate, self._on_tokens, self._count_lanes = rate, on_tokens, count_lanes
         self._redis_url, self._connect = redis_url, connect
         self._burst_seconds = max(BURST_SECONDS, 1 / rate)
-        self._handful = max(1, int(rate * self._burst_seconds / HANDFULS))
+        self._fetch_count = max(1, int(rate * self._burst_seconds / FETCHES_PER_BURST))
         self._key = f"emailbatch:rate:{relay}"
         self._tokens = 0
         self._wanted = asyncio.Event()
@@ -124,7 +124,9 @@ class RateGate:
         return await self._take_share()
 
     async def _ask(self, script: AsyncScript) -> tuple[int, float]:
-        granted, wait_seconds = await script(keys=[self._key], args=[self._rate, self._handful, self._burst_seconds])
+        granted, wait_seconds = await script(
+            keys=[self._key], args=[self._rate, self._fetch_count, self._burst_seconds]
+        )
         return int(granted), float(wait_seconds)
 
     async def _count_sharing_lanes(self) -> int:
@@ -137,9 +139,9 @@ class RateGate:
         """Wait until this lane's part of the rate allows the next few messages, and return how many."""
         loop = asyncio.get_running_loop()
         due_at = max(self._share_due_at, loop.time() - self._burst_seconds)
-        self._share_due_at = due_at + self._handful * self._lane_count / self._rate
+        self._share_due_at = due_at + self._fetch_count * self._lane_count / self._rate
         await asyncio.sleep(max(0.0, self._share_due_at - loop.time()))
-        return self._handful
+        return self._fetch_count
 
     async def _await_return(self, redis: Redis) -> None:
         """Wait until Redis answers again."""

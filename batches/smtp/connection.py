@@ -77,7 +77,7 @@ class Loss:
 
     reason: str
     is_relay_error: bool = False
-    """The relay refused us with a 5xx, for every recipient. Another connection would fare no better."""
+    """The relay refused us with a 5xx, for every recipient. It would refuse another connection too."""
     has_too_many_connections: bool = False
     """The relay said 421. It may take mail over fewer connections."""
 

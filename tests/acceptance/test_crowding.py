@@ -16,7 +16,7 @@ REFUSED_MAX = 60
 """How many connections the relay may refuse while two lanes have too many, until PACE_MESSAGES were sent."""
 
 PACE_MESSAGES = 1500
-"""At RATE, seven seconds' worth. The lanes try no further connection before ten."""
+"""Seven seconds of mail at RATE. The lanes open no further connection before ten seconds are over."""
 
 PACE_SECONDS = 60
 GROW_SECONDS = 60
@@ -50,7 +50,7 @@ def test_connections_become_fewer_and_more_again_when_relay_has_too_many(stack: 
     print(f"limited: {min(counts)} to {max(counts)} connections, {refused} refused")  # noqa: T201
     entries = stack.smtp.accepted()[-PACE_MESSAGES:]
     stack.smtp.configure(max_connections=0)
-    # Each lane tries one more after ten seconds, then two. A lane that got none opens all at once.
+    # Each lane opens one more after ten seconds, then two. A lane that had none opens all at once.
     wait_until(lambda: count_open(stack) > LIMIT + 3, seconds=GROW_SECONDS, what="more connections")
     stack.smtp.configure(rate=0)
     wait_for_end(stack, RECIPIENTS)

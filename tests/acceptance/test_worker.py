@@ -41,7 +41,7 @@ SAME_SIGNAL_SECONDS = 1
 
 
 def start_batch(stack: Stack, count: int, **behaviour: Any) -> int:
-    """Load a batch, for a relay that behaves so, and start its job."""
+    """Make the relay behave in this way, load a batch, and start its job."""
     stack.smtp.become(Behaviour(**behaviour))
     addresses = [f"w{count}-{number:05d}@example.org" for number in range(count)]
     return stack.send_batch(write_recipients(stack.folder / "recipients.csv", addresses))

@@ -1,4 +1,4 @@
-"""Tasks end, whatever becomes of a cancellation."""
+"""Tasks end, even if a cancellation gets lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from batches.asyncio_tasks import end_tasks
 
 
 async def test_tasks_end_when_a_cancellation_gets_lost() -> None:
-    """As ``asyncio.wait_for`` of Python 3.11 loses one that meets the end of what it waits for."""
+    """``asyncio.wait_for`` of Python 3.11 loses a cancellation that comes just when the awaited call ends."""
     lost = []
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""A lane run on the real PostgreSQL whose relay, clock and ledger connection the test plays by hand."""
+"""A lane run on the real PostgreSQL. The test controls its relay, its clock and its ledger connection."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ async def do_nothing(*_: object) -> None:
 
 
 @dataclass(kw_only=True)
-class HandRelay:
-    """Accepts every message, at once or, with ``is_holding``, when the test says ``deliver``."""
+class FakeRelay:
+    """Accept every message: at once or, with ``is_holding``, when the test calls ``deliver``."""
 
     is_holding: bool = False
     taken: list[int] = field(default_factory=list)
     """The rows of the messages that the connections took, in order."""
     refused_count: int = 0
     """How often a connection asked for a message and got none."""
-    connections: list[HandConnection] = field(default_factory=list)
+    connections: list[FakeConnection] = field(default_factory=list)
     pumped: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open_connection(
         self, relay: Relay | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
     ) -> Connection:
-        connection = HandConnection(lane=lane, relay=self)
+        connection = FakeConnection(lane=lane, relay=self)
         self.connections.append(connection)
         return connection
 
@@ -73,9 +73,9 @@ class HandRelay:
 
 
 @dataclass(kw_only=True, eq=False)
-class HandConnection:
+class FakeConnection:
     lane: LaneEvents[ClaimedEmail]
-    relay: HandRelay
+    relay: FakeRelay
     sent_count: int = 0
     outgoing: Outgoing[ClaimedEmail] | None = None
 
@@ -137,11 +137,11 @@ class WatchedConnection:
 
 
 @dataclass(kw_only=True)
-class HandRun:
-    """One lane run, with the parts that the test plays."""
+class ControlledRun:
+    """One lane run, with the parts that the test controls."""
 
     lane: Lane
-    relay: HandRelay = field(default_factory=HandRelay)
+    relay: FakeRelay = field(default_factory=FakeRelay)
     before: Hook = do_nothing
     after: Hook = do_nothing
     clock: Callable[[], float] = clock

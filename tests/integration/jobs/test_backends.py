@@ -1,4 +1,4 @@
-"""Lanes that deliver through another Django email backend: what arrives, and what each exception becomes."""
+"""Lanes that deliver through another Django email backend: what arrives, and what follows from each exception."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from django.conf import LazySettings
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
+from django.db.models.functions import Now
 
 from batches.delivery.terms import LaneEnd
 from batches.jobs import creation
@@ -29,7 +30,7 @@ DJANGO_SMTP = "django.core.mail.backends.smtp.EmailBackend"
 
 
 class ApiError(Exception):
-    """As anymail's and requests' errors: it carries the HTTP status."""
+    """It carries the HTTP status, as the exceptions of anymail and requests do."""
 
     def __init__(self, status_code: int) -> None:
         super().__init__(f"the provider answered {status_code}")
@@ -37,7 +38,7 @@ class ApiError(Exception):
 
 
 class RecipientsRefused(Exception):
-    """As anymail's."""
+    """It has the name of anymail's exception."""
 
 
 FAULTS: dict[str, Exception] = {
@@ -63,7 +64,7 @@ FAULTS: dict[str, Exception] = {
 
 
 class Faulty(BaseEmailBackend):
-    """Keeps what it is given, and raises what the recipient's name asks for."""
+    """Keep the messages that it is given, and raise the exception that the recipient's name asks for."""
 
     sent: ClassVar[list[EmailMultiAlternatives]] = []
     threads: ClassVar[set[str]] = set()
@@ -89,7 +90,7 @@ class Faulty(BaseEmailBackend):
 
 
 class Hanging(Faulty):
-    """Does not return until it is let go."""
+    """Do not return from sending until the test says so."""
 
     release: ClassVar[threading.Event] = threading.Event()
 
@@ -119,7 +120,7 @@ def send(addresses: list[str], make_batch: MakeBatch, template: EmailTemplate) -
     return job, end
 
 
-def test_message_is_ours_when_a_backend_gets_it(
+def test_message_keeps_our_headers_when_a_backend_sends_it(
     faulty: type[Faulty], make_batch: MakeBatch, template: EmailTemplate
 ) -> None:
     job, end = send(["one@example.org", "zoë@exämple.org"], make_batch, template)
@@ -139,7 +140,7 @@ def test_message_is_ours_when_a_backend_gets_it(
     assert Attempt.objects.filter(email=email).values_list("relay", flat=True).get() == f"{__name__}.Faulty"
 
 
-def test_backend_is_kept_open_in_a_thread_of_each_connection_when_many_are_sent(
+def test_each_connection_keeps_one_backend_open_in_one_thread_when_many_are_sent(
     faulty: type[Faulty], make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
 ) -> None:
     settings.SEND_CONNECTIONS = 3
@@ -152,7 +153,7 @@ def test_backend_is_kept_open_in_a_thread_of_each_connection_when_many_are_sent(
 
 
 @pytest.mark.parametrize("kind", ["text", "html"])
-def test_single_body_stays_single_when_template_has_one(
+def test_message_has_one_body_when_its_template_has_one(
     faulty: type[Faulty], make_batch: MakeBatch, template: EmailTemplate, kind: str
 ) -> None:
     EmailTemplate.objects.filter(pk=template.pk).update(**{"text": "", "html": "", kind: "Dear {{ name }},\nbye"})
@@ -183,7 +184,7 @@ def test_single_body_stays_single_when_template_has_one(
         ("bug", EmailStatus.UNKNOWN, "may have gone out"),
     ],
 )
-def test_only_that_email_is_touched_when_backend_raises(
+def test_only_that_email_is_affected_when_backend_raises(
     faulty: type[Faulty],
     make_batch: MakeBatch,
     template: EmailTemplate,
@@ -204,7 +205,7 @@ def test_only_that_email_is_touched_when_backend_raises(
 
 
 @pytest.mark.parametrize("name", ["login", "http401", "connect", "sender", "closing"])
-def test_no_attempt_is_lost_and_job_says_why_when_backend_takes_no_mail(
+def test_no_attempt_is_counted_and_job_says_why_when_backend_takes_no_mail(
     faulty: type[Faulty], make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings, name: str
 ) -> None:
     settings.SEND_CONNECTIONS = 1
@@ -226,14 +227,22 @@ def test_job_says_why_when_backend_cannot_be_opened(
     job, end = send(["one@x.org"], make_batch, template)
     assert end == LaneEnd.RELAY_DOWN.value
     assert words in job.last_error
+    assert job.relay_retry_at is not None
     assert Email.objects.get(batch=job.batch).attempts == 0
+    assert set(job.lanes.values_list("lease_until", flat=True)) == {None}
+    settings.SEND_BACKEND = f"{__name__}.Faulty"
+    EmailJob.objects.filter(pk=job.pk).update(relay_retry_at=Now())
+    assert run_lane(lane_id=job.lanes.get(number=0).pk) == LaneEnd.DRY.value
+    job.refresh_from_db()
+    assert (job.sent_count, job.last_error) == (1, "")
+    assert Email.objects.get(batch=job.batch).attempts == 1
 
 
 def test_email_is_in_doubt_when_backend_does_not_return(
     make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
 ) -> None:
     settings.SEND_BACKEND, settings.SEND_ON_CRASH = f"{__name__}.Hanging", "hold"
-    settings.SEND_FINAL_REPLY_TIMEOUT_SECONDS = 0.5
+    settings.SEND_FINAL_REPLY_TIMEOUT_SECONDS = 0.5  # The backend never returns by itself.
     Hanging.release.clear()
     try:
         job, _ = send(["one@x.org"], make_batch, template)

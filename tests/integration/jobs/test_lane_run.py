@@ -1,4 +1,4 @@
-"""A lane run keeps its bounds: window, lease, outage and end. The test plays the relay and the clock."""
+"""A lane run keeps its bounds: window, lease, outage and end. The test controls the relay and the clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from batches.jobs.sweep import sweep
 from batches.models import Batch, Email, EmailStatus, EmailTemplate, Lane, sql
 from batches.smtp.connection import Loss
 from tests.integration.jobs.conftest import MakeBatch
-from tests.integration.jobs.lane_runs import HandRelay, HandRun
+from tests.integration.jobs.lane_runs import ControlledRun, FakeRelay
 from tests.integration.jobs.ledgers import Run
 from tests.integration.jobs.test_lanes import wait_for
 
@@ -42,9 +42,9 @@ def statuses(batch: Batch) -> Counter[str]:
     return Counter(Email.objects.filter(batch=batch).values_list("status", flat=True))
 
 
-async def run_beside(hand: HandRun, *steps: Coroutine[Any, Any, None]) -> LaneEnd:
+async def run_beside(controlled: ControlledRun, *steps: Coroutine[Any, Any, None]) -> LaneEnd:
     """Run the lane, and the test's steps at the same time."""
-    running = asyncio.ensure_future(hand.run())
+    running = asyncio.ensure_future(controlled.run())
     try:
         for step in steps:
             await step
@@ -57,14 +57,16 @@ def test_no_more_are_in_flight_than_the_window_when_the_relay_does_not_answer(
     make_batch: MakeBatch, template: EmailTemplate, run: Run
 ) -> None:
     batch = make_batch(40)
-    relay = HandRelay(is_holding=True)
+    relay = FakeRelay(is_holding=True)
     cycles: list[str] = []
 
     async def count_cycles(statement: str, arguments: dict[str, Any]) -> None:
         if statement is sql.LEDGER_CYCLE:
             cycles.append(statement)
 
-    hand = HandRun(lane=make_lane(batch, template), relay=relay, after=count_cycles, window=8, connections=20)
+    controlled = ControlledRun(
+        lane=make_lane(batch, template), relay=relay, after=count_cycles, window=8, connections=20
+    )
 
     async def watch() -> None:
         await relay.await_taken(8)
@@ -75,15 +77,15 @@ def test_no_more_are_in_flight_than_the_window_when_the_relay_does_not_answer(
         assert len(relay.taken) == 8
         relay.deliver()
 
-    assert run(run_beside(hand, watch())) is LaneEnd.DRY
+    assert run(run_beside(controlled, watch())) is LaneEnd.DRY
     assert statuses(batch) == {EmailStatus.SENT: 40}
 
 
 def test_nothing_is_taken_when_the_lease_has_run_out(make_batch: MakeBatch, template: EmailTemplate, run: Run) -> None:
     """A work-horse that was frozen must not send: its lane may be another worker's by now."""
     batch = make_batch(20)
-    relay = HandRelay()
-    hand = HandRun(lane=make_lane(batch, template), relay=relay, clock=lambda: clock() + LEASE_SECONDS + 1)
+    relay = FakeRelay()
+    controlled = ControlledRun(lane=make_lane(batch, template), relay=relay, clock=lambda: clock() + LEASE_SECONDS + 1)
 
     async def thaw() -> None:
         async with asyncio.timeout(20):
@@ -91,10 +93,10 @@ def test_nothing_is_taken_when_the_lease_has_run_out(make_batch: MakeBatch, temp
                 await asyncio.sleep(0.01)
         await relay.await_refusals(5)
         assert relay.taken == []
-        hand.clock = clock
+        controlled.clock = clock
 
-    assert run(run_beside(hand, thaw())) is LaneEnd.DRY
-    assert set(hand.count_taken().values()) == {1}
+    assert run(run_beside(controlled, thaw())) is LaneEnd.DRY
+    assert set(controlled.count_taken().values()) == {1}
     assert statuses(batch) == {EmailStatus.SENT: 20}
 
 
@@ -103,9 +105,9 @@ def test_nothing_is_recorded_when_the_lane_was_taken_away(
 ) -> None:
     """The lane's clock does not advance, so it neither renews its lease nor notices that it has run out."""
     batch = make_batch(20)
-    relay = HandRelay(is_holding=True)
+    relay = FakeRelay(is_holding=True)
     now = clock()
-    hand = HandRun(lane=make_lane(batch, template), relay=relay, clock=lambda: now)
+    controlled = ControlledRun(lane=make_lane(batch, template), relay=relay, clock=lambda: now)
     states: Counter[tuple[str, int]] = Counter()
 
     def reap() -> None:
@@ -120,7 +122,7 @@ def test_nothing_is_recorded_when_the_lane_was_taken_away(
         await asyncio.to_thread(reap)
         relay.deliver()  # The relay's replies come too late.
 
-    assert run(run_beside(hand, take_away())) is LaneEnd.FENCED
+    assert run(run_beside(controlled, take_away())) is LaneEnd.FENCED
     assert states == {(EmailStatus.PENDING, 1): 8, (EmailStatus.PENDING, 0): 12}
     assert Counter(Email.objects.filter(batch=batch).values_list("status", "attempts")) == states
 
@@ -132,12 +134,12 @@ def test_decision_is_recorded_and_shown_within_two_seconds_when_the_relay_is_slo
     assert RECORD_SECONDS + PROGRESS_SECONDS + 2 * TICK_SECONDS < 2
     settings.SEND_LEASE_SECONDS = 60  # No renewal of the lease records it.
     batch = make_batch(20)
-    relay = HandRelay(is_holding=True)
+    relay = FakeRelay(is_holding=True)
     now = [clock()]
-    hand = HandRun(lane=make_lane(batch, template), relay=relay, clock=lambda: now[0])
+    controlled = ControlledRun(lane=make_lane(batch, template), relay=relay, clock=lambda: now[0])
 
     def is_shown() -> bool:
-        return any(row.sent == 1 for row in hand.published)
+        return any(row.sent == 1 for row in controlled.published)
 
     async def watch() -> None:
         await relay.await_taken(2)
@@ -148,34 +150,34 @@ def test_decision_is_recorded_and_shown_within_two_seconds_when_the_relay_is_slo
                 await asyncio.sleep(0.02)
         relay.deliver()
 
-    assert run(run_beside(hand, watch())) is LaneEnd.DRY
+    assert run(run_beside(controlled, watch())) is LaneEnd.DRY
 
 
 def test_nothing_is_taken_when_postgres_is_away(make_batch: MakeBatch, template: EmailTemplate, run: Run) -> None:
     """What is sent now could not be recorded, although the lease still holds for a while."""
     batch = make_batch(20)
-    relay = HandRelay(is_holding=True)
+    relay = FakeRelay(is_holding=True)
     gone = asyncio.Event()
 
     async def go_away(statement: str, arguments: dict[str, Any]) -> None:
         if statement is sql.LEDGER_CYCLE and len(relay.taken) == 2 and not gone.is_set():
-            hand.database.update(host="127.0.0.1", port=1)
+            controlled.database.update(host="127.0.0.1", port=1)
             gone.set()
             raise psycopg.OperationalError("The server closed the connection unexpectedly.")
 
-    hand = HandRun(lane=make_lane(batch, template), relay=relay, before=go_away)
-    right = dict(hand.database)
+    controlled = ControlledRun(lane=make_lane(batch, template), relay=relay, before=go_away)
+    right = dict(controlled.database)
 
     async def come_back() -> None:
         await asyncio.wait_for(gone.wait(), 20)
         relay.deliver()  # Both connections are free now, and six emails wait in the outbox.
         await relay.await_refusals(5)
         assert len(relay.taken) == 2
-        hand.database.clear()
-        hand.database.update(right)
+        controlled.database.clear()
+        controlled.database.update(right)
 
-    assert run(run_beside(hand, come_back())) is LaneEnd.DRY
-    assert set(hand.count_taken().values()) == {1}
+    assert run(run_beside(controlled, come_back())) is LaneEnd.DRY
+    assert set(controlled.count_taken().values()) == {1}
     assert statuses(batch) == {EmailStatus.SENT: 20}
 
 
@@ -186,14 +188,14 @@ def test_claims_are_given_back_when_the_lane_is_asked_to_stop_while_they_are_on_
 
     async def drain(statement: str, arguments: dict[str, Any]) -> None:
         if statement is sql.LEDGER_CYCLE:
-            assert hand.lane_run is not None
-            hand.lane_run.drain()
+            assert controlled.lane_run is not None
+            controlled.lane_run.drain()
 
-    hand = HandRun(lane=make_lane(batch, template), after=drain)
-    assert run(run_beside(hand)) is LaneEnd.STOPPED
-    assert hand.relay.taken == []
-    hand.lane.refresh_from_db()
-    assert hand.lane.lease_until is None
+    controlled = ControlledRun(lane=make_lane(batch, template), after=drain)
+    assert run(run_beside(controlled)) is LaneEnd.STOPPED
+    assert controlled.relay.taken == []
+    controlled.lane.refresh_from_db()
+    assert controlled.lane.lease_until is None
     assert Counter(Email.objects.filter(batch=batch).values_list("status", "attempts")) == {
         (EmailStatus.PENDING, 0): 20
     }
@@ -204,14 +206,14 @@ def test_message_goes_over_another_connection_when_one_is_lost_before_it(
 ) -> None:
     """The ledger does not hear of it: nothing is recorded but the message's end."""
     batch = make_batch(8)
-    relay = HandRelay(is_holding=True)
+    relay = FakeRelay(is_holding=True)
     recorded: Counter[str] = Counter()
 
     async def note(statement: str, arguments: dict[str, Any]) -> None:
         if statement is sql.LEDGER_CYCLE:
             recorded.update(filter(None, str(arguments["ids"]).strip("{}").split(",")))
 
-    hand = HandRun(lane=make_lane(batch, template), relay=relay, after=note)
+    controlled = ControlledRun(lane=make_lane(batch, template), relay=relay, after=note)
 
     async def lose() -> None:
         await relay.await_taken(2)
@@ -219,8 +221,8 @@ def test_message_goes_over_another_connection_when_one_is_lost_before_it(
         relay.connections[0].abort(Loss(reason="421 4.3.2 Going down", has_too_many_connections=True))
         relay.deliver()
 
-    assert run(run_beside(hand, lose())) is LaneEnd.DRY
-    assert sorted(hand.count_taken().values()) == [1] * 7 + [2]
+    assert run(run_beside(controlled, lose())) is LaneEnd.DRY
+    assert sorted(controlled.count_taken().values()) == [1] * 7 + [2]
     assert set(recorded.values()) == {1}
     assert statuses(batch) == {EmailStatus.SENT: 8}
 
@@ -239,12 +241,12 @@ def test_nothing_more_is_claimed_when_postgres_goes_away_while_the_lane_is_given
                 "UPDATE batches_email SET status = 'pending', next_attempt_at = now() WHERE batch_id = %s AND row = 2",
                 [batch.pk],
             )
-            terminated.append(hand.backend_pid)
+            terminated.append(controlled.backend_pid)
             other.execute("SELECT pg_terminate_backend(%s, 5000)", terminated)
 
-    hand = HandRun(lane=make_lane(batch, template), before=terminate)
-    assert run(run_beside(hand)) is LaneEnd.DRY
-    hand.lane.refresh_from_db()
+    controlled = ControlledRun(lane=make_lane(batch, template), before=terminate)
+    assert run(run_beside(controlled)) is LaneEnd.DRY
+    controlled.lane.refresh_from_db()
     assert len(terminated) == 1
-    assert hand.lane.lease_until is None
+    assert controlled.lane.lease_until is None
     assert statuses(batch) == {EmailStatus.SENT: 2, EmailStatus.PENDING: 1}

@@ -32,7 +32,7 @@ def server() -> Iterator[RunningServer]:
         yield running
 
 
-class Hand:
+class FakeLane:
     """A lane with a list of recipients. It keeps the verdicts and the loss."""
 
     def __init__(self, recipients: list[str], content: bytes = CONTENT) -> None:
@@ -65,23 +65,23 @@ class Hand:
 
 
 async def send(
-    server: RunningServer, way: str, recipients: list[str], hand: Hand | None = None, **behaviour: Any
-) -> Hand:
+    server: RunningServer, way: str, recipients: list[str], lane: FakeLane | None = None, **behaviour: Any
+) -> FakeLane:
     """Send to all recipients over one connection, until each has its verdict or the connection is lost."""
     server.become(Behaviour(**{**WAYS[way], **behaviour}))
-    hand = hand or Hand(recipients)
-    session = await open_session(parse_relay(server.url), lane=hand, timeouts=FAST, depth=8)
+    lane = lane or FakeLane(recipients)
+    session = await open_session(parse_relay(server.url), lane=lane, timeouts=FAST, depth=8)
     session.pump()
     loop = asyncio.get_running_loop()
     until = loop.time() + 10
-    while len(hand.verdicts) < len(recipients) and hand.loss is None:
-        assert loop.time() < until, f"only {hand.verdicts}"
+    while len(lane.verdicts) < len(recipients) and lane.loss is None:
+        assert loop.time() < until, f"only {lane.verdicts}"
         await asyncio.sleep(0.005)
         session.tick(0.005)
-    if hand.loss is None:
+    if lane.loss is None:
         session.quit()
-        await asyncio.wait_for(hand.is_over.wait(), 5)
-    return hand
+        await asyncio.wait_for(lane.is_over.wait(), 5)
+    return lane
 
 
 def names(count: int, start: str) -> list[str]:
@@ -96,8 +96,8 @@ def accepted(server: RunningServer, recipients: list[str]) -> list[str]:
 @pytest.mark.parametrize("way", WAYS)
 async def test_each_message_arrives_once_and_whole_when_relay_is_polite(server: RunningServer, way: str) -> None:
     recipients = names(50, f"polite-{way}-")
-    hand = await send(server, way, recipients)
-    assert {verdict.outcome for verdict in hand.verdicts.values()} == {Outcome.SENT}
+    lane = await send(server, way, recipients)
+    assert {verdict.outcome for verdict in lane.verdicts.values()} == {Outcome.SENT}
     assert sorted(accepted(server, recipients)) == sorted(recipients)
     raw = [entry.raw for entry in server.accepted() if entry.recipient in recipients]
     assert raw == [CONTENT] * 50
@@ -112,10 +112,10 @@ async def test_only_that_recipient_is_refused_when_relay_refuses_one(
     verb = "fail" if code == "550" else "defer"
     bad = f"{verb}-{code}-{stage}-{way}@example.org"
     good = names(6, f"good-{way}-{stage}-{code}-")
-    hand = await send(server, way, [*good[:3], bad, *good[3:]])
-    assert hand.verdicts[bad].outcome is verdict
-    assert hand.verdicts[bad].code == int(code)
-    assert [hand.verdicts[name].outcome for name in good] == [Outcome.SENT] * 6
+    lane = await send(server, way, [*good[:3], bad, *good[3:]])
+    assert lane.verdicts[bad].outcome is verdict
+    assert lane.verdicts[bad].code == int(code)
+    assert [lane.verdicts[name].outcome for name in good] == [Outcome.SENT] * 6
     assert sorted(accepted(server, [*good, bad])) == good
 
 
@@ -127,8 +127,8 @@ async def test_only_that_message_is_refused_when_relay_refuses_data(
     good = names(4, f"data-{way}-{code}-")
     bad = f"refused-{way}-{code}@example.org"
     rule = Rule(stage="data", action=f"{code} 4.3.0 No", recipient="^refused-")
-    hand = await send(server, way, [*good[:2], bad, *good[2:]], rules=(rule,))
-    assert hand.verdicts[bad].outcome is verdict
+    lane = await send(server, way, [*good[:2], bad, *good[2:]], rules=(rule,))
+    assert lane.verdicts[bad].outcome is verdict
     assert sorted(accepted(server, [*good, bad])) == good
 
 
@@ -138,19 +138,19 @@ async def test_no_email_loses_an_attempt_when_relay_refuses_the_sender(
     server: RunningServer, way: str, code: str
 ) -> None:
     recipients = names(5, f"sender-{way}-{code}-")
-    hand = await send(server, way, recipients, rules=(Rule(stage="mail", action=f"{code} 5.7.1 Not you"),))
-    assert {verdict.outcome for verdict in hand.verdicts.values()} == {Outcome.REQUEUED}
-    assert hand.loss is not None
-    assert hand.loss.is_relay_error
-    assert code in hand.loss.reason
+    lane = await send(server, way, recipients, rules=(Rule(stage="mail", action=f"{code} 5.7.1 Not you"),))
+    assert {verdict.outcome for verdict in lane.verdicts.values()} == {Outcome.REQUEUED}
+    assert lane.loss is not None
+    assert lane.loss.is_relay_error
+    assert code in lane.loss.reason
     assert accepted(server, recipients) == []
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_message_is_in_doubt_when_relay_accepts_it_and_hangs_up(server: RunningServer, way: str) -> None:
     lost = f"lose-{way}@example.org"
-    hand = await send(server, way, [lost])
-    assert hand.verdicts[lost].outcome is Outcome.UNKNOWN
+    lane = await send(server, way, [lost])
+    assert lane.verdicts[lost].outcome is Outcome.UNKNOWN
     assert accepted(server, [lost]) == [lost]
 
 
@@ -160,36 +160,36 @@ async def test_message_is_deferred_when_connection_drops_before_its_content(
     server: RunningServer, way: str, stage: str
 ) -> None:
     dropped = f"drop-{stage}-{way}@example.org"
-    hand = await send(server, way, [dropped])
-    assert hand.verdicts[dropped].outcome is Outcome.DEFERRED
+    lane = await send(server, way, [dropped])
+    assert lane.verdicts[dropped].outcome is Outcome.DEFERRED
     assert accepted(server, [dropped]) == []
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_nothing_is_counted_when_relay_says_421(server: RunningServer, way: str) -> None:
     recipients = names(3, f"closing-{way}-")
-    hand = await send(server, way, recipients, rules=(Rule(stage="rcpt", action="421 4.3.2 Going down"),))
-    assert {verdict.outcome for verdict in hand.verdicts.values()} == {Outcome.REQUEUED}
-    assert hand.loss is not None
-    assert hand.loss.has_too_many_connections
+    lane = await send(server, way, recipients, rules=(Rule(stage="rcpt", action="421 4.3.2 Going down"),))
+    assert {verdict.outcome for verdict in lane.verdicts.values()} == {Outcome.REQUEUED}
+    assert lane.loss is not None
+    assert lane.loss.has_too_many_connections
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_message_is_in_doubt_when_relay_never_answers_it(server: RunningServer, way: str) -> None:
     hung = f"hang-reply-{way}@example.org"
-    hand = await send(server, way, [hung])
-    assert hand.verdicts[hung].outcome is Outcome.UNKNOWN
-    assert hand.loss is not None
-    assert "in time" in hand.loss.reason
+    lane = await send(server, way, [hung])
+    assert lane.verdicts[hung].outcome is Outcome.UNKNOWN
+    assert lane.loss is not None
+    assert "in time" in lane.loss.reason
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_no_content_goes_out_when_the_lease_has_run_out(server: RunningServer, way: str) -> None:
     recipients = [f"late-{way}@example.org"]
-    hand = Hand(recipients)
-    hand.is_leased = False
-    await send(server, way, recipients, hand)
-    assert Outcome.SENT not in {verdict.outcome for verdict in hand.verdicts.values()}
+    lane = FakeLane(recipients)
+    lane.is_leased = False
+    await send(server, way, recipients, lane)
+    assert Outcome.SENT not in {verdict.outcome for verdict in lane.verdicts.values()}
     assert accepted(server, recipients) == []
 
 
@@ -203,9 +203,9 @@ async def test_connection_ends_and_nothing_is_falsely_sent_when_replies_are_not_
     server: RunningServer, way: str, reply: str
 ) -> None:
     recipients = names(4, f"rude-{way}-{len(reply)}-")
-    hand = await send(server, way, recipients, rules=(Rule(stage="mail", action=reply),))
-    assert hand.loss is not None
-    sent = [name for name, verdict in hand.verdicts.items() if verdict.outcome is Outcome.SENT]
+    lane = await send(server, way, recipients, rules=(Rule(stage="mail", action=reply),))
+    assert lane.loss is not None
+    sent = [name for name, verdict in lane.verdicts.items() if verdict.outcome is Outcome.SENT]
     assert set(sent) <= set(accepted(server, recipients))
 
 
@@ -213,8 +213,8 @@ async def test_connection_ends_and_nothing_is_falsely_sent_when_replies_are_not_
 async def test_reply_is_kept_readable_when_it_has_many_lines_and_odd_letters(server: RunningServer, way: str) -> None:
     recipient = f"odd-{way}@example.org"
     rule = Rule(stage="rcpt", action="550-5.1.1 Zoë\r\n550-\x07line\r\n550 end")
-    hand = await send(server, way, [recipient], rules=(rule,))
-    verdict, code, reply = hand.verdicts[recipient]
+    lane = await send(server, way, [recipient], rules=(rule,))
+    verdict, code, reply = lane.verdicts[recipient]
     assert (verdict, code) == (Outcome.FAILED, 550)
     assert reply.isprintable()
     assert reply.startswith("5.1.1 Zo")
@@ -238,7 +238,7 @@ async def test_relay_error_is_a_sentence_when_relay_cannot_be_used(
     server.become(behaviour)
     url = (scheme if "://" in scheme else f"{scheme}://") + f"127.0.0.1:{server.port}"
     with pytest.raises(RelayError, match=words) as caught:
-        await open_session(parse_relay(url), lane=Hand([]), timeouts=FAST, depth=8)
+        await open_session(parse_relay(url), lane=FakeLane([]), timeouts=FAST, depth=8)
     assert "wrong" not in str(caught.value)
     server.become(Behaviour())
 
@@ -273,11 +273,11 @@ def smtp_sink() -> Iterator[Callable[..., int]]:
         process.wait(timeout=5)
 
 
-async def connect_when_up(port: int, hand: Hand) -> Session[str]:
+async def connect_when_up(port: int, lane: FakeLane) -> Session[str]:
     until = asyncio.get_running_loop().time() + 5
     while True:
         try:
-            return await open_session(parse_relay(f"smtp://127.0.0.1:{port}"), lane=hand, timeouts=FAST, depth=8)
+            return await open_session(parse_relay(f"smtp://127.0.0.1:{port}"), lane=lane, timeouts=FAST, depth=8)
         except RelayError:
             assert asyncio.get_running_loop().time() < until
             await asyncio.sleep(0.02)
@@ -301,15 +301,15 @@ async def connect_when_up(port: int, hand: Hand) -> Session[str]:
 async def test_verdicts_fit_the_fault_when_smtp_sink_commits_it(
     smtp_sink: Callable[..., int], arguments: tuple[str, ...], first: set[Outcome], others: Outcome | None
 ) -> None:
-    hand = Hand(names(3, "sink-"))
-    session = await connect_when_up(smtp_sink(*arguments), hand)
+    lane = FakeLane(names(3, "sink-"))
+    session = await connect_when_up(smtp_sink(*arguments), lane)
     session.pump()
     async with asyncio.timeout(5):
-        while len(hand.verdicts) + len(hand.waiting) < 3 and hand.loss is None:
+        while len(lane.verdicts) + len(lane.waiting) < 3 and lane.loss is None:
             await asyncio.sleep(0.005)
-    if hand.loss is None:
+    if lane.loss is None:
         session.quit()
-        await asyncio.wait_for(hand.is_over.wait(), 5)
-    outcome, *rest = [verdict.outcome for verdict in hand.verdicts.values()]
+        await asyncio.wait_for(lane.is_over.wait(), 5)
+    outcome, *rest = [verdict.outcome for verdict in lane.verdicts.values()]
     assert outcome in first
     assert set(rest) <= {others}

@@ -1,4 +1,4 @@
-"""How many connections a lane opens, and when, against a relay that the test plays by hand."""
+"""How many connections a lane opens, and when. The test controls the relay and the clock."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CONNECTIONS = 8
 TOO_MANY = Loss(reason="421 4.7.0 Too many connections", has_too_many_connections=True)
 
 
-class HandConnection:
-    """An open connection. It takes one message and keeps it until the test delivers it or loses the connection."""
+class FakeConnection:
+    """An open connection. It takes one message, and keeps it until the test delivers it or ends the connection."""
 
-    def __init__(self, lane: LaneEvents[ClaimedEmail], relay: HandRelay) -> None:
+    def __init__(self, lane: LaneEvents[ClaimedEmail], relay: FakeRelay) -> None:
         self.lane, self.relay = lane, relay
         self.sent_count = 0
         self.outgoing: Outgoing[ClaimedEmail] | None = None
@@ -57,13 +57,13 @@ class HandConnection:
         self.lane.on_connection_lost(self, loss)
 
 
-class HandRelay:
-    """Opens connections up to a limit. Above it, it says 421; with ``is_away`` it answers nobody."""
+class FakeRelay:
+    """Open connections up to a limit, and answer 421 above it. With ``is_away``, answer nobody."""
 
     def __init__(self, *, limit: int = 100, is_away: bool = False) -> None:
         self.limit, self.is_away = limit, is_away
         self.asked_count = 0
-        self.open: set[HandConnection] = set()
+        self.open: set[FakeConnection] = set()
 
     async def open_connection(
         self, relay: Relay | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
@@ -74,15 +74,15 @@ class HandRelay:
             raise RelayError("The relay can't be reached.")
         if len(self.open) >= self.limit:
             raise RelayError("Too many connections", has_too_many_connections=True)
-        connection = HandConnection(lane, self)
+        connection = FakeConnection(lane, self)
         self.open.add(connection)
         return connection
 
 
-class HandLane:
-    """A lane with so many messages ready, a clock of the test's own, and the pool under test."""
+class FakeLane:
+    """A lane with this many messages ready, a clock that the test sets, and the pool under test."""
 
-    def __init__(self, relay: HandRelay, *, ready: int = 100) -> None:
+    def __init__(self, relay: FakeRelay, *, ready: int = 100) -> None:
         self.now = 1000.0
         self.ready = [None] * ready
         self.errors: list[tuple[str, bool]] = []
@@ -127,8 +127,8 @@ class HandLane:
 
 
 async def test_all_connections_are_opened_when_the_first_was_accepted() -> None:
-    relay = HandRelay()
-    lane = HandLane(relay)
+    relay = FakeRelay()
+    lane = FakeLane(relay)
     lane.pool.pump()
     lane.pool.pump()
     assert relay.asked_count <= 1, "the relay is asked once before it has accepted a connection"
@@ -139,8 +139,8 @@ async def test_all_connections_are_opened_when_the_first_was_accepted() -> None:
 
 @pytest.mark.parametrize("ready", [0, 1, 3])
 async def test_no_more_connections_are_opened_than_there_are_messages(ready: int) -> None:
-    relay = HandRelay()
-    lane = HandLane(relay, ready=ready)
+    relay = FakeRelay()
+    lane = FakeLane(relay, ready=ready)
     await lane.pump()
     await lane.pump()
     assert len(relay.open) == ready
@@ -149,8 +149,8 @@ async def test_no_more_connections_are_opened_than_there_are_messages(ready: int
 @pytest.mark.parametrize(("is_away", "has_too_many"), [(True, False), (False, True)], ids=["away", "full"])
 async def test_relay_is_asked_once_when_it_accepts_no_connection(is_away: bool, has_too_many: bool) -> None:
     """Otherwise every lane of every worker would connect with all its connections to a relay that is down."""
-    relay = HandRelay(limit=0, is_away=is_away)
-    lane = HandLane(relay)
+    relay = FakeRelay(limit=0, is_away=is_away)
+    lane = FakeLane(relay)
     await lane.pump()
     assert relay.asked_count == 1
     assert [has_too_many_connections for _, has_too_many_connections in lane.errors] == [has_too_many]
@@ -161,8 +161,8 @@ async def test_relay_is_asked_once_when_it_accepts_no_connection(is_away: bool, 
 
 
 async def test_connections_stay_fewer_when_the_relay_says_that_they_are_too_many() -> None:
-    relay = HandRelay(limit=5)
-    lane = HandLane(relay)
+    relay = FakeRelay(limit=5)
+    lane = FakeLane(relay)
     await lane.pump()
     await lane.pump()
     asked_count = relay.asked_count
@@ -173,8 +173,8 @@ async def test_connections_stay_fewer_when_the_relay_says_that_they_are_too_many
 
 
 async def test_connections_grow_step_by_step_when_the_relay_accepts_more() -> None:
-    relay = HandRelay(limit=1)
-    lane = HandLane(relay)
+    relay = FakeRelay(limit=1)
+    lane = FakeLane(relay)
     await lane.pump()
     await lane.pump()
     assert len(relay.open) == 1
@@ -187,8 +187,8 @@ async def test_connections_grow_step_by_step_when_the_relay_accepts_more() -> No
 
 
 async def test_growth_begins_again_with_one_when_the_relay_refuses_again() -> None:
-    relay = HandRelay(limit=1)
-    lane = HandLane(relay)
+    relay = FakeRelay(limit=1)
+    lane = FakeLane(relay)
     await lane.pump()
     await lane.pump()
     relay.limit = 2
@@ -202,8 +202,8 @@ async def test_growth_begins_again_with_one_when_the_relay_refuses_again() -> No
 
 async def test_another_connection_is_opened_at_once_when_one_that_delivered_ends() -> None:
     """A relay may limit how many messages it accepts over one connection."""
-    relay = HandRelay()
-    lane = HandLane(relay)
+    relay = FakeRelay()
+    lane = FakeLane(relay)
     await lane.pump()
     await lane.pump()
     connection = next(iter(relay.open))
@@ -214,8 +214,8 @@ async def test_another_connection_is_opened_at_once_when_one_that_delivered_ends
 
 
 async def test_lane_hears_of_it_when_its_last_connection_ends_without_a_delivery() -> None:
-    relay = HandRelay()
-    lane = HandLane(relay, ready=2)
+    relay = FakeRelay()
+    lane = FakeLane(relay, ready=2)
     await lane.pump()
     await lane.pump()
     first, last = relay.open
@@ -226,8 +226,8 @@ async def test_lane_hears_of_it_when_its_last_connection_ends_without_a_delivery
 
 
 async def test_lane_hears_of_it_at_once_when_the_relay_refuses_our_mail() -> None:
-    relay = HandRelay()
-    lane = HandLane(relay)
+    relay = FakeRelay()
+    lane = FakeLane(relay)
     await lane.pump()
     await lane.pump()
     next(iter(relay.open)).lose(Loss(reason="550 5.7.1 Not you", is_relay_error=True))
@@ -235,8 +235,8 @@ async def test_lane_hears_of_it_at_once_when_the_relay_refuses_our_mail() -> Non
 
 
 async def test_each_connection_hears_how_much_time_has_passed() -> None:
-    relay = HandRelay()
-    lane = HandLane(relay, ready=2)
+    relay = FakeRelay()
+    lane = FakeLane(relay, ready=2)
     await lane.pump()
     await lane.pump()
     lane.pool.tick(0.25)
@@ -245,8 +245,8 @@ async def test_each_connection_hears_how_much_time_has_passed() -> None:
 
 @pytest.mark.parametrize("reason", ["", "The lane was given to another worker."])
 async def test_none_is_open_when_the_pool_was_closed(reason: str) -> None:
-    relay = HandRelay()
-    lane = HandLane(relay)
+    relay = FakeRelay()
+    lane = FakeLane(relay)
     await lane.pump()
     await lane.pump()
     opened = list(relay.open)
@@ -258,8 +258,8 @@ async def test_none_is_open_when_the_pool_was_closed(reason: str) -> None:
 
 
 async def test_opening_is_cancelled_when_the_pool_is_closed() -> None:
-    relay = HandRelay()
-    lane = HandLane(relay)
+    relay = FakeRelay()
+    lane = FakeLane(relay)
     lane.pool.pump()
     await lane.pool.close()
     await let_run()

@@ -1,4 +1,4 @@
-"""A lane's tokens: from a Redis that the test plays by hand, in a time of the test's own."""
+"""A lane's tokens. The test controls Redis, and time passes only when nothing else is left to do."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from batches.delivery.rate import BURST_SECONDS, HANDFULS, LANES_ASSUMED, REDIS_RETRY_SECONDS, RateGate
+from batches.delivery.rate import BURST_SECONDS, FETCHES_PER_BURST, LANES_ASSUMED, REDIS_RETRY_SECONDS, RateGate
 from tests.unit.delivery.time_loop import let_run, run
 
 RATE = 80.0
-HANDFUL = int(RATE * BURST_SECONDS / HANDFULS)
+FETCH_COUNT = int(RATE * BURST_SECONDS / FETCHES_PER_BURST)
 
 
-class HandRedis:
-    """Grants what the test says, or is away."""
+class FakeRedis:
+    """Grant what the test says, or be away."""
 
     def __init__(self, *grants: tuple[int, float], is_away: bool = False) -> None:
         self.grants = list(grants)
@@ -56,9 +56,9 @@ class HandRedis:
 
 
 class Sender:
-    """Spends a token for each message, as fast as the gate allows, and notes the moments."""
+    """Spend a token for each message, as fast as the gate allows, and note the moments."""
 
-    def __init__(self, redis: HandRedis, *, rate: float = RATE, lane_count: int = 1, has_ledger: bool = True) -> None:
+    def __init__(self, redis: FakeRedis, *, rate: float = RATE, lane_count: int = 1, has_ledger: bool = True) -> None:
         self.moments: list[float] = []
         self.lane_count, self.has_ledger = lane_count, has_ledger
         self.left = 10_000
@@ -82,7 +82,7 @@ class Sender:
         return self.lane_count
 
     async def run(self, *, seconds: float) -> None:
-        """Send for so long."""
+        """Send for this long."""
         fetching = asyncio.ensure_future(self.gate.run())
         self.send()
         await asyncio.sleep(seconds)
@@ -92,18 +92,18 @@ class Sender:
 
 
 def test_a_message_goes_for_each_token_that_redis_grants() -> None:
-    redis = HandRedis((2, 0), (3, 0))
+    redis = FakeRedis((2, 0), (3, 0))
     sender = Sender(redis)
     run(sender.run(seconds=1))
     assert len(sender.moments) == 5
     key, *arguments = redis.asked[0][1]
     assert key == "emailbatch:rate:mail.example.org:25"
-    assert arguments == [RATE, HANDFUL, BURST_SECONDS]
+    assert arguments == [RATE, FETCH_COUNT, BURST_SECONDS]
     assert redis.is_closed
 
 
 def test_redis_is_asked_again_after_the_wait_that_it_named() -> None:
-    redis = HandRedis((0, 0.3), (0, 0.05), (1, 0))
+    redis = FakeRedis((0, 0.3), (0, 0.05), (1, 0))
     sender = Sender(redis)
     run(sender.run(seconds=1))
     assert [moment for moment, _ in redis.asked[:3]] == pytest.approx([0, 0.3, 0.35])
@@ -112,13 +112,13 @@ def test_redis_is_asked_again_after_the_wait_that_it_named() -> None:
 
 def test_one_token_is_asked_for_when_the_rate_is_slow() -> None:
     """The burst is then as long as one message takes, or none would ever be granted."""
-    redis = HandRedis((1, 0))
+    redis = FakeRedis((1, 0))
     run(Sender(redis, rate=0.5).run(seconds=1))
     assert redis.asked[0][1][1:] == [0.5, 1, 2.0]
 
 
 def test_nothing_is_asked_for_when_nothing_is_to_be_sent() -> None:
-    redis = HandRedis((2, 0))
+    redis = FakeRedis((2, 0))
     sender = Sender(redis)
     sender.left = 0
     run(sender.run(seconds=1))
@@ -126,7 +126,7 @@ def test_nothing_is_asked_for_when_nothing_is_to_be_sent() -> None:
 
 
 def test_tokens_are_given_back_when_the_lane_ends() -> None:
-    redis = HandRedis((10, 0))
+    redis = FakeRedis((10, 0))
     sender = Sender(redis)
     sender.left = 4
     run(sender.run(seconds=1))
@@ -137,25 +137,25 @@ def test_tokens_are_given_back_when_the_lane_ends() -> None:
 
 @pytest.mark.parametrize("lane_count", [1, 4])
 def test_lane_keeps_to_its_share_when_redis_is_away(lane_count: int) -> None:
-    redis = HandRedis(is_away=True)
+    redis = FakeRedis(is_away=True)
     sender = Sender(redis, lane_count=lane_count)
     run(sender.run(seconds=20))
     share = RATE / lane_count
     for begin in range(0, 20, 5):
         count = sum(begin <= moment < begin + 5 for moment in sender.moments)
-        assert count == pytest.approx(5 * share, abs=share * BURST_SECONDS + HANDFUL)
+        assert count == pytest.approx(5 * share, abs=share * BURST_SECONDS + FETCH_COUNT)
     assert redis.returned == []
 
 
 def test_lane_assumes_others_when_postgres_is_away_too() -> None:
-    sender = Sender(HandRedis(is_away=True), has_ledger=False)
+    sender = Sender(FakeRedis(is_away=True), has_ledger=False)
     run(sender.run(seconds=20))
     share = RATE / LANES_ASSUMED
-    assert len(sender.moments) == pytest.approx(20 * share, abs=share * BURST_SECONDS + HANDFUL)
+    assert len(sender.moments) == pytest.approx(20 * share, abs=share * BURST_SECONDS + FETCH_COUNT)
 
 
 def test_redis_is_asked_again_when_it_is_back() -> None:
-    redis = HandRedis(is_away=True)
+    redis = FakeRedis(is_away=True)
 
     async def come_back() -> None:
         sender = Sender(redis, lane_count=8)
@@ -167,5 +167,5 @@ def test_redis_is_asked_again_when_it_is_back() -> None:
 
     run(come_back())
     asked_at = redis.asked[0][0]
-    one_share_seconds = HANDFUL * 8 / RATE
+    one_share_seconds = FETCH_COUNT * 8 / RATE
     assert 2 <= asked_at <= 2 + REDIS_RETRY_SECONDS + one_share_seconds

@@ -1,4 +1,4 @@
-"""An event loop whose time passes only when nothing else is to do, so that a test of waits takes no time."""
+"""An event loop whose time passes only when nothing else is left to do, so that a test of waits takes no time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A relay played by hand: the octets that a session writes, and the replies that a test gives it."""
+"""Fakes at the transport: a test reads what a session writes, and gives it the relay's replies."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ WAYS = {
 }
 
 
-class HandTransport(asyncio.Transport):
-    """Keeps what is written. It ends only when the test says so."""
+class FakeTransport(asyncio.Transport):
+    """Keep what is written. The connection is lost only when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class HandTransport(asyncio.Transport):
         return written
 
 
-class HandLane:
+class FakeLane:
     """A lane with a list of recipients. It keeps the verdicts and the loss."""
 
     def __init__(self, *recipients: str, content: bytes = CONTENT) -> None:
@@ -70,11 +70,11 @@ class HandLane:
 
 
 class Conversation:
-    """A session with a lane on one side and the test, as the relay, on the other."""
+    """A session between a lane and the test, which speaks for the relay."""
 
-    def __init__(self, lane: HandLane, capabilities: Capabilities, *, depth: int = 8) -> None:
+    def __init__(self, lane: FakeLane, capabilities: Capabilities, *, depth: int = 8) -> None:
         self.lane = lane
-        self.transport = HandTransport()
+        self.transport = FakeTransport()
         self.session = Session(lane, capabilities, timeouts=Timeouts(command_seconds=5, final_seconds=10), depth=depth)
         self.session.connection_made(self.transport)
         self.session.pump()
@@ -88,5 +88,5 @@ class Conversation:
         return self.transport.read_written()
 
     def lose(self) -> None:
-        """The connection is gone."""
+        """End the connection, as the relay or the network does."""
         self.session.connection_lost(None)

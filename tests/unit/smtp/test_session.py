@@ -1,4 +1,4 @@
-"""A session's verdicts, stage by stage, against a relay that the test plays by hand."""
+"""A session's verdicts, stage by stage. The test speaks for the relay."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from batches.outcomes import Outcome
 from batches.smtp.connection import Capabilities
-from tests.unit.smtp.fakes import CONTENT, WAYS, Conversation, HandLane
+from tests.unit.smtp.fakes import CONTENT, WAYS, Conversation, FakeLane
 
 # The relay's replies to one message, up to the one that accepts it.
 ENVELOPE = {
@@ -16,24 +16,24 @@ ENVELOPE = {
 }
 
 
-def outcomes(lane: HandLane) -> dict[str, Outcome]:
+def outcomes(lane: FakeLane) -> dict[str, Outcome]:
     return {recipient: verdict.outcome for recipient, verdict in lane.verdicts.items()}
 
 
-def talk(talk_with: Conversation, *lines: str) -> bytes:
+def talk(conversation: Conversation, *lines: str) -> bytes:
     """Give replies one after another, and return all that the session wrote."""
-    return b"".join(talk_with.reply(line) for line in lines)
+    return b"".join(conversation.reply(line) for line in lines)
 
 
 def test_message_goes_out_by_bdat_when_the_relay_offers_chunking() -> None:
-    conversation = Conversation(HandLane("a@x.org"), WAYS["bdat"])
+    conversation = Conversation(FakeLane("a@x.org"), WAYS["bdat"])
     assert conversation.transport.read_written() == (
         b"RSET\r\nMAIL FROM:<s@x.org>\r\nRCPT TO:<a@x.org>\r\nBDAT %d LAST\r\n%s" % (len(CONTENT), CONTENT)
     )
 
 
 def test_next_envelope_follows_the_final_dot_when_the_relay_offers_pipelining() -> None:
-    conversation = Conversation(HandLane("a@x.org", "b@x.org"), WAYS["pipelined"])
+    conversation = Conversation(FakeLane("a@x.org", "b@x.org"), WAYS["pipelined"])
     assert conversation.transport.read_written() == b"MAIL FROM:<s@x.org>\r\nRCPT TO:<a@x.org>\r\nDATA\r\n"
     assert talk(conversation, *ENVELOPE["pipelined"]) == (
         CONTENT + b".\r\n" + b"MAIL FROM:<s@x.org>\r\nRCPT TO:<b@x.org>\r\nDATA\r\n"
@@ -41,7 +41,7 @@ def test_next_envelope_follows_the_final_dot_when_the_relay_offers_pipelining() 
 
 
 def test_commands_go_one_by_one_when_the_relay_offers_nothing() -> None:
-    conversation = Conversation(HandLane("a@x.org"), WAYS["lockstep"])
+    conversation = Conversation(FakeLane("a@x.org"), WAYS["lockstep"])
     assert conversation.transport.read_written() == b"MAIL FROM:<s@x.org>\r\n"
     assert conversation.reply("250 2.1.0 Ok") == b"RCPT TO:<a@x.org>\r\n"
     assert conversation.reply("250 2.1.5 Ok") == b"DATA\r\n"
@@ -50,7 +50,7 @@ def test_commands_go_one_by_one_when_the_relay_offers_nothing() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_message_is_sent_only_when_the_relay_has_accepted_its_content(way: str) -> None:
-    lane = HandLane("a@x.org")
+    lane = FakeLane("a@x.org")
     conversation = Conversation(lane, WAYS[way])
     talk(conversation, *ENVELOPE[way])
     assert lane.verdicts == {}
@@ -62,7 +62,7 @@ def test_message_is_sent_only_when_the_relay_has_accepted_its_content(way: str) 
 @pytest.mark.parametrize("late", ["250 2.1.5 Ok", "250 2.1.0 Sender ok"])
 def test_message_is_in_doubt_when_a_late_reply_to_its_envelope_comes_in_place_of_its_own(way: str, late: str) -> None:
     """A status X.1.X is about an address. Taking it for the message's own reply would record a false ``sent``."""
-    lane = HandLane("a@x.org")
+    lane = FakeLane("a@x.org")
     conversation = Conversation(lane, WAYS[way])
     talk(conversation, *ENVELOPE[way], late)
     assert outcomes(lane) == {"a@x.org": Outcome.UNKNOWN}
@@ -73,7 +73,7 @@ def test_message_is_in_doubt_when_a_late_reply_to_its_envelope_comes_in_place_of
 @pytest.mark.parametrize("count", range(4))
 def test_message_is_in_doubt_when_a_bdat_connection_is_lost_at_any_stage(count: int) -> None:
     """With BDAT the content left together with its envelope, so the relay may have accepted it."""
-    lane = HandLane("a@x.org")
+    lane = FakeLane("a@x.org")
     conversation = Conversation(lane, WAYS["bdat"])
     talk(conversation, *ENVELOPE["bdat"][:count])
     conversation.lose()
@@ -87,7 +87,7 @@ def test_message_is_in_doubt_when_a_bdat_connection_is_lost_at_any_stage(count: 
     ids=["before MAIL's reply", "before RCPT's", "before DATA's", "before the message's"],
 )
 def test_outcome_depends_on_the_stage_when_a_connection_is_lost(way: str, count: int, outcome: Outcome) -> None:
-    lane = HandLane("a@x.org")
+    lane = FakeLane("a@x.org")
     conversation = Conversation(lane, WAYS[way])
     talk(conversation, *ENVELOPE[way][:count])
     conversation.lose()
@@ -96,7 +96,7 @@ def test_outcome_depends_on_the_stage_when_a_connection_is_lost(way: str, count:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_content_is_written_when_the_lease_has_run_out(way: str) -> None:
-    lane = HandLane("a@x.org")
+    lane = FakeLane("a@x.org")
     lane.is_leased = False
     conversation = Conversation(lane, WAYS[way])
     written = conversation.transport.read_written()
@@ -120,7 +120,7 @@ def test_no_content_is_written_when_the_lease_has_run_out(way: str) -> None:
     ],
 )
 def test_connection_ends_when_a_reply_cannot_be_right(way: str, replies: tuple[str, ...], reason: str) -> None:
-    lane = HandLane("a@x.org")
+    lane = FakeLane("a@x.org")
     Conversation(lane, WAYS[way]).reply(*replies)
     assert lane.loss is not None
     assert reason in lane.loss.reason
@@ -128,14 +128,14 @@ def test_connection_ends_when_a_reply_cannot_be_right(way: str, replies: tuple[s
 
 
 def test_connection_ends_when_a_reply_answers_no_command() -> None:
-    lane = HandLane()
+    lane = FakeLane()
     Conversation(lane, WAYS["bdat"]).reply("250 2.0.0 Ok")
     assert lane.loss is not None
     assert "to no command" in lane.loss.reason
 
 
 def test_connection_ends_when_data_is_answered_with_2xx() -> None:
-    lane = HandLane("a@x.org")
+    lane = FakeLane("a@x.org")
     talk(Conversation(lane, WAYS["pipelined"]), "250 2.1.0 Ok", "250 2.1.5 Ok", "250 2.0.0 Ok")
     assert outcomes(lane) == {"a@x.org": Outcome.DEFERRED}
     assert lane.loss is not None
@@ -144,7 +144,7 @@ def test_connection_ends_when_data_is_answered_with_2xx() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_none_costs_an_attempt_when_the_relay_says_421(way: str) -> None:
-    lane = HandLane("a@x.org", "b@x.org")
+    lane = FakeLane("a@x.org", "b@x.org")
     conversation = Conversation(lane, WAYS[way])
     conversation.reply("421 4.3.2 Going down")
     assert set(outcomes(lane).values()) == {Outcome.REQUEUED}
@@ -154,7 +154,7 @@ def test_none_costs_an_attempt_when_the_relay_says_421(way: str) -> None:
 
 def test_others_in_flight_get_their_replies_when_the_relay_refuses_the_sender() -> None:
     """The session takes no more, but none of what is in flight is in doubt."""
-    lane = HandLane("a@x.org", "b@x.org", "c@x.org")
+    lane = FakeLane("a@x.org", "b@x.org", "c@x.org")
     conversation = Conversation(lane, WAYS["bdat"], depth=2)
     refused = ("250 2.0.0 Ok", "550 5.7.1 Not you", "503 5.5.1 No MAIL", "503 5.5.1 No MAIL")
     conversation.reply(*refused)
@@ -167,7 +167,7 @@ def test_others_in_flight_get_their_replies_when_the_relay_refuses_the_sender() 
 
 
 def test_open_mail_is_ended_before_the_next_when_the_relay_refuses_a_recipient() -> None:
-    lane = HandLane("a@x.org", "b@x.org")
+    lane = FakeLane("a@x.org", "b@x.org")
     conversation = Conversation(lane, WAYS["lockstep"])
     conversation.reply("250 2.1.0 Ok")
     assert conversation.reply("550 5.1.1 No such user") == b"RSET\r\n"
@@ -176,7 +176,7 @@ def test_open_mail_is_ended_before_the_next_when_the_relay_refuses_a_recipient()
 
 
 def test_connection_is_dropped_when_no_reply_comes_in_time() -> None:
-    lane = HandLane("a@x.org")
+    lane = FakeLane("a@x.org")
     conversation = Conversation(lane, WAYS["lockstep"])
     conversation.session.tick(5)
     assert not conversation.transport.is_aborted
@@ -188,7 +188,7 @@ def test_connection_is_dropped_when_no_reply_comes_in_time() -> None:
 
 
 def test_waiting_begins_again_when_a_reply_comes() -> None:
-    conversation = Conversation(HandLane("a@x.org"), WAYS["lockstep"])
+    conversation = Conversation(FakeLane("a@x.org"), WAYS["lockstep"])
     conversation.session.tick(4)
     conversation.reply("250 2.1.0 Ok")
     conversation.session.tick(4)
@@ -196,20 +196,20 @@ def test_waiting_begins_again_when_a_reply_comes() -> None:
 
 
 def test_dots_are_doubled_at_the_start_of_lines_when_the_content_goes_by_data() -> None:
-    lane = HandLane("a@x.org", content=b".a\r\n..b\r\nc.\r\n")
+    lane = FakeLane("a@x.org", content=b".a\r\n..b\r\nc.\r\n")
     conversation = Conversation(lane, WAYS["pipelined"])
     assert talk(conversation, *ENVELOPE["pipelined"]) == b"..a\r\n...b\r\nc.\r\n.\r\n"
 
 
 def test_mail_command_names_size_and_letters_when_the_relay_offers_it() -> None:
     capabilities = Capabilities.of({"size": "1000", "smtputf8": "", "8bitmime": ""})
-    conversation = Conversation(HandLane("zoë@x.org"), capabilities)
+    conversation = Conversation(FakeLane("zoë@x.org"), capabilities)
     assert conversation.transport.read_written() == b"MAIL FROM:<s@x.org> SIZE=%d SMTPUTF8\r\n" % len(CONTENT)
 
 
 def test_nothing_is_taken_while_the_socket_is_full() -> None:
-    lane = HandLane("a@x.org")
-    conversation = Conversation(HandLane(), WAYS["bdat"])
+    lane = FakeLane("a@x.org")
+    conversation = Conversation(FakeLane(), WAYS["bdat"])
     conversation.session.pause_writing()
     conversation.lane.waiting = lane.waiting
     conversation.session.pump()

@@ -57,7 +57,7 @@ class MessageParts:
     @classmethod
     def of(cls, source: PartsSource, subject: str | None = None) -> Self:
         """Copy the parts of a template or a job. ``subject`` replaces the source's own, unless it is empty."""
-        return cls(subject=subject or source.subject, html=source.html, text=source.text)
+        return cls(subject=source.subject, html=source.html, text=source.text).with_subject(subject)
 
     def with_subject(self, subject: str | None) -> Self:
         """Copy these parts with another subject. An empty one, or None, keeps the subject as it is."""

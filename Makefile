@@ -31,7 +31,7 @@ test: lint
 check: lint unit
 
 unit: venv-dev
-	$(VENV_PYTHON) -m pytest tests/unit
+	$(VENV_PYTHON) -m pytest tests/unit tests/test_language.py tests/test_citations.py
 
 lint: venv-dev
 	.venv/bin/ruff format --check .

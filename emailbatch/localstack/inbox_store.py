@@ -140,23 +140,6 @@ def read_message(path: Path, message_id: int) -> tuple[Message, bytes] | None:
     return Message(*row), raw
 
 
-def count_messages(path: Path) -> int:
-    """Return how many messages the inbox holds."""
-    with _reading(path) as connection:
-        return int(connection.execute("SELECT count(*) FROM message").fetchone()[0])
-
-
-def read_raw_messages(path: Path) -> Iterator[tuple[Message, bytes]]:
-    """Yield every message with its raw octets, oldest first."""
-    with _reading(path) as connection:
-        rows = connection.execute(
-            "SELECT m.id, received_at, sender, recipients, subject, from_header, to_header, date_header, size_bytes,"
-            " raw FROM message m JOIN content ON message_id = m.id ORDER BY m.id"
-        )
-        for row in rows:
-            yield Message(*row[:-1]), row[-1]
-
-
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a connection for reading. Create the file and its tables if no message was ever received."""

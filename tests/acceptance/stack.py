@@ -21,8 +21,9 @@ import psutil
 import psycopg
 import redis
 
-from emailbatch.localstack import addresses, inbox_store
+from emailbatch.localstack import addresses
 from emailbatch.localstack.processes import die_with_parent
+from tests.inbox_file import count_messages, read_raw_messages
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 USERNAME = "admin"
@@ -138,11 +139,11 @@ class RunningStack:
             return connection.execute(statement, values).fetchall()
 
     def mail_count(self) -> int:
-        return inbox_store.count_messages(addresses.inbox_file(self.data_dir))
+        return count_messages(addresses.inbox_file(self.data_dir))
 
     def raw_mails(self) -> Iterator[tuple[str, bytes]]:
         """Yield every message of the inbox, oldest first: its recipients, one on each line, and its octets."""
-        for message, raw in inbox_store.read_raw_messages(addresses.inbox_file(self.data_dir)):
+        for message, raw in read_raw_messages(addresses.inbox_file(self.data_dir)):
             yield message.recipients, raw
 
     def mails(self) -> Iterator[tuple[str, EmailMessage]]:

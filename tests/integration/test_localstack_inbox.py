@@ -23,6 +23,7 @@ from emailbatch.localstack import addresses, inbox_store
 from emailbatch.localstack.inbox_store import InboxWriter, Incoming
 from emailbatch.localstack.probes import smtp_answers
 from emailbatch.localstack.processes import die_with_parent
+from tests.inbox_file import read_raw_messages
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -120,7 +121,7 @@ def test_every_accepted_message_is_there_when_the_inbox_is_killed(inbox: Inbox) 
     for sender in senders:
         sender.join(timeout=30)
     inbox.start()
-    stored = {entry.to_header for entry, _ in inbox_store.read_raw_messages(inbox.path)}
+    stored = {entry.to_header for entry, _ in read_raw_messages(inbox.path)}
     assert {f"reader{number}@example.org" for number in accepted} <= stored
     assert len(stored) <= len(accepted) + len(senders)
 

@@ -68,6 +68,11 @@ IDIOMS = [
     Idiom("held (?:lanes?|batch(?:es)?)|lanes? (?:is|are|was|were) held|was_held", "leased lane, draft", "a held lane"),
     Idiom("settl(?:e|es|ed|ing)", "record, close, resolve, end", "settle_seconds"),
     Idiom("suspect(?:s|ed)?", "possible duplicate", "the suspects", folder="intake"),
+    Idiom(r"(?<![_-])(?<!work\s)horses?(?!_)", "work-horse", "the horse"),
+    Idiom("sets? aside", "rejected, buffered", "rows set aside"),
+    Idiom(
+        "email_context|held_after_row|stretch_(?:after|end)_row", "the new name, see docs/glossary.md", "email_context"
+    ),
     Idiom("seats?", "subscription", "find_seat"),
     Idiom("crowd(?:s|ed|ing)?", "too many connections", "the relay is crowded"),
     Idiom("(?:first|second|third|next|last|each|one|every|another) (?:try|tries)", "attempt", "the first try"),

@@ -84,13 +84,13 @@ class RunningStack:
     def worker_pids(self) -> list[int]:
         return list(self.pids("worker").values())
 
-    def horse_pids(self) -> list[int]:
+    def work_horse_pids(self) -> list[int]:
         """Return the PIDs of the work-horses: the children of the workers."""
-        horses = []
+        pids = []
         for pid in self.worker_pids():
             with contextlib.suppress(psutil.NoSuchProcess):
-                horses += [child.pid for child in psutil.Process(pid).children(recursive=True)]
-        return horses
+                pids += [child.pid for child in psutil.Process(pid).children(recursive=True)]
+        return pids
 
     def wait_for_workers(self, count: int, *, within_seconds: float = 30) -> None:
         """Wait until this many workers are registered in Redis."""

@@ -112,7 +112,7 @@ def test_every_recipient_gets_the_mail_when_a_work_horse_is_killed(
 ) -> None:
     before = len(stack.log)
     killed_at = time.monotonic()
-    kill_and_wait(stack.horse_pids()[0], signal.SIGKILL)
+    kill_and_wait(stack.work_horse_pids()[0], signal.SIGKILL)
     seconds, duplicates = middle.finish(since=killed_at)
     assert duplicates <= WINDOW
     requeued = re.search(r"Reaped lane .*: (\d+) emails back to pending", stack.log[before:])

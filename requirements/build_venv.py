@@ -51,6 +51,11 @@ def require_python():
 
 
 def build(wanted):
+    if os.path.islink(VENV):  # it belongs to another folder, and to remove what is in it would break that one
+        sys.exit(
+            f".venv is a link to {os.path.realpath(VENV)}, which was built with another Python or from other "
+            f"requirements. Remove the link, then run this again."
+        )
     if read(stamp_path("python")) != python_fingerprint():
         say(f"Making .venv with Python {dotted(sys.version_info)}.")
         remove_all_but_lock()
@@ -75,8 +80,11 @@ def is_fresh(name):
 
 
 def python_fingerprint():
-    """Return the interpreter and the folder: if the folder is moved, the scripts in it have wrong paths."""
-    return f"{sys.version}\n{os.path.realpath(sys.executable)}\n{VENV}\n"
+    """Return the interpreter and the folder: if the folder is moved, the scripts in it have wrong paths.
+
+    A link to the folder may be moved, so the folder itself counts.
+    """
+    return f"{sys.version}\n{os.path.realpath(sys.executable)}\n{os.path.realpath(VENV)}\n"
 
 
 def requirements_digest(name):

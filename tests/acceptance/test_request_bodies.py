@@ -58,7 +58,7 @@ class Watch(threading.Thread):
 
 def form_ends() -> tuple[bytes, bytes]:
     head = (
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="hold"\r\n\r\ntrue\r\n--{BOUNDARY}\r\n'
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="draft"\r\n\r\ntrue\r\n--{BOUNDARY}\r\n'
         'Content-Disposition: form-data; name="file"; filename="people.csv"\r\nContent-Type: text/csv\r\n\r\n'
     )
     return head.encode(), f"\r\n--{BOUNDARY}--\r\n".encode()

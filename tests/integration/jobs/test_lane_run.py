@@ -51,6 +51,7 @@ async def run_beside(controlled: ControlledRun, *steps: Coroutine[Any, Any, None
         return await asyncio.wait_for(running, 30)
     finally:
         running.cancel()
+        await asyncio.gather(running, return_exceptions=True)  # A test that fails leaves no connection open.
 
 
 def test_no_more_are_in_flight_than_the_window_when_the_relay_does_not_answer(

@@ -79,7 +79,8 @@ def _find_spelling_fault(url: str, address: Address) -> str | None:
 
 def _find_scheme_fault(url: str, address: Address) -> str | None:
     scheme, separator, _ = url.partition("://")
-    if scheme in address.schemes and separator:
+    # Case does not matter (RFC 3986 section 3.1), except to redis-py.
+    if separator and (scheme if address is REDIS else scheme.lower()) in address.schemes:
         return None
     wanted = _either([f"{name}://" for name in address.suggested])
     # Only text that looks like a scheme is repeated: anything else may be a user name and a password.
@@ -154,8 +155,11 @@ def _find_redis_fault(url: str, parts: SplitResult) -> str | None:
 
 def _find_email_fault(url: str, parts: SplitResult) -> str | None:
     if parts.scheme == "smtp+unix":
-        return None if parts.path else "EMAIL_URL names no socket. Write it like smtp+unix:///run/smtp.sock."
-    fault = _find_port_fault(parts, EMAIL) or _find_host_fault(parts, EMAIL)
+        fault = (
+            None if parts.path.strip("/") else "EMAIL_URL names no socket. Write it like smtp+unix:///run/smtp.sock."
+        )
+    else:
+        fault = _find_port_fault(parts, EMAIL) or _find_host_fault(parts, EMAIL)
     if fault:
         return fault
     try:

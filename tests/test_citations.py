@@ -11,16 +11,16 @@ import ast
 import functools
 import io
 import re
-import subprocess
 import tokenize
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import pytest
 from django.conf import global_settings
 from django.core.management import get_commands
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
+from tests.project_files import PROJECT_DIR, list_files
+
 DESIGN, DECISIONS = "docs/design.md", "docs/decisions/"
 EXEMPT = re.compile(r"tests/data/|requirements/|tests/test_(citations|language)\.py$|migrations/000\d_|CHANGELOG\.md$")
 """Other people's files, the two tests that need wrong examples, and history, which names what was there then."""
@@ -62,8 +62,7 @@ ELSEWHERE = {
 @functools.cache
 def tracked() -> frozenset[str]:
     """The project's files and folders, a folder with a slash at its end."""
-    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT_DIR, capture_output=True, text=True, check=True).stdout
-    files = {path for path in listed.splitlines() if (PROJECT_DIR / path).is_file()}
+    files = set(list_files())
     return frozenset(files | {f"{folder}/" for path in files for folder in PurePosixPath(path).parents})
 
 

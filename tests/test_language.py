@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import NamedTuple
 
 import pytest
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
+from tests.project_files import PROJECT_DIR, list_files
+
 SUFFIXES = {".py", ".sql", ".html", ".js", ".css", ".md", ".toml", ".yaml", ".yml", ".sh", ".txt", ".service", ""}
 EXEMPT = re.compile(r"tests/data/|requirements/|LICENSE|tests/test_language\.py$|batches/migrations/000[1-5]_")
 """Other people's words, this list itself, and migrations, which name the columns as they were called then."""
@@ -109,9 +109,8 @@ def read_prose(path: str) -> str:
 
 
 def find_all() -> Iterator[Found]:
-    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT_DIR, capture_output=True, text=True, check=True).stdout
-    for path in listed.splitlines():
-        if PurePath(path).suffix in SUFFIXES and not EXEMPT.search(path) and (PROJECT_DIR / path).is_file():
+    for path in list_files():
+        if PurePath(path).suffix in SUFFIXES and not EXEMPT.search(path):
             yield from find_idioms(path, read_prose(path))
 
 

@@ -200,6 +200,9 @@ class LaneRun:
     def may_send(self) -> bool:
         return self._clock() < self._ledger.deadline
 
+    def can_record(self) -> bool:
+        return self._is_ledger_up
+
     # --- judge and record: the connections say what became of each -----------------------------------
 
     def on_verdict(self, outgoing: Outgoing[ClaimedEmail], verdict: Verdict) -> None:

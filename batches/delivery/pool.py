@@ -85,19 +85,23 @@ class Pool:
 
     def pump(self) -> None:
         """Let the connections take what is ready, and open more if there is work for them."""
+        ready_count = len(self._outbox)
         for connection in list(self._connections):
             connection.pump()
-        if self._is_closed or self._clock() < self._reopen_at:
+        if self._is_closed or self._clock() < self._reopen_at or not self._lane.can_record():
             return
-        for _ in range(self._count_missing()):
+        for _ in range(self._count_missing(ready_count)):
             task = asyncio.get_running_loop().create_task(self._open())
             self._openings.add(task)
             task.add_done_callback(self._openings.discard)
 
-    def _count_missing(self) -> int:
-        """Count the connections to open: one for each ready message that no idle connection takes, up to the target."""
+    def _count_missing(self, ready_count: int) -> int:
+        """Count the connections to open: one for each message that was ready and that no idle connection takes.
+
+        The target bounds them.
+        """
         idle = sum(connection.is_idle for connection in self._connections)
-        missing = min(self._target - len(self._connections), len(self._outbox) - idle) - len(self._openings)
+        missing = min(self._target - len(self._connections), ready_count - idle) - len(self._openings)
         if not self._has_connected:
             # Ask a relay that is away, or has too many connections, only once: not with all connections at a time.
             missing = min(missing, 1 - len(self._openings))
@@ -119,6 +123,7 @@ class Pool:
             return
         self._connections.add(connection)
         self._has_connected = True
+        connection.pump()
         self.pump()  # The relay accepts us, so this connection takes messages and the others are opened.
 
     def _forget_opening(self) -> None:

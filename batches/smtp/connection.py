@@ -39,6 +39,9 @@ class LaneEvents(Protocol[Tag]):
     def may_send(self) -> bool:
         """Whether the lease still holds. A connection asks right before it writes a message's content."""
 
+    def can_record(self) -> bool:
+        """Whether PostgreSQL is there, so that what is sent can be recorded. The pool opens no connection otherwise."""
+
     def on_verdict(self, outgoing: Outgoing[Tag], verdict: Verdict) -> None:
         """Hear the verdict on a message that was taken. Each one gets exactly one verdict."""
 

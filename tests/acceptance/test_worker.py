@@ -21,7 +21,7 @@ from tests.chaos.stack import Stack, run_command, wait_until
 from tests.chaos.trial import write_recipients
 from tests.smtpserver import Behaviour, Rule
 
-DRAIN_SECONDS = 20
+DRAIN_SECONDS = 10
 """How long a worker may take to drain when its relay answers."""
 
 SLOW_SECONDS = 8

@@ -149,6 +149,9 @@ class _ReadyMessages:
     def may_send(self) -> bool:
         return True
 
+    def can_record(self) -> bool:
+        return True
+
     def on_verdict(self, outgoing: Outgoing[None], verdict: Verdict) -> None:
         assert verdict.outcome is Outcome.SENT, verdict
         self.left -= 1

@@ -174,6 +174,8 @@ def test_nothing_is_taken_when_postgres_is_away(make_batch: MakeBatch, template:
         relay.deliver()  # Both connections are free now, and six emails wait in the outbox.
         await relay.await_refusals(5)
         assert len(relay.taken) == 2
+        for each in list(relay.connections):
+            each.abort(Loss(reason="421 4.4.2 Idle for too long"))  # Others are opened when PostgreSQL is back.
         controlled.database.clear()
         controlled.database.update(right)
 

@@ -223,6 +223,30 @@ def test_nothing_is_sent_twice_when_backends_are_terminated(
     assert lane.sent_count == 600
 
 
+def test_counts_are_never_two_seconds_old_when_relay_is_slow(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    """Promise 4 (docs/design.md), with a real relay. ``test_lane_run.py`` has the bound without a clock."""
+    settings.SEND_REPLY_TIMEOUT_SECONDS = settings.SEND_FINAL_REPLY_TIMEOUT_SECONDS = 10
+    settings.SEND_CONNECTIONS = 4
+    relay.configure(rate=12, chunking=False)
+    batch = make_batch(50)
+    _, lane = start(batch, template)
+    seen: list[tuple[float, int, int]] = []
+
+    def watch() -> None:
+        while not seen or seen[-1][2] < 50:
+            recorded = Lane.objects.values_list("sent_count", flat=True).get(pk=lane.pk)
+            seen.append((time.monotonic(), accepted(relay, batch).total(), recorded))
+            time.sleep(0.05)  # the pace of the samples, not a condition
+
+    assert run_while(lane, watch) == LaneEnd.DRY.value
+    for at, _, recorded in seen:
+        accepted_before = max((count for then, count, _ in seen if then < at - 2), default=0)
+        assert recorded >= accepted_before
+    assert seen[-1][0] - seen[0][0] > 3
+
+
 def test_job_says_why_and_goes_on_by_itself_when_relay_comes_back(
     relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
 ) -> None:

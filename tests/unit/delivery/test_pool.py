@@ -85,6 +85,7 @@ class FakeLane:
     def __init__(self, relay: FakeRelay, *, ready: int = 100) -> None:
         self.now = 1000.0
         self.ready = [None] * ready
+        self.is_ledger_up = True
         self.errors: list[tuple[str, bool]] = []
         self.pool = Pool(
             replace(SPEC, connections=CONNECTIONS),
@@ -103,6 +104,9 @@ class FakeLane:
 
     def may_send(self) -> bool:
         return True
+
+    def can_record(self) -> bool:
+        return self.is_ledger_up
 
     def on_verdict(self, outgoing: Outgoing[ClaimedEmail], verdict: Verdict) -> None: ...
 
@@ -264,3 +268,33 @@ async def test_opening_is_cancelled_when_the_pool_is_closed() -> None:
     await lane.pool.close()
     await let_run()
     assert relay.open == set()
+
+
+async def test_none_is_opened_when_nothing_could_be_recorded() -> None:
+    """While PostgreSQL is away, a connection would deliver nothing, and the relay would seem to take no mail."""
+    relay = FakeRelay()
+    lane = FakeLane(relay)
+    await lane.pump()
+    await lane.pump()
+    assert len(relay.open) == CONNECTIONS
+    lane.is_ledger_up = False
+    for connection in list(relay.open):
+        connection.deliver()
+        connection.lose(Loss(reason="421 4.4.2 Idle for too long"))
+    await lane.pump()
+    assert (relay.asked_count, len(relay.open), lane.errors) == (CONNECTIONS, 0, [])
+    lane.is_ledger_up = True
+    lane.now += REOPEN_SECONDS + 1
+    await lane.pump()
+    await lane.pump()
+    assert len(relay.open) == CONNECTIONS
+
+
+async def test_as_many_are_opened_as_messages_were_ready_when_one_connection_takes_them_all() -> None:
+    relay = FakeRelay()
+    lane = FakeLane(relay, ready=1)
+    await lane.pump(times=1)
+    lane.ready.extend([None] * 4)
+    next(iter(relay.open)).deliver()
+    await lane.pump(times=1)
+    assert len(relay.open) == 5  # The four messages were counted before the idle connection took one of them.

@@ -58,6 +58,9 @@ class FakeLane:
     def may_send(self) -> bool:
         return self.is_leased
 
+    def can_record(self) -> bool:
+        return True
+
     def on_verdict(self, outgoing: Outgoing[str], verdict: Verdict) -> None:
         assert outgoing.tag not in self.verdicts, "a message got two verdicts"
         self.verdicts[outgoing.tag] = verdict

@@ -34,6 +34,9 @@ OPEN_TO_ALL = {
 }
 """The only addresses that answer a client who is not signed in."""
 
+MODULE_MAX_LINES = 400
+FUNCTION_MAX_LINES = 45
+
 EXAMPLES = {"int": "1", "str": "x", "slug": "x", "path": "x", "uuid": "7c9e6679-7425-40de-944b-e07fc1f90ae7"}
 
 
@@ -54,6 +57,20 @@ def test_imports_point_downwards_when_linted() -> None:
         timeout=120,
     )
     assert linted.returncode == 0, linted.stdout
+
+
+def test_modules_and_functions_are_short() -> None:
+    texts = {path: text for path, text in sources("batches", "emailbatch", "tests") if "/migrations/" not in path}
+    long_modules = {path: lines for path, text in texts.items() if (lines := len(text.splitlines())) > MODULE_MAX_LINES}
+    long_functions = {
+        f"{path}: {node.name}": lines
+        for path, text in texts.items()
+        if path.endswith(".py")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_MAX_LINES
+    }
+    assert (long_modules, long_functions) == ({}, {})
 
 
 @pytest.mark.django_db

@@ -43,7 +43,7 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
     def has_send_email_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("batches.add_batch")
 
-    @admin.action(description="Send e-mail with template…", permissions=["send_email"])
+    @admin.action(description="Send email with template…", permissions=["send_email"])
     def send_email(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponseBase:
         """Show the form. When it comes back, make a batch of exactly these users and send it."""
         users = users.order_by("pk")
@@ -59,7 +59,7 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
     def _ask(self, request: HttpRequest, users: QuerySet[User], form: SendForm) -> TemplateResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": "Send e-mail with template",
+            "title": "Send email with template",
             "opts": self.opts,
             "form": form,
             "users": users[:20],

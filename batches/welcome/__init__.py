@@ -16,7 +16,7 @@ def create_welcome_template() -> None:
         return
     EmailTemplate.objects.create(
         key=KEY,
-        name="Welcome e-mail",
+        name="Welcome email",
         subject=(FOLDER / "subject.txt").read_text().strip(),
         html=(FOLDER / "body.html").read_text(),
         text=(FOLDER / "body.txt").read_text(),

@@ -185,7 +185,7 @@ def test_chosen_users_get_the_email_from_the_admin(page: Page, relay: RunningSer
     page.goto("/admin/auth/user/")
     for username in ("zoe", "tanaka", "mute"):
         page.locator("#result_list tr", has_text=username).locator("input.action-select").check()
-    page.select_option('select[name="action"]', label="Send e-mail with template…")
+    page.select_option('select[name="action"]', label="Send email with template…")
     page.get_by_role("button", name="Go").click()
     expect(page.locator("#content")).to_contain_text("3 users selected. 2 of them are active and have an address.")
     page.fill("#id_subject", "From the admin, {{ first_name }}")

@@ -1,4 +1,4 @@
-"""Which files belong to the project: those that git tracks, or without git all except what tools leave behind."""
+"""Which files belong to the project: those that git tracks or, without git, all but the ones that tools create."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
-LEFT_BY_TOOLS = {".git", ".venv", "var", "node_modules", "staticfiles", "__pycache__", ".env"}
+MADE_BY_TOOLS = {".git", ".venv", "var", "node_modules", "staticfiles", "__pycache__", ".env"}
 
 
 def list_files(folder: Path = PROJECT_DIR) -> list[str]:
@@ -19,10 +19,10 @@ def list_files(folder: Path = PROJECT_DIR) -> list[str]:
         listed = subprocess.run(["git", "ls-files"], cwd=folder, capture_output=True, text=True, check=True).stdout
         paths = listed.splitlines()
     else:
-        paths = [str(path.relative_to(folder)) for path in folder.rglob("*") if not _is_left_by_tools(path, folder)]
+        paths = [str(path.relative_to(folder)) for path in folder.rglob("*") if not _is_made_by_tools(path, folder)]
     return sorted(path for path in paths if (folder / path).is_file())
 
 
-def _is_left_by_tools(path: Path, folder: Path) -> bool:
+def _is_made_by_tools(path: Path, folder: Path) -> bool:
     parts = path.relative_to(folder).parts
-    return any(part in LEFT_BY_TOOLS or part.endswith("_cache") or part == ".hypothesis" for part in parts)
+    return any(part in MADE_BY_TOOLS or part.endswith("_cache") or part == ".hypothesis" for part in parts)

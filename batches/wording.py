@@ -19,7 +19,7 @@ NO_WORKER = "No worker is running, so no email is sent now. The batch waits, and
 REJECTED_MEANING = "These lines of the file did not become recipients. Each has its reason."
 
 STATE_MEANINGS = {
-    EmailStatus.PENDING: "These emails are still to be sent.",
+    EmailStatus.PENDING: "These emails are still to be sent, or are being sent now.",
     EmailStatus.SENDING: "These emails are being sent now.",
     EmailStatus.SENT: "The mail server accepted these emails.",
     EmailStatus.FAILED: "These emails could not be delivered. Each has its reason.",

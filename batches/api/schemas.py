@@ -182,7 +182,7 @@ class BatchOut(Schema):
     failedCount: int
     unknownCount: int
     suppressedCount: int
-    pendingCount: int
+    pendingCount: int = Field(description="The emails that have not ended: those with the status pending or sending.")
     rejectedRows: int
     duplicateRows: int
     createdAt: datetime

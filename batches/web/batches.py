@@ -31,6 +31,9 @@ from batches.wording import (
 REJECTED = "rejected"
 """The value of the tab that lists the rejected rows. The other tabs list emails by their state."""
 
+OPEN_STATUSES = (EmailStatus.PENDING, EmailStatus.SENDING)
+"""What the tab Pending lists: every email that has not ended. A snapshot counts them together, as ``pending``."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tab:
@@ -53,6 +56,7 @@ class ListedEmail:
     attempts: list[Attempt]
     """The attempts, oldest first. Empty if there was only one, because the email itself records that one."""
     is_to_be_retried: bool
+    """Whether the email waits for its next attempt, whose time is then known."""
 
 
 @require_safe
@@ -97,7 +101,9 @@ def _read_rows(request: SignedInRequest, batch: Batch, status: str) -> dict[str,
     if status == REJECTED:
         return {"rejected": read_page(batch.rejected_rows.all(), order=["line", "pk"], query=request.GET)}
     emails = batch.emails.with_state()
-    if status in EmailStatus.values:
+    if status == EmailStatus.PENDING:
+        emails = emails.filter(status__in=OPEN_STATUSES)
+    elif status in EmailStatus.values:
         emails = emails.in_state(status)
     page = read_page(emails, order=["row"], query=request.GET)
     return {"emails": page, "listed_emails": _list_emails(page.rows)}
@@ -113,7 +119,7 @@ def _list_emails(emails: Sequence[Email]) -> list[ListedEmail]:
             email=email,
             state=EmailStatus(email.state),
             attempts=attempts.get(email.pk, []),
-            is_to_be_retried=email.status == EmailStatus.PENDING and email.attempts > 0,
+            is_to_be_retried=email.state == EmailStatus.PENDING and email.next_attempt_at is not None,
         )
         for email in emails
     ]

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from batches.models import Attempt, BatchStatus, EmailStatus, JobStatus, Lane
+from batches.models import Attempt, Batch, BatchStatus, EmailStatus, JobStatus, Lane
 from batches.outcomes import Outcome
 from tests.conftest import MakeBatch, MakeJob
 
@@ -71,7 +71,7 @@ def test_all_attempts_are_listed_when_there_were_several(
     batch = make_batch(BatchStatus.PROCESSING, pending=1)
     lane = Lane.objects.create(job=make_job(batch, JobStatus.PROCESSING), number=0)
     email = batch.emails.get()
-    batch.emails.update(attempts=2, code=451, reply="4.7.1 Greylisted")
+    batch.emails.update(attempts=2, code=451, reply="4.7.1 Greylisted", next_attempt_at=timezone.now())
     Attempt.objects.bulk_create(
         Attempt(email=email, lane=lane, number=n, outcome=Outcome.DEFERRED, code=450 + n, reply=f"Attempt {n}")
         for n in (0, 1)
@@ -80,6 +80,37 @@ def test_all_attempts_are_listed_when_there_were_several(
     assert "All 2 attempts" in words
     assert "450 Attempt 0" in words
     assert "Next attempt at" in words
+
+
+@pytest.fixture
+def live(make_batch: MakeBatch, make_job: MakeJob) -> Batch:
+    """A live batch: row 2 is sent, 3 failed, 4 untried, 5 in its first attempt, 6 in a retry, 7 waits for a retry."""
+    batch = make_batch(BatchStatus.PROCESSING, sent=1, failed=1, pending=4, rejected=2)
+    job = make_job(batch, JobStatus.PROCESSING)
+    lane = Lane.objects.create(job=job, number=0, claimed_rows=[5, 6])
+    retry = {"next_attempt_at": timezone.now(), "attempts": 1, "lane": lane}
+    batch.emails.filter(row=6).update(status=EmailStatus.SENDING, **retry)
+    batch.emails.filter(row=7).update(**retry)
+    return batch
+
+
+def test_each_tab_lists_as_many_rows_as_it_counts(page: Client, live: Batch) -> None:
+    tabs = page.get(reverse("batch", args=[live.pk])).context["tabs"]
+    assert {tab.value: tab.count for tab in tabs} == {"": 6, "sent": 1, "failed": 1, "pending": 4, "rejected": 2}
+    for tab in tabs:
+        shown = page.get(reverse("batch", args=[live.pk]), {"status": tab.value}).context
+        rows = shown["rejected"] if tab.value == "rejected" else shown["emails"]
+        assert len(rows.rows) == tab.count, tab.value
+
+
+def test_pending_tab_shows_which_emails_are_being_sent_and_which_wait_for_a_retry(page: Client, live: Batch) -> None:
+    listed = page.get(reverse("batch", args=[live.pk]), {"status": "pending"}).context["listed_emails"]
+    assert [(each.email.row, each.state, each.is_to_be_retried) for each in listed] == [
+        (4, EmailStatus.PENDING, False),
+        (5, EmailStatus.SENDING, False),
+        (6, EmailStatus.SENDING, False),
+        (7, EmailStatus.PENDING, True),
+    ]
 
 
 def test_rejected_rows_are_listed_with_line_and_reason(page: Client, make_batch: MakeBatch) -> None:

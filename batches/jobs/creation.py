@@ -7,6 +7,7 @@ for a lock that long.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 
@@ -51,20 +52,15 @@ def send_once(
         TemplateRefused: The template can't be rendered for this list.
         JobRefused: The batch has no recipients.
     """
-    first = _find_first_job(batch)
-    if first is not None:
-        return first
-    parts = MessageParts.of(template, subject)
-    _render_trial(batch, parts)
-    with transaction.atomic():
-        # The lock makes callers with the same idempotency key wait for the one that creates the job.
-        locked = _lock(batch)
-        job = _find_first_job(locked)
-        if job is None:
-            job = _new_job(batch, parts, template=template, user=user)
-            _open_first(job, locked, priority=priority, scheduled_at=scheduled_at)
-    batch.refresh_from_db()
-    return job
+    return _find_first_job(batch) or _create_first(
+        batch,
+        template=template,
+        user=user,
+        subject=subject,
+        priority=priority,
+        scheduled_at=scheduled_at,
+        find_former=_find_first_job,
+    )
 
 
 def create_job(
@@ -82,18 +78,44 @@ def create_job(
         TemplateRefused: The template can't be rendered for this list.
         JobRefused: The batch has no recipients, or it was already sent.
     """
+    return _create_first(
+        batch,
+        template=template,
+        user=user,
+        subject=subject,
+        priority=priority,
+        scheduled_at=scheduled_at,
+        find_former=_refuse_sent,
+    )
+
+
+def _create_first(
+    batch: Batch,
+    *,
+    template: EmailTemplate,
+    user: User | AnonymousUser | None,
+    subject: str | None,
+    priority: str,
+    scheduled_at: datetime | None,
+    find_former: Callable[[Batch], EmailJob | None],
+) -> EmailJob:
+    """Create the first job of a batch, unless ``find_former`` returns a job of the locked batch, or refuses it."""
     parts = MessageParts.of(template, subject)
     _render_trial(batch, parts)
     with transaction.atomic():
+        # The lock makes callers that want to send the same batch wait for the one that creates the job.
         locked = _lock(batch)
-        if locked.status != BatchStatus.DRAFT:
-            raise JobRefused(
-                f"Batch {batch.pk} was already sent. Use replay to send it, or the emails that failed, again."
-            )
-        job = _new_job(batch, parts, template=template, user=user)
-        _open_first(job, locked, priority=priority, scheduled_at=scheduled_at)
+        job = find_former(locked)
+        if job is None:
+            job = _new_job(batch, parts, template=template, user=user)
+            _open_first(job, locked, priority=priority, scheduled_at=scheduled_at)
     batch.refresh_from_db()
     return job
+
+
+def _refuse_sent(batch: Batch) -> None:
+    if batch.status != BatchStatus.DRAFT:
+        raise JobRefused(f"Batch {batch.pk} was already sent. Use replay to send it, or the emails that failed, again.")
 
 
 def replay_batch(batch: Batch, *, which: JobKind, user: User | AnonymousUser | None) -> EmailJob:

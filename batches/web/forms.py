@@ -71,6 +71,11 @@ class MessageForm(RefusableForm):
             "scheduled_at": chosen["scheduled_at"],
         }
 
+    def test_options(self) -> dict[str, Any]:
+        """Return the arguments of ``send_test_message`` that the user chose. A test is sent now."""
+        chosen = self.cleaned_data
+        return {"to": chosen["to"], "template": chosen["template"], "subject": chosen["subject"] or None}
+
 
 class TemplateForm(CheckedTemplateForm):
     """A template, as a user writes it."""

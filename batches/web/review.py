@@ -18,7 +18,8 @@ from django.views.decorators.http import require_safe
 from batches import intake
 from batches.jobs import creation, lifecycle
 from batches.jobs.queues import fleet_status
-from batches.models import Batch, BatchStatus
+from batches.message_tests import send_test_message
+from batches.models import BatchStatus
 from batches.rendering.template import TemplateFault
 from batches.web.forms import MessageForm
 from batches.web.list_view import ReadingChoice, describe_list
@@ -88,7 +89,7 @@ def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
     form.fields["to"].required = True
     if form.is_valid():
         try:
-            test = _make_test(request, choice, form)
+            test = send_test_message(choice.batch, choice.context(), user=request.user, **form.test_options())
         except (lifecycle.JobRefused, intake.ListRefused) as exc:
             form.refuse(str(exc))
         else:
@@ -98,20 +99,6 @@ def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
             )
             return redirect(review_address(choice))
     return show_draft(request, choice, form, status=422)
-
-
-def _make_test(request: SignedInRequest, choice: MessageChoice, form: MessageForm) -> Batch:
-    context = choice.context() | {"email": form.cleaned_data["to"]}
-    options = form.job_options() | {"scheduled_at": None}
-    options["subject"] = f"[Test] {options['subject'] or options['template'].subject}"
-    test = intake.import_list([context], user=request.user).batch
-    Batch.objects.filter(pk=test.pk).update(filename=f"Test of {choice.batch.filename}"[:255])
-    try:
-        creation.create_job(test, user=request.user, **options)
-    except lifecycle.JobRefused:
-        intake.discard_draft(test)  # a refused test leaves no batch
-        raise
-    return test
 
 
 def review_address(choice: MessageChoice) -> str:

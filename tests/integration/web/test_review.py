@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from batches import intake
+from batches.jobs import creation
 from batches.models import Batch, BatchStatus, Email, EmailJob, EmailTemplate, JobStatus
 from tests.conftest import MakeBatch, MakeJob
 
@@ -202,6 +203,19 @@ def test_refused_test_leaves_no_batch(page: Client, draft: Batch) -> None:
     EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code }}")
     answer = page.post(address(draft, "review-test"), {"template": "code", "to": "me@example.org"})
     assert answer.status_code == 422
+    assert list(Batch.objects.all()) == [draft]
+
+
+def test_test_that_fails_for_another_reason_leaves_no_batch(
+    page: Client, draft: Batch, welcome: EmailTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise OSError("no process can be started")
+
+    monkeypatch.setattr(creation, "create_job", fail)
+    page.raise_request_exception = False
+    answer = page.post(address(draft, "review-test"), {"template": welcome.key, "to": "me@example.org"})
+    assert answer.status_code == 500
     assert list(Batch.objects.all()) == [draft]
 
 

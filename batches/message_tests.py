@@ -1,0 +1,41 @@
+"""Send a test message: the message of one row of a draft, to one address, before the draft is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.contrib.auth.models import User
+
+from batches import intake
+from batches.jobs import creation
+from batches.models import Batch, EmailTemplate
+
+
+def send_test_message(
+    draft: Batch,
+    context: Mapping[str, str],
+    *,
+    to: str,
+    template: EmailTemplate,
+    subject: str | None,
+    user: User,
+) -> Batch:
+    """Send a test message as a batch of its own with one recipient. Returns that batch.
+
+    Args:
+        context: The values of the row's merge fields.
+        to: The address that replaces the address of the row.
+        subject: Replaces the template's subject, unless it is empty.
+
+    Raises:
+        ListRefused: The address or a value can't be used. Nothing is kept.
+        JobRefused: The template can't be rendered for the row. Nothing is kept.
+    """
+    test = intake.import_list([{**context, "email": to}], user=user).batch
+    try:
+        Batch.objects.filter(pk=test.pk).update(filename=f"Test of {draft.filename}"[:255])
+        creation.create_job(test, template=template, user=user, subject=f"[Test] {subject or template.subject}")
+    except Exception:  # a test that is not sent leaves no draft, whatever the reason
+        intake.discard_draft(test)
+        raise
+    return test

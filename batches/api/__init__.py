@@ -3,7 +3,7 @@
 from django.conf import settings
 from ninja import NinjaAPI
 
-from batches.api.auth import BearerToken, SessionAuth
+from batches.api.auth import BearerToken, Session
 from batches.api.batches import router as batches_router
 from batches.api.drafts import router as drafts_router
 from batches.api.errors import add_handlers
@@ -28,7 +28,7 @@ api = NinjaAPI(
     version=settings.VERSION,
     description=DESCRIPTION,
     urls_namespace="api",
-    auth=[BearerToken(), SessionAuth()],
+    auth=[BearerToken(), Session()],
     parser=JsonParser(),
 )
 add_handlers(api)

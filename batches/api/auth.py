@@ -35,8 +35,11 @@ class BearerToken(HttpBearer):
         raise ApiError(401, "This token is unknown. Make a new one with 'manage.py createapitoken USER'.")
 
 
-class SessionAuth(APIKeyCookie):
-    """The session cookie of a logged-in user. Requests that change something also need the CSRF token."""
+class Session(APIKeyCookie):
+    """The session cookie of a logged-in user. Requests that change something also need the CSRF token.
+
+    OpenAPI names the security scheme after this class, so a new name would break generated clients.
+    """
 
     param_name = settings.SESSION_COOKIE_NAME
 

@@ -95,7 +95,10 @@ class UploadOut(Schema):
     duplicateRows: int
 
 
-class ImportProgressOut(Schema):
+# The name is that of 0.1.0, because generated clients use it.
+class LoadingOut(Schema):
+    """Import progress."""
+
     rows: int
     percent: int
 

@@ -20,7 +20,7 @@ from ninja.files import UploadedFile
 from batches import intake
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
-from batches.api.schemas import ImportProgressOut, SendBulk, SentOut, UploadOptions, UploadOut
+from batches.api.schemas import LoadingOut, SendBulk, SentOut, UploadOptions, UploadOut
 from batches.jobs import creation
 from batches.models import Batch, EmailTemplate
 from batches.rendering.template import MessageParts
@@ -90,11 +90,12 @@ def _import(
     ).batch
 
 
-@router.get("/upload/progress", response=ImportProgressOut)
-def get_import_progress(request: HttpRequest, key: str) -> ImportProgressOut:
+# The operation keeps its id of 0.1.0, because generated clients name their function after it.
+@router.get("/upload/progress", response=LoadingOut, operation_id="batches_api_sending_get_loading")
+def get_import_progress(request: HttpRequest, key: str) -> LoadingOut:
     """How much the server has read of the file that you are uploading with this `Idempotency-Key`."""
     found = intake.read_import_progress(_user(request).pk, key)
-    return ImportProgressOut(rows=found.rows, percent=found.percent) if found else ImportProgressOut(rows=0, percent=0)
+    return LoadingOut(rows=found.rows, percent=found.percent) if found else LoadingOut(rows=0, percent=0)
 
 
 @router.post("/emails/send-bulk", response={202: SentOut})

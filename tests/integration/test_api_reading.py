@@ -296,6 +296,14 @@ def test_docs_describe_every_address_when_they_are_read(client: Client, db: None
     assert client.get("/api/docs").status_code == 200
 
 
+def test_names_of_generated_clients_are_those_of_the_first_version(client: Client, db: None) -> None:
+    schema = client.get("/api/openapi.json").json()
+    assert set(schema["components"]["securitySchemes"]) == {"BearerToken", "Session"}
+    assert "LoadingOut" in schema["components"]["schemas"]
+    progress = schema["paths"]["/api/upload/progress"]["get"]
+    assert progress["operationId"] == "batches_api_sending_get_loading"
+
+
 def test_gauges_count_live_emails_when_metrics_are_read(client: Client, staff: User, welcome: EmailTemplate) -> None:
     client.force_login(staff)
     job = creation.create_job(make_batch(staff), template=welcome, user=staff)

@@ -266,7 +266,10 @@ def test_nothing_is_broken_when_all_exists(sentence: str) -> None:
 
 
 if __name__ == "__main__":
+    import os
+
     import django
 
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "emailbatch.settings")
     django.setup()
     print(*find_all_broken(), sep="\n")  # noqa: T201

@@ -76,6 +76,15 @@ IDIOMS = [
     Idiom("seats?", "subscription", "find_seat"),
     Idiom("crowd(?:s|ed|ing)?", "too many connections", "the relay is crowded"),
     Idiom("(?:first|second|third|next|last|each|one|every|another) (?:try|tries)", "attempt", "the first try"),
+    Idiom("in the mean(?!time|while|ing)", "on average", "It takes 3 s in the mean."),
+    Idiom(
+        r"(?:took|takes?|taken) (?:it|that|this|them|an?|the|one|two|living) (?:[\w-]+ ){0,3}for "
+        r"(?:an?(?! moment| while| time| second| minute)|dead)",
+        "treat as, presume",
+        "It takes that for an outage.",
+    ),
+    Idiom("suspects?(?! lane|_)", "may be the culprit", "the suspects", folder="docs/decisions/"),
+    Idiom("beside", "compared with", "one worker beside two", folder="docs/bench.md"),
 ]
 PATTERNS = [
     re.compile(rf"(?<![A-Za-z])(?:{idiom.pattern})(?![A-Za-z])".replace(" ", r"[\s#]+"), re.IGNORECASE)
@@ -120,7 +129,7 @@ def test_no_idiom_is_used() -> None:
 
 @pytest.mark.parametrize("idiom", IDIOMS, ids=lambda idiom: idiom.sample)
 def test_idiom_is_found_when_a_sentence_has_it(idiom: Idiom) -> None:
-    found = list(find_idioms("docs/intake.md", f"One.\n{idiom.sample}\n"))
+    found = list(find_idioms(idiom.folder or "docs/page.md", f"One.\n{idiom.sample}\n"))
     assert [(each.line, each.instead) for each in found] == [(2, idiom.instead)]
 
 
@@ -135,10 +144,23 @@ def test_idiom_is_found_when_a_line_break_divides_it() -> None:
         "A string, a standard stand-in that stands for one relay, and the latest lesson.",
         "It sorts the list, for example by row, for the caller that is away, and for each of the lanes.",
         "align-items: stretch; a fresh machine; spring; it should be amended; an offspring; the lane tries again.",
+        "What goes in comes out, above all the same key; it takes 9 ms for a message, and the lock for a moment.",
     ],
 )
 def test_nothing_is_found_when_a_sentence_is_plain(sentence: str) -> None:
     assert list(find_idioms("docs/intake.md", sentence)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("docs/decisions/0003.md", "The sweep reaps a suspect lane, which SUSPECT_LANES found."),
+        ("batches/intake/uploads.py", "Store the file of a draft, and give it back as a file."),
+        ("docs/chaos.md", "Two workers ran beside a third."),
+    ],
+)
+def test_nothing_is_found_when_the_word_is_right_there(path: str, sentence: str) -> None:
+    assert list(find_idioms(path, sentence)) == []
 
 
 if __name__ == "__main__":

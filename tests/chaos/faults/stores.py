@@ -79,7 +79,7 @@ def restart_postgres(trial: Trial) -> None:
 
 
 def stay_without_postgres(trial: Trial) -> None:
-    """Keep PostgreSQL away for longer than the lease: the sweep must not take living workers for dead ones."""
+    """Keep PostgreSQL away for longer than the lease: the sweep must not reap the lanes of living workers."""
     trial.stack.services.stop("postgres", signal_number=signal.SIGQUIT)
     trial.wait(trial.options.lease_seconds * 1.5)
     trial.stack.services.start_postgres()
@@ -149,7 +149,7 @@ def fill_disk_for(trial: Trial, *, seconds: float) -> None:
 
 
 def fill_disk_past_lease(trial: Trial) -> None:
-    """Keep the disk full until each lease has run out: the sweep must not take living workers for dead ones."""
+    """Keep the disk full until each lease has run out: the sweep must not reap the lanes of living workers."""
     fill_disk_for(trial, seconds=trial.options.lease_seconds * 2 + trial.random.uniform(0, 3))
 
 

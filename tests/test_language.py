@@ -78,7 +78,7 @@ IDIOMS = [
     Idiom("(?:first|second|third|next|last|each|one|every|another) (?:try|tries)", "attempt", "the first try"),
     Idiom("in the mean(?!time|while|ing)", "on average", "It takes 3 s in the mean."),
     Idiom(
-        r"(?:took|takes?|taken) (?:it|that|this|them|an?|the|one|two|living) (?:[\w-]+ ){0,3}for "
+        r"(?:took|takes?|taken) (?:it|that|them|an?|the|one|two|living) (?:[\w-]+ ){0,3}for "
         r"(?:an?(?! moment| while| time| second| minute)|dead)",
         "treat as, presume",
         "It takes that for an outage.",

@@ -21,6 +21,7 @@ from django.urls import reverse
 from batches import intake
 from batches.jobs import creation, lifecycle
 from batches.models import EmailTemplate
+from batches.rendering.message import SUBJECT_MAX_CHARS
 
 admin.site.unregister(User)
 
@@ -30,7 +31,10 @@ class SendForm(forms.Form):
 
     template = forms.ModelChoiceField(EmailTemplate.objects.all(), to_field_name="key")
     subject = forms.CharField(
-        required=False, max_length=998, help_text="Replaces the template's subject.", widget=AdminTextInputWidget
+        required=False,
+        max_length=SUBJECT_MAX_CHARS,
+        help_text="Replaces the template's subject.",
+        widget=AdminTextInputWidget,
     )
     count = forms.IntegerField(widget=forms.HiddenInput)
     key = forms.UUIDField(widget=forms.HiddenInput)

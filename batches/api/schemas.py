@@ -8,6 +8,7 @@ from ninja import Field, Schema
 from pydantic import AwareDatetime, ConfigDict
 
 from batches.models import JobKind, JobPriority
+from batches.rendering.message import SUBJECT_MAX_CHARS
 
 LIST_LIMIT_MAX = 500
 
@@ -29,7 +30,9 @@ class SendOptions(Body):
     templateId: str | int | None = Field(
         default=None, description="The key or id of a template. Left out: the default template."
     )
-    subject: str | None = Field(default=None, max_length=998, description="Replaces the template's subject.")
+    subject: str | None = Field(
+        default=None, max_length=SUBJECT_MAX_CHARS, description="Replaces the template's subject."
+    )
     scheduledAt: AwareDatetime | None = Field(default=None, description="ISO 8601 with a time zone. Left out: now.")
     priority: JobPriority = Field(default=JobPriority.DEFAULT, description="Jobs of high priority are sent first.")
 

@@ -22,6 +22,9 @@ from batches.rendering.template import Rendered
 LINE_MAX_OCTETS = 998
 """RFC 5322 section 2.1.1, without the CRLF."""
 
+SUBJECT_MAX_CHARS = LINE_MAX_OCTETS
+"""The longest subject that forms and the API accept: one that could fill a line."""
+
 _HEADER_LINE_CHARS = 76
 _ENCODED_WORD_OCTETS = 39
 """39 octets are 52 characters of base64: the line with "Subject: " stays below 76 characters."""

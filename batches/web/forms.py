@@ -9,6 +9,7 @@ from django import forms
 from django.utils import timezone
 
 from batches.models import EmailTemplate
+from batches.rendering.message import SUBJECT_MAX_CHARS
 from batches.template_form import CheckedTemplateForm
 from batches.wording import ENCODING_NAMES
 
@@ -35,7 +36,7 @@ class UploadForm(RefusableForm):
         empty_label=None,
         error_messages={"required": "Choose a template. If there is none, write one under Templates first."},
     )
-    subject = forms.CharField(required=False, max_length=998, strip=True)
+    subject = forms.CharField(required=False, max_length=SUBJECT_MAX_CHARS, strip=True)
     encoding = forms.ChoiceField(required=False, choices=[("", "recognise automatically"), *ENCODING_NAMES.items()])
     then = forms.ChoiceField(choices=[("review", "Review first"), ("send", "Send at once")], initial="review")
     key = forms.CharField(max_length=64, widget=forms.HiddenInput)
@@ -45,7 +46,7 @@ class MessageForm(RefusableForm):
     """The message of a batch, and when it is sent. The test and the send button of the review share this form."""
 
     template = forms.ModelChoiceField(EmailTemplate.objects.all(), to_field_name="key", empty_label=None)
-    subject = forms.CharField(required=False, max_length=998)
+    subject = forms.CharField(required=False, max_length=SUBJECT_MAX_CHARS)
     to = forms.EmailField(label="Address for a test", required=False)
     scheduled_at = forms.DateTimeField(
         label="Send at",

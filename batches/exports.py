@@ -19,6 +19,7 @@ from datetime import datetime
 from batches.files.column_match import LINE_COLUMN, REASON_COLUMN
 from batches.files.formulas import disarm
 from batches.models import Batch
+from batches.paging import is_after
 
 PAGE_ROWS = 2000
 FIRST_PAGE_ROWS = 20
@@ -51,7 +52,7 @@ def rejected_csv(batch: Batch) -> Iterator[bytes]:
     width = len(batch.columns)
     last_line, last_id, rows = -1, -1, FIRST_PAGE_ROWS
     while page := list(
-        batch.rejected_rows.extra(where=["(line, id) > (%s, %s)"], params=[last_line, last_id])
+        batch.rejected_rows.filter(is_after(["line", "id"], [last_line, last_id]))
         .order_by("line", "id")
         .values_list("line", "id", "raw", "reason")[:rows]
     ):

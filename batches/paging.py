@@ -44,7 +44,7 @@ def cut(rows: QuerySet[Row], *, order: Sequence[str], cursor: str, size: int) ->
         CursorFault: The cursor is malformed.
     """
     if cursor:
-        rows = rows.filter(_is_after(order, _parse(cursor, count=len(order))))
+        rows = rows.filter(is_after(order, _parse(cursor, count=len(order))))
     # One row more than the page has: that row says whether there is a next page.
     found = list(rows.order_by(*order)[: size + 1])
     page = found[:size]
@@ -82,14 +82,14 @@ def _is_whole_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= WHOLE_NUMBER_MAX_DIGITS
 
 
-def _is_after(order: Sequence[str], key: Sequence[int]) -> Q:
+def is_after(order: Sequence[str], key: Sequence[int]) -> Q:
     """The row comparison ``(a, b) > (x, y)``, with a bound on the first column alone, which an index can use."""
     first, value = order[0], key[0]
     if len(order) == 1:
         return Q(**{_lookup(first): value})
     column = first.removeprefix("-")
     return Q(**{f"{_lookup(first)}e": value}) & (
-        Q(**{_lookup(first): value}) | Q(**{column: value}) & _is_after(order[1:], key[1:])
+        Q(**{_lookup(first): value}) | Q(**{column: value}) & is_after(order[1:], key[1:])
     )
 
 

@@ -14,7 +14,7 @@ import environ
 from psycopg import pq
 from redis.connection import parse_url as parse_redis_url
 
-from batches.smtp.relay import RelayUrlError, parse_relay
+from batches.smtp.relay import DEFAULT_PORTS, RelayUrlError, parse_relay
 
 QUOTATION_MARKS = ('"', "'", "`", "\u201c", "\u201d", "\u2018", "\u2019")
 DJANGO_OPTIONS = {"assume_role", "isolation_level", "pool", "server_side_binding"}
@@ -46,7 +46,7 @@ REDIS = Address(
 )
 EMAIL = Address(
     variable="EMAIL_URL",
-    schemes=("smtp", "smtp+tls", "smtp+ssl", "smtp+unix"),
+    schemes=tuple(DEFAULT_PORTS),
     suggested=("smtp", "smtp+tls", "smtp+ssl"),
     example="smtp+tls://user:password@mail.example.org:587",
 )
@@ -64,7 +64,7 @@ def find_redis_fault(url: str) -> str | None:
 
 def find_email_fault(url: str) -> str | None:
     """Return what is wrong with an EMAIL_URL, or None."""
-    return _find_spelling_fault(url, EMAIL) or _find_email_fault(url, urlsplit(url))
+    return _find_spelling_fault(url, EMAIL) or _find_email_fault(url)
 
 
 def _find_spelling_fault(url: str, address: Address) -> str | None:
@@ -153,15 +153,7 @@ def _find_redis_fault(url: str, parts: SplitResult) -> str | None:
     return None
 
 
-def _find_email_fault(url: str, parts: SplitResult) -> str | None:
-    if parts.scheme == "smtp+unix":
-        fault = (
-            None if parts.path.strip("/") else "EMAIL_URL names no socket. Write it like smtp+unix:///run/smtp.sock."
-        )
-    else:
-        fault = _find_port_fault(parts, EMAIL) or _find_host_fault(parts, EMAIL)
-    if fault:
-        return fault
+def _find_email_fault(url: str) -> str | None:
     try:
         parse_relay(url)
     except RelayUrlError as exc:

@@ -15,8 +15,9 @@ from django.http.response import HttpResponseBase
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from batches.files.errors import StorageFull
+from batches.files.errors import FileTooLarge, StorageFull
 from batches.files.full_disk import is_disk_full
+from batches.files.spooling import too_large_sentence
 from batches.intake import ListRefused
 from batches.jobs.creation import TemplateRefused
 from batches.jobs.lifecycle import JobRefused
@@ -63,7 +64,7 @@ def answer(status: int, detail: str, **more: Any) -> HttpResponse:
 
 
 def answer_too_large() -> HttpResponse:
-    return answer(413, f"The request is larger than the limit of {settings.UPLOAD_MAX_BYTES:,} bytes. Split the file.")
+    return answer(FileTooLarge.http_status, too_large_sentence())
 
 
 def _answer_api_error(request: HttpRequest, exc: ApiError) -> HttpResponse:

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable
 from typing import Any, BinaryIO, cast
 
-from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
 from ninja import File, Form, Header, Router, Status
@@ -21,6 +20,7 @@ from batches import intake
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
 from batches.api.schemas import LoadingOut, SendBulk, SentOut, UploadOptions, UploadOut
+from batches.files.spooling import check_size
 from batches.jobs import creation
 from batches.models import Batch, EmailTemplate
 from batches.rendering.template import MessageParts
@@ -39,8 +39,7 @@ def upload(
     idempotency_key: Header[str | None] = None,
 ) -> Status[UploadOut]:
     """Import a file of recipients and send it; with `draft`, keep it as a draft to be sent later."""
-    if file.size is not None and file.size > settings.UPLOAD_MAX_BYTES:
-        raise ApiError(413, f"The file is larger than the limit of {settings.UPLOAD_MAX_BYTES:,} bytes. Split it.")
+    check_size(file.size or 0)
     is_draft = _is_draft(options)
     template = None
     if options.templateId or not is_draft:

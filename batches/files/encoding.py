@@ -35,7 +35,10 @@ CHOICES = (
     *("utf-8", "utf-16", "cp1252", "iso8859-15", "mac-roman", "cp850", "cp1250", "iso8859-2", "cp1251", "koi8-r"),
     *("cp1253", "cp1254", "cp1255", "cp1256", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
 )
-"""The encodings that a page offers, by the codecs' own names and in the order in which it lists them."""
+"""The encodings that a person can choose on a page, by the codecs' own names.
+
+The page reads ``wording.ENCODING_NAMES``, which gives each of them a name. A test compares the two.
+"""
 
 # By the codecs' own names. UTF-7 is left out: it can spell half a surrogate pair, which no other encoding can hold.
 _READABLE = {*CHOICES, *(codecs.lookup(name).name for name in IANA_SUPPORTED)} - {"utf-7"}

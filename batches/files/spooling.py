@@ -21,7 +21,7 @@ def seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
         FileTooLarge: the stream is longer than UPLOAD_MAX_BYTES. A stream that can't seek is read no further than that.
     """
     if stream.seekable():
-        _check_size(stream.seek(0, 2))
+        check_size(stream.seek(0, 2))
         stream.seek(0)
         yield stream
         return
@@ -40,14 +40,24 @@ def spool(stream: BinaryIO, file: BinaryIO) -> None:
     size = 0
     while chunk := stream.read(CHUNK_BYTES):
         size += len(chunk)
-        _check_size(size)
+        check_size(size)
         file.write(chunk)
     file.flush()
 
 
-def _check_size(size: int) -> None:
+def check_size(size: int) -> None:
+    """Refuse a list by its size in bytes.
+
+    Raises:
+        FileTooLarge: it is longer than UPLOAD_MAX_BYTES.
+    """
     if size > settings.UPLOAD_MAX_BYTES:
-        raise FileTooLarge(
-            f"The file is longer than {settings.UPLOAD_MAX_BYTES:,} bytes. Split it into smaller files, "
-            "or ask the administrator to raise UPLOAD_MAX_BYTES."
-        )
+        raise FileTooLarge(too_large_sentence())
+
+
+def too_large_sentence() -> str:
+    """Say that a list, or the request that brings it, is too large. Every door answers with this sentence."""
+    return (
+        f"The list is larger than the limit of {settings.UPLOAD_MAX_BYTES:,} bytes. Split it into smaller lists, "
+        "or ask the administrator to raise UPLOAD_MAX_BYTES."
+    )

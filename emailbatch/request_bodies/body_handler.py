@@ -12,8 +12,10 @@ from typing import IO, Any
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler
 
+from batches.files.errors import FileTooLarge
+from batches.files.spooling import too_large_sentence
 from emailbatch.request_bodies.daphne_request import DaphneRequest, current_request
-from emailbatch.request_bodies.refusal import body_max_bytes, too_large_sentence, write_refusal
+from emailbatch.request_bodies.refusal import body_max_bytes, write_refusal
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -74,7 +76,8 @@ def _limited(receive: Receive) -> Receive:
 
 async def _send_refusal(scope: Mapping[str, Any], send: Send) -> None:
     accept = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"), "")
-    content_type, body = write_refusal(too_large_sentence(), accept=accept)
+    refused = FileTooLarge(too_large_sentence())
+    content_type, body = write_refusal(refused, accept=accept)
     headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.start", "status": refused.http_status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -15,8 +15,10 @@ from typing import IO, Any
 
 from daphne import http_protocol
 
+from batches.files.errors import FileTooLarge, ListRefused, StorageFull
 from batches.files.full_disk import is_disk_full
-from emailbatch.request_bodies.refusal import body_max_bytes, disk_full_sentence, too_large_sentence, write_refusal
+from batches.files.spooling import too_large_sentence
+from emailbatch.request_bodies.refusal import body_max_bytes, write_refusal
 
 LINGER_SECONDS = 5.0
 """How long the server still reads from a refused client. If it closed at once, the client's kernel would drop the
@@ -48,14 +50,14 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
         """Refuse a body by its Content-Length. Twisted calls this after the headers and before the body."""
         super().gotLength(length)
         if length is not None and length > body_max_bytes():
-            self._refuse(413, too_large_sentence())
+            self._refuse(FileTooLarge(too_large_sentence()))
 
     def handleContentChunk(self, data: bytes) -> None:
         if self._is_refused:
             return
         self.received_bytes += len(data)
         if self.received_bytes > body_max_bytes():  # a chunked body has no Content-Length
-            self._refuse(413, too_large_sentence())
+            self._refuse(FileTooLarge(too_large_sentence()))
             return
         self._write(data)
 
@@ -75,7 +77,7 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
         except OSError as exc:
             if not is_disk_full(exc):
                 raise
-            self._refuse(507, disk_full_sentence())
+            self._refuse(StorageFull())
 
     def process(self) -> None:
         """Call the application, with the body beside daphne's queue and not in it."""
@@ -107,14 +109,16 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
         self.can_write.set()  # the application may go on: daphne drops what it sends to a lost connection
         super().connectionLost(reason)
 
-    def _refuse(self, status: int, sentence: str) -> None:
+    def _refuse(self, refused: ListRefused) -> None:
         """Answer now, half-close, and read a little longer from a client that is still sending."""
         self._is_refused = True
         with suppress(OSError):  # closing flushes, so a full disk raises again
             self.content.close()
         self.requestHeaders.removeHeader(b"Expect")  # otherwise Twisted answers 100 Continue after this
-        content_type, body = write_refusal(sentence, accept=self.requestHeaders.getRawHeaders("accept", [""])[0])
-        head = f"HTTP/1.1 {status} Refused\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+        content_type, body = write_refusal(refused, accept=self.requestHeaders.getRawHeaders("accept", [""])[0])
+        head = (
+            f"HTTP/1.1 {refused.http_status} Refused\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+        )
         transport = self.channel.transport
         transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
         transport.loseWriteConnection()

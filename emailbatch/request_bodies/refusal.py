@@ -9,6 +9,8 @@ import json
 
 from django.conf import settings
 
+from batches.files.errors import ListRefused
+
 FRAMING_MAX_BYTES = 64 * 1024
 """What a form may add around its file: boundaries, headers, the other fields."""
 
@@ -25,16 +27,9 @@ def body_max_bytes() -> int:
     return int(settings.UPLOAD_MAX_BYTES) + FRAMING_MAX_BYTES
 
 
-def too_large_sentence() -> str:
-    return f"The request is larger than {settings.UPLOAD_MAX_BYTES:,} bytes, which is the limit. Split it."
-
-
-def disk_full_sentence() -> str:
-    return "The server's disk is full, so nothing was kept. Free some space, then send the file again."
-
-
-def write_refusal(sentence: str, *, accept: str) -> tuple[str, bytes]:
+def write_refusal(refused: ListRefused, *, accept: str) -> tuple[str, bytes]:
     """Return content type and body: a page for a browser that posted a form without a script, else JSON."""
+    sentence = refused.message
     if "text/html" in accept:
         page = PAGE.format(style=f"{settings.STATIC_URL}css/pages.css", sentence=sentence)
         return "text/html; charset=utf-8", page.encode()

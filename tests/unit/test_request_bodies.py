@@ -101,10 +101,10 @@ async def test_answer_is_a_page_when_a_browser_posts_too_much_without_a_script(c
     ask(channel, body_max_bytes() + 1, Accept="text/html,application/xhtml+xml")
     head, _, body = answered(channel).partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 413 ") and "Content-Type: text/html" in head
-    assert "Split it." in body and "<p" in body
+    assert "Split it into" in body and "<p" in body
     assert f"Content-Length: {len(body.encode())}" in head
 
 
 async def test_answer_is_json_when_a_program_posts_too_much(channel: Any) -> None:
     ask(channel, body_max_bytes() + 1, Accept="*/*")
-    assert '{"detail": "The request is larger than' in answered(channel)
+    assert '{"detail": "The list is larger than' in answered(channel)

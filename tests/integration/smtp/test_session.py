@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from batches.outcomes import Outcome
-from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing, Timeouts
+from batches.smtp.connection import Timeouts
 from batches.smtp.relay import RelayError, open_session, parse_relay
 from batches.smtp.session import Session
-from batches.smtp.verdicts import Verdict
 from tests.smtpserver import Behaviour, Rule, RunningServer
+from tests.unit.smtp.fakes import FakeLane
 
 WAYS = {
     "bdat": {},
@@ -32,47 +32,12 @@ def server() -> Iterator[RunningServer]:
         yield running
 
 
-class FakeLane:
-    """A lane with a list of recipients. It keeps the verdicts and the loss."""
-
-    def __init__(self, recipients: list[str], content: bytes = CONTENT) -> None:
-        self.waiting = list(recipients)
-        self.content = content
-        self.verdicts: dict[str, Verdict] = {}
-        self.loss: Loss | None = None
-        self.is_leased = True
-        self.is_over = asyncio.Event()
-
-    def take(self, capabilities: Capabilities) -> Outgoing[str] | None:
-        if not self.waiting:
-            return None
-        recipient = self.waiting.pop(0)
-        return Outgoing(tag=recipient, sender="s@x.org", recipient=recipient, content=self.content, is_8bit=False)
-
-    def may_send(self) -> bool:
-        return self.is_leased
-
-    def can_record(self) -> bool:
-        return True
-
-    def on_verdict(self, outgoing: Outgoing[str], verdict: Verdict) -> None:
-        assert outgoing.tag not in self.verdicts, "a message got two verdicts"
-        self.verdicts[outgoing.tag] = verdict
-
-    def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
-        self.loss = loss
-        self.is_over.set()
-
-    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
-        raise AssertionError("only a pool reports this")
-
-
 async def send(
     server: RunningServer, way: str, recipients: list[str], lane: FakeLane | None = None, **behaviour: Any
 ) -> FakeLane:
     """Send to all recipients over one connection, until each has its verdict or the connection is lost."""
     server.become(Behaviour(**{**WAYS[way], **behaviour}))
-    lane = lane or FakeLane(recipients)
+    lane = lane or FakeLane(*recipients, content=CONTENT)
     session = await open_session(parse_relay(server.url), lane=lane, timeouts=FAST, depth=8)
     session.pump()
     loop = asyncio.get_running_loop()
@@ -189,7 +154,7 @@ async def test_message_is_in_doubt_when_relay_never_answers_it(server: RunningSe
 @pytest.mark.parametrize("way", WAYS)
 async def test_no_content_goes_out_when_the_lease_has_run_out(server: RunningServer, way: str) -> None:
     recipients = [f"late-{way}@example.org"]
-    lane = FakeLane(recipients)
+    lane = FakeLane(*recipients, content=CONTENT)
     lane.is_leased = False
     await send(server, way, recipients, lane)
     assert Outcome.SENT not in {verdict.outcome for verdict in lane.verdicts.values()}
@@ -241,8 +206,19 @@ async def test_relay_error_is_a_sentence_when_relay_cannot_be_used(
     server.become(behaviour)
     url = (scheme if "://" in scheme else f"{scheme}://") + f"127.0.0.1:{server.port}"
     with pytest.raises(RelayError, match=words) as caught:
-        await open_session(parse_relay(url), lane=FakeLane([]), timeouts=FAST, depth=8)
+        await open_session(parse_relay(url), lane=FakeLane(), timeouts=FAST, depth=8)
     assert "wrong" not in str(caught.value)
+    server.become(Behaviour())
+
+
+@pytest.mark.parametrize(("code", "is_expected"), [(421, True), (450, False), (554, False)])
+async def test_relay_has_too_many_connections_only_when_its_greeting_is_421(
+    server: RunningServer, code: int, is_expected: bool
+) -> None:
+    server.become(Behaviour(rules=(Rule(stage="connect", action=f"{code} 4.7.0 Not now"),)))
+    with pytest.raises(RelayError) as caught:
+        await open_session(parse_relay(server.url), lane=FakeLane(), timeouts=FAST, depth=8)
+    assert caught.value.has_too_many_connections is is_expected
     server.become(Behaviour())
 
 
@@ -304,7 +280,7 @@ async def connect_when_up(port: int, lane: FakeLane) -> Session[str]:
 async def test_verdicts_fit_the_fault_when_smtp_sink_commits_it(
     smtp_sink: Callable[..., int], arguments: tuple[str, ...], first: set[Outcome], others: Outcome | None
 ) -> None:
-    lane = FakeLane(names(3, "sink-"))
+    lane = FakeLane(*names(3, "sink-"), content=CONTENT)
     session = await connect_when_up(smtp_sink(*arguments), lane)
     session.pump()
     async with asyncio.timeout(5):

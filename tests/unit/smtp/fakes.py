@@ -1,4 +1,4 @@
-"""Fakes at the transport: a test reads what a session writes, and gives it the relay's replies."""
+"""A fake lane, and fakes at the transport: a test reads what a session writes, and gives it the relay's replies."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ class FakeLane:
         self.is_leased = True
         self.verdicts: dict[str, Verdict] = {}
         self.loss: Loss | None = None
+        self.is_over = asyncio.Event()
 
     def take(self, capabilities: Capabilities) -> Outgoing[str] | None:
         if not self.waiting:
@@ -67,6 +68,7 @@ class FakeLane:
 
     def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
         self.loss = loss
+        self.is_over.set()
 
     def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
         raise AssertionError("only a pool reports this")

@@ -78,6 +78,20 @@ def test_replies_stay_their_own_when_more_lines_come_than_are_cached() -> None:
     assert read(*lines, *lines) == expected * 2
 
 
+def test_cache_is_emptied_when_it_is_full() -> None:
+    """A cached reply is the same object each time. Otherwise a relay could fill our memory with replies that differ."""
+    reader = ReplyReader()
+    [first] = reader.feed(b"250 2.0.0 Ok\r\n")
+    for number in range(KNOWN_MAX - 1):
+        reader.feed(b"250 2.0.0 queued as %d\r\n" % number)
+    [cached] = reader.feed(b"250 2.0.0 Ok\r\n")
+    assert cached is first
+    reader.feed(b"250 2.0.0 one more\r\n")
+    [read_again] = reader.feed(b"250 2.0.0 Ok\r\n")
+    assert read_again == first
+    assert read_again is not first
+
+
 def test_text_is_one_printable_line_when_the_octets_are_odd() -> None:
     assert Reply(550, b" 5.1.1 Zo\xc3\xab\x07\x1b[31m\xff bad\r").text == "5.1.1 Zoë [31m� bad"
     assert Reply(550, b"x" * 2 * TEXT_MAX_CHARS).text == "x" * TEXT_MAX_CHARS

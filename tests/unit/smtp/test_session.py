@@ -175,6 +175,17 @@ def test_open_mail_is_ended_before_the_next_when_the_relay_refuses_a_recipient()
     assert outcomes(lane) == {"a@x.org": Outcome.FAILED}
 
 
+def test_connection_ends_when_the_relay_refuses_to_end_an_open_mail() -> None:
+    """The next RCPT would join that MAIL."""
+    lane = FakeLane("a@x.org", "b@x.org")
+    conversation = Conversation(lane, WAYS["lockstep"])
+    talk(conversation, "250 2.1.0 Ok", "550 5.1.1 No such user", "502 5.5.1 No such command")
+    assert lane.loss is not None
+    assert lane.loss.reason == "The relay refused RSET (502 5.5.1 No such command)."
+    assert outcomes(lane) == {"a@x.org": Outcome.FAILED}
+    assert lane.waiting == ["b@x.org"]
+
+
 def test_connection_is_dropped_when_no_reply_comes_in_time() -> None:
     lane = FakeLane("a@x.org")
     conversation = Conversation(lane, WAYS["lockstep"])

@@ -77,16 +77,10 @@ def open_queue(name: str) -> Queue:
     return django_rq.get_queue(name, commit_mode="auto", connection=client())
 
 
-def forget_connections() -> None:
-    """Connect again at the next call, to the REDIS_URL of that moment."""
-    client.cache_clear()
-    open_queue.cache_clear()
-
-
 def enqueue(items: Iterable[WorkItem]) -> int:
     """Enqueue work items and return how many were enqueued. Call it after the commit that made the work.
 
-    It never raises because of Redis: what is missing is enqueued by the sweep.
+    An error of Redis is logged and not raised. The sweep enqueues the lanes that are missing.
     """
     count = 0
     try:

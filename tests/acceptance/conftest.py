@@ -19,11 +19,17 @@ def golden() -> Iterator[Golden]:
         yield made
 
 
+def forget_connections() -> None:
+    """Let the queues connect again at their next use, to the REDIS_URL of that moment."""
+    queues.client.cache_clear()
+    queues.open_queue.cache_clear()
+
+
 @pytest.fixture
 def stack(golden: Golden, settings: LazySettings) -> Iterator[Stack]:
     """PostgreSQL, Valkey and the recording relay of one test. The queues of this process use this Valkey too."""
     with Stack(golden, environment={"SEND_LEASE_SECONDS": "3"}) as running:
         settings.REDIS_URL = addresses.redis_url(running.folder)
-        queues.forget_connections()
+        forget_connections()
         yield running
-    queues.forget_connections()
+    forget_connections()

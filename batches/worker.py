@@ -1,6 +1,6 @@
 """Our RQ worker: what a sender of mail needs and RQ's own worker does not do.
 
-It frees the lane of a dead work-horse at once. Its work-horse dies with it. It passes SIGTERM on as a request to drain.
+It ends the lease of a dead work-horse at once. Its work-horse dies with it. It passes SIGTERM on as a request to drain.
 It sweeps every few seconds, busy or idle. It goes on when Redis was away. It runs nothing but lanes.
 """
 
@@ -93,13 +93,14 @@ class Worker(rq.Worker):
         kwargs["worker_ttl"] = WORKER_TTL_SECONDS
         with needing_redis():
             super().__init__(queues, name, **kwargs)
-        # One repeat and no pause: each caller here asks again later, and the watch on the work-horse must go on.
+        # A failed command is repeated once and without a pause. Each caller here repeats it later anyway, and during a
+        # pause the worker would not watch its work-horse.
         self.connection.set_retry(Retry(NoBackoff(), 1))
         # Without it, each connection, and so each work-horse, reads redis-py's version from its files.
         self.connection.connection_pool.connection_kwargs.setdefault("driver_info", DriverInfo())
         self.job_monitoring_interval = SWEEP_SECONDS
         self._next_sweep_at = 0.0
-        self._is_sweeping = self._is_stop_due = self._is_horse_lost = False
+        self._is_sweeping = self._is_stop_due = self._is_work_horse_lost = False
         self._pid = os.getpid()
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
@@ -199,17 +200,17 @@ class Worker(rq.Worker):
     # --- the work-horse ------------------------------------------------------------------------------
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Overridden to run nothing but lanes, and to free the lane of a work-horse that died."""
+        """Overridden to run nothing but lanes, and to end the lease of a work-horse that died."""
         if not queues.is_work_item(job):
             self._drop(job)
             return
-        self._is_horse_lost = False
+        self._is_work_horse_lost = False
         try:
             with outlast_redis():
                 super().execute_job(job, queue)
         finally:
-            if self._is_horse_lost:
-                self._free_lane(job)
+            if self._is_work_horse_lost:
+                self._end_lease(job)
 
     def _drop(self, job: Job) -> None:
         """Delete an entry of the queue that is not run."""
@@ -244,10 +245,10 @@ class Worker(rq.Worker):
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
         """Overridden to notice that the work-horse did not end by itself."""
         pid, status, usage = super().wait_for_horse()
-        self._is_horse_lost = bool(status)
+        self._is_work_horse_lost = bool(status)
         return pid, status, usage
 
-    def _free_lane(self, job: Job) -> None:
+    def _end_lease(self, job: Job) -> None:
         """End the lease of a work-horse that is certainly dead, so that the next sweep reaps its lane."""
         try:
             expire_lane(job.id, worker=self.name)
@@ -257,7 +258,7 @@ class Worker(rq.Worker):
     # --- stopping ------------------------------------------------------------------------------------
 
     def handle_warm_shutdown_request(self) -> None:
-        """Overridden to pass SIGTERM on: the lane finishes what is in flight and gives back the rest."""
+        """Overridden to pass SIGTERM on: the lane finishes what is in flight and requeues the rest."""
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
         self._ask_work_horse_to_drain()
 

@@ -49,10 +49,6 @@ TURN_SECONDS = 3.0
 RECONNECT_SECONDS = 0.25
 """How long a lane waits between two attempts to reach PostgreSQL."""
 
-RELAY_BACKOFF_SECONDS = 1.0
-RELAY_BACKOFF_MAX_SECONDS = 60.0
-"""How long a job waits after its first relay error. Each further one doubles the wait, up to the maximum."""
-
 
 class LaneRun:
     """One run of one lane, in the event loop of its work-horse.
@@ -102,7 +98,7 @@ class LaneRun:
         )
 
     async def run(self) -> LaneEnd:
-        """Send until nothing is due, or until there is a reason to stop. The lane is free afterwards."""
+        """Send until nothing is due, or until there is a reason to stop. Then release the lane."""
         stop.call_when_requested(self.drain)
         tasks = [asyncio.ensure_future(self._tick()), asyncio.ensure_future(self._take_turns())]
         if self._gate is not None:
@@ -111,18 +107,18 @@ class LaneRun:
             await self._cycle()
             await self._cycle_until_end()
             await self._pool.close()
-            await self._give_back_lane()
+            await self._release_lane()
         except Fenced:
             self._end = LaneEnd.FENCED
-            logger.warning("Lane %s was given to another worker; this one stops.", self._spec.lane_id)
-            await self._pool.close(abort_reason="The lane was given to another worker.")
+            logger.warning("Lane %s was reaped; this worker stops sending for it.", self._spec.lane_id)
+            await self._pool.close(abort_reason="The lane was reaped.")
         finally:
             await end_tasks(tasks)
             await self._ledger.close()
         return self._end or LaneEnd.DRY
 
     def drain(self) -> None:
-        """Finish what is in flight, give back the rest and end. Safe to call more than once."""
+        """Finish what is in flight, requeue the rest and end. Safe to call more than once."""
         self._begin_end(LaneEnd.STOPPED)
 
     # --- claim ---------------------------------------------------------------------------------------
@@ -154,7 +150,7 @@ class LaneRun:
         return self._clock() > self._cycled_at + pause_seconds
 
     def _places(self) -> int:
-        """Return how many emails may be claimed. What the same commit records is no longer in doubt."""
+        """Return how many emails may be claimed. The emails that the same commit records leave the window."""
         return 0 if self._end is not None else self._spec.window - self._ledger.undecided_count
 
     async def _cycle(self) -> None:
@@ -186,7 +182,7 @@ class LaneRun:
         if self._ledger.is_halted:
             self._begin_end(LaneEnd.HALTED)
         if self._end is not None:  # The end may have begun while the claim was on its way.
-            self._give_back_rest()
+            self._requeue_rest()
 
     # --- make and send: the connections take messages ------------------------------------------------
 
@@ -222,14 +218,14 @@ class LaneRun:
         self._pool.on_connection_lost(connection, loss)
 
     def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
-        logger.warning("The relay takes no mail: %s", reason)
+        logger.warning("The relay accepts no mail: %s", reason)
         self._relay_error, self._has_too_many_connections = reason, has_too_many_connections
         self._begin_end(LaneEnd.RELAY_DOWN)
 
     # --- report, between two cycles ------------------------------------------------------------------
 
     async def _report(self) -> None:
-        """Publish the counts, and that the relay takes mail. The next cycle deals with an outage."""
+        """Publish the counts, and record that the relay accepts mail. The next cycle deals with an outage."""
         now = self._clock()
         with contextlib.suppress(*OUTAGES):
             await self._clear_relay_error_if_due(now)
@@ -252,23 +248,23 @@ class LaneRun:
     # --- end -----------------------------------------------------------------------------------------
 
     def _begin_end(self, end: LaneEnd) -> None:
-        """Claim and take no more, and give back what no connection has taken. The first reason to end counts."""
+        """Claim and take no more, and requeue what no connection has taken. The first reason to end counts."""
         if self._end is not None:
             return
         self._end = end
-        self._give_back_rest()
+        self._requeue_rest()
         self._wake.set()
 
-    def _give_back_rest(self) -> None:
+    def _requeue_rest(self) -> None:
         for claimed in self._outbox.clear():
             self._ledger.add(requeue(claimed))
 
-    async def _give_back_lane(self) -> None:
-        """Report a relay error, and free the lane. Nothing is in flight any more."""
+    async def _release_lane(self) -> None:
+        """Report a relay error, and release the lane. Nothing is in flight any more."""
         self._begin_end(LaneEnd.DRY)  # Nothing more is claimed, even if PostgreSQL has to be reached again.
         while True:
             try:
-                await self._release()
+                await self._report_and_release()
                 break
             except OUTAGES:
                 # Fenced: the lane is free already, and only the reply to its release was lost.
@@ -278,15 +274,12 @@ class LaneRun:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._publishing, PROGRESS_SECONDS)
 
-    async def _release(self) -> None:
-        if self._ledger.in_flight:  # A recovery found these claims and gave them back at once.
+    async def _report_and_release(self) -> None:
+        if self._ledger.in_flight:  # A recovery found these claims, and requeued them at once.
             await self._ledger.cycle(0)
         if self._end is LaneEnd.RELAY_DOWN:
             await self._ledger.report_relay_error(
-                self._relay_error,
-                base_seconds=RELAY_BACKOFF_SECONDS,
-                cap_seconds=RELAY_BACKOFF_MAX_SECONDS,
-                has_too_many_connections=self._has_too_many_connections,
+                self._relay_error, has_too_many_connections=self._has_too_many_connections
             )
         await self._ledger.release()
 
@@ -302,8 +295,8 @@ class LaneRun:
     async def _take_turns(self) -> None:
         """After each turn, end the lane if a lane of another job waits."""
         while True:
-            # The random part keeps all lanes from ending at once. Under SEND_RATE the others use what one leaves
-            # while it changes.
+            # The random part keeps the lanes from ending at the same moment. While one lane changes, the others use
+            # its part of SEND_RATE.
             await asyncio.sleep(TURN_SECONDS * random.uniform(0.7, 1.3))  # noqa: S311  (no secret)
             if await asyncio.to_thread(self._should_yield):
                 self._begin_end(LaneEnd.YIELDED)

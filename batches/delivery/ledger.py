@@ -29,8 +29,12 @@ STATEMENT_TIMEOUT_MS = 30_000
 """A cycle takes milliseconds. One that takes this long waits for a lock or for a dying server."""
 
 ROW_RANGE_WINDOWS = 16
-"""The most windows of rows in one row range: enough that handing them out takes few commits, and so few that not many
-emails wait for a slow lane."""
+"""A row range has at most this many windows of rows. With fewer, a lane would need a commit for a new row range more
+often. With more, more emails would wait for a slow lane."""
+
+RELAY_BACKOFF_SECONDS = 1.0
+RELAY_BACKOFF_MAX_SECONDS = 60.0
+"""How long a job waits after its first relay error. Each further one doubles the wait, up to the maximum."""
 
 LOCKED_JOB_SECONDS = 0.005
 """How long to wait if another transaction has locked the job: usually another lane that takes its row range."""
@@ -97,6 +101,26 @@ async def _fetch(
     return statement.rows(await cursor.fetchall())
 
 
+async def report_relay_error(
+    connection: LedgerConnection, error: str, *, job_id: int, lane_id: int, has_too_many_connections: bool = False
+) -> None:
+    """Record on a job why no mail is sent, and when its lanes start again."""
+    arguments = {
+        "job": job_id,
+        "lane": lane_id,
+        "error": error,
+        "base_seconds": RELAY_BACKOFF_SECONDS,
+        "cap_seconds": RELAY_BACKOFF_MAX_SECONDS,
+        "has_too_many_connections": has_too_many_connections,
+    }
+    await connection.execute(sql.REPORT_RELAY_ERROR, arguments)
+
+
+async def release_lane(connection: LedgerConnection, *, lane_id: int, token: int) -> None:
+    """Release a lane that has nothing in flight."""
+    await connection.execute(sql.RELEASE_LANE, {"lane": lane_id, "token": token})
+
+
 class _Cursor(NamedTuple):
     """Keyset cursor: the next claim looks for retries that are due after this time and id."""
 
@@ -122,7 +146,7 @@ class Recovery:
         """Renew the lease under the next token, which fences what the lost connection still delivers.
 
         Raises:
-            Fenced: The lane was taken away meanwhile.
+            Fenced: The lane was reaped meanwhile.
         """
         arguments = {
             "lane": self._spec.lane_id,
@@ -139,7 +163,7 @@ class Recovery:
     async def find_claims(self, connection: LedgerConnection, *, known: Collection[int]) -> None:
         """Find the emails claimed by a statement whose reply was lost. ``known`` are the ids of the others."""
         lane = {"batch": self._spec.batch_id, "lane": self._spec.lane_id}
-        rows = await _fetch(connection, sql.IN_DOUBT_OF_LANE, lane)
+        rows = await _fetch(connection, sql.IN_FLIGHT_OF_LANE, lane)
         self.found.update((row.id, ClaimedEmail(*row)) for row in rows if row.id not in known)
 
 
@@ -189,7 +213,7 @@ class Ledger:
 
     @property
     def undecided_count(self) -> int:
-        """How many claimed emails have no decision yet: a crash after the next cycle would leave these in doubt."""
+        """How many claimed emails have no decision yet. They are still in flight after the next cycle."""
         return len(self.in_flight) - len(self._decisions)
 
     async def close(self) -> None:
@@ -202,7 +226,7 @@ class Ledger:
         ``recover`` writes them again.
 
         Raises:
-            Fenced: The lane was taken away.
+            Fenced: The lane was reaped.
             OUTAGES: PostgreSQL went away.
         """
         if places and self._after_row >= self._end_row and not self._is_list_used_up:
@@ -231,7 +255,7 @@ class Ledger:
         Safe to call again until it succeeds. Returns the lost claims and the new ones.
 
         Raises:
-            Fenced: The lane was taken away meanwhile.
+            Fenced: The lane was reaped meanwhile.
             OUTAGES: PostgreSQL is still away.
         """
         await self.close()
@@ -276,7 +300,7 @@ class Ledger:
         self._after_row = rows[0].range_after_row
         if len(claimed) < places:
             self.is_dry = not claimed and self._has_searched_everything()
-            # The claim has passed the last retry that is due. An email that was given back meanwhile may be due at an
+            # The claim has passed the last retry that is due. An email that was requeued meanwhile may be due at an
             # earlier time, so the next claim looks from the start again.
             self._cursor = _START
         elif claimed:
@@ -335,27 +359,23 @@ class Ledger:
         return rows[0] if rows else None
 
     async def count_lanes(self) -> int:
-        """Count the lanes that are running now, this one among them."""
+        """Count the leases that have not run out, this lane's among them."""
         rows = await _fetch(self._connection, sql.COUNT_LEASED_LANES, {})
         return max(1, rows[0].lane_count)
 
     async def release(self) -> None:
-        """Free the lane. Only while nothing is in flight."""
-        await self._connection.execute(sql.RELEASE_LANE, {"lane": self._spec.lane_id, "token": self._token})
+        """Release the lane. Only while nothing is in flight."""
+        await release_lane(self._connection, lane_id=self._spec.lane_id, token=self._token)
 
-    async def report_relay_error(
-        self, error: str, *, base_seconds: float, cap_seconds: float, has_too_many_connections: bool
-    ) -> None:
+    async def report_relay_error(self, error: str, *, has_too_many_connections: bool) -> None:
         """Record on the job why no mail is sent, and when its lanes start again."""
-        arguments = {
-            "job": self._spec.job_id,
-            "lane": self._spec.lane_id,
-            "error": error,
-            "base_seconds": base_seconds,
-            "cap_seconds": cap_seconds,
-            "has_too_many_connections": has_too_many_connections,
-        }
-        await self._connection.execute(sql.REPORT_RELAY_ERROR, arguments)
+        await report_relay_error(
+            self._connection,
+            error,
+            job_id=self._spec.job_id,
+            lane_id=self._spec.lane_id,
+            has_too_many_connections=has_too_many_connections,
+        )
 
     async def clear_relay_error(self) -> None:
         """Record on the job that the relay accepts mail again."""

@@ -1,6 +1,6 @@
 """The retry policy: what follows from the relay's reply to one email, and from the death of a worker.
 
-A verdict, or the emails that a dead worker left in doubt, go in. Decisions come out. The functions are pure, except
+A verdict, or the emails that a dead worker had in flight, go in. Decisions come out. The functions are pure, except
 for the random part of each wait: they read no database and no clock.
 """
 
@@ -15,7 +15,7 @@ from django.conf import settings
 
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.models import CrashPolicy, EmailStatus
-from batches.models.sql import EmailInDoubt
+from batches.models.sql import InterruptedEmail
 from batches.outcomes import Outcome
 from batches.smtp.verdicts import Verdict
 
@@ -29,7 +29,8 @@ JITTER = 0.5
 together. No wait is shorter, because a greylisting relay refuses an attempt that comes too early."""
 
 DEATHS_MAX = 16
-"""How many more deaths than attempts an email may be present at. Then it fails, whatever was in flight beside it."""
+"""An email fails when its attempts, deaths included, are this many more than ``max_attempts``, whatever else was in
+flight."""
 
 SPREAD_SECONDS = 10.0
 """The emails that may have killed a worker are retried one after another within this time."""
@@ -99,16 +100,16 @@ def requeue(claimed: ClaimedEmail, reason: str = "") -> Decision:
     return Decision(claimed.id, _PENDING, "", 0, reason)
 
 
-def decide_deaths(emails: Sequence[EmailInDoubt], policy: RetryPolicy) -> list[DeathDecision]:
+def decide_deaths(emails: Sequence[InterruptedEmail], policy: RetryPolicy) -> list[DeathDecision]:
     """Decide about all emails that one dead worker had in flight in one lane.
 
     Nobody can know whether the relay accepted them. The crash policy *hold* ends all of them as unknown. *Resend*
     attempts them again, with one exception: an email that has used up its attempts fails if no other email has.
 
-    If several emails have used up their attempts, one of them may be killing the workers, and we cannot tell which
-    one. They are retried one after another, those present at the most deaths last. So the innocent emails get through
-    before the culprit, and fewer emails are suspect at the next death. An email that has died DEATHS_MAX times more
-    than its attempts allow fails in any case.
+    If several emails have used up their attempts, one of them may be the culprit that kills the workers. Nobody can
+    know which one. They are retried one after another. The emails that were in flight at the most deaths come last. So
+    the innocent emails are sent before the culprit, and fewer emails may be the culprit at the next death. An email
+    whose attempts are DEATHS_MAX more than ``max_attempts`` fails in any case.
     """
     if policy.crash_policy is CrashPolicy.HOLD:
         return [DeathDecision(email.id, _UNKNOWN, 0.0) for email in emails]

@@ -138,7 +138,7 @@ class Pool:
             self._lane.on_relay_error(reason, has_too_many_connections=has_too_many_connections)
 
     def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
-        """Forget a connection that is gone. Tell the lane if the relay takes no mail."""
+        """Forget a connection that is gone. Tell the lane if the relay accepts no mail."""
         self._connections.discard(connection)
         self._is_one_gone.set()
         if self._is_closed:
@@ -149,7 +149,7 @@ class Pool:
         elif not connection.sent_count:
             # A connection that delivered may have reached the relay's limit for one connection: another may do.
             self._on_no_connection(loss.reason, has_too_many_connections=loss.has_too_many_connections)
-        self.pump()  # What the lost connection gave back goes to the others.
+        self.pump()  # The other connections take the messages that this one did not send.
 
     def _shrink(self) -> None:
         self._target = max(1, len(self._connections))

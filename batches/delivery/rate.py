@@ -91,7 +91,7 @@ class RateGate:
         return False
 
     async def run(self) -> None:
-        """Fetch tokens whenever there are none, until this is cancelled. Tokens that are left are given back."""
+        """Fetch tokens whenever there are none, until this is cancelled. Tokens that are left are returned."""
         redis = self._connect(self._redis_url)
         try:
             script = redis.register_script(_GCRA)

@@ -1,4 +1,4 @@
-"""What a lane run is told before it starts: plain values, so that sending needs no Django model."""
+"""The lane spec: the plain values that a lane run is given before it starts. So sending needs no Django model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Counters(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneSpec:
-    """What a lane run is told before it starts: its lane, its job, and the settings of sending."""
+    """What a lane run is given before it starts: its lane, its job, and the settings of sending."""
 
     lane_id: int
     token: int

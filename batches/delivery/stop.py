@@ -1,4 +1,4 @@
-"""The worker's request to its work-horse to drain: finish what is in flight, give back the rest, and stop.
+"""The worker's request to its work-horse to drain: finish what is in flight, requeue the rest, and stop.
 
 The request is a signal. It may come before the lane's event loop runs, so a flag remembers it.
 """

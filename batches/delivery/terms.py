@@ -13,8 +13,8 @@ class LaneEnd(Enum):
     YIELDED = "another job's turn"
     STOPPED = "asked to stop"
     HALTED = "the job is paused, cancelled or over"
-    RELAY_DOWN = "the relay takes no mail"
-    FENCED = "the lane was given to another"
+    RELAY_DOWN = "the relay accepts no mail"
+    FENCED = "the lane was reaped"
 
 
 class ClaimedEmail:

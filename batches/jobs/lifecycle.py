@@ -108,7 +108,7 @@ def _name_status(batch: Batch) -> str:
 
 
 def cancel_batch(batch: Batch) -> None:
-    """Send no more emails of a batch. The emails in flight are finished and keep their outcome.
+    """Send no more emails of a batch. The emails in flight are finished, and their decisions are recorded.
 
     Raises:
         JobRefused: The batch is not being sent.
@@ -151,7 +151,7 @@ def finish_job(job_id: int) -> bool:
 def _cancel_pending(job: EmailJob, *, is_over: bool) -> None:
     """Cancel the pending emails. While a lane is leased, leave its row range alone: first attempts may be in flight.
 
-    A lane that is taken after ``_is_over`` looked finds the job cancelled before it claims an email.
+    A lane that is acquired after ``_is_over`` looked finds the job cancelled before it claims an email.
     """
     pending = Q() if is_over else Q(next_attempt_at__isnull=False) | Q(row__gt=job.handed_out_to_row)
     Email.objects.filter(pending, batch=job.batch_id, status=EmailStatus.PENDING).update(

@@ -1,4 +1,4 @@
-"""The function that RQ runs for a work item: acquire a lane, send, give the lane back.
+"""The function that RQ runs for a work item: acquire a lane, send, release the lane.
 
 If a lane ended because it was another job's turn, or because its worker stops, it is enqueued again.
 """
@@ -18,8 +18,8 @@ from django.db import connection, connections
 from rq import get_current_job
 
 from batches import progress
-from batches.delivery.lane_run import RELAY_BACKOFF_MAX_SECONDS, RELAY_BACKOFF_SECONDS, LaneRun
-from batches.delivery.ledger import Ledger, connect
+from batches.delivery.lane_run import LaneRun
+from batches.delivery.ledger import Ledger, connect, release_lane, report_relay_error
 from batches.delivery.policy import RetryPolicy
 from batches.delivery.spec import Counters, LaneSpec
 from batches.delivery.terms import LaneEnd
@@ -36,7 +36,7 @@ CONNECT_MAX_SECONDS = 30
 """How long a relay may take to greet us. RFC 5321's five minutes would keep a worker from other jobs for too long."""
 
 
-NOT_ACQUIRED = "leased by another worker, or the job is not live, or it waits for the relay"
+NOT_ACQUIRED = "acquired by another worker, or the job is not live, or it waits for the relay"
 
 
 def preload() -> None:
@@ -67,21 +67,21 @@ async def _run(lane_id: int, *, worker: str, database: Mapping[str, Any]) -> Lan
     """Acquire a lane and send, over one connection unless it is lost. None: the lane could not be acquired."""
     ledger_connection = await connect(database)
     try:
-        taken = await acquire_lane(ledger_connection, lane_id, worker=worker)
-        if taken is None:
+        acquired = await acquire_lane(ledger_connection, lane_id, worker=worker)
+        if acquired is None:
             return None
         try:
-            spec = make_spec(taken, database)
+            spec = make_spec(acquired, database)
         except RelayUrlError as exc:
-            end = await _give_back_without_relay(ledger_connection, taken, reason=str(exc))
+            end = await _release_without_relay(ledger_connection, acquired, reason=str(exc))
         else:
-            end = await _send(spec, ledger_connection, priority=taken.priority)
+            end = await _send(spec, ledger_connection, priority=acquired.priority)
     finally:
         await ledger_connection.close()
     logger.info(
         "Lane %s of job %s ended: %s.",
-        *(lane_id, taken.job_id, end.value),
-        extra={"action": "end_lane", "lane": lane_id, "job": taken.job_id},
+        *(lane_id, acquired.job_id, end.value),
+        extra={"action": "end_lane", "lane": lane_id, "job": acquired.job_id},
     )
     return end
 
@@ -95,23 +95,23 @@ async def acquire_lane(
     return sql.ACQUIRE_LANE.rows([row])[0] if row else None
 
 
-def make_spec(taken: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSpec:
-    """Gather what a lane run is told.
+def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSpec:
+    """Gather what a lane run is given.
 
     Raises:
         RelayUrlError: EMAIL_URL cannot be read.
     """
     return LaneSpec(
-        lane_id=taken.lane_id,
-        token=taken.token,
-        row_range=(taken.range_after_row, taken.range_end_row),
-        job_id=taken.job_id,
-        batch_id=taken.batch_id,
-        merge_fields=tuple(taken.merge_fields),
-        subject=taken.subject,
-        html=taken.html,
-        text=taken.text,
-        from_email=taken.from_email,
+        lane_id=acquired.lane_id,
+        token=acquired.token,
+        row_range=(acquired.range_after_row, acquired.range_end_row),
+        job_id=acquired.job_id,
+        batch_id=acquired.batch_id,
+        merge_fields=tuple(acquired.merge_fields),
+        subject=acquired.subject,
+        html=acquired.html,
+        text=acquired.text,
+        from_email=acquired.from_email,
         message_key=derive_message_key(settings.SECRET_KEY),
         relay=_find_relay(),
         timeouts=Timeouts(
@@ -126,7 +126,7 @@ def make_spec(taken: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSpec:
         rate=settings.SEND_RATE,
         policy=RetryPolicy.from_settings(),
         lease_seconds=settings.SEND_LEASE_SECONDS,
-        counters=Counters(taken.sent_count, taken.failed_count, taken.unknown_count, taken.retried_count),
+        counters=Counters(acquired.sent_count, acquired.failed_count, acquired.unknown_count, acquired.retried_count),
     )
 
 
@@ -152,26 +152,18 @@ async def _send(spec: LaneSpec, ledger_connection: psycopg.AsyncConnection[Any],
     return await lane_run.run()
 
 
-async def _give_back_without_relay(
-    ledger_connection: psycopg.AsyncConnection[Any], taken: sql.AcquiredLane, *, reason: str
+async def _release_without_relay(
+    ledger_connection: psycopg.AsyncConnection[Any], acquired: sql.AcquiredLane, *, reason: str
 ) -> LaneEnd:
-    """Report an address that cannot be read as the job's relay error, and free the lane. No email was claimed."""
-    logger.error("Lane %s cannot send: %s", taken.lane_id, reason)
-    error = {
-        "job": taken.job_id,
-        "lane": taken.lane_id,
-        "error": reason,
-        "base_seconds": RELAY_BACKOFF_SECONDS,
-        "cap_seconds": RELAY_BACKOFF_MAX_SECONDS,
-        "has_too_many_connections": False,
-    }
-    await ledger_connection.execute(sql.REPORT_RELAY_ERROR, error)
-    await ledger_connection.execute(sql.RELEASE_LANE, {"lane": taken.lane_id, "token": taken.token})
+    """Report an address that cannot be read as the job's relay error, and release the lane. No email was claimed."""
+    logger.error("Lane %s cannot send: %s", acquired.lane_id, reason)
+    await report_relay_error(ledger_connection, reason, job_id=acquired.job_id, lane_id=acquired.lane_id)
+    await release_lane(ledger_connection, lane_id=acquired.lane_id, token=acquired.token)
     return LaneEnd.RELAY_DOWN
 
 
 def _follow_up(lane_id: int, end: LaneEnd) -> None:
-    """After a lane was given back: finish the job if no work is left, or enqueue the lane again for the rest."""
+    """After a lane was released: finish the job if no work is left, or enqueue the lane again for the rest."""
     lane = Lane.objects.select_related("job").get(pk=lane_id)
     if lifecycle.finish_job(lane.job_id):
         return

@@ -24,7 +24,7 @@ ADVISORY_LOCK = 0x656D61696C  # "email": one process in the fleet sweeps at a ti
 REASON_WHEN_REAPED = "The worker that was sending this died, so nobody knows whether the relay accepted it."
 
 DOUBT_SECONDS = 2.0
-"""How long a suspect lane has to renew its lease. A living lane tries again and again without a pause."""
+"""How long a suspect lane has to renew its lease. A living lane does so, or attempts it every RECONNECT_SECONDS."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +80,7 @@ def _start_due_jobs() -> int:
 def _reap_dead_lanes() -> int:
     policy = RetryPolicy.from_settings()
     with connection.cursor() as cursor:
-        # In a commit of its own: a lane counts as suspect only after a write has succeeded.
+        # In a commit of its own: a lane is suspect only after this write has succeeded.
         cursor.execute(sql.SUSPECT_LANES)
     with transaction.atomic(), connection.cursor() as cursor:
         lease = {"lease_seconds": settings.SEND_LEASE_SECONDS, "doubt_seconds": DOUBT_SECONDS}
@@ -97,10 +97,10 @@ def _reap_dead_lanes() -> int:
 
 
 def _reap(lane: sql.ExpiredLane, policy: RetryPolicy) -> ReapedEmails:
-    """Fence one dead lane and record what becomes of the emails it had in flight. Needs the lane's row locked."""
+    """Reap one dead lane: decide about the emails that it had in flight. Needs the lane's row locked."""
     with connection.cursor() as cursor:
-        cursor.execute(sql.LOCK_IN_DOUBT, {"lane": lane.lane_id, "batch": lane.batch_id})
-        decisions = decide_deaths(sql.LOCK_IN_DOUBT.rows(cursor.fetchall()), policy)
+        cursor.execute(sql.LOCK_IN_FLIGHT, {"lane": lane.lane_id, "batch": lane.batch_id})
+        decisions = decide_deaths(sql.LOCK_IN_FLIGHT.rows(cursor.fetchall()), policy)
         statuses = [decision.status for decision in decisions]
         emails = ReapedEmails(
             retried=statuses.count(EmailStatus.PENDING),

@@ -57,7 +57,7 @@ class JobPriority(models.TextChoices):
 
 
 class CrashPolicy(models.TextChoices):
-    """What happens to the emails in doubt when a worker dies (``SEND_ON_CRASH``)."""
+    """What happens to the emails that a dead worker had in flight, and to those in doubt (``SEND_ON_CRASH``)."""
 
     RESEND = "resend"
     """Attempt them again. The recipient may get the message twice."""

@@ -61,7 +61,8 @@ class Email(models.Model):
     """One recipient of a batch.
 
     The status goes ``pending -> sending -> sent | failed | unknown``, back to ``pending`` for a retry, or
-    ``pending -> suppressed | cancelled``. Only the statements of ``models.sql`` change it while a job is live.
+    ``pending -> suppressed | cancelled``. Sending changes it only by the statements of ``models.sql``. The end of a
+    cancelled job (``jobs.lifecycle``) and the creation of a replay (``jobs.creation``) change it by the ORM.
     """
 
     state: str

@@ -15,7 +15,9 @@ from batches.models.template import EmailTemplate
 class EmailJob(models.Model):
     """One sending of a batch with a copy of one template's parts.
 
-    The status goes ``scheduled -> queued -> processing <-> paused -> completed | failed | cancelled``.
+    The status goes ``scheduled -> queued -> processing -> completed | failed | cancelled``. Pausing sets any of the
+    first three to ``paused``. Resuming sets it to ``queued``, or to ``scheduled`` if its time is still to come. A live
+    job can be cancelled.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="jobs")
@@ -72,9 +74,10 @@ class EmailJob(models.Model):
 class Lane(models.Model):
     """One worker's share in a job: lease, heartbeat, claims and counters in one row.
 
-    A lane is free while ``lease_until`` is null. Its token rises when the lane is leased, released or reaped. A holder
-    that was presumed dead then changes no row under its old token, and stops: it is fenced. The token also rises after
-    each lost connection, which fences the statements that this connection still delivers.
+    A lane is leased while ``lease_until`` is set, and free while it is null. Its token rises when the lane is acquired,
+    released or reaped. A holder that was presumed dead then changes no row under its old token, and stops: it is
+    fenced. The token also rises after each lost connection, which fences the statements that this connection still
+    delivers.
     """
 
     job = models.ForeignKey(EmailJob, on_delete=models.CASCADE, related_name="lanes", db_index=False)

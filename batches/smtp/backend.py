@@ -93,7 +93,7 @@ class BackendSession(Generic[Tag]):
         return self._outgoing is None
 
     def pump(self) -> None:
-        """Take a message and hand it to the backend, unless the backend has one."""
+        """Take a message and pass it to the backend, unless the backend has one."""
         if self._outgoing is not None or self._is_ending:
             return
         outgoing = self._lane.take(self.capabilities)
@@ -137,7 +137,7 @@ class BackendSession(Generic[Tag]):
         self._end(Loss(reason="We closed the connection."))
 
     def abort(self, loss: Loss) -> None:
-        """Give up. The message that the backend has may go out all the same, because its thread cannot be stopped."""
+        """End at once. The backend may still send the message that it has, because its thread cannot be stopped."""
         outgoing, self._outgoing = self._outgoing, None
         if outgoing is not None:
             reason = f"{loss.reason} The backend had the message, so it may have gone out."

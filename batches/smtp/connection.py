@@ -49,7 +49,7 @@ class LaneEvents(Protocol[Tag]):
         """Hear that a connection is gone. Every message that it had taken has its verdict."""
 
     def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
-        """Hear that no connection can be had: the relay takes no mail now, or takes only other senders' mail."""
+        """Hear that no connection can be had: the relay accepts no mail now, or only other senders' mail."""
 
 
 class Connection(Protocol):

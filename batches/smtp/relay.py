@@ -29,7 +29,7 @@ class RelayUrlError(ValueError):
 
 
 class RelayError(Exception):
-    """The relay takes no mail now, for any recipient. The message is a sentence for a person."""
+    """The relay accepts no mail now, for any recipient. The message is a sentence for a person."""
 
     def __init__(self, message: str, *, has_too_many_connections: bool = False) -> None:
         super().__init__(message)

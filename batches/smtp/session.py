@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Generic
 
 from batches.outcomes import Outcome
@@ -309,7 +310,7 @@ class Session(asyncio.Protocol, Generic[Tag]):
         return judge_lost(outgoing.stage, is_content_out=is_content_out, reason=reason)
 
 
-_ON_REPLY: dict[Stage, Any] = {
+_ON_REPLY: dict[Stage, Callable[[Session[Any], Outgoing[Any], Reply], None]] = {
     Stage.CLEAR: Session._on_clear,
     Stage.MAIL: Session._on_mail,
     Stage.RCPT: Session._on_rcpt,

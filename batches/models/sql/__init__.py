@@ -131,7 +131,7 @@ class ClaimedRow(NamedTuple):
     attempts: int
 
 
-class InDoubtRow(NamedTuple):
+class InFlightRow(NamedTuple):
     """An email in flight in a lane. ``attempts`` counts the present attempt. ``fields`` is JSON text."""
 
     id: int
@@ -141,8 +141,8 @@ class InDoubtRow(NamedTuple):
     attempts: int
 
 
-class EmailInDoubt(NamedTuple):
-    """An email that a dead lane had in flight. ``attempts`` counts the attempt that the death interrupted."""
+class InterruptedEmail(NamedTuple):
+    """An email in flight in a lane whose holder died. ``attempts`` counts the attempt that the death interrupted."""
 
     id: int
     attempts: int
@@ -208,7 +208,7 @@ class ClaimedRowKey(NamedTuple):
 ACQUIRE_LANE = Statement(_send["ACQUIRE_LANE"], AcquiredLane)
 TAKE_ROW_RANGE = Statement(_send["TAKE_ROW_RANGE"], RowRange)
 LEDGER_CYCLE = Statement(_send["LEDGER_CYCLE"], ClaimedRow)
-IN_DOUBT_OF_LANE = Statement(_send["IN_DOUBT_OF_LANE"], InDoubtRow)
+IN_FLIGHT_OF_LANE = Statement(_send["IN_FLIGHT_OF_LANE"], InFlightRow)
 RENEW_LANE = Statement(_send["RENEW_LANE"], RenewedLane)
 RELEASE_LANE = _send["RELEASE_LANE"]
 COUNT_LEASED_LANES = Statement(_send["COUNT_LEASED_LANES"], LaneCount)
@@ -218,7 +218,7 @@ CLEAR_RELAY_ERROR = _send["CLEAR_RELAY_ERROR"]
 EXPIRE_LANE = _sweep["EXPIRE_LANE"]
 SUSPECT_LANES = _sweep["SUSPECT_LANES"]
 EXPIRED_LANES = Statement(_sweep["EXPIRED_LANES"], ExpiredLane)
-LOCK_IN_DOUBT = Statement(_sweep["LOCK_IN_DOUBT"], EmailInDoubt)
+LOCK_IN_FLIGHT = Statement(_sweep["LOCK_IN_FLIGHT"], InterruptedEmail)
 RECORD_DEATHS = _sweep["RECORD_DEATHS"]
 LANES_TO_ENQUEUE = Statement(_sweep["LANES_TO_ENQUEUE"], LaneToEnqueue)
 JOBS_TO_FINISH = Statement(_sweep["JOBS_TO_FINISH"], JobToFinish)

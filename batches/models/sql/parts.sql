@@ -6,12 +6,13 @@
 e.status = {pending} AND e.next_attempt_at IS NULL
 
 -- name: is_in_flight
--- No decision is recorded since the claim. Only for an email whose row is among the lane's claimed_rows. A first attempt
--- is claimed by the lane's row alone, and its email stays pending. A retry is claimed in the email's row too.
+-- The email is claimed, and no decision has been recorded since. Use it only for an email whose row is among the lane's
+-- claimed_rows. The claim of a first attempt writes only the lane's row, so the email is still pending. The claim of a
+-- retry also sets the email to sending.
 ({is_untried} OR e.status = {sending} AND e.lane_id = l.id)
 
--- name: in_doubt_of_lane
--- The emails in flight in one lane, with the number that their present attempt has.
+-- name: in_flight_of_lane
+-- The emails in flight in one lane. `attempts_made` counts the present attempt.
 (
   SELECT e.*, e.attempts + (e.status = {pending})::int AS attempts_made
   FROM batches_lane l JOIN batches_email e ON e.batch_id = %(batch)s AND e.row = ANY(l.claimed_rows)

@@ -1,8 +1,8 @@
 -- The statements of the send path, in the order in which a lane needs them.
 
 -- name: ACQUIRE_LANE
--- Lease a free lane of a job that may run, note that the job runs, and read all that sending needs.
--- No row: another worker has leased the lane, the job is not live, or the job waits for its relay. A lane that is
+-- Acquire a free lane of a job that may run, note that the job runs, and read all that sending needs.
+-- No row: another worker has acquired the lane, the job is not live, or the job waits for its relay. A lane that is
 -- running does not stop because another lane reported a relay error: it finds out by itself.
 -- The locks are taken in the order job, batch, lane, as at the end of a job, so that the two cannot deadlock. The
 -- condition on `moved` makes that order certain: without it PostgreSQL may update the lane first.
@@ -40,11 +40,8 @@ WITH job AS (
   SELECT e.row FROM batches_email e WHERE e.batch_id = %(batch)s ORDER BY e.row DESC LIMIT 1
 ), row_range AS (
   SELECT first.row - 1 AS after_row,
-         first.row - 1 + least(%(rows_max)s, greatest(%(window)s, (last.row - first.row) / job.lane_count)) AS end_row
-  FROM job, last, (
-    SELECT e.row FROM batches_email e
-    WHERE e.batch_id = %(batch)s AND e.row > (SELECT handed_out_to_row FROM job) AND {is_untried}
-    ORDER BY e.row LIMIT 1) first
+         first.row - 1 + least(%(rows_max)s, greatest(%(window)s, (last.row - first.row) / j.lane_count)) AS end_row
+  FROM job j CROSS JOIN last CROSS JOIN LATERAL {first_untried} first
 ), taken AS (
   UPDATE batches_lane l
   SET range_after_row = row_range.after_row, range_end_row = row_range.end_row
@@ -163,13 +160,14 @@ FROM lease CROSS JOIN asked LEFT JOIN (
   SELECT NULL, id, row, address, fields, attempts FROM untried
 ) c ON true
 
--- name: IN_DOUBT_OF_LANE
--- Find the emails in flight in a lane, after a commit whose reply was lost and before the next cycle.
-SELECT id, row, address, fields::text, attempts_made FROM {in_doubt_of_lane} e
+-- name: IN_FLIGHT_OF_LANE
+-- Find the emails in flight in a lane, after the reply to a commit was lost and before the next cycle.
+SELECT id, row, address, fields::text, attempts_made FROM {in_flight_of_lane} e
 
 -- name: RENEW_LANE
 -- Renew a lease under a new token, and write nothing else.
--- No row: the lane is fenced. On a full disk so small a write may succeed where a cycle fails, as SUSPECT_LANES may.
+-- No row: the holder is fenced.
+-- The write is small, like SUSPECT_LANES: a full disk may have room for it and not for a cycle.
 -- It waits until no other statement has locked the lane's row, which a cycle does while it writes. A statement that the
 -- lost connection still delivers later names the old token, so it is fenced.
 -- Both tokens are accepted, because the reply to an earlier renewal may have been lost.
@@ -180,13 +178,14 @@ WHERE id = %(lane)s AND token IN (%(token)s, %(next_token)s) AND lease_until IS 
 RETURNING range_after_row, range_end_row
 
 -- name: RELEASE_LANE
--- Free a lane that has nothing in flight. Its next holder continues with its row range.
+-- Release a lane that has nothing in flight. Its next holder continues with its row range.
 -- The token rises here too. If the reply is lost, RENEW_LANE must not take the next holder's lease for ours.
 UPDATE batches_lane SET lease_until = NULL, rate_per_second = 0, token = token + 1
 WHERE id = %(lane)s AND token = %(token)s
 
 -- name: COUNT_LEASED_LANES
--- Count the lanes that are running now.
+-- Count the leases of live jobs that have not run out. A lane whose lease has run out is still leased, and is not
+-- counted.
 SELECT count(*)
 FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
 WHERE j.completed_at IS NULL AND l.lease_until > clock_timestamp()
@@ -194,7 +193,7 @@ WHERE j.completed_at IS NULL AND l.lease_until > clock_timestamp()
 -- name: REPORT_RELAY_ERROR
 -- Note that the relay accepts no mail now. Each failure in a row doubles the wait, up to the cap.
 -- Lanes that fail while another lane's wait still runs do not double it again.
--- If the relay only has too many connections, and other lanes of the job are sending, it accepts mail: nothing is
+-- A relay that only has too many connections still accepts mail if other lanes of the job are sending. Then nothing is
 -- noted, because those lanes must not be stopped.
 -- No more than 20 doublings are computed: power() of more would overflow.
 UPDATE batches_emailjob
@@ -208,7 +207,6 @@ WHERE id = %(job)s AND completed_at IS NULL
   AND NOT (%(has_too_many_connections)s AND EXISTS (
     SELECT FROM batches_lane l
     WHERE l.job_id = %(job)s AND l.id <> %(lane)s AND l.lease_until > clock_timestamp() AND l.rate_per_second > 0))
-RETURNING relay_retry_at
 
 -- name: CLEAR_RELAY_ERROR
 -- Note that the relay accepted a message again.

@@ -2,13 +2,14 @@
 
 -- name: EXPIRE_LANE
 -- End a lease for good, because the parent process of the holder saw it die.
--- `token` is the token in the work item. Leasing the lane raised the lane's token, and so did each lost connection.
+-- `token` is the token in the work item. The lane's token rose when the work-horse acquired it, and after each lost
+-- connection.
 -- `worker` is compared because a second work item with the same token may have died beside the holder, without a lease.
 UPDATE batches_lane SET lease_until = 'epoch'
 WHERE id = %(lane)s AND token > %(token)s AND worker = %(worker)s AND lease_until IS NOT NULL
 
 -- name: SUSPECT_LANES
--- Note which leases have run out.
+-- Note which leases have run out. From then on their lanes are suspect.
 -- PostgreSQL may have had a full disk for longer than a lease. This write shows that it accepts writes again, so from
 -- now on a living lane can renew its lease.
 UPDATE batches_lane l SET suspected_at = clock_timestamp()
@@ -31,14 +32,15 @@ WHERE j.completed_at IS NULL AND l.lease_until < clock_timestamp()
            AND clock_timestamp() > pg_postmaster_start_time() + %(lease_seconds)s * interval '1 second'))
 FOR UPDATE OF l SKIP LOCKED
 
--- name: LOCK_IN_DOUBT
+-- name: LOCK_IN_FLIGHT
 -- Lock the emails that a dead lane had in flight, until RECORD_DEATHS records a decision about each of them.
 -- No deadlock with a cycle of the dead holder: that cycle has locked retries that are pending, which are not in flight,
 -- and waits for the lane's row, which the sweep has locked first.
-SELECT e.id, e.attempts_made FROM {in_doubt_of_lane} e FOR UPDATE OF e
+SELECT e.id, e.attempts_made FROM {in_flight_of_lane} e FOR UPDATE OF e
 
 -- name: RECORD_DEATHS
--- Fence and free a dead lane, and record the decisions about the emails that it had in flight, an Attempt with each.
+-- Reap a dead lane: fence its holder, end its lease, and record the decisions about the emails that it had in flight,
+-- each with an Attempt.
 -- ON CONFLICT: no conflict is known to happen, and none may keep a dead lane from being reaped.
 -- statement_timestamp() and not clock_timestamp(): the waits spread the emails, so all of them begin at one moment.
 WITH reaped AS (
@@ -83,7 +85,7 @@ WHERE j.completed_at IS NULL AND j.status <> {scheduled_job} AND coalesce(j.id =
     AND NOT EXISTS (SELECT FROM batches_lane l WHERE l.job_id = j.id AND {first_in_range} IS NOT NULL)))
 
 -- name: EXPIRE_STRAY_LANES
--- Let the sweep reap the free lanes of a job in whose name emails are `sending` all the same.
+-- Let the sweep reap the free lanes of a job that nevertheless have emails with the status `sending`.
 UPDATE batches_lane l
 SET claimed_rows = l.claimed_rows || stray.rows, lease_until = 'epoch'
 FROM (

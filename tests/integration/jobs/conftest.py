@@ -76,15 +76,15 @@ def run() -> Iterator[Run]:
 
 @pytest.fixture
 def open_ledger(run: Run, template: EmailTemplate) -> Iterator[OpenLedger]:
-    """The ledgers of lanes just taken, connected until the test's end."""
+    """The ledgers of lanes just acquired, connected until the test's end."""
     opened: list[LedgerOnLine] = []
 
     async def take(lane: Lane) -> LedgerOnLine:
         database = database_parameters()
         ledger_connection = await connect(database)
-        taken = await acquire_lane(ledger_connection, lane.pk, worker="")
-        assert taken is not None
-        return LedgerOnLine(make_spec(taken, database), Line(ledger_connection))
+        acquired = await acquire_lane(ledger_connection, lane.pk, worker="")
+        assert acquired is not None
+        return LedgerOnLine(make_spec(acquired, database), Line(ledger_connection))
 
     def open_one(batch: Batch, *, lane_number: int = 0) -> LedgerOnLine:
         job = batch.jobs.first() or creation.create_job(batch, template=template, user=None)

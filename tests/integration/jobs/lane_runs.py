@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 
@@ -24,7 +24,7 @@ from batches.smtp.verdicts import Verdict
 OFFERED = Capabilities.of({"pipelining": "", "chunking": "", "8bitmime": "", "smtputf8": ""})
 SENT = Verdict(Outcome.SENT, 250, "2.0.0 Ok")
 
-Hook = Callable[[str, dict[str, Any]], Awaitable[None]]
+Hook = Callable[[str, Mapping[str, object]], Awaitable[None]]
 
 
 async def do_nothing(*_: object) -> None:
@@ -126,7 +126,7 @@ class WatchedConnection:
     before: Hook
     after: Hook
 
-    async def execute(self, statement: str, arguments: dict[str, Any]) -> psycopg.AsyncCursor[Any]:
+    async def execute(self, statement: str, arguments: Mapping[str, object], /) -> psycopg.AsyncCursor[Any]:
         await self.before(statement, arguments)
         cursor = await self.connection.execute(statement, arguments)
         await self.after(statement, arguments)
@@ -158,13 +158,13 @@ class ControlledRun:
     async def run(self) -> LaneEnd:
         connection = await connect(self.database)
         self.backend_pid = connection.info.backend_pid
-        taken = await acquire_lane(connection, self.lane.pk, worker="")
-        assert taken is not None
-        spec = replace(make_spec(taken, self.database), window=self.window, connections=self.connections)
+        acquired = await acquire_lane(connection, self.lane.pk, worker="")
+        assert acquired is not None
+        spec = replace(make_spec(acquired, self.database), window=self.window, connections=self.connections)
         watched = WatchedConnection(connection=connection, before=self.before, after=self.after)
         self.lane_run = LaneRun(
             spec,
-            Ledger(spec, cast("psycopg.AsyncConnection[Any]", watched)),
+            Ledger(spec, watched),
             publish=self.publish,
             should_yield=lambda: False,
             open_connection=self.relay.open_connection,

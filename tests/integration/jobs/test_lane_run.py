@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import psycopg
@@ -61,7 +61,7 @@ def test_no_more_are_in_flight_than_the_window_when_the_relay_does_not_answer(
     relay = FakeRelay(is_holding=True)
     cycles: list[str] = []
 
-    async def count_cycles(statement: str, arguments: dict[str, Any]) -> None:
+    async def count_cycles(statement: str, arguments: Mapping[str, object]) -> None:
         if statement is sql.LEDGER_CYCLE:
             cycles.append(statement)
 
@@ -101,9 +101,7 @@ def test_nothing_is_taken_when_the_lease_has_run_out(make_batch: MakeBatch, temp
     assert statuses(batch) == {EmailStatus.SENT: 20}
 
 
-def test_nothing_is_recorded_when_the_lane_was_taken_away(
-    make_batch: MakeBatch, template: EmailTemplate, run: Run
-) -> None:
+def test_nothing_is_recorded_when_the_lane_was_reaped(make_batch: MakeBatch, template: EmailTemplate, run: Run) -> None:
     """The lane's clock does not advance, so it neither renews its lease nor notices that it has run out."""
     batch = make_batch(20)
     relay = FakeRelay(is_holding=True)
@@ -160,7 +158,7 @@ def test_nothing_is_taken_when_postgres_is_away(make_batch: MakeBatch, template:
     relay = FakeRelay(is_holding=True)
     gone = asyncio.Event()
 
-    async def go_away(statement: str, arguments: dict[str, Any]) -> None:
+    async def go_away(statement: str, arguments: Mapping[str, object]) -> None:
         if statement is sql.LEDGER_CYCLE and len(relay.taken) == 2 and not gone.is_set():
             controlled.database.update(host="127.0.0.1", port=1)
             gone.set()
@@ -189,7 +187,7 @@ def test_claims_are_given_back_when_the_lane_is_asked_to_stop_while_they_are_on_
 ) -> None:
     batch = make_batch(20)
 
-    async def drain(statement: str, arguments: dict[str, Any]) -> None:
+    async def drain(statement: str, arguments: Mapping[str, object]) -> None:
         if statement is sql.LEDGER_CYCLE:
             assert controlled.lane_run is not None
             controlled.lane_run.drain()
@@ -212,7 +210,7 @@ def test_message_goes_over_another_connection_when_one_is_lost_before_it(
     relay = FakeRelay(is_holding=True)
     recorded: Counter[str] = Counter()
 
-    async def note(statement: str, arguments: dict[str, Any]) -> None:
+    async def note(statement: str, arguments: Mapping[str, object]) -> None:
         if statement is sql.LEDGER_CYCLE:
             recorded.update(filter(None, str(arguments["ids"]).strip("{}").split(",")))
 
@@ -236,7 +234,7 @@ def test_nothing_more_is_claimed_when_postgres_goes_away_while_the_lane_is_given
     batch = make_batch(3)
     terminated: list[int] = []
 
-    async def terminate(statement: str, arguments: dict[str, Any]) -> None:
+    async def terminate(statement: str, arguments: Mapping[str, object]) -> None:
         if statement is not sql.RELEASE_LANE or terminated:
             return
         with psycopg.connect(**database_parameters(), autocommit=True) as other:

@@ -19,7 +19,7 @@ from batches.delivery.policy import (
 )
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.models import CrashPolicy, EmailStatus
-from batches.models.sql import EmailInDoubt
+from batches.models.sql import InterruptedEmail
 from batches.outcomes import Outcome
 from batches.smtp.verdicts import Verdict
 
@@ -96,16 +96,16 @@ def test_waits_differ_when_emails_fail_together() -> None:
 
 def deaths(*attempts: int, policy: RetryPolicy = RESEND) -> dict[int, tuple[str, float]]:
     """The status and the wait of each email, by its id: emails 1, 2, ... with these attempts."""
-    decisions = decide_deaths([EmailInDoubt(id_, count) for id_, count in enumerate(attempts, start=1)], policy)
+    decisions = decide_deaths([InterruptedEmail(id_, count) for id_, count in enumerate(attempts, start=1)], policy)
     assert len(decisions) == len(attempts)
     return {decision.email_id: (decision.status, decision.delay_seconds) for decision in decisions}
 
 
-def test_emails_in_doubt_go_again_at_once_when_the_policy_is_resend() -> None:
+def test_interrupted_emails_go_again_at_once_when_the_policy_is_resend() -> None:
     assert deaths(1, 2, 1) == dict.fromkeys((1, 2, 3), (EmailStatus.PENDING, 0))
 
 
-def test_emails_in_doubt_end_unknown_when_the_policy_is_hold() -> None:
+def test_interrupted_emails_end_unknown_when_the_policy_is_hold() -> None:
     assert deaths(1, 3, 99, policy=HOLD) == dict.fromkeys((1, 2, 3), (EmailStatus.UNKNOWN, 0))
 
 
@@ -117,19 +117,19 @@ def test_email_fails_when_it_alone_has_used_up_its_attempts() -> None:
     }
 
 
-def test_emails_go_one_after_another_and_those_of_most_deaths_last_when_several_are_suspect() -> None:
+def test_emails_go_one_after_another_and_those_of_most_deaths_last_when_each_may_be_the_culprit() -> None:
     waits = deaths(5, 3, 4, 1)
     assert {status for status, _ in waits.values()} == {EmailStatus.PENDING}
     assert waits[4][1] == 0
     assert [waits[id_][1] for id_ in (2, 3, 1)] == pytest.approx([SPREAD_SECONDS * third / 3 for third in (1, 2, 3)])
 
 
-def test_chance_decides_who_goes_first_when_suspects_are_equal() -> None:
+def test_chance_decides_who_goes_first_when_deaths_are_equal() -> None:
     first = {min(waits := deaths(3, 3), key=lambda id_: waits[id_][1]) for _ in range(100)}
     assert first == {1, 2}
 
 
-def test_email_fails_beside_another_suspect_only_when_it_died_too_often() -> None:
+def test_email_fails_when_it_died_too_often_though_another_may_be_the_culprit() -> None:
     below, above = 3 + DEATHS_MAX - 1, 3 + DEATHS_MAX
     assert deaths(3, above)[1] == (EmailStatus.PENDING, SPREAD_SECONDS / 2)
     assert deaths(3, above)[2] == (EmailStatus.FAILED, 0)

@@ -247,7 +247,7 @@ async def test_each_connection_hears_how_much_time_has_passed() -> None:
     assert [connection.ticked_seconds for connection in relay.open] == [0.25, 0.25]
 
 
-@pytest.mark.parametrize("reason", ["", "The lane was given to another worker."])
+@pytest.mark.parametrize("reason", ["", "The lane was reaped."])
 async def test_none_is_open_when_the_pool_was_closed(reason: str) -> None:
     relay = FakeRelay()
     lane = FakeLane(relay)
@@ -271,7 +271,7 @@ async def test_opening_is_cancelled_when_the_pool_is_closed() -> None:
 
 
 async def test_none_is_opened_when_nothing_could_be_recorded() -> None:
-    """While PostgreSQL is away, a connection would deliver nothing, and the relay would seem to take no mail."""
+    """While PostgreSQL is away, a connection would deliver nothing, and the relay would seem to accept no mail."""
     relay = FakeRelay()
     lane = FakeLane(relay)
     await lane.pump()

@@ -40,7 +40,10 @@ SNAPSHOT_INTERVAL_SECONDS = 0.2
 """The shortest time between two messages to one watcher: at most five a second."""
 
 RECHECK_SECONDS = 60.0
-"""How long a user who was logged out, was locked out, or lost a batch may still watch."""
+"""How often the right to watch is checked again.
+
+A user who logs out, is locked out or loses a batch can watch until the next check.
+"""
 
 LIVE = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING, BatchStatus.PAUSED)
 

@@ -1,6 +1,6 @@
 """Compare a draft with a message before it is sent: the figures of the review page. Reads only.
 
-In come a draft and message parts. Out comes a Review.
+A draft and message parts enter. A Review leaves.
 """
 
 from __future__ import annotations

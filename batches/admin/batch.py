@@ -1,4 +1,8 @@
-"""Batches in the admin: their progress; actions that pause, resume, cancel and replay them; deletion."""
+"""Batches in the admin: their progress; actions that pause, resume, cancel and replay them; deletion.
+
+A list of batches enters, with the actions that a user chose for some of them. Pages leave; the counts on them are those
+of ``progress.Snapshot``. The rules of each action are in ``batches.jobs``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Emails in the admin: the record of every recipient. It can be read, never written."""
+"""Emails in the admin: the record of every recipient. It can be read, never written.
+
+Search terms and filters enter. Lists of emails leave, and one email with its attempts.
+"""
 
 from __future__ import annotations
 

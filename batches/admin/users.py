@@ -1,4 +1,7 @@
-"""The users of the admin, with an action that sends them an email."""
+"""The users of the admin, with an action that sends them an email.
+
+Chosen users and a template enter. A batch of these users leaves, with its job.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The review page's actions for programs: review a draft, read its file another way, add rows, discard it."""
+"""The review page's actions for programs: review a draft, read its file another way, add rows, discard it.
+
+A draft and the user's changes to it enter. A review leaves, the counts of the added rows, or nothing after a discard.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Tell whether the site works: as JSON for load balancers, as text for Prometheus."""
+"""Tell whether the site works: as JSON for load balancers, as text for Prometheus.
+
+The answers of PostgreSQL and Redis enter. A status leaves, or gauges with the counts of the live jobs.
+"""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ router = Router(tags=["batches"])
 async def stream_batch(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
     """Server-sent events. The data of each event is the whole snapshot of the batch, as on the websocket."""
     credentials = Credentials.of_request(request)
-    # In the request's thread: so the database connection that found the user is closed too. If each stream kept
-    # one, twenty streams would use up the pool.
+    # This query runs in the request's thread, as the query for the user did. So Channels closes the connection of both.
+    # If each stream kept a connection, twenty streams would use up the pool.
     found = await database_sync_to_async(find_subscription)(credentials, batch_id)
     if found is Refusal.NOT_LOGGED_IN:
         raise ApiError(401, "Log in, or send a token in the header 'Authorization: Bearer TOKEN'.")

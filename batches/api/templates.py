@@ -1,4 +1,7 @@
-"""List the templates, and render one of them for a recipient."""
+"""List the templates, and render one of them for a recipient.
+
+A template's key enters, with merge field values or the row that has them. A rendered message leaves, which is not sent.
+"""
 
 from __future__ import annotations
 

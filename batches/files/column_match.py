@@ -1,7 +1,7 @@
 """Match the columns of a second file with the columns of a list, and put its cells in the list's order.
 
-In come the records of a file that is added to a draft. Out come the same records in the order of the draft's columns,
-and the line numbers that the file says it corrects.
+The records of a file that is added to a draft enter. The same records leave in the order of the draft's columns, with
+the line numbers that the file says it corrects.
 """
 
 from __future__ import annotations

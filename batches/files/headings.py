@@ -1,4 +1,7 @@
-"""Decide which heading means the email address, and name the merge field of every other column. Pure."""
+"""Decide which heading means the email address, and name the merge field of every other column. Pure.
+
+The headings of a file enter. Merge field names leave, one for each heading, unique and usable in a template.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Write a number as a spreadsheet cell shows it: 301234567 in a cell with the format 0000000000 is "0301234567".
 
-In comes a number format as Excel spells it (ECMA-376 part 1, section 18.8.31). Out comes a function from number to
-text. Knows zeros in front, decimals, percent and the signs between digits. Pure; the isolated program that reads
-spreadsheets imports this module and no other of the project's packages.
+A number format enters, as Excel spells it (ECMA-376 part 1, section 18.8.31). A function from number to text leaves. It
+handles leading zeros, decimals, percent and the signs between digits. This module imports nothing of the project,
+because the isolated program that reads spreadsheets imports it.
 """
 
 import re

@@ -1,4 +1,7 @@
-"""Open a file of recipients: recognise its kind, find its encoding, delimiter and layout, and read its header."""
+"""Open a file of recipients: recognise its kind, find its encoding, delimiter and layout, and read its header.
+
+A seekable file and reading options enter. An OpenedFile leaves: a layout, and records that are read one at a time.
+"""
 
 from __future__ import annotations
 

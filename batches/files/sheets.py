@@ -1,4 +1,8 @@
-"""Recognise spreadsheets by their content and read them in a child process; refuse other binary files by name."""
+"""Recognise spreadsheets by their content and read them in a child process; refuse other binary files by name.
+
+An uploaded file enters. The rows of its first sheet with rows leave, each a list of cells as text. Spreadsheets may be
+hostile, so a child process with limits reads them.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The only door in: a list of recipients becomes a batch.
 
-In come an uploaded file, a group of users, or a list posted to the API. Out goes a Batch with its emails and its
-rejected rows, written in one transaction. A list that can't be used raises a ListRefused. This package sends
+An uploaded file, a group of users, or a list posted to the API enters. A Batch leaves, with its emails and its rejected
+rows, written in one transaction. A list that can't be used raises a ListRefused. This package sends
 nothing and enqueues nothing.
 """
 

@@ -1,4 +1,7 @@
-"""COPY blocks of rows into PostgreSQL and resolve the possible duplicates, within the caller's transaction."""
+"""COPY blocks of rows into PostgreSQL and resolve the possible duplicates, within the caller's transaction.
+
+Blocks of rows enter. The Counts of the import leave, after the rows are in their tables.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Make a batch of a file, a group of users or a list: in one transaction, all or nothing, once for each key."""
+"""Make a batch of a file, a group of users or a list: in one transaction, all or nothing, once for each key.
+
+A file, a group, users or a list enters, with an idempotency key if the caller has one. A draft leaves. With the key of
+an earlier request, the batch of that request leaves.
+"""
 
 from __future__ import annotations
 

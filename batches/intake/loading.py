@@ -1,4 +1,7 @@
-"""Fill a batch with emails from one source, within the caller's transaction, and describe its columns on it."""
+"""Fill a batch with emails from one source, within the caller's transaction, and describe its columns on it.
+
+A saved batch enters, with a source of records. The Counts of its rows leave.
+"""
 
 from __future__ import annotations
 

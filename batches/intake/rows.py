@@ -50,10 +50,11 @@ class Block:
 
 
 class SeenAddresses:
-    """Remembers which addresses were seen. "New" is certain; "not new" is possible only, and PostgreSQL resolves it.
+    """Remembers which addresses were seen. The answer "new" is certain. The answer "not new" may be wrong.
 
-    A Bloom filter of 4 MB, so that memory does not grow with the file. Each address sets two of the eight bits of one
-    byte. Of a million different addresses, 1 in 180 is taken for a possible duplicate wrongly, which costs little.
+    PostgreSQL compares each address that may not be new with the table. This is a Bloom filter of 4 MB, so memory does
+    not grow with the file. Each address sets two of the eight bits of one byte. Of a million different addresses, about
+    1 in 180 is wrongly taken for a possible duplicate. That costs only the comparison.
     """
 
     def __init__(self) -> None:

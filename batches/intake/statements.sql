@@ -19,7 +19,8 @@ COPY intake_possible_duplicate (row, address, fields, raw) FROM STDIN
 
 -- name: FORBID_NESTED_LOOPS
 -- Keep the planner from comparing each possible duplicate with each email, a million times thousands.
--- Autovacuum has not seen the rows of this transaction, so the planner takes the table for as small as it was before.
+-- No ANALYZE has counted the rows of this transaction. The planner therefore expects the table to be as small as it was
+-- before the import.
 SET LOCAL enable_nestloop = off
 
 -- name: ALLOW_NESTED_LOOPS

@@ -1,4 +1,4 @@
-"""Store the file of a draft in the database, in chunks, and give it back as a file."""
+"""Store the file of a draft in the database, in chunks, and read it again as a file."""
 
 from __future__ import annotations
 

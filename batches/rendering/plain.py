@@ -24,7 +24,8 @@ _HEAD_SLOTS = 4
 """Address, subject line, Message-ID and date. The slots of the fields follow, then those of the escaped fields."""
 
 _GROWTH_MAX = 32
-"""A mark has 32 characters, and a value at most 998 octets, the longest line: so no value is 32 times its mark."""
+"""How much longer than its mark a value can be. A mark has 32 characters. A value has at most 998 octets (the longest
+line), which is less than 32 times as many."""
 
 _MARKUP = {b"&": b"&amp;", b"<": b"&lt;", b">": b"&gt;", b'"': b"&quot;", b"'": b"&#x27;", b"/": b"&#x2f;"}
 """How minijinja escapes them in HTML. The ampersand is first, because the other entities begin with one."""

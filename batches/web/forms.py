@@ -1,4 +1,7 @@
-"""The forms of the pages. They check the user's input before a view calls the domain."""
+"""The forms of the pages. They check the user's input before a view calls the domain.
+
+What the user typed enters. Arguments for the domain's functions leave, or a sentence beside the field that is wrong.
+"""
 
 from __future__ import annotations
 

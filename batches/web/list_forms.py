@@ -1,4 +1,8 @@
-"""The forms of the review page that change a list: name merge fields, read the file again, add rows, discard."""
+"""The forms of the review page that change a list: name merge fields, read the file again, add rows, discard.
+
+A posted form enters. A redirect to the review leaves; if the change is refused, the review with the reason and with
+what the user typed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the review page shows of the list: its first rows, its columns, how the file was read, and warnings."""
+"""What the review page shows of the list: its first rows, its columns, how the file was read, and warnings.
+
+A draft and the message that is chosen for it enter. A ListView leaves, which the template of the page draws.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The message that a user looks at in the review: a template, a subject, and the row that fills the merge fields."""
+"""The message that a user looks at in the review: a template, a subject, and the row that fills the merge fields.
+
+A query string or a posted form enters. A MessageChoice leaves, which can render its message.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The buttons that steer a batch: pause, resume, cancel, replay. When each is offered, and what it does."""
+"""The buttons that steer a batch: pause, resume, cancel, replay. When each is offered, and what it does.
+
+The name of an action enters. A redirect to the batch's page leaves, with the sentence that says what happened.
+"""
 
 from __future__ import annotations
 
@@ -77,11 +80,11 @@ def steer_batch(request: SignedInRequest, batch_id: int, action: str) -> HttpRes
     if chosen is None:
         raise Http404(f"There is no action {action}.")
     try:
-        said = chosen.perform(batch, request.user)
+        sentence = chosen.perform(batch, request.user)
     except lifecycle.JobRefused as exc:
         messages.error(request, str(exc))
     else:
-        messages.success(request, said)
+        messages.success(request, sentence)
     return redirect("batch", batch_id=batch.pk)
 
 

@@ -1,4 +1,7 @@
-"""The pages of the templates: list, write, preview, choose the default, and delete one that was never used."""
+"""The pages of the templates: list, write, preview, choose the default, and delete one that was never used.
+
+What the user typed enters. Saved templates leave, and previews that are rendered in a child process.
+"""
 
 from __future__ import annotations
 

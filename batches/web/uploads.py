@@ -1,4 +1,7 @@
-"""The first page: it takes an upload, and shows the progress of the newest batches."""
+"""The first page: it takes an upload, and shows the progress of the newest batches.
+
+A file and a template enter. A draft leaves to the review, or a batch that is being sent.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``manage.py sendbatch FILE --template KEY``: import a file of recipients and send it."""
+"""``manage.py sendbatch FILE --template KEY``: import a file of recipients and send it.
+
+A file of recipients and a template's key enter. A job leaves, and on standard output a sentence or JSON about it.
+"""
 
 from __future__ import annotations
 

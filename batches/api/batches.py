@@ -1,7 +1,7 @@
 """Read batches, their emails and their jobs. Send, pause, resume, cancel and replay batches.
 
-The id of a batch or job enters, with the user of the request. Schemas of ``batches.api.schemas`` leave. The answer for a
-batch that the user may not see is that of a batch that does not exist.
+The id of a batch or job enters, with the user of the request. Schemas of ``batches.api.schemas`` leave. A batch that
+the user may not see has the same answer as a batch that does not exist.
 """
 
 from __future__ import annotations

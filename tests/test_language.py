@@ -76,6 +76,8 @@ IDIOMS = [
     Idiom("seats?", "subscription", "find_seat"),
     Idiom("crowd(?:s|ed|ing)?", "too many connections", "the relay is crowded"),
     Idiom("(?:first|second|third|next|last|each|one|every|another) (?:try|tries)", "attempt", "the first try"),
+    Idiom("(?-i:In|Out) (?:come|go)(?:es|s)?", "the subject first", "In comes a file."),
+    Idiom(r"(?<!above\s)all the same", "nevertheless", "It may fail all the same."),
     Idiom("in the mean(?!time|while|ing)", "on average", "It takes 3 s in the mean."),
     Idiom(
         r"(?:took|takes?|taken) (?:it|that|them|an?|the|one|two|living) (?:[\w-]+ ){0,3}for "
@@ -83,8 +85,16 @@ IDIOMS = [
         "treat as, presume",
         "It takes that for an outage.",
     ),
+    Idiom("so (?:small|large|short|long) an?", "such a", "so small a write"),
+    Idiom("suspects?(?! lane|_)", "may be the culprit", "the suspects", folder="delivery/policy.py"),
     Idiom("suspects?(?! lane|_)", "may be the culprit", "the suspects", folder="docs/decisions/"),
     Idiom("beside", "compared with", "one worker beside two", folder="docs/bench.md"),
+    Idiom(
+        "(?:giv(?:e|es|en|ing)|gave) (?:[a-z]+ ){0,3}back(?! as)",
+        "release (a lane), requeue (an email), return (a rate token)",
+        "It gives the lane back.",
+        folder="batches/",
+    ),
 ]
 PATTERNS = [
     re.compile(rf"(?<![A-Za-z])(?:{idiom.pattern})(?![A-Za-z])".replace(" ", r"[\s#]+"), re.IGNORECASE)

@@ -27,12 +27,12 @@ FIRST_PAGE_ROWS = 20
 PAGE_BYTES = 1 << 20
 """Pages after the first are about this long."""
 EMAIL_COLUMNS = ("row", "address", "fields", "state", "code", "reply", "completed_at")
-OUTCOME_COLUMNS = ("status", "code", "reply", "time")
+RESULT_COLUMNS = ("status", "code", "reply", "time")
 
 
 def results_csv(batch: Batch) -> Iterator[bytes]:
     """Yield the uploaded columns of each email with its state, code, reply and time, in the order of the file."""
-    yield _header([*batch.columns, *OUTCOME_COLUMNS])
+    yield _header([*batch.columns, *RESULT_COLUMNS])
     last_row, rows = -1, FIRST_PAGE_ROWS
     while page := list(
         batch.emails.filter(row__gt=last_row).with_state().order_by("row").values_list(*EMAIL_COLUMNS)[:rows]

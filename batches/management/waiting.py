@@ -1,4 +1,7 @@
-"""Follow a job to its end on a terminal, and report the result. Reads only PostgreSQL."""
+"""Follow a job to its end on a terminal, and report the result. Reads only PostgreSQL.
+
+A job enters. A sentence or one JSON object leaves on standard output, and the progress on standard error.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The pages that show batches: the list of batches, and one batch with the outcome of each of its emails."""
+"""The pages that show batches: the list of batches, and one batch with the state of each of its emails.
+
+A batch's id and a tab enter. A page leaves, which the script then keeps up to date from snapshots.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ def show_batches(request: SignedInRequest) -> HttpResponse:
 @require_safe
 @login_required
 def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Show the progress of a batch, the buttons that steer it, and the outcome for each recipient."""
+    """Show the progress of a batch, the buttons that steer it, and the state of each recipient's email."""
     batch = find_batch(request, batch_id)
     now = read_snapshot(batch.pk)
     if now is None:  # somebody deleted the batch between the two queries

@@ -14,7 +14,7 @@ WAIT_SECONDS = 10.0
 
 
 class Command(BaseCommand):
-    help = "Start due jobs, take lanes away from dead workers, enqueue free lanes, and finish jobs that are over."
+    help = "Start due jobs, reap the lanes of dead workers, enqueue free lanes, and finish jobs that are over."
 
     def handle(self, *args: Any, **options: Any) -> None:
         deadline = time.monotonic() + WAIT_SECONDS

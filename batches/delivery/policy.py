@@ -29,8 +29,8 @@ JITTER = 0.5
 together. No wait is shorter, because a greylisting relay refuses an attempt that comes too early."""
 
 DEATHS_MAX = 16
-"""An email fails when its attempts, deaths included, are this many more than ``max_attempts``, whatever else was in
-flight."""
+"""An email fails when its attempts, interrupted ones included, reach ``max_attempts`` plus this many, whatever else was
+in flight."""
 
 SPREAD_SECONDS = 10.0
 """The emails that may have killed a worker are retried one after another within this time."""
@@ -109,7 +109,7 @@ def decide_deaths(emails: Sequence[InterruptedEmail], policy: RetryPolicy) -> li
     If several emails have used up their attempts, one of them may be the culprit that kills the workers. Nobody can
     know which one. They are retried one after another. The emails that were in flight at the most deaths come last. So
     the innocent emails are sent before the culprit, and fewer emails may be the culprit at the next death. An email
-    whose attempts are DEATHS_MAX more than ``max_attempts`` fails in any case.
+    whose attempts reach ``max_attempts`` plus DEATHS_MAX fails in any case.
     """
     if policy.crash_policy is CrashPolicy.HOLD:
         return [DeathDecision(email.id, _UNKNOWN, 0.0) for email in emails]

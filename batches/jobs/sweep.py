@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 ADVISORY_LOCK = 0x656D61696C  # "email": one process in the fleet sweeps at a time
 REASON_WHEN_REAPED = "The worker that was sending this died, so nobody knows whether the relay accepted it."
 
-DOUBT_SECONDS = 2.0
+SUSPECT_SECONDS = 2.0
 """How long a suspect lane has to renew its lease. A living lane does so, or attempts it every RECONNECT_SECONDS."""
 
 
@@ -83,7 +83,7 @@ def _reap_dead_lanes() -> int:
         # In a commit of its own: a lane is suspect only after this write has succeeded.
         cursor.execute(sql.SUSPECT_LANES)
     with transaction.atomic(), connection.cursor() as cursor:
-        lease = {"lease_seconds": settings.SEND_LEASE_SECONDS, "doubt_seconds": DOUBT_SECONDS}
+        lease = {"lease_seconds": settings.SEND_LEASE_SECONDS, "suspect_seconds": SUSPECT_SECONDS}
         cursor.execute(sql.EXPIRED_LANES, lease)
         lanes = sql.EXPIRED_LANES.rows(cursor.fetchall())
         for lane in lanes:

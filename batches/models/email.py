@@ -61,8 +61,8 @@ class Email(models.Model):
     """One recipient of a batch.
 
     The status goes ``pending -> sending -> sent | failed | unknown``, back to ``pending`` for a retry, or
-    ``pending -> suppressed | cancelled``. Sending changes it only by the statements of ``models.sql``. The end of a
-    cancelled job (``jobs.lifecycle``) and the creation of a replay (``jobs.creation``) change it by the ORM.
+    ``pending -> suppressed | cancelled``. Sending changes it only by the statements of ``models.sql``. The
+    cancellation of a job (``jobs.lifecycle``) and the creation of a replay (``jobs.creation``) change it by the ORM.
     """
 
     state: str

@@ -28,7 +28,7 @@ FROM batches_lane l JOIN batches_emailjob j ON j.id = l.job_id
 WHERE j.completed_at IS NULL AND l.lease_until < clock_timestamp()
   AND (l.lease_until = 'epoch'
        OR (l.suspected_at > l.lease_until
-           AND l.suspected_at < clock_timestamp() - %(doubt_seconds)s * interval '1 second'
+           AND l.suspected_at < clock_timestamp() - %(suspect_seconds)s * interval '1 second'
            AND clock_timestamp() > pg_postmaster_start_time() + %(lease_seconds)s * interval '1 second'))
 FOR UPDATE OF l SKIP LOCKED
 

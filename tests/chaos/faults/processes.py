@@ -83,7 +83,7 @@ def check_nothing_sent_after_lease(trial: Trial) -> None:
 
 
 def count_interrupted(trial: Trial) -> int:
-    """Count the emails that the sweep took from a lane whose holder seemed dead."""
+    """Count the emails in flight in a lane that the sweep reaped because its holder seemed dead."""
     with trial.stack.services.connect() as connection:
         row = connection.execute("SELECT count(*) FROM batches_attempt WHERE outcome = 'interrupted'").fetchone()
     return row[0] if row else 0

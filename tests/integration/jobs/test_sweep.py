@@ -32,14 +32,14 @@ from tests.integration.jobs.conftest import MakeBatch
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """The end of the lease of a lane that is known to be dead."""
 
-DOUBT = timedelta(hours=1)
+SUSPECT = timedelta(hours=1)
 """How long a suspect lane has in these tests: longer than any of them takes."""
 
 
 @pytest.fixture(autouse=True)
 def long_doubt(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.SEND_LEASE_SECONDS = 0  # no grace after the start of PostgreSQL
-    monkeypatch.setattr(sweep_module, "DOUBT_SECONDS", DOUBT.total_seconds())
+    monkeypatch.setattr(sweep_module, "SUSPECT_SECONDS", SUSPECT.total_seconds())
 
 
 def lease_lane(lane: Lane, *, is_expired: bool, emails: int, attempts: int = 1) -> None:
@@ -63,8 +63,8 @@ def lease_lane(lane: Lane, *, is_expired: bool, emails: int, attempts: int = 1) 
 
 def make_suspect(lane: Lane) -> None:
     """Make a lane look as if a sweep had noted its expired lease, longer ago than a living lane needs to renew it."""
-    moment = timezone.now() - 2 * DOUBT
-    Lane.objects.filter(pk=lane.pk).update(lease_until=moment - DOUBT, suspected_at=moment)
+    moment = timezone.now() - 2 * SUSPECT
+    Lane.objects.filter(pk=lane.pk).update(lease_until=moment - SUSPECT, suspected_at=moment)
 
 
 def make_dead(lane: Lane) -> None:

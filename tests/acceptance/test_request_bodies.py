@@ -126,7 +126,7 @@ def test_answer_is_a_page_before_the_body_when_a_form_without_script_is_too_long
         response = client.getresponse()  # no byte of the body was sent
         page = response.read().decode()
     assert response.status == 413
-    assert 'role="alert">The request is larger' in page
+    assert 'role="alert">The list is larger' in page
 
 
 def test_answer_is_413_when_a_body_without_length_exceeds_the_limit(web: WebServer) -> None:

@@ -83,6 +83,9 @@ def _find_scheme_fault(url: str, address: Address) -> str | None:
     if separator and (scheme if address is REDIS else scheme.lower()) in address.schemes:
         return None
     wanted = _either([f"{name}://" for name in address.suggested])
+    name, colon, _ = url.partition(":/")
+    if colon and not separator and name.lower() in address.schemes:
+        return f"{address.variable} has one slash after {name}:. Write {name}://, as in {address.example}."
     # Only text that looks like a scheme is repeated: anything else may be a user name and a password.
     if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,19}", scheme):
         return f"{address.variable} has no scheme. Write {wanted} before the host, as in {address.example}."

@@ -14,13 +14,25 @@ from django.core.exceptions import ImproperlyConfigured
 POSTGRES_ENGINE = environ.Env.DB_SCHEMES["postgres"]
 """Django's PostgreSQL backend. Several schemes name it."""
 
+BOOLEANS = dict.fromkeys(("true", "on", "ok", "y", "yes", "1"), True)
+BOOLEANS |= dict.fromkeys(("false", "off", "n", "no", "0"), False)
+
 
 class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no types
-    """django-environ's reader, except that a wrong number is a sentence and not a traceback.
+    """django-environ's reader, except that a wrong value is a sentence and not a traceback.
 
     Raises:
         ImproperlyConfigured: a variable has a value that cannot be used. ``manage.py`` prints the message and exits.
     """
+
+    def bool(self, var: str, default: builtins.bool) -> builtins.bool:
+        """Read true, on, yes or 1, or the opposite. To django-environ itself a misspelt value is false."""
+        text = str(self.str(var, default="")).strip()
+        if not text:
+            return default
+        if text.lower() not in BOOLEANS:
+            raise ImproperlyConfigured(f"{var} is {text!r}. Set it to true or false.")
+        return BOOLEANS[text.lower()]
 
     def int(self, var: str, default: builtins.int) -> builtins.int:
         text = self.str(var, default="").strip()

@@ -15,6 +15,22 @@ def test_whole_number_is_refused_when_it_is_none(monkeypatch: pytest.MonkeyPatch
         Environment().int("SEND_LANES", default=4)
 
 
+@pytest.mark.parametrize("text", ["ture", "flase", "enabled", "2"])
+def test_switch_is_refused_when_it_is_neither_on_nor_off(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("SECURE_SSL_REDIRECT", text)
+    with pytest.raises(ImproperlyConfigured, match=f"^SECURE_SSL_REDIRECT is '{text}'. Set it to true or false.$"):
+        Environment().bool("SECURE_SSL_REDIRECT", default=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("on", True), ("True", True), ("yes", True), ("1", True), ("off", False), ("0", False), ("", True)],
+)
+def test_switch_is_read_when_it_is_right(monkeypatch: pytest.MonkeyPatch, text: str, expected: bool) -> None:
+    monkeypatch.setenv("SECURE_SSL_REDIRECT", text)
+    assert Environment().bool("SECURE_SSL_REDIRECT", default=True) is expected
+
+
 @pytest.mark.parametrize("text", ["fast", "15s", "1,000", "nan", "inf"])
 def test_number_is_refused_when_it_is_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("SEND_RATE", text)

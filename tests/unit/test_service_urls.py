@@ -41,6 +41,7 @@ def assert_fault(fault: str | None, *expected: str) -> None:
         (f"\u201csmtp://user:{SECRET}@host\u201d", "Write the address without quotation marks."),
         ("smtp+unix://", "EMAIL_URL names no socket."),
         ("smtp+unix:///", "EMAIL_URL names no socket."),
+        (f"smtp:/user:{SECRET}@host", "EMAIL_URL has one slash after smtp:. Write smtp://,"),
     ],
 )
 def test_email_url_is_refused_when_it_is_mistyped(url: str, expected: str) -> None:

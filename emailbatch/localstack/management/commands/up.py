@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+PORT_MAX = 65535
+
 
 class Command(BaseCommand):
     help = "Start PostgreSQL, Valkey, a mail inbox, the web page and workers. Ctrl-C stops them all."
@@ -29,6 +31,8 @@ class Command(BaseCommand):
         self.check()  # after the imports above, so that a missing package is named first
         if workers < 0:
             raise CommandError("The number of workers cannot be negative.")
+        if not 1 <= port <= PORT_MAX:
+            raise CommandError(f"{port} is not a port. Choose a number from 1 to {PORT_MAX}, as in make up PORT=8000.")
         plan = Plan(
             data_dir=settings.DATA_DIR,
             project_dir=settings.BASE_DIR,

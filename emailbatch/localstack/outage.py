@@ -1,4 +1,4 @@
-"""Explains an error that means that the local stack is not running, in a sentence instead of a traceback."""
+"""Explains an error that means that a service does not answer, in a sentence instead of a traceback."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from django.db import DatabaseError, connection
 
 
 def explain(error: BaseException) -> str | None:
-    """Return a sentence if this error means that the local stack is not running, else None.
+    """Return a sentence if this error means that PostgreSQL or the local stack's Redis does not answer, else None.
 
-    Errors of a service outside the local stack are left alone, and so are errors of a service that answers.
+    Errors of a service that answers are left alone.
     """
     if isinstance(error, SystemExit) and not error.code:
         return None
     for cause in _chain(error):
-        if isinstance(cause, DatabaseError) and settings.IS_LOCAL_DATABASE and not _is_database_there():
-            return _sentence("database")
+        if isinstance(cause, DatabaseError) and (fault := _find_database_fault()):
+            return _sentence("database") if settings.IS_LOCAL_DATABASE else fault
         if isinstance(cause, redis.ConnectionError) and settings.IS_LOCAL_REDIS:
             return _sentence("Redis")
     return None
@@ -29,13 +29,15 @@ def _sentence(service: str) -> str:
     )
 
 
-def _is_database_there() -> bool:
+def _find_database_fault() -> str | None:
+    """Connect, and return why that fails in a sentence, or None. libpq's messages contain no password."""
     connection.close()
     try:
         connection.ensure_connection()
-    except DatabaseError:
-        return False
-    return True
+    except DatabaseError as exc:
+        reason = (str(exc).splitlines() or ["no reason is known"])[0].rstrip(".")
+        return f"PostgreSQL can't be reached: {reason}. Start it, or correct DATABASE_URL."
+    return None
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -31,8 +31,11 @@ class Command(BaseCommand):
         self.check()  # after the imports above, so that a missing package is named first
         if workers < 0:
             raise CommandError("The number of workers cannot be negative.")
-        if not 1 <= port <= PORT_MAX:
-            raise CommandError(f"{port} is not a port. Choose a number from 1 to {PORT_MAX}, as in make up PORT=8000.")
+        if not 0 <= port <= PORT_MAX:
+            raise CommandError(
+                f"{port} is not a port. Choose a number from 1 to {PORT_MAX}, as in make up PORT=8000, "
+                "or 0 for any free port."
+            )
         plan = Plan(
             data_dir=settings.DATA_DIR,
             project_dir=settings.BASE_DIR,

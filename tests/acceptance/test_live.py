@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPResponse
@@ -52,8 +53,10 @@ def test_requests_are_answered_when_more_streams_are_open_than_the_pool_has_conn
             client.request("GET", f"/api/batches/{batch.pk}/stream", headers={"Authorization": web.bearer})
             responses.append(client.getresponse())
             assert read_event(responses[-1])["sent"] == 0
-        # A request that gets no connection from the pool is not answered with 200.
+        # A request that gets no connection from the pool waits for one, and is then not answered with 200.
+        began = time.monotonic()
         assert web.get("/api/batches")[0] == 200
+        assert time.monotonic() - began < 5
         Lane.objects.filter(job__batch=batch, number=0).update(sent_count=2)
         assert [read_event(response)["sent"] for response in responses] == [2] * len(responses)
     assert web.get("/api/health")[0] == 200

@@ -52,7 +52,7 @@ def test_batch_stays_pending_and_says_why_until_a_worker_is_started(stack: Runni
         with stack.own_worker():
             expect(page.locator('[data-count="percent"]')).to_have_text("100", timeout=30_000)
             expect(page.locator("#status")).to_have_text("completed")
-            expect(waiting).to_be_hidden(timeout=30_000)
+            expect(waiting).to_be_hidden(timeout=2000)
         assert page.evaluate("window.isSamePage")
     assert client.batch(batch_id)["sentCount"] == RECIPIENTS == stack.mail_count() - before
 

@@ -77,7 +77,7 @@ class Pool:
         self._reopen_at = 0.0
         self._target = spec.connections
         self._grow_at, self._grow_by = 0.0, 1
-        self._has_connected = False
+        self._is_accepted = False
         self._is_closed = False
         self._is_one_gone = asyncio.Event()
         # With CHUNKING, the window is spread over the connections.
@@ -102,8 +102,9 @@ class Pool:
         """
         idle = sum(connection.is_idle for connection in self._connections)
         missing = min(self._target - len(self._connections), ready_count - idle) - len(self._openings)
-        if not self._has_connected:
+        if not self._is_accepted:
             # Ask a relay that is away, or has too many connections, only once: not with all connections at a time.
+            # Otherwise some opening would always be under way, and the lane would not hear that all of them fail.
             missing = min(missing, 1 - len(self._openings))
         return missing
 
@@ -122,7 +123,7 @@ class Pool:
             connection.quit()
             return
         self._connections.add(connection)
-        self._has_connected = True
+        self._is_accepted = True
         connection.pump()
         self.pump()  # The relay accepts us, so this connection takes messages and the others are opened.
 
@@ -134,7 +135,10 @@ class Pool:
         self._reopen_at = self._clock() + REOPEN_SECONDS
         if has_too_many_connections:
             self._shrink()
-        if not self._connections and not self._openings and not self._is_closed:
+        if self._connections:
+            return
+        self._is_accepted = False
+        if not self._openings and not self._is_closed:
             self._lane.on_relay_error(reason, has_too_many_connections=has_too_many_connections)
 
     def on_connection_lost(self, connection: Connection, loss: Loss) -> None:

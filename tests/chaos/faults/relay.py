@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 from tests.chaos.judgement import Bounds
+from tests.chaos.stack import wait_until
 from tests.chaos.trial import WINDOW, Fault, Trial
 from tests.smtpserver import Behaviour, Rule
 
@@ -48,8 +49,14 @@ def misbehave(**fields: object) -> Callable[[Trial], None]:
 
 
 def check_job_shows_error(trial: Trial) -> None:
-    """Check that the fault did strike, and that the job shows a relay error."""
-    if not trial.read_relay_error() and not trial.has_ended():
+    """Check that the fault did strike, and that the job shows a relay error while the fault lasts."""
+    try:
+        wait_until(
+            lambda: trial.read_relay_error() or trial.has_ended(),
+            seconds=FAULT_SECONDS,
+            what="a relay error on the job",
+        )
+    except TimeoutError:
         trial.note_broken("the job does not show why no mail goes out")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -62,6 +63,7 @@ class FakeRelay:
 
     def __init__(self, *, limit: int = 100, is_away: bool = False) -> None:
         self.limit, self.is_away = limit, is_away
+        self.silent: list[asyncio.Future[None]] | None = None  # a list of the openings that it leaves without an answer
         self.asked_count = 0
         self.open: set[FakeConnection] = set()
 
@@ -70,6 +72,10 @@ class FakeRelay:
     ) -> Connection:
         self.asked_count += 1
         await let_run()
+        if self.silent is not None:
+            answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.silent.append(answer)
+            await answer
         if self.is_away:
             raise RelayError("The relay can't be reached.")
         if len(self.open) >= self.limit:
@@ -227,6 +233,24 @@ async def test_lane_hears_of_it_when_its_last_connection_ends_without_a_delivery
     assert lane.errors == []
     last.lose(TOO_MANY)
     assert lane.errors == [(TOO_MANY.reason, True)]
+
+
+async def test_lane_hears_of_it_when_a_relay_that_fell_silent_lets_each_opening_wait_to_its_end() -> None:
+    """The openings do not begin together, so one is always under way when another fails."""
+    relay = FakeRelay()
+    lane = FakeLane(relay)
+    await lane.pump()
+    await lane.pump()
+    relay.silent, relay.is_away = [], True
+    for connection in list(relay.open):
+        connection.lose(Loss(reason="The relay closed the connection."))
+        await lane.wait(REOPEN_SECONDS + 0.1)
+    assert len(relay.silent) > 1
+    for answer in list(relay.silent):
+        assert lane.errors == []
+        answer.set_result(None)
+        await lane.wait(REOPEN_SECONDS + 0.1)
+    assert lane.errors[:1] == [("The relay can't be reached.", False)]
 
 
 async def test_lane_hears_of_it_at_once_when_the_relay_refuses_our_mail() -> None:

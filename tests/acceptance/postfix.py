@@ -246,7 +246,7 @@ class Postfix:
         """Run one command of ``postfix``, such as reload.
 
         Its output goes to a file that anyone may open: maillog_file is /dev/stdout, and postsuper, as the user postfix,
-        opens that again to warn about what a kill left behind. It could not open a pipe of root's.
+        opens that again to warn about the remains of a kill. It could not open a pipe of root's.
         """
         argv = [COMMAND, "-c", str(self.folder / "etc"), command]
         with (self.folder / "orders").open("a+") as output:

@@ -148,6 +148,9 @@ class Pool:
         if self._is_closed:
             return
         logger.info("A connection to %s ended: %s", self._spec.relay, loss.reason)
+        if not self._connections and not self._openings:
+            # Ask at once, even if an opening failed a moment ago: only its answer tells why no mail goes out.
+            self._is_accepted, self._reopen_at = False, 0.0
         if loss.is_relay_error:
             self._lane.on_relay_error(loss.reason, has_too_many_connections=False)
         elif not connection.sent_count:

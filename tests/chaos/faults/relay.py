@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Callable
 
 from tests.chaos.judgement import Bounds
-from tests.chaos.stack import wait_until
 from tests.chaos.trial import WINDOW, Fault, Trial
 from tests.smtpserver import Behaviour, Rule
 
 FAULT_SECONDS = 3.0
+KICK_SECONDS = 0.03
+"""Between two kicks. The connections that the first one ended are being replaced."""
+
 PATIENT = {"SEND_MAX_ATTEMPTS": "10"}
 """For faults that strike at random: no email may use up its attempts by chance."""
 
@@ -33,13 +35,19 @@ def mark_instant(trial: Trial) -> None:
     trial.mark()
 
 
-def misbehave(**fields: object) -> Callable[[Trial], None]:
-    """Give the whole relay these fields of behaviour for some seconds, and close all open connections."""
+def misbehave(*, kicks: int = 1, **fields: object) -> Callable[[Trial], None]:
+    """Give the whole relay these fields of behaviour for some seconds, and close all open connections.
+
+    With more than one kick, it also closes connections that are being opened.
+    """
 
     def inject(trial: Trial) -> None:
         before = trial.stack.smtp.behaviour
         trial.change(**fields)
         trial.stack.smtp.kick()
+        for _ in range(kicks - 1):
+            trial.wait(KICK_SECONDS)
+            trial.stack.smtp.kick()
         trial.wait(FAULT_SECONDS)
         check_job_shows_error(trial)
         trial.change(**{name: getattr(before, name) for name in fields})
@@ -49,14 +57,8 @@ def misbehave(**fields: object) -> Callable[[Trial], None]:
 
 
 def check_job_shows_error(trial: Trial) -> None:
-    """Check that the fault did strike, and that the job shows a relay error while the fault lasts."""
-    try:
-        wait_until(
-            lambda: trial.read_relay_error() or trial.has_ended(),
-            seconds=FAULT_SECONDS,
-            what="a relay error on the job",
-        )
-    except TimeoutError:
+    """Check that the fault did strike, and that the job shows a relay error."""
+    if not trial.read_relay_error() and not trial.has_ended():
         trial.note_broken("the job does not show why no mail goes out")
 
 
@@ -233,6 +235,12 @@ FAULTS = (
         name="greeting-554", title="554 as greeting", inject=misbehave_at("connect", "554 5.3.2 No"), must_recover=True
     ),
     Fault(name="greeting-silent", title="no greeting", inject=misbehave_at("connect", "hang"), must_recover=True),
+    Fault(
+        name="kicked-silent",
+        title="connections closed, then no greeting",
+        inject=misbehave(kicks=3, rules=(Rule(stage="connect", action="hang"),)),
+        must_recover=True,
+    ),
     Fault(name="5xx-ehlo", title="550 at EHLO", inject=misbehave_at("ehlo", "550 5.7.1 No"), must_recover=True),
     Fault(
         name="5xx-mail", title="550 at MAIL", inject=misbehave_at("mail", "550 5.7.1 Sender refused"), must_recover=True

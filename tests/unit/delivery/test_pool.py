@@ -253,6 +253,28 @@ async def test_lane_hears_of_it_when_a_relay_that_fell_silent_lets_each_opening_
     assert lane.errors[:1] == [("The relay can't be reached.", False)]
 
 
+async def test_relay_is_asked_once_and_at_once_when_the_last_connection_ends_after_a_refused_opening() -> None:
+    """Otherwise a relay that closed all connections and fell silent would be asked only after the pause."""
+    relay = FakeRelay()
+    lane = FakeLane(relay)
+    await lane.pump()
+    await lane.pump()
+    first, *others = relay.open
+    relay.is_away = True
+    first.deliver()
+    first.lose(Loss(reason="The relay closed the connection."))
+    await lane.pump()
+    relay.silent, asked_before = [], relay.asked_count
+    for connection in others:
+        connection.deliver()
+        connection.lose(Loss(reason="The relay closed the connection."))
+    await lane.pump()
+    assert (relay.asked_count, lane.errors) == (asked_before + 1, [])
+    relay.silent[0].set_result(None)
+    await lane.pump()
+    assert lane.errors == [("The relay can't be reached.", False)]
+
+
 async def test_lane_hears_of_it_at_once_when_the_relay_refuses_our_mail() -> None:
     relay = FakeRelay()
     lane = FakeLane(relay)

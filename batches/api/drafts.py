@@ -72,7 +72,7 @@ def reread(request: HttpRequest, batch_id: int, payload: ReadAgain, templateId: 
         encoding=payload.encoding,
         delimiter=payload.delimiter,
         has_header=payload.hasHeader,
-        address_index=payload.addressColumn,
+        address_indexes=None if payload.addressColumn is None else (payload.addressColumn,),
     )
     batch = intake.reread_upload(find_batch(request, batch_id), options)
     return _review(batch, template, subject=None)

@@ -30,11 +30,24 @@ class Layout:
     """How the records of one file are read."""
 
     columns: tuple[str, ...]
-    """The headings as the file has them, or invented ones if it has no header."""
-    address_index: int
+    """The headings of the columns that count, or invented ones if the file has no header.
+
+    A column without heading and content does not count.
+    """
+    address_indexes: tuple[int, ...]
+    """The address columns: places in ``columns``. Each filled one of a row makes an email."""
     merge_fields: tuple[str, ...]
     """One for each column except the address, in the order of the file."""
     has_header: bool
+    width: int
+    """The number of cells in a full record of the file."""
+    kept: tuple[int, ...] | None = None
+    """The place in the file of each of ``columns``. None means that every column counts."""
+
+    @property
+    def address_index(self) -> int:
+        """The first address column."""
+        return self.address_indexes[0]
 
 
 def read_sample(text: str, delimiter: str) -> list[list[str]]:
@@ -122,9 +135,10 @@ def make_layout(columns: Sequence[str], *, address_index: int, has_header: bool)
     positions = [index + 1 for index in range(len(columns)) if index != address_index]
     return Layout(
         columns=tuple(columns),
-        address_index=address_index,
+        address_indexes=(address_index,),
         merge_fields=tuple(name_merge_fields(others, positions)),
         has_header=has_header,
+        width=len(columns),
     )
 
 

@@ -6,18 +6,9 @@ The headings of a file enter. Merge field names leave, one for each heading, uni
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 
-
-def _remove_accents(text: str) -> str:
-    return "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char)).casefold()
-
-
-def _make_key(text: str) -> str:
-    """Return the letters and digits of a heading. Headings with one key are the same heading."""
-    return "".join(char for char in _remove_accents(text) if char.isalnum())
-
+from batches.names import make_key, remove_accents
 
 # Headings are compared without case, accents, spaces and signs. Those of the first list mean email and nothing else.
 # Those of the second list may also mean a postal address, so they count only if their column holds email addresses.
@@ -50,19 +41,19 @@ RESERVED_WORDS = """
 _NOTE_OR_NUMBER = re.compile(r"\([^()]*\)|\d+")
 """Address books and forms add these to a heading: "Email 1", "E-Mail (required)"."""
 
-_EMAIL_KEYS = frozenset(map(_make_key, EMAIL_HEADINGS.split()))
-_AMBIGUOUS_KEYS = frozenset(map(_make_key, AMBIGUOUS_HEADINGS.split()))
+_EMAIL_KEYS = frozenset(map(make_key, EMAIL_HEADINGS.split()))
+_AMBIGUOUS_KEYS = frozenset(map(make_key, AMBIGUOUS_HEADINGS.split()))
 _RESERVED = frozenset(RESERVED_WORDS.split())
 
 
 def is_email_heading(heading: str) -> bool:
     """Say whether a heading means the email address and nothing else, as "Email 1" and "E-Mail (required)" do."""
-    return _make_key(_NOTE_OR_NUMBER.sub("", heading)) in _EMAIL_KEYS
+    return make_key(_NOTE_OR_NUMBER.sub("", heading)) in _EMAIL_KEYS
 
 
 def is_ambiguous_heading(heading: str) -> bool:
     """Say whether a heading means either an email address or a postal address."""
-    return _make_key(heading) in _AMBIGUOUS_KEYS
+    return make_key(heading) in _AMBIGUOUS_KEYS
 
 
 def name_merge_fields(headings: Sequence[str], positions: Sequence[int]) -> list[str]:
@@ -89,7 +80,7 @@ def is_merge_field(name: str) -> bool:
 
 def _make_identifier(heading: str) -> str:
     """Join the ASCII letters and digits of a heading with underscores."""
-    name = re.sub("[^a-z0-9]+", "_", _remove_accents(heading)).strip("_")[:60]
+    name = re.sub("[^a-z0-9]+", "_", remove_accents(heading)).strip("_")[:60]
     if name[:1].isdigit():
         name = f"_{name}"
     return f"{name}_" if name in _RESERVED else name

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from batches.files.dialect import Layout, check_delimiter, choose_layout, detect_delimiter, read_sample, take_sample
 from batches.files.encoding import choose_encoding, detect_encoding
+from batches.files.findings import Reading
 from batches.files.reading import CountedRecords, CsvRecords, Records, read_head, skip_header
 from batches.files.sheets import is_spreadsheet, open_sheet, read_rows
 
@@ -23,7 +24,16 @@ class ReadingOptions:
     encoding: str | None = None
     delimiter: str | None = None
     has_header: bool | None = None
-    address_index: int | None = None
+    header_row: int | None = None
+    """The line of the header, counted from 1. 0 means that the file has no header. Wins over ``has_header``."""
+    address_indexes: tuple[int, ...] | None = None
+    """The columns that hold addresses, counted from 0. Several make one email for each filled address of a row."""
+    sheet: str | None = None
+    """The name of the sheet to read."""
+    hidden_rows: bool = False
+    """Whether rows that the sheet hides are read too. Without it they are rejected as hidden."""
+    split_cells: bool = False
+    """Whether a cell with several addresses makes one email for each of them. Without it the row is rejected."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +42,7 @@ class OpenedFile:
 
     records: Records
     layout: Layout
+    reading: Reading
     encoding: str
     """Empty for a spreadsheet, as is the delimiter."""
     delimiter: str
@@ -65,7 +76,9 @@ def open_records(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile
 
 
 def _choose_layout(sample: list[list[str]], options: ReadingOptions) -> Layout:
-    return choose_layout(sample, has_header=options.has_header, address_index=options.address_index)
+    index = options.address_indexes[0] if options.address_indexes else None
+    has_header = options.has_header if options.header_row is None else options.header_row > 0
+    return choose_layout(sample, has_header=has_header, address_index=index)
 
 
 def _open(source: BinaryIO, records: Records, layout: Layout, *, encoding: str = "", delimiter: str = "") -> OpenedFile:
@@ -75,5 +88,11 @@ def _open(source: BinaryIO, records: Records, layout: Layout, *, encoding: str =
     if layout.has_header:
         skip_header(records)
     return OpenedFile(
-        records=records, layout=layout, encoding=encoding, delimiter=delimiter, source=source, size_bytes=size_bytes
+        records=records,
+        layout=layout,
+        reading=Reading(),
+        encoding=encoding,
+        delimiter=delimiter,
+        source=source,
+        size_bytes=size_bytes,
     )

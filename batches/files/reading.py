@@ -26,6 +26,20 @@ LINE_MAX_LENGTH = 1 << 20
 _NO_LINES = "This is not a list of recipients, or its lines have no line breaks. Export it again as CSV."
 
 
+class RejectedRecord(csv.Error):
+    """A record that its reader can't give out as a recipient. Reading goes on with the next record.
+
+    A reader raises it in place of the record, after it has counted the record's lines.
+    """
+
+    def __init__(self, *, cells: list[str], reason: str, is_hidden: bool = False) -> None:
+        super().__init__(reason)
+        self.cells = cells
+        self.reason = reason
+        self.is_hidden = is_hidden
+        """Whether the reason is that the sheet hides the row."""
+
+
 class Reader(Protocol):
     """An iterator of records that knows how many lines it has read. The csv module's reader is one."""
 

@@ -142,9 +142,10 @@ def _delete_corrected(draft: Batch, lines: Collection[int], *, up_to: int) -> No
 def _layout_of(draft: Batch) -> Layout:
     return Layout(
         columns=tuple(draft.columns),
-        address_index=draft.address_index,
+        address_indexes=(draft.address_index,),
         merge_fields=tuple(draft.merge_fields),
         has_header=draft.has_header,
+        width=len(draft.columns),
     )
 
 

@@ -32,7 +32,9 @@ def load_file(batch: Batch, file: BinaryIO, options: ReadingOptions, report: Rep
         )
         if report:
             blocks = report_progress(blocks, report=report, fraction_read=opened.fraction_read)
-        return copy_blocks(blocks, batch_id=batch.pk)
+        counts = copy_blocks(blocks, batch_id=batch.pk)
+        batch.reading = opened.reading.to_json()
+        return counts
 
 
 def load_records(batch: Batch, records: Records, layout: Layout) -> Counts:
@@ -44,9 +46,10 @@ def load_records(batch: Batch, records: Records, layout: Layout) -> Counts:
 
 GROUP_LAYOUT = Layout(
     columns=("email", "first_name", "last_name", "username", "name"),
-    address_index=0,
+    address_indexes=(0,),
     merge_fields=("first_name", "last_name", "username", "name"),
     has_header=True,
+    width=5,
 )
 
 

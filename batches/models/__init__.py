@@ -11,6 +11,7 @@ from batches.models.choices import (
     JobPriority,
     JobStatus,
     RejectionKind,
+    SharedAddresses,
 )
 from batches.models.email import Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
@@ -36,6 +37,7 @@ __all__ = [
     "Lane",
     "RejectedRow",
     "RejectionKind",
+    "SharedAddresses",
     "TemplateNotFound",
     "UploadChunk",
 ]

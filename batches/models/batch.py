@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Permissi
 from django.db import models
 from django.db.models.functions import Now
 
-from batches.models.choices import BatchSource, BatchStatus, RejectionKind
+from batches.models.choices import BatchSource, BatchStatus, RejectionKind, SharedAddresses
 
 
 class BatchQuerySet(models.QuerySet["Batch"]):
@@ -54,6 +54,16 @@ class Batch(models.Model):
         max_length=1, blank=True, help_text="The character that separates the cells of the uploaded file."
     )
     has_header = models.BooleanField(default=True, help_text="Whether the first line of the file is its header.")
+    reading = models.JSONField(
+        default=dict, editable=False, help_text="How the file was read, and how else it could be: files.findings."
+    )
+    shared_addresses = models.CharField(
+        max_length=16,
+        choices=SharedAddresses,
+        default=SharedAddresses.FIRST,
+        db_default=SharedAddresses.FIRST,
+        help_text="What happens to rows that have the same address.",
+    )
     content_digest = models.CharField(
         max_length=64, blank=True, editable=False, help_text="SHA-256 of the uploaded file."
     )
@@ -85,6 +95,9 @@ class Batch(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(status__in=BatchStatus.values), name="batch_status_known"),
             models.CheckConstraint(condition=models.Q(source__in=BatchSource.values), name="batch_source_known"),
+            models.CheckConstraint(
+                condition=models.Q(shared_addresses__in=SharedAddresses.values), name="batch_shared_addresses_known"
+            ),
             # Promise 5: the same idempotency key makes one batch, however concurrently the requests arrive.
             # NULLS NOT DISTINCT, because created_by is null for a batch that no user made.
             models.UniqueConstraint(

@@ -68,6 +68,17 @@ class CrashPolicy(models.TextChoices):
 class RejectionKind(models.TextChoices):
     INVALID = "invalid"
     DUPLICATE = "duplicate"
+    HIDDEN = "hidden", "hidden in the sheet"
+
+
+class SharedAddresses(models.TextChoices):
+    """What happens to rows of one list that have the same address, as two children of one parent."""
+
+    FIRST = "first", "the first row only"
+    """The first row makes an email. The others are rejected as duplicates."""
+    EACH = "each", "one mail for each row"
+    TOGETHER = "together", "all rows in one mail"
+    """One email holds the cells of all rows, and its template shows them with ``{% for row in rows %}``."""
 
 
 LIVE_JOB_STATUSES = (JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.PAUSED)

@@ -69,7 +69,10 @@ class Email(models.Model):
     """The status as people see it. Only emails that were read with ``with_state()`` have it."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="emails", db_index=False)
-    row = models.PositiveIntegerField(help_text="The line of the file, or the place in the list, counted from 1.")
+    row = models.PositiveIntegerField(
+        help_text="The place in the batch, counted from 1: the line of the file, unless a line made several emails."
+    )
+    line = models.PositiveIntegerField(null=True, blank=True, help_text="The line of the file, if it is not the row.")
     address = models.CharField(max_length=320)
     fields = models.JSONField(
         db_default=models.Value([], models.JSONField()),

@@ -49,7 +49,7 @@ def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
             encoding=request.POST.get("encoding") or None,
             delimiter=delimiter,
             has_header=request.POST.get("has_header") == "yes",
-            address_index=_read_address_index(request, batch, delimiter),
+            address_indexes=_read_address_indexes(request, batch, delimiter),
         )
         batch = intake.reread_upload(batch, options)
     except intake.ListRefused as exc:
@@ -58,7 +58,7 @@ def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
 
 
-def _read_address_index(request: SignedInRequest, batch: Batch, delimiter: str | None) -> int | None:
+def _read_address_indexes(request: SignedInRequest, batch: Batch, delimiter: str | None) -> tuple[int, ...] | None:
     """Return the column that the user chose for the address, or None to recognise it.
 
     Another delimiter makes other columns. Then an index that the user left unchanged names the wrong one, so it
@@ -66,7 +66,8 @@ def _read_address_index(request: SignedInRequest, batch: Batch, delimiter: str |
     """
     chosen = request.POST.get("address_index", "")
     index = int(chosen) if chosen.isascii() and chosen.isdigit() else None
-    return None if index == batch.address_index and delimiter != batch.delimiter else index
+    is_stale = index == batch.address_index and delimiter != batch.delimiter
+    return None if index is None or is_stale else (index,)
 
 
 @posted_from_review

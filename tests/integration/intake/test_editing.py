@@ -45,7 +45,7 @@ def test_byte_order_mark_is_not_in_the_header_when_utf8_is_chosen(upload: Upload
 
 def test_columns_change_when_a_draft_is_read_again_with_other_options(upload: Upload) -> None:
     batch = upload("email,second\nann@example.com,bob@example.com\n")
-    draft = reread_upload(batch, ReadingOptions(has_header=False, address_index=1))
+    draft = reread_upload(batch, ReadingOptions(has_header=False, address_indexes=(1,)))
     assert draft.columns == ["column_1", "email"]
     assert emails_of(draft) == [[2, "bob@example.com", ["ann@example.com"]]]
     assert rejected_of(draft) == [[1, "invalid"]]
@@ -78,7 +78,7 @@ def test_nothing_is_left_when_a_draft_is_discarded(upload: Upload) -> None:
 def test_draft_stays_as_it_was_when_reading_it_again_fails(upload: Upload) -> None:
     batch = upload("email,name\nann@example.com,Ann\n")
     with pytest.raises(UnreadableFile):
-        reread_upload(batch, ReadingOptions(address_index=9))
+        reread_upload(batch, ReadingOptions(address_indexes=(9,)))
     assert emails_of(batch) == [[2, "ann@example.com", ["Ann"]]]
 
 

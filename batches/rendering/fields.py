@@ -1,0 +1,42 @@
+"""Match the fields that a template uses with the merge fields of a list, as people write them. Pure.
+
+Names match without regard to case, accents, spaces and signs, in every script: ``{{ Vorname }}`` finds ``vorname``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from batches.names import make_key
+
+NEAR_COUNT = 3
+"""How many columns are offered for a field that no column matches."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldBinding:
+    """Which merge field of a list each field of a template shows."""
+
+    aliases: Mapping[str, str]
+    """From a template's spelling to the list's merge field, only where the two differ."""
+    missing: tuple[str, ...]
+    """The template's fields that no merge field matches, in alphabetical order."""
+    near: Mapping[str, tuple[str, ...]]
+    """For each missing field, the merge fields that resemble it most, best first."""
+
+
+def bind_fields(template_fields: Iterable[str], merge_fields: Collection[str]) -> FieldBinding:
+    """Find the merge field that each field of a template means. The address, ``email``, is always there."""
+    exact = {*merge_fields, "email"}
+    by_key = {make_key(name): name for name in reversed([*merge_fields, "email"])}
+    others = [name for name in template_fields if name not in exact]
+    aliases = {name: by_key[make_key(name)] for name in others if make_key(name) in by_key}
+    missing = tuple(sorted(name for name in others if name not in aliases))
+    near = {name: _find_near(name, by_key) for name in missing}
+    return FieldBinding(aliases=aliases, missing=missing, near=near)
+
+
+def _find_near(name: str, by_key: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(by_key[key] for key in get_close_matches(make_key(name), by_key, NEAR_COUNT))

@@ -1,0 +1,62 @@
+"""Render the letter of every row to find those that have a fault. Rows enter, faults grouped by reason leave. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batches.rendering.template import CompiledTemplate, TemplateFault
+
+SHOWN_ROWS = 20
+"""How many rows of one fault are named."""
+
+REASONS_MAX = 50
+"""How many reasons are told apart. All further ones are counted together, because a reason may name a value."""
+
+OTHER_REASONS = "Other faults."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LetterFault:
+    """A reason why letters can't be rendered."""
+
+    reason: str
+    count: int
+    """How many letters have it."""
+    rows: tuple[int, ...]
+    """The rows of the first SHOWN_ROWS of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LetterFaults:
+    """What became of the letters that were rendered."""
+
+    checked: int = 0
+    faults: tuple[LetterFault, ...] = ()
+
+    @property
+    def faulty(self) -> int:
+        """How many letters have a fault."""
+        return sum(fault.count for fault in self.faults)
+
+
+def check_letters(compiled: CompiledTemplate, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> LetterFaults:
+    """Render the letter of each row, given as its number and its context. Nothing that is rendered is kept."""
+    checked = 0
+    found: dict[str, list[int]] = {}
+    counts: dict[str, int] = {}
+    for row, context in rows:
+        checked += 1
+        try:
+            compiled.render(context)
+        except TemplateFault as exc:
+            reason = str(exc)
+            if reason not in found and len(found) >= REASONS_MAX:
+                reason = OTHER_REASONS
+            counts[reason] = counts.get(reason, 0) + 1
+            shown = found.setdefault(reason, [])
+            if len(shown) < SHOWN_ROWS:
+                shown.append(row)
+    faults = tuple(LetterFault(reason=reason, count=counts[reason], rows=tuple(found[reason])) for reason in found)
+    return LetterFaults(checked=checked, faults=faults)

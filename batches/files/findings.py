@@ -82,6 +82,9 @@ class Reading:
     """Rows whose address an earlier row has too."""
     slips: list[Slip] = field(default_factory=list)
     """The misspelt domains, those with most rows first."""
+    chosen: dict[str, Any] = field(default_factory=dict)
+    """The reading options that a person chose, by name: see files.reading_choices. They hold when the file is read
+    again with one more choice."""
 
     def to_json(self) -> dict[str, Any]:
         """Return a mapping for ``Batch.reading``."""

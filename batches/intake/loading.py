@@ -15,6 +15,7 @@ from batches.files.addresses import PLAIN_MAX_LENGTH, PLAIN_PATTERN
 from batches.files.dialect import Layout
 from batches.files.opening import ReadingOptions, open_records
 from batches.files.reading import CountedRecords, Records
+from batches.files.reading_choices import list_choices
 from batches.intake import sql
 from batches.intake.copying import Counts, copy_blocks, raw_cursor
 from batches.intake.import_progress import Report, report_progress
@@ -33,6 +34,7 @@ def load_file(batch: Batch, file: BinaryIO, options: ReadingOptions, report: Rep
         if report:
             blocks = report_progress(blocks, report=report, fraction_read=opened.fraction_read)
         counts = copy_blocks(blocks, batch_id=batch.pk)
+        opened.reading.chosen = list_choices(options)
         batch.reading = opened.reading.to_json()
         return counts
 

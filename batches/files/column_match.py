@@ -11,9 +11,9 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from batches.files.dialect import Layout
 from batches.files.errors import UnreadableFile
 from batches.files.formulas import rearm
+from batches.files.layout import Layout
 from batches.files.reading import Reader, Records
 
 LINE_COLUMN = "line"

@@ -9,45 +9,19 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from batches.files.addresses import SPACES, is_address
 from batches.files.errors import UnreadableFile
-from batches.files.headings import is_ambiguous_heading, is_email_heading, name_merge_fields
+from batches.files.headings import is_ambiguous_heading, is_email_heading
+from batches.files.layout import COLUMNS_MAX, Layout, make_layout
 from batches.files.reading import is_separator_line
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_RECORDS = 50
-COLUMNS_MAX = 500
 HEADING_MAX_LENGTH = 1000
 SHOWN_LENGTH = 40
 """How many characters of a heading an error quotes."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
-    """How the records of one file are read."""
-
-    columns: tuple[str, ...]
-    """The headings of the columns that count, or invented ones if the file has no header.
-
-    A column without heading and content does not count.
-    """
-    address_indexes: tuple[int, ...]
-    """The address columns: places in ``columns``. Each filled one of a row makes an email."""
-    merge_fields: tuple[str, ...]
-    """One for each column except the address, in the order of the file."""
-    has_header: bool
-    width: int
-    """The number of cells in a full record of the file."""
-    kept: tuple[int, ...] | None = None
-    """The place in the file of each of ``columns``. None means that every column counts."""
-
-    @property
-    def address_index(self) -> int:
-        """The first address column."""
-        return self.address_indexes[0]
 
 
 def read_sample(text: str, delimiter: str) -> list[list[str]]:
@@ -127,19 +101,6 @@ def choose_layout(
         first = [f"column_{number}" for number in range(1, len(first) + 1)]
         first[address_index] = "email"
     return make_layout(first, address_index=address_index, has_header=has_header)
-
-
-def make_layout(columns: Sequence[str], *, address_index: int, has_header: bool) -> Layout:
-    """Make a layout with a merge field for each column except the address."""
-    others = [name for index, name in enumerate(columns) if index != address_index]
-    positions = [index + 1 for index in range(len(columns)) if index != address_index]
-    return Layout(
-        columns=tuple(columns),
-        address_indexes=(address_index,),
-        merge_fields=tuple(name_merge_fields(others, positions)),
-        has_header=has_header,
-        width=len(columns),
-    )
 
 
 def _check_size(first: Sequence[str]) -> None:

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from batches.files.dialect import Layout, check_delimiter, choose_layout, detect_delimiter, read_sample, take_sample
+from batches.files.dialect import check_delimiter, choose_layout, detect_delimiter, read_sample, take_sample
 from batches.files.encoding import choose_encoding, detect_encoding
 from batches.files.findings import Reading
+from batches.files.layout import Layout
 from batches.files.reading import CountedRecords, CsvRecords, Records, read_head, skip_header
 from batches.files.sheets import is_spreadsheet, open_sheet, read_rows
 

@@ -14,10 +14,10 @@ from django.db import transaction
 from django.db.models import Max
 
 from batches.files.column_match import MatchedRecords, match_columns
-from batches.files.dialect import Layout
 from batches.files.errors import ListRefused
 from batches.files.full_disk import refuse_full_disk
 from batches.files.headings import is_merge_field
+from batches.files.layout import Layout
 from batches.files.opening import ReadingOptions, open_records
 from batches.files.spooling import seekable
 from batches.intake import sql

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from batches.files.dialect import COLUMNS_MAX, Layout, make_layout
 from batches.files.errors import ListRefused
+from batches.files.layout import COLUMNS_MAX, Layout, make_layout
 
 ADDRESS_KEY = "email"
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
 
 from batches.files.addresses import PLAIN_MAX_LENGTH, PLAIN_PATTERN
-from batches.files.dialect import Layout
+from batches.files.layout import Layout
 from batches.files.opening import ReadingOptions, open_records
 from batches.files.reading import CountedRecords, Records
 from batches.files.reading_choices import list_choices

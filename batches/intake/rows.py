@@ -16,7 +16,7 @@ from itertools import islice
 import orjson
 
 from batches.files.addresses import BadAddress, match_plain, normalise_address
-from batches.files.dialect import Layout
+from batches.files.layout import Layout
 from batches.files.reading import Records
 from batches.models import RejectionKind
 

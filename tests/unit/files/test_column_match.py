@@ -6,8 +6,8 @@ import io
 import pytest
 
 from batches.files.column_match import MatchedRecords, match_columns
-from batches.files.dialect import Layout, make_layout
 from batches.files.errors import UnreadableFile
+from batches.files.layout import Layout, make_layout
 from batches.files.reading import CsvRecords, skip_header
 
 COLUMNS = ["email", "name", "note"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batches.files.dialect import make_layout
+from batches.files.layout import make_layout
 from batches.files.reading import CountedRecords, CsvRecords
 from batches.intake import rows
 from batches.intake.rows import BlockReader, SeenAddresses, split_json

@@ -1,7 +1,8 @@
 """Our RQ worker: what a sender of mail needs and RQ's own worker does not do.
 
 It ends the lease of a dead work-horse at once. Its work-horse dies with it. It passes SIGTERM on as a request to drain.
-It sweeps every few seconds, busy or idle. It goes on when Redis was away. It runs nothing but lanes.
+It sweeps every few seconds, busy or idle. It goes on when Redis was away. It runs nothing but lanes and letter
+checks.
 """
 
 from __future__ import annotations
@@ -200,8 +201,8 @@ class Worker(rq.Worker):
     # --- the work-horse ------------------------------------------------------------------------------
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Overridden to run nothing but lanes, and to end the lease of a work-horse that died."""
-        if not queues.is_work_item(job):
+        """Overridden to run nothing but lanes and letter checks, and to end the lease of a work-horse that died."""
+        if not queues.is_runnable(job):
             self._drop(job)
             return
         self._is_work_horse_lost = False
@@ -217,7 +218,9 @@ class Worker(rq.Worker):
         if queues.is_old_work_item(job):
             logger.warning("Dropped work item %s of release 0.1.0. The sweep enqueues its lane again.", job.id)
         else:
-            logger.error("Job %s in Redis is no lane of ours and was not run. Find out who put it there.", job.id)
+            logger.error(
+                "Job %s in Redis is no lane or letter check of ours and was not run. Find out who put it there.", job.id
+            )
         with outlast_redis():
             self.connection.delete(job.key)
 

@@ -27,6 +27,11 @@ def _note(signum: int, frame: FrameType | None) -> None:
     _requested = True
 
 
+def is_requested() -> bool:
+    """Whether the request has come. For work without an event loop."""
+    return _requested
+
+
 def call_when_requested(callback: Callable[[], None]) -> None:
     """Call back in the running loop when the request comes, or at once if it has come already."""
     loop = asyncio.get_running_loop()

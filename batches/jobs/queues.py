@@ -16,8 +16,9 @@ import django_rq
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, Worker
-from rq.exceptions import DeserializationError
+from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job
+from rq.serializers import JSONSerializer
 
 from batches import redis_client
 from batches.models import JobPriority
@@ -33,10 +34,20 @@ FAILURE_TTL_SECONDS = 24 * 60 * 60
 RUN_LANE = "batches.jobs.run_lane.run_lane"
 """The path of the function that a worker runs. Redis keeps it in each work item, so it outlives a release."""
 
+CHECK_LETTERS = "batches.jobs.check_letters.check_every_letter"
+"""The path of the function for a letter check. A check is no work item of a lane, and waits in the same queues."""
+
+CHECK_QUEUE = JobPriority.DEFAULT.value
+"""Where letter checks wait: in turn with the lanes of ordinary jobs (decision 19)."""
+
+_ARGUMENTS = {RUN_LANE: ["lane_id"], CHECK_LETTERS: ["run"]}
+"""What a worker runs, and the names of its arguments."""
+
 OLD_RUN_LANE = "batches.jobs.lanes.run_lane"
 """The path in the work items of release 0.1.0."""
 
 _ITEM_ID = re.compile(r"lane-(?P<job>\d+)-(?P<lane>\d+)-(?P<token>\d+)\Z")
+_CHECK_ID_PREFIX = "letters-"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,14 +118,56 @@ def waiting_item_ids() -> set[str]:
     return {item_id for name in QUEUE_NAMES for item_id in open_queue(name).get_job_ids()}
 
 
-def is_work_item(job: Job) -> bool:
-    """Whether an entry of a queue is a work item of this release, and carries nothing else that RQ would run."""
+def enqueue_check(run: str, *, turn: int) -> bool:
+    """Enqueue a letter check, and say whether Redis took it. Each turn of a check has an entry of its own."""
     try:
-        is_lane = job.func_name == RUN_LANE and not job.args and list(job.kwargs) == ["lane_id"]
+        open_queue(CHECK_QUEUE).enqueue(
+            CHECK_LETTERS,
+            kwargs={"run": run},
+            job_id=_check_id(run, turn),
+            result_ttl=0,
+            failure_ttl=FAILURE_TTL_SECONDS,
+        )
+    except RedisError as exc:
+        logger.warning("Redis is away, so no letters are checked: %s", exc)
+        return False
+    return True
+
+
+def is_check_queued(run: str, *, turn: int) -> bool:
+    """Whether a letter check waits in its queue.
+
+    Raises:
+        RedisError: Redis is away.
+    """
+    return _check_id(run, turn) in open_queue(CHECK_QUEUE).get_job_ids()
+
+
+def has_check_failed(run: str, *, turn: int) -> bool:
+    """Whether a turn of a letter check ended with an exception or with the death of its work-horse.
+
+    Raises:
+        RedisError: Redis is away.
+    """
+    try:
+        job = Job.fetch(_check_id(run, turn), connection=client(), serializer=JSONSerializer)
+    except NoSuchJobError:
+        return False
+    return bool(job.is_failed)
+
+
+def _check_id(run: str, turn: int) -> str:
+    return f"{_CHECK_ID_PREFIX}{run}-{turn}"
+
+
+def is_runnable(job: Job) -> bool:
+    """Whether an entry of a queue is a lane or a letter check, and carries nothing else that RQ would run."""
+    try:
+        is_known = not job.args and list(job.kwargs) == _ARGUMENTS.get(str(job.func_name))
     except (DeserializationError, TypeError):  # for example pickled data
         return False
     callbacks = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
-    return is_lane and not any(callbacks) and not job.webhooks
+    return is_known and not any(callbacks) and not job.webhooks
 
 
 def is_old_work_item(job: Job) -> bool:
@@ -132,13 +185,27 @@ def parse_item_id(item_id: str) -> tuple[int, int] | None:
 
 
 def has_other_job_waiting(job_id: int, *, priority: str) -> bool:
-    """Whether a lane of another job waits in the queue of this priority or of a higher one."""
+    """Whether a lane of another job, or a letter check, waits in the queue of this priority or of a higher one."""
     names = QUEUE_NAMES[: QUEUE_NAMES.index(priority) + 1]
     try:
         waiting = (item_id for name in names for item_id in open_queue(name).get_job_ids())
-        return any((match := _ITEM_ID.match(item_id)) and int(match["job"]) != job_id for item_id in waiting)
+        return any(_is_of_another(item_id, job_id) for item_id in waiting)
     except RedisError:
         return False
+
+
+def _is_of_another(item_id: str, job_id: int) -> bool:
+    match = _ITEM_ID.match(item_id)
+    return int(match["job"]) != job_id if match else item_id.startswith(_CHECK_ID_PREFIX)
+
+
+def has_waiting_items() -> bool:
+    """Whether anything waits in a queue.
+
+    Raises:
+        RedisError: Redis is away.
+    """
+    return any(open_queue(name).count for name in QUEUE_NAMES)
 
 
 def fleet_status() -> Fleet:

@@ -10,6 +10,7 @@ from batches.models.choices import (
     JobKind,
     JobPriority,
     JobStatus,
+    LetterCheckState,
     RejectionKind,
     SharedAddresses,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "JobPriority",
     "JobStatus",
     "Lane",
+    "LetterCheckState",
     "RejectedRow",
     "RejectionKind",
     "SharedAddresses",

@@ -81,5 +81,15 @@ class SharedAddresses(models.TextChoices):
     """One email holds the cells of all rows, and its template shows them with ``{% for row in rows %}``."""
 
 
+class LetterCheckState(models.TextChoices):
+    """How far the check of every letter of a draft is: ``waiting -> running -> waiting | done | killed``."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    KILLED = "killed"
+    """The work-horse died, for example because one letter takes too much memory."""
+
+
 LIVE_JOB_STATUSES = (JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.PAUSED)
 """A batch has at most one job with one of these statuses."""

@@ -40,6 +40,16 @@ class LetterFaults:
         """How many letters have a fault."""
         return sum(fault.count for fault in self.faults)
 
+    def add(self, other: LetterFaults) -> LetterFaults:
+        """Return both together. The rows of the other ones come after these."""
+        faults = {fault.reason: fault for fault in self.faults}
+        for fault in other.faults:
+            reason = fault.reason if fault.reason in faults or len(faults) < REASONS_MAX else OTHER_REASONS
+            before = faults.get(reason, LetterFault(reason=reason, count=0, rows=()))
+            rows = (*before.rows, *fault.rows)[:SHOWN_ROWS]
+            faults[reason] = LetterFault(reason=reason, count=before.count + fault.count, rows=rows)
+        return LetterFaults(checked=self.checked + other.checked, faults=tuple(faults.values()))
+
 
 def check_letters(compiled: CompiledTemplate, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> LetterFaults:
     """Render the letter of each row, given as its number and its context. Nothing that is rendered is kept."""

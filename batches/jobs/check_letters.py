@@ -1,0 +1,132 @@
+"""The function that RQ runs for a letter check: render every letter of a draft, a page of rows at a time.
+
+A check works in turns. When its turn is over and another entry waits in a queue, it is enqueued again behind that one,
+so neither a check nor a lane keeps the other waiting for long. It changes nothing in PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from django.db.models import QuerySet
+from redis.exceptions import RedisError
+from rq import get_current_job
+
+from batches.delivery import stop
+from batches.jobs import queues
+from batches.jobs.letter_checks import (
+    LetterCheck,
+    forget,
+    is_wanted,
+    read_record,
+    read_task,
+    write_record,
+)
+from batches.models import Batch, Email, LetterCheckState
+from batches.rendering.letters import check_letters
+from batches.rendering.template import MessageParts, TemplateFault, make_context
+
+logger = logging.getLogger(__name__)
+
+PAGE_ROWS = 500
+"""How many rows are in memory at once."""
+
+TURN_SECONDS = 2.0
+"""How long a check works before it lets others go first. A lane's turn is about as long."""
+
+WORK_MAX_SECONDS = 60.0
+"""How long a check works in all. A million plain letters take less than half of it."""
+
+REPORT_SECONDS = 0.3
+"""The least time between two reports. A killed check is noticed by the lack of them."""
+
+MEMORY_MAX_BYTES = 1 << 30
+"""How much memory a check may take beyond what its work-horse has when it starts."""
+
+
+def check_every_letter(*, run: str) -> str:
+    """Work on a letter check until it is done or its turn is over. Safe to run twice.
+
+    Returns:
+        Why it ended, in words, for RQ's log.
+    """
+    if get_current_job() is not None:
+        _limit_this_process()
+    try:
+        return _continue(run)
+    except RedisError as exc:
+        logger.warning("The letter check %s is given up, because Redis is away: %s", run, exc)
+        return "Redis is away"
+
+
+def _continue(run: str) -> str:
+    check, task = read_record(run), read_task(run)
+    if check is None or task is None or check.has_ended:
+        return "the check is no longer wanted"
+    pointer, parts = task
+    ended = _work(write_record(replace(check, state=LetterCheckState.RUNNING)), pointer, parts)
+    if ended is None:
+        forget(check, pointer)
+        return "the draft was changed, sent or discarded"
+    write_record(ended)
+    if ended.has_ended:
+        return f"{ended.checked} letters checked, {ended.faulty} with a fault"
+    queues.enqueue_check(run, turn=ended.turn)
+    return "another's turn"
+
+
+def _work(check: LetterCheck, pointer: str, parts: MessageParts) -> LetterCheck | None:
+    """Check page after page. Returns the check as it is at the end of this turn, or None if it is no longer wanted."""
+    batch = Batch.objects.filter(pk=check.batch_id).first()
+    try:
+        compiled = parts.compile()
+    except TemplateFault:  # the template was refused at every door; nothing of it can be checked
+        return None
+    if batch is None:
+        return None
+    began_at = reported_at = time.monotonic()
+    worked_before = check.worked_seconds
+    while page := list(_next_rows(batch, check.after_row)):
+        found = check_letters(compiled, _contexts(batch, page))
+        # After the rows were read: if the draft was still the same, they were its rows.
+        if not is_wanted(check, pointer, parts):
+            return None
+        now = time.monotonic()
+        check = replace(check.add(found, after_row=page[-1].row), worked_seconds=worked_before + now - began_at)
+        if check.worked_seconds >= WORK_MAX_SECONDS:
+            break
+        if _is_turn_over(now - began_at):
+            return replace(check, state=LetterCheckState.WAITING, turn=check.turn + 1)
+        if now - reported_at >= REPORT_SECONDS:
+            check, reported_at = write_record(check), now
+    return replace(check, state=LetterCheckState.DONE)
+
+
+def _is_turn_over(seconds: float) -> bool:
+    return stop.is_requested() or (seconds >= TURN_SECONDS and queues.has_waiting_items())
+
+
+def _next_rows(batch: Batch, after_row: int) -> QuerySet[Email]:
+    """Return the next page by keyset, so that the last page costs no more than the first."""
+    rows = batch.emails.filter(row__gt=after_row).order_by("row")
+    return rows.only("row", "address", "fields")[:PAGE_ROWS]
+
+
+def _contexts(batch: Batch, page: Sequence[Email]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for email in page:
+        yield email.row, make_context(batch.merge_fields, email.fields, address=email.address)
+
+
+def _limit_this_process() -> None:
+    """Limit the work-horse, which ends after this check. A template may ask for any amount of memory in one row."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY_MAX_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    seconds = int(WORK_MAX_SECONDS + TURN_SECONDS)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))

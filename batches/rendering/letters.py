@@ -61,7 +61,7 @@ def check_letters(compiled: CompiledTemplate, rows: Iterable[tuple[int, Mapping[
         try:
             compiled.render(context)
         except TemplateFault as exc:
-            reason = str(exc)
+            reason = exc.group
             if reason not in found and len(found) >= REASONS_MAX:
                 reason = OTHER_REASONS
             counts[reason] = counts.get(reason, 0) + 1

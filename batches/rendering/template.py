@@ -7,11 +7,13 @@ limit, and each merge field is a plain string.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from minijinja import Environment, TemplateError
+
+from batches.rendering.fields import FieldBinding, bind_fields
 
 FUEL = 100_000
 """How many instructions of minijinja's machine one render may use. A long newsletter takes some hundreds."""
@@ -20,11 +22,18 @@ OUTPUT_MAX_CHARS = 10_000_000
 """A longer part is a fault of the template, because relays refuse such messages."""
 
 _NOT_IN_A_HEADER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_PARTS = {"subject": "subject", "html": "HTML body", "text": "text body"}
+PARTS = {"subject": "subject", "html": "HTML body", "text": "text body"}
 
 
 class TemplateFault(Exception):
-    """The template can't be compiled, or can't be rendered for this recipient. The message says why."""
+    """The template can't be compiled, or can't be rendered for this recipient. The message says why.
+
+    ``group`` is the message without the recipient's values, so that faults of many recipients can be counted.
+    """
+
+    def __init__(self, message: str, *, group: str = "") -> None:
+        super().__init__(message)
+        self.group = group or message
 
 
 class Rendered(NamedTuple):
@@ -63,13 +72,16 @@ class MessageParts:
         """Copy these parts with another subject. An empty one, or None, keeps the subject as it is."""
         return replace(self, subject=subject or self.subject)
 
-    def compile(self) -> CompiledTemplate:
+    def compile(self, merge_fields: Collection[str] | None = None) -> CompiledTemplate:
         """Make a template of the parts that is ready to render many times.
+
+        Args:
+            merge_fields: Those of the list. The fields of the template are bound to them as ``bind_fields`` says.
 
         Raises:
             TemplateFault: A part has a syntax error, the subject is empty, or there is no body.
         """
-        return CompiledTemplate(subject=self.subject, html=self.html, text=self.text)
+        return CompiledTemplate(subject=self.subject, html=self.html, text=self.text, columns=merge_fields)
 
 
 def make_context(merge_fields: Iterable[str], cells: Iterable[str], *, address: str) -> dict[str, str]:
@@ -93,7 +105,7 @@ class CompiledTemplate:
         TemplateFault: It has a syntax error, no subject, or no body.
     """
 
-    def __init__(self, *, subject: str, html: str, text: str) -> None:
+    def __init__(self, *, subject: str, html: str, text: str, columns: Collection[str] | None = None) -> None:
         if not subject.strip():
             raise TemplateFault("The subject is empty. Write one in the template.")
         if not html.strip() and not text.strip():
@@ -111,6 +123,14 @@ class CompiledTemplate:
         self.merge_fields = frozenset[str]().union(
             *(self._add(name, source) for name, source in (("subject", subject), ("html", html), ("text", text)))
         )
+
+        self._columns = columns or ()
+        self.binding: FieldBinding = bind_fields(self.merge_fields, columns or ())
+
+    def make_context(self, cells: Sequence[Any], *, address: str) -> dict[str, Any]:
+        """Name one email's cells as this template needs them. It was compiled with the merge fields of the list."""
+        context = make_context(self._columns, cells, address=address)
+        return context | {name: context[field] for name, field in self.binding.aliases.items()}
 
     def _add(self, name: str, source: str) -> set[str]:
         try:
@@ -140,7 +160,7 @@ class CompiledTemplate:
             raise TemplateFault(_sentence(name, exc)) from exc
         if len(output) > OUTPUT_MAX_CHARS:
             raise TemplateFault(
-                f"The rendered {_PARTS[name]} has more than {OUTPUT_MAX_CHARS:,} characters. Make it shorter."
+                f"The rendered {PARTS[name]} has more than {OUTPUT_MAX_CHARS:,} characters. Make it shorter."
             )
         return output
 
@@ -148,4 +168,4 @@ class CompiledTemplate:
 def _sentence(part: str, exc: TemplateError) -> str:
     where = f" in line {exc.line}" if exc.line else ""
     detail = (exc.detail or exc.kind).rstrip(".")
-    return f"The {_PARTS[part]} of the template can't be used{where}: {detail}."
+    return f"The {PARTS[part]} of the template can't be used{where}: {detail}."

@@ -1,0 +1,119 @@
+"""Find the tags of other systems in a message, because they would be sent unchanged. Pure.
+
+Message parts enter. Foreign tags leave, each with what to write instead. Nothing is refused here: a text may mean its
+brackets. So a pattern is listed only if it looks like a name in the tag of a known system.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from batches.names import make_key
+from batches.rendering.template import PARTS, MessageParts
+
+TAGS_MAX = 50
+"""How many foreign tags of a message are listed."""
+
+
+class ForeignKind(StrEnum):
+    """Which system writes tags like this one. The value is an example."""
+
+    STARS = "*|FNAME|*"
+    SQUARE = "[name]"
+    DOUBLE_SQUARE = "[[name]]"
+    ROUND = "((name))"
+    PERCENT = "%name%"
+    ANGLE = "<<name>>"
+    GUILLEMETS = "«name»"
+    BRACE = "{name}"
+    DOLLAR = "${name}"
+    ERB = "<%= name %>"
+    COMMENT = "{# in CSS"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForeignTag:
+    """One tag that is no merge field here."""
+
+    part: str
+    """Which part has it: "subject", "html" or "text"."""
+    line: int
+    text: str
+    kind: ForeignKind
+    name: str
+    """The name in the tag, or "" if it has none."""
+
+    @property
+    def hint(self) -> str:
+        """One sentence that says what is wrong and what to write instead."""
+        where = f"The {PARTS[self.part]} has {self.text} in line {self.line}."
+        if self.kind == ForeignKind.COMMENT:
+            return f"{where} That begins a comment, which is left out of the message. Write a space after the {{."
+        return f"{where} It would be sent unchanged. To show a merge field, write {{{{ {self.name} }}}}."
+
+
+_NAME = r"[^\W\d_](?:[\w.-]|:(?=\w)){0,40}"
+_WORDS = rf"{_NAME}(?:[ ]{_NAME}){{0,3}}"
+_PATTERNS = {
+    ForeignKind.STARS: r"\*\|\s*(?P<name>[\w:. -]{1,60}?)\s*\|\*",
+    ForeignKind.ERB: rf"(?:<|&lt;)%=?\s*(?P<name>{_WORDS})\s*%(?:>|&gt;)",
+    ForeignKind.DOUBLE_SQUARE: rf"\[\[\s*(?P<name>{_WORDS})\s*\]\]",
+    # Not an index (list[i]), a link of Markdown ([text](address)), or a task ([x]).
+    ForeignKind.SQUARE: rf"(?<![\w\]\[])\[(?P<name>(?!(?:end)?if\b)(?=\w{{2}}){_WORDS})\](?![(\[\]:])",
+    ForeignKind.ROUND: rf"\(\(\s*(?P<name>{_WORDS})\s*\)\)",
+    # Not an octet of an address, such as %C3%A4. Such a pair of digits is never followed by a letter and a %.
+    ForeignKind.PERCENT: r"(?<![\w%])(?P<marks>%%?)(?P<name>[^\W\d_][\w.:-]{2,40})(?P=marks)(?![\w%])",
+    ForeignKind.ANGLE: rf"(?:<<|&lt;&lt;)\s*(?P<name>{_WORDS})\s*(?:>>|&gt;&gt;)",
+    ForeignKind.DOLLAR: rf"\$\{{\s*(?P<name>{_WORDS})\s*\}}",
+    ForeignKind.BRACE: rf"(?<![{{$#%\w])\{{!?[ ]?(?P<name>{_WORDS})[ ]?\}}(?!\}})",
+    ForeignKind.GUILLEMETS: rf"«\s?(?P<name>{_WORDS})\s?»",
+}
+_TAGS = [(kind, re.compile(pattern)) for kind, pattern in _PATTERNS.items()]
+_OURS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_UNREAD = re.compile(r"<style\b.*?</style\s*>|<script\b.*?</script\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
+_COMMENT = re.compile(r"\{#(?!\s).*?(?:#\}|\Z)", re.DOTALL)
+
+
+def find_foreign_tags(parts: MessageParts, merge_fields: Collection[str] = ()) -> list[ForeignTag]:
+    """Find the tags of other systems, in the order of the parts and of their lines; TAGS_MAX at most.
+
+    Args:
+        merge_fields: Those of the list, if there is one. ``«name»`` is listed only for one of them, because other
+            languages quote with these signs.
+    """
+    keys = frozenset(map(make_key, merge_fields))
+    found = [tag for part in PARTS for tag in _find_in(part, getattr(parts, part), keys)]
+    return found[:TAGS_MAX]
+
+
+def _find_in(part: str, source: str, keys: frozenset[str]) -> list[ForeignTag]:
+    line_ends = [match.start() for match in re.finditer("\n", source)]
+    hits = [*_find_comments(source)] if part == "html" else []
+    readable = _blank_out(_OURS, source)
+    if part == "html":
+        readable = _blank_out(_UNREAD, readable)
+    for kind, pattern in _TAGS:
+        for match in pattern.finditer(readable):
+            if kind != ForeignKind.GUILLEMETS or make_key(match["name"]) in keys:
+                hits.append((match.start(), match[0], kind, match["name"]))
+        readable = _blank_out(pattern, readable)  # so that [[name]] is not found again as [name]
+    return [
+        ForeignTag(part=part, line=bisect_right(line_ends, start) + 1, text=text, kind=kind, name=name)
+        for start, text, kind, name in sorted(hits)
+    ]
+
+
+def _find_comments(source: str) -> Iterator[tuple[int, str, ForeignKind, str]]:
+    """Comments that begin like a rule of CSS for an id: ``{#menu{``."""
+    for match in _COMMENT.finditer(source):
+        if "{" in match[0][2:]:
+            yield match.start(), match[0].partition("\n")[0][:20], ForeignKind.COMMENT, ""
+
+
+def _blank_out(pattern: re.Pattern[str], source: str) -> str:
+    """Replace what matches by spaces, so that places and lines stay as they are."""
+    return pattern.sub(lambda match: re.sub("[^\n]", " ", match[0]), source)

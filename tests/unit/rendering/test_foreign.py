@@ -1,0 +1,106 @@
+"""Tags of other systems are found, and ordinary text is not taken for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from batches.rendering.foreign import TAGS_MAX, ForeignKind, find_foreign_tags
+from batches.rendering.template import MessageParts
+
+
+def find(text: str = "", *, html: str = "", merge_fields: tuple[str, ...] = ()) -> list[tuple[str, str, str]]:
+    tags = find_foreign_tags(MessageParts(subject="S", html=html, text=text), merge_fields)
+    return [(tag.kind.name, tag.text, tag.name) for tag in tags]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "name"),
+    [
+        ("Hi *|FNAME|*!", "STARS", "FNAME"),
+        ("Hi *|LIST:COMPANY|*!", "STARS", "LIST:COMPANY"),
+        ("Hi [name],", "SQUARE", "name"),
+        ("Hi [Vorname],", "SQUARE", "Vorname"),
+        ("Hi [First Name],", "SQUARE", "First Name"),
+        ("Hi [[name]],", "DOUBLE_SQUARE", "name"),
+        ("Hi ((name)),", "ROUND", "name"),
+        ("Hi ((first name)),", "ROUND", "first name"),
+        ("Hi %name%,", "PERCENT", "name"),
+        ("Hi %%FirstName%%,", "PERCENT", "FirstName"),
+        ("Hi %FIRST_NAME%,", "PERCENT", "FIRST_NAME"),
+        ("Hi <<name>>,", "ANGLE", "name"),
+        ("Hi &lt;&lt;First Name&gt;&gt;,", "ANGLE", "First Name"),
+        ("Hi {name},", "BRACE", "name"),
+        ("Hi {First Name},", "BRACE", "First Name"),
+        ("Hi {!Contact.FirstName},", "BRACE", "Contact.FirstName"),
+        ("Hi ${name},", "DOLLAR", "name"),
+        ("Hi <%= name %>,", "ERB", "name"),
+        ("Hi [имя],", "SQUARE", "имя"),
+    ],
+)
+def test_tag_is_found_once_when_another_system_writes_it(text: str, kind: str, name: str) -> None:
+    for found in (find(text), find(html=f"<p>{text}</p>")):
+        assert [(found_kind, found_name) for found_kind, _, found_name in found] == [(kind, name)]
+        assert found[0][1] in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "As is known [1], and [2, 3] or [12].",
+        "100 % of 50 % and 5% or 10%, 20% off",
+        "https://example.org/?q=caf%C3%A9%20au%C3%A9",
+        "https://example.org/a%20name%20b",
+        "[a link](https://example.org)",
+        "- [x] done",
+        "list[index]",
+        "He said (really (truly)).",
+        "«Hamlet» and « Faust »",
+        "1 << 2 and 5 >> 3",
+        "{{ name }} {% if name %}[{{ name }}]{% endif %} {# [name] #}",
+        "$5 and {1}",
+        "Open from 8 to 9 (see below) [...]",
+        "a { color: red }",
+    ],
+)
+def test_nothing_is_found_when_the_text_is_ordinary(text: str) -> None:
+    assert find(text) == []
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<style>a[href] { color: red } @media print { p {margin} }</style>",
+        "<!--[if mso]><p>[name]</p><![endif]-->",
+        "<script>x = {name}; y = `${name}`</script>",
+        "<style>x { a: b }</style>{# a comment #}",
+    ],
+)
+def test_nothing_is_found_when_the_html_is_style_script_or_comment(html: str) -> None:
+    assert find(html=html) == []
+
+
+def test_comment_is_found_when_css_begins_one() -> None:
+    html = "<style>\n@media print{#a{color:red}}p{color:#}</style>"
+    (tag,) = find_foreign_tags(MessageParts(subject="S", html=html, text=""))
+    assert (tag.kind, tag.line, tag.part) == (ForeignKind.COMMENT, 2, "html")
+    assert tag.hint == (
+        "The HTML body has {#a{color:red}}p{col in line 2. That begins a comment, which is left out of the message. "
+        "Write a space after the {."
+    )
+
+
+def test_guillemets_are_found_when_the_list_has_such_a_column() -> None:
+    assert find("Hi «Vorname», «Hamlet»", merge_fields=("vorname",)) == [("GUILLEMETS", "«Vorname»", "Vorname")]
+
+
+def test_hint_says_where_and_what_to_write_when_a_tag_is_found() -> None:
+    parts = MessageParts(subject="*|FNAME|*", html="", text="a\nb\n[Vorname]")
+    assert [tag.hint for tag in find_foreign_tags(parts)] == [
+        "The subject has *|FNAME|* in line 1. It would be sent unchanged. To show a merge field, write {{ FNAME }}.",
+        "The text body has [Vorname] in line 3. It would be sent unchanged. "
+        "To show a merge field, write {{ Vorname }}.",
+    ]
+
+
+def test_list_of_tags_is_bounded_when_there_are_many() -> None:
+    assert len(find("[name] " * (TAGS_MAX + 1))) == TAGS_MAX

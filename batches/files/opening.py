@@ -14,8 +14,8 @@ from batches.files.dialect import check_delimiter, choose_layout, detect_delimit
 from batches.files.encoding import choose_encoding, detect_encoding
 from batches.files.findings import Reading
 from batches.files.layout import Layout
-from batches.files.reading import CountedRecords, CsvRecords, Records, read_head, skip_header
-from batches.files.sheets import is_spreadsheet, open_sheet, read_rows
+from batches.files.reading import CsvRecords, Records, read_head, skip_header
+from batches.files.sheets import SheetRecords, is_spreadsheet, open_sheet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,9 +64,11 @@ def open_records(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile
         ListRefused: the file can't be read.
     """
     if is_spreadsheet(file):
-        with open_sheet(file) as sheet:
-            layout = _choose_layout(take_sample(read_rows(sheet)), options)
-            yield _open(sheet, CountedRecords(read_rows(sheet)), layout)
+        with open_sheet(file, sheet=options.sheet) as sheet:
+            layout = _choose_layout(take_sample(SheetRecords(sheet, hidden_rows=options.hidden_rows)), options)
+            opened = _open(sheet.rows, SheetRecords(sheet, hidden_rows=options.hidden_rows), layout)
+            opened.reading.sheet, opened.reading.sheets = sheet.name, list(sheet.sheets)
+            yield opened
         return
     encoding = choose_encoding(options.encoding, file) if options.encoding else detect_encoding(file)
     head = read_head(file, encoding)

@@ -64,6 +64,8 @@ def write_rows() -> None:
     with CalamineWorkbook.from_filelike(sys.stdin.buffer) as workbook:
         sheet = find_sheet(workbook)
         first_column = (sheet.start or (0, 0))[1]
+        names = [{"name": name, "is_hidden": False, "address_count": 0} for name in workbook.sheet_names]
+        sys.stdout.buffer.write(orjson.dumps({"sheet": sheet.name, "sheets": names}) + b"\n")
         formats = read_formats(sys.stdin.buffer, sheet.name)
         formatted_row, shows = next(formats, NO_MORE)
         for number, row in enumerate(sheet.iter_rows()):
@@ -71,7 +73,8 @@ def write_rows() -> None:
                 formatted_row, shows = next(formats, NO_MORE)
             row_shows = shows if formatted_row == number else {}
             cells = [show(cell, row_shows.get(column)) for column, cell in enumerate(row, first_column)]
-            sys.stdout.buffer.write(orjson.dumps(cells) + b"\n")
+            if any(cells):
+                sys.stdout.buffer.write(orjson.dumps([number + 1, cells]) + b"\n")
     sys.stdout.buffer.flush()
 
 

@@ -1,12 +1,13 @@
 """Recognise spreadsheets by their content and read them in a child process; refuse other binary files by name.
 
-An uploaded file enters. The rows of its first sheet with rows leave, each a list of cells as text. Spreadsheets may be
+An uploaded file enters. The rows of one sheet leave as records, and the names of all its sheets. Spreadsheets may be
 hostile, so a child process with limits reads them.
 """
 
 from __future__ import annotations
 
 import codecs
+import csv
 import shutil
 import subprocess
 import sys
@@ -14,12 +15,16 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, Self, cast
 
 import orjson
 
+from batches.files.encoding import CHUNK_BYTES
 from batches.files.errors import FileTooLarge, StorageFull, UnreadableFile, UnsupportedFile
+from batches.files.findings import SheetChoice
+from batches.files.reading import RejectedRecord
 from batches.files.sheet_program import REFUSED
 
 UNPACKED_MAX_BYTES = 512 << 20
@@ -90,33 +95,101 @@ def _name_other_kind(head: bytes) -> str | None:
     return next((name for data, start, name in known if data.startswith(start)), None)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenedSheet:
+    """The sheet that is read, and the others of its file."""
+
+    name: str
+    sheets: tuple[SheetChoice, ...]
+    """Every sheet of the file, in its order."""
+    rows: BinaryIO
+    """Its rows, as sheet_program writes them."""
+
+
 @contextmanager
-def open_sheet(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Give a file with the rows of a spreadsheet's first sheet that has rows, to be read by ``read_rows``.
+def open_sheet(file: BinaryIO, *, sheet: str | None = None) -> Iterator[OpenedSheet]:
+    """Read a sheet of a spreadsheet: the one with this name, else the first visible one with addresses.
 
     Raises:
-        UnreadableFile: the spreadsheet is locked, broken or too big.
+        UnreadableFile: the spreadsheet is locked, broken or too big, or has no such sheet.
         StorageFull: there is no room for the rows.
     """
     with tempfile.TemporaryFile() as copy, tempfile.TemporaryFile() as rows:
         shutil.copyfileobj(file, copy)
         copy.seek(0)
-        _convert(cast(BinaryIO, copy), cast(BinaryIO, rows))
-        yield cast(BinaryIO, rows)
+        _convert(cast(BinaryIO, copy), cast(BinaryIO, rows), sheet=sheet)
+        rows.seek(0)
+        head = orjson.loads(rows.readline())
+        sheets = tuple(SheetChoice(**choice) for choice in head["sheets"])
+        yield OpenedSheet(name=head["sheet"], sheets=sheets, rows=cast(BinaryIO, rows))
 
 
-def read_rows(sheet: BinaryIO) -> Iterator[list[str]]:
-    """Yield every row of the sheet. A blank row is a list of blank cells, so the place of a row is its number."""
-    sheet.seek(0)
-    return map(orjson.loads, sheet)
+class SheetRecords:
+    """The records of a sheet. The line of a record is the number of its row in the sheet.
+
+    Rows that hold nothing are not stored. One blank record stands for all that are left out between two rows.
+    """
+
+    def __init__(self, sheet: OpenedSheet, *, hidden_rows: bool = False) -> None:
+        """Begin at the sheet's first row. Without ``hidden_rows``, each row that the sheet hides is rejected."""
+        sheet.rows.seek(0)
+        sheet.rows.readline()
+        self._rows = map(orjson.loads, sheet.rows)
+        self._takes_hidden_rows = hidden_rows
+        self._waiting: list[Any] | None = None
+        self.reader = self
+        self.line_num = 0
+        self._count = 0
+        self._length = 0
+
+    @property
+    def read_limit(self) -> int:
+        return max(1, CHUNK_BYTES * self._count // max(self._length, 1))  # if the next rows are as long as those read
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> list[str]:
+        """Return the next record.
+
+        Raises:
+            RejectedRecord: the row is hidden, or a cell of it has no value that a mail could say.
+        """
+        row = self._waiting or next(self._rows)
+        self._waiting = None
+        if row[0] > self.line_num + 1:
+            self._waiting = row
+            self.line_num = row[0] - 1
+            return []
+        self.line_num = row[0]
+        cells: list[str] = row[1]
+        self._count += 1
+        self._length += sum(map(len, cells)) + len(cells)
+        if len(row) > 2:
+            self._check(cells, **row[2])
+        return cells
+
+    def _check(self, cells: list[str], *, hidden: bool = False, faults: dict[str, str] | None = None) -> None:
+        """Reject a row that must not be read."""
+        if faults:
+            raise RejectedRecord(cells=cells, reason=" ".join(faults.values()))
+        if hidden and not self._takes_hidden_rows:
+            raise RejectedRecord(
+                cells=cells,
+                reason="The row is hidden in the sheet. Show it there, or let the list take hidden rows too.",
+                is_hidden=True,
+            )
+
+    def recover_line(self, exc: csv.Error, *, line: int) -> str:
+        raise exc
 
 
-def _convert(source: BinaryIO, target: BinaryIO) -> None:
+def _convert(source: BinaryIO, target: BinaryIO, *, sheet: str | None) -> None:
     program = Path(__file__).with_name("sheet_program.py")
     try:
         done = subprocess.run(  # noqa: S603
             # -I: the child sees neither this process's folder nor its environment, only installed packages.
-            [sys.executable, "-I", str(program)],
+            [sys.executable, "-I", str(program), *([] if sheet is None else [sheet])],
             stdin=source,
             stdout=target,
             stderr=subprocess.PIPE,

@@ -59,7 +59,7 @@ class Reading:
     header_line: int | None = None
     """The line of the header, counted from 1. None means that the file has no header."""
     skipped_lines: int = 0
-    """How many lines that are not blank stand above the header."""
+    """How many lines that are not blank are above the header."""
     address_columns: list[AddressColumn] = field(default_factory=list)
     """All columns that hold addresses. Empty if there was no other choice than the one that was made."""
     sheet: str = ""

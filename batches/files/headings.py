@@ -6,6 +6,7 @@ The headings of a file enter. Merge field names leave, one for each heading, uni
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from batches.names import make_key, remove_accents
@@ -33,10 +34,16 @@ AMBIGUOUS_HEADINGS = """
     address addresses adresse adresses adress adres adresa dirección direcciones indirizzo endereço cím
     адрес 地址 to recipient recipients empfänger destinataire destinatario
 """
-# The template language reads these words as its own, so a merge field of this name could never be shown.
+# The template language reads these words as its own, so a merge field of this name could never be shown. ``rows`` are
+# all rows of a mail that several rows share.
 RESERVED_WORDS = """
-    true false none not and or in is if elif else endif for endfor loop self set block
+    true false none not and or in is if elif else endif for endfor loop self set block rows
 """
+
+ADDRESS_KEY = "email"
+"""The name by which a template shows the address. No merge field may match it."""
+
+NAME_MAX_LENGTH = 60
 
 _NOTE_OR_NUMBER = re.compile(r"\([^()]*\)|\d+")
 """Address books and forms add these to a heading: "Email 1", "E-Mail (required)"."""
@@ -60,13 +67,14 @@ def name_merge_fields(headings: Sequence[str], positions: Sequence[int]) -> list
     """Name a merge field for each heading; the names are unique identifiers.
 
     "First Name" becomes first_name, a second "name" becomes name_2, and a blank heading at position 3 becomes column_3.
+    Letters of other scripts stay: "Имя" becomes имя.
     """
-    taken = {"email"}  # a template uses this name for the address itself
+    taken: set[str] = set()
     names: list[str] = []
     for heading, position in zip(headings, positions, strict=True):
         stem = _make_identifier(heading) or f"column_{position}"
         name, number = stem, 2
-        while name in taken:
+        while name in taken or make_key(name) == ADDRESS_KEY:
             name, number = f"{stem}_{number}", number + 1
         taken.add(name)
         names.append(name)
@@ -75,12 +83,20 @@ def name_merge_fields(headings: Sequence[str], positions: Sequence[int]) -> list
 
 def is_merge_field(name: str) -> bool:
     """Say whether a template can use this name for a merge field."""
-    return re.fullmatch("[a-z_][a-z0-9_]*", name) is not None and name not in _RESERVED and name != "email"
+    return name.isidentifier() and name.casefold() not in _RESERVED and make_key(name) not in ("", ADDRESS_KEY)
 
 
 def _make_identifier(heading: str) -> str:
-    """Join the ASCII letters and digits of a heading with underscores."""
-    name = re.sub("[^a-z0-9]+", "_", remove_accents(heading)).strip("_")[:60]
-    if name[:1].isdigit():
+    """Join the letters and digits of a heading with underscores.
+
+    Latin letters lose their accents, because people write them with and without. Other scripts keep theirs.
+    """
+    plain = remove_accents(heading)
+    text = plain if plain.isascii() else unicodedata.normalize("NFKC", heading).lower()
+    name = "".join(char if f"_{char}".isidentifier() else " " for char in text.replace("_", " "))
+    name = "_".join(name.split())[:NAME_MAX_LENGTH].strip("_")
+    if not make_key(name):
+        return ""
+    if not name.isidentifier():
         name = f"_{name}"
     return f"{name}_" if name in _RESERVED else name

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from minijinja import Environment
 
 from batches.files.headings import is_ambiguous_heading, is_email_heading, is_merge_field, name_merge_fields
 
@@ -38,5 +37,42 @@ def test_heading_is_ambiguous_when_it_may_mean_a_postal_address(heading: str) ->
 def test_merge_fields_are_unique_identifiers_when_headings_are_anything(headings: list[str]) -> None:
     names = name_merge_fields(headings, range(1, len(headings) + 1))
     assert len(names) == len(headings) == len(set(names))
-    assert all(re.fullmatch("[a-z_][a-z0-9_]*", name) for name in names)
     assert all(is_merge_field(name) for name in names)
+    for name in names:
+        assert Environment().render_str(f"{{{{ {name} }}}}", **{name: "x"}) == "x"
+
+
+@pytest.mark.parametrize(
+    ("heading", "name"),
+    [
+        *[
+            ("First Name", "first_name"),
+            ("Prénom", "prenom"),
+            ("Straße", "strasse"),
+            ("Łódź", "lodz"),
+            ("Ad\u0131", "adi"),
+        ],
+        *[("Имя", "имя"), ("Краткий адрес", "краткий_адрес"), ("Όνομα", "όνομα"), ("Επώνυμος", "επώνυμος")],
+        *[
+            ("名前", "名前"),
+            ("ｶﾞｯｺｳ", "ガッコウ"),
+            ("이름", "이름"),
+            ("الاسم الأول", "الاسم_الأول"),
+            ("שם פרטי", "שם_פרטי"),
+        ],
+        *[("दिल्ली का नाम", "दिल्ली_का_नाम"), ("ชื่อ", "ชื่อ"), ("2. Kind", "_2_kind"), ("E-Mail (alt)", "e_mail_alt")],
+        *[("E-Mail", "e_mail_2"), ("if", "if_"), ("rows", "rows_"), ("#", "column_1"), ("___", "column_1")],
+    ],
+)
+def test_merge_field_keeps_the_letters_when_the_heading_is_in_any_script(heading: str, name: str) -> None:
+    assert name_merge_fields([heading], [1]) == [name]
+
+
+@pytest.mark.parametrize("name", ["Vorname", "имя", "名前", "prénom", "name_2"])
+def test_name_can_be_a_merge_field_when_a_template_can_write_it(name: str) -> None:
+    assert is_merge_field(name)
+
+
+@pytest.mark.parametrize("name", ["", "_", "first name", "2x", "for", "If", "rows", "email", "E_Mail", "a-b", "a²"])
+def test_name_can_be_no_merge_field_when_a_template_cannot_write_it(name: str) -> None:
+    assert not is_merge_field(name)

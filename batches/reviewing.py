@@ -15,7 +15,9 @@ from django.db.models.functions import Length, Trim
 from django.db.models.lookups import Exact, GreaterThan
 from django.utils import timezone
 
+from batches.files.headings import name_merge_fields
 from batches.models import Batch, Email, EmailJob, Lane
+from batches.rendering.fields import FieldBinding, bind_fields
 from batches.rendering.template import MessageParts, make_context
 
 FIRST_ROWS = 10
@@ -34,6 +36,26 @@ class ReviewRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NearColumn:
+    """A column of the list whose merge field resembles a field of the message."""
+
+    merge_field: str
+    heading: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MissingField:
+    """A field of the message that no column of the list fills."""
+
+    name: str
+    """As the message writes it."""
+    merge_field: str
+    """The merge field by which a column fills it: a column that is given this name matches."""
+    near: tuple[NearColumn, ...]
+    """The columns that resemble it most, best first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Review:
     """What a person should know of a draft and a message before the message is sent."""
 
@@ -43,8 +65,8 @@ class Review:
     smtputf8_count: int
     """How many addresses have letters beyond ASCII before the @-sign. Not every relay accepts them."""
     first_rows: tuple[ReviewRow, ...]
-    missing_fields: tuple[str, ...]
-    """The merge fields of the message that the list lacks."""
+    missing: tuple[MissingField, ...]
+    """The fields of the message that the list lacks."""
     blank_counts: dict[str, int]
     """For each merge field of the message that is blank in some rows, the number of those rows."""
     same_content_at: datetime | None
@@ -53,6 +75,11 @@ class Review:
     duration_seconds: float
     """How long the send will take at the rate of the last job. An estimate."""
 
+    @property
+    def missing_fields(self) -> tuple[str, ...]:
+        """The names of the fields of the message that the list lacks."""
+        return tuple(field.name for field in self.missing)
+
 
 def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None) -> Review:
     """Compare a draft with the message parts that would be sent to it. Scans the emails of the batch once.
@@ -60,7 +87,9 @@ def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None) ->
     Raises:
         TemplateFault: The parts can't be compiled.
     """
-    needed = parts.compile().merge_fields - {"email"}
+    used = parts.compile().merge_fields
+    binding = bind_fields(used, batch.merge_fields)
+    needed = {binding.aliases.get(name, name) for name in used}
     blank_counts, smtputf8_count = _count_blanks(batch, [name for name in batch.merge_fields if name in needed])
     same = _find_same_content(batch, since=(now or timezone.now()) - timedelta(seconds=SAME_CONTENT_SECONDS))
     return Review(
@@ -69,12 +98,33 @@ def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None) ->
         duplicate_count=batch.duplicate_count,
         smtputf8_count=smtputf8_count,
         first_rows=_first_rows(batch),
-        missing_fields=tuple(sorted(needed - set(batch.merge_fields))),
+        missing=_find_missing(batch, binding),
         blank_counts=blank_counts,
         same_content_at=same.created_at if same else None,
         same_content_batch_id=same.batch_id if same else None,
         duration_seconds=batch.total_count / _recent_rate(),
     )
+
+
+def _find_missing(batch: Batch, binding: FieldBinding) -> tuple[MissingField, ...]:
+    headings = dict(zip(batch.merge_fields, _headings_of(batch), strict=False))
+    return tuple(
+        MissingField(
+            name=name,
+            merge_field=name_merge_fields([name], [1])[0],
+            near=tuple(
+                NearColumn(merge_field=near, heading=headings.get(near, near))
+                for near in binding.near[name]
+                if near in headings
+            ),
+        )
+        for name in binding.missing
+    )
+
+
+def _headings_of(batch: Batch) -> list[str]:
+    """Return the headings of the columns that fill merge fields, in their order."""
+    return [heading for index, heading in enumerate(batch.columns) if index != batch.address_index]
 
 
 def _first_rows(batch: Batch) -> tuple[ReviewRow, ...]:

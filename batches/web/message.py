@@ -5,7 +5,8 @@ A query string or a posted form enters. A MessageChoice leaves, which can render
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.http import QueryDict
@@ -95,6 +96,14 @@ def read_choice(batch: Batch, query: QueryDict) -> MessageChoice:
         subject=query.get("subject", "").strip(),
         email=_find_email(batch, query.get("row", "")),
     )
+
+
+def hide_missing(fault: str, missing_fields: Iterable[str]) -> str:
+    """Return the fault, or an empty text if it only says that the list lacks one of these fields.
+
+    A notice with buttons says so already, and two sentences about one thing seem to be about two.
+    """
+    return "" if any(re.search(rf"\b{re.escape(name)}\b", fault) for name in missing_fields) else fault
 
 
 def _find_email(batch: Batch, row: str) -> Email | None:

@@ -23,7 +23,7 @@ from batches.models import BatchStatus
 from batches.rendering.template import TemplateFault
 from batches.web.forms import MessageForm
 from batches.web.list_view import ReadingChoice, describe_list
-from batches.web.message import MessageChoice, read_choice
+from batches.web.message import MessageChoice, hide_missing, read_choice
 from batches.web.middleware import MESSAGE_POLICY
 from batches.web.requests import SignedInRequest, find_batch, posted_from_review
 from batches.wording import say_why_waiting
@@ -123,7 +123,9 @@ def show_draft(
         context["message"] = choice.render()
     except TemplateFault as exc:
         context["fault"] = str(exc)
+    described = describe_list(request, choice, typed=typed or {}, reading=reading)
     context |= {
+        "shown_fault": hide_missing(str(context.get("fault", "")), described.review.missing_fields),
         "batch": choice.batch,
         "choice": choice,
         "form": form or MessageForm(initial=_initial(request, choice)),
@@ -131,7 +133,7 @@ def show_draft(
         "previous_address": _address_of_row(choice, choice.previous_row),
         "next_address": _address_of_row(choice, choice.next_row),
         "waiting": say_why_waiting(READY_STATUS, fleet_status()),
-        "list": describe_list(request, choice, typed=typed or {}, reading=reading),
+        "list": described,
         "list_error": list_error,
     }
     return render(request, "batches/review.html", context, status=status)

@@ -80,3 +80,14 @@ def test_review_says_why_when_the_template_cannot_be_compiled(upload: Upload, we
     welcome.text = "{{ name"
     with pytest.raises(TemplateFault):
         review(upload(LIST), MessageParts.of(welcome))
+
+
+def test_field_matches_a_column_when_they_differ_in_case_and_signs(upload: Upload, template: EmailTemplate) -> None:
+    template.subject, template.text = "Hi", "{{ Name }} {{ Street_Name }} {{ Towns }}"
+    found = review(
+        upload("name,email,Street-Name,town\n,ann@example.com,High Street,Leeds\n"), MessageParts.of(template)
+    )
+    assert found.missing_fields == ("Towns",)
+    assert [(near.merge_field, near.heading) for near in found.missing[0].near][0] == ("town", "town")
+    assert found.missing[0].merge_field == "towns"
+    assert found.blank_counts == {"name": 1}

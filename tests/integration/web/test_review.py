@@ -63,14 +63,16 @@ def test_blank_merge_fields_are_counted(page: Client, draft: Batch, town: EmailT
 def test_nothing_can_be_sent_when_a_merge_field_has_no_column(page: Client, draft: Batch) -> None:
     EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code }}")
     text = read(page, draft, template="code")
-    assert '<p class="notice error">The message uses <code>code</code>, but the list has no such column.' in text
+    assert '<div class="notice error">' in text
+    assert "The message uses <code>code</code>, but the list has no such column." in text
     assert 'id="send" disabled' in text
 
 
 def test_missing_column_is_only_a_warning_when_the_template_has_words_for_it(page: Client, draft: Batch) -> None:
     EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code or 'none' }}")
     text = read(page, draft, template="code")
-    assert '<p class="notice warning">The message uses <code>code</code>, but the list has no such column.' in text
+    assert '<div class="notice warning">' in text
+    assert "The message uses <code>code</code>, but the list has no such column." in text
     assert 'id="send" >' in text
 
 
@@ -236,3 +238,16 @@ def test_link_to_a_form_changes_nothing_and_leads_to_the_review(name: str, page:
     answer = page.get(address(draft, f"review-{name}"))
     assert (answer.status_code, answer.headers["Location"]) == (302, address(draft, "review"))
     assert Batch.objects.get().status == BatchStatus.DRAFT
+
+
+def test_near_column_is_used_by_one_click(page: Client, sender: User) -> None:
+    EmailTemplate.objects.create(key="anrede", name="Anrede", subject="S", text="{{ Anrede }}")
+    batch = intake.import_csv(BytesIO(b"email,Anrede 2\nann@example.org,Ms\n"), filename="x.csv", user=sender).batch
+    text = read(page, batch, template="anrede")
+    assert text.count("Anrede</code>, but the list has no such column") == 1
+    assert "undefined" not in text
+    assert 'name="field-anrede_2" value="anrede">Use anrede_2</button>' in text
+    page.post(address(batch, "review-fields"), {"field-anrede_2": "anrede", "template": "anrede"})
+    batch.refresh_from_db()
+    assert batch.merge_fields == ["anrede"]
+    assert "no such column" not in read(page, batch, template="anrede")

@@ -6,8 +6,9 @@ Pages and commands take their sentences from here, so that each state is describ
 
 from __future__ import annotations
 
+from batches.jobs.letter_checks import LetterCheck
 from batches.jobs.queues import Fleet
-from batches.models import BatchStatus, EmailStatus
+from batches.models import BatchStatus, EmailStatus, LetterCheckState
 from batches.progress import Snapshot
 
 WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
@@ -91,6 +92,44 @@ def say_rate(now: Snapshot) -> str:
     rate = f"{now['ratePerSecond']:,.0f} a second"
     eta = now["etaSeconds"]
     return f"{rate}, {say_duration(eta)} left" if eta is not None else rate
+
+
+def say_letter_check(check: LetterCheck | None, fleet: Fleet) -> str:
+    """Say how far the check of every letter is, and what was found. Empty if there is no check."""
+    if not fleet.redis:
+        return "Redis can't be reached, so the letters of the other rows can't be checked now."
+    if check is None:
+        return ""
+    done = f"{check.checked:,} of {check.total:,} letters"
+    match check.state:
+        case LetterCheckState.WAITING | LetterCheckState.RUNNING if not fleet.workers:
+            return "No worker is running, so the letters of the other rows are not checked. They are when one starts."
+        case LetterCheckState.WAITING:
+            return f"{done} were checked. The check waits until a worker is free."
+        case LetterCheckState.RUNNING:
+            return f"{done} were checked so far."
+        case LetterCheckState.KILLED:
+            return (
+                f"The check stopped after {done}. Either a letter takes too much time or memory, or the worker was "
+                "stopped. Make loops and repetitions in the template smaller, or check again."
+            )
+    return _say_ended_check(check)
+
+
+def _say_ended_check(check: LetterCheck) -> str:
+    if check.checked < check.total:
+        start = f"The first {check.checked:,} of {check.total:,} letters were checked, then the time was up."
+        return f"{start} {_letters(check.faulty)} a fault." if check.faulty else f"{start} None of them has a fault."
+    if check.faulty:
+        verb = "has" if check.faulty == 1 else "have"
+        return f"{check.faulty:,} of {check.total:,} letter{'s' if check.total > 1 else ''} {verb} a fault."
+    return (
+        f"All {check.total:,} letters were checked. None has a fault." if check.total > 1 else "The letter was checked."
+    )
+
+
+def _letters(count: int) -> str:
+    return "1 letter has" if count == 1 else f"{count:,} letters have"
 
 
 def say_relay_error(reason: str) -> str:

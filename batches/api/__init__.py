@@ -9,6 +9,7 @@ from batches.api.drafts import router as drafts_router
 from batches.api.errors import add_handlers
 from batches.api.exports import router as exports_router
 from batches.api.health import router as health_router
+from batches.api.letters import router as letters_router
 from batches.api.parser import JsonParser
 from batches.api.sending import router as sending_router
 from batches.api.stream import router as stream_router
@@ -33,7 +34,7 @@ api = NinjaAPI(
 )
 add_handlers(api)
 for router in (
-    *(health_router, sending_router, batches_router, drafts_router),
+    *(health_router, sending_router, batches_router, drafts_router, letters_router),
     *(stream_router, exports_router, templates_router),
 ):
     api.add_router("", router)

@@ -30,7 +30,7 @@ from batches.jobs.letter_checks import (
 )
 from batches.models import Batch, Email, LetterCheckState
 from batches.rendering.letters import check_letters
-from batches.rendering.template import MessageParts, TemplateFault, make_context
+from batches.rendering.template import CompiledTemplate, MessageParts, TemplateFault
 
 logger = logging.getLogger(__name__)
 
@@ -84,16 +84,16 @@ def _continue(run: str) -> str:
 def _work(check: LetterCheck, pointer: str, parts: MessageParts) -> LetterCheck | None:
     """Check page after page. Returns the check as it is at the end of this turn, or None if it is no longer wanted."""
     batch = Batch.objects.filter(pk=check.batch_id).first()
-    try:
-        compiled = parts.compile()
-    except TemplateFault:  # the template was refused at every door; nothing of it can be checked
-        return None
     if batch is None:
+        return None
+    try:
+        compiled = parts.compile(batch.merge_fields)
+    except TemplateFault:  # the template was refused at every door; nothing of it can be checked
         return None
     began_at = reported_at = time.monotonic()
     worked_before = check.worked_seconds
     while page := list(_next_rows(batch, check.after_row)):
-        found = check_letters(compiled, _contexts(batch, page))
+        found = check_letters(compiled, _contexts(compiled, page))
         # After the rows were read: if the draft was still the same, they were its rows.
         if not is_wanted(check, pointer, parts):
             return None
@@ -118,9 +118,9 @@ def _next_rows(batch: Batch, after_row: int) -> QuerySet[Email]:
     return rows.only("row", "address", "fields")[:PAGE_ROWS]
 
 
-def _contexts(batch: Batch, page: Sequence[Email]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _contexts(compiled: CompiledTemplate, page: Sequence[Email]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for email in page:
-        yield email.row, make_context(batch.merge_fields, email.fields, address=email.address)
+        yield email.row, compiled.make_context(email.fields, address=email.address)
 
 
 def _limit_this_process() -> None:

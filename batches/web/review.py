@@ -22,6 +22,7 @@ from batches.message_tests import send_test_message
 from batches.models import BatchStatus
 from batches.rendering.template import TemplateFault
 from batches.web.forms import MessageForm
+from batches.web.letters import describe_letters
 from batches.web.list_view import ReadingChoice, describe_list
 from batches.web.message import MessageChoice, hide_missing, read_choice
 from batches.web.middleware import MESSAGE_POLICY
@@ -124,7 +125,10 @@ def show_draft(
     except TemplateFault as exc:
         context["fault"] = str(exc)
     described = describe_list(request, choice, typed=typed or {}, reading=reading)
+    fleet = fleet_status()
+    has_letters = not (context.get("fault") and described.review.missing)
     context |= {
+        "letters": describe_letters(choice, fleet=fleet, is_automatic=True) if has_letters else None,
         "shown_fault": hide_missing(str(context.get("fault", "")), described.review.missing_fields),
         "batch": choice.batch,
         "choice": choice,
@@ -132,7 +136,7 @@ def show_draft(
         "frame": f"{reverse('review-message', args=[choice.batch.pk])}?{urlencode(choice.query())}",
         "previous_address": _address_of_row(choice, choice.previous_row),
         "next_address": _address_of_row(choice, choice.next_row),
-        "waiting": say_why_waiting(READY_STATUS, fleet_status()),
+        "waiting": say_why_waiting(READY_STATUS, fleet),
         "list": described,
         "list_error": list_error,
     }

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView, PasswordChangeView
 from django.urls import path, reverse_lazy
 
-from batches.web import batches, list_forms, review, steering, templates, uploads
+from batches.web import batches, letters, list_forms, review, steering, templates, uploads
 from batches.web.login import ThrottledLogin
 
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("batches/<int:batch_id>/review/", review.show_review, name="review"),
     path("batches/<int:batch_id>/review/choose/", review.choose, name="review-choose"),
     path("batches/<int:batch_id>/review/message/", review.show_message, name="review-message"),
+    path("batches/<int:batch_id>/review/letters/", letters.letters, name="review-letters"),
     path("batches/<int:batch_id>/review/test/", review.send_test, name="review-test"),
     path("batches/<int:batch_id>/review/send/", review.send, name="review-send"),
     path("batches/<int:batch_id>/review/fields/", list_forms.rename_fields, name="review-fields"),

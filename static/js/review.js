@@ -1,6 +1,7 @@
 // The review: show the message as soon as the reader chooses another template, subject or row.
 
 import "./confirm.js";
+import "./letters.js";
 
 const form = document.getElementById("message");
 const show = document.getElementById("show");

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from batches.models import EmailJob, EmailTemplate, JobStatus, Lane
 from batches.rendering.template import MessageParts, TemplateFault
-from batches.reviewing import DEFAULT_RATE_PER_SECOND, FIRST_ROWS, review
+from batches.reviewing import DEFAULT_RATE_PER_SECOND, FIRST_ROWS, NearColumn, review
 from tests.conftest import MakeJob
 from tests.integration.conftest import Upload
 
@@ -88,6 +88,6 @@ def test_field_matches_a_column_when_they_differ_in_case_and_signs(upload: Uploa
         upload("name,email,Street-Name,town\n,ann@example.com,High Street,Leeds\n"), MessageParts.of(template)
     )
     assert found.missing_fields == ("Towns",)
-    assert [(near.merge_field, near.heading) for near in found.missing[0].near][0] == ("town", "town")
+    assert found.missing[0].near[0] == NearColumn(merge_field="town", heading="town")
     assert found.missing[0].merge_field == "towns"
     assert found.blank_counts == {"name": 1}

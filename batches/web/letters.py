@@ -1,0 +1,125 @@
+"""The check of every letter on the review page: begin it, show how far it is, and link the rows that have a fault.
+
+The message that is chosen for a draft enters. A part of the page leaves, which a script replaces until the check ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from batches.jobs.letter_checks import AUTOMATIC_MAX_ROWS, LetterCheck, begin_check, read_check
+from batches.jobs.queues import Fleet, fleet_status
+from batches.models import Batch
+from batches.rendering.template import MessageParts, TemplateFault
+from batches.web.message import MessageChoice, read_choice
+from batches.web.requests import SignedInRequest, find_batch
+from batches.wording import say_letter_check
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FaultyRow:
+    """A row whose letter has a fault, and the review that shows it."""
+
+    line: int
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownFault:
+    """One reason why letters have a fault, with the first rows that have it."""
+
+    reason: str
+    count: int
+    rows: list[FaultyRow]
+    more_count: int
+    """How many rows are not named."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LettersView:
+    """The check as the review page shows it."""
+
+    sentence: str
+    check: LetterCheck | None
+    faults: list[ShownFault]
+    poll_address: str
+    """Where the page asks again. Empty if nothing will change by itself."""
+    may_begin: bool
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def letters(request: SignedInRequest, batch_id: int) -> HttpResponse:
+    """Show the part of the page (GET), or begin a check and show the review (POST)."""
+    batch = find_batch(request, batch_id)
+    choice = read_choice(batch, request.POST if request.method == "POST" else request.GET)
+    if request.method == "POST":
+        parts = _find_parts(choice)
+        if parts is not None:
+            begin_check(batch, parts, again=True)
+        return redirect(f"{reverse('review', args=[batch.pk])}?{urlencode(choice.query())}#letters")
+    view = describe_letters(choice, fleet=fleet_status(), is_automatic=False)
+    return render(request, "batches/letters.html", {"letters": view, "batch": batch})
+
+
+def describe_letters(choice: MessageChoice, *, fleet: Fleet, is_automatic: bool) -> LettersView | None:
+    """Describe the check of the letters. None: the template has a fault, so there are no letters.
+
+    Args:
+        is_automatic: Begin a check by itself if there is none and the list is short. It changes nothing but Redis.
+    """
+    parts = _find_parts(choice)
+    if parts is None or not choice.batch.total_count:
+        return None
+    check = read_check(choice.batch, parts)
+    if check is None and is_automatic and choice.batch.total_count <= AUTOMATIC_MAX_ROWS:
+        check = begin_check(choice.batch, parts)
+    is_moving = check is not None and not check.has_ended
+    address = f"{reverse('review-letters', args=[choice.batch.pk])}?{urlencode(choice.query())}"
+    return LettersView(
+        sentence=say_letter_check(check, fleet),
+        check=check,
+        faults=_describe_faults(choice, check) if check else [],
+        poll_address=address if is_moving else "",
+        may_begin=fleet.redis and (check is None or (check.has_ended and check.checked < check.total)),
+    )
+
+
+def _find_parts(choice: MessageChoice) -> MessageParts | None:
+    """Return the message parts that would be sent, unless they can't be compiled: the page shows that fault."""
+    try:
+        parts = choice.parts()
+        parts.compile(choice.batch.merge_fields)
+    except TemplateFault:
+        return None
+    return parts
+
+
+def _describe_faults(choice: MessageChoice, check: LetterCheck) -> list[ShownFault]:
+    lines = _find_lines(choice.batch, [row for fault in check.faults for row in fault.rows])
+    return [
+        ShownFault(
+            reason=fault.reason,
+            count=fault.count,
+            rows=[
+                FaultyRow(line=lines[row], address=f"?{urlencode({**choice.query(), 'row': row})}#message")
+                for row in fault.rows
+                if row in lines
+            ],
+            more_count=fault.count - len(fault.rows),
+        )
+        for fault in sorted(check.faults, key=lambda fault: -fault.count)
+    ]
+
+
+def _find_lines(batch: Batch, rows: list[int]) -> dict[int, int]:
+    """Return the line of the file for each row."""
+    found = batch.emails.filter(row__in=rows).values_list("row", "line")
+    return {row: row if line is None else line for row, line in found}

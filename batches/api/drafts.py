@@ -13,8 +13,10 @@ from ninja.files import UploadedFile
 
 from batches import intake, reviewing
 from batches.api.batches import find_batch
+from batches.api.reading_choices import address_indexes, change_reading, describe_reading
 from batches.api.schemas import AddedOut, FieldNames, ReadAgain, ReviewOut, ReviewRowOut
-from batches.models import Batch, BatchStatus, EmailTemplate
+from batches.files.findings import Reading
+from batches.models import Batch, BatchStatus, EmailTemplate, SharedAddresses
 from batches.rendering.template import MessageParts
 
 router = Router(tags=["drafts"])
@@ -35,6 +37,7 @@ def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> Re
     if batch.status != BatchStatus.DRAFT:
         raise intake.NotADraft("This batch is no longer a draft, so there is nothing to review.")
     found = reviewing.review(batch, MessageParts.of(template, subject))
+    reading = Reading.from_json(batch.reading)
     return ReviewOut(
         batchId=batch.pk,
         templateId=template.key,
@@ -47,6 +50,9 @@ def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> Re
         hasHeader=batch.has_header,
         columns=batch.columns,
         addressColumn=batch.address_index,
+        addressColumns=address_indexes(batch, reading),
+        sharedAddresses=SharedAddresses(batch.shared_addresses),
+        reading=describe_reading(reading),
         mergeFields=batch.merge_fields,
         firstRows=[ReviewRowOut(row=row.row, address=row.address, fields=row.fields) for row in found.first_rows],
         missingFields=list(found.missing_fields),
@@ -68,13 +74,8 @@ def rename_fields(request: HttpRequest, batch_id: int, payload: FieldNames, temp
 def reread(request: HttpRequest, batch_id: int, payload: ReadAgain, templateId: str | None = None) -> ReviewOut:
     """Read the file of a draft again, another way. Refused after rows were added: the file is not kept then."""
     template = EmailTemplate.objects.find_named(templateId)
-    options = intake.ReadingOptions(
-        encoding=payload.encoding,
-        delimiter=payload.delimiter,
-        has_header=payload.hasHeader,
-        address_indexes=None if payload.addressColumn is None else (payload.addressColumn,),
-    )
-    batch = intake.reread_upload(find_batch(request, batch_id), options)
+    batch = find_batch(request, batch_id)
+    batch = intake.reread_upload(batch, change_reading(batch, payload), shared=payload.sharedAddresses)
     return _review(batch, template, subject=None)
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated, Any
 
 from ninja import Field, Schema
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import AwareDatetime, ConfigDict, field_validator
 
-from batches.models import JobKind, JobPriority
+from batches.models import JobKind, JobPriority, SharedAddresses
 from batches.rendering.message import SUBJECT_MAX_CHARS
 
 LIST_LIMIT_MAX = 500
+LINE_MAX = 2**31 - 1
+"""Lines are PostgreSQL integers."""
+COLUMN_MAX = 2**15 - 1
 
 
 class Body(Schema):
@@ -37,7 +41,56 @@ class SendOptions(Body):
     priority: JobPriority = Field(default=JobPriority.DEFAULT, description="Jobs of high priority are sent first.")
 
 
-class UploadOptions(Schema):
+class ReadingChoices(Schema):
+    """What a caller says about the file of a list."""
+
+    headerRow: int | None = Field(
+        default=None, ge=0, le=LINE_MAX, description="The line of the headings, from 1. 0: the file has no headings."
+    )
+    addressColumns: list[Annotated[int, Field(ge=0, le=COLUMN_MAX)]] | None = Field(
+        default=None,
+        min_length=1,
+        description="The columns of the addresses, from 0, as in `columns` of a review. Several: one email for each "
+        "address of a row. A form has the field once for each column, or the numbers with commas, as in 1,2.",
+    )
+    sheet: str | None = Field(default=None, description="The name of the sheet of a spreadsheet.")
+    hiddenRows: bool | None = Field(
+        default=None, description="true: read the rows that the sheet hides too. Otherwise they are rejected."
+    )
+    splitCells: bool | None = Field(
+        default=None,
+        description="true: a cell with several addresses makes an email for each. Otherwise its row is rejected.",
+    )
+    sharedAddresses: SharedAddresses | None = Field(
+        default=None,
+        description="What happens to rows with the same address: only the `first` makes an email (the default), `each` "
+        "makes one, or all go `together` in one email, whose template shows them with {% for row in rows %}.",
+    )
+
+    @field_validator("headerRow", "hiddenRows", "splitCells", "sharedAddresses", "sheet", mode="before")
+    @classmethod
+    def _leave_out_blank(cls, value: object) -> object:
+        """A form sends an empty text for a field that nobody filled in."""
+        return None if value == "" else value
+
+    @field_validator("addressColumns", mode="before")
+    @classmethod
+    def _split_numbers(cls, value: Any) -> Any:
+        """Take ``1,2`` of a form as two numbers, and an empty field as left out."""
+        if not isinstance(value, list):
+            return value
+        parts = [part for item in value for part in (item.split(",") if isinstance(item, str) else [item])]
+        return None if parts == [""] else parts
+
+    @field_validator("addressColumns")
+    @classmethod
+    def _refuse_repeated(cls, value: list[int] | None) -> list[int] | None:
+        if value and len(set(value)) < len(value):
+            raise ValueError("A column is named twice. Name each column once")
+        return value
+
+
+class UploadOptions(ReadingChoices):
     """The form fields beside an uploaded file. A form may have more, such as the CSRF token of a page."""
 
     templateId: str | None = Field(
@@ -58,6 +111,11 @@ class SendBulk(SendOptions):
     roleFilter: str | None = Field(default=None, max_length=150, description="The name of a group of users.")
     recipients: list[str | dict[str, str | int | float | None]] | None = Field(
         default=None, description="Addresses, or objects with 'email' and merge fields."
+    )
+    sharedAddresses: SharedAddresses | None = Field(
+        default=None,
+        description="What happens to recipients with the same address: only the `first` gets an email (the default), "
+        "`each` gets one, or all go `together` in one email.",
     )
 
 
@@ -121,13 +179,64 @@ class FieldNames(Body):
     names: dict[str, str] = Field(description="From the present name of a merge field to its new name.")
 
 
-class ReadAgain(Body):
-    """How to read the file of a draft. Each option that is left out is detected."""
+class ReadAgain(Body, ReadingChoices):
+    """How to read the file of a draft.
 
-    encoding: str | None = None
-    delimiter: str | None = None
-    hasHeader: bool | None = None
-    addressColumn: int | None = Field(default=None, ge=0, description="The number of the address column, from 0.")
+    An option that is left out stays as it was chosen before. null finds it from the file.
+    """
+
+    encoding: str | None = Field(default=None, description="Such as utf-8 or cp1252.")
+    delimiter: str | None = Field(default=None, description="One of , ; tab |.")
+    hasHeader: bool | None = Field(
+        default=None, description="Whether the first line has the headings. See `headerRow`."
+    )
+    addressColumn: int | None = Field(
+        default=None, ge=0, le=COLUMN_MAX, description="The number of the address column, from 0. See `addressColumns`."
+    )
+
+
+class AddressColumnOut(Schema):
+    index: int
+    heading: str
+    count: int = Field(description="How many of the first rows have an address in it.")
+    isUsed: bool
+
+
+class SheetOut(Schema):
+    name: str
+    isHidden: bool
+    addressCount: int = Field(description="How many addresses its first rows hold.")
+
+
+class EncodingOut(Schema):
+    encoding: str
+    samples: list[list[str]] = Field(description="Pairs of a word as it was read, and as this encoding would read it.")
+
+
+class SlipOut(Schema):
+    domain: str
+    suggestion: str
+    count: int
+
+
+class ReadingOut(Schema):
+    """How a file was read, and what else it could be. The options of the same names choose that."""
+
+    headerLine: int | None = Field(description="null: the file has no headings, or is not a file.")
+    skippedLines: int = Field(description="How many lines with text are above the headings.")
+    addressColumns: list[AddressColumnOut] = Field(description="All columns that hold addresses. Empty: no choice.")
+    sheet: str = Field(description="Empty for a text file.")
+    sheets: list[SheetOut]
+    encodings: list[EncodingOut] = Field(description="Encodings that fit the file nearly as well.")
+    isEncodedTwice: bool
+    hiddenCount: int = Field(description="Rows that the sheet hides.")
+    hiddenRows: bool = Field(description="Whether these rows were read.")
+    splitCount: int = Field(description="Cells that hold several addresses.")
+    splitCells: bool = Field(description="Whether such a cell made an email for each of them.")
+    cleanedCount: int = Field(description="Addresses from which clinging signs were removed, as in `mailto:`.")
+    sharedCount: int = Field(description="Rows whose address an earlier row has too.")
+    slips: list[SlipOut] = Field(description="Domains that are probably misspelt, with the number of their rows.")
+    chosen: dict[str, Any] = Field(description="What a person or a program chose, by name. All else was found.")
 
 
 class ReviewRowOut(Schema):
@@ -151,7 +260,10 @@ class ReviewOut(Schema):
     delimiter: str
     hasHeader: bool
     columns: list[str]
-    addressColumn: int
+    addressColumn: int = Field(description="The first of `addressColumns`.")
+    addressColumns: list[int] = Field(description="The columns of the addresses, from 0.")
+    sharedAddresses: SharedAddresses
+    reading: ReadingOut
     mergeFields: list[str] = Field(description="One for each column except the address column.")
     firstRows: list[ReviewRowOut]
     missingFields: list[str] = Field(description="Merge fields of the template that no column fills.")
@@ -202,7 +314,10 @@ class BatchList(Schema):
 
 
 class EmailOut(Schema):
-    row: int
+    row: int = Field(
+        description="The place in the batch. It is the line of the file, unless a line made several emails."
+    )
+    line: int = Field(description="The line of the file, or the place in the list.")
     address: str
     status: str
     attempts: int

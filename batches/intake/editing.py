@@ -25,10 +25,10 @@ from batches.intake.copying import Counts, raw_cursor
 from batches.intake.errors import NotADraft
 from batches.intake.loading import append_records, load_file
 from batches.intake.uploads import digest_file, reopen_upload
-from batches.models import Batch, BatchStatus, RejectionKind
+from batches.models import Batch, BatchStatus, RejectionKind, SharedAddresses
 
 
-def reread_upload(batch: Batch, options: ReadingOptions) -> Batch:
+def reread_upload(batch: Batch, options: ReadingOptions, shared: SharedAddresses | None = None) -> Batch:
     """Read a draft's file again in the way that a person chose, and return the changed draft.
 
     If the columns turn out to be the same, the merge fields keep the names that a person gave them.
@@ -40,6 +40,7 @@ def reread_upload(batch: Batch, options: ReadingOptions) -> Batch:
         old_columns = (draft.columns, draft.address_index)
         old_names = draft.merge_fields
         _delete_rows(draft)
+        draft.shared_addresses = shared or draft.shared_addresses
         load_file(draft, file, options)
         if (draft.columns, draft.address_index) == old_columns:
             draft.merge_fields = old_names

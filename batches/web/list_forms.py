@@ -13,9 +13,11 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from batches import intake
+from batches.files.findings import Reading
+from batches.files.reading_choices import change_choices
 from batches.models import Batch, BatchStatus
-from batches.web.list_view import ReadingChoice
 from batches.web.message import read_choice
+from batches.web.reading_form import ReadingChoice, list_changes, present_choice, read_posted, read_shared
 from batches.web.requests import SignedInRequest, find_batch, posted_from_review
 from batches.web.review import review_address, show_draft
 
@@ -41,33 +43,17 @@ def rename_fields(request: SignedInRequest, batch_id: int) -> HttpResponse:
 
 @posted_from_review
 def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Read the stored file again, in the way that the user chose."""
+    """Read the stored file again, with what the user changed and with everything that was chosen before."""
     batch = find_batch(request, batch_id)
-    delimiter = request.POST.get("delimiter") or None
+    present = present_choice(batch)
+    chosen = read_posted(request.POST, present)
     try:
-        options = intake.ReadingOptions(
-            encoding=request.POST.get("encoding") or None,
-            delimiter=delimiter,
-            has_header=request.POST.get("has_header") == "yes",
-            address_indexes=_read_address_indexes(request, batch, delimiter),
-        )
-        batch = intake.reread_upload(batch, options)
+        options = change_choices(Reading.from_json(batch.reading).chosen, list_changes(chosen, present))
+        batch = intake.reread_upload(batch, options, shared=read_shared(chosen))
     except intake.ListRefused as exc:
-        return _refuse(request, batch, exc, reading=ReadingChoice.from_post(request.POST))
+        return _refuse(request, batch, exc, reading=chosen)
     messages.success(request, f"The file was read again. Recipients: {batch.total_count:,}.")
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
-
-
-def _read_address_indexes(request: SignedInRequest, batch: Batch, delimiter: str | None) -> tuple[int, ...] | None:
-    """Return the column that the user chose for the address, or None to recognise it.
-
-    Another delimiter makes other columns. Then an index that the user left unchanged names the wrong one, so it
-    is ignored.
-    """
-    chosen = request.POST.get("address_index", "")
-    index = int(chosen) if chosen.isascii() and chosen.isdigit() else None
-    is_stale = index == batch.address_index and delimiter != batch.delimiter
-    return None if index is None or is_stale else (index,)
 
 
 @posted_from_review

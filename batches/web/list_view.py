@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
-
-from django.http import QueryDict
 
 from batches.models import Batch
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.reviewing import Review, review
+from batches.web.findings import Finding, make_findings
 from batches.web.message import MessageChoice
+from batches.web.reading_form import (
+    NO_HEADER,
+    ReadingChoice,
+    ReadingForm,
+    make_reading_form,
+    present_choice,
+)
 from batches.web.requests import SignedInRequest, batches_of
 from batches.wording import DELIMITER_NAMES, ENCODING_NAMES, choosable_encoding, say_duration
 
@@ -36,46 +41,21 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReadingChoice:
-    """How the file is to be read, as the user chose in the form that reads it again."""
-
-    encoding: str
-    delimiter: str
-    has_header: bool
-    address_index: str
-    """Empty if the column of the addresses is to be recognised."""
-
-    @classmethod
-    def from_post(cls, post: QueryDict) -> Self:
-        """Take the choice from the fields of the form."""
-        return cls(
-            encoding=post.get("encoding", ""),
-            delimiter=post.get("delimiter", ""),
-            has_header=post.get("has_header") == "yes",
-            address_index=post.get("address_index", ""),
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReadingForm:
-    """The form that reads the file again. ``encodings`` and ``delimiters`` are pairs of value and name."""
-
-    encodings: list[tuple[str, str]]
-    delimiters: list[tuple[str, str]]
-    chosen: ReadingChoice
-    is_refused: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ListView:
     """The list as the review page shows it."""
 
     review: Review
     columns: list[Column]
+    address_heading: str
+    """The heading of the column that holds the addresses. Of several columns, none."""
+    findings: list[Finding]
     reading: ReadingForm | None
-    """None if there is no text file that could be read in another way."""
+    """None if no file is stored that could be read in another way."""
     encoding_name: str
     delimiter: str
+    header_line: str
+    """The line of the headings. Empty if there is none, or if it is the first."""
+    sheet: str
     duration: str
     is_earlier_batch_visible: bool
 
@@ -91,12 +71,18 @@ def describe_list(
     encoding = choosable_encoding(choice.batch.encoding)
     found = review(choice.batch, parts)
     earlier = found.same_content_batch_id
+    present = present_choice(choice.batch)
+    columns = _list_columns(choice.batch, used, typed)
     return ListView(
         review=found,
-        columns=_list_columns(choice.batch, used, typed),
-        reading=_make_reading_form(choice.batch, reading),
+        columns=columns,
+        address_heading=next((column.heading for column in columns if not column.merge_field), ""),
+        findings=make_findings(choice.batch),
+        reading=make_reading_form(choice.batch, reading),
         encoding_name=ENCODING_NAMES.get(encoding, encoding),
         delimiter=DELIMITER_NAMES.get(choice.batch.delimiter, ""),
+        header_line=present.header_row if present.header_row not in (NO_HEADER, "1") else "",
+        sheet=present.sheet,
         duration=say_duration(found.duration_seconds),
         is_earlier_batch_visible=earlier is not None and batches_of(request).filter(pk=earlier).exists(),
     )
@@ -112,28 +98,10 @@ def _find_usable_parts(choice: MessageChoice) -> tuple[MessageParts, frozenset[s
 
 
 def _list_columns(batch: Batch, used: frozenset[str], typed: Mapping[str, str]) -> list[Column]:
+    has_field_each = len(batch.merge_fields) == len(batch.columns)  # of several address columns, each has one too
     fields = iter(batch.merge_fields)
     return [
         Column(index=index, heading=heading, merge_field=field, typed=typed.get(field, field), is_used=field in used)
         for index, heading in enumerate(batch.columns)
-        for field in ["" if index == batch.address_index else next(fields, "")]
+        for field in ["" if index == batch.address_index and not has_field_each else next(fields, "")]
     ]
-
-
-def _make_reading_form(batch: Batch, refused: ReadingChoice | None) -> ReadingForm | None:
-    if not batch.encoding or not batch.upload_chunks.exists():
-        return None
-    encoding = choosable_encoding(batch.encoding)
-    encodings = {encoding: encoding} | ENCODING_NAMES
-    present = ReadingChoice(
-        encoding=encoding,
-        delimiter=batch.delimiter,
-        has_header=batch.has_header,
-        address_index=str(batch.address_index),
-    )
-    return ReadingForm(
-        encodings=list(encodings.items()),
-        delimiters=list(DELIMITER_NAMES.items()),
-        chosen=refused or present,
-        is_refused=refused is not None,
-    )

@@ -23,9 +23,10 @@ from batches.models import BatchStatus
 from batches.rendering.template import TemplateFault
 from batches.web.forms import MessageForm
 from batches.web.letters import describe_letters
-from batches.web.list_view import ReadingChoice, describe_list
+from batches.web.list_view import describe_list
 from batches.web.message import MessageChoice, hide_missing, read_choice
 from batches.web.middleware import MESSAGE_POLICY
+from batches.web.reading_form import ReadingChoice
 from batches.web.requests import SignedInRequest, find_batch, posted_from_review
 from batches.wording import say_why_waiting
 

@@ -12,9 +12,10 @@ for (const name of ["template", "subject", "row"]) {
 // Reading a long file takes a while. Say so, and keep the reader from starting it twice.
 for (const button of document.querySelectorAll("[data-busy]")) {
   const label = button.textContent;
-  button.form.addEventListener("submit", () => {
-    button.disabled = true;
-    button.textContent = button.dataset.busy;
+  button.form.addEventListener("submit", (event) => {
+    if (event.submitter === button) button.textContent = button.dataset.busy;
+    // Later, because the browser does not send the value of a button that is disabled now.
+    setTimeout(() => (button.disabled = true));
   });
   window.addEventListener("pageshow", () => {
     button.disabled = false;

@@ -112,6 +112,7 @@ def test_emails_are_in_the_order_of_the_file_when_they_are_listed_in_pages(
     assert one.pop("messageId").endswith("@localhost>")
     assert one == {
         "row": 2,
+        "line": 2,
         "address": "p2@example.org",
         "status": "sent",
         "attempts": 1,

@@ -1,0 +1,252 @@
+"""What the review says of how a file was read, with every other choice one click away.
+
+A draft enters. Findings leave: a sentence each, and buttons that read the file again. A list in which nothing is in
+doubt has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from django.contrib.humanize.templatetags.humanize import apnumber
+
+from batches.files.findings import AddressColumn, EncodingChoice, Reading, SheetChoice
+from batches.models import Batch, SharedAddresses
+from batches.web.reading_form import NO, NO_HEADER, YES
+from batches.wording import ENCODING_NAMES, choosable_encoding
+
+SHEETS_SHOWN = 12
+"""How many other sheets get a button. The form lists all of them."""
+SLIPS_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """A button that reads the file again. It posts one field of the form "Read the file again"."""
+
+    label: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """A sentence about the file, and what else can be chosen."""
+
+    topic: str
+    text: str
+    is_doubtful: bool = True
+    """Whether the user should look at it before the list is sent."""
+    choices: Sequence[Choice] = ()
+    code: str = ""
+    """What to write in a template, after the sentence."""
+    samples: Sequence[Sequence[str]] = ()
+    """Pairs of the same word in two encodings, whose names are in ``sample_names``."""
+    sample_names: tuple[str, str] = ("", "")
+
+
+def make_findings(batch: Batch) -> list[Finding]:
+    """Return what there is to say of the file, in the order in which mistakes matter most."""
+    reading = Reading.from_json(batch.reading)
+    return [
+        *_say_sheet(reading),
+        *_say_header(batch, reading),
+        *_say_address_columns(reading),
+        *_say_encodings(batch, reading),
+        *_say_hidden_rows(reading),
+        *_say_several_addresses(reading),
+        *_say_shared(batch, reading),
+        *_say_slips(reading),
+        *_say_cleaned(reading),
+    ]
+
+
+def _say_sheet(reading: Reading) -> Iterator[Finding]:
+    others = [sheet for sheet in reading.sheets if sheet.name != reading.sheet]
+    if not others:
+        return
+    has_rival = any(sheet.address_count for sheet in others)
+    more = len(others) - SHEETS_SHOWN
+    yield Finding(
+        topic="sheet",
+        text=f"The list is the sheet “{reading.sheet}”. The file has {_count(len(others), 'more sheet')}."
+        + (f" The first {SHEETS_SHOWN} of them are here, all are in the form below." if more > 0 else ""),
+        is_doubtful=has_rival and "sheet" not in reading.chosen,
+        choices=[
+            Choice(label=_name_sheet(sheet), name="sheet", value=sheet.name)
+            for sheet in sorted(others, key=lambda sheet: not sheet.address_count)[:SHEETS_SHOWN]
+        ],
+    )
+
+
+def _name_sheet(sheet: SheetChoice) -> str:
+    notes = ["hidden"] if sheet.is_hidden else []
+    notes.append(_count(sheet.address_count, "address", "addresses") if sheet.address_count else "no addresses")
+    return f"Use “{sheet.name}” ({', '.join(notes)})"
+
+
+def _say_header(batch: Batch, reading: Reading) -> Iterator[Finding]:
+    first = Choice(label="Line 1 has the headings", name="header_row", value="1")
+    none = Choice(label="There are no headings", name="header_row", value=NO_HEADER)
+    if reading.header_line is None and not batch.has_header and batch.reading and len(batch.columns) > 1:
+        text = "The list has no line of headings, so its columns have numbers for names."
+        yield Finding(topic="header", text=text, choices=[first], is_doubtful="header_row" not in reading.chosen)
+    elif reading.header_line and reading.skipped_lines:
+        above = reading.skipped_lines
+        lines = "line above was" if above == 1 else f"{above:,} lines above were"
+        text = f"The headings are in line {reading.header_line}. The {lines} left out."
+        yield Finding(topic="header", text=text, choices=[first, none], is_doubtful=False)
+
+
+def _say_address_columns(reading: Reading) -> Iterator[Finding]:
+    columns = reading.address_columns
+    if len(columns) < 2:
+        return
+    used = [column for column in columns if column.is_used]
+    number = str(apnumber(len(columns))).capitalize()
+    goes = (
+        f"The mail goes to {_quote(used)}."
+        if len(used) == 1
+        else f"Each address in {_quote(used)} gets a mail of its own."
+    )
+    choices = [
+        Choice(label=f"Use {_quote([column])}{' only' if len(used) > 1 else ''}", name="address_indexes", value=value)
+        for column in columns
+        if (value := str(column.index)) and not (column.is_used and len(used) == 1)
+    ]
+    if len(used) < len(columns):
+        label = "Both, one mail each" if len(columns) == 2 else f"All {apnumber(len(columns))}, one mail each"
+        everything = ",".join(str(column.index) for column in columns)
+        choices.append(Choice(label=label, name="address_indexes", value=everything))
+    yield Finding(
+        topic="address",
+        text=f"{number} columns hold addresses. {goes}",
+        is_doubtful="address_indexes" not in reading.chosen,
+        choices=choices,
+    )
+
+
+def _quote(columns: Sequence[AddressColumn]) -> str:
+    names = [f"“{column.heading or f'column {column.index + 1}'}”" for column in columns]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "the first of them"
+
+
+def _say_encodings(batch: Batch, reading: Reading) -> Iterator[Finding]:
+    present = _name_encoding(batch.encoding)
+    for rival in reading.encodings:
+        yield Finding(
+            topic="encoding",
+            text=_ask_encoding(reading),
+            choices=[Choice(label=_offer_encoding(rival, reading), name="encoding", value=rival.encoding)],
+            samples=rival.samples,
+            sample_names=(f"Now: {present}", _name_encoding(rival.encoding)),
+        )
+
+
+def _ask_encoding(reading: Reading) -> str:
+    if reading.is_encoded_twice:
+        return "Some letters look damaged, as if the file had been converted twice. Compare these words."
+    return "Some letters can be read in two ways. Compare these words."
+
+
+def _offer_encoding(rival: EncodingChoice, reading: Reading) -> str:
+    return "Repair the names" if reading.is_encoded_twice else f"Read it as {_name_encoding(rival.encoding)}"
+
+
+def _name_encoding(encoding: str) -> str:
+    choosable = choosable_encoding(encoding)
+    return ENCODING_NAMES.get(choosable, choosable)
+
+
+def _say_hidden_rows(reading: Reading) -> Iterator[Finding]:
+    count = reading.hidden_count
+    if not count:
+        return
+    rows = _count(count, "row")
+    if reading.hidden_rows:
+        text = f"The sheet hides {rows}. {'It was' if count == 1 else 'They were'} taken too."
+        choice = Choice(label=f"Leave {'it' if count == 1 else 'them'} out", name="hidden_rows", value=NO)
+    else:
+        text = (
+            f"{rows} {'is' if count == 1 else 'are'} hidden in the sheet and {'is' if count == 1 else 'are'} left out."
+        )
+        choice = Choice(label=f"Take {'it' if count == 1 else 'them'} too", name="hidden_rows", value=YES)
+    yield Finding(topic="hidden", text=text, choices=[choice], is_doubtful=not reading.hidden_rows)
+
+
+def _say_several_addresses(reading: Reading) -> Iterator[Finding]:
+    count = reading.split_count
+    if not count:
+        return
+    cells = f"{_count(count, 'cell')} {'holds' if count == 1 else 'hold'} more than one address."
+    if reading.split_cells:
+        text = f"{cells} Each of these addresses gets a mail of its own."
+        choice = Choice(label="Reject such rows", name="split_cells", value=NO)
+    else:
+        text = f"{cells} {'Its row was' if count == 1 else 'Their rows were'} rejected."
+        choice = Choice(label="Make each address a recipient", name="split_cells", value=YES)
+    yield Finding(topic="split", text=text, choices=[choice], is_doubtful=not reading.split_cells)
+
+
+_SHARED_TEXTS = {
+    SharedAddresses.FIRST: "Only the first row of each address gets a mail.",
+    SharedAddresses.EACH: "Each row gets a mail of its own.",
+    SharedAddresses.TOGETHER: "All rows of an address are in one mail. A template shows them with:",
+}
+_SHARED_LABELS = {
+    SharedAddresses.FIRST: "First row only",
+    SharedAddresses.EACH: "One mail for each row",
+    SharedAddresses.TOGETHER: "All rows in one mail",
+}
+
+
+def _say_shared(batch: Batch, reading: Reading) -> Iterator[Finding]:
+    count = reading.shared_count
+    if not count:
+        return
+    present = SharedAddresses(batch.shared_addresses)
+    yield Finding(
+        topic="shared",
+        text=(
+            f"{_count(count, 'row')} {'has' if count == 1 else 'have'} an address that an earlier row has too, "
+            f"like two children of one parent. {_SHARED_TEXTS[present]}"
+        ),
+        choices=[
+            Choice(label=label, name="shared_addresses", value=value)
+            for value, label in _SHARED_LABELS.items()
+            if value != present
+        ],
+        code=_show_rows(batch) if present == SharedAddresses.TOGETHER else "",
+        is_doubtful=present == SharedAddresses.FIRST,
+    )
+
+
+def _show_rows(batch: Batch) -> str:
+    field = next(iter(batch.merge_fields), "email")
+    return f"{{% for row in rows %}} {{{{ row.{field} }}}} {{% endfor %}}"
+
+
+def _say_slips(reading: Reading) -> Iterator[Finding]:
+    if not reading.slips:
+        return
+    shown = "; ".join(
+        f"{slip.domain} instead of {slip.suggestion}, in {_count(slip.count, 'row')}"
+        for slip in reading.slips[:SLIPS_SHOWN]
+    )
+    more = len(reading.slips) - SLIPS_SHOWN
+    tail = f"; and {_count(more, 'more domain')}" if more > 0 else ""
+    text = f"Some addresses are probably misspelt: {shown}{tail}. Correct them in the file, and upload it again."
+    yield Finding(topic="slips", text=text)
+
+
+def _say_cleaned(reading: Reading) -> Iterator[Finding]:
+    if not reading.cleaned_count:
+        return
+    addresses = _count(reading.cleaned_count, "address", "addresses")
+    text = f"Signs that are no part of an address, such as spaces or quotation marks, were removed from {addresses}."
+    yield Finding(topic="cleaned", text=text, is_doubtful=False)
+
+
+def _count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -1,0 +1,1 @@
+"""Lists as people really have them: the cases, the files that they need, and the judge."""

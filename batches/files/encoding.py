@@ -1,4 +1,4 @@
-"""Find the encoding of a file, or check the one that a person chose.
+"""Find the encoding of a file and the others that fit it nearly as well, or check the one that a person chose.
 
 Reads the file from start to end in constant memory. The text that it decodes serves the decision only.
 """
@@ -6,63 +6,98 @@ Reads the file from start to end in constant memory. The text that it decodes se
 from __future__ import annotations
 
 import codecs
-import re
+from collections.abc import Iterable
+from encodings.aliases import aliases
 from typing import BinaryIO
 
-from charset_normalizer import from_bytes
-from charset_normalizer.constant import IANA_SUPPORTED
-
 from batches.files.errors import UnreadableFile
-
-CHUNK_BYTES = 1 << 18
-SAMPLE_BYTES = 1 << 13
-"""How many bytes of words beyond ASCII charset-normalizer gets. More bytes make it slower and not better."""
-
-WORD_BYTES = 200
-"""A longer word is cut, perhaps inside a letter."""
-
-GUESSES = (
-    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r", "iso8859_2"),
-    *("cp932", "euc_jp", "gb18030", "big5", "cp949"),
-)
-"""The encodings that a file can be in if it has no byte order mark and is not UTF-8.
-
-If several fit equally well, the first of them wins. Excel writes cp1252 in western Europe, and cp1252 contains the
-letters of latin-1.
-"""
+from batches.files.findings import EncodingChoice
+from batches.files.guessing import CANDIDATES, Guess, rank_encodings
+from batches.files.repairs import KEEP_CONTROLS, MIXTURES, REPAIRS, count_repairs, find_repair, is_utf8_word
+from batches.files.survey import CHUNK_BYTES as CHUNK_BYTES
+from batches.files.survey import SAMPLE_BYTES, Survey, is_readable, survey_file
 
 CHOICES = (
-    *("utf-8", "utf-16", "cp1252", "iso8859-15", "mac-roman", "cp850", "cp1250", "iso8859-2", "cp1251", "koi8-r"),
-    *("cp1253", "cp1254", "cp1255", "cp1256", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
+    *("utf-8", "utf-16", "cp1252", "iso8859-15", "mac-roman", "cp850", "cp437"),
+    *("cp1250", "iso8859-2", "iso8859-16", "mac-latin2", "cp852", "cp1257", "iso8859-13", "cp775"),
+    *("cp1251", "koi8-r", "koi8-u", "iso8859-5", "mac-cyrillic", "cp866"),
+    *("cp1253", "iso8859-7", "mac-greek", "cp737", "cp1254", "mac-turkish", "cp857"),
+    *("cp1255", "cp862", "cp1256", "iso8859-6", "cp874", "cp1258"),
+    *("cp932", "euc_jp", "iso2022_jp", "gb18030", "big5", "cp949"),
+    *REPAIRS,
 )
 """The encodings that a person can choose on a page, by the codecs' own names.
 
 The page reads ``wording.ENCODING_NAMES``, which gives each of them a name. A test compares the two.
 """
 
-# By the codecs' own names. UTF-7 is left out: it can spell half a surrogate pair, which no other encoding can hold.
-_READABLE = {*CHOICES, *(codecs.lookup(name).name for name in IANA_SUPPORTED)} - {"utf-7"}
+# Beside the choices, every codec of Python that turns bytes into text and that a file can have. UTF-7 is left out: it
+# can spell half a surrogate pair, which no other encoding can hold.
+_READABLE = {*CHOICES, *(codecs.lookup(name).name for name in set(aliases.values()) - {"mbcs", "oem"})} - {
+    *("utf-7", "base64", "bz2", "hex", "quopri", "rot-13", "uu", "zlib")
+}
 
-_WORD = re.compile(rb"[^\s,;|\"<>@]*[\x80-\xff][^\s,;|\"<>@]*")
-_SIGNS = frozenset("“”‘’„‚«»–—…€·°§©®™½¿¡、。，（）「」")  # noqa: RUF001  the signs that names and notes contain
+DOUBT = 0.3
+"""Of two encodings whose scores differ by less, either may be the right one."""
+
+FEW_WORDS = 2
+"""In a file of UTF-8, so few bad words are damage, and not lines of another file."""
+
+RIVALS_MAX = 3
+SAMPLES_MAX = 5
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_UTF8 = ("utf-8", "utf-8-sig")
+_SURE = ("utf-16", "utf-16-le", "utf-16-be", "iso2022_jp")
+"""Encodings that a file has a mark or a pattern of, which no other encoding has."""
+
+_MULTIBYTE = ("cp932", "euc_jp", "gb18030", "big5", "cp949")
 
 
 def detect_encoding(stream: BinaryIO) -> str:
     """Return the encoding of a seekable file, and leave the file at its start.
 
-    A byte order mark decides. Without one the file is UTF-8 if all of it is valid UTF-8. Otherwise charset-normalizer
-    decides from the first words beyond ASCII.
+    A byte order mark decides. Without one the file is UTF-8 if all of it is valid UTF-8. Otherwise the letters of the
+    first lines beyond ASCII decide, and an encoding that cannot decode the whole file is never the answer.
 
-    A file is also UTF-8 if most of its words beyond ASCII are. The import then names the line with the bad byte. Read
-    in any other encoding, every accent in the file would come out wrong because of one byte.
+    A file is also UTF-8 if all but a few of its words beyond ASCII are. The import then names the line with the bad
+    byte. Read in any other encoding, every accent in the file would come out wrong because of one byte. A file with
+    many words of either kind is read as a mixture: see ``repairs``.
     """
     head = _read_start(stream)
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
-    encoding = marked or _detect_unmarked_utf16(head) or _detect_utf8(stream) or _guess(stream)
-    stream.seek(0)
-    return encoding
+    return marked or _detect_unmarked_utf16(head) or _detect_iso2022(head) or _detect_utf8(stream) or _guess(stream)
+
+
+def find_rivals(stream: BinaryIO, encoding: str) -> list[EncodingChoice]:
+    """Return how else a file could be decoded, with words of it both ways, and leave the file at its start.
+
+    ``encoding`` is the one that was found or chosen. The likeliest rival is first.
+    """
+    survey = survey_file(stream)
+    words = survey.take_words()
+    if not words or encoding in _SURE:
+        return []
+    choices = [
+        EncodingChoice(encoding=name, samples=_compare(words, encoding, name))
+        for name in _name_rivals(stream, survey, words, encoding)
+    ]
+    return _drop_equal(choices)
+
+
+def _name_rivals(stream: BinaryIO, survey: Survey, words: list[bytes], encoding: str) -> list[str]:
+    if encoding in _UTF8:
+        repair = find_repair([word.decode(errors="replace") for word in words])
+        return [repair] if repair else []
+    if encoding in REPAIRS:
+        return [REPAIRS[encoding].outer.removesuffix("-sig")]
+    mixture = _find_mixture(words, encoding)
+    return [*([mixture] if mixture else []), *_find_near(stream, survey, encoding)]
+
+
+def is_encoded_twice(texts: Iterable[str]) -> bool:
+    """Say whether some texts show that UTF-8 was taken for another encoding and encoded again ("ZoÃ«")."""
+    return find_repair([word for text in texts if not text.isascii() for word in text.split()]) is not None
 
 
 def check_encoding(name: str) -> str:
@@ -111,55 +146,80 @@ def _detect_unmarked_utf16(head: bytes) -> str | None:
     return "utf-16-le" if high > low else "utf-16-be"
 
 
+def _detect_iso2022(head: bytes) -> str | None:
+    """Recognise the encoding of old Japanese mail programs, which spells letters with an escape and ASCII bytes."""
+    return "iso2022_jp" if head.isascii() and (b"\x1b$B" in head or b"\x1b$@" in head) else None
+
+
 def _detect_utf8(stream: BinaryIO) -> str | None:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        while chunk := stream.read(CHUNK_BYTES):
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return None
-    return "utf-8"
+    return "utf-8" if is_readable(stream, "utf-8") else None
 
 
 def _guess(stream: BinaryIO) -> str:
-    """Ask charset-normalizer, and take the answer that puts the fewest signs where letters belong."""
-    words = _take_words(stream)
-    if 2 * sum(map(_is_utf8, words)) > len(words):
+    """Return the encoding that fits best of those that can decode the whole file, for one that is not UTF-8."""
+    survey = survey_file(stream)
+    words = survey.take_words()
+    utf8_count = sum(map(is_utf8_word, words))
+    other_count = len(words) - utf8_count
+    if other_count <= max(FEW_WORDS, len(words) // 10) and other_count <= utf8_count:
         return "utf-8"
-    sample = b" ".join(words)
-    ranked = [
-        (round(match.chaos + _sign_share(sample.decode(name, errors="replace")), 2), -round(match.coherence, 1), name)
-        for match in from_bytes(sample, cp_isolation=list(GUESSES))
-        for name in match.could_be_from_charset
-    ]
-    best = min(ranked, key=lambda rank: (*rank[:2], GUESSES.index(rank[2])), default=None)
-    return codecs.lookup(best[2] if best else GUESSES[0]).name
+    if mixture := _detect_mixture(survey, words):
+        return mixture
+    if other_count < utf8_count:
+        return "utf-8"
+    return next((guess.encoding for guess in _rank(survey) if _can_decode(stream, guess.encoding)), "cp1252")
 
 
-def _sign_share(text: str) -> float:
-    """Return the share of signs among the characters beyond ASCII. Names in a wrong encoding are full of signs."""
-    beyond = [char for char in text if not char.isascii()]
-    return sum(not (char.isalpha() or char in _SIGNS) for char in beyond) / max(len(beyond), 1)
+def _detect_mixture(survey: Survey, words: list[bytes]) -> str | None:
+    """Recognise a file with some lines in UTF-8 and others in one of the encodings of MIXTURES."""
+    others = tuple(line for line in survey.lines if not is_utf8_word(line))
+    if len(others) == len(survey.lines):
+        return None
+    best = next(iter(rank_encodings(others, tuple(CANDIDATES))), None)
+    return _find_mixture(words, best.encoding) if best else None
 
 
-def _is_utf8(word: bytes) -> bool:
+def _rank(survey: Survey) -> tuple[Guess, ...]:
+    """Rank the encodings that have every byte of the file; a control character is no letter of a name."""
+    fitting = tuple(name for name in CANDIDATES if name in _MULTIBYTE or _has_letters(name, survey.high_bytes))
+    return rank_encodings(survey.lines, fitting)
+
+
+def _has_letters(encoding: str, high_bytes: bytes) -> bool:
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(word, final=len(word) < WORD_BYTES)
+        text = high_bytes.decode(encoding)
     except UnicodeDecodeError:
         return False
-    return True
+    return not any("\x80" <= char < "\xa0" for char in text)
 
 
-def _take_words(stream: BinaryIO) -> list[bytes]:
-    """Return the first words beyond ASCII, from anywhere in the file, SAMPLE_BYTES at most."""
-    stream.seek(0)
-    words: list[bytes] = []
-    size = 0
-    while size < SAMPLE_BYTES and (chunk := stream.read(CHUNK_BYTES)):
-        for word in () if chunk.isascii() else _WORD.finditer(chunk):
-            words.append(word[0][:WORD_BYTES])
-            size += len(words[-1]) + 1
-            if size >= SAMPLE_BYTES:
-                break
-    return words
+def _can_decode(stream: BinaryIO, encoding: str) -> bool:
+    """Say whether an encoding decodes the whole file. One byte a letter: its bytes were compared before."""
+    return encoding not in _MULTIBYTE or is_readable(stream, encoding)
+
+
+def _find_near(stream: BinaryIO, survey: Survey, encoding: str) -> list[str]:
+    """Return the encodings whose score is near to the best or to the score of the encoding in use, the best first."""
+    ranked = _rank(survey)
+    least = min([ranked[0].score, *(guess.score for guess in ranked if guess.encoding == encoding)]) if ranked else 0.0
+    near = (guess.encoding for guess in ranked if guess.score > least - DOUBT and guess.encoding != encoding)
+    return [name for name in near if _can_decode(stream, name)]
+
+
+def _find_mixture(words: list[bytes], encoding: str) -> str | None:
+    """Return the codec for a file that holds UTF-8 beside this encoding, if some of the words are UTF-8."""
+    codec = MIXTURES.get(encoding)
+    texts = (word.decode(encoding, errors=KEEP_CONTROLS) for word in words)
+    return codec if codec and count_repairs(texts, encoding) else None
+
+
+def _compare(words: list[bytes], encoding: str, rival: str) -> list[list[str]]:
+    """Return words that the two encodings read differently: as they were read, and as the rival reads them."""
+    pairs = ([word.decode(name, errors="replace") for name in (encoding, rival)] for word in words)
+    return [pair for pair in pairs if pair[0] != pair[1]][:SAMPLES_MAX]
+
+
+def _drop_equal(choices: list[EncodingChoice]) -> list[EncodingChoice]:
+    """Drop the choices that read the words as the encoding in use or as an earlier choice does."""
+    different = {str(choice.samples): choice for choice in reversed(choices) if choice.samples}
+    return list(reversed(different.values()))[:RIVALS_MAX]

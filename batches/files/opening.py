@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import BinaryIO
 
 from batches.files.dialect import check_delimiter, choose_layout, detect_delimiter, read_sample, take_sample
-from batches.files.encoding import choose_encoding, detect_encoding
+from batches.files.encoding import choose_encoding, detect_encoding, find_rivals, is_encoded_twice
 from batches.files.findings import Reading
 from batches.files.layout import Layout
 from batches.files.reading import CsvRecords, Records, read_head, skip_header
@@ -65,17 +66,24 @@ def open_records(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile
     """
     if is_spreadsheet(file):
         with open_sheet(file, sheet=options.sheet) as sheet:
-            layout = _choose_layout(take_sample(SheetRecords(sheet, hidden_rows=options.hidden_rows)), options)
+            sample = take_sample(SheetRecords(sheet, hidden_rows=options.hidden_rows))
+            layout = _choose_layout(sample, options)
             opened = _open(sheet.rows, SheetRecords(sheet, hidden_rows=options.hidden_rows), layout)
             opened.reading.sheet, opened.reading.sheets = sheet.name, list(sheet.sheets)
+            opened.reading.is_encoded_twice = is_encoded_twice(chain.from_iterable(sample))
             yield opened
         return
     encoding = choose_encoding(options.encoding, file) if options.encoding else detect_encoding(file)
+    rivals = find_rivals(file, encoding)
     head = read_head(file, encoding)
     delimiter = check_delimiter(options.delimiter) if options.delimiter else detect_delimiter(head)
-    layout = _choose_layout(read_sample(head, delimiter), options)
+    sample = read_sample(head, delimiter)
+    layout = _choose_layout(sample, options)
     records = CsvRecords(file, encoding=encoding, delimiter=delimiter)
-    yield _open(file, records, layout, encoding=encoding, delimiter=delimiter)
+    opened = _open(file, records, layout, encoding=encoding, delimiter=delimiter)
+    opened.reading.encodings = rivals
+    opened.reading.is_encoded_twice = is_encoded_twice(chain.from_iterable(sample))
+    yield opened
 
 
 def _choose_layout(sample: list[list[str]], options: ReadingOptions) -> Layout:

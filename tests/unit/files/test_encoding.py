@@ -1,3 +1,5 @@
+# ruff: noqa: RUF001  letters of many scripts that look alike
+
 from __future__ import annotations
 
 import codecs
@@ -6,8 +8,16 @@ import time
 
 import pytest
 
-from batches.files.encoding import CHOICES, GUESSES, check_encoding, choose_encoding, detect_encoding
+from batches.files.encoding import (
+    CHOICES,
+    check_encoding,
+    choose_encoding,
+    detect_encoding,
+    find_rivals,
+    is_encoded_twice,
+)
 from batches.files.errors import UnreadableFile
+from batches.files.guessing import CANDIDATES
 
 
 @pytest.mark.parametrize(
@@ -27,6 +37,7 @@ from batches.files.errors import UnreadableFile
         ("Ελληνικά ονόματα από την Αθήνα", "cp1253", "cp1253"),
         ("山田太郎と鈴木花子は東京に住んでいます", "cp932", "cp932"),
         ("중앙대학교 김철수 선생님께 드립니다", "euc-kr", "cp949"),
+        ("山田太郎,yamada@example.org", "iso2022_jp", "iso2022_jp"),
     ],
 )
 def test_encoding_is_found_when_the_text_shows_it(text: str, written: str, found: str) -> None:
@@ -52,7 +63,7 @@ def test_detection_takes_little_time_when_a_large_file_is_not_utf8() -> None:
     assert time.process_time() - start < 5
 
 
-@pytest.mark.parametrize("name", ["klingon", "base64", "utf-7", "unicode_escape", "idna"])
+@pytest.mark.parametrize("name", ["klingon", "base64", "utf-7", "rot13", "unicode_escape", "idna"])
 def test_choice_is_refused_when_no_file_can_have_it(name: str) -> None:
     with pytest.raises(UnreadableFile, match="Choose another"):
         check_encoding(name)
@@ -83,4 +94,107 @@ def test_choice_of_utf16_is_taken_when_the_file_has_its_mark() -> None:
 
 def test_every_encoding_that_is_found_can_be_chosen() -> None:
     assert [codecs.lookup(name).name for name in CHOICES] == list(CHOICES)
-    assert {codecs.lookup(name).name for name in GUESSES} <= set(CHOICES)
+    assert set(CANDIDATES) <= set(CHOICES)
+
+
+GERMAN = ["Zoë Müller", "Jürgen Groß", "Käthe Schröder", "Günther Weiß", "Björn Höfer", "Übelacker Änne"]
+FRENCH = ["Hélène Lefèvre", "François Gagné", "Zoé Crêpeau", "Noël Besançon", "Benoît Maître"]
+SPANISH = ["José Muñoz", "Iñaki Peña", "María Ibáñez", "Ángel Núñez", "Begoña Gómez"]
+TURKISH = ["Işıl Çağlar", "Gülşah Öztürk", "Şükrü Ağaoğlu", "Yıldız Ünal", "İbrahim Doğan"]
+HUNGARIAN = ["Őze Gábor", "Tűz Ödön", "Kovács Jenő", "Nagy Gergő", "Szőke Éva", "Fűzfa Béla"]
+ROMANIAN = ["Ştefan Ţurcanu", "Răzvan Dănilă", "Ionuţ Brâncoveanu", "Mădălina Şerban"]
+POLISH = ["Łukasz Wójcik", "Małgorzata Dąbrowska", "Świętosław Żak", "Paweł Kamiński"]
+CZECH = ["Jiří Dvořák", "Žaneta Růžičková", "Šárka Čechová", "Ondřej Švec"]
+LITHUANIAN = ["Žydrūnas Šimkus", "Rūta Čepaitė", "Ąžuolas Žukas", "Šarūnė Kazlauskaitė"]
+LATVIAN = ["Jānis Bērziņš", "Kārlis Ozoliņš", "Līga Kalniņa"]
+ESTONIAN = ["Jüri Õunapuu", "Šarlotte Kõiv", "Žanna Tamm"]
+RUSSIAN = ["Иван Петров", "Мария Сидорова", "Алексей Щукин"]
+UKRAINIAN = ["Їжакевич Олена", "Григорій Ґудзь", "Юлія Єфремова"]
+GREEK = ["Γιώργος Παπαδόπουλος", "Ελένη Ψαρρά", "Άννα Νικολάου"]
+LISTS = [
+    *(pytest.param(GERMAN, name, id=f"German-{name}") for name in ("cp1252", "mac-roman", "cp850", "iso8859-15")),
+    *(pytest.param(FRENCH, name, id=f"French-{name}") for name in ("cp1252", "mac-roman", "cp850")),
+    *(pytest.param(SPANISH, name, id=f"Spanish-{name}") for name in ("cp1252", "mac-roman", "cp850")),
+    pytest.param(["João Conceição", "Luís Simões", "Inês Magalhães"], "mac-roman", id="Portuguese-mac-roman"),
+    pytest.param(["Søren Kjær", "Åse Nørgaard", "Bjørn Ægidius"], "cp850", id="Danish-cp850"),
+    pytest.param(["Þórður Ævarsson", "Guðrún Ásgeirsdóttir"], "cp1252", id="Icelandic-cp1252"),
+    pytest.param(["Niccolò Rossi", "Mariù Forlì", "Città di Castello"], "cp1252", id="Italian-cp1252"),
+    *(pytest.param(TURKISH, name, id=f"Turkish-{name}") for name in ("cp1254", "cp857", "mac-turkish")),
+    *(pytest.param(HUNGARIAN, name, id=f"Hungarian-{name}") for name in ("cp1250", "cp852", "mac-latin2")),
+    pytest.param(ROMANIAN, "cp1250", id="Romanian-cp1250"),
+    *(pytest.param(POLISH, name, id=f"Polish-{name}") for name in ("cp1250", "cp852", "iso8859-2", "mac-latin2")),
+    *(pytest.param(CZECH, name, id=f"Czech-{name}") for name in ("cp1250", "cp852", "iso8859-2")),
+    *(pytest.param(LITHUANIAN, name, id=f"Lithuanian-{name}") for name in ("cp1257", "cp775")),
+    pytest.param(LATVIAN, "cp1257", id="Latvian-cp1257"),
+    pytest.param(ESTONIAN, "cp1257", id="Estonian-cp1257"),
+    *(pytest.param(RUSSIAN, name, id=f"Russian-{name}") for name in ("cp1251", "koi8-r", "cp866", "mac-cyrillic")),
+    *(pytest.param(UKRAINIAN, name, id=f"Ukrainian-{name}") for name in ("cp1251", "koi8-u")),
+    *(pytest.param(GREEK, name, id=f"Greek-{name}") for name in ("cp1253", "cp737", "mac-greek")),
+    pytest.param(["דוד כהן", "שרה לוי"], "cp1255", id="Hebrew-cp1255"),
+    pytest.param(["محمد علي", "فاطمة حسن"], "cp1256", id="Arabic-cp1256"),
+    pytest.param(["สมชาย ใจดี", "วิภา แสงทอง", "ประเสริฐ ศรีสุข"], "cp874", id="Thai-cp874"),
+    *(pytest.param(["山田太郎", "鈴木花子"], name, id=f"Japanese-{name}") for name in ("cp932", "euc_jp")),
+    pytest.param(["张伟", "王芳", "李娜"], "gb18030", id="Chinese-gb18030"),
+    pytest.param(["張偉", "王芳", "陳怡君"], "big5", id="Taiwanese-big5"),
+    pytest.param(["김민수", "이영희"], "cp949", id="Korean-cp949"),
+]
+
+
+def make_list(names: list[str]) -> str:
+    return "E-Mail;name\r\n" + "".join(f"a{n}@example.org;{name}\r\n" for n, name in enumerate(names))
+
+
+@pytest.mark.parametrize("is_in_capitals", [False, True], ids=["small", "capitals"])
+@pytest.mark.parametrize(("names", "written"), LISTS)
+def test_names_are_right_when_a_short_list_is_in_any_offered_encoding(
+    names: list[str], written: str, is_in_capitals: bool
+) -> None:
+    text = make_list([name.upper() if is_in_capitals else name for name in names])
+    try:
+        data = text.encode(written)
+    except UnicodeEncodeError:
+        pytest.skip("The encoding lacks one of the capitals.")
+    assert data.decode(detect_encoding(io.BytesIO(data))) == text
+
+
+def test_names_are_offered_both_ways_when_two_encodings_are_close() -> None:
+    data = make_list(["Björn"]).encode("mac-roman")  # "Bjšrn" in Windows-1252 could be a name too
+    found = detect_encoding(io.BytesIO(data))
+    rivals = {choice.encoding: choice.samples for choice in find_rivals(io.BytesIO(data), found)}
+    assert "mac-roman" in (found, *rivals)
+    assert all(1 <= len(samples) <= 5 and one != other for samples in rivals.values() for one, other in samples)
+
+
+def test_no_rival_is_offered_when_the_letters_leave_no_doubt() -> None:
+    stream = io.BytesIO(make_list(GERMAN).encode("cp1252"))
+    assert find_rivals(stream, "cp1252") == []
+    assert stream.tell() == 0
+
+
+def test_right_encoding_is_offered_when_a_person_chose_a_wrong_one() -> None:
+    rivals = find_rivals(io.BytesIO(make_list(GERMAN).encode("mac-roman")), "cp1252")
+    assert rivals[0].encoding == "mac-roman"
+    assert ["Mźller", "Müller"] not in rivals[0].samples
+    assert ["MŸller", "Müller"] in rivals[0].samples
+
+
+def test_guess_can_decode_the_whole_file_when_a_late_byte_is_missing_in_the_likeliest_encoding() -> None:
+    data = make_list(GERMAN * 200).encode("cp1252") + b"z@example.org;Zo\x81\r\n"  # cp1252 has no 0x81
+    assert data.decode(detect_encoding(io.BytesIO(data)))
+
+
+def test_both_halves_are_right_when_a_list_is_half_utf8_and_half_windows() -> None:
+    text = make_list(GERMAN)
+    data = text.encode("cp1252") * 2 + text.encode()
+    found = detect_encoding(io.BytesIO(data))
+    assert data.decode(found) == text * 3
+    assert [choice.encoding for choice in find_rivals(io.BytesIO(data), found)] == ["cp1252"]
+
+
+def test_text_encoded_twice_is_offered_repaired_and_not_changed_silently() -> None:
+    data = make_list(["Zoë Müller", "Bo"]).encode().decode("cp1252").encode()
+    assert detect_encoding(io.BytesIO(data)) == "utf-8"
+    (choice,) = find_rivals(io.BytesIO(data), "utf-8")
+    assert (choice.encoding, choice.samples[0]) == ("utf-8-twice", ["ZoÃ«", "Zoë"])
+    assert is_encoded_twice(["Ann", "ZoÃ« MÃ¼ller"])
+    assert not is_encoded_twice(GERMAN + FRENCH + SPANISH + TURKISH + RUSSIAN + UKRAINIAN + GREEK)

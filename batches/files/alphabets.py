@@ -1,0 +1,173 @@
+"""Say whether a word could be a name in some language, by its letters alone. Pure.
+
+A name that was read in the wrong encoding holds signs, capitals inside it, or letters that no single language has side
+by side: "Iþýl" is no name in any language, and "Işıl" is one in Turkish.
+"""
+
+# ruff: noqa: RUF001, RUF002  letters of many scripts that look alike
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import pairwise
+
+
+def _span(first: str, last: str) -> str:
+    return "".join(map(chr, range(ord(first), ord(last) + 1)))
+
+
+_RUSSIAN = _span("а", "я") + "ё"
+_ARABIC = _span("ء", "غ") + _span("ـ", "\u0652")
+
+_LETTERS = {
+    "de": "äöüß",
+    "fr": "àâæçéèêëîïôœùûüÿ",
+    "es": "áéíñóúüç",
+    "pt": "áâãàçéêíóôõúü",
+    "it": "àèéìíòóùú",
+    "ca": "àçèéíïòóúü·",
+    "nl": "áéèêëíïóôöúü",
+    "sv": "åäöéü",
+    "da": "åæøéöä",
+    "fi": "åäöšž",
+    "is": "áðéíóúýþæö",
+    "ga": "áéíóú",
+    "cy": "âêîôûŵŷäëïöáé",
+    "tr": "çğıöşüâîû\u0307",
+    "hu": "áéíóöőúüű",
+    "pl": "ąćęłńóśźż",
+    "cs": "áčďéěíňóřšťúůýžöü",
+    "sk": "áäčďéíĺľňóôŕšťúýž",
+    "hr": "čćđšž",
+    "ro": "ăâîşţșțéá",
+    "lt": "ąčęėįšųūž",
+    "lv": "āčēģīķļņōŗšūž",
+    "et": "äõöüšž",
+    "sq": "çë",
+    "mt": "ċġħżàèìòù",
+    "vi": "ăâđêôơưàáãèéêìíòóõùúýạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ\u0300\u0301\u0303\u0309\u0323",
+    "ru": _RUSSIAN,
+    "uk": _span("а", "я").translate(dict.fromkeys(map(ord, "ыъэё"))) + "ієїґ’ʼ",
+    "be": _span("а", "я").translate(dict.fromkeys(map(ord, "иъщ"))) + "іўё’ʼ",
+    "sr": "абвгдђежзијклљмнњопрстћуфхцчџш",
+    "mk": "абвгдѓежзѕијклљмнњопрстќуфхцчџш",
+    "el": _span("α", "ω") + "άέήίόύώϊϋΐΰ",
+    "he": _span("א", "ת") + "׳״",
+    "ar": _ARABIC,
+    "fa": _ARABIC + "پچژگکیے",
+    "th": _span("ก", "ฺ") + _span("เ", "๎"),
+}
+"""The lower case letters beyond ASCII of each language."""
+
+_LANGUAGES: dict[str, list[str]] = {}
+for _language, _alphabet in _LETTERS.items():
+    for _letter in _alphabet:
+        _LANGUAGES.setdefault(_letter, []).append(_language)
+
+_SIGNS = frozenset("“”‘’„‚«»–—…€£·°§©®™½¿¡、。，（）「」・　-\u00a0")
+"""Signs that names and notes contain."""
+
+# The characters that most family names of China, Taiwan, Japan and Korea begin with.
+_SURNAMES = frozenset(
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤"
+    "張劉陳楊黃趙吳孫馬鄭謝許韓馮鄧蕭葉蘇呂盧鍾譚陸範賈韋鄒龍賀顧龔萬錢嚴莊賴簡詹游洪"
+    "佐鈴高田渡伊山中小吉木松井清斎藤村森池橋石前岡長近後遠青坂福太西三金原上野安宮大内平竹島菊今武丸杉古千久川阿加河谷土柴新荒本"
+    "김이박최정강조윤장임한오서신권황안송류유전홍고문양손배백허남심노하곽성차주우구민나진지엄채원천방공현함변염여추도소석선설마길연위표명기반왕금옥육인맹제모탁"
+)
+_CJK = "cjk"
+
+_RARE = {"is": 0.9, "sq": 0.9, "mt": 0.9, "cy": 0.9, "mk": 0.95, "vi": 0.95}
+"""Languages of few people, or of letters that many languages have, win only where no other language explains a word."""
+
+_BROKEN = re.compile(
+    r"[םןץףך](?=[א-ת])"  # a final letter inside a word: Hebrew
+    r"|ς(?=[α-ώ])|[α-ώ]σ$"  # the same in Greek
+    r"|[ةى](?=[ء-ي])"  # the same in Arabic
+    r"|^[ะ-ฺๅ-๎]|[เ-ไ](?![ก-ฮ])|[็-๎][็-๎]"  # a Thai vowel or tone without its consonant
+    r"|(?<![aeiouyâăêôơư])[\u0300\u0301\u0303\u0309\u0323]"  # a Vietnamese tone without its vowel
+)
+"""Finds what no word of these scripts has."""
+
+
+def measure_names(words: Iterable[str]) -> tuple[float, float]:
+    """Say how much some words look like names, and how well one language explains them all. Both from 0 to 1."""
+    score, count = 0.0, 0
+    explained: dict[str, float] = {}
+    for word in words:
+        value, languages = judge_word(word)
+        score += value
+        count += 1
+        for language in languages:
+            explained[language] = explained.get(language, 0.0) + value
+    return score / max(count, 1), max(explained.values(), default=0.0) / max(count, 1)
+
+
+@lru_cache(maxsize=4096)
+def judge_word(word: str) -> tuple[float, tuple[str, ...]]:
+    """Say how much a word looks like a name, from 0 to 1, and which languages have all of its letters."""
+    if _has_odd_signs(word) or _has_odd_case(word):
+        return 0.0, ()
+    lower = word.lower()
+    letters = {char for char in lower if not char.isascii() and char not in _SIGNS}
+    if not letters:
+        return (0.7 if any(map(str.isalpha, word)) else 0.3), ()
+    scripts = {script for char in word if (script := _script_of(char))}
+    if scripts <= {"CJK", "HIRAGANA", "KATAKANA", "HANGUL"}:
+        return _judge_ideographs(word, scripts), (_CJK,)
+    if len(scripts) > 1 or ((scripts != {"LATIN"} or "\u0307" not in lower) and _BROKEN.search(lower)):
+        return 0.0, ()
+    languages = set.intersection(*(set(_LANGUAGES.get(letter, ())) for letter in letters))
+    if not languages:
+        return 0.2, ()
+    value = max(_RARE.get(language, 1.0) for language in languages)
+    return (value if word[0].isascii() or not word[0].islower() else 0.8 * value), tuple(languages)
+
+
+def _judge_ideographs(word: str, scripts: set[str]) -> float:
+    """Prefer words that begin as family names do. Kana with no Kanji is a name too."""
+    if "HANGUL" in scripts and len(scripts) > 1:
+        return 0.1
+    if any(ord(char) > 0xFFFF or 0x3400 <= ord(char) < 0x4E00 for char in word):
+        return 0.1
+    if word[0] in _SURNAMES:
+        return 1.0
+    return 0.7 if scripts & {"HIRAGANA", "KATAKANA"} else 0.5
+
+
+def _has_odd_signs(word: str) -> bool:
+    for place, char in enumerate(word):
+        if char.isascii() or char in _SIGNS:
+            continue
+        if char in "ªº":
+            after = word[place + 1 : place + 2]
+            if place == 0 or after.isalpha():
+                return True
+        elif char in "ƒˆµ" or not (char.isalpha() or _is_mark(char)):
+            return True
+    return False
+
+
+def _has_odd_case(word: str) -> bool:
+    """Say whether a capital follows a small letter, and one of the two is beyond ASCII."""
+    return any(
+        first.islower() and second.isupper() and not (first.isascii() and second.isascii())
+        for first, second in pairwise(word)
+    )
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char).startswith("M")
+
+
+@lru_cache(maxsize=4096)
+def _script_of(char: str) -> str:
+    """Return the script of a letter or of its mark; empty if it has none of its own."""
+    if char.isascii():
+        return "LATIN" if char.isalpha() else ""
+    if char in _SIGNS:
+        return ""
+    script = unicodedata.name(char, "?").split()[0]
+    return "" if script in ("COMBINING", "FEMININE", "MASCULINE") else script

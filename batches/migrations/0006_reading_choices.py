@@ -27,6 +27,11 @@ class Migration(migrations.Migration):
             field=models.CharField(choices=[('first', 'the first row only'), ('each', 'one mail for each row'), ('together', 'all rows in one mail')], db_default='first', default='first', help_text='What happens to rows that have the same address.', max_length=16),
         ),
         migrations.AddField(
+            model_name='batch',
+            name='more_address_indexes',
+            field=models.JSONField(db_default=models.Value([], models.JSONField()), default=list, editable=False, help_text='The positions of further address columns. With them, a row makes one email for each address.'),
+        ),
+        migrations.AddField(
             model_name='email',
             name='line',
             field=models.PositiveIntegerField(blank=True, help_text='The line of the file, if it is not the row.', null=True),

@@ -46,6 +46,12 @@ class Batch(models.Model):
     address_index = models.PositiveSmallIntegerField(
         default=0, help_text="The position of the address column, counted from 0."
     )
+    more_address_indexes = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        editable=False,
+        help_text="The positions of further address columns. With them, a row makes one email for each address.",
+    )
     merge_fields = models.JSONField(
         default=list, help_text="The merge fields that the other columns fill, in the order of the file."
     )
@@ -110,6 +116,11 @@ class Batch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.filename} (batch {self.pk})"
+
+    @property
+    def address_indexes(self) -> tuple[int, ...]:
+        """The positions of all address columns, counted from 0. ``address_index`` is the first."""
+        return (self.address_index, *self.more_address_indexes)
 
 
 class RejectedRow(models.Model):

@@ -128,6 +128,11 @@ class Email(models.Model):
     def __str__(self) -> str:
         return self.address
 
+    @property
+    def shown_line(self) -> int:
+        """The line of the file that people see. In a list that was no file, it is the place in the list."""
+        return self.row if self.line is None else self.line
+
 
 class Attempt(models.Model):
     """The record of one attempt at one email: outcome, SMTP code and reply, time, relay.

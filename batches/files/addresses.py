@@ -46,6 +46,15 @@ class BadAddress(ValueError):
     """The cell holds no address. ``str()`` is a sentence that says why."""
 
 
+class SeveralAddresses(BadAddress):
+    """The cell holds more than one address."""
+
+    def __init__(self, addresses: tuple[str, ...]) -> None:
+        super().__init__("The cell holds more than one address. Give each a line of its own.")
+        self.addresses = addresses
+        """The addresses in their stored form."""
+
+
 def normalise_address(cell: str) -> str:
     """Return the address of a cell in its stored form.
 

@@ -9,7 +9,7 @@ from batches.files.errors import FileTooLarge, ListRefused, StorageFull, Unreada
 from batches.files.opening import ReadingOptions
 from batches.intake.copying import Counts
 from batches.intake.editing import append_csv, discard_draft, rename_merge_fields, reread_upload
-from batches.intake.errors import IdempotencyConflict, NotADraft
+from batches.intake.errors import IdempotencyConflict, NoRecipients, NotADraft
 from batches.intake.import_progress import ImportProgress, read_import_progress, report_to_redis
 from batches.intake.importing import IdempotencyKey, Imported, import_csv, import_group, import_list, import_users
 
@@ -21,6 +21,7 @@ __all__ = [
     "ImportProgress",
     "Imported",
     "ListRefused",
+    "NoRecipients",
     "NotADraft",
     "ReadingOptions",
     "StorageFull",

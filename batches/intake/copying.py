@@ -14,8 +14,7 @@ from django.db import connection
 
 from batches.intake import sql
 from batches.intake.rows import Block
-from batches.intake.sql import ResolvedRows
-from batches.models import RejectionKind
+from batches.models import Batch, RejectionKind, SharedAddresses
 
 BUFFER_MAX_BYTES = 1 << 20
 """How much the buffer holds before the COPY of emails is ended to empty it."""
@@ -28,13 +27,23 @@ class Counts:
     total: int
     rejected: int
     duplicate: int
+    shared: int = 0
+    """Rows that have the address of an earlier row. The duplicates are among them."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
             total=self.total + other.total,
             rejected=self.rejected + other.rejected,
             duplicate=self.duplicate + other.duplicate,
+            shared=self.shared + other.shared,
         )
+
+
+ROWS_MAX = 200
+"""The most rows in one mail, if the rows that share an address go together. The next ones are rejected.
+
+A longer mail is the fault of a list with one address in every row, and its template would exceed its limits.
+"""
 
 
 class _Buffer:
@@ -55,29 +64,33 @@ class _Buffer:
         return self._size >= BUFFER_MAX_BYTES
 
 
-def copy_blocks(blocks: Iterable[Block], *, batch_id: int) -> Counts:
-    """Write all blocks and resolve the possible duplicates, within the caller's transaction."""
-    total = rejected = duplicate = 0
+def copy_blocks(blocks: Iterable[Block], batch: Batch, *, has_lines: bool = False) -> Counts:
+    """Write all blocks and resolve the possible duplicates, within the caller's transaction.
+
+    ``has_lines`` says that the blocks name the line of each row.
+    """
+    emails, duplicates = (sql.COPY_EMAILS, sql.COPY_POSSIBLE_DUPLICATES)
+    if has_lines:
+        emails, duplicates = (sql.COPY_EMAILS_WITH_LINES, sql.COPY_POSSIBLE_DUPLICATES_WITH_LINES)
+    counts = Counts(total=0, rejected=0, duplicate=0)
     has_possible_duplicates = False
     with raw_cursor() as cursor:
         remaining = iter(blocks)
         first: Block | None
         while (first := next(remaining, None)) is not None:
             buffer = _Buffer()
-            with cursor.copy(sql.COPY_EMAILS) as copy:
+            with cursor.copy(emails) as copy:
                 for block in _take_until_full(first, remaining, buffer):
                     copy.write(block.emails)
-                    total += block.email_count
-                    rejected += block.rejected_count
+                    counts += Counts(total=block.email_count, rejected=block.rejected_count, duplicate=0)
             if buffer.possible_duplicates and not has_possible_duplicates:
                 cursor.execute(sql.CREATE_POSSIBLE_DUPLICATES)
                 has_possible_duplicates = True
-            _copy_rows(cursor, sql.COPY_POSSIBLE_DUPLICATES, buffer.possible_duplicates)
+            _copy_rows(cursor, duplicates, buffer.possible_duplicates)
             _copy_rows(cursor, sql.COPY_REJECTED, buffer.rejected)
         if has_possible_duplicates:
-            resolved = _resolve_possible_duplicates(cursor, batch_id)
-            total, duplicate = total + resolved.email_count, resolved.duplicate_count
-    return Counts(total=total, rejected=rejected, duplicate=duplicate)
+            counts += resolve_possible_duplicates(cursor, batch)
+    return counts
 
 
 def _take_until_full(first: Block, remaining: Iterator[Block], buffer: _Buffer) -> Iterator[Block]:
@@ -96,13 +109,22 @@ def _copy_rows(cursor: psycopg.Cursor, statement: str, rows: list[bytes]) -> Non
                 copy.write(text)
 
 
-def _resolve_possible_duplicates(cursor: psycopg.Cursor, batch_id: int) -> ResolvedRows:
+def resolve_possible_duplicates(cursor: psycopg.Cursor, batch: Batch) -> Counts:
+    """Make emails of the possible duplicates as the batch's choice says, and drop their table.
+
+    The uniqueness of the addresses depends on this statement, because no index holds them: it would cost each import
+    more than the rest of it. No other transaction writes the batch's rows: the batch is not committed yet, or locked.
+    """
+    statement = sql.RESOLVE[SharedAddresses(batch.shared_addresses)]
+    values = {"batch": batch.pk, "kind": RejectionKind.DUPLICATE, "width": len(batch.merge_fields)}
     cursor.execute(sql.FORBID_NESTED_LOOPS)
-    cursor.execute(sql.RESOLVE_POSSIBLE_DUPLICATES, {"batch": batch_id, "kind": RejectionKind.DUPLICATE})
-    [resolved] = sql.RESOLVE_POSSIBLE_DUPLICATES.rows(cursor.fetchall())
+    cursor.execute(statement, values | {"rows_max": ROWS_MAX})
+    [resolved] = statement.rows(cursor.fetchall())
     cursor.execute(sql.ALLOW_NESTED_LOOPS)
     cursor.execute(sql.DROP_POSSIBLE_DUPLICATES)
-    return resolved
+    return Counts(
+        total=resolved.email_count, rejected=0, duplicate=resolved.duplicate_count, shared=resolved.shared_count
+    )
 
 
 def raw_cursor() -> psycopg.Cursor:

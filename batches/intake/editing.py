@@ -24,25 +24,29 @@ from batches.intake import sql
 from batches.intake.copying import Counts, raw_cursor
 from batches.intake.errors import NotADraft
 from batches.intake.loading import append_records, load_file
+from batches.intake.no_recipients import refuse_if_no_recipients
 from batches.intake.uploads import digest_file, reopen_upload
 from batches.models import Batch, BatchStatus, RejectionKind, SharedAddresses
+from batches.names import make_key
 
 
 def reread_upload(batch: Batch, options: ReadingOptions, shared: SharedAddresses | None = None) -> Batch:
     """Read a draft's file again in the way that a person chose, and return the changed draft.
 
-    If the columns turn out to be the same, the merge fields keep the names that a person gave them.
+    ``shared`` says what happens to rows that share an address. None leaves the draft's choice as it is. If the columns
+    turn out to be the same, the merge fields keep the names that a person gave them.
 
     Raises:
         ListRefused: the file can't be read in this way, or is no longer stored. The draft stays as it was.
     """
     with refuse_full_disk(), _lock_draft(batch) as draft, reopen_upload(draft) as file:
-        old_columns = (draft.columns, draft.address_index)
+        old_columns = (draft.columns, draft.address_indexes)
         old_names = draft.merge_fields
-        _delete_rows(draft)
         draft.shared_addresses = shared or draft.shared_addresses
-        load_file(draft, file, options)
-        if (draft.columns, draft.address_index) == old_columns:
+        _delete_rows(draft)
+        counts = load_file(draft, file, options)
+        refuse_if_no_recipients(draft, counts)
+        if (draft.columns, draft.address_indexes) == old_columns:
             draft.merge_fields = old_names
         _recount(draft)
     return draft
@@ -59,7 +63,7 @@ def rename_merge_fields(batch: Batch, names: Mapping[str, str]) -> Batch:
         if unknown:
             raise ListRefused(f"The list has no merge field {unknown[0]!r}. It has {', '.join(draft.merge_fields)}.")
         renamed = [names.get(name, name) for name in draft.merge_fields]
-        for name in renamed:
+        for name in names.values():
             _check_merge_field(name, renamed)
         draft.merge_fields = renamed
         draft.save(update_fields=["merge_fields"])
@@ -129,7 +133,7 @@ def _recount(draft: Batch) -> None:
 
 
 def _last_line(draft: Batch) -> int:
-    last_row = draft.emails.aggregate(last=Max("row"))["last"] or 0
+    last_row = draft.emails.aggregate(last=Max("row"))["last"] or 0  # at least the line
     last_rejected = draft.rejected_rows.aggregate(last=Max("line"))["last"] or 0
     return max(last_row, last_rejected)
 
@@ -143,7 +147,7 @@ def _delete_corrected(draft: Batch, lines: Collection[int], *, up_to: int) -> No
 def _layout_of(draft: Batch) -> Layout:
     return Layout(
         columns=tuple(draft.columns),
-        address_indexes=(draft.address_index,),
+        address_indexes=draft.address_indexes,
         merge_fields=tuple(draft.merge_fields),
         has_header=draft.has_header,
         width=len(draft.columns),
@@ -153,8 +157,11 @@ def _layout_of(draft: Batch) -> Layout:
 def _check_merge_field(name: str, names: Sequence[str]) -> None:
     if not is_merge_field(name):
         raise ListRefused(
-            f"A template can't use a merge field named {name!r}. Use small letters, digits and underscores, begin with "
-            "a letter, and use no word of the template language, such as if or for."
+            f"A template can't use a merge field named {name!r}. Use letters, digits and underscores, begin with a "
+            "letter, and use no word of the template language, such as if or for."
         )
-    if names.count(name) > 1:
-        raise ListRefused(f"Two merge fields would be named {name!r}. Give each its own name.")
+    same = [other for other in names if make_key(other) == make_key(name)]
+    if len(same) > 1:
+        raise ListRefused(
+            f"A template can't tell the merge fields {same[0]!r} and {same[1]!r} apart. Give each its own name."
+        )

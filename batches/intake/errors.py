@@ -15,3 +15,7 @@ class NotADraft(ListRefused):
     """The batch was sent or is being sent, so its list can't change any more."""
 
     http_status = 409
+
+
+class NoRecipients(ListRefused):
+    """No row of the list can become an email."""

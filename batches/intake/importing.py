@@ -24,8 +24,9 @@ from batches.intake.errors import IdempotencyConflict
 from batches.intake.import_progress import Report
 from batches.intake.lists import Recipients, list_layout, list_rows
 from batches.intake.loading import load_file, load_group, load_records, load_users
+from batches.intake.no_recipients import refuse_if_no_recipients
 from batches.intake.uploads import store_upload
-from batches.models import Batch, BatchSource
+from batches.models import Batch, BatchSource, SharedAddresses
 
 IDEMPOTENCY_CONSTRAINT = "batch_idempotency_key_once"
 
@@ -53,6 +54,7 @@ def import_csv(
     user: User | None,
     key: IdempotencyKey | None = None,
     options: ReadingOptions = ReadingOptions(),  # noqa: B008  frozen
+    shared: SharedAddresses = SharedAddresses.FIRST,
     report: Report | None = None,
 ) -> Imported:
     """Make a draft of an uploaded file.
@@ -62,7 +64,9 @@ def import_csv(
     Raises:
         ListRefused: the file can't be used. Nothing is kept.
     """
-    batch = Batch(created_by=user, filename=_tidy_filename(filename), source=BatchSource.UPLOAD)
+    batch = Batch(
+        created_by=user, filename=_tidy_filename(filename), source=BatchSource.UPLOAD, shared_addresses=shared
+    )
 
     def fill(file: BinaryIO) -> Counts:
         batch.content_digest = store_upload(batch, file)
@@ -72,37 +76,57 @@ def import_csv(
         return _import_once(batch, key, fill=lambda: fill(file))
 
 
-def import_list(recipients: Recipients, *, user: User | None, key: IdempotencyKey | None = None) -> Imported:
+def import_list(
+    recipients: Recipients,
+    *,
+    user: User | None,
+    key: IdempotencyKey | None = None,
+    shared: SharedAddresses = SharedAddresses.FIRST,
+) -> Imported:
     """Make a draft of a list of addresses, or of mappings with an "email" and merge fields.
 
     Raises:
         ListRefused: the list can't be used. Nothing is kept.
     """
-    batch = Batch(created_by=user, filename="List of recipients", source=BatchSource.LIST)
+    batch = Batch(created_by=user, filename="List of recipients", source=BatchSource.LIST, shared_addresses=shared)
     layout = list_layout(recipients)
     records = CountedRecords(list_rows(recipients, layout))
     with refuse_full_disk():
         return _import_once(batch, key, fill=lambda: load_records(batch, records, layout))
 
 
-def import_group(group: Group, *, user: User | None, key: IdempotencyKey | None = None) -> Imported:
+def import_group(
+    group: Group,
+    *,
+    user: User | None,
+    key: IdempotencyKey | None = None,
+    shared: SharedAddresses = SharedAddresses.FIRST,
+) -> Imported:
     """Make a draft of the active users of a group who have an address. Their names are merge fields.
 
     Raises:
         ListRefused: the key was used for another request, or the disk is full. Nothing is kept.
     """
-    batch = Batch(created_by=user, filename=_tidy_filename(group.name), source=BatchSource.USERS)
+    batch = Batch(
+        created_by=user, filename=_tidy_filename(group.name), source=BatchSource.USERS, shared_addresses=shared
+    )
     with refuse_full_disk():
         return _import_once(batch, key, fill=lambda: load_group(batch, group))
 
 
-def import_users(users: QuerySet[User], *, user: User | None, key: IdempotencyKey | None = None) -> Imported:
+def import_users(
+    users: QuerySet[User],
+    *,
+    user: User | None,
+    key: IdempotencyKey | None = None,
+    shared: SharedAddresses = SharedAddresses.FIRST,
+) -> Imported:
     """Make a draft of those of some users who are active and have an address. Merge fields are as for a group.
 
     Raises:
         ListRefused: the key was used for another request, or the disk is full. Nothing is kept.
     """
-    batch = Batch(created_by=user, filename="Selected users", source=BatchSource.USERS)
+    batch = Batch(created_by=user, filename="Selected users", source=BatchSource.USERS, shared_addresses=shared)
     with refuse_full_disk():
         return _import_once(batch, key, fill=lambda: load_users(batch, users))
 
@@ -124,6 +148,7 @@ def _import_once(batch: Batch, key: IdempotencyKey | None, *, fill: Callable[[],
                 raise
             return Imported(_find_earlier(batch), is_new=False)
         counts = fill()
+        refuse_if_no_recipients(batch, counts)
         batch.total_count, batch.rejected_count, batch.duplicate_count = counts.total, counts.rejected, counts.duplicate
         batch.save()
     return Imported(batch, is_new=True)

@@ -5,45 +5,54 @@ A saved batch enters, with a source of records. The Counts of its rows leave.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import BinaryIO
 
+import psycopg
 from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
 
 from batches.files.addresses import PLAIN_MAX_LENGTH, PLAIN_PATTERN
+from batches.files.findings import Reading
 from batches.files.layout import Layout
 from batches.files.opening import ReadingOptions, open_records
 from batches.files.reading import CountedRecords, Records
 from batches.files.reading_choices import list_choices
 from batches.intake import sql
-from batches.intake.copying import Counts, copy_blocks, raw_cursor
+from batches.intake.copying import Counts, copy_blocks, raw_cursor, resolve_possible_duplicates
 from batches.intake.import_progress import Report, report_progress
 from batches.intake.rows import Block, BlockReader, SeenAddresses
-from batches.models import Batch, RejectionKind
+from batches.models import Batch, RejectionKind, SharedAddresses
+
+Watch = Callable[[Iterable[Block]], Iterable[Block]]
+"""Passes blocks on and reports how many there were."""
 
 
 def load_file(batch: Batch, file: BinaryIO, options: ReadingOptions, report: Report | None = None) -> Counts:
     """Load a file into an empty batch."""
     with open_records(file, options) as opened:
         batch.encoding, batch.delimiter = opened.encoding, opened.delimiter
-        set_layout(batch, opened.layout)
-        blocks: Iterable[Block] = BlockReader(
-            opened.records, layout=opened.layout, batch_id=batch.pk, seen=SeenAddresses()
-        )
-        if report:
-            blocks = report_progress(blocks, report=report, fraction_read=opened.fraction_read)
-        counts = copy_blocks(blocks, batch_id=batch.pk)
-        opened.reading.chosen = list_choices(options)
-        batch.reading = opened.reading.to_json()
-        return counts
+        reading = opened.reading
+        reading.split_cells, reading.chosen = options.split_cells, list_choices(options)
+        watch = partial(report_progress, report=report, fraction_read=opened.fraction_read) if report else None
+        return _load(batch, opened.records, opened.layout, reading, watch)
 
 
 def load_records(batch: Batch, records: Records, layout: Layout) -> Counts:
     """Load the remaining records into an empty batch."""
+    return _load(batch, records, layout, Reading())
+
+
+def _load(batch: Batch, records: Records, layout: Layout, reading: Reading, watch: Watch | None = None) -> Counts:
+    """Load records into an empty batch, and store on it how they were read. The caller saves the batch."""
     set_layout(batch, layout)
-    blocks = BlockReader(records, layout=layout, batch_id=batch.pk, seen=SeenAddresses())
-    return copy_blocks(blocks, batch_id=batch.pk)
+    reader = BlockReader(records, layout=layout, batch_id=batch.pk, seen=SeenAddresses(), reading=reading)
+    blocks: Iterable[Block] = watch(reader) if watch else reader
+    counts = copy_blocks(blocks, batch, has_lines=reader.has_lines)
+    reading.shared_count = counts.shared
+    batch.reading = reading.to_json()
+    return counts
 
 
 GROUP_LAYOUT = Layout(
@@ -64,13 +73,26 @@ def load_group(batch: Batch, group: Group) -> Counts:
     set_layout(batch, GROUP_LAYOUT)
     members = {"group": group.pk, "plain": f"^{PLAIN_PATTERN}$", "plain_length": PLAIN_MAX_LENGTH}
     with raw_cursor() as cursor:
-        cursor.execute(sql.INSERT_GROUP, {"batch": batch.pk, "kind": RejectionKind.DUPLICATE, **members})
-        [inserted] = sql.INSERT_GROUP.rows(cursor.fetchall())
+        counts, last_row = _load_plain_members(cursor, batch, members)
         cursor.execute(sql.OTHER_MEMBERS, members)
         others = [list(member) for member in sql.OTHER_MEMBERS.rows(cursor.fetchall())]
-    counts = Counts(total=inserted.email_count, rejected=0, duplicate=inserted.duplicate_count)
-    last_line = counts.total + counts.duplicate
-    return counts + append_records(batch, CountedRecords(others), GROUP_LAYOUT, after_line=last_line)
+    reading = Reading(shared_count=counts.shared)
+    batch.reading = reading.to_json()
+    return counts + append_records(batch, CountedRecords(others), GROUP_LAYOUT, after_line=last_row)
+
+
+def _load_plain_members(cursor: psycopg.Cursor, batch: Batch, members: Mapping[str, object]) -> tuple[Counts, int]:
+    """Load the members with a plain address. Return what became of them, and the last row."""
+    if batch.shared_addresses == SharedAddresses.FIRST:
+        cursor.execute(sql.INSERT_GROUP, {"batch": batch.pk, "kind": RejectionKind.DUPLICATE, **members})
+        [inserted] = sql.INSERT_GROUP.rows(cursor.fetchall())
+        email_count, duplicate_count, shared_count = inserted
+        counts = Counts(total=email_count, rejected=0, duplicate=duplicate_count, shared=shared_count)
+        return counts, email_count + duplicate_count
+    cursor.execute(sql.CREATE_POSSIBLE_DUPLICATES)
+    cursor.execute(sql.GROUP_AS_POSSIBLE_DUPLICATES, members)
+    last_row = cursor.rowcount
+    return resolve_possible_duplicates(cursor, batch), last_row
 
 
 def load_users(batch: Batch, users: QuerySet[User]) -> Counts:
@@ -85,14 +107,21 @@ def load_users(batch: Batch, users: QuerySet[User]) -> Counts:
 
 
 def append_records(batch: Batch, records: Records, layout: Layout, *, after_line: int) -> Counts:
-    """Load records into a batch that has emails already. Their lines are counted on from ``after_line``."""
-    blocks = BlockReader(records, layout=layout, batch_id=batch.pk, seen=None, after_line=after_line)
-    return copy_blocks(blocks, batch_id=batch.pk)
+    """Load records into a batch that has emails already. Their lines are counted on from ``after_line``.
+
+    They are read as the batch's own were, and what they have in common is added to its reading. The caller saves it.
+    """
+    reading = Reading.from_json(batch.reading)
+    reader = BlockReader(records, layout=layout, batch_id=batch.pk, seen=None, reading=reading, after_line=after_line)
+    counts = copy_blocks(reader, batch, has_lines=reader.has_lines)
+    reading.shared_count += counts.shared
+    batch.reading = reading.to_json()
+    return counts
 
 
 def set_layout(batch: Batch, layout: Layout) -> None:
     """Set the layout on the batch. The caller saves the batch."""
     batch.columns = list(layout.columns)
-    batch.address_index = layout.address_index
+    batch.address_index, *batch.more_address_indexes = layout.address_indexes
     batch.merge_fields = list(layout.merge_fields)
     batch.has_header = layout.has_header

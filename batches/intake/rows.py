@@ -15,9 +15,12 @@ from itertools import islice
 
 import orjson
 
-from batches.files.addresses import BadAddress, match_plain, normalise_address
+from batches.files.addresses import match_plain
+from batches.files.findings import Reading
 from batches.files.layout import Layout
-from batches.files.reading import Records
+from batches.files.reading import Records, RejectedRecord
+from batches.intake.domains import DomainCounts
+from batches.intake.row_addresses import NoAddress, find_addresses
 from batches.models import RejectionKind
 
 BLOCK_ROWS = 2048
@@ -39,14 +42,15 @@ class Block:
     """Some rows as COPY text, and how many of each kind there are."""
 
     emails: bytes
-    """batch, row, address, fields"""
+    """batch, row, address, fields. The line is after the row if the reader ``has_lines``."""
     possible_duplicates: bytes
-    """row, address, fields, raw cells"""
+    """row, address, fields, raw cells. The line is after the row if the reader ``has_lines``."""
     rejected: bytes
     """batch, line, kind, raw cells, reason"""
     email_count: int
     possible_duplicate_count: int
     rejected_count: int
+    """Without the rows that a sheet hides. The reading counts those."""
 
 
 class SeenAddresses:
@@ -104,17 +108,31 @@ class BlockReader:
     """Sorts the records of one file into blocks. Iterate over it once."""
 
     def __init__(
-        self, records: Records, *, layout: Layout, batch_id: int, seen: SeenAddresses | None, after_line: int = 0
+        self,
+        records: Records,
+        *,
+        layout: Layout,
+        batch_id: int,
+        seen: SeenAddresses | None,
+        reading: Reading | None = None,
+        after_line: int = 0,
     ) -> None:
-        """Lines are counted on from ``after_line``.
+        """Lines are counted on from ``after_line``. The reader counts into ``reading``, and obeys its ``split_cells``.
 
         Without ``seen`` every address is a possible duplicate, because the batch has emails already.
         """
         self._records = records
+        self._layout = layout
         self._width = len(layout.columns)
         self._address_index = layout.address_index
+        self._has_one_address = len(layout.address_indexes) == 1
         self._prefix = f"{batch_id}\t"
         self._seen = seen
+        self._reading = reading or Reading()
+        self.has_lines = self._reading.split_cells or not self._has_one_address
+        """Whether a line may make several emails, so that the row of an email may differ from its line."""
+        self._last_row = after_line
+        self._domains = DomainCounts(self._reading.slips)
         self._next_line_offset = after_line + 1
         self._next_line = records.reader.line_num + self._next_line_offset
         self._is_at_end = False
@@ -126,6 +144,7 @@ class BlockReader:
             self._read_some()
             if self._is_at_end or self._is_full():
                 yield self._take_block()
+        self._reading.slips = self._domains.find_slips()
 
     def _is_full(self) -> bool:
         count = len(self._emails) + len(self._possible_duplicates) + len(self._rejected)
@@ -133,7 +152,8 @@ class BlockReader:
 
     def _read_some(self) -> None:
         """Sort the next records, PLAIN_ROWS_MAX at most and from one part of the file. This is the hot loop."""
-        reader, width, index, offset = self._records.reader, self._width, self._address_index, self._next_line_offset
+        reader, index, offset = self._records.reader, self._address_index, self._next_line_offset
+        width = self._width if self._has_one_address else -1  # a row with several addresses is never plain
         next_line, count = self._next_line, 0
         limit = min(PLAIN_ROWS_MAX, self._records.read_limit)
         plain = self._plain
@@ -183,18 +203,31 @@ class BlockReader:
         """Add some of the plain rows to the emails or to the possible duplicates."""
         plain, prefix, index = self._plain, self._prefix, self._address_index
         lines, addresses, texts = plain.lines[begin:end], plain.addresses[begin:end], texts[begin:end]
+        keys: Sequence[int | str] = [self._number(line) for line in lines] if self.has_lines else lines
         new = self._seen.are_new(addresses) if self._seen else [False] * len(addresses)
+        self._domains.add_plain(addresses)
         self._emails += [
-            f"{prefix}{line}\t{address}\t{text}\n"
-            for line, address, text, is_new in zip(lines, addresses, texts, new, strict=True)
+            f"{prefix}{key}\t{address}\t{text}\n"
+            for key, address, text, is_new in zip(keys, addresses, texts, new, strict=True)
             if is_new
         ]
         if not all(new):
             self._possible_duplicates += [
-                f"{line}\t{address}\t{text}\t{_copy_json(plain.raw(place, index))}\n"
-                for place, (line, address, text) in enumerate(zip(lines, addresses, texts, strict=True), begin)
+                f"{key}\t{address}\t{text}\t{_copy_json(plain.raw(place, index))}\n"
+                for place, (key, address, text) in enumerate(zip(keys, addresses, texts, strict=True), begin)
                 if not new[place - begin]
             ]
+
+    def _number(self, line: int) -> int | str:
+        """Return the row of an email of a line as COPY text, with its line if rows may differ from lines.
+
+        Rows follow each other, and a row is at least its line. So the rows of a batch are unique and in the order of
+        the file, and a row is the line wherever the lines before it left room.
+        """
+        if not self.has_lines:
+            return line
+        row = self._last_row = max(line, self._last_row + 1)
+        return f"{row}\t\\N" if row == line else f"{row}\t{line}"
 
     def _sort_one(self, line: int, cells: list[str]) -> None:
         """Check one row in full, and add it to the emails, the possible duplicates or the rejected rows."""
@@ -205,15 +238,25 @@ class BlockReader:
         try:
             self._adjust_width(cells)
             _refuse_control_characters(cells)
-            address = normalise_address(cells.pop(self._address_index))
-        except (BadCells, BadAddress) as exc:
+            found = find_addresses(cells, self._layout.address_indexes, self._reading)
+        except (BadCells, NoAddress) as exc:
             self._reject(line, raw, str(exc))
             return
+        if found.bad_cells:
+            self._reject(line, found.bad_cells, found.reason)
+        if self._has_one_address:
+            del cells[self._address_index]
         fields = _copy_json([cell.replace("\r\n", "\n").replace("\r", "\n") for cell in cells])
+        for address in found.addresses:
+            self._add(self._number(line), address, fields, raw)
+
+    def _add(self, key: int | str, address: str, fields: str, raw: Sequence[str]) -> None:
+        """Add one row that was checked to the emails or to the possible duplicates."""
+        self._domains.add(address)
         if self._seen and self._seen.are_new([address])[0]:
-            self._emails.append(f"{self._prefix}{line}\t{address}\t{fields}\n")
+            self._emails.append(f"{self._prefix}{key}\t{address}\t{fields}\n")
         else:
-            self._possible_duplicates.append(f"{line}\t{address}\t{fields}\t{_copy_json(raw)}\n")
+            self._possible_duplicates.append(f"{key}\t{address}\t{fields}\t{_copy_json(raw)}\n")
 
     def _adjust_width(self, cells: list[str]) -> None:
         """Give a record the width of the header: drop blank cells after it, and add missing ones.
@@ -232,6 +275,9 @@ class BlockReader:
 
     def _reject_bad_record(self, exc: csv.Error) -> None:
         line, self._next_line = self._next_line, self._records.reader.line_num + self._next_line_offset
+        if isinstance(exc, RejectedRecord):
+            self._reject_record(line, exc)
+            return
         raw = self._records.recover_line(exc, line=line)
         self._reject(
             line,
@@ -240,14 +286,23 @@ class BlockReader:
             "Put the whole cell in quotation marks, and write each quotation mark inside it twice.",
         )
 
-    def _reject(self, line: int, raw: Sequence[str], reason: str) -> None:
-        cells = _copy_json(raw)
-        self._rejected.append(f"{self._prefix}{line}\t{RejectionKind.INVALID}\t{cells}\t{_copy_text(reason)}\n")
+    def _reject_record(self, line: int, record: RejectedRecord) -> None:
+        """Reject a record that its reader did not give out."""
+        if not record.is_hidden:
+            self._reject(line, record.cells, record.reason)
+            return
+        self._reject(line, record.cells, record.reason, RejectionKind.HIDDEN)
+        self._reading.hidden_count += 1
+        self._hidden_count += 1
+
+    def _reject(self, line: int, raw: Sequence[str], reason: str, kind: RejectionKind = RejectionKind.INVALID) -> None:
+        self._rejected.append(f"{self._prefix}{line}\t{kind}\t{_copy_json(raw)}\t{_copy_text(reason)}\n")
 
     def _clear(self) -> None:
         self._emails: list[str] = []
         self._possible_duplicates: list[str] = []
         self._rejected: list[str] = []
+        self._hidden_count = 0
         self._length = 0
 
     def _take_block(self) -> Block:
@@ -257,7 +312,7 @@ class BlockReader:
             rejected="".join(self._rejected).encode(),
             email_count=len(self._emails),
             possible_duplicate_count=len(self._possible_duplicates),
-            rejected_count=len(self._rejected),
+            rejected_count=len(self._rejected) - self._hidden_count,
         )
         self._clear()
         return block
@@ -288,7 +343,10 @@ def needs_check(packed: bytes) -> bool:
 
 def _copy_json(cells: Sequence[str]) -> str:
     """Return cells as JSON in COPY text. A NUL, which only a rejected row can have and jsonb can't, becomes U+FFFD."""
-    return orjson.dumps(cells).decode().replace(r"\u0000", "\ufffd").replace("\\", "\\\\")
+    text = orjson.dumps(cells).decode()
+    if r"\u0000" in text:  # which may also be the text of a cell, in JSON \\u0000
+        text = orjson.dumps([cell.replace("\0", "\ufffd") for cell in cells]).decode()
+    return text.replace("\\", "\\\\")
 
 
 def _copy_text(text: str) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from batches.models import SharedAddresses
 from batches.models.sql import Statement, load
 
 
 class ResolvedRows(NamedTuple):
-    """How many rows became emails, and how many became rejected duplicates."""
+    """How many rows became emails and rejected duplicates, and how many have the address of an earlier row."""
 
     email_count: int
     duplicate_count: int
+    shared_count: int
 
 
 class Member(NamedTuple):
@@ -28,17 +30,25 @@ class Member(NamedTuple):
 _statements = load(Path(__file__).with_name("statements.sql"))
 
 COPY_EMAILS = _statements["COPY_EMAILS"]
+COPY_EMAILS_WITH_LINES = _statements["COPY_EMAILS_WITH_LINES"]
 COPY_REJECTED = _statements["COPY_REJECTED"]
 COPY_POSSIBLE_DUPLICATES = _statements["COPY_POSSIBLE_DUPLICATES"]
+COPY_POSSIBLE_DUPLICATES_WITH_LINES = _statements["COPY_POSSIBLE_DUPLICATES_WITH_LINES"]
 COPY_UPLOAD = _statements["COPY_UPLOAD"]
 
 CREATE_POSSIBLE_DUPLICATES = _statements["CREATE_POSSIBLE_DUPLICATES"]
 FORBID_NESTED_LOOPS = _statements["FORBID_NESTED_LOOPS"]
 ALLOW_NESTED_LOOPS = _statements["ALLOW_NESTED_LOOPS"]
-RESOLVE_POSSIBLE_DUPLICATES = Statement(_statements["RESOLVE_POSSIBLE_DUPLICATES"], ResolvedRows)
+RESOLVE = {
+    SharedAddresses.FIRST: Statement(_statements["RESOLVE_FIRST"], ResolvedRows),
+    SharedAddresses.EACH: Statement(_statements["RESOLVE_EACH"], ResolvedRows),
+    SharedAddresses.TOGETHER: Statement(_statements["RESOLVE_TOGETHER"], ResolvedRows),
+}
+"""For each choice, the statement that makes emails of the possible duplicates."""
 DROP_POSSIBLE_DUPLICATES = _statements["DROP_POSSIBLE_DUPLICATES"]
 
 INSERT_GROUP = Statement(_statements["INSERT_GROUP"], ResolvedRows)
+GROUP_AS_POSSIBLE_DUPLICATES = _statements["GROUP_AS_POSSIBLE_DUPLICATES"]
 OTHER_MEMBERS = Statement(_statements["OTHER_MEMBERS"], Member)
 
 DELETE_EMAILS = _statements["DELETE_EMAILS"]

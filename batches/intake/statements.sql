@@ -5,17 +5,26 @@
 -- Write emails, as COPY text.
 COPY batches_email (batch_id, row, address, fields) FROM STDIN
 
+-- name: COPY_EMAILS_WITH_LINES
+-- Write emails of a list in which a line may make several, as COPY text.
+COPY batches_email (batch_id, row, line, address, fields) FROM STDIN
+
 -- name: COPY_REJECTED
 -- Write rejected rows, as COPY text.
 COPY batches_rejectedrow (batch_id, line, kind, raw, reason) FROM STDIN
 
 -- name: CREATE_POSSIBLE_DUPLICATES
 -- Make the table of rows whose address may be in the list already. It ends with the transaction.
-CREATE TEMPORARY TABLE intake_possible_duplicate (row integer, address text, fields jsonb, raw jsonb) ON COMMIT DROP
+CREATE TEMPORARY TABLE intake_possible_duplicate
+    (row integer, line integer, address text, fields jsonb, raw jsonb) ON COMMIT DROP
 
 -- name: COPY_POSSIBLE_DUPLICATES
 -- Write possible duplicates, as COPY text.
 COPY intake_possible_duplicate (row, address, fields, raw) FROM STDIN
+
+-- name: COPY_POSSIBLE_DUPLICATES_WITH_LINES
+-- Write possible duplicates of a list in which a line may make several emails, as COPY text.
+COPY intake_possible_duplicate (row, line, address, fields, raw) FROM STDIN
 
 -- name: FORBID_NESTED_LOOPS
 -- Keep the planner from comparing each possible duplicate with each email, a million times thousands.
@@ -27,32 +36,88 @@ SET LOCAL enable_nestloop = off
 -- End FORBID_NESTED_LOOPS.
 SET LOCAL enable_nestloop TO DEFAULT
 
--- name: RESOLVE_POSSIBLE_DUPLICATES
--- Make each possible duplicate an email or a rejected duplicate: of the rows with one address the first wins.
+-- name: ranked
+-- The possible duplicates, each with the row and the line of the first row that has its address.
 -- One pass over the emails of the batch, against a small hash table. The collation is PostgreSQL's own, so that "the
 -- same except for case" means the same on every machine (Unicode's simple case mapping).
-WITH candidate AS MATERIALIZED (
-    SELECT row, address, fields, raw, lower(address COLLATE "pg_c_utf8") AS key FROM intake_possible_duplicate
+candidate AS MATERIALIZED (
+    SELECT row, coalesce(line, row) AS shown_line, line, address, fields, raw,
+           lower(address COLLATE "pg_c_utf8") AS key
+    FROM intake_possible_duplicate
 ), known AS (
-    SELECT candidate.key, min(email.row) AS row
+    SELECT candidate.key, min(email.row) AS row, min(coalesce(email.line, email.row)) AS shown_line
     FROM batches_email AS email
     JOIN (SELECT DISTINCT key FROM candidate) AS candidate ON candidate.key = lower(email.address COLLATE "pg_c_utf8")
     WHERE email.batch_id = %(batch)s
     GROUP BY candidate.key
 ), ranked AS (
-    SELECT candidate.*, coalesce(known.row, min(candidate.row) OVER (PARTITION BY candidate.key)) AS first_row
+    SELECT candidate.*, known.row AS known_row,
+           coalesce(known.row, min(candidate.row) OVER same) AS first_row,
+           coalesce(known.shown_line, min(candidate.shown_line) OVER same) AS first_line
     FROM candidate LEFT JOIN known USING (key)
-), inserted AS (
-    INSERT INTO batches_email (batch_id, row, address, fields)
-    SELECT %(batch)s, row, address, fields FROM ranked WHERE row = first_row ORDER BY row
+    WINDOW same AS (PARTITION BY candidate.key)
+)
+
+-- name: RESOLVE_FIRST
+-- Make each possible duplicate an email or a rejected duplicate: of the rows with one address the first wins.
+WITH {ranked}, inserted AS (
+    INSERT INTO batches_email (batch_id, row, line, address, fields)
+    SELECT %(batch)s, row, line, address, fields FROM ranked WHERE row = first_row ORDER BY row
     RETURNING 1
 ), rejected AS (
     INSERT INTO batches_rejectedrow (batch_id, line, kind, raw, reason)
-    SELECT %(batch)s, row, %(kind)s, raw, format('The same address is already in line %%s.', first_row)
+    SELECT %(batch)s, shown_line, %(kind)s, raw, format('The same address is already in line %%s.', first_line)
     FROM ranked WHERE row <> first_row ORDER BY row
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected)
+SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected), (SELECT count(*) FROM rejected)
+
+-- name: RESOLVE_EACH
+-- Make each possible duplicate an email, and count those that share their address with an earlier row.
+WITH {ranked}, inserted AS (
+    INSERT INTO batches_email (batch_id, row, line, address, fields)
+    SELECT %(batch)s, row, line, address, fields FROM ranked ORDER BY row
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM inserted), 0, (SELECT count(*) FROM ranked WHERE row <> first_row)
+
+-- name: RESOLVE_TOGETHER
+-- Put the rows with one address into one email: the first row's cells, and after them a list of the cells of all rows.
+-- The list is the element after the email's own cells, at %(width)s. An email of one row has no such element.
+-- The batch is locked or not yet visible, and each row is in one candidate: so it is in exactly one email.
+WITH {ranked}, placed AS (
+    SELECT ranked.*, email.id AS email_id,
+           row_number() OVER (PARTITION BY ranked.key ORDER BY ranked.row)
+               + CASE WHEN email.id IS NULL THEN 0
+                      ELSE coalesce(jsonb_array_length(email.fields -> %(width)s::int), 1) END AS place
+    FROM ranked LEFT JOIN batches_email AS email ON email.batch_id = %(batch)s AND email.row = ranked.known_row
+), merged AS (
+    SELECT email_id, min(row) AS row, (array_agg(line ORDER BY row))[1] AS line,
+           (array_agg(address ORDER BY row))[1] AS address, jsonb_agg(fields ORDER BY row) AS rows
+    FROM placed WHERE place <= %(rows_max)s
+    GROUP BY key, email_id
+), inserted AS (
+    INSERT INTO batches_email (batch_id, row, line, address, fields)
+    SELECT %(batch)s, row, line, address,
+           CASE jsonb_array_length(rows) WHEN 1 THEN rows -> 0 ELSE (rows -> 0) || jsonb_build_array(rows) END
+    FROM merged WHERE email_id IS NULL ORDER BY row
+    RETURNING 1
+), extended AS (
+    UPDATE batches_email AS email
+    SET fields = (email.fields - %(width)s::int) || jsonb_build_array(
+        coalesce(email.fields -> %(width)s::int, jsonb_build_array(email.fields)) || merged.rows)
+    FROM merged WHERE email.id = merged.email_id AND email.batch_id = %(batch)s
+    RETURNING 1
+), rejected AS (
+    INSERT INTO batches_rejectedrow (batch_id, line, kind, raw, reason)
+    SELECT %(batch)s, shown_line, %(kind)s, raw,
+           format('The mail to this address already has %%s rows, the first in line %%s. Put the row into another list.',
+                  %(rows_max)s::int, first_line)
+    FROM placed WHERE place > %(rows_max)s ORDER BY row
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected),
+       (SELECT count(*) FROM placed WHERE place BETWEEN 2 AND %(rows_max)s)
 
 -- name: DROP_POSSIBLE_DUPLICATES
 -- Drop the table before the transaction ends, because the next import of the same transaction makes it again.
@@ -85,7 +150,13 @@ WITH member AS (
     FROM member WHERE NOT is_first ORDER BY row
     RETURNING 1
 )
-SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected)
+SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected), (SELECT count(*) FROM rejected)
+
+-- name: GROUP_AS_POSSIBLE_DUPLICATES
+-- Make the members with a plain address possible duplicates, oldest user first.
+INSERT INTO intake_possible_duplicate (row, address, fields, raw)
+SELECT row_number() OVER (ORDER BY id), address, fields, jsonb_build_array(address) || fields
+FROM ({members}) AS person WHERE is_plain
 
 -- name: OTHER_MEMBERS
 -- Read the members that INSERT_GROUP left out, with their cells, oldest user first.

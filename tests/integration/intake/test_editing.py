@@ -95,7 +95,12 @@ def test_merge_fields_have_new_names_when_they_are_renamed(upload: Upload) -> No
     assert Batch.objects.get().merge_fields == ["note", "name"]
 
 
-@pytest.mark.parametrize("name", ["Name", "1st", "", "a b", "note", "email", "for", "é"])
+@pytest.mark.parametrize("name", ["Name", "é", "имя", "First_Name"])
+def test_merge_field_has_the_new_name_when_a_template_can_use_it(upload: Upload, name: str) -> None:
+    assert rename_merge_fields(upload(LIST), {"name": name}).merge_fields == [name, "note"]
+
+
+@pytest.mark.parametrize("name", ["1st", "", "a b", "note", "Note", "nóte", "email", "E_Mail", "for"])
 def test_renaming_is_refused_when_a_template_cannot_use_the_name(upload: Upload, name: str) -> None:
     with pytest.raises(ListRefused):
         rename_merge_fields(upload(LIST), {"name": name})

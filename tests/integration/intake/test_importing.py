@@ -128,7 +128,8 @@ def test_control_characters_are_refused_when_a_list_has_them(sender: User) -> No
 
 @pytest.mark.django_db
 def test_row_is_refused_when_json_spells_half_a_surrogate_pair(sender: User) -> None:
-    batch = import_list([{"email": "ann@example.com", "name": "\ud83d"}, "bob\udc00@example.com"], user=sender).batch
+    people: Recipients = [{"email": "ann@example.com", "name": "\ud83d"}, "bob\udc00@example.com", "cat@example.com"]
+    batch = import_list(people, user=sender).batch
     assert rejected_of(batch) == [[1, "invalid"], [2, "invalid"]]
 
 

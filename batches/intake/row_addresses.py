@@ -1,0 +1,84 @@
+"""Find the addresses of one row, in one column or in several. Pure.
+
+The cells of a row enter. Its addresses leave, with the cells that hold a bad one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from batches.files.addresses import SPACES, BadAddress, SeveralAddresses, normalise_address
+from batches.files.findings import Reading
+
+
+class NoAddress(ValueError):
+    """The row has no address. ``str()`` is a sentence that says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowAddresses:
+    """The addresses of one row: one or more, each once."""
+
+    addresses: tuple[str, ...]
+    bad_cells: list[str] | None
+    """The cells of the row for its correction, if an address column holds something else than an address.
+
+    The good addresses are left out, so that nobody gets a second mail from the corrected row.
+    """
+    reason: str
+    """What is wrong with the bad cells: a sentence."""
+
+
+def find_addresses(cells: Sequence[str], indexes: Sequence[int], reading: Reading) -> RowAddresses:
+    """Find the addresses in the address columns of a row, and count what is noteworthy into the reading.
+
+    Raises:
+        NoAddress: no address column holds an address.
+    """
+    filled = [index for index in indexes if cells[index].strip(SPACES)] or indexes[:1]
+    addresses: dict[str, str] = {}
+    bad: dict[int, str] = {}
+    for index in filled:
+        try:
+            for address in _read_cell(cells[index], reading):
+                addresses.setdefault(address.casefold(), address)
+        except BadAddress as exc:
+            bad[index] = str(exc)
+    reason = " ".join(dict.fromkeys(bad.values()))
+    if not addresses:
+        raise NoAddress(reason)
+    return RowAddresses(
+        addresses=tuple(addresses.values()),
+        bad_cells=_leave_out(cells, set(indexes) - set(bad)) if bad else None,
+        reason=reason,
+    )
+
+
+def _read_cell(cell: str, reading: Reading) -> tuple[str, ...]:
+    """Return the address of a cell, or all addresses of it if the reading splits cells.
+
+    Raises:
+        BadAddress: the cell holds no address, or several that are not to be split.
+    """
+    try:
+        address = normalise_address(cell)
+    except SeveralAddresses as exc:
+        reading.split_count += 1
+        if not reading.split_cells:
+            raise
+        return exc.addresses
+    if _is_cleaned(cell, address):
+        reading.cleaned_count += 1
+    return (address,)
+
+
+def _is_cleaned(cell: str, address: str) -> bool:
+    """Say whether more than spaces was removed from a cell. A name before the address does not cling to it."""
+    differs = cell.strip(SPACES).casefold() != address.casefold()
+    return differs and "<" not in cell and "@xn--" not in address and ".xn--" not in address
+
+
+def _leave_out(cells: Sequence[str], indexes: Iterable[int]) -> list[str]:
+    left_out = set(indexes)
+    return ["" if index in left_out else cell for index, cell in enumerate(cells)]

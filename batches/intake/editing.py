@@ -63,8 +63,9 @@ def rename_merge_fields(batch: Batch, names: Mapping[str, str]) -> Batch:
         if unknown:
             raise ListRefused(f"The list has no merge field {unknown[0]!r}. It has {', '.join(draft.merge_fields)}.")
         renamed = [names.get(name, name) for name in draft.merge_fields]
-        for name in names.values():
-            _check_merge_field(name, renamed)
+        for old_name, name in names.items():
+            if name != old_name:
+                _check_merge_field(name, renamed)
         draft.merge_fields = renamed
         draft.save(update_fields=["merge_fields"])
     return draft
@@ -163,5 +164,7 @@ def _check_merge_field(name: str, names: Sequence[str]) -> None:
     same = [other for other in names if make_key(other) == make_key(name)]
     if len(same) > 1:
         raise ListRefused(
-            f"A template can't tell the merge fields {same[0]!r} and {same[1]!r} apart. Give each its own name."
+            f"Two merge fields would be named {same[0]!r} and {same[1]!r}. Give each its own name."
+            if same[0] != same[1]
+            else f"Two merge fields would be named {name!r}. Give each its own name."
         )

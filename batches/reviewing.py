@@ -9,19 +9,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, F, Func, IntegerField
+from django.db.models import Count, F, Func, IntegerField, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Length, Trim
 from django.db.models.lookups import Exact, GreaterThan
 from django.utils import timezone
 
 from batches.files.headings import name_merge_fields
-from batches.models import Batch, Email, EmailJob, Lane
+from batches.models import Batch, BatchSource, Email, EmailJob, Lane
 from batches.rendering.fields import FieldBinding, bind_fields
+from batches.rendering.foreign import ForeignTag, find_foreign_tags
 from batches.rendering.template import MessageParts, make_context
 
 FIRST_ROWS = 10
 SAME_CONTENT_SECONDS = 24 * 60 * 60
+NEWEST_LISTS = 5
+"""With how many lists a template is compared."""
+
 DEFAULT_RATE_PER_SECOND = 500.0
 """The assumed rate until a first job has shown how fast the relay accepts mail."""
 
@@ -67,6 +71,8 @@ class Review:
     first_rows: tuple[ReviewRow, ...]
     missing: tuple[MissingField, ...]
     """The fields of the message that the list lacks."""
+    foreign_tags: tuple[ForeignTag, ...]
+    """The tags of other systems in the message. They would be sent unchanged."""
     blank_counts: dict[str, int]
     """For each merge field of the message that is blank in some rows, the number of those rows."""
     same_content_at: datetime | None
@@ -99,11 +105,51 @@ def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None) ->
         smtputf8_count=smtputf8_count,
         first_rows=_first_rows(batch),
         missing=_find_missing(batch, binding),
+        foreign_tags=tuple(find_foreign_tags(parts, batch.merge_fields)),
         blank_counts=blank_counts,
         same_content_at=same.created_at if same else None,
         same_content_batch_id=same.batch_id if same else None,
         duration_seconds=batch.total_count / _recent_rate(),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListComparison:
+    """The list of a user that fits a template best, and what it lacks."""
+
+    filename: str
+    missing: tuple[MissingField, ...]
+
+    @property
+    def sentence(self) -> str:
+        """Say what the list lacks and which columns are near. It is a hint: another list may have them all."""
+        names = ", ".join(field.name for field in self.missing)
+        columns = "column" if len(self.missing) == 1 else "columns"
+        near = dict.fromkeys(column.merge_field for field in self.missing for column in field.near[:1])
+        hint = f" Near: {', '.join(near)}." if near else ""
+        return f"The template uses {names}, but your list “{self.filename}” has no such {columns}.{hint}"
+
+
+def compare_with_newest_lists(parts: MessageParts, batches: QuerySet[Batch]) -> ListComparison | None:
+    """Find out which fields the newest of these batches lack, for a hint beside a template.
+
+    Lists that a program posted do not count. A test of a draft is one of them.
+
+    Returns:
+        The batch that lacks the fewest fields, one with a near column before the others. None if one of them has all fields, or if there is none.
+
+    Raises:
+        TemplateFault: The parts can't be compiled.
+    """
+    used = parts.compile().merge_fields
+    newest = batches.exclude(merge_fields=[]).exclude(source=BatchSource.LIST).order_by("-pk")[:NEWEST_LISTS]
+    found = [(batch, bind_fields(used, batch.merge_fields)) for batch in newest]
+    if not found:
+        return None
+    batch, binding = min(found, key=lambda pair: (len(pair[1].missing), not any(pair[1].near.values())))
+    if not binding.missing:
+        return None
+    return ListComparison(filename=batch.filename, missing=_find_missing(batch, binding))
 
 
 def _find_missing(batch: Batch, binding: FieldBinding) -> tuple[MissingField, ...]:
@@ -124,7 +170,8 @@ def _find_missing(batch: Batch, binding: FieldBinding) -> tuple[MissingField, ..
 
 def _headings_of(batch: Batch) -> list[str]:
     """Return the headings of the columns that fill merge fields, in their order."""
-    return [heading for index, heading in enumerate(batch.columns) if index != batch.address_index]
+    has_field_each = len(batch.merge_fields) == len(batch.columns)  # of several address columns, each has one too
+    return [heading for index, heading in enumerate(batch.columns) if has_field_each or index != batch.address_index]
 
 
 def _first_rows(batch: Batch) -> tuple[ReviewRow, ...]:

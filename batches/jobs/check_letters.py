@@ -1,6 +1,6 @@
 """The function that RQ runs for a letter check: render every letter of a draft, a page of rows at a time.
 
-A check works in turns. When its turn is over and another entry waits in a queue, it is enqueued again behind that one,
+A check works in turns. When its turn is over and another entry waits in a queue, it is enqueued again after that one,
 so neither a check nor a lane keeps the other waiting for long. It changes nothing in PostgreSQL.
 """
 

@@ -106,7 +106,7 @@ def begin_check(batch: Batch, parts: MessageParts, *, again: bool = False) -> Le
         with client.pipeline() as pipeline:
             pipeline.set(_record(check.run), check.to_json(), ex=KEPT_SECONDS)
             pipeline.set(_task(check.run), task, ex=KEPT_SECONDS)
-            # Last: whoever sets it first begins the check, and whoever finds it finds the record too.
+            # Last: the request that sets it first begins the check, and one that finds it finds the record too.
             pipeline.set(pointer, check.run, ex=KEPT_SECONDS, nx=True)
             *_, is_ours = pipeline.execute()
         if not is_ours:

@@ -89,10 +89,12 @@ def describe_list(
 
 
 def _find_usable_parts(choice: MessageChoice) -> tuple[MessageParts, frozenset[str]]:
-    """Return the message parts that would be sent, and their merge fields. See NO_TEMPLATE."""
+    """Return the message parts that would be sent, and the merge fields of the list that they use. See NO_TEMPLATE."""
     try:
         parts = choice.parts()
-        return parts, parts.compile().merge_fields
+        compiled = parts.compile(choice.batch.merge_fields)
+        aliases = compiled.binding.aliases
+        return parts, frozenset(aliases.get(field, field) for field in compiled.merge_fields)
     except TemplateFault:  # the page shows the fault in place of the message
         return NO_TEMPLATE, frozenset()
 

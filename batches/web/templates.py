@@ -6,6 +6,7 @@ What the user typed enters. Saved templates leave, and previews that are rendere
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -14,9 +15,12 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from batches.models import EmailJob, EmailTemplate
+from batches.models import Batch, EmailJob, EmailTemplate
+from batches.names import make_key
+from batches.rendering.foreign import ForeignTag, find_foreign_tags
 from batches.rendering.preview import render_preview
 from batches.rendering.template import MessageParts, TemplateFault
+from batches.reviewing import ListComparison, compare_with_newest_lists
 from batches.web.forms import TemplateForm
 from batches.web.middleware import MESSAGE_POLICY
 from batches.web.requests import SignedInRequest
@@ -25,13 +29,54 @@ SAMPLES = {
     "email": "ada@example.org",
     "name": "Ada Lovelace",
     "first_name": "Ada",
-    "firstname": "Ada",
+    "given_name": "Ada",
+    "vorname": "Ada",
+    "prénom": "Ada",
     "last_name": "Lovelace",
-    "lastname": "Lovelace",
+    "surname": "Lovelace",
+    "family_name": "Lovelace",
+    "nachname": "Lovelace",
+    "nom": "Lovelace",
     "company": "Analytical Engines",
+    "firma": "Analytical Engines",
     "city": "London",
+    "ort": "London",
 }
 """The values of a preview without a recipient. Any other merge field shows its own name."""
+
+
+_SAMPLES = {make_key(field): value for field, value in SAMPLES.items()}
+
+NOTES_BESIDE = "notes_beside"
+"""A field of the form that the script adds: it shows the notes itself, beside the button for the preview."""
+
+NOTES_MAX = 5
+"""How many notes are shown after a template is saved. The preview shows all of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateNotes:
+    """What a person should know of a template before it is used. None of it keeps the template from being saved."""
+
+    fault: str = ""
+    """Why the template can't be used. A template with a fault is refused by the form."""
+    foreign_tags: tuple[ForeignTag, ...] = ()
+    comparison: ListComparison | None = None
+
+    @classmethod
+    def make(cls, parts: MessageParts, request: SignedInRequest) -> Self:
+        """Look for foreign tags, and compare the template with the newest lists of the user."""
+        tags = tuple(find_foreign_tags(parts))
+        try:
+            comparison = compare_with_newest_lists(parts, Batch.objects.filter(created_by=request.user))
+        except TemplateFault as exc:
+            return cls(fault=str(exc), foreign_tags=tags)
+        return cls(foreign_tags=tags, comparison=comparison)
+
+    def sentences(self) -> list[str]:
+        """Return one sentence for each note except the fault."""
+        comparison = [self.comparison.sentence] if self.comparison else []
+        return [*comparison, *(tag.hint for tag in self.foreign_tags)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +106,9 @@ def create_template(request: SignedInRequest) -> HttpResponse:
         if EmailTemplate.objects.find_default() is None:
             EmailTemplate.objects.make_default(template.pk)
         messages.success(request, f"The template “{template.name}” was saved.")
+        _warn(request, template)
         return redirect("templates")
-    return render(request, "batches/template_form.html", {"form": form, "listed": None}, status=_status(form))
+    return _show_form(request, form, listed=None)
 
 
 @login_required
@@ -75,11 +121,10 @@ def edit_template(request: SignedInRequest, key: str) -> HttpResponse:
         messages.success(
             request, f"The template “{template.name}” was saved. Batches that were already started keep the old words."
         )
+        _warn(request, template)
         return redirect("templates")
     stored = get_object_or_404(_with_is_used(), key=key)  # a faulty form has changed the instance above
-    return render(
-        request, "batches/template_form.html", {"form": form, "listed": _describe(stored)}, status=_status(form)
-    )
+    return _show_form(request, form, listed=_describe(stored))
 
 
 @require_POST
@@ -115,14 +160,47 @@ def preview_template(request: SignedInRequest) -> HttpResponse:
     """Show a template with sample values in a frame: the one in the form (POST), or a stored one (GET)."""
     stored = EmailTemplate.objects.filter(key=request.GET.get("key", "")).first()
     if request.method == "POST":
-        post = request.POST
-        typed = MessageParts(subject=post.get("subject", ""), html=post.get("html", ""), text=post.get("text", ""))
-        context = _render_sample(typed)
+        parts = _read_typed(request)
+        context = _render_sample(parts)
+        if NOTES_BESIDE not in request.POST:
+            context["sentences"] = TemplateNotes.make(parts, request).sentences()
     else:
         context = _render_sample(MessageParts.of(stored)) if stored else {}
     response = render(request, "batches/preview_frame.html", context)
     response.headers["Content-Security-Policy"] = MESSAGE_POLICY
     return response
+
+
+@require_POST
+@login_required
+def show_notes(request: SignedInRequest) -> HttpResponse:
+    """Show what there is to say of the template in the form. A script puts it beside the button for the preview."""
+    parts = _read_typed(request)
+    notes = TemplateNotes.make(parts, request)
+    fault = notes.fault or str(_render_sample(parts).get("fault", ""))
+    return render(request, "batches/template_notes.html", {"fault": fault, "sentences": notes.sentences()})
+
+
+def _read_typed(request: SignedInRequest) -> MessageParts:
+    typed = request.POST
+    return MessageParts(subject=typed.get("subject", ""), html=typed.get("html", ""), text=typed.get("text", ""))
+
+
+def _show_form(request: SignedInRequest, form: TemplateForm, *, listed: ListedTemplate | None) -> HttpResponse:
+    """Draw the form. A stored template is shown with its notes, and a refused one with its fault alone."""
+    notes = TemplateNotes.make(MessageParts.of(form.instance), request) if listed and not form.is_bound else None
+    context = {"form": form, "listed": listed, "sentences": notes.sentences() if notes else []}
+    return render(request, "batches/template_form.html", context, status=_status(form))
+
+
+def _warn(request: SignedInRequest, template: EmailTemplate) -> None:
+    """Say what a saved template may lack. None of it kept it from being saved."""
+    sentences = TemplateNotes.make(MessageParts.of(template), request).sentences()
+    for sentence in sentences[:NOTES_MAX]:
+        messages.warning(request, sentence)
+    if len(sentences) > NOTES_MAX:
+        more = len(sentences) - NOTES_MAX
+        messages.warning(request, f"Further notes: {more}. Open the template to read them.")
 
 
 def _render_sample(parts: MessageParts) -> dict[str, object]:
@@ -136,7 +214,7 @@ def _render_sample(parts: MessageParts) -> dict[str, object]:
 
 def sample_values(merge_fields: frozenset[str]) -> dict[str, str]:
     """Return a value for each merge field, for a preview without a recipient."""
-    return {field: SAMPLES.get(field, field.replace("_", " ").capitalize()) for field in merge_fields}
+    return {field: _SAMPLES.get(make_key(field), field.replace("_", " ").capitalize()) for field in merge_fields}
 
 
 def _with_is_used() -> QuerySet[EmailTemplate]:

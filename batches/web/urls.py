@@ -24,6 +24,7 @@ urlpatterns = [
     path("templates/", templates.show_templates, name="templates"),
     path("templates/new/", templates.create_template, name="template-new"),
     path("templates/preview/", templates.preview_template, name="template-preview"),
+    path("templates/notes/", templates.show_notes, name="template-notes"),
     path("templates/<slug:key>/edit/", templates.edit_template, name="template"),
     path("templates/<slug:key>/default/", templates.choose_default, name="template-default"),
     path("templates/<slug:key>/delete/", templates.delete_template, name="template-delete"),

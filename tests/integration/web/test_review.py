@@ -251,3 +251,18 @@ def test_near_column_is_used_by_one_click(page: Client, sender: User) -> None:
     batch.refresh_from_db()
     assert batch.merge_fields == ["anrede"]
     assert "no such column" not in read(page, batch, template="anrede")
+
+
+def test_foreign_tags_are_named_before_the_message_is_sent(page: Client, draft: Batch) -> None:
+    EmailTemplate.objects.create(key="old", name="Old", subject="Dear [name]", text="Hello ((Town))")
+    text = read(page, draft, template="old")
+    assert "The message has 2 tags of another system. They go out as written" in text
+    assert "The subject has [name] in line 1." in text
+    assert 'id="send" >' in text
+
+
+def test_column_is_marked_as_used_when_the_message_writes_its_name_in_another_way(page: Client, draft: Batch) -> None:
+    EmailTemplate.objects.create(key="big", name="Big", subject="S", text="{{ Town or 'x' }}")
+    text = read(page, draft, template="big")
+    assert 'aria-label="Merge field of Town" class="small used"' in text
+    assert 'aria-label="Merge field of Name" class="small "' in text

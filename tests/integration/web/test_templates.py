@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from batches import intake
 from batches.models import EmailTemplate, JobStatus
 from tests.conftest import MakeBatch, MakeJob
 
@@ -111,3 +115,70 @@ def test_preview_shows_the_fault_of_the_template(page: Client) -> None:
 
 def test_preview_of_a_stored_template_is_shown_by_key(page: Client, welcome: EmailTemplate) -> None:
     assert "Hello Ada Lovelace" in page.get(reverse("template-preview"), {"key": welcome.key}).content.decode()
+
+
+FOREIGN = GOOD | {"text": "Dear *|FNAME|*"}
+FOREIGN_SENTENCE = "The text body has *|FNAME|* in line 1."
+NEAR = "The template uses name, but your list “people.csv” has no such column. Near: name_2."
+
+
+@pytest.fixture
+def people(sender: User) -> None:
+    """Import a list whose column is called nearly like the template's field."""
+    for filename, heading in (("people.csv", "Name 2"), ("other.csv", "Amount")):
+        data = f"email,year,{heading}\nann@example.org,2026,Ann\n".encode()
+        intake.import_csv(BytesIO(data), filename=filename, user=sender)
+
+
+def test_template_with_foreign_tags_is_saved_with_a_warning(page: Client) -> None:
+    text = page.post(reverse("template-new"), FOREIGN, follow=True).content.decode()
+    assert "was saved." in text
+    assert FOREIGN_SENTENCE in text
+    assert EmailTemplate.objects.get(key="dates").text == "Dear *|FNAME|*"
+
+
+def test_template_is_compared_with_the_newest_lists_when_it_is_saved(page: Client, people: None) -> None:
+    text = page.post(reverse("template-new"), GOOD, follow=True).content.decode()
+    assert "was saved." in text
+    assert text.count("has no such column") == 1
+    assert (
+        "Your list"
+        not in page.post(reverse("template", args=["dates"]), GOOD | {"text": "x"}, follow=True).content.decode()
+    )
+
+
+def test_no_hint_is_given_when_one_of_the_newest_lists_has_every_field(
+    page: Client, people: None, sender: User
+) -> None:
+    intake.import_csv(BytesIO(b"email,Name,YEAR\nann@example.org,Ann,2026\n"), filename="all.csv", user=sender)
+    assert "no such column" not in page.post(reverse("template-notes"), GOOD).content.decode()
+
+
+def test_notes_name_the_near_column_of_the_list_that_fits_best(page: Client, people: None) -> None:
+    assert NEAR in page.post(reverse("template-notes"), GOOD).content.decode()
+
+
+def test_lists_of_other_users_are_not_named(page: Client, staff: User) -> None:
+    intake.import_csv(BytesIO(b"email,Name 2\nann@example.org,Ann\n"), filename="secret.csv", user=staff)
+    assert "secret.csv" not in page.post(reverse("template-notes"), GOOD).content.decode()
+
+
+def test_notes_are_in_the_frame_unless_the_script_shows_them(page: Client) -> None:
+    address = reverse("template-preview")
+    assert FOREIGN_SENTENCE in page.post(address, FOREIGN).content.decode()
+    assert FOREIGN_SENTENCE not in page.post(address, FOREIGN | {"notes_beside": "yes"}).content.decode()
+
+
+def test_notes_say_the_fault_of_the_template(page: Client) -> None:
+    text = page.post(reverse("template-notes"), GOOD | {"text": "{{ "}).content.decode()
+    assert '<p class="notice error">The text body of the template can' in text
+
+
+def test_stored_template_is_opened_with_its_notes(page: Client) -> None:
+    make_template(text="Dear ((name))")
+    assert "The text body has ((name)) in line 1." in page.get(reverse("template", args=["dates"])).content.decode()
+
+
+def test_sample_values_are_found_as_people_write_the_fields(page: Client) -> None:
+    text = page.post(reverse("template-preview"), {"subject": "S", "text": "{{ Vorname }} {{ FirstName }}"})
+    assert "Ada Ada" in text.content.decode()

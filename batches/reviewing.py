@@ -35,6 +35,8 @@ class ReviewRow:
     """One of the first rows of a list, with its merge fields by name."""
 
     row: int
+    line: int
+    """The line of the file. Several rows have one line if it holds several addresses."""
     address: str
     fields: dict[str, str]
 
@@ -181,7 +183,7 @@ def _first_rows(batch: Batch) -> tuple[ReviewRow, ...]:
 def _review_row(batch: Batch, email: Email) -> ReviewRow:
     context = make_context(batch.merge_fields, email.fields, address=email.address)
     fields = {name: context[name] for name in batch.merge_fields}
-    return ReviewRow(row=email.row, address=email.address, fields=fields)
+    return ReviewRow(row=email.row, line=email.line or email.row, address=email.address, fields=fields)
 
 
 def _count_blanks(batch: Batch, names: list[str]) -> tuple[dict[str, int], int]:

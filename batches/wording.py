@@ -18,6 +18,7 @@ NO_REDIS = "Redis can't be reached, so no email is sent now. The batch is safe, 
 NO_WORKER = "No worker is running, so no email is sent now. The batch waits, and sending starts when a worker starts."
 
 REJECTED_MEANING = "These lines of the file did not become recipients. Each has its reason."
+HIDDEN_MEANING = "The sheet hides these rows, for example by a filter. They did not become recipients."
 
 STATE_MEANINGS = {
     EmailStatus.PENDING: "These emails are still to be sent, or are being sent now.",

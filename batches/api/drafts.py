@@ -54,7 +54,9 @@ def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> Re
         sharedAddresses=SharedAddresses(batch.shared_addresses),
         reading=describe_reading(reading),
         mergeFields=batch.merge_fields,
-        firstRows=[ReviewRowOut(row=row.row, address=row.address, fields=row.fields) for row in found.first_rows],
+        firstRows=[
+            ReviewRowOut(row=row.row, line=row.line, address=row.address, fields=row.fields) for row in found.first_rows
+        ],
         missingFields=list(found.missing_fields),
         blankCounts=found.blank_counts,
         sameContentSentAt=found.same_content_at,

@@ -241,6 +241,7 @@ class ReadingOut(Schema):
 
 class ReviewRowOut(Schema):
     row: int
+    line: int = Field(description="The line of the file.")
     address: str
     fields: dict[str, str]
 

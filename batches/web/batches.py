@@ -9,18 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from batches.jobs.queues import fleet_status
-from batches.models import Attempt, Batch, BatchStatus, Email, EmailStatus
+from batches.models import Attempt, Batch, BatchStatus, Email, EmailStatus, RejectionKind
 from batches.paging import read_page
 from batches.progress import Snapshot, read_snapshot
+from batches.web.findings import count_hidden_rows
 from batches.web.progressbar import make_card, make_cards
 from batches.web.requests import SignedInRequest, batches_of, find_batch
 from batches.web.steering import make_buttons
 from batches.wording import (
+    HIDDEN_MEANING,
     NO_REDIS,
     NO_WORKER,
     REJECTED_MEANING,
@@ -32,7 +35,12 @@ from batches.wording import (
 )
 
 REJECTED = "rejected"
-"""The value of the tab that lists the rejected rows. The other tabs list emails by their state."""
+"""The value of the tab that lists the rejected rows. All tabs but this and the next list emails by their state."""
+
+HIDDEN = RejectionKind.HIDDEN
+"""The value of the tab that lists the rows that the sheet hides."""
+
+REJECTED_MEANINGS = {REJECTED: REJECTED_MEANING, HIDDEN: HIDDEN_MEANING}
 
 OPEN_STATUSES = (EmailStatus.PENDING, EmailStatus.SENDING)
 """What the tab Pending lists: every email that has not ended. A snapshot counts them together, as ``pending``."""
@@ -86,6 +94,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "job": job,
         "buttons": make_buttons(now),
         "draft": BatchStatus.DRAFT,
+        "has_rejected_rows": batch.rejected_count or batch.duplicate_count or count_hidden_rows(batch),
         "rate": say_rate(now),
         "waiting": say_why_waiting(BatchStatus(now["status"]), fleet_status()),
         "no_worker": NO_WORKER,
@@ -101,8 +110,10 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
 
 
 def _read_rows(request: SignedInRequest, batch: Batch, status: str) -> dict[str, object]:
-    if status == REJECTED:
-        return {"rejected": read_page(batch.rejected_rows.all(), order=["line", "pk"], query=request.GET)}
+    if status in (REJECTED, HIDDEN):
+        is_hidden = Q(kind=HIDDEN)
+        rows = batch.rejected_rows.filter(is_hidden if status == HIDDEN else ~is_hidden)
+        return {"rejected": read_page(rows, order=["line", "pk"], query=request.GET)}
     emails = batch.emails.with_state()
     if status == EmailStatus.PENDING:
         emails = emails.filter(status__in=OPEN_STATUSES)
@@ -129,8 +140,8 @@ def _list_emails(emails: Sequence[Email]) -> list[ListedEmail]:
 
 
 def _say_meaning(status: str) -> str:
-    if status == REJECTED:
-        return REJECTED_MEANING
+    if status in REJECTED_MEANINGS:
+        return REJECTED_MEANINGS[status]
     return STATE_MEANINGS[EmailStatus(status)] if status in EmailStatus.values else ""
 
 
@@ -144,6 +155,7 @@ def _make_tabs(batch: Batch, now: Snapshot, *, chosen: str) -> list[Tab]:
         EmailStatus.SUPPRESSED: (EmailStatus.SUPPRESSED.label, now["suppressed"], "suppressed"),
         EmailStatus.CANCELLED: (EmailStatus.CANCELLED.label, batch.cancelled_count, ""),
         REJECTED: ("Rejected rows", batch.rejected_count + batch.duplicate_count, ""),
+        HIDDEN: ("Hidden rows", count_hidden_rows(batch), ""),
     }
     return [
         Tab(value=value, label=label, count=count, is_chosen=value == chosen, live_count=live_count)

@@ -62,6 +62,12 @@ def make_findings(batch: Batch) -> list[Finding]:
     ]
 
 
+def count_hidden_rows(batch: Batch) -> int:
+    """Return how many rows of the sheet were left out because the sheet hides them."""
+    reading = Reading.from_json(batch.reading)
+    return 0 if reading.hidden_rows else reading.hidden_count
+
+
 def _say_sheet(reading: Reading) -> Iterator[Finding]:
     others = [sheet for sheet in reading.sheets if sheet.name != reading.sheet]
     if not others:

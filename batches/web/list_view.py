@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from batches.models import Batch
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.reviewing import Review, review
-from batches.web.findings import Finding, make_findings
+from batches.web.findings import Finding, count_hidden_rows, make_findings
 from batches.web.message import MessageChoice
 from batches.web.reading_form import (
     NO_HEADER,
@@ -48,6 +48,8 @@ class ListView:
     columns: list[Column]
     address_heading: str
     """The heading of the column that holds the addresses. Of several columns, none."""
+    hidden_count: int
+    """The rows that the sheet hides and that were left out."""
     findings: list[Finding]
     reading: ReadingForm | None
     """None if no file is stored that could be read in another way."""
@@ -77,6 +79,7 @@ def describe_list(
         review=found,
         columns=columns,
         address_heading=next((column.heading for column in columns if not column.merge_field), ""),
+        hidden_count=count_hidden_rows(choice.batch),
         findings=make_findings(choice.batch),
         reading=make_reading_form(choice.batch, reading),
         encoding_name=ENCODING_NAMES.get(encoding, encoding),

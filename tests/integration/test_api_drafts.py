@@ -93,8 +93,8 @@ def test_review_names_missing_and_blank_fields_and_an_earlier_sending(api: Clien
         **{"columns": ["Name", "E-Mail", "Sign-up code"], "addressColumn": 1, "mergeFields": ["name", "sign_up_code"]},
         **{"addressColumns": [1], "sharedAddresses": "first"},
         "firstRows": [
-            {"row": 2, "address": "zoe@example.org", "fields": {"name": "Zoë", "sign_up_code": "007"}},
-            {"row": 3, "address": "kofi@example.org", "fields": {"name": "Kofi", "sign_up_code": ""}},
+            {"row": 2, "line": 2, "address": "zoe@example.org", "fields": {"name": "Zoë", "sign_up_code": "007"}},
+            {"row": 3, "line": 3, "address": "kofi@example.org", "fields": {"name": "Kofi", "sign_up_code": ""}},
         ],
         **{"missingFields": ["code"], "blankCounts": {}},
     }

@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from batches.models import Attempt, Batch, BatchStatus, EmailStatus, JobStatus, Lane
+from batches.files.findings import Reading
+from batches.models import Attempt, Batch, BatchStatus, EmailStatus, JobStatus, Lane, RejectedRow, RejectionKind
 from batches.outcomes import Outcome
 from tests.conftest import MakeBatch, MakeJob
 
@@ -142,3 +143,22 @@ def test_list_needs_no_more_queries_when_it_is_longer(page: Client, make_batch: 
 @pytest.mark.parametrize("status", ["bogus", "sent", ""])
 def test_page_opens_with_any_filter_in_the_address(status: str, page: Client, make_batch: MakeBatch) -> None:
     assert page.get(reverse("batch", args=[make_batch(sent=1).pk]), {"status": status}).status_code == 200
+
+
+def test_hidden_rows_have_a_tab_of_their_own(page: Client, make_batch: MakeBatch) -> None:
+    batch = make_batch(pending=1, rejected=1)
+    row = RejectedRow(
+        batch=batch, line=7, kind=RejectionKind.HIDDEN, raw=["Gone", "gone@example.org"], reason="Hidden."
+    )
+    row.save()
+    Batch.objects.filter(pk=batch.pk).update(reading=Reading(hidden_count=1).to_json())
+    assert "Rejected rows 1 Hidden rows 1" in read(page, batch.pk)
+    hidden, rejected = read(page, batch.pk, "?status=hidden"), read(page, batch.pk, "?status=rejected")
+    assert "gone@example.org" in hidden and "The sheet hides these rows" in hidden and "bad0" not in hidden
+    assert "bad0" in rejected and "gone@example.org" not in rejected
+
+
+def test_line_of_the_file_is_shown_when_it_is_not_the_row(page: Client, make_batch: MakeBatch) -> None:
+    batch = make_batch(pending=2)
+    batch.emails.filter(row=3).update(line=41)
+    assert "41 person3@example.org" in read(page, batch.pk)

@@ -12,7 +12,8 @@ from django.urls import reverse
 
 from batches import intake
 from batches.files.encoding import CHOICES
-from batches.models import Batch, BatchStatus, Email, EmailTemplate, RejectedRow, UploadChunk
+from batches.files.findings import Reading
+from batches.models import Batch, BatchStatus, Email, EmailTemplate, RejectedRow, SharedAddresses, UploadChunk
 from batches.wording import ENCODING_NAMES
 from tests.conftest import MakeBatch
 
@@ -53,19 +54,48 @@ def test_names_are_refused_when_two_columns_have_the_same(page: Client, draft: B
 
 
 def test_file_is_read_again_in_another_encoding(page: Client, draft: Batch) -> None:
-    post(page, draft, "reread", encoding="cp1251", delimiter=";", has_header="yes", address_index="1")
+    post(page, draft, "reread", encoding="cp1251", delimiter=";", header_row="1", address_indexes="1")
     draft.refresh_from_db()
     assert draft.encoding == "cp1251"
     assert draft.emails.get().fields[0] == "Zoл"
 
 
 def test_wrong_reading_is_refused_and_the_list_is_kept(page: Client, draft: Batch) -> None:
-    answer = post(page, draft, "reread", encoding="utf-8", delimiter=";", has_header="yes", address_index="")
+    answer = post(page, draft, "reread", encoding="utf-8", delimiter=";", address_indexes="")
     assert answer.status_code == 400
     text = answer.content.decode()
     assert 'role="alert"' in text
     assert '<option value="utf-8" selected>' in text and '<option value="cp1252" >' in text  # the form keeps the choice
     assert draft.emails.count() == 1
+
+
+def test_earlier_choice_is_kept_when_a_button_makes_another(page: Client, draft: Batch) -> None:
+    post(page, draft, "reread", encoding="cp1251")
+    post(page, draft, "reread", header_row="0", address_indexes="1")
+    post(page, draft, "reread", shared_addresses="each")
+    draft.refresh_from_db()
+    assert draft.encoding == "cp1251"
+    assert not draft.has_header
+    assert draft.shared_addresses == SharedAddresses.EACH
+    assert draft.reading["chosen"] == {"encoding": "cp1251", "header_row": 0}
+
+
+def test_line_of_the_headings_is_asked_for_as_a_number(page: Client, draft: Batch) -> None:
+    answer = post(page, draft, "reread", header_row="the second")
+    assert answer.status_code == 400
+    text = answer.content.decode()
+    assert "The line of the headings must be a number." in text
+    assert 'value="the second"' in text
+
+
+def test_buttons_are_gone_when_the_file_is_no_longer_stored(page: Client, draft: Batch) -> None:
+    reading = Reading(header_line=1, hidden_count=3)
+    Batch.objects.filter(pk=draft.pk).update(reading=reading.to_json())
+    assert "Take them too" in page.get(reverse("review", args=[draft.pk])).content.decode()
+    draft.upload_chunks.all().delete()
+    text = page.get(reverse("review", args=[draft.pk])).content.decode()
+    assert "3 rows are hidden in the sheet" in text
+    assert "Take them too" not in text and "Read the file again" not in text
 
 
 def test_corrected_rows_are_added(page: Client, draft: Batch) -> None:
@@ -114,7 +144,7 @@ def test_encoding_has_its_plain_name_when_the_file_begins_with_a_mark(page: Clie
 
 
 def test_file_is_refused_when_utf16_is_chosen_and_the_file_is_not_utf16(page: Client, draft: Batch) -> None:
-    answer = post(page, draft, "reread", encoding="utf-16", delimiter=";", has_header="yes")
+    answer = post(page, draft, "reread", encoding="utf-16", delimiter=";")
     assert answer.status_code == 400
     assert "The file is not UTF-16." in answer.content.decode()
     draft.refresh_from_db()

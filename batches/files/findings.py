@@ -78,6 +78,8 @@ class Reading:
     """Whether such a cell made one email for each address."""
     cleaned_count: int = 0
     """Addresses from which clinging signs were removed, as in "mailto:"."""
+    last_line: int = 0
+    """The last line that was read. The lines of rows that are added are counted on from it."""
     shared_count: int = 0
     """Rows whose address an earlier row has too."""
     slips: list[Slip] = field(default_factory=list)

@@ -15,6 +15,7 @@ from django.db.models import Max
 
 from batches.files.column_match import MatchedRecords, match_columns
 from batches.files.errors import ListRefused
+from batches.files.findings import Reading
 from batches.files.full_disk import refuse_full_disk
 from batches.files.headings import is_merge_field
 from batches.files.layout import Layout
@@ -136,7 +137,7 @@ def _recount(draft: Batch) -> None:
 def _last_line(draft: Batch) -> int:
     last_row = draft.emails.aggregate(last=Max("row"))["last"] or 0  # at least the line
     last_rejected = draft.rejected_rows.aggregate(last=Max("line"))["last"] or 0
-    return max(last_row, last_rejected)
+    return max(last_row, last_rejected, Reading.from_json(draft.reading).last_line)
 
 
 def _delete_corrected(draft: Batch, lines: Collection[int], *, up_to: int) -> None:

@@ -145,6 +145,7 @@ class BlockReader:
             if self._is_at_end or self._is_full():
                 yield self._take_block()
         self._reading.slips = self._domains.find_slips()
+        self._reading.last_line = self._next_line - 1
 
     def _is_full(self) -> bool:
         count = len(self._emails) + len(self._possible_duplicates) + len(self._rejected)

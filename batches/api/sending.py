@@ -19,10 +19,11 @@ from ninja.files import UploadedFile
 from batches import intake
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
-from batches.api.schemas import LoadingOut, SendBulk, SentOut, UploadOptions, UploadOut
+from batches.api.reading_choices import upload_choices
+from batches.api.schemas import LoadingOut, ReadingChoices, SendBulk, SentOut, UploadOptions, UploadOut
 from batches.files.spooling import check_size
 from batches.jobs import creation
-from batches.models import Batch, EmailTemplate
+from batches.models import Batch, EmailTemplate, SharedAddresses
 from batches.rendering.template import MessageParts
 
 router = Router(tags=["sending"])
@@ -71,8 +72,17 @@ def _is_draft(options: UploadOptions) -> bool:
 
 
 def _digestible(options: UploadOptions, is_draft: bool) -> dict[str, object]:
-    """The options as the idempotency digest has them: with the former name, so that digests stay as they were."""
-    return options.model_dump(exclude={"draft"}) | {"hold": is_draft}
+    """The options as the idempotency digest has them: with the former name, so that digests stay as they were.
+
+    For the same reason the options that are newer than version 0.2 are in it only if the request has them.
+    """
+    return _leave_out_new(options.model_dump(exclude={"draft"})) | {"hold": is_draft}
+
+
+def _leave_out_new(options: dict[str, object]) -> dict[str, object]:
+    return {
+        name: value for name, value in options.items() if value is not None or name not in ReadingChoices.model_fields
+    }
 
 
 def _import(
@@ -84,7 +94,8 @@ def _import(
         filename=file.name or "upload.csv",
         user=_user(request),
         key=key,
-        options=intake.ReadingOptions(encoding=options.encoding or None, delimiter=options.delimiter or None),
+        options=upload_choices(options),
+        shared=options.sharedAddresses or SharedAddresses.FIRST,
         report=intake.report_to_redis(_user(request).pk, key.value) if key else None,
     ).batch
 
@@ -103,11 +114,14 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
     if (payload.roleFilter is None) == (payload.recipients is None):
         raise ApiError(422, "Name the recipients: send either 'roleFilter' or 'recipients', not both.")
     template = _usable_template(payload.templateId, payload.subject)
-    key = _make_key(idempotency_key, request, [], payload.model_dump(mode="json"))
+    key = _make_key(idempotency_key, request, [], _leave_out_new(payload.model_dump(mode="json")))
+    shared = payload.sharedAddresses or SharedAddresses.FIRST
     if payload.roleFilter is not None:
-        batch = intake.import_group(_find_group(request, payload.roleFilter), user=_user(request), key=key).batch
+        group = _find_group(request, payload.roleFilter)
+        batch = intake.import_group(group, user=_user(request), key=key, shared=shared).batch
     else:
-        batch = intake.import_list(_as_strings(payload.recipients or []), user=_user(request), key=key).batch
+        recipients = _as_strings(payload.recipients or [])
+        batch = intake.import_list(recipients, user=_user(request), key=key, shared=shared).batch
     job = creation.send_once(
         batch,
         template=template,

@@ -72,6 +72,53 @@ def test_file_is_read_as_said_when_encoding_and_delimiter_are_given(api: Client)
     assert api.post("/api/upload", more).status_code == 400
 
 
+FAMILY = (
+    b"Child,Mother,Father\n"
+    b"Eva,ann@example.org,bo@example.org\nTom,ann@example.org,\nLea,cy@example.org,dan@example.org\n"
+)
+
+
+def addresses_of(batch_id: int) -> list[str]:
+    return list(Email.objects.filter(batch_id=batch_id).order_by("row").values_list("address", flat=True))
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"headerRow": -1}, "The field 'headerRow' is invalid"),
+        ({"headerRow": 10**12}, "The field 'headerRow' is invalid"),
+        ({"addressColumns": []}, "The field 'addressColumns' is invalid"),
+        ({"addressColumns": [1, 1]}, "A column is named twice. Name each column once."),
+        ({"addressColumns": [-1]}, "The field 'addressColumns.0' is invalid"),
+        ({"addressColumns": [1], "addressColumn": 1}, "Send 'addressColumns' alone."),
+        ({"headerRow": 1, "hasHeader": True}, "Send 'headerRow' alone."),
+        ({"sharedAddresses": "all"}, "'first', 'each' or 'together'"),
+        ({"hiddenRows": "perhaps"}, "The field 'hiddenRows' is invalid"),
+    ],
+)
+def test_sentence_names_the_option_that_cannot_be(body: dict[str, Any], sentence: str, api: Client) -> None:
+    batch_id = upload(api, FAMILY)
+    response = post(api, f"/api/batches/{batch_id}/reread", **body)
+    assert response.status_code == 422
+    assert sentence in response.json()["detail"]
+
+
+def test_upload_is_refused_and_leaves_nothing_when_an_option_cannot_be(api: Client) -> None:
+    for name, value in (("headerRow", "first"), ("addressColumns", "1,x"), ("sharedAddresses", "all")):
+        more = {"file": SimpleUploadedFile("list.csv", FAMILY), "draft": "true", name: value}
+        response = api.post("/api/upload", more)
+        assert response.status_code == 422 and name in response.json()["detail"]
+    assert not Batch.objects.exists()
+
+
+def test_recipients_with_one_address_get_one_mail_each_when_the_request_says_so(api: Client) -> None:
+    recipients = [{"email": "ann@example.org", "name": name} for name in ("Eva", "Tom")]
+    for shared, count in ((None, 1), ("first", 1), ("each", 2), ("together", 1)):
+        more = {"sharedAddresses": shared} if shared else {}
+        response = post(api, "/api/emails/send-bulk", recipients=recipients, **more)
+        assert (response.status_code, response.json()["totalCount"]) == (202, count)
+
+
 CODES = b"Name;E-Mail;Sign-up code\nZo\xeb;zoe@example.org;007\nKofi;kofi@example.org;\nNed;ned@@example;8\n"
 
 

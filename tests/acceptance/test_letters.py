@@ -117,7 +117,7 @@ def test_row_with_a_fault_is_named_as_the_page_says(
 
 def check_letters(client: Client, batch_id: int, key: str) -> Json:
     """Check the letter of every row, and wait for the end of it."""
-    path = f"/api/batches/{batch_id}/letters/check?templateId={key}"
+    path = f"/api/batches/{batch_id}/letters?templateId={key}"
     status, answer = client.request("POST", path)
     assert status in (200, 202), answer
     found: dict[str, Any] = {}

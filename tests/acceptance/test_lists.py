@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.client import Client
+from tests.acceptance.list_page import ListExample, find_list_examples
 from tests.acceptance.lists import kind_cases, layout_cases, sheet_cases, text_cases
 from tests.acceptance.lists.cases import ListCase
 from tests.acceptance.lists.files import Sheet, make_xlsx
@@ -150,3 +151,20 @@ def test_file_that_is_encoded_twice_can_be_taken_as_it_is(client: Client) -> Non
     assert upload.rows == {"ann@example.org": {"name": "Zoë"}}
     assert choose(client, upload, encoding="utf-8").rows == {"ann@example.org": {"name": twice}}
     assert upload.review["reading"]["isEncodedTwice"]
+
+
+@pytest.mark.parametrize("example", find_list_examples(), ids=lambda example: f"line-{example.content.count(chr(10))}")
+def test_lines_become_what_the_page_says(client: Client, example: ListExample) -> None:
+    upload = upload_draft(client, content=example.content.encode(), filename="list.csv")
+    if example.address_columns:
+        choose(client, upload, addressColumns=example.address_columns)
+    recipients: dict[int, set[str]] = {}
+    for email in client.emails(upload.batch_id or 0):
+        recipients.setdefault(email["row"], set()).add(email["address"])
+    assert recipients == example.recipients
+    assert {line for line, _ in upload.rejected} == example.rejected
+
+
+def test_page_has_examples_of_lists() -> None:
+    examples = find_list_examples()
+    assert len(examples) >= 3 and all((each.recipients and each.rejected) or each.address_columns for each in examples)

@@ -37,7 +37,8 @@ class Upload:
     batch_id: int | None
     rows: Rows
     doubled: list[str]
-    rejected: list[list[str]]
+    rejected: list[tuple[int, str]]
+    """The line and the reason of each rejected row."""
     sentences: list[str]
     review: Json
 
@@ -89,8 +90,9 @@ def read_draft(client: Client, upload: Upload) -> None:
         if address in upload.rows:
             upload.doubled.append(address)
         upload.rows[address] = dict(zip(review["mergeFields"], own, strict=True))
-    upload.rejected = list(_read_table(client, f"{path}/rejected.csv"))
-    upload.sentences = [row[-1] for row in upload.rejected]
+    width = len(review["columns"])  # cells that no column has are after the reason
+    upload.rejected = [(int(row[width]), row[width + 1]) for row in _read_table(client, f"{path}/rejected.csv")]
+    upload.sentences = [reason for _, reason in upload.rejected]
 
 
 def _read_table(client: Client, path: str) -> Iterator[list[str]]:

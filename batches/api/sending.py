@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
 from django.contrib.auth.models import Group, User
@@ -23,7 +24,8 @@ from batches.api.reading_choices import upload_choices
 from batches.api.schemas import LoadingOut, ReadingChoices, SendBulk, SentOut, UploadOptions, UploadOut
 from batches.files.spooling import check_size
 from batches.jobs import creation
-from batches.models import Batch, EmailTemplate, SharedAddresses
+from batches.jobs.lifecycle import JobRefused
+from batches.models import Batch, EmailJob, EmailTemplate, SharedAddresses
 from batches.rendering.template import MessageParts
 
 router = Router(tags=["sending"])
@@ -46,10 +48,11 @@ def upload(
     if options.templateId or not is_draft:
         template = _usable_template(options.templateId, options.subject)
     key = _make_key(idempotency_key, request, _file_chunks(file), [file.name, _digestible(options, is_draft)])
-    batch = _import(request, file, options, key)
+    imported = _import(request, file, options, key)
+    batch = imported.batch
     job = None
     if template is not None and not is_draft:
-        job = creation.send_once(batch, template=template, user=_user(request), subject=options.subject)
+        job = _send(imported, template=template, user=_user(request), subject=options.subject)
     return Status(
         202,
         UploadOut(
@@ -87,7 +90,7 @@ def _leave_out_new(options: dict[str, object]) -> dict[str, object]:
 
 def _import(
     request: HttpRequest, file: UploadedFile, options: UploadOptions, key: intake.IdempotencyKey | None
-) -> Batch:
+) -> intake.Imported:
     file.seek(0)
     return intake.import_csv(
         cast(BinaryIO, file.file),  # the file inside Django's wrapper, which reads lines and blocks in C
@@ -97,7 +100,20 @@ def _import(
         options=upload_choices(options),
         shared=options.sharedAddresses or SharedAddresses.FIRST,
         report=intake.report_to_redis(_user(request).pk, key.value) if key else None,
-    ).batch
+    )
+
+
+def _send(imported: intake.Imported, **options: Any) -> EmailJob:
+    """Send a batch once. A batch that this request made is discarded if it can't be sent as the request says."""
+    try:
+        return creation.send_once(imported.batch, **options)
+    except (creation.TemplateRefused, JobRefused):
+        if imported.is_new:
+            with suppress(intake.NotADraft):  # the same key came again meanwhile, and that request has sent it
+                intake.discard_draft(imported.batch)
+        raise
+    except Batch.DoesNotExist as exc:
+        raise ApiError(409, "The same request was refused a moment ago. Correct it, or send it again.") from exc
 
 
 # The operation keeps its id of 0.1.0, because generated clients name their function after it.
@@ -115,17 +131,15 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
         raise ApiError(422, "Name the recipients: send either 'roleFilter' or 'recipients', not both.")
     template = _usable_template(payload.templateId, payload.subject)
     key = _make_key(idempotency_key, request, [], _leave_out_new(payload.model_dump(mode="json")))
-    shared = payload.sharedAddresses or SharedAddresses.FIRST
+    user, shared = _user(request), payload.sharedAddresses or SharedAddresses.FIRST
     if payload.roleFilter is not None:
-        group = _find_group(request, payload.roleFilter)
-        batch = intake.import_group(group, user=_user(request), key=key, shared=shared).batch
+        imported = intake.import_group(_find_group(request, payload.roleFilter), user=user, key=key, shared=shared)
     else:
-        recipients = _as_strings(payload.recipients or [])
-        batch = intake.import_list(recipients, user=_user(request), key=key, shared=shared).batch
-    job = creation.send_once(
-        batch,
+        imported = intake.import_list(_as_strings(payload.recipients or []), user=user, key=key, shared=shared)
+    job = _send(
+        imported,
         template=template,
-        user=_user(request),
+        user=user,
         subject=payload.subject,
         priority=payload.priority,
         scheduled_at=payload.scheduledAt,

@@ -1,4 +1,5 @@
-"""Measure intake: rows a second beside psql's \\copy of the same rows, and memory at two sizes.
+"""Measure intake: rows a second beside psql's \\copy of the same rows, memory at two sizes, and each choice for rows
+that share an address.
 
 The two loaders take turns on one database, and the medians of one run are compared.
 """
@@ -73,11 +74,14 @@ class _Bench:
         write_upload(small, ROWS_SMALL)
         memory_small = self._import(small)["peak_megabytes"]
         imports: list[dict[str, Any]] = []
+        others: dict[str, list[float]] = {"each": [], "together": []}
         copies: list[float] = []
         for _ in range(rounds):
             imports.append(self._import(large))
             self._psql(f"\\copy (SELECT batch_id, row, address, fields FROM batches_email ORDER BY row) TO '{ready}'")  # noqa: S608  a path of this bench
             copies.append(self._copy(ready))
+            for shared, seconds in others.items():
+                seconds.append(self._import(large, shared)["seconds"])
         import_seconds = statistics.median(run["seconds"] for run in imports)
         copy_seconds = statistics.median(copies)
         return {
@@ -87,15 +91,16 @@ class _Bench:
             "copy_rows_per_second": round(imports[0]["total"] / copy_seconds),
             "import_to_copy_ratio": round(copy_seconds / import_seconds, 3),
             "import_seconds": [round(run["seconds"], 2) for run in imports],
+            "import_seconds_of_choices": {shared: round(statistics.median(runs), 2) for shared, runs in others.items()},
             "copy_seconds": [round(seconds, 2) for seconds in copies],
             "peak_megabytes": statistics.median(run["peak_megabytes"] for run in imports),
             "peak_megabytes_100k": memory_small,
         }
 
-    def _import(self, path: Path) -> dict[str, Any]:
+    def _import(self, path: Path, shared: str = "first") -> dict[str, Any]:
         """Import a file in a new process, into empty tables."""
         self._psql("TRUNCATE batches_batch CASCADE", "CHECKPOINT")
-        result: dict[str, Any] = json.loads(self._python("-m", "tests.bench.intake_child", str(path)))
+        result: dict[str, Any] = json.loads(self._python("-m", "tests.bench.intake_child", str(path), shared))
         return result
 
     def _copy(self, ready: Path) -> float:

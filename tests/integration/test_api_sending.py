@@ -118,10 +118,56 @@ def test_nothing_is_imported_when_no_template_is_default(api: Client) -> None:
     assert not Batch.objects.exists()
 
 
-def test_draft_is_kept_when_the_list_lacks_a_column_of_the_template(api: Client) -> None:
+def test_no_draft_is_left_when_the_list_lacks_a_column_of_the_template(api: Client) -> None:
     status, answer = upload(api, b"email\nada@example.org\n")
     assert status == 422 and "name" in answer["detail"]
+    status, answer = send_bulk(api, recipients=["ada@example.org"])
+    assert status == 422 and "name" in answer["detail"]
+    assert not Batch.objects.exists()
+
+
+def test_key_can_be_used_again_when_its_upload_was_refused(api: Client) -> None:
+    key: dict[str, Any] = {"HTTP_IDEMPOTENCY_KEY": "key-1"}
+    assert upload(api, b"email\nada@example.org\n", **key)[0] == 422
+    assert upload(api, **key)[0] == 202
+
+
+def test_draft_stays_when_another_request_made_it(api: Client, sender: User) -> None:
+    key: dict[str, Any] = {"HTTP_IDEMPOTENCY_KEY": "key-1"}
+    EmailTemplate.objects.create(key="town", name="Town", subject="Hi", text="{{ town }}")
+    assert upload(api, templateId="town", draft="false", **key)[0] == 422
+    assert not Batch.objects.exists()
+    assert upload(api, draft="true", **key)[0] == 202
     assert Batch.objects.get().status == BatchStatus.DRAFT
+
+
+@pytest.mark.parametrize("draft", ["true", "false"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"email,name\nada,Ada\nbob at x,Bob\n,Cy\nx,Di\n", ["Line 2: ", "Line 3: ", "Line 4: ", "1 more"]),
+        (b"email,name\n", ["a header and no recipients"]),
+    ],
+)
+def test_list_is_refused_with_its_reasons_when_no_row_is_good(
+    api: Client, content: bytes, words: list[str], draft: str
+) -> None:
+    status, answer = upload(api, content, draft=draft)
+    assert status == 400
+    assert [word for word in words if word not in answer["detail"]] == []
+    assert not Batch.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("shared", "bodies"), [({}, 1), ({"sharedAddresses": "each"}, 2), ({"sharedAddresses": "together"}, 1)]
+)
+def test_rows_with_one_address_follow_the_choice_when_a_request_makes_one(
+    api: Client, shared: dict[str, str], bodies: int
+) -> None:
+    rows = [{"email": "pia@example.org", "name": "Ann"}, {"email": "pia@example.org", "name": "Bo"}]
+    assert send_bulk(api, recipients=rows, **shared)[0] == 202
+    assert upload(api, b"email,name\npia@example.org,Ann\npia@example.org,Bo\n", **shared)[0] == 202
+    assert [batch.total_count for batch in Batch.objects.all()] == [bodies, bodies]
 
 
 def test_answer_is_422_when_the_file_is_missing(api: Client) -> None:

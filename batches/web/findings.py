@@ -138,22 +138,24 @@ def _quote(columns: Sequence[AddressColumn]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "the first of them"
 
 
+_DAMAGED = "Some letters look damaged, as if the file had been converted twice."
+_TWO_WAYS = "Some letters can be read in two ways."
+
+
 def _say_encodings(batch: Batch, reading: Reading) -> Iterator[Finding]:
     present = _name_encoding(batch.encoding)
+    if reading.is_encoded_twice and not reading.encodings:
+        text = f"{_DAMAGED} Look at the names below. If they are wrong, save the list again, and upload it again."
+        yield Finding(topic="encoding", text=text)
     for rival in reading.encodings:
         yield Finding(
             topic="encoding",
-            text=_ask_encoding(reading),
+            text=f"{_DAMAGED if reading.is_encoded_twice else _TWO_WAYS} Compare these words.",
+            is_doubtful="encoding" not in reading.chosen,
             choices=[Choice(label=_offer_encoding(rival, reading), name="encoding", value=rival.encoding)],
             samples=rival.samples,
             sample_names=(f"Now: {present}", _name_encoding(rival.encoding)),
         )
-
-
-def _ask_encoding(reading: Reading) -> str:
-    if reading.is_encoded_twice:
-        return "Some letters look damaged, as if the file had been converted twice. Compare these words."
-    return "Some letters can be read in two ways. Compare these words."
 
 
 def _offer_encoding(rival: EncodingChoice, reading: Reading) -> str:

@@ -110,6 +110,14 @@ def test_same_words_are_shown_in_both_encodings() -> None:
     assert buttons(found) == [("Read it as Turkish (Windows-1254)", "encoding", "cp1254")]
 
 
+def test_repair_is_offered_when_the_file_was_encoded_twice() -> None:
+    rival = EncodingChoice(encoding="utf-8-twice", samples=[["ZoÃ«", "Zoë"]])
+    [found] = find(Reading(header_line=1, encodings=[rival], is_encoded_twice=True))
+    assert buttons(found) == [("Repair the names", "encoding", "utf-8-twice")]
+    [of_a_sheet] = find(Reading(header_line=1, is_encoded_twice=True))
+    assert "Some letters look damaged" in of_a_sheet.text and not of_a_sheet.choices
+
+
 @pytest.mark.parametrize(
     ("reading", "text", "choice"),
     [

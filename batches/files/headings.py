@@ -8,59 +8,112 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from enum import IntEnum
 
+from batches.files.heading_words import (
+    AMBIGUOUS_HEADINGS,
+    EMAIL_HEADINGS,
+    KNOWN_HEADINGS,
+    PRIMARY_WORDS,
+    RESERVED_WORDS,
+    SECONDARY_WORDS,
+)
 from batches.names import make_key, remove_accents
-
-# Headings are compared without case, accents, spaces and signs. Those of the first list mean email and nothing else.
-# Those of the second list may also mean a postal address, so they count only if their column holds email addresses.
-EMAIL_HEADINGS = """
-    e-mail emails email-id email-address email-adress email-adresse user-email contact-email work-email
-    private-email primary-email your-email subscriber-email e-mail-value mail mails
-    mail-address mail-adresse mailing-address-email correo correo-e correos correo-electrónico dirección-de-correo
-    dirección-de-correo-electrónico courriel courriels adresse-mail adresse-email adresse-électronique
-    adresse-courriel adresse-de-courriel adresse-de-messagerie
-    e-post e-post-adress e-post-adresse e-posta e-posta-adresi sähköposti sähköpostiosoite
-    indirizzo-email indirizzo-mail posta-elettronica endereço-de-email
-    endereço-eletrônico e-mail-adres adres-email adresa-email
-    adresa-de-email netfang tölvupóstur e-mail-cím email-cím elektronická-pošta e-mailová-adresa e-naslov
-    elektroniskā-pasta-adrese el-paštas el-pašto-adresas alamat-email surel địa-chỉ-email thư-điện-tử
-    poczta e-pošta почта э-почта эл-почта электронная-почта электронный-адрес email-адрес
-    емейл имейл имейл-адрес електронна-пошта електронна-поща ел-поща メール メールアドレス eメール
-    電子メール 電子メールアドレス 邮箱 邮件 电子邮件 电子邮箱 邮箱地址 電子郵件 電郵 이메일 이메일주소 전자우편
-    ηλεκτρονικό-ταχυδρομείο
-    البريد-الإلكتروني דוא״ל אימייל ایمیل پست-الکترونیکی ईमेल ईमेल-पता อีเมล อีเมล์
-"""
-AMBIGUOUS_HEADINGS = """
-    address addresses adresse adresses adress adres adresa dirección direcciones indirizzo endereço cím
-    адрес 地址 to recipient recipients empfänger destinataire destinatario
-"""
-# The template language reads these words as its own, so a merge field of this name could never be shown. ``rows`` are
-# all rows of a mail that several rows share.
-RESERVED_WORDS = """
-    true false none not and or in is if elif else endif for endfor loop self set block rows
-"""
 
 ADDRESS_KEY = "email"
 """The name by which a template shows the address. No merge field may match it."""
 
 NAME_MAX_LENGTH = 60
 
-_NOTE_OR_NUMBER = re.compile(r"\([^()]*\)|\d+")
-"""Address books and forms add these to a heading: "Email 1", "E-Mail (required)"."""
+HEADING_MAX_WORDS = 6
+"""A longer text is a sentence, even if it speaks of email."""
 
 _EMAIL_KEYS = frozenset(map(make_key, EMAIL_HEADINGS.split()))
+_LONGEST_KEYS_FIRST = sorted(_EMAIL_KEYS, key=len, reverse=True)
 _AMBIGUOUS_KEYS = frozenset(map(make_key, AMBIGUOUS_HEADINGS.split()))
+_PRIMARY_KEYS = frozenset(map(make_key, PRIMARY_WORDS.split()))
+_SECONDARY_KEYS = tuple(map(make_key, SECONDARY_WORDS.split()))
+_KNOWN_KEYS = frozenset(map(make_key, KNOWN_HEADINGS.split()))
 _RESERVED = frozenset(RESERVED_WORDS.split())
+
+_ASIDE = re.compile(r"<[^<>]*>|\([^()]*\)|\[[^\[\]]*\]")
+"""A note in a heading: "E-Mail (required)", "E-Mail <office@example.com>"."""
+_NUMBER = re.compile(r"\d+")
+_CAPITAL_INSIDE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+class HeadingRank(IntEnum):
+    """How plainly a heading names the column to which the mail goes. The lowest is the plainest."""
+
+    PLAIN = 0
+    """It means the address and nothing else: "E-Mail"."""
+    NOTED = 1
+    """It means an address, with a number, a note or a word that says nothing against it: "Email 1", "E-Mail Kunde"."""
+    AMBIGUOUS = 2
+    """It means an email address or a postal address: "Adresse"."""
+    SECONDARY = 3
+    """It means an address that is not the first choice: "E-Mail (alt)", "Work email", "E-Mail Mutter"."""
+    NONE = 4
+    """It does not mean an address."""
+
+
+def rank_heading(heading: str) -> HeadingRank:
+    """Say how plainly a heading names the column of the email address."""
+    text = _ASIDE.sub(" ", heading)
+    words = _split_words(text)
+    if "@" in text or len(words) > HEADING_MAX_WORDS:
+        return HeadingRank.NONE
+    aside = _split_words(" ".join(note for note in _ASIDE.findall(heading) if "@" not in note))
+    plain = [word for word in words if word not in _PRIMARY_KEYS]
+    if "".join(plain) in _EMAIL_KEYS or "".join(words) in _EMAIL_KEYS:
+        rest, has_extra = aside, bool(aside)
+    elif (others := _remove_email_word(plain)) is not None:
+        rest, has_extra = [*others, *aside], True
+    elif "".join(words) in _AMBIGUOUS_KEYS:
+        return HeadingRank.AMBIGUOUS
+    else:
+        return HeadingRank.NONE
+    if any(word.startswith(_SECONDARY_KEYS) for word in rest):
+        return HeadingRank.SECONDARY
+    has_extra = has_extra and not all(word in _PRIMARY_KEYS for word in rest)
+    return HeadingRank.NOTED if has_extra or _NUMBER.search(heading) else HeadingRank.PLAIN
 
 
 def is_email_heading(heading: str) -> bool:
     """Say whether a heading means the email address and nothing else, as "Email 1" and "E-Mail (required)" do."""
-    return make_key(_NOTE_OR_NUMBER.sub("", heading)) in _EMAIL_KEYS
+    return "".join(_split_words(_ASIDE.sub(" ", heading))) in _EMAIL_KEYS or rank_heading(heading) == HeadingRank.PLAIN
 
 
 def is_ambiguous_heading(heading: str) -> bool:
     """Say whether a heading means either an email address or a postal address."""
-    return make_key(heading) in _AMBIGUOUS_KEYS
+    return rank_heading(heading) == HeadingRank.AMBIGUOUS
+
+
+def is_known_heading(heading: str) -> bool:
+    """Say whether a heading is one that many lists have, such as "Vorname"."""
+    return make_key(_NUMBER.sub("", heading)) in _KNOWN_KEYS
+
+
+def _split_words(heading: str) -> list[str]:
+    """Return the keys of the words of a heading, without numbers. "emailAddress" has two words."""
+    parts = re.split(r"[^\w]+|_|\d+", _CAPITAL_INSIDE.sub(" ", heading))
+    return [key for part in parts if (key := make_key(part))]
+
+
+def _remove_email_word(words: Sequence[str]) -> list[str] | None:
+    """Return the words of a heading without those that mean an email address; None if none do.
+
+    In a script that has no spaces, or in a compound such as "Elternmail", the word is a part of another.
+    """
+    for length in range(len(words), 0, -1):
+        for begin in range(len(words) - length + 1):
+            if "".join(words[begin : begin + length]) in _EMAIL_KEYS:
+                return [*words[:begin], *words[begin + length :]]
+    for place, word in enumerate(words):
+        for key in _LONGEST_KEYS_FIRST:
+            if word.endswith(key) if key.isascii() else key in word:
+                return [*words[:place], word.replace(key, ""), *words[place + 1 :]]
+    return None
 
 
 def name_merge_fields(headings: Sequence[str], positions: Sequence[int]) -> list[str]:

@@ -1,46 +1,63 @@
-"""Find how a file is laid out: its delimiter, whether it has a header, and which column holds the address.
+"""Find how the cells of a text file are separated and quoted, from its first lines. Pure.
 
-Looks at the first records only.
+The strict reading of the csv module is the rule. A Dialect says where a file departs from it.
 """
 
 from __future__ import annotations
 
 import csv
-import io
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from batches.files.addresses import SPACES, is_address
+from batches.files.addresses import is_address
+from batches.files.cells import holds_address, is_meant_as_address, tidy_cells
 from batches.files.errors import UnreadableFile
-from batches.files.headings import is_ambiguous_heading, is_email_heading
-from batches.files.layout import COLUMNS_MAX, Layout, make_layout
-from batches.files.reading import is_separator_line
+from batches.files.reading import Reader, unwrap_line
+from batches.files.sample import SampleRecord, find_separator_line, read_lines, take_sample, text_lines
 
 DELIMITERS = (",", ";", "\t", "|")
-SAMPLE_RECORDS = 50
-HEADING_MAX_LENGTH = 1000
-SHOWN_LENGTH = 40
-"""How many characters of a heading an error quotes."""
+
+OTHER_DELIMITERS = {
+    "^": re.compile(r"\^"),
+    "~": re.compile("~"),
+    "a colon": re.compile(":"),
+    "#": re.compile("#"),
+    "a slash": re.compile("/"),
+    "a broken bar": re.compile("\u00a6"),
+    "spaces": re.compile("[ \u00a0]+"),
+}
+"""What separates the columns of some files, with the name that an error gives it. The program does not read them."""
+
+COMPARED_CELLS = 50
+
+_APOSTROPHES = re.compile(r"\s*'[^']*'(?:\s*[,;\t|]\s*'[^']*')*\s*")
+"""A line whose cells are all between apostrophes, as database programs write it."""
 
 
-def read_sample(text: str, delimiter: str) -> list[list[str]]:
-    """Return the first records of a file. A fault ends the sample: the import itself reports it with its line."""
-    return take_sample(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dialect:
+    """How the cells of a text file are separated and quoted."""
+
+    delimiter: str
+    quote: str = '"'
+    has_blanks_before_quotes: bool = False
+    """Whether blanks may precede a quoted cell: a, "Berg, Ann"."""
+    has_blanks_after_quotes: bool = False
+    has_quoted_lines: bool = False
+    """Whether some lines are quoted as a whole: "ann@example.org,Ann"."""
+
+    def remove_blanks_after_quotes(self, line: str) -> str:
+        """Return a line in which no blanks separate a quotation mark from the delimiter after it."""
+        return re.sub(rf"(?<={self.quote})[ \t]+(?={re.escape(self.delimiter)}|\r?\n?$)", "", line)
 
 
-def take_sample(records: Iterable[list[str]]) -> list[list[str]]:
-    """Return the first records that are not blank, SAMPLE_RECORDS at most."""
-    sample: list[list[str]] = []
-    try:
-        for record in islice(records, SAMPLE_RECORDS * 10):
-            if any(cell.strip() for cell in record) and not is_separator_line(record):
-                sample.append(record)
-            if len(sample) == SAMPLE_RECORDS:
-                break
-    except csv.Error:
-        pass
-    return sample
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _TextRecords:
+    """The records of a text that is in memory. ``reader`` is not strict: a fault is the import's to report."""
+
+    reader: Reader
 
 
 def check_delimiter(delimiter: str) -> str:
@@ -54,95 +71,99 @@ def check_delimiter(delimiter: str) -> str:
     return delimiter
 
 
-def detect_delimiter(text: str) -> str:
-    """Find the delimiter under which most records have the same number of columns, two or more; else a comma.
+def detect_dialect(text: str, *, delimiter: str | None = None) -> Dialect:
+    """Find the dialect of a text. A delimiter that a person chose is taken; else a line such as "sep=;" names it.
 
-    If two delimiters do that, a delimiter under which a cell is an address wins: "a@x.org;Doe, Jane".
+    Of the records with an @-sign, most must have the same number of cells, two or more, and a cell that is an address.
+    Titles and notes have no @-sign, so they decide nothing.
     """
+    named = find_separator_line(text)
+    choices = [delimiter] if delimiter else [named] if named in DELIMITERS else list(DELIMITERS)
+    quote = "'" if _is_quoted_with_apostrophes(text) else '"'
+    dialects = [
+        Dialect(delimiter=choice, quote=quote, has_quoted_lines=has_quoted_lines)
+        for has_quoted_lines in (False, True)
+        for choice in choices
+    ]
+    best = max(dialects, key=lambda dialect: _rate(read_sample(text, dialect)))
+    return Dialect(
+        delimiter=best.delimiter,
+        quote=quote,
+        has_quoted_lines=best.has_quoted_lines,
+        has_blanks_before_quotes=_has_blanks_before_quotes(text, best),
+        has_blanks_after_quotes=_has_blanks_after_quotes(text, best),
+    )
 
-    def score(delimiter: str) -> tuple[bool, bool, float, int]:
-        records = read_sample(text, delimiter)
-        if not records:
-            return (False, False, 0.0, 0)
-        width, count = Counter(map(len, records)).most_common(1)[0]
-        agreement = count / len(records)
-        return (width > 1 and agreement >= 0.5, _has_address_cell(records), agreement, width)
 
-    return max(DELIMITERS, key=score)
+def read_sample(text: str, dialect: Dialect) -> list[SampleRecord]:
+    """Return the first records of a text. A fault is not reported: the import itself does that, with its line."""
+    reader = csv.reader(
+        text_lines(text), delimiter=dialect.delimiter, quotechar=dialect.quote, skipinitialspace=True, strict=False
+    )
+    sample = take_sample(_TextRecords(reader=reader))
+    if not dialect.has_quoted_lines:
+        return sample
+    return [
+        SampleRecord(
+            cells=tidy_cells(unwrap_line(record.cells, delimiter=dialect.delimiter)),
+            first_line=record.first_line,
+            last_line=record.last_line,
+        )
+        for record in sample
+    ]
 
 
-def choose_layout(
-    records: Sequence[Sequence[str]], *, has_header: bool | None = None, address_index: int | None = None
-) -> Layout:
-    """Find the layout in the first records. What a person chose takes precedence over what is found.
+def name_other_delimiter(sample: Iterable[SampleRecord], text: str) -> str | None:
+    """Name the sign that seems to separate the columns of a file in which no cell is an address; None if none does."""
+    if any(is_address(cell) for record in sample for cell in record.cells):
+        return None
+    lines = [line for line in read_lines(text) if is_meant_as_address(line)]
+    for name, pattern in OTHER_DELIMITERS.items():
+        hits = sum(_is_address_among_cells(pattern.split(line.strip())) for line in lines)
+        if lines and hits * 5 >= len(lines) * 4:
+            return name
+    return None
 
-    Raises:
-        UnreadableFile: there is no record, no column of addresses, or the first line is that of no list.
-    """
+
+def _is_address_among_cells(cells: list[str]) -> bool:
+    filled = [cell for cell in cells[:COMPARED_CELLS] if cell.strip()]
+    return any(map(is_address, filled)) and not all(map(is_meant_as_address, filled))
+
+
+def _rate(sample: list[SampleRecord]) -> tuple[bool, float, float, bool]:
+    """Rate a way to read: the share of records with an address, the share with one width, and whether a header fits."""
+    records = [record for record in sample if any(map(is_meant_as_address, record.cells))] or sample
     if not records:
-        raise UnreadableFile("The file is empty. Give it a header and a line for each recipient.")
-    first = [cell.strip().strip(SPACES) for cell in records[0]]
-    _check_size(first)
-    if address_index is not None and address_index >= len(first):
-        raise UnreadableFile(
-            f"There is no column {address_index + 1} for the address: read in this way, the file has only "
-            f"{len(first)}. Choose another column or another delimiter."
-        )
-    if has_header is None:
-        has_header = not any(map(is_address, first))
-    if not has_header and len(first) > 1 and all(map(is_address, first)):
-        raise UnreadableFile(
-            "Every cell of the first line is an address. Put each address on a line of its own, or add a header."
-        )
-    if address_index is None:
-        find = _find_address_column if has_header else _find_column_by_cells
-        address_index = find(first, records[1:] if has_header else records)
-    if not has_header:
-        first = [f"column_{number}" for number in range(1, len(first) + 1)]
-        first[address_index] = "email"
-    return make_layout(first, address_index=address_index, has_header=has_header)
+        return (False, 0.0, 0.0, False)
+    [(width, count)] = Counter(len(record.cells) for record in records).most_common(1)
+    agreement = count / len(records)
+    if width < 2 or agreement < 0.5:
+        return (False, 0.0, 0.0, False)
+    addressed = sum(any(map(holds_address, record.cells)) for record in records) / len(records)
+    has_header = any(len(record.cells) == width for record in sample if record not in records)
+    return (True, round(addressed, 1), round(agreement, 1), has_header)
 
 
-def _check_size(first: Sequence[str]) -> None:
-    """Refuse a first line that no list has, before its cells become columns in the database and on pages."""
-    if len(first) > COLUMNS_MAX:
-        raise UnreadableFile(f"The file has {len(first)} columns. Reduce them to {COLUMNS_MAX} or fewer.")
-    for number, cell in enumerate(first, 1):
-        if len(cell) > HEADING_MAX_LENGTH:
-            raise UnreadableFile(
-                f"Cell {number} of the first line has {len(cell):,} characters. Shorten it to {HEADING_MAX_LENGTH:,}. "
-                "If you see no cell that long, a quotation mark opens there and is never closed."
-            )
+def _is_quoted_with_apostrophes(text: str) -> bool:
+    lines = read_lines(text)
+    quoted = sum(line.count("'") > 3 and _APOSTROPHES.fullmatch(line) is not None for line in lines)
+    return bool(lines) and quoted * 5 >= len(lines) * 4
 
 
-def _find_address_column(headings: Sequence[str], records: Sequence[Sequence[str]]) -> int:
-    """Find the address column by its heading, and where the heading leaves a doubt, by its cells."""
-    counts = _count_addresses(headings, records)
-    certain = [index for index, heading in enumerate(headings) if is_email_heading(heading)]
-    if certain:  # of several, take the one with most addresses: beside "E-Mail", a column "Mail" may hold yes or no
-        return max(certain, key=lambda index: counts[index])
-    ambiguous = [index for index, heading in enumerate(headings) if is_ambiguous_heading(heading)]
-    best = max(ambiguous or range(len(headings)), key=lambda index: counts[index])
-    if ambiguous and (counts[best] or not any(counts)):
-        return best
-    return _find_column_by_cells(headings, records)
+def _has_blanks_before_quotes(text: str, dialect: Dialect) -> bool:
+    pattern = rf"(?:^|{re.escape(dialect.delimiter)}) +{dialect.quote}"
+    return re.search(pattern, text, re.MULTILINE) is not None
 
 
-def _find_column_by_cells(first: Sequence[str], records: Sequence[Sequence[str]]) -> int:
-    """Find the column that holds most addresses."""
-    counts = _count_addresses(first, records)
-    if not any(counts):
-        shown = ", ".join(repr(cell if len(cell) <= SHOWN_LENGTH else f"{cell[:SHOWN_LENGTH]}…") for cell in first[:8])
-        raise UnreadableFile(
-            f"The file has no column of email addresses. Its first line has {shown}. Name one of the columns email."
-        )
-    return counts.index(max(counts))
-
-
-def _count_addresses(first: Sequence[str], records: Sequence[Sequence[str]]) -> list[int]:
-    """Count, for each column, the records that have an address in it."""
-    return [sum(index < len(record) and is_address(record[index]) for record in records) for index in range(len(first))]
-
-
-def _has_address_cell(records: Sequence[Sequence[str]]) -> bool:
-    return any(is_address(cell) for record in records[:5] for cell in record)
+def _has_blanks_after_quotes(text: str, dialect: Dialect) -> bool:
+    """Say whether the strict reader stumbles in the first lines, at blanks between a quotation mark and a delimiter."""
+    pattern = rf"{dialect.quote}[ \t]+(?:{re.escape(dialect.delimiter)}|$)"
+    if not re.search(pattern, text, re.MULTILINE):
+        return False
+    lines = [line + "\n" for line in read_lines(text)]
+    try:
+        for _ in csv.reader(lines, delimiter=dialect.delimiter, skipinitialspace=True, strict=True):
+            pass
+    except csv.Error:
+        return True
+    return False

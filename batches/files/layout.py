@@ -42,15 +42,27 @@ class Layout:
 
 
 def make_layout(
-    columns: Sequence[str], *, address_index: int, has_header: bool, more_address_indexes: tuple[int, ...] = ()
+    columns: Sequence[str],
+    *,
+    address_index: int,
+    has_header: bool,
+    more_address_indexes: tuple[int, ...] = (),
+    kept: tuple[int, ...] | None = None,
+    width: int | None = None,
 ) -> Layout:
-    """Make a layout with a merge field for each column except the address, and with all columns kept."""
+    """Make a layout with a merge field for each column except the address.
+
+    Without ``kept`` every column counts. A column without heading is named for its place in the file.
+    """
+    places = kept or tuple(range(len(columns)))
     indexes = [index for index in range(len(columns)) if more_address_indexes or index != address_index]
-    names = name_merge_fields([columns[index] for index in indexes], [index + 1 for index in indexes])
+    names = name_merge_fields([columns[index] for index in indexes], [places[index] + 1 for index in indexes])
+    width = len(columns) if width is None else width
     return Layout(
         columns=tuple(columns),
         address_indexes=(address_index, *more_address_indexes),
         merge_fields=tuple(names),
         has_header=has_header,
-        width=len(columns),
+        width=width,
+        kept=None if places == tuple(range(width)) else places,
     )

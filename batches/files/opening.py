@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO
 
-from batches.files.dialect import check_delimiter, choose_layout, detect_delimiter, read_sample, take_sample
+from batches.files.dialect import Dialect, check_delimiter, detect_dialect, name_other_delimiter, read_sample
 from batches.files.encoding import choose_encoding, detect_encoding, find_rivals, is_encoded_twice
+from batches.files.errors import UnreadableFile
 from batches.files.findings import Reading
 from batches.files.layout import Layout
-from batches.files.reading import CsvRecords, Records, read_head, skip_header
+from batches.files.layout_search import ChosenLayout, FoundLayout, find_layout
+from batches.files.pasted import PASTED_LAYOUT, PastedRecords, is_pasted
+from batches.files.reading import CsvRecords, Records, UnwrappedRecords, read_head
+from batches.files.sample import read_lines, take_sample
 from batches.files.sheets import SheetRecords, is_spreadsheet, open_sheet
+from batches.files.started import StartedRecords
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,14 +45,15 @@ class ReadingOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenedFile:
-    """A file whose layout is known, at its first record after the header."""
+    """A file whose layout is known. Its records begin with the lines that are above the header, see StartedRecords."""
 
     records: Records
     layout: Layout
     reading: Reading
     encoding: str
-    """Empty for a spreadsheet, as is the delimiter."""
+    """Empty for a spreadsheet."""
     delimiter: str
+    """Empty for a spreadsheet, and for recipients as mail programs write them."""
     source: BinaryIO
     """What the records are read from: the file, or the rows of the sheet."""
     size_bytes: int
@@ -65,43 +71,81 @@ def open_records(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile
         ListRefused: the file can't be read.
     """
     if is_spreadsheet(file):
-        with open_sheet(file, sheet=options.sheet) as sheet:
-            sample = take_sample(SheetRecords(sheet, hidden_rows=options.hidden_rows))
-            layout = _choose_layout(sample, options)
-            opened = _open(sheet.rows, SheetRecords(sheet, hidden_rows=options.hidden_rows), layout)
-            opened.reading.sheet, opened.reading.sheets = sheet.name, list(sheet.sheets)
-            opened.reading.is_encoded_twice = is_encoded_twice(chain.from_iterable(sample))
+        with _open_spreadsheet(file, options) as opened:
             yield opened
-        return
+    else:
+        yield _open_text(file, options)
+
+
+@contextmanager
+def _open_spreadsheet(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile]:
+    with open_sheet(file, sheet=options.sheet) as sheet:
+        sample = take_sample(SheetRecords(sheet, hidden_rows=options.hidden_rows))
+        reading = Reading(sheet=sheet.name, sheets=list(sheet.sheets))
+        reading.is_encoded_twice = is_encoded_twice(chain.from_iterable(record.cells for record in sample))
+        found = find_layout(sample, reading, chosen=_choices(options), is_sheet=True)
+        yield _open(sheet.rows, SheetRecords(sheet, hidden_rows=options.hidden_rows), found, reading=reading)
+
+
+def _open_text(file: BinaryIO, options: ReadingOptions) -> OpenedFile:
     encoding = choose_encoding(options.encoding, file) if options.encoding else detect_encoding(file)
     rivals = find_rivals(file, encoding)
     head = read_head(file, encoding)
-    delimiter = check_delimiter(options.delimiter) if options.delimiter else detect_delimiter(head)
-    sample = read_sample(head, delimiter)
-    layout = _choose_layout(sample, options)
-    records = CsvRecords(file, encoding=encoding, delimiter=delimiter)
-    opened = _open(file, records, layout, encoding=encoding, delimiter=delimiter)
-    opened.reading.encodings = rivals
-    opened.reading.is_encoded_twice = is_encoded_twice(chain.from_iterable(sample))
-    yield opened
+    reading = Reading(encodings=rivals, is_encoded_twice=is_encoded_twice(read_lines(head)))
+    if not options.delimiter and is_pasted(head):
+        found = FoundLayout(layout=PASTED_LAYOUT, header_lines=None)
+        return _open(file, PastedRecords(file, encoding=encoding), found, reading=reading, encoding=encoding)
+    dialect = detect_dialect(head, delimiter=check_delimiter(options.delimiter) if options.delimiter else None)
+    found = _find_text_layout(head, dialect, reading, options)
+    records = _read_text(file, encoding, dialect)
+    return _open(file, records, found, reading=reading, encoding=encoding, delimiter=dialect.delimiter)
 
 
-def _choose_layout(sample: list[list[str]], options: ReadingOptions) -> Layout:
-    index = options.address_indexes[0] if options.address_indexes else None
-    has_header = options.has_header if options.header_row is None else options.header_row > 0
-    return choose_layout(sample, has_header=has_header, address_index=index)
+def _choices(options: ReadingOptions) -> ChosenLayout:
+    return ChosenLayout(
+        has_header=options.has_header, header_row=options.header_row, address_indexes=options.address_indexes
+    )
 
 
-def _open(source: BinaryIO, records: Records, layout: Layout, *, encoding: str = "", delimiter: str = "") -> OpenedFile:
+def _find_text_layout(head: str, dialect: Dialect, reading: Reading, options: ReadingOptions) -> FoundLayout:
+    sample = read_sample(head, dialect)
+    other = None if options.delimiter else name_other_delimiter(sample, head)
+    if other:
+        raise UnreadableFile(
+            f"The columns seem to be separated by {other}. Save the file as CSV, with commas or semicolons between the "
+            "columns, and upload it again."
+        )
+    return find_layout(sample, reading, chosen=_choices(options))
+
+
+def _read_text(file: BinaryIO, encoding: str, dialect: Dialect) -> Records:
+    records = CsvRecords(
+        file,
+        encoding=encoding,
+        delimiter=dialect.delimiter,
+        quote=dialect.quote,
+        skips_blanks=dialect.has_blanks_before_quotes,
+        tidy_line=dialect.remove_blanks_after_quotes if dialect.has_blanks_after_quotes else None,
+    )
+    return UnwrappedRecords(records, delimiter=dialect.delimiter) if dialect.has_quoted_lines else records
+
+
+def _open(
+    source: BinaryIO,
+    records: Records,
+    found: FoundLayout,
+    *,
+    reading: Reading,
+    encoding: str = "",
+    delimiter: str = "",
+) -> OpenedFile:
     position = source.tell()
     size_bytes = source.seek(0, 2)
     source.seek(position)
-    if layout.has_header:
-        skip_header(records)
     return OpenedFile(
-        records=records,
-        layout=layout,
-        reading=Reading(),
+        records=StartedRecords(records, found.layout, header_lines=found.header_lines),
+        layout=found.layout,
+        reading=reading,
         encoding=encoding,
         delimiter=delimiter,
         source=source,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import BinaryIO, Protocol
 
@@ -130,9 +130,26 @@ class TextParts:
 class CsvRecords:
     """The records of the csv module's strict reader. A blank line is an empty list."""
 
-    def __init__(self, stream: BinaryIO, *, encoding: str, delimiter: str) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        *,
+        encoding: str,
+        delimiter: str,
+        quote: str = '"',
+        skips_blanks: bool = False,
+        tidy_line: Callable[[str], str] | None = None,
+    ) -> None:
+        """Blanks before a cell are skipped on request. ``tidy_line`` changes each line before it is read."""
         self.parts = TextParts(stream, encoding)
-        self.reader = csv.reader(chain.from_iterable(self.parts), delimiter=delimiter, strict=True)
+        lines: Iterable[str] = chain.from_iterable(self.parts)
+        self.reader = csv.reader(
+            map(tidy_line, lines) if tidy_line else lines,
+            delimiter=delimiter,
+            quotechar=quote,
+            skipinitialspace=skips_blanks,
+            strict=True,
+        )
         # The reader asks for the next part after it has read every line of the parts before it.
         self.parts.count_lines = lambda: self.reader.line_num
 
@@ -189,21 +206,38 @@ class CountedRecords:
         raise exc
 
 
-def skip_header(records: Records) -> None:
-    """Read past the header, and past the line "sep=;" that Excel may want before it."""
-    try:
-        for cells in records.reader:
-            if any(cell.strip() for cell in cells) and not is_separator_line(cells):
-                return
-    except csv.Error as exc:
-        raise UnreadableFile(
-            "In the header, a quotation mark is in the wrong place or is never closed. Correct line 1."
-        ) from exc
+class UnwrappedRecords:
+    """The records of a file in which some lines are quoted as a whole: "ann@example.org,Ann"."""
+
+    def __init__(self, records: CsvRecords, *, delimiter: str) -> None:
+        self._records = records
+        self._delimiter = delimiter
+        self.reader = self
+
+    @property
+    def line_num(self) -> int:
+        return self._records.reader.line_num
+
+    @property
+    def read_limit(self) -> int:
+        return self._records.read_limit
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        return unwrap_line(next(self._records.reader), delimiter=self._delimiter)
+
+    def recover_line(self, exc: csv.Error, *, line: int) -> str:
+        return self._records.recover_line(exc, line=line)
 
 
-def is_separator_line(cells: Sequence[str]) -> bool:
-    """Say whether these are the cells of the line "sep=;", which tells Excel the delimiter."""
-    return cells[0].lower() == "sep=" and not any(cells[1:])
+def unwrap_line(cells: list[str], *, delimiter: str) -> list[str]:
+    """Return the cells of a line that was quoted as a whole, and the cells of any other line as they are."""
+    if not cells or delimiter not in cells[0] or any(cell.strip() for cell in cells[1:]):
+        return cells
+    lines = io.StringIO(cells[0], newline="")
+    return next(csv.reader(lines, delimiter=delimiter), cells)
 
 
 def read_head(stream: BinaryIO, encoding: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from batches.files.column_match import MatchedRecords, match_columns
 from batches.files.errors import UnreadableFile
 from batches.files.layout import Layout, make_layout
-from batches.files.reading import CsvRecords, skip_header
+from batches.files.reading import CsvRecords
 
 COLUMNS = ["email", "name", "note"]
 
@@ -19,7 +19,7 @@ def layout(*columns: str, has_header: bool = True) -> Layout:
 
 def matched(text: str, *columns: str) -> MatchedRecords:
     records = CsvRecords(io.BytesIO(text.encode()), encoding="utf-8", delimiter=",")
-    skip_header(records)
+    next(records.reader)
     return MatchedRecords(records, match_columns(layout(*columns), COLUMNS))
 
 

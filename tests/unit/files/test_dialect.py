@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from batches.files.dialect import check_delimiter, choose_layout, detect_delimiter
+from batches.files.dialect import Dialect, check_delimiter, detect_dialect, name_other_delimiter, read_sample
 from batches.files.errors import UnreadableFile
 
 
@@ -15,53 +15,61 @@ from batches.files.errors import UnreadableFile
         ("email;name\nann@example.com;Doe, Ann\n", ";"),
         ("email|name\nann@example.com|a,b;c\n", "|"),
         ("", ","),
+        ("Members, friends, and others of 2026\nemail;name\nann@example.com;Ann\n", ";"),
+        ("email,name\n\tann@example.com,Ann\n\tbo@example.com,Bo\n", ","),
+        ("email,name\nann@example.com\t,Ann\nbo@example.com\t,Bo\n", ","),
+        ("ann@example.com\t,Ann\nbo@example.com\t,Bo\n", ","),
+        ("email\tname\nann@example.com\tBerg, Ann\nbo@example.com\tCole, Bo\n", "\t"),
+        ("Wer;E-Mail;Betrag\nA;ann@example.com;1,50\nB;bo@example.com;2,50\n", ";"),
+        ("email,notes\nann@example.com,a; b\nbo@example.com,c; d\n", ","),
+        ("ann@example.com;anna@example.com\nbo@example.com\ncy@example.com\n", ","),
+        ("sep=|\nemail|name\nann@example.com|a,b\n", "|"),
+        ('"sep=;"\nemail;name\nann@example.com;a,b\n', ";"),
+        ('"EXTF";700;21;"Debitoren";;;\nKonto;Name;E-Mail;Ort\n1;Ann;ann@example.com;Rom, Mitte\n', ";"),
+        ("email,name\nann@gmail,Ann\nbo@gmail,Bo\n", ","),
     ],
 )
 def test_delimiter_is_found_when_cells_contain_the_others(text: str, delimiter: str) -> None:
-    assert detect_delimiter(text) == delimiter
+    assert detect_dialect(text).delimiter == delimiter
 
 
 @pytest.mark.parametrize(
-    ("records", "index"),
+    ("text", "dialect"),
     [
-        ([["Adresse"], ["ann@example.com"]], 0),
-        ([["Adresse", "Mail"], ["Markt 1", "ann@example.com"]], 1),
-        ([["Adresse", "Wer"], ["Markt 1", "ann@example.com"]], 1),
-        ([["x", "y"], ["1", "ann@example.com"], ["2", "bob@example.com"]], 1),
-        ([["1", "ann@example.com"], ["2", "bob@example.com"]], 1),
-        ([["email", "x"], ["broken", "ann@example.com"]], 0),
-        ([["Mail", "E-Mail"], ["ja", "ann@example.com"]], 1),
-        ([["\ufeff\ufeffE-Mail", "x"], ["ann@example.com", "1"]], 0),
+        ('email, name\na@x.org, "Berg, Ann"\n', Dialect(delimiter=",", has_blanks_before_quotes=True)),
+        ('email,name\na@x.org,"Berg, Ann" \n', Dialect(delimiter=",", has_blanks_after_quotes=True)),
+        ('"email,name"\n"a@x.org,Ann"\n', Dialect(delimiter=",", has_quoted_lines=True)),
+        ('email;name\n"a@x.org;""Berg, Ann"""\n"b@x.org;Bo"\n', Dialect(delimiter=";", has_quoted_lines=True)),
+        ("'email','name'\n'a@x.org','Berg, Ann'\n'b@x.org','Bo'\n", Dialect(delimiter=",", quote="'")),
+        ('email,name\na@x.org,"Berg, Ann"\n', Dialect(delimiter=",")),
+        ('email,name\na@x.org,"he said ""x"" ,and left"\n', Dialect(delimiter=",")),
+        ("email,name\n'a@x.org,Ann\n'b@x.org,Bo\n", Dialect(delimiter=",")),
     ],
 )
-def test_address_column_is_found_when_its_heading_or_its_cells_show_it(records: list[list[str]], index: int) -> None:
-    assert choose_layout(records).address_index == index
+def test_quotes_are_understood_when_programs_and_people_write_them(text: str, dialect: Dialect) -> None:
+    assert detect_dialect(text) == dialect
+
+
+def test_line_keeps_its_end_when_blanks_after_quotes_are_removed() -> None:
+    dialect = Dialect(delimiter=";", has_blanks_after_quotes=True)
+    assert dialect.remove_blanks_after_quotes('"a" ;"b"\t;c ;"d" \r\n') == '"a";"b";c ;"d"\r\n'
 
 
 @pytest.mark.parametrize(
-    ("records", "message"),
+    ("text", "name"),
     [
-        ([["email", "x" * 1001]], "Cell 2 of the first line has 1,001 characters"),
-        ([["email", *["x"] * 500]], "has 501 columns"),
-        ([["ann@example.com", "bob@example.com"]], "Put each address on a line of its own"),
-        ([["{" * 900]], "Its first line has '{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{…'"),
+        ("email^name\nann@example.com^Ann\nbo@example.com^Bo\n", "^"),
+        ("email~name\nann@example.com~Ann\n", "~"),
+        ("email:name\nann@example.com:Ann\n", "a colon"),
+        ("email  name\nann@example.com  Ann Berg\nbo@example.com  Bo\n", "spaces"),
+        ("ann@example.com Ann\nbo@example.com Bo Cole\n", "spaces"),
+        ("email^name\nann@gmail^Ann\n", None),
+        ("email\nann@example.com\nbo@gmail^x\n", None),
+        ("name\nAnn^Berg\n", None),
     ],
 )
-def test_file_is_refused_when_its_first_line_is_that_of_no_list(records: list[list[str]], message: str) -> None:
-    with pytest.raises(UnreadableFile) as caught:
-        choose_layout(records)
-    assert message in str(caught.value)
-    assert len(str(caught.value)) < 300
-
-
-def test_layout_is_refused_when_the_chosen_column_does_not_exist() -> None:
-    with pytest.raises(UnreadableFile, match=r"There is no column 4 for the address.* only 2"):
-        choose_layout([["email", "name"], ["ann@example.com", "Ann"]], address_index=3)
-
-
-def test_choice_is_taken_when_the_cells_show_something_else() -> None:
-    layout = choose_layout([["a@x.org", "b@x.org"], ["1", "c@x.org"]], has_header=True, address_index=0)
-    assert (layout.has_header, layout.address_index, layout.columns) == (True, 0, ("a@x.org", "b@x.org"))
+def test_other_delimiter_is_named_when_it_hides_the_addresses(text: str, name: str | None) -> None:
+    assert name_other_delimiter(read_sample(text, detect_dialect(text)), text) == name
 
 
 def test_delimiter_is_refused_when_no_list_has_it() -> None:

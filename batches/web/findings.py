@@ -154,8 +154,12 @@ def _say_encodings(batch: Batch, reading: Reading) -> Iterator[Finding]:
             is_doubtful="encoding" not in reading.chosen,
             choices=[Choice(label=_offer_encoding(rival, reading), name="encoding", value=rival.encoding)],
             samples=rival.samples,
-            sample_names=(f"Now: {present}", _name_encoding(rival.encoding)),
+            sample_names=(f"Now: {present}", _name_rival(rival, reading)),
         )
+
+
+def _name_rival(rival: EncodingChoice, reading: Reading) -> str:
+    return "Repaired" if reading.is_encoded_twice else _name_encoding(rival.encoding)
 
 
 def _offer_encoding(rival: EncodingChoice, reading: Reading) -> str:

@@ -5,8 +5,9 @@ A draft and the message that is chosen for it enter. A ListView leaves, which th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from batches.models import Batch
 from batches.rendering.template import MessageParts, TemplateFault
@@ -41,11 +42,23 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ListedRow:
+    """One of the first rows of the list."""
+
+    line: int
+    message_query: str
+    """The query string of the review that shows the message of this row."""
+    address: str
+    values: Collection[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ListView:
     """The list as the review page shows it."""
 
     review: Review
     columns: list[Column]
+    rows: list[ListedRow]
     address_heading: str
     """The heading of the column that holds the addresses. Of several columns, none."""
     hidden_count: int
@@ -78,6 +91,15 @@ def describe_list(
     return ListView(
         review=found,
         columns=columns,
+        rows=[
+            ListedRow(
+                line=row.line,
+                message_query=urlencode({**choice.query(), "row": row.row}),
+                address=row.address,
+                values=row.fields.values(),
+            )
+            for row in found.first_rows
+        ],
         address_heading=next((column.heading for column in columns if not column.merge_field), ""),
         hidden_count=count_hidden_rows(choice.batch),
         findings=make_findings(choice.batch),

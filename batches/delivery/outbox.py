@@ -13,7 +13,7 @@ from batches.delivery.terms import ClaimedEmail
 from batches.outcomes import Outcome
 from batches.rendering.message import MessageLayout, sender_address
 from batches.rendering.plain import MessageWriter
-from batches.rendering.template import MessageParts, TemplateFault, make_context
+from batches.rendering.template import MessageParts, TemplateFault, make_context, make_context_with_rows
 from batches.smtp.connection import Capabilities, Outgoing
 from batches.smtp.verdicts import Verdict
 
@@ -43,8 +43,10 @@ class Outbox:
     ) -> None:
         self._record, self._clock = record, clock
         self._merge_fields = spec.merge_fields
+        template = MessageParts.of(spec).compile(spec.merge_fields)
+        self._make_context = make_context_with_rows if template.uses_rows else make_context
         self._writer = MessageWriter(
-            MessageParts.of(spec).compile(),
+            template,
             MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key),
         )
         self._sender = sender_address(spec.from_email)
@@ -102,7 +104,7 @@ class Outbox:
         if not address.isascii() and not capabilities.smtputf8:
             self._fail(claimed, "The relay takes no address with non-ASCII letters.")
             return None
-        context = make_context(self._merge_fields, orjson.loads(claimed.fields), address=address)
+        context = self._make_context(self._merge_fields, orjson.loads(claimed.fields), address=address)
         try:
             message = self._writer.write(
                 email_id=claimed.id, address=address, context=context, allow_8bit=capabilities.eight_bit

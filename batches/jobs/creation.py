@@ -20,7 +20,7 @@ from batches.jobs.lifecycle import JobRefused
 from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobKind, JobPriority, Lane
 from batches.rendering.message import SenderFault, sender_address
 from batches.rendering.preview import render_preview
-from batches.rendering.template import CompiledTemplate, MessageParts, TemplateFault, make_context
+from batches.rendering.template import MessageParts, TemplateFault
 
 
 class TemplateRefused(JobRefused):
@@ -160,21 +160,16 @@ def _render_trial(batch: Batch, parts: MessageParts) -> None:
     """Render the trial message: for the first email, in a child process with limits of its own."""
     try:
         sender_address(settings.DEFAULT_FROM_EMAIL)
-        compiled = parts.compile()
+        compiled = parts.compile(batch.merge_fields)
     except (TemplateFault, SenderFault) as exc:
         raise TemplateRefused(str(exc)) from exc
     first = batch.emails.order_by("row").first()
     if first is None:
         return
     try:
-        render_preview(parts, make_context(batch.merge_fields, first.fields, address=first.address))
+        render_preview(parts, compiled.make_context(first.fields, address=first.address))
     except TemplateFault as exc:
-        raise TemplateRefused(f"{exc}{_name_missing_columns(batch, compiled)}") from exc
-
-
-def _name_missing_columns(batch: Batch, compiled: CompiledTemplate) -> str:
-    missing = sorted(compiled.merge_fields - {*batch.merge_fields, "email"})
-    return f" The list has no column for: {', '.join(missing)}." if missing else ""
+        raise TemplateRefused(str(exc)) from exc
 
 
 def _lock(batch: Batch) -> Batch:

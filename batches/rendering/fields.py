@@ -9,7 +9,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from batches.names import make_key
+from batches.names import make_key, remove_accents
+
+ADDRESS_NAMES = """
+    mail mails emails e-mail-address mail-address e-mail-adresse mail-adresse correo correo-electrónico courriel
+    adresse-électronique adresse-email indirizzo-email e-mail-adres e-post почта メール メールアドレス
+"""
+"""Names that people give the address. They mean it unless a column has the name."""
+
+_ADDRESS_KEYS = frozenset(map(make_key, ADDRESS_NAMES.split()))
 
 NEAR_COUNT = 3
 """How many columns are offered for a field that no column matches."""
@@ -32,10 +40,18 @@ def bind_fields(template_fields: Iterable[str], merge_fields: Collection[str]) -
     exact = {*merge_fields, "email"}
     by_key = {make_key(name): name for name in reversed([*merge_fields, "email"])}
     others = [name for name in template_fields if name not in exact]
-    aliases = {name: by_key[make_key(name)] for name in others if make_key(name) in by_key}
+    by_any_key = dict.fromkeys(_ADDRESS_KEYS, "email") | by_key
+    aliases = {name: by_any_key[make_key(name)] for name in others if make_key(name) in by_any_key}
     missing = tuple(sorted(name for name in others if name not in aliases))
     near = {name: _find_near(name, by_key) for name in missing}
     return FieldBinding(aliases=aliases, missing=missing, near=near)
+
+
+def make_identifier(name: str) -> str:
+    """Return a name as people write it in the form that the template language reads: letters, digits, underscores."""
+    words = "".join(char if char.isalnum() else " " for char in remove_accents(name)).split()
+    identifier = "_".join(words)
+    return f"_{identifier}" if identifier[:1].isdigit() else identifier
 
 
 def _find_near(name: str, by_key: Mapping[str, str]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from batches.names import make_key
-from batches.rendering.template import PARTS, MessageParts
+from batches.rendering.template import MessageParts
+from batches.rendering.wording import PARTS
 
 TAGS_MAX = 50
 """How many foreign tags of a message are listed."""

@@ -107,7 +107,7 @@ def find_plain_layout(template: CompiledTemplate, layout: MessageLayout) -> Plai
     """Lay the template out with gaps. None: it has more than plain merge fields, or its layout is not certain."""
     subject = template.sources[0]
     tags = [tag[1] for source in template.sources for tag in _TAG.finditer(source)]
-    if not all(tags) or as_one_line(subject) != subject.strip():
+    if template.uses_rows or not all(tags) or as_one_line(subject) != subject.strip():
         return None
     names = tuple(dict.fromkeys(tags))
     try:

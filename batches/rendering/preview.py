@@ -13,7 +13,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from batches.rendering.fields import make_identifier
+from batches.rendering.language import ROWS
 from batches.rendering.template import MessageParts, Rendered, TemplateFault
 
 MEMORY_MAX_BYTES = 1 << 30
@@ -25,8 +28,8 @@ WALL_MAX_SECONDS = 10
 _PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 
 
-def render_preview(parts: MessageParts, context: Mapping[str, str]) -> Rendered:
-    """Render one recipient's message in the child process.
+def render_preview(parts: MessageParts, context: Mapping[str, Any]) -> Rendered:
+    """Render one recipient's message in the child process. The names of the context are matched as a list's are.
 
     Raises:
         TemplateFault: The template is faulty, too slow, or too large.
@@ -51,13 +54,18 @@ def render_preview(parts: MessageParts, context: Mapping[str, str]) -> Rendered:
     return Rendered(**answer)
 
 
+def _render(parts: MessageParts, context: Mapping[str, Any]) -> Rendered:
+    named = {name if name.isidentifier() else make_identifier(name): value for name, value in context.items()}
+    return parts.compile([name for name in named if name != ROWS]).render(named)
+
+
 def main() -> None:
     """Read a request as JSON from standard input, and write the answer as JSON to standard output."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX_BYTES, MEMORY_MAX_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_MAX_SECONDS, CPU_MAX_SECONDS))
     request = json.load(sys.stdin)
     try:
-        answer = MessageParts(**request["parts"]).compile().render(request["context"])._asdict()
+        answer = _render(MessageParts(**request["parts"]), request["context"])._asdict()
     except TemplateFault as exc:
         answer = {"fault": str(exc)}
     json.dump(answer, sys.stdout)

@@ -13,7 +13,13 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from minijinja import Environment, TemplateError
 
-from batches.rendering.fields import FieldBinding, bind_fields
+from batches.names import make_key
+from batches.rendering.field_names import FieldNames
+from batches.rendering.language import ROWS, ReadSource, read_source
+from batches.rendering.numbers import ValueFault
+from batches.rendering.tags import TagFault, find_line
+from batches.rendering.vocabulary import add_numbers, check_names
+from batches.rendering.wording import PARTS, say_error, say_where
 
 FUEL = 100_000
 """How many instructions of minijinja's machine one render may use. A long newsletter takes some hundreds."""
@@ -22,7 +28,6 @@ OUTPUT_MAX_CHARS = 10_000_000
 """A longer part is a fault of the template, because relays refuse such messages."""
 
 _NOT_IN_A_HEADER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-PARTS = {"subject": "subject", "html": "HTML body", "text": "text body"}
 
 
 class TemplateFault(Exception):
@@ -91,6 +96,15 @@ def make_context(merge_fields: Iterable[str], cells: Iterable[str], *, address: 
     return context
 
 
+def make_context_with_rows(merge_fields: Sequence[str], cells: Sequence[Any], *, address: str) -> dict[str, Any]:
+    """Name one email's cells, and as ``rows`` those of all rows that one email is for: a list of dicts."""
+    context: dict[str, Any] = make_context(merge_fields, cells, address=address)
+    # The other rows follow the cells if there are any.
+    all_cells = cells[len(merge_fields)] if len(cells) > len(merge_fields) else [cells]
+    context[ROWS] = [make_context(merge_fields, row_cells, address=address) for row_cells in all_cells]
+    return context
+
+
 def as_one_line(subject: str) -> str:
     """Replace line ends and other control characters of a subject by spaces: a header can't contain them."""
     if not subject.isprintable():
@@ -101,6 +115,9 @@ def as_one_line(subject: str) -> str:
 class CompiledTemplate:
     """A template that is ready to render many times.
 
+    Args:
+        columns: The merge fields of the list. None: there is no list yet, and the fields keep their names.
+
     Raises:
         TemplateFault: It has a syntax error, no subject, or no body.
     """
@@ -110,54 +127,71 @@ class CompiledTemplate:
             raise TemplateFault("The subject is empty. Write one in the template.")
         if not html.strip() and not text.strip():
             raise TemplateFault("The template has no body. Write an HTML body, a text body, or both.")
-        self.sources = (subject, html, text)
         self.has_html, self.has_text = bool(html.strip()), bool(text.strip())
-        # semi_strict: a misspelt {{ nmae }} is an error, but {% if nickname %} and |default(…) work.
-        self._environment = Environment(  # type: ignore[call-overload]
-            fuel=FUEL,
-            debug=True,  # without this, an error does not name the merge field
-            undefined_behavior="semi_strict",  # missing in the package's stub
-            auto_escape_callback=lambda name: "html" if name == "html" else None,
-            pycompat=False,
+        self._typed = {"subject": subject, "html": html, "text": text}
+        self._columns = tuple(columns or ())
+        keys = frozenset(map(make_key, self._columns))
+        self._environment = make_environment()
+        read = {part: self._read(part, keys=keys, renamed={}) for part in PARTS}
+        self._fields = FieldNames.find(
+            [(self._environment.undeclared_variables_in_template(part), read[part].uses) for part in PARTS], columns
         )
-        self.merge_fields = frozenset[str]().union(
-            *(self._add(name, source) for name, source in (("subject", subject), ("html", html), ("text", text)))
-        )
-
-        self._columns = columns or ()
-        self.binding: FieldBinding = bind_fields(self.merge_fields, columns or ())
+        if self._fields.renamed:
+            read = {part: self._read(part, keys=keys, renamed=self._fields.renamed) for part in PARTS}
+        self.sources = (read["subject"].code, read["html"].code, read["text"].code)
+        """The parts as minijinja compiles them: with the names of the list's merge fields."""
+        self.merge_fields = self._fields.merge_fields
+        """The fields that the template uses, by the names of the list's merge fields where it has them."""
+        self.binding = self._fields.binding
+        self.uses_rows = self._fields.uses_rows
+        """Whether the template shows all rows of a recipient."""
 
     def make_context(self, cells: Sequence[Any], *, address: str) -> dict[str, Any]:
         """Name one email's cells as this template needs them. It was compiled with the merge fields of the list."""
-        context = make_context(self._columns, cells, address=address)
-        return context | {name: context[field] for name, field in self.binding.aliases.items()}
+        if not self.uses_rows:
+            return make_context(self._columns, cells, address=address)
+        return make_context_with_rows(self._columns, cells, address=address)
 
-    def _add(self, name: str, source: str) -> set[str]:
-        try:
-            self._environment.add_template(name, source)
-            return set(self._environment.undeclared_variables_in_template(name))
-        except TemplateError as exc:
-            raise TemplateFault(_sentence(name, exc)) from exc
-
-    def render(self, context: Mapping[str, str]) -> Rendered:
+    def render(self, context: Mapping[str, Any]) -> Rendered:
         """Fill in the merge fields of one recipient.
 
         The rendered subject is one line without control characters (RFC 5322 section 2.2).
 
         Raises:
-            TemplateFault: A merge field is missing, or a limit is exceeded.
+            TemplateFault: A merge field is missing, a value can't be used, or a limit is exceeded.
         """
+        if self.uses_rows:
+            context = {**context, ROWS: self._fields.name_rows(context)}
         return Rendered(
             subject=as_one_line(self._render("subject", context)),
             html=self._render("html", context) if self.has_html else "",
             text=self._render("text", context) if self.has_text else "",
         )
 
-    def _render(self, name: str, context: Mapping[str, str]) -> str:
+    def _read(self, part: str, *, keys: Collection[str], renamed: Mapping[str, str]) -> ReadSource:
+        typed = self._typed[part]
+        try:
+            read = read_source(typed, keys=keys, renamed=renamed)
+            if not renamed:  # the second reading has the same names
+                check_names(self._environment, read.uses)
+            self._environment.add_template(part, read.code)
+        except RecursionError as exc:
+            raise TemplateFault(say_where(part, None, "It has too many brackets in brackets. Remove some.")) from exc
+        except TagFault as exc:
+            raise TemplateFault(say_where(part, find_line(typed, exc.offset), str(exc))) from exc
+        except TemplateError as exc:
+            raise TemplateFault(say_error(part, exc, typed)) from exc
+        return read
+
+    def _render(self, name: str, context: Mapping[str, Any]) -> str:
         try:
             output: str = self._environment.render_template(name, **context)
+        except ValueFault as exc:
+            group = say_where(name, None, exc.group)
+            raise TemplateFault(say_where(name, None, str(exc)), group=group) from exc
         except TemplateError as exc:
-            raise TemplateFault(_sentence(name, exc)) from exc
+            missing = self._fields.say_missing(context) if exc.kind == "UndefinedError" else ""
+            raise TemplateFault(missing or say_error(name, exc, self._typed[name])) from exc
         if len(output) > OUTPUT_MAX_CHARS:
             raise TemplateFault(
                 f"The rendered {PARTS[name]} has more than {OUTPUT_MAX_CHARS:,} characters. Make it shorter."
@@ -165,7 +199,15 @@ class CompiledTemplate:
         return output
 
 
-def _sentence(part: str, exc: TemplateError) -> str:
-    where = f" in line {exc.line}" if exc.line else ""
-    detail = (exc.detail or exc.kind).rstrip(".")
-    return f"The {PARTS[part]} of the template can't be used{where}: {detail}."
+def make_environment() -> Environment:
+    """Make the environment of one template: without a loader, with a fuel limit, and with our reading of numbers."""
+    # semi_strict: a misspelt {{ nmae }} is an error, but {% if nickname %} and |default(…) work.
+    environment = Environment(  # type: ignore[call-overload]
+        fuel=FUEL,
+        debug=True,  # without this, an error does not name the merge field
+        undefined_behavior="semi_strict",  # missing in the package's stub
+        auto_escape_callback=lambda name: "html" if name == "html" else None,
+        pycompat=False,
+    )
+    add_numbers(environment)
+    return environment  # type: ignore[no-any-return]

@@ -51,7 +51,7 @@ def test_fault_says_what_and_where_when_a_template_is_unusable(parts: dict[str, 
     source = {"subject": "S {{ name }}", "html": "H", "text": "T"} | parts
     with pytest.raises(TemplateFault) as fault:
         CompiledTemplate(**source).render({"name": "Ann"})
-    assert str(fault.value).startswith(sentence) and str(fault.value).endswith(".")
+    assert str(fault.value).startswith(sentence) and str(fault.value).endswith((".", "?"))
 
 
 def test_fault_names_the_merge_field_when_it_is_missing() -> None:
@@ -72,7 +72,7 @@ def test_output_is_refused_when_it_is_longer_than_the_limit(extra: int, is_refus
 def test_render_is_stopped_when_it_loops_for_too_long() -> None:
     loops = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}"
     template = CompiledTemplate(subject="S", html="", text=loops)
-    with pytest.raises(TemplateFault, match="OutOfFuel"):
+    with pytest.raises(TemplateFault, match="The loops run for too long"):
         template.render({})
 
 

@@ -1,0 +1,368 @@
+"""Read an expression of a tag, and rewrite it for minijinja. Pure.
+
+Tokens enter. Edits of the code and the names that it uses leave. The rewrite makes comparisons and calculations a call
+of our own functions, because every value of a list is a text and minijinja takes any text for larger than any number.
+It also gives names as people write them, such as ``First Name``, the form of an identifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from batches.names import make_key
+from batches.rendering.fields import make_identifier
+from batches.rendering.numbers import is_number
+from batches.rendering.syntax import Code, Kind, NameUse, Node, Uses
+from batches.rendering.tags import Token
+
+COMPARE, CALCULATE, IS_IN = "__compare", "__calculate", "__is_in"
+"""The functions of ``numbers`` under names that no merge field can have."""
+
+CONSTANTS = frozenset(["true", "false", "none", "True", "False", "None"])
+KEYWORDS = CONSTANTS | frozenset(["and", "or", "not", "in", "is", "if", "else", "elif"])
+_COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
+_NUMBER_FILTERS = frozenset({"length", "count", "round", "abs", "sum"})
+"""Filters whose result is always a number. ``int`` and ``float`` are none of them: a blank value stays blank."""
+
+_ENDS = frozenset({"recursive"})
+"""Words that follow an expression without a sign."""
+
+
+class Expression(Code):
+    """Reads the expressions of one tag, from the weakest operator to the strongest.
+
+    Args:
+        offset: The place of the code in the source.
+        keys: The keys of the list's merge fields, if there is a list.
+        renamed: The identifiers to write instead of others.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        tokens: list[Token],
+        *,
+        uses: Uses,
+        offset: int,
+        keys: Collection[str],
+        renamed: Mapping[str, str],
+    ) -> None:
+        super().__init__(code, tokens, offset=offset)
+        self._uses, self._keys, self._renamed = uses, keys, renamed
+
+    def read(self) -> Node:
+        """Read a whole expression."""
+        node = self.read_condition()
+        while self.accept("if"):
+            self.read_condition()
+            if self.accept("else"):
+                self.read()
+            node = self.node(Kind.OTHER, node.start)
+        return node
+
+    def read_condition(self) -> Node:
+        """Read an expression without ``... if ... else ...``."""
+        return self._join(self._and, "or")
+
+    def _and(self) -> Node:
+        return self._join(self._not, "and")
+
+    def _join(self, operand: Callable[[], Node], word: str) -> Node:
+        node = operand()
+        while self.accept(word):
+            operand()
+            node = self.node(Kind.OTHER, node.start)
+        return node
+
+    def _not(self) -> Node:
+        if token := self.accept("not"):
+            self._not()
+            return self.node(Kind.OTHER, token.start)
+        return self._comparison()
+
+    def _comparison(self) -> Node:
+        node = self._sum()
+        while True:
+            sign = self.token
+            if sign.kind == "sign" and sign.text in _COMPARISONS:
+                self.skip()
+                node = self._compare(node, sign, self._sum())
+            elif self.accept("in"):
+                node = self._membership(node, sign, self._sum(), is_negated=False)
+            elif sign.text == "not" and self.token_after.text == "in":
+                self.skip()
+                self.skip()
+                node = self._membership(node, sign, self._sum(), is_negated=True)
+            else:
+                return node
+
+    def _sum(self) -> Node:
+        return self._calculation(self._concatenation, "+", "-")
+
+    def _concatenation(self) -> Node:
+        node = self._product()
+        while self.accept("~"):
+            self._product()
+            node = self.node(Kind.TEXT, node.start)
+        return node
+
+    def _product(self) -> Node:
+        return self._calculation(self._power, "*", "/", "//", "%")
+
+    def _power(self) -> Node:
+        return self._calculation(self._unary, "**")
+
+    def _calculation(self, operand: Callable[[], Node], *signs: str) -> Node:
+        node = operand()
+        while sign := self.accept(*signs):
+            node = self._calculate(node, sign, operand())
+        return node
+
+    def _unary(self) -> Node:
+        if token := self.accept("-"):
+            node = self._unary()
+            if node.kind == Kind.NUMBER:
+                return self.node(Kind.NUMBER, token.start)
+            # As a calculation, because minijinja can't negate a text.
+            self.replace(token, "")
+            self.wrap(node, f"{CALCULATE}(0, ", node, f', "-", "0", {self.quote(node)})')
+            return Node(Kind.NUMBER, token.start, node.end)
+        return self._filters(self._postfix(self._primary()))
+
+    def read_filters(self) -> Kind:
+        """Read a filter and those that follow it. Returns what the last one gives."""
+        kind = self._filter()
+        while self.accept("|"):
+            kind = self._filter()
+        return kind
+
+    def _filter(self) -> Kind:
+        name = self.word()
+        self._uses.filters.append(NameUse(name.text, self._offset + name.start))
+        if self.accept("("):
+            self._arguments(names_in=name.text)
+        return Kind.NUMBER if name.text in _NUMBER_FILTERS else Kind.OTHER
+
+    def _filters(self, node: Node) -> Node:
+        while True:
+            if self.accept("|"):
+                node = self.node(self.read_filters(), node.start)
+            elif self.accept("is"):
+                self.accept("not")
+                name = self.word()
+                self._uses.tests.append(NameUse(name.text, self._offset + name.start))
+                self._test_argument()
+                node = self.node(Kind.OTHER, node.start)
+            else:
+                return node
+
+    def _test_argument(self) -> None:
+        if self.accept("("):
+            self._arguments()
+        elif self.token.kind in ("number", "string") or (self.token.kind == "name" and self.token.text not in KEYWORDS):
+            self._postfix(self._primary())
+
+    def _postfix(self, node: Node) -> Node:
+        base = self.typed(node) if node.kind == Kind.FIELD else ""
+        while True:
+            if node.kind != Kind.NUMBER and self.accept("."):
+                name = self.skip() if self.token.kind == "number" else self.word()
+                self._attribute(base if node.kind == Kind.FIELD else "", name)
+                node = self.node(Kind.FIELD if base in self._uses.row_names else Kind.OTHER, node.start)
+            elif self.accept("["):
+                self._index(base)
+                node = self.node(Kind.OTHER, node.start)
+            elif self.accept("("):
+                if node.kind == Kind.FIELD:
+                    self._uses.functions.append(NameUse(base, self._offset + node.start))
+                self._arguments()
+                node = self.node(Kind.OTHER, node.start)
+            else:
+                return node
+
+    def _attribute(self, base: str, name: Token) -> None:
+        typed = name.text
+        if self.token.text == "(" and base and base not in self._uses.own and base != "loop":
+            self._uses.methods.append(NameUse(typed, self._offset + name.start))
+        if name.kind != "name":
+            return
+        identifier = typed if typed.isidentifier() else make_identifier(typed)
+        if identifier != typed:
+            self.replace(name, identifier)
+        self._uses.attributes.add(identifier)
+        if base in self._uses.row_names:
+            self._uses.row_fields.setdefault(identifier, typed)
+
+    def _index(self, base: str) -> None:
+        token = self.token
+        if token.kind == "string" and base in self._uses.row_names:
+            self._uses.attributes.add(token.text[1:-1])
+            self._uses.row_fields.setdefault(token.text[1:-1], token.text[1:-1])
+        while not self.accept("]"):
+            if not self.accept(":"):
+                self.read()
+
+    def _arguments(self, *, names_in: str = "") -> None:
+        """Read arguments up to the closing bracket. Some filters take the name of a filter or test as an argument."""
+        position = 0
+        while not self.accept(")"):
+            token = self.token
+            if token.kind == "name" and self.token_after.text == "=":
+                self.skip()
+                self.skip()
+                if token.text == "attribute" and self.token.kind == "string":
+                    self._uses.attributes.add(self.token.text[1:-1])
+            elif token.kind == "string":
+                self._named_argument(names_in, position, token)
+            self.read()
+            position += 1
+            if self.token.text != ")":
+                self.expect(",")
+
+    def _named_argument(self, filter_name: str, position: int, token: Token) -> None:
+        use = NameUse(token.text[1:-1], self._offset + token.start)
+        if filter_name == "map" and position == 0:
+            self._uses.filters.append(use)
+        elif filter_name in ("selectattr", "rejectattr") and position == 0:
+            self._uses.attributes.add(use.name)
+        elif (filter_name in ("select", "reject") and position == 0) or (
+            filter_name in ("selectattr", "rejectattr") and position == 1
+        ):
+            self._uses.tests.append(use)
+
+    def _primary(self) -> Node:
+        token = self.token
+        if token.kind == "string":
+            while self.token.kind == "string":
+                self.skip()
+            return self.node(Kind.LITERAL, token.start)
+        if token.kind == "number":
+            self.skip()
+            return self.node(Kind.NUMBER, token.start)
+        if token.kind == "name" and token.text in CONSTANTS:
+            self.skip()
+            return self.node(Kind.CONSTANT, token.start)
+        if token.kind == "name" and token.text not in KEYWORDS:
+            return self._variable()
+        if token.text in ("(", "[", "{"):
+            return self._enclosed()
+        self.refuse()
+
+    def _variable(self) -> Node:
+        """Read a merge field. Words in a row are one name, as in ``First Name``."""
+        first = self.skip()
+        if self._is_calculation(first):
+            return self._split(first)
+        while self.token.kind == "name" and self.token.text not in KEYWORDS | _ENDS:
+            self.skip()
+        node = self.node(Kind.FIELD, first.start)
+        self.use(node)
+        return node
+
+    def use(self, node: Node, *, is_own: bool = False) -> None:
+        """Note a variable, and write its identifier."""
+        typed = " ".join(self.typed(node).split())
+        identifier = typed if typed.isidentifier() else make_identifier(typed)
+        if not identifier:
+            self.refuse(f"“{typed}” is no name of a merge field.", at=node)
+        if is_own:
+            self._uses.own.add(identifier)
+        else:
+            self._uses.fields.setdefault(identifier, typed)
+        written = self._renamed.get(identifier, identifier)
+        if written != self.typed(node):
+            self.replace(node, written)
+
+    def _is_calculation(self, name: Token) -> bool:
+        """Say whether ``total-discount`` means two columns of the list, and not one."""
+        parts = name.text.replace("/", "-").split("-")
+        keys = [make_key(part) for part in parts]
+        return len(keys) > 1 and make_key(name.text) not in self._keys and all(key in self._keys for key in keys)
+
+    def _split(self, name: Token) -> Node:
+        """Write ``a-b`` as a calculation of fields."""
+        node = None
+        start = name.start
+        for sign_at in [*(i for i, char in enumerate(name.text) if char in "-/"), len(name.text)]:
+            part = Node(Kind.FIELD, start, name.start + sign_at)
+            self.use(part)
+            if node is not None:
+                sign = Token("sign", self._code[start - 1], start - 1, start)
+                node = self._calculate(node, sign, part)
+            node = node or part
+            start = part.end + 1
+        return node or self.refuse()
+
+    def _enclosed(self) -> Node:
+        opening = self.skip()
+        closing = {"(": ")", "[": "]", "{": "}"}[opening.text]
+        kinds = []
+        while not self.accept(closing):
+            kinds.append(self.read().kind)
+            if self.token.text != closing:
+                self.accept(":") or self.expect(",")
+        if opening.text == "(":
+            is_one = len(kinds) == 1 and kinds[0] != Kind.COMPARISON
+            return self.node(kinds[0] if is_one else Kind.OTHER, opening.start)
+        are_numbers = opening.text == "[" and set(kinds) == {Kind.NUMBER}
+        return self.node(Kind.NUMBERS if are_numbers else Kind.OTHER, opening.start)
+
+    def _compare(self, left: Node, sign: Token, right: Node) -> Node:
+        whole = Node(Kind.COMPARISON, left.start, right.end)
+        kinds = {left.kind, right.kind}
+        if Kind.COMPARISON in kinds:
+            self.refuse("A comparison has two sides. Write 1 < points and points < 10.", at=sign)
+        self._check_constant(left, right, sign)
+        self._check_literal(left, right, sign)
+        if Kind.LITERAL in kinds or kinds == {Kind.NUMBER} or kinds == {Kind.CONSTANT}:
+            return whole
+        if sign.text in ("==", "!=") and Kind.NUMBER not in kinds:
+            return whole
+        self.replace(sign, ",")
+        suffix = f', "{sign.text}", {self.quote(left)}, {self.quote(right)})'
+        self.wrap(left, f"{COMPARE}(", right, suffix)
+        return whole
+
+    def _check_constant(self, left: Node, right: Node, sign: Token) -> None:
+        """Refuse to compare a field with true, false or none: no value of a list is one of them."""
+        for constant, other in ((left, right), (right, left)):
+            is_field = other.kind == Kind.FIELD and self.typed(other) not in self._uses.own
+            if constant.kind == Kind.CONSTANT and (is_field or sign.text not in ("==", "!=")):
+                name = self.typed(other)
+                self.refuse(
+                    f"A value is never {self.typed(constant)}. Write {{% if {name} %}} to see whether there is one, "
+                    f'or compare with a text: {name} == "yes".',
+                    at=sign,
+                )
+
+    def _check_literal(self, left: Node, right: Node, sign: Token) -> None:
+        """Refuse a number in quotes where it would be compared letter by letter."""
+        for literal, other in ((left, right), (right, left)):
+            if literal.kind != Kind.LITERAL:
+                continue
+            text = self.typed(literal)
+            if sign.text not in ("==", "!=") and is_number(text[1:-1]):
+                self.refuse(f"{text} is a text. Write the number without quotation marks: {text[1:-1]}.", at=literal)
+            if other.kind == Kind.NUMBER:
+                self.refuse(f"{text} is a text, and {self.typed(other)} is a number. Compare two of a kind.", at=sign)
+
+    def _membership(self, value: Node, sign: Token, group: Node, *, is_negated: bool) -> Node:
+        whole = Node(Kind.COMPARISON, value.start, group.end)
+        if group.kind != Kind.NUMBERS or value.kind == Kind.NUMBER:
+            return whole
+        word = self.typed(Node(Kind.OTHER, sign.start, group.start)).rstrip()
+        self.replace(Node(Kind.OTHER, sign.start, sign.start + len(word)), ",")
+        self.wrap(value, f"({'not ' * is_negated}{IS_IN}(", group, f", {self.quote(value)}))")
+        return whole
+
+    def _calculate(self, left: Node, sign: Token, right: Node) -> Node:
+        whole = Node(Kind.NUMBER, left.start, right.end)
+        kinds = {left.kind, right.kind}
+        if kinds == {Kind.NUMBER}:
+            return whole
+        if kinds & {Kind.LITERAL, Kind.TEXT, Kind.NUMBERS}:
+            return whole._replace(kind=Kind.TEXT)
+        self.replace(sign, ",")
+        suffix = f', "{sign.text}", {self.quote(left)}, {self.quote(right)})'
+        self.wrap(left, f"{CALCULATE}(", right, suffix)
+        return whole if sign.text != "+" else whole._replace(kind=Kind.OTHER)

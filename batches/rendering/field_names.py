@@ -1,0 +1,94 @@
+"""Decide which merge field of a list each field of a template shows, and name the fields that no list has. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Set
+from dataclasses import dataclass
+from typing import Any, Self
+
+from batches.names import make_key
+from batches.rendering.fields import FieldBinding, bind_fields
+from batches.rendering.language import ROWS
+from batches.rendering.syntax import Uses
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldNames:
+    """The fields of a template, and how they are named for minijinja."""
+
+    renamed: Mapping[str, str]
+    """From an identifier of the source to the name to write instead."""
+    merge_fields: frozenset[str]
+    binding: FieldBinding
+    """Between the template's fields and the list's. Without a list, every field but the address is missing."""
+    typed: Mapping[str, str]
+    """From an identifier to the name as it was typed first."""
+    uses_rows: bool
+    row_aliases: Mapping[str, str]
+    """From a field of a row, as it was typed, to the merge field that it shows."""
+
+    @classmethod
+    def find(cls, parts: Iterable[tuple[Set[str], Uses]], columns: Collection[str] | None) -> Self:
+        """Find the fields of all parts. Each part gives the variables that it does not set itself, and its uses."""
+        typed: dict[str, str] = {}
+        attributes: set[str] = set()
+        row_fields: dict[str, str] = {}
+        for undeclared, uses in parts:
+            called = {use.name for use in uses.functions}
+            fields_here = {name: text for name, text in uses.fields.items() if name in undeclared - called}
+            typed = fields_here | typed
+            row_fields |= uses.row_fields
+            attributes |= uses.attributes
+        uses_rows = ROWS in typed and ROWS not in (columns or ())
+        if uses_rows:
+            del typed[ROWS]
+        same = _find_same([*typed], row_fields)
+        fields = {same.get(name, name) for name in [*typed, *row_fields]}
+        binding = bind_fields(fields, columns or ())
+        renamed = {name: binding.aliases.get(same.get(name, name), same.get(name, name)) for name in typed}
+        return cls(
+            renamed={name: other for name, other in renamed.items() if name != other},
+            merge_fields=frozenset(binding.aliases.get(name, name) for name in fields),
+            binding=binding,
+            typed=row_fields | typed,
+            uses_rows=uses_rows,
+            row_aliases=bind_fields(attributes, columns or ()).aliases if uses_rows else {},
+        )
+
+    def name_rows(self, context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return the rows of a context, one if it has none, with the names that the template uses."""
+        rows = context.get(ROWS) or [context]
+        aliases = self.row_aliases.items()
+        return [{**row, **{name: row[field] for name, field in aliases if field in row}} for row in rows]
+
+    def say_missing(self, context: Mapping[str, Any]) -> str:
+        """Return a sentence about the fields that the list lacks, with the columns that are near; "" if none is.
+
+        ``context`` holds what there is for one recipient: a template without a list takes its names as they are.
+        """
+        missing = [name for name in self.binding.missing if name not in context]
+        if not missing:
+            return ""
+        near = [
+            f"Near {self._as_typed(name)}: {' or '.join(self.binding.near[name])}. "
+            for name in missing
+            if self.binding.near[name]
+        ]
+        return (
+            f"The list has no column for: {', '.join(map(self._as_typed, missing))}. {''.join(near)}"
+            "Write the name of a column in the template, or rename a merge field of the list."
+        )
+
+    def _as_typed(self, name: str) -> str:
+        return self.typed.get(name, name)
+
+
+def _find_same(names: Iterable[str], row_fields: Iterable[str]) -> dict[str, str]:
+    """Find the spellings of one field: from each to the first one, or to ``email``, which every list has."""
+    first = {"email": "email"}
+    same = {}
+    for name in [*names, *row_fields]:
+        chosen = first.setdefault(make_key(name) or name, name)
+        if chosen != name:
+            same[name] = chosen
+    return same

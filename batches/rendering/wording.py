@@ -1,0 +1,36 @@
+"""Say in plain words what is wrong with a template. minijinja's own words never reach a person. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from minijinja import TemplateError
+
+PARTS = {"subject": "subject", "html": "HTML body", "text": "text body"}
+"""The parts of a message, and their names in a sentence."""
+
+_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}")
+_SENTENCES = {
+    "OutOfFuel": "The loops run for too long. Make them smaller",
+    "SyntaxError": "{tag} can't be read. Write a field as {{{{ first_name }}}}, a condition as {{% if points > 100 %}}",
+    "UndefinedError": "{tag} has no value for this recipient. Check the names in it",
+    "InvalidOperation": "{tag} can't be worked out with the values of this recipient. Check the values",
+    "MissingArgument": "{tag} lacks an argument. Write it in brackets after the name",
+    "TooManyArguments": "{tag} has too many arguments in brackets. Remove some",
+}
+_OTHER = "{tag} can't be used for this recipient. Change it, or remove it"
+
+
+def say_where(part: str, line: int | None, message: str) -> str:
+    """Put the part of the message, and the line if it is known, before what is wrong."""
+    where = f" in line {line}" if line else ""
+    return f"The {PARTS[part]} of the template can't be used{where}: {message}"
+
+
+def say_error(part: str, exc: TemplateError, typed: str) -> str:
+    """Say what an error of minijinja means, with the tag of its line as it was typed."""
+    lines = typed.split("\n")
+    tags = _TAG.findall(lines[exc.line - 1]) if exc.line and exc.line <= len(lines) else []
+    tag = tags[0] if len(tags) == 1 else "a tag of this line"
+    sentence = _SENTENCES.get(exc.kind, _OTHER).format(tag=tag)
+    return say_where(part, exc.line, f"{sentence[:1].upper()}{sentence[1:]}.")

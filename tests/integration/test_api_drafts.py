@@ -82,6 +82,34 @@ def addresses_of(batch_id: int) -> list[str]:
     return list(Email.objects.filter(batch_id=batch_id).order_by("row").values_list("address", flat=True))
 
 
+@pytest.mark.parametrize("columns", ["1,2", ["1", "2"]])
+def test_upload_is_read_as_said_when_header_columns_and_shared_addresses_are_given(
+    columns: object, api: Client
+) -> None:
+    batch_id = upload(
+        api, b"Parents of 4b\n" + FAMILY, headerRow="2", addressColumns=columns, sharedAddresses="each", sheet=""
+    )
+    assert addresses_of(batch_id) == [f"{name}@example.org" for name in ("ann", "bo", "ann", "cy", "dan")]
+    lines = [item["line"] for item in api.get(f"/api/batches/{batch_id}/emails").json()["items"]]
+    assert lines == [3, 3, 4, 5, 5]
+    review = api.get(f"/api/batches/{batch_id}/review").json()
+    assert (review["addressColumns"], review["sharedAddresses"]) == ([1, 2], "each")
+    assert review["reading"]["headerLine"] == 2
+    assert review["reading"]["chosen"] == {"headerRow": 2, "addressColumns": [1, 2]}
+
+
+def test_choice_is_kept_when_another_is_made_and_found_again_when_it_is_null(api: Client) -> None:
+    batch_id = upload(api, b"Parents of 4b\n" + FAMILY)
+    post(api, f"/api/batches/{batch_id}/reread", addressColumn=2)
+    post(api, f"/api/batches/{batch_id}/reread", headerRow=2)
+    review = post(api, f"/api/batches/{batch_id}/reread", sharedAddresses="each").json()
+    assert review["reading"]["chosen"] == {"addressColumns": [2], "headerRow": 2}
+    assert addresses_of(batch_id) == ["bo@example.org", "dan@example.org"]
+    review = post(api, f"/api/batches/{batch_id}/reread", addressColumn=None).json()
+    assert (review["addressColumn"], review["sharedAddresses"]) == (1, "each")
+    assert addresses_of(batch_id) == ["ann@example.org", "ann@example.org", "cy@example.org"]
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [

@@ -79,6 +79,11 @@ _SURNAMES = frozenset(
 )
 _CJK = "cjk"
 
+_WESTERN = frozenset("äöüßàâçéèêëîïôùáíñóúìò")
+"""Letters of German, French, Spanish and Italian names, which one list of western Europe often has side by side."""
+
+_WESTERN_VALUE = 0.95
+
 _RARE = {"is": 0.9, "sq": 0.9, "mt": 0.9, "cy": 0.9, "mk": 0.95, "vi": 0.95}
 """Languages of few people, or of letters that many languages have, win only where no other language explains a word."""
 
@@ -102,6 +107,8 @@ def measure_names(words: Iterable[str]) -> tuple[float, float]:
         count += 1
         for language in languages:
             explained[language] = explained.get(language, 0.0) + value
+        if _WESTERN.issuperset(char for char in word.lower() if not char.isascii()):
+            explained["western"] = explained.get("western", 0.0) + _WESTERN_VALUE * value
     return score / max(count, 1), max(explained.values(), default=0.0) / max(count, 1)
 
 

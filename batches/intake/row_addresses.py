@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from batches.files.addresses import SPACES, BadAddress, SeveralAddresses, normalise_address
+from batches.files.addresses import SPACES, BadAddress, SeveralAddresses, find_address
 from batches.files.findings import Reading
 
 
@@ -62,21 +62,14 @@ def _read_cell(cell: str, reading: Reading) -> tuple[str, ...]:
         BadAddress: the cell holds no address, or several that are not to be split.
     """
     try:
-        address = normalise_address(cell)
+        found = find_address(cell)
     except SeveralAddresses as exc:
         reading.split_count += 1
         if not reading.split_cells:
             raise
         return exc.addresses
-    if _is_cleaned(cell, address):
-        reading.cleaned_count += 1
-    return (address,)
-
-
-def _is_cleaned(cell: str, address: str) -> bool:
-    """Say whether more than spaces was removed from a cell. A name before the address does not cling to it."""
-    differs = cell.strip(SPACES).casefold() != address.casefold()
-    return differs and "<" not in cell and "@xn--" not in address and ".xn--" not in address
+    reading.cleaned_count += found.is_cleaned
+    return (found.address,)
 
 
 def _leave_out(cells: Sequence[str], indexes: Iterable[int]) -> list[str]:

@@ -77,6 +77,7 @@ UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=256 * 1024 * 1024)
 # The limit of a request's body without files, which is kept in memory. A list posted as JSON has about 60 bytes
 # for each recipient.
 DATA_UPLOAD_MAX_MEMORY_SIZE = min(UPLOAD_MAX_BYTES, 16 * 1024 * 1024)
+SPREADSHEETS_AT_ONCE = env.int("SPREADSHEETS_AT_ONCE", default=2)
 
 # --- Queues and the channel layer ----------------------------------------------------------------------
 

@@ -42,3 +42,9 @@ class StorageFull(ListRefused):
         ),
     ) -> None:
         super().__init__(message)
+
+
+class ServerBusy(ListRefused):
+    """Too many spreadsheets are being read at once. Nothing is wrong with the list."""
+
+    http_status = 503  # RFC 9110, section 15.6.4

@@ -1,111 +1,181 @@
-"""A program: read a spreadsheet on standard input, and write its rows on standard output as JSON lists.
+"""A program: read a spreadsheet on standard input, and write the rows of one of its sheets on standard output.
 
-Runs in a child process under limits, because the parser holds the whole sheet in memory and the file may be hostile.
-Imports only the two modules beside it, number_formats and sheet_formats. Exit status 3 means that the file was refused;
-standard error then holds the sentence for the person.
+Runs in a child process under limits, because the file may be hostile. Its argument is the name of the sheet; without
+one it chooses the sheet that looks most like a list of recipients.
+
+A row is written as a JSON list: its number, its cells, and if there is something to say of it, a mapping with "hidden"
+and "faults". Standard error receives a JSON mapping with the sheet's name and all sheets. Exit status 3 means that
+the file was refused; standard error then holds the sentence for the person.
 """
 
-import datetime
+import gc
+import os
 import resource
 import sys
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from xml.parsers import expat
 
 import orjson
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError, SheetVisibleEnum
 
 if __name__ == "__main__":
-    # Python's isolated mode (-I) finds no module of the project. This replaces the package of this folder, so that the
-    # two imports below find their files. It contains nothing else.
-    folder = ModuleType("batches.files")
-    folder.__path__ = [str(Path(__file__).parent)]
-    sys.modules[folder.__name__] = folder
+    # Python's isolated mode (-I) finds no module of the project. These replace its packages, so that the imports below
+    # find their files.
+    for name, folder in (("batches", Path(__file__).parents[1]), ("batches.files", Path(__file__).parent)):
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = [str(folder)]
 
-from batches.files.number_formats import Show
-from batches.files.sheet_formats import NO_MORE, read_formats
+from batches.files.excel_sheets import Workbook
+from batches.files.opendocument_sheets import CONTENT, OpenDocument
+from batches.files.sheet_archive import SheetArchive
+from batches.files.sheet_rows import LONG, Fault, Row, Sheet, SheetSample, name_cell
 
-MEMORY_MAX_BYTES = 2 << 30
-OUTPUT_MAX_BYTES = 1 << 30
-CPU_MAX_SECONDS = 120
+MEMORY_MAX_BYTES = 1 << 30
+CPU_MAX_SECONDS = 60
 REFUSED = 3
-EXACT_BELOW = 1e15
-"""Spreadsheets show and keep 15 digits. More digits would show 0.1 + 0.2 as 0.30000000000000004."""
+
+OUTPUT_MIN_BYTES = 16 << 20
+OUTPUT_FACTOR = 50
+"""The rows may be this many times as long as the file, or OUTPUT_MIN_BYTES. A zipped list is a fifth of its rows."""
+
+CELL_MAX_LENGTH = 131_072
+"""The most characters in one cell, as in a CSV file."""
+CUT_LENGTH = 1000
+"""How much is kept of each cell of a row that has a longer one."""
+WIDE_COLUMNS = 1000
+"""A row with more columns is measured before it is written, because each may hold the same long text."""
+NAME_MAX_LENGTH = 200
+SHEETS_MAX = 200
+"""How many sheets are named."""
 
 
-class NoRows(Exception):
-    """No sheet has rows. ``str()`` is a sentence that says so."""
+class Refused(Exception):
+    """The file holds no list. ``str()`` is a sentence that says why and what to do."""
 
 
 def main() -> int:
     """Set the limits, write the rows, and return the exit status."""
     for limit, most in (
         (resource.RLIMIT_AS, MEMORY_MAX_BYTES),
-        (resource.RLIMIT_FSIZE, OUTPUT_MAX_BYTES),
         (resource.RLIMIT_CPU, CPU_MAX_SECONDS),
     ):
         resource.setrlimit(limit, (most, most))
+    gc.disable()  # rows hold no cycles, and looking for some takes a tenth of the time
     try:
-        write_rows()
-    except NoRows as exc:
+        head = write_sheet(sys.argv[1] if len(sys.argv) > 1 else None)
+    except Refused as exc:
         sys.stderr.write(str(exc))
-    except PasswordError:
-        sys.stderr.write("The spreadsheet is locked with a password. Save it without one.")
-    except (CalamineError, ValueError, KeyError, expat.ExpatError, zipfile.BadZipFile) as exc:
+    except MemoryError:
+        sys.stderr.write("The spreadsheet is too big to read. Save the sheet as CSV and upload that.")
+    except OSError:
+        raise  # the disk is full: the caller reads the message
+    except (ValueError, LookupError, expat.ExpatError, zipfile.BadZipFile, NotImplementedError) as exc:
         sys.stderr.write(f"The spreadsheet can't be read ({exc}). Save it again, or save it as CSV.")
     else:
+        sys.stderr.write(orjson.dumps(head).decode())
         return 0
     return REFUSED
 
 
-def write_rows() -> None:
-    """Write every row of the first sheet that has rows, blank ones too, so that the place of a row is its number."""
-    with CalamineWorkbook.from_filelike(sys.stdin.buffer) as workbook:
-        sheet = find_sheet(workbook)
-        first_column = (sheet.start or (0, 0))[1]
-        names = [{"name": name, "is_hidden": False, "address_count": 0} for name in workbook.sheet_names]
-        sys.stdout.buffer.write(orjson.dumps({"sheet": sheet.name, "sheets": names}) + b"\n")
-        formats = read_formats(sys.stdin.buffer, sheet.name)
-        formatted_row, shows = next(formats, NO_MORE)
-        for number, row in enumerate(sheet.iter_rows()):
-            while formatted_row < number:
-                formatted_row, shows = next(formats, NO_MORE)
-            row_shows = shows if formatted_row == number else {}
-            cells = [show(cell, row_shows.get(column)) for column, cell in enumerate(row, first_column)]
-            if any(cells):
-                sys.stdout.buffer.write(orjson.dumps([number + 1, cells]) + b"\n")
-    sys.stdout.buffer.flush()
-
-
-def find_sheet(workbook: CalamineWorkbook) -> CalamineSheet:
-    """Return the first visible sheet that is not empty.
+def write_sheet(wanted: str | None) -> dict[str, object]:
+    """Write the rows of a sheet and return ``{"sheet", "sheets": [{"name", "is_hidden", "address_count"}]}``.
 
     Raises:
-        NoRows: there is no such sheet.
+        Refused: there is no such sheet, it has no rows, or they are far longer than the file.
     """
-    for about in workbook.sheets_metadata:
-        if about.visible == SheetVisibleEnum.Visible:
-            sheet = workbook.get_sheet_by_name(about.name)
-            if sheet.end is not None:
-                return sheet
-    raise NoRows("The spreadsheet has no sheet with rows in it.")
+    output = _Output()
+    best, chosen, named = 0, "", list[dict[str, object]]()
+    for sheet in open_sheets():
+        sample = SheetSample()
+        sample.take(sheet.rows)
+        name = sheet.name[:NAME_MAX_LENGTH]
+        named.append({"name": name, "is_hidden": sheet.is_hidden, "address_count": sample.address_count})
+        may_be_read = name == wanted if wanted is not None else not sheet.is_hidden
+        if may_be_read and sample.rank > best:
+            best, chosen = sample.rank, name
+            output.restart(name)
+            output.write(sample.rows)
+            output.write(sheet.rows)
+    if not best:
+        raise Refused(_say_nothing_found(wanted, [str(each["name"]) for each in named]))
+    output.close()
+    return {"sheet": chosen, "sheets": named[:SHEETS_MAX]}
 
 
-def show(value: object, format_number: Show | None = None) -> str:
-    """Write a cell as a person sees it, as far as the file tells: 1 for 1.0, and a date without its midnight."""
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, float):
-        if format_number and abs(value) < EXACT_BELOW:
-            return format_number(value)
-        return str(int(value)) if value.is_integer() and abs(value) < EXACT_BELOW else format(value, ".15g")
-    if isinstance(value, datetime.datetime):
-        is_date = value.time() == datetime.time()
-        return value.date().isoformat() if is_date else value.isoformat(sep=" ", timespec="seconds")
-    if isinstance(value, datetime.time):
-        return value.isoformat(timespec="minutes" if value.second == 0 else "seconds")
-    return str(value)
+def open_sheets() -> Iterator[Sheet]:
+    """Yield the sheets of the file on standard input. The rows of each are read before the next."""
+    stream = sys.stdin.buffer
+    if zipfile.is_zipfile(stream):
+        archive = SheetArchive(stream)
+        if CONTENT in archive:
+            return OpenDocument(archive).read_sheets()
+        workbook = Workbook(archive)
+        if workbook.has_sheets:
+            return workbook.read_sheets()
+    stream.seek(0)
+    from batches.files.old_excel_sheets import read_old_sheets
+
+    return read_old_sheets(stream.read())
+
+
+def _say_nothing_found(wanted: str | None, names: list[str]) -> str:
+    shown = ", ".join(f'"{name}"' for name in names[:10])
+    if wanted is None:
+        return "The spreadsheet has no visible sheet with rows in it. Show the sheet with the list, and save it again."
+    if wanted in names:
+        return f'The sheet "{wanted}" has no rows. Choose another sheet: {shown}.'
+    return f'The spreadsheet has no sheet "{wanted}". Choose one that it has: {shown}.'
+
+
+def _find_long_cells(number: int, cells: list[str]) -> list[Fault]:
+    return [(name_cell(number, column), LONG) for column, cell in enumerate(cells) if len(cell) > CELL_MAX_LENGTH]
+
+
+class _Output:
+    """Standard output, with the limit on its length."""
+
+    def __init__(self) -> None:
+        self._file = sys.stdout.buffer
+        self._most = max(OUTPUT_MIN_BYTES, OUTPUT_FACTOR * os.fstat(sys.stdin.fileno()).st_size)
+        self._length = 0
+        self._sheet = ""
+
+    def restart(self, sheet: str) -> None:
+        """Forget what was written: another sheet is better."""
+        if self._length:
+            self._file.flush()
+            self._file.seek(0)
+            self._file.truncate()
+        self._length, self._sheet = 0, sheet
+
+    def write(self, rows: Iterable[Row]) -> None:
+        write = self._file.write
+        for number, cells, is_hidden, faults in rows:
+            if len(cells) > WIDE_COLUMNS and sum(map(len, cells)) > self._most:
+                self._refuse()
+            record: list[object] = [number, cells]
+            if is_hidden or faults:
+                record.append({"hidden": is_hidden, "faults": faults or []})
+            line = orjson.dumps(record)
+            if len(line) > CELL_MAX_LENGTH and (long := _find_long_cells(number, cells)):
+                cut = [cell[:CUT_LENGTH] for cell in cells]
+                line = orjson.dumps([number, cut, {"hidden": is_hidden, "faults": long}])
+            self._length += len(line) + 1
+            if self._length > self._most:
+                self._refuse()
+            write(line)
+            write(b"\n")
+
+    def close(self) -> None:
+        self._file.flush()
+
+    def _refuse(self) -> None:
+        raise Refused(
+            f'The sheet "{self._sheet}" repeats so much text that it is more than {self._most:,} bytes long. '
+            "Delete what is no part of the list, or save the sheet as CSV and upload that."
+        )
 
 
 if __name__ == "__main__":

@@ -26,11 +26,13 @@ from batches.files.errors import FileTooLarge, StorageFull, UnreadableFile, Unsu
 from batches.files.findings import SheetChoice
 from batches.files.reading import RejectedRecord
 from batches.files.sheet_program import REFUSED
+from batches.files.sheet_rows import LONG, NO_RESULT, REPEATED
+from batches.files.sheet_slots import hold_slot
 
 UNPACKED_MAX_BYTES = 512 << 20
 """How much the members of an .xlsx or .ods file may unpack to. A million rows take about 200 MB."""
 
-TIMEOUT_SECONDS = 180
+TIMEOUT_SECONDS = 120
 """How long the child process may take. Its limit on processor time is lower, so this ends a child that hangs."""
 
 _ZIP = b"PK\x03\x04"
@@ -117,9 +119,7 @@ def open_sheet(file: BinaryIO, *, sheet: str | None = None) -> Iterator[OpenedSh
     with tempfile.TemporaryFile() as copy, tempfile.TemporaryFile() as rows:
         shutil.copyfileobj(file, copy)
         copy.seek(0)
-        _convert(cast(BinaryIO, copy), cast(BinaryIO, rows), sheet=sheet)
-        rows.seek(0)
-        head = orjson.loads(rows.readline())
+        head = _convert(cast(BinaryIO, copy), cast(BinaryIO, rows), sheet=sheet)
         sheets = tuple(SheetChoice(**choice) for choice in head["sheets"])
         yield OpenedSheet(name=head["sheet"], sheets=sheets, rows=cast(BinaryIO, rows))
 
@@ -133,7 +133,6 @@ class SheetRecords:
     def __init__(self, sheet: OpenedSheet, *, hidden_rows: bool = False) -> None:
         """Begin at the sheet's first row. Without ``hidden_rows``, each row that the sheet hides is rejected."""
         sheet.rows.seek(0)
-        sheet.rows.readline()
         self._rows = map(orjson.loads, sheet.rows)
         self._takes_hidden_rows = hidden_rows
         self._waiting: list[Any] | None = None
@@ -169,35 +168,56 @@ class SheetRecords:
             self._check(cells, **row[2])
         return cells
 
-    def _check(self, cells: list[str], *, hidden: bool = False, faults: dict[str, str] | None = None) -> None:
+    def _check(self, cells: list[str], *, hidden: bool, faults: list[tuple[str, str]]) -> None:
         """Reject a row that must not be read."""
-        if faults:
-            raise RejectedRecord(cells=cells, reason=" ".join(faults.values()))
         if hidden and not self._takes_hidden_rows:
             raise RejectedRecord(
                 cells=cells,
-                reason="The row is hidden in the sheet. Show it there, or let the list take hidden rows too.",
+                reason="The row is hidden in the sheet. Show it there, or choose to take hidden rows too.",
                 is_hidden=True,
             )
+        if faults:
+            raise RejectedRecord(cells=cells, reason=_name_fault(*faults[0]))
 
     def recover_line(self, exc: csv.Error, *, line: int) -> str:
         raise exc
 
 
-def _convert(source: BinaryIO, target: BinaryIO, *, sheet: str | None) -> None:
-    program = Path(__file__).with_name("sheet_program.py")
-    try:
-        done = subprocess.run(  # noqa: S603
-            # -I: the child sees neither this process's folder nor its environment, only installed packages.
-            [sys.executable, "-I", str(program), *([] if sheet is None else [sheet])],
-            stdin=source,
-            stdout=target,
-            stderr=subprocess.PIPE,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
+def _name_fault(cell: str, fault: str) -> str:
+    """Say what is wrong with a cell, and what to do."""
+    if fault == NO_RESULT:
+        return (
+            f"Cell {cell} holds a formula without its result. "
+            "Open the file in a spreadsheet program, save it, and upload it again."
         )
-    except subprocess.TimeoutExpired as exc:
-        raise UnreadableFile("The spreadsheet took too long to read. Save it as CSV and upload that.") from exc
+    if fault == REPEATED:
+        first, _, last = cell.partition(":")
+        return (
+            f"Rows {int(first):,} to {int(last):,} are the same as the row before them, so they were not read. "
+            "Delete them in the sheet if they are no recipients."
+        )
+    if fault == LONG:
+        return f"Cell {cell} has more characters than a cell may have. Shorten it."
+    return f"Cell {cell} shows the error {fault}. Correct it in the sheet, or replace it by the right value."
+
+
+def _convert(source: BinaryIO, target: BinaryIO, *, sheet: str | None) -> dict[str, Any]:
+    """Run sheet_program. It writes the rows of a sheet to ``target``; return what it says of the sheets."""
+    program = Path(__file__).with_name("sheet_program.py")
+    with hold_slot() as slot:
+        try:
+            done = subprocess.run(  # noqa: S603
+                # -I: the child sees neither this process's folder nor its environment, only installed packages.
+                [sys.executable, "-I", str(program), *([] if sheet is None else [sheet])],
+                stdin=source,
+                stdout=target,
+                stderr=subprocess.PIPE,
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+                pass_fds=[slot],  # if this process is killed, the child goes on for a while, and holds the turn
+            )
+        except subprocess.TimeoutExpired as exc:
+            raise UnreadableFile("The spreadsheet took too long to read. Save it as CSV and upload that.") from exc
     message = done.stderr.decode(errors="replace")
     if done.returncode == REFUSED:
         raise UnreadableFile(message)
@@ -205,6 +225,7 @@ def _convert(source: BinaryIO, target: BinaryIO, *, sheet: str | None) -> None:
         raise StorageFull
     if done.returncode:
         raise UnreadableFile("The spreadsheet is too big to read or is damaged. Save it as CSV and upload that.")
+    return cast(dict[str, Any], orjson.loads(message))
 
 
 def _check_zip(file: BinaryIO) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.contrib.auth.models import User
 
 from batches import intake
 from batches.jobs import creation
 from batches.models import Batch, EmailTemplate
+from batches.rendering.language import ROWS
 
 
 def send_test_message(
     draft: Batch,
-    context: Mapping[str, str],
+    context: Mapping[str, Any],
     *,
     to: str,
     template: EmailTemplate,
@@ -31,11 +33,22 @@ def send_test_message(
         ListRefused: The address or a value can't be used. Nothing is kept.
         JobRefused: The template can't be rendered for the row. Nothing is kept.
     """
-    test = intake.import_list([{**context, "email": to}], user=user).batch
+    values = {name: value for name, value in context.items() if name != ROWS}
+    test = intake.import_list([{**values, "email": to}], user=user).batch
     try:
+        _copy_rows(test, context.get(ROWS, []))
         Batch.objects.filter(pk=test.pk).update(filename=f"Test of {draft.filename}"[:255])
         creation.create_job(test, template=template, user=user, subject=f"[Test] {subject or template.subject}")
     except Exception:  # a test that is not sent leaves no draft, whatever the reason
         intake.discard_draft(test)
         raise
     return test
+
+
+def _copy_rows(test: Batch, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Give the email of a test the rows of the email that it copies, if that one is for several rows."""
+    if not rows:
+        return
+    all_cells = [[row.get(name, "") for name in test.merge_fields] for row in rows]
+    for email in test.emails.all():
+        test.emails.filter(pk=email.pk).update(fields=[*email.fields, all_cells])

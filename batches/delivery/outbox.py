@@ -13,7 +13,7 @@ from batches.delivery.terms import ClaimedEmail
 from batches.outcomes import Outcome
 from batches.rendering.message import MessageLayout, sender_address
 from batches.rendering.plain import MessageWriter
-from batches.rendering.template import MessageParts, TemplateFault, make_context, make_context_with_rows
+from batches.rendering.template import MessageParts, TemplateFault, make_context, name_cells
 from batches.smtp.connection import Capabilities, Outgoing
 from batches.smtp.verdicts import Verdict
 
@@ -44,7 +44,8 @@ class Outbox:
         self._record, self._clock = record, clock
         self._merge_fields = spec.merge_fields
         template = MessageParts.of(spec).compile(spec.merge_fields)
-        self._make_context = make_context_with_rows if template.uses_rows else make_context
+        # Only a template that uses the rows of an email has to look for them.
+        self._make_context = make_context if template.uses_rows else name_cells
         self._writer = MessageWriter(
             template,
             MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key),

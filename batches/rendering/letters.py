@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from batches.rendering.template import CompiledTemplate, TemplateFault
@@ -22,6 +22,9 @@ class LetterFault:
     """A reason why letters can't be rendered."""
 
     reason: str
+    """A sentence that says what is wrong and what to do. A value in it is that of the first row."""
+    group: str = ""
+    """The reason without values, by which letters are counted together. "": the reason itself."""
     count: int
     """How many letters have it."""
     rows: tuple[int, ...]
@@ -42,18 +45,21 @@ class LetterFaults:
 
     def add(self, other: LetterFaults) -> LetterFaults:
         """Return both together. The rows of the other ones come after these."""
-        faults = {fault.reason: fault for fault in self.faults}
+        faults = {fault.group or fault.reason: fault for fault in self.faults}
         for fault in other.faults:
-            reason = fault.reason if fault.reason in faults or len(faults) < REASONS_MAX else OTHER_REASONS
-            before = faults.get(reason, LetterFault(reason=reason, count=0, rows=()))
+            group, reason = fault.group or fault.reason, fault.reason
+            if group not in faults and len(faults) >= REASONS_MAX:
+                group = reason = OTHER_REASONS
+            before = faults.get(group, LetterFault(reason=reason, group=group, count=0, rows=()))
             rows = (*before.rows, *fault.rows)[:SHOWN_ROWS]
-            faults[reason] = LetterFault(reason=reason, count=before.count + fault.count, rows=rows)
+            faults[group] = replace(before, count=before.count + fault.count, rows=rows)
         return LetterFaults(checked=self.checked + other.checked, faults=tuple(faults.values()))
 
 
 def check_letters(compiled: CompiledTemplate, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> LetterFaults:
     """Render the letter of each row, given as its number and its context. Nothing that is rendered is kept."""
     checked = 0
+    reasons: dict[str, str] = {}
     found: dict[str, list[int]] = {}
     counts: dict[str, int] = {}
     for row, context in rows:
@@ -61,12 +67,16 @@ def check_letters(compiled: CompiledTemplate, rows: Iterable[tuple[int, Mapping[
         try:
             compiled.render(context)
         except TemplateFault as exc:
-            reason = exc.group
-            if reason not in found and len(found) >= REASONS_MAX:
-                reason = OTHER_REASONS
-            counts[reason] = counts.get(reason, 0) + 1
-            shown = found.setdefault(reason, [])
+            group, reason = exc.group, str(exc)
+            if group not in reasons and len(reasons) >= REASONS_MAX:
+                group = reason = OTHER_REASONS
+            reasons.setdefault(group, reason)
+            counts[group] = counts.get(group, 0) + 1
+            shown = found.setdefault(group, [])
             if len(shown) < SHOWN_ROWS:
                 shown.append(row)
-    faults = tuple(LetterFault(reason=reason, count=counts[reason], rows=tuple(found[reason])) for reason in found)
+    faults = tuple(
+        LetterFault(reason=reason, group=group, count=counts[group], rows=tuple(found[group]))
+        for group, reason in reasons.items()
+    )
     return LetterFaults(checked=checked, faults=faults)

@@ -89,19 +89,21 @@ class MessageParts:
         return CompiledTemplate(subject=self.subject, html=self.html, text=self.text, columns=merge_fields)
 
 
-def make_context(merge_fields: Iterable[str], cells: Iterable[str], *, address: str) -> dict[str, str]:
-    """Name one email's cells by their merge fields. The address is the merge field ``email``."""
+def name_cells(merge_fields: Iterable[str], cells: Iterable[Any], *, address: str) -> dict[str, Any]:
+    """Name the cells of one row by their merge fields. The address is the merge field ``email``."""
     context = dict(zip(merge_fields, cells, strict=False))
     context["email"] = address
     return context
 
 
-def make_context_with_rows(merge_fields: Sequence[str], cells: Sequence[Any], *, address: str) -> dict[str, Any]:
-    """Name one email's cells, and as ``rows`` those of all rows that one email is for: a list of dicts."""
-    context: dict[str, Any] = make_context(merge_fields, cells, address=address)
-    # The other rows follow the cells if there are any.
-    all_cells = cells[len(merge_fields)] if len(cells) > len(merge_fields) else [cells]
-    context[ROWS] = [make_context(merge_fields, row_cells, address=address) for row_cells in all_cells]
+def make_context(merge_fields: Sequence[str], cells: Sequence[Any], *, address: str) -> dict[str, Any]:
+    """Name one email's cells by their merge fields, with ``rows`` if the email is for several rows of the list.
+
+    ``rows`` is a list of such dicts, one for each row.
+    """
+    context = name_cells(merge_fields, cells, address=address)
+    if len(cells) > len(merge_fields):
+        context[ROWS] = [name_cells(merge_fields, row, address=address) for row in cells[len(merge_fields)]]
     return context
 
 
@@ -145,12 +147,12 @@ class CompiledTemplate:
         self.binding = self._fields.binding
         self.uses_rows = self._fields.uses_rows
         """Whether the template shows all rows of a recipient."""
+        self.typed_names: Mapping[str, str] = self._fields.typed
+        """From the name of a missing field to the name as it was typed, such as first_name to First Name."""
 
     def make_context(self, cells: Sequence[Any], *, address: str) -> dict[str, Any]:
         """Name one email's cells as this template needs them. It was compiled with the merge fields of the list."""
-        if not self.uses_rows:
-            return make_context(self._columns, cells, address=address)
-        return make_context_with_rows(self._columns, cells, address=address)
+        return make_context(self._columns, cells, address=address)
 
     def render(self, context: Mapping[str, Any]) -> Rendered:
         """Fill in the merge fields of one recipient.

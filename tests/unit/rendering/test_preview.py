@@ -28,7 +28,7 @@ def test_message_is_rendered_when_the_template_is_right() -> None:
 
 
 def test_fault_is_told_when_a_merge_field_is_missing() -> None:
-    with pytest.raises(TemplateFault, match="The list has no column for: name."):
+    with pytest.raises(TemplateFault, match="The list has no column for: name"):
         render_preview(MessageParts(subject="{{ name }}", html="", text="T"), {})
 
 

@@ -15,6 +15,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from batches.files.column_match import LINE_COLUMN, REASON_COLUMN
 from batches.files.formulas import disarm
@@ -26,21 +27,29 @@ FIRST_PAGE_ROWS = 20
 """The size of the first page, which shows how long the rows are."""
 PAGE_BYTES = 1 << 20
 """Pages after the first are about this long."""
-EMAIL_COLUMNS = ("row", "address", "fields", "state", "code", "reply", "completed_at")
-RESULT_COLUMNS = ("status", "code", "reply", "time")
+EMAIL_COLUMNS = ("row", "line", "address", "fields", "state", "code", "reply", "completed_at")
+RESULT_COLUMNS = ("status", "code", "reply", "time", LINE_COLUMN)
+ADDRESS_COLUMN = "address"
+"""Ends results.csv if the list has several address columns: it says to which of the addresses the mail went."""
 
 
 def results_csv(batch: Batch) -> Iterator[bytes]:
-    """Yield the uploaded columns of each email with its state, code, reply and time, in the order of the file."""
-    yield _header([*batch.columns, *RESULT_COLUMNS])
+    """Yield the uploaded columns of each email with its state, code, reply, time and line, in the order of the file.
+
+    An email that holds several rows of the list has a line for each. All of them name the line of its first row.
+    """
+    has_several_addresses = bool(batch.more_address_indexes)
+    yield _header([*batch.columns, *RESULT_COLUMNS, *([ADDRESS_COLUMN] if has_several_addresses else [])])
     last_row, rows = -1, FIRST_PAGE_ROWS
     while page := list(
         batch.emails.filter(row__gt=last_row).with_state().order_by("row").values_list(*EMAIL_COLUMNS)[:rows]
     ):
         last_row = page[-1][0]
         chunk = _encode(
-            [*_uploaded_cells(batch, address, fields), state, _show(code), reply, _show(completed_at)]
-            for row, address, fields, state, code, reply, completed_at in page
+            [*cells, state, _show(code), reply, _show(completed_at), str(line or row)]
+            + ([address] if has_several_addresses else [])
+            for row, line, address, fields, state, code, reply, completed_at in page
+            for cells in _uploaded_rows(batch, address, fields)
         )
         rows = _next_page_rows(len(page), len(chunk))
         yield chunk
@@ -68,9 +77,13 @@ def _next_page_rows(count: int, length: int) -> int:
     return max(1, min(PAGE_ROWS, count * PAGE_BYTES // length))
 
 
-def _uploaded_cells(batch: Batch, address: str, fields: Sequence[str]) -> list[str]:
-    index = batch.address_index
-    return [*fields[:index], address, *fields[index:]]
+def _uploaded_rows(batch: Batch, address: str, fields: Sequence[Any]) -> list[list[str]]:
+    """Return the uploaded cells of an email: of its one row, or of all rows that it holds together."""
+    width, index = len(batch.merge_fields), batch.address_index
+    rows = fields[width] if len(fields) > width else [fields]
+    if batch.more_address_indexes:  # then the address columns are merge fields too
+        return [list(row) for row in rows]
+    return [[*row[:index], address, *row[index:]] for row in rows]
 
 
 def _pad(raw: Sequence[str], width: int) -> list[str]:

@@ -19,7 +19,7 @@ from batches.files.addresses import match_plain
 from batches.files.findings import Reading
 from batches.files.layout import Layout
 from batches.files.reading import Records, RejectedRecord
-from batches.intake.domains import DomainCounts
+from batches.intake.domains import DomainCheck
 from batches.intake.row_addresses import NoAddress, find_addresses
 from batches.models import RejectionKind
 
@@ -132,7 +132,7 @@ class BlockReader:
         self.has_lines = self._reading.split_cells or not self._has_one_address
         """Whether a line may make several emails, so that the row of an email may differ from its line."""
         self._last_row = after_line
-        self._domains = DomainCounts(self._reading.slips)
+        self._domains = DomainCheck(self._reading.slips)
         self._next_line_offset = after_line + 1
         self._next_line = records.reader.line_num + self._next_line_offset
         self._is_at_end = False
@@ -144,7 +144,7 @@ class BlockReader:
             self._read_some()
             if self._is_at_end or self._is_full():
                 yield self._take_block()
-        self._reading.slips = self._domains.find_slips()
+        self._reading.slips = self._domains.list_slips()
         self._reading.last_line = self._next_line - 1
 
     def _is_full(self) -> bool:
@@ -206,7 +206,7 @@ class BlockReader:
         lines, addresses, texts = plain.lines[begin:end], plain.addresses[begin:end], texts[begin:end]
         keys: Sequence[int | str] = [self._number(line) for line in lines] if self.has_lines else lines
         new = self._seen.are_new(addresses) if self._seen else [False] * len(addresses)
-        self._domains.add_plain(addresses)
+        self._domains.check_plain(addresses)
         self._emails += [
             f"{prefix}{key}\t{address}\t{text}\n"
             for key, address, text, is_new in zip(keys, addresses, texts, new, strict=True)
@@ -253,7 +253,7 @@ class BlockReader:
 
     def _add(self, key: int | str, address: str, fields: str, raw: Sequence[str]) -> None:
         """Add one row that was checked to the emails or to the possible duplicates."""
-        self._domains.add(address)
+        self._domains.check(address)
         if self._seen and self._seen.are_new([address])[0]:
             self._emails.append(f"{self._prefix}{key}\t{address}\t{fields}\n")
         else:

@@ -138,7 +138,8 @@ def compare_with_newest_lists(parts: MessageParts, batches: QuerySet[Batch]) -> 
     Lists that a program posted do not count. A test of a draft is one of them.
 
     Returns:
-        The batch that lacks the fewest fields, one with a near column before the others. None if one of them has all fields, or if there is none.
+        The batch that lacks the fewest fields, one with a near column before the others. None if one of them has all
+        fields, or if there is none.
 
     Raises:
         TemplateFault: The parts can't be compiled.

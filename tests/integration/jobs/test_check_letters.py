@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -37,6 +38,7 @@ def draft(sender: User) -> Draft:
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first page is the rows 1 to 10, and the first row of a file with a header is 2."""
     monkeypatch.setattr(check_letters, "PAGE_ROWS", 10)
 
 
@@ -70,6 +72,20 @@ def test_every_letter_is_checked_and_faults_are_grouped(draft: Draft) -> None:
     assert done.faults[0].reason
 
 
+def test_page_of_letters_costs_two_queries(draft: Draft, django_assert_max_num_queries: Any) -> None:
+    run = begin(draft(45)).run
+    with django_assert_max_num_queries(2 + 5 * 2):  # the batch and its last row; the rows and the batch for each page
+        check_every_letter(run=run)
+
+
+def test_rows_after_a_gap_are_checked(draft: Draft) -> None:
+    batch = draft(3)
+    batch.emails.filter(row=4).update(row=1000, fields=["x", "deep"])
+    run = begin(batch).run
+    check_every_letter(run=run)
+    assert (read(batch).checked, read(batch).faults[0].rows) == (3, (1000,))
+
+
 def test_one_check_begins_when_two_clicks_ask_for_it(draft: Draft) -> None:
     batch = draft(3)
     assert begin(batch).run == begin(batch).run
@@ -101,7 +117,7 @@ def test_turn_ends_when_another_entry_waits_and_the_next_one_goes_on(
     monkeypatch.setattr(check_letters, "TURN_SECONDS", 0.0)
     assert check_every_letter(run=run) == "another's turn"
     first = read(batch)
-    assert (first.state, first.checked, first.turn, first.faulty) == (LetterCheckState.WAITING, 10, 1, 1)
+    assert (first.state, first.checked, first.turn, first.faulty) == (LetterCheckState.WAITING, 9, 1, 1)
     assert queues.is_check_queued(run, turn=1)
     empty_queue()
     check_every_letter(run=run)
@@ -121,7 +137,7 @@ def test_check_ends_early_when_it_has_worked_too_long(draft: Draft, monkeypatch:
     monkeypatch.setattr(check_letters, "WORK_MAX_SECONDS", 0.0)
     batch = draft(25)
     check_every_letter(run=begin(batch).run)
-    assert (read(batch).state, read(batch).checked) == (LetterCheckState.DONE, 10)
+    assert (read(batch).state, read(batch).checked) == (LetterCheckState.DONE, 9)
 
 
 def change(batch: Batch, template: EmailTemplate, user: User) -> None:

@@ -34,7 +34,8 @@ def load_file(batch: Batch, file: BinaryIO, options: ReadingOptions, report: Rep
     with open_records(file, options) as opened:
         batch.encoding, batch.delimiter = opened.encoding, opened.delimiter
         reading = opened.reading
-        reading.split_cells, reading.chosen = options.split_cells, list_choices(options)
+        reading.hidden_rows, reading.split_cells = options.hidden_rows, options.split_cells
+        reading.chosen = list_choices(options)
         watch = partial(report_progress, report=report, fraction_read=opened.fraction_read) if report else None
         return _load(batch, opened.records, opened.layout, reading, watch)
 

@@ -6,6 +6,7 @@ doubt has none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from batches.wording import ENCODING_NAMES, choosable_encoding
 SHEETS_SHOWN = 12
 """How many other sheets get a button. The form lists all of them."""
 SLIPS_SHOWN = 5
+_INVENTED = re.compile(r"column_\d+")
+"""A column of a list without headings."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,14 +98,19 @@ def _name_sheet(sheet: SheetChoice) -> str:
 def _say_header(batch: Batch, reading: Reading) -> Iterator[Finding]:
     first = Choice(label="Line 1 has the headings", name="header_row", value="1")
     none = Choice(label="There are no headings", name="header_row", value=NO_HEADER)
-    if reading.header_line is None and not batch.has_header and batch.reading and len(batch.columns) > 1:
-        text = "The list has no line of headings, so its columns have numbers for names."
-        yield Finding(topic="header", text=text, choices=[first], is_doubtful="header_row" not in reading.chosen)
-    elif reading.header_line and reading.skipped_lines:
-        above = reading.skipped_lines
-        lines = "line above was" if above == 1 else f"{above:,} lines above were"
-        text = f"The headings are in line {reading.header_line}. The {lines} left out."
-        yield Finding(topic="header", text=text, choices=[first, none], is_doubtful=False)
+    is_chosen = "header_row" in reading.chosen
+    if not batch.has_header:
+        if any(_INVENTED.fullmatch(column) for column in batch.columns):
+            text = "The list has no line of headings, so its columns have numbers for names."
+            yield Finding(topic="header", text=text, choices=[first], is_doubtful=not is_chosen)
+        return
+    above = reading.skipped_lines
+    if above or is_chosen:
+        text = f"The headings are in line {reading.header_line}."
+        if above:
+            text += f" The {'line above was' if above == 1 else f'{above:,} lines above were'} left out."
+        choices = [none] if reading.header_line == 1 else [first, none]
+        yield Finding(topic="header", text=text, choices=choices, is_doubtful=False)
 
 
 def _say_address_columns(reading: Reading) -> Iterator[Finding]:
@@ -173,18 +181,16 @@ def _name_encoding(encoding: str) -> str:
 
 def _say_hidden_rows(reading: Reading) -> Iterator[Finding]:
     count = reading.hidden_count
-    if not count:
-        return
-    rows = _count(count, "row")
     if reading.hidden_rows:
-        text = f"The sheet hides {rows}. {'It was' if count == 1 else 'They were'} taken too."
-        choice = Choice(label=f"Leave {'it' if count == 1 else 'them'} out", name="hidden_rows", value=NO)
-    else:
-        text = (
-            f"{rows} {'is' if count == 1 else 'are'} hidden in the sheet and {'is' if count == 1 else 'are'} left out."
+        text = "Rows that the sheet hides were taken too, as you chose."
+        choice = Choice(label="Leave them out", name="hidden_rows", value=NO)
+        yield Finding(topic="hidden", text=text, choices=[choice], is_doubtful=False)
+    elif count:
+        is_or_are, them = ("is", "it") if count == 1 else ("are", "them")
+        text = f"{_count(count, 'row')} {is_or_are} hidden in the sheet and {is_or_are} left out."
+        yield Finding(
+            topic="hidden", text=text, choices=[Choice(label=f"Take {them} too", name="hidden_rows", value=YES)]
         )
-        choice = Choice(label=f"Take {'it' if count == 1 else 'them'} too", name="hidden_rows", value=YES)
-    yield Finding(topic="hidden", text=text, choices=[choice], is_doubtful=not reading.hidden_rows)
 
 
 def _say_several_addresses(reading: Reading) -> Iterator[Finding]:

@@ -96,10 +96,16 @@ def test_line_of_the_headings_is_named_when_lines_are_above_it(skipped: int, sai
 
 
 def test_first_line_is_offered_as_headings_when_none_were_found() -> None:
-    [found] = find(Reading(), has_header=False)
+    [found] = find(Reading(), has_header=False, columns=["email", "column_2"])
     assert found.is_doubtful
     assert buttons(found) == [("Line 1 has the headings", "header_row", "1")]
     assert find(Reading(), has_header=False, columns=["email"]) == []
+    assert find(Reading(), has_header=False, columns=["email", "name"]) == []  # as mail programs write a list
+
+
+def test_way_back_is_offered_when_a_person_chose_the_first_line() -> None:
+    [found] = find(Reading(header_line=1, chosen={"header_row": 1}))
+    assert buttons(found) == [("There are no headings", "header_row", "0")]
 
 
 def test_same_words_are_shown_in_both_encodings() -> None:
@@ -125,8 +131,8 @@ def test_repair_is_offered_when_the_file_was_encoded_twice() -> None:
         (Reading(hidden_count=1), "1 row is hidden in the sheet and is left out.", ("hidden_rows", "yes")),
         (Reading(hidden_count=12), "12 rows are hidden in the sheet and are left out.", ("hidden_rows", "yes")),
         (
-            Reading(hidden_count=12, hidden_rows=True),
-            "The sheet hides 12 rows. They were taken too.",
+            Reading(hidden_rows=True),
+            "Rows that the sheet hides were taken too, as you chose.",
             ("hidden_rows", "no"),
         ),
         (Reading(split_count=1), "1 cell holds more than one address. Its row was rejected.", ("split_cells", "yes")),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from django.contrib.humanize.templatetags.humanize import apnumber
 
 from batches.files.findings import AddressColumn, EncodingChoice, Reading, SheetChoice
+from batches.files.repairs import MIXTURES, REPAIRS
 from batches.models import Batch, SharedAddresses
 from batches.web.reading_form import NO, NO_HEADER, YES
 from batches.wording import ENCODING_NAMES, choosable_encoding
@@ -148,30 +149,35 @@ def _quote(columns: Sequence[AddressColumn]) -> str:
 
 _DAMAGED = "Some letters look damaged, as if the file had been converted twice."
 _TWO_WAYS = "Some letters can be read in two ways."
+_REPAIRED = "Some letters were damaged, because the file had been converted twice. They were repaired."
+_MIXED = "The file holds letters in two encodings, as if it were pasted together of two files. Both were read."
 
 
 def _say_encodings(batch: Batch, reading: Reading) -> Iterator[Finding]:
-    present = _name_encoding(batch.encoding)
     if reading.is_encoded_twice and not reading.encodings:
         text = f"{_DAMAGED} Look at the names below. If they are wrong, save the list again, and upload it again."
         yield Finding(topic="encoding", text=text)
     for rival in reading.encodings:
+        text, now, other, offer = _word_encodings(batch, reading, rival)
         yield Finding(
             topic="encoding",
-            text=f"{_DAMAGED if reading.is_encoded_twice else _TWO_WAYS} Compare these words.",
+            text=f"{text} Compare these words.",
             is_doubtful="encoding" not in reading.chosen,
-            choices=[Choice(label=_offer_encoding(rival, reading), name="encoding", value=rival.encoding)],
+            choices=[Choice(label=offer, name="encoding", value=rival.encoding)],
             samples=rival.samples,
-            sample_names=(f"Now: {present}", _name_rival(rival, reading)),
+            sample_names=(now, other),
         )
 
 
-def _name_rival(rival: EncodingChoice, reading: Reading) -> str:
-    return "Repaired" if reading.is_encoded_twice else _name_encoding(rival.encoding)
-
-
-def _offer_encoding(rival: EncodingChoice, reading: Reading) -> str:
-    return "Repair the names" if reading.is_encoded_twice else f"Read it as {_name_encoding(rival.encoding)}"
+def _word_encodings(batch: Batch, reading: Reading, rival: EncodingChoice) -> tuple[str, str, str, str]:
+    """Return what is in doubt, the names of the present and of the other reading, and the label of the button."""
+    other = _name_encoding(rival.encoding)
+    if batch.encoding in REPAIRS:
+        text = _MIXED if batch.encoding in MIXTURES.values() else _REPAIRED
+        return text, "Now", "As in the file", "Leave the letters as in the file"
+    if reading.is_encoded_twice:
+        return _DAMAGED, "Now", "Repaired", "Repair the names"
+    return _TWO_WAYS, f"Now: {_name_encoding(batch.encoding)}", other, f"Read it as {other}"
 
 
 def _name_encoding(encoding: str) -> str:

@@ -121,6 +121,10 @@ def test_repair_is_offered_when_the_file_was_encoded_twice() -> None:
     [found] = find(Reading(header_line=1, encodings=[rival], is_encoded_twice=True))
     assert buttons(found) == [("Repair the names", "encoding", "utf-8-twice")]
     assert found.sample_names[1] == "Repaired"
+    back = EncodingChoice(encoding="utf-8", samples=[["Zoë", "ZoÃ«"]])
+    [repaired] = find(Reading(header_line=1, encodings=[back]), encoding="utf-8-twice")
+    assert "They were repaired." in repaired.text
+    assert buttons(repaired) == [("Leave the letters as in the file", "encoding", "utf-8")]
     [of_a_sheet] = find(Reading(header_line=1, is_encoded_twice=True))
     assert "Some letters look damaged" in of_a_sheet.text and not of_a_sheet.choices
 

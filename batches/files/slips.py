@@ -123,8 +123,8 @@ def _correct_name(domain: str) -> str | None:
     name, _, ending = domain.partition(".")
     if name in _ONLY_COM:
         return f"{name}.com"
-    if ending in _SLIPS_OF_COM and f"{name}.com" in _REAL and len(name) >= 4:
-        return f"{name}.com"
+    if ending in _SLIPS_OF_COM and len(name) >= 4:
+        return _correct_name(f"{name}.com")
     for meant, is_worldwide in _providers().get((ending, len(name)), ()):
         if _is_slip(name, meant) and (is_worldwide or len(meant) >= _SHORT_LENGTH or _is_repeated(name, meant)):
             return f"{meant}.{ending}"

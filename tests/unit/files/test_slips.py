@@ -14,7 +14,8 @@ from batches.files.slips import find_slip
             (name, "gmail.com")
             for name in ("gamil.com", "gmial.com", "gmai.com", "gmal.com", "gnail.com", "gmaill.com")
         ),
-        *((name, "gmail.com") for name in ("gmail.con", "gmail.co", "gmail.cm", "gmail.de", "gmail.comm", "gmail.vom")),
+        *((name, "gmail.com") for name in ("gmail.con", "gmail.co", "gmail.cm", "gmail.de", "gmail.vom")),
+        ("gmail.comm", "gmail.com"),
         *(
             (name, "gmail.com")
             for name in ("gamil.con", "gmaill.com", "ggmail.com", "mgail.com", "gmsil.com", "www.gmail.com")

@@ -7,6 +7,7 @@ import re
 import urllib.parse
 import urllib.request
 from http.cookiejar import CookieJar
+from urllib.error import HTTPError
 
 from tests.acceptance.stack import RunningStack
 
@@ -35,7 +36,11 @@ class Secretary:
         body = urllib.parse.urlencode({"csrfmiddlewaretoken": self.token, **fields}).encode()
         headers = {"Referer": self.url + path}
         request = urllib.request.Request(self.url + path, body, headers)  # noqa: S310
-        with self.opener.open(request, timeout=ANSWER_SECONDS) as answer:
+        try:
+            answer = self.opener.open(request, timeout=ANSWER_SECONDS)
+        except HTTPError as refusal:  # a form that is refused is shown again, with the sentences
+            answer = refusal
+        with answer:
             place = answer.geturl().removeprefix(self.url)
             return place, html.unescape(re.sub(r"<[^>]+>", " ", answer.read().decode()))
 

@@ -63,7 +63,7 @@ def upload_sheet(page: Page, filename: str, *, letter: str) -> None:
     page.check('input[name="then"][value="review"]')
     page.get_by_role("button", name="Upload").click()
     page.wait_for_url(re.compile(r"/review/"))
-    page.select_option('[name="template"]', label=letter)
+    page.select_option('select[name="template"]', label=letter)
     page.get_by_role("button", name="Show", exact=True).click()
 
 

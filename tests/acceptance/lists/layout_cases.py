@@ -203,7 +203,7 @@ ABOVE_THE_HEADER = [
         "--------------------------------------\n| Ann  | ann@example.org | Rome |\n| Bo   | bo@example.org  | Oslo |\n"
         "--------------------------------------\n",
         AB,
-        rejected=1,
+        rejected=2,
         says=("(?i)address|cell|column",),
     ),
     case(
@@ -264,6 +264,7 @@ ABOVE_THE_HEADER = [
         "title-without-header",
         "Our club\n\nann@example.org,Ann\nbo@example.org,Bo\n",
         addresses("ann", "bo"),
+        rejected=1,
     ),
 ]
 

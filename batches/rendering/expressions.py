@@ -263,6 +263,8 @@ class Expression(Code):
         """Note a variable, and write its identifier."""
         typed = " ".join(self.typed(node).split())
         identifier = typed if typed.isidentifier() else make_identifier(typed)
+        if identifier in KEYWORDS:
+            identifier += "_"  # as the merge field of such a column is named
         if not identifier:
             self.refuse(f"“{typed}” is no name of a merge field.", at=node)
         if is_own:

@@ -149,6 +149,9 @@ class _Reader:
             raise TagFault(_say_unknown_statement(word, tag), tag.start)
         if word in _ENDINGS:
             self._close(word, tag)
+            if code.token.kind == "name":  # the name of a block or macro may follow
+                code.skip()
+            code.finish()
             return
         if word in ("else", "elif"):
             self._check_is_inside(word, tag)

@@ -17,9 +17,8 @@ from django.utils import timezone
 
 from batches.files.headings import name_merge_fields
 from batches.models import Batch, BatchSource, Email, EmailJob, Lane
-from batches.rendering.fields import FieldBinding, bind_fields
 from batches.rendering.foreign import ForeignTag, find_foreign_tags
-from batches.rendering.template import MessageParts, make_context
+from batches.rendering.template import CompiledTemplate, MessageParts, make_context
 
 FIRST_ROWS = 10
 SAME_CONTENT_SECONDS = 24 * 60 * 60
@@ -95,10 +94,9 @@ def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None) ->
     Raises:
         TemplateFault: The parts can't be compiled.
     """
-    used = parts.compile().merge_fields
-    binding = bind_fields(used, batch.merge_fields)
-    needed = {binding.aliases.get(name, name) for name in used}
-    blank_counts, smtputf8_count = _count_blanks(batch, [name for name in batch.merge_fields if name in needed])
+    compiled = parts.compile(batch.merge_fields)
+    needed = [name for name in batch.merge_fields if name in compiled.merge_fields]
+    blank_counts, smtputf8_count = _count_blanks(batch, needed)
     same = _find_same_content(batch, since=(now or timezone.now()) - timedelta(seconds=SAME_CONTENT_SECONDS))
     return Review(
         total_count=batch.total_count,
@@ -106,7 +104,7 @@ def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None) ->
         duplicate_count=batch.duplicate_count,
         smtputf8_count=smtputf8_count,
         first_rows=_first_rows(batch),
-        missing=_find_missing(batch, binding),
+        missing=_find_missing(batch, compiled),
         foreign_tags=tuple(find_foreign_tags(parts, batch.merge_fields)),
         blank_counts=blank_counts,
         same_content_at=same.created_at if same else None,
@@ -144,22 +142,22 @@ def compare_with_newest_lists(parts: MessageParts, batches: QuerySet[Batch]) -> 
     Raises:
         TemplateFault: The parts can't be compiled.
     """
-    used = parts.compile().merge_fields
     newest = batches.exclude(merge_fields=[]).exclude(source=BatchSource.LIST).order_by("-pk")[:NEWEST_LISTS]
-    found = [(batch, bind_fields(used, batch.merge_fields)) for batch in newest]
-    if not found:
+    parts.compile()  # so that a faulty template is refused even if there is no list
+    found = [(batch, _find_missing(batch, parts.compile(batch.merge_fields))) for batch in newest]
+    found.sort(key=lambda pair: (len(pair[1]), not any(field.near for field in pair[1])))
+    if not found or not found[0][1]:
         return None
-    batch, binding = min(found, key=lambda pair: (len(pair[1].missing), not any(pair[1].near.values())))
-    if not binding.missing:
-        return None
-    return ListComparison(filename=batch.filename, missing=_find_missing(batch, binding))
+    batch, missing = found[0]
+    return ListComparison(filename=batch.filename, missing=missing)
 
 
-def _find_missing(batch: Batch, binding: FieldBinding) -> tuple[MissingField, ...]:
+def _find_missing(batch: Batch, compiled: CompiledTemplate) -> tuple[MissingField, ...]:
+    binding = compiled.binding
     headings = dict(zip(batch.merge_fields, _headings_of(batch), strict=False))
     return tuple(
         MissingField(
-            name=name,
+            name=compiled.typed_names.get(name, name),
             merge_field=name_merge_fields([name], [1])[0],
             near=tuple(
                 NearColumn(merge_field=near, heading=headings.get(near, near))

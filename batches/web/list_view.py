@@ -117,9 +117,7 @@ def _find_usable_parts(choice: MessageChoice) -> tuple[MessageParts, frozenset[s
     """Return the message parts that would be sent, and the merge fields of the list that they use. See NO_TEMPLATE."""
     try:
         parts = choice.parts()
-        compiled = parts.compile(choice.batch.merge_fields)
-        aliases = compiled.binding.aliases
-        return parts, frozenset(aliases.get(field, field) for field in compiled.merge_fields)
+        return parts, parts.compile(choice.batch.merge_fields).merge_fields
     except TemplateFault:  # the page shows the fault in place of the message
         return NO_TEMPLATE, frozenset()
 

@@ -16,36 +16,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from batches.models import Batch, EmailJob, EmailTemplate
-from batches.names import make_key
 from batches.rendering.foreign import ForeignTag, find_foreign_tags
 from batches.rendering.preview import render_preview
-from batches.rendering.template import MessageParts, TemplateFault
+from batches.rendering.template import CompiledTemplate, MessageParts, TemplateFault
 from batches.reviewing import ListComparison, compare_with_newest_lists
 from batches.web.forms import TemplateForm
 from batches.web.middleware import MESSAGE_POLICY
 from batches.web.requests import SignedInRequest
-
-SAMPLES = {
-    "email": "ada@example.org",
-    "name": "Ada Lovelace",
-    "first_name": "Ada",
-    "given_name": "Ada",
-    "vorname": "Ada",
-    "prénom": "Ada",
-    "last_name": "Lovelace",
-    "surname": "Lovelace",
-    "family_name": "Lovelace",
-    "nachname": "Lovelace",
-    "nom": "Lovelace",
-    "company": "Analytical Engines",
-    "firma": "Analytical Engines",
-    "city": "London",
-    "ort": "London",
-}
-"""The values of a preview without a recipient. Any other merge field shows its own name."""
-
-
-_SAMPLES = {make_key(field): value for field, value in SAMPLES.items()}
+from batches.web.samples import sample_values
 
 NOTES_BESIDE = "notes_beside"
 """A field of the form that the script adds: it shows the notes itself, beside the button for the preview."""
@@ -205,16 +183,16 @@ def _warn(request: SignedInRequest, template: EmailTemplate) -> None:
 
 def _render_sample(parts: MessageParts) -> dict[str, object]:
     try:
-        merge_fields = parts.compile().merge_fields
-        message = render_preview(parts, sample_values(merge_fields))
+        compiled = parts.compile()
+        message = render_preview(parts, sample_values(compiled))
     except TemplateFault as exc:
         return {"fault": str(exc)}
-    return {"message": message, "merge_fields": sorted(merge_fields)}
+    return {"message": message, "merge_fields": _name_fields(compiled)}
 
 
-def sample_values(merge_fields: frozenset[str]) -> dict[str, str]:
-    """Return a value for each merge field, for a preview without a recipient."""
-    return {field: _SAMPLES.get(make_key(field), field.replace("_", " ").capitalize()) for field in merge_fields}
+def _name_fields(compiled: CompiledTemplate) -> list[str]:
+    """Return the fields as the template writes them."""
+    return sorted(compiled.typed_names.get(field, field) for field in compiled.merge_fields)
 
 
 def _with_is_used() -> QuerySet[EmailTemplate]:
@@ -225,7 +203,7 @@ def _describe(template: EmailTemplate) -> ListedTemplate:
     fields: list[str] = []
     fault = ""
     try:
-        fields = sorted(MessageParts.of(template).compile().merge_fields)
+        fields = _name_fields(MessageParts.of(template).compile())
     except TemplateFault as exc:
         fault = str(exc)
     return ListedTemplate(template=template, merge_fields=fields, fault=fault, is_used=template.is_used)  # type: ignore[attr-defined]

@@ -182,3 +182,18 @@ def test_stored_template_is_opened_with_its_notes(page: Client) -> None:
 def test_sample_values_are_found_as_people_write_the_fields(page: Client) -> None:
     text = page.post(reverse("template-preview"), {"subject": "S", "text": "{{ Vorname }} {{ FirstName }}"})
     assert "Ada Ada" in text.content.decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% if Points > 100 %}over{% endif %}",
+        "{% if 100 < Points and Points <= 500 %}over{% endif %}",
+        "{{ 'over' if Points|int == 120 }}",
+        "{% if Points * 2 > 200 %}over{% endif %}",
+        "{% for row in rows %}{% if row.Points > 100 %}over{% endif %}{% endfor %}",
+    ],
+)
+def test_preview_takes_a_number_where_the_template_needs_one(text: str, page: Client) -> None:
+    shown = page.post(reverse("template-preview"), {"subject": "S", "text": text + " {{ Club }}"}).content.decode()
+    assert "over Club" in shown

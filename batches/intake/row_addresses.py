@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from batches.files.addresses import SPACES, BadAddress, SeveralAddresses, find_address
+from batches.files.addresses import SPACES, BadAddress, SeveralAddresses, find_address, match_plain
+from batches.files.clinging import remove_invisible
 from batches.files.findings import Reading
 
 
@@ -36,7 +37,7 @@ def find_addresses(cells: Sequence[str], indexes: Sequence[int], reading: Readin
     Raises:
         NoAddress: no address column holds an address.
     """
-    filled = [index for index in indexes if cells[index].strip(SPACES)] or indexes[:1]
+    filled = [index for index in indexes if remove_invisible(cells[index]).strip()] or indexes[:1]
     addresses: dict[str, str] = {}
     bad: dict[int, str] = {}
     for index in filled:
@@ -61,6 +62,9 @@ def _read_cell(cell: str, reading: Reading) -> tuple[str, ...]:
     Raises:
         BadAddress: the cell holds no address, or several that are not to be split.
     """
+    local, at, domain = cell.strip(SPACES).rpartition("@")
+    if match_plain(plain := local + at + domain.lower()):  # the most frequent reason why a row is not plain
+        return (plain,)
     try:
         found = find_address(cell)
     except SeveralAddresses as exc:

@@ -49,6 +49,16 @@ def find_header(sample: Sequence[SampleRecord]) -> Header | None:
     return None if place is None else _with_second_row(sample, place)
 
 
+def count_titles(sample: Sequence[SampleRecord]) -> int:
+    """Count the titles above a list without a header. A blank line is below them, and they have few cells."""
+    first = _find_first(sample[:SEARCHED_RECORDS], is_meant_as_address) or 0
+    titles = sample[:first]
+    if not titles or titles[-1].last_line + 1 == sample[first].first_line:
+        return 0
+    is_narrow = all(len(record.filled) * 2 <= max(len(sample[first].filled), 2) for record in titles)
+    return first if is_narrow and not any(has_at_sign(cell) for record in titles for cell in record.cells) else 0
+
+
 def header_at(sample: Sequence[SampleRecord], line: int) -> Header | None:
     """Return the header that a person chose by its line, counted from 1; None if that line holds nothing."""
     for place, record in enumerate(sample):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from batches.files.cells import holds_address, is_meant_as_address
 from batches.files.errors import UnreadableFile
 from batches.files.findings import AddressColumn, Reading
-from batches.files.header import Header, find_header, first_as_header, header_at
+from batches.files.header import Header, count_titles, find_header, first_as_header, header_at
 from batches.files.headings import HeadingRank, rank_heading
 from batches.files.layout import COLUMNS_MAX, Layout, make_layout
 from batches.files.sample import SampleRecord
@@ -32,7 +32,7 @@ class FoundLayout:
 
     layout: Layout
     header_lines: tuple[int, int] | None
-    """The first and the last line of the header, counted from 1."""
+    """The first and the last line of the header, counted from 1; or of the titles above a list without a header."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,8 @@ def find_layout(
     if not sample:
         raise UnreadableFile("The file is empty. Give it a header and a line for each recipient.")
     header = _choose_header(sample, chosen)
-    body = header.below if header else sample
+    titles = [] if header else sample[: count_titles(sample)]
+    body = header.below if header else sample[len(titles) :]
     cells = header.headings if header else []
     if header is None or is_sheet:
         cells = [*cells, *[""] * (_usual_width(body, is_sheet=is_sheet) - len(cells))]
@@ -67,12 +68,12 @@ def find_layout(
         raise UnreadableFile(f"The file has {len(kept)} columns. Reduce them to {COLUMNS_MAX} or fewer.")
     headings = [cells[column] for column in kept]
     table = [[record.cell(column) for column in kept] for record in body]
-    indexes = _choose_address_columns(headings, table, chosen=chosen, first=sample[0])
+    indexes = _choose_address_columns(headings, table, chosen=chosen, first=body[0] if body else sample[0])
     _note_address_columns(reading, headings, table, used=indexes)
     if header:
         reading.header_line, reading.skipped_lines = header.last_line, len(header.above)
     else:
-        headings = _invent_headings(kept, indexes)
+        headings, reading.skipped_lines = _invent_headings(kept, indexes), len(titles)
     layout = make_layout(
         headings,
         address_index=indexes[0],
@@ -81,7 +82,9 @@ def find_layout(
         kept=tuple(kept),
         width=len(cells),
     )
-    return FoundLayout(layout=layout, header_lines=(header.first_line, header.last_line) if header else None)
+    if header:
+        return FoundLayout(layout=layout, header_lines=(header.first_line, header.last_line))
+    return FoundLayout(layout=layout, header_lines=(1, titles[-1].last_line) if titles else None)
 
 
 def _choose_header(sample: Sequence[SampleRecord], chosen: ChosenLayout) -> Header | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 
-from batches.files.cells import has_at_sign
+from batches.files.cells import has_at_sign, is_ruler, tidy_cells
 from batches.files.errors import UnreadableFile
 from batches.files.layout import Layout
 from batches.files.reading import Reader, Records, RejectedRecord
@@ -45,7 +45,7 @@ class StartedRecords:
 
     def __next__(self) -> list[str]:
         reader = self._records.reader
-        return self._read_start(reader) if self._is_at_start else self._take_kept(next(reader))
+        return self._read_start(reader) if self._is_at_start else self._take_kept(self._next(reader))
 
     def recover_line(self, exc: csv.Error, *, line: int) -> str:
         return self._records.recover_line(exc, line=line)
@@ -54,7 +54,9 @@ class StartedRecords:
         """Read a record of the start: the lines down to the header, or the first line with "sep=;"."""
         line = reader.line_num + 1
         if line > self._header_last:
-            cells = next(reader)
+            cells = self._next(reader)
+            if self._header_last and is_ruler(tidy_cells(cells)):  # a line drawn below the header
+                return []
             self._is_at_start = False
             return [] if line == 1 and is_separator_line(cells) else self._take_kept(cells)
         try:
@@ -63,7 +65,6 @@ class StartedRecords:
             cells = exc.cells
         except csv.Error as exc:
             cells = [self._recover_start(exc, line)]
-        self._is_at_start = reader.line_num < self._header_last
         if line < self._header_first and any(map(has_at_sign, cells)):
             raise RejectedRecord(
                 cells=cells,
@@ -78,6 +79,15 @@ class StartedRecords:
             f"In the header, a quotation mark is in the wrong place or is never closed. Correct line {line}."
         ) from exc
 
+    def _next(self, reader: Reader) -> list[str]:
+        """Read a record. If the reader rejects it, its cells too are those of the columns that count."""
+        try:
+            return next(reader)
+        except RejectedRecord as exc:
+            if self._kept is not None:
+                exc.cells = self._keep(exc.cells)
+            raise
+
     def _take_kept(self, cells: list[str]) -> list[str]:
         """Return the cells of the columns that count.
 
@@ -91,8 +101,11 @@ class StartedRecords:
         filled = next((place for place in surplus if cells[place].strip()), None)
         if filled is not None:
             raise RejectedRecord(
-                cells=cells,
+                cells=[*self._keep(cells), cells[filled]],
                 reason=f"Cell {filled + 1} holds text, but its column has no heading, and is blank in the first lines. "
                 "Give the column a heading, or clear the cell.",
             )
-        return [cells[place] if place < count else "" for place in self._kept]
+        return self._keep(cells)
+
+    def _keep(self, cells: list[str]) -> list[str]:
+        return [cells[place] if place < len(cells) else "" for place in self._kept or ()]

@@ -15,7 +15,8 @@ from itertools import islice
 
 import orjson
 
-from batches.files.addresses import match_plain
+from batches.files.addresses import SPACES, match_plain
+from batches.files.cells import tidy_cells
 from batches.files.findings import Reading
 from batches.files.layout import Layout
 from batches.files.reading import Records, RejectedRecord
@@ -33,8 +34,10 @@ PLAIN_ROWS_MAX = 128
 # folds or refuses them. No other control character means anything in a mail, and some of them make it invalid.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
-_NEEDS_CHECK = re.compile(r"[\\\x7f-\x9f]")
+_NEEDS_CHECK = re.compile(rf'[\\\x7f-\x9f]|"[{SPACES}]|[{SPACES}]"')
 """Finds exactly the rows that ``needs_check`` finds roughly."""
+
+_ROUGH_SIGNS = (b"\\", b"\x7f", b"\xc2", b"\xe2\x80", b"\xe3\x80\x80", b"\xef\xbb\xbf", b'" ', b' "')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -236,6 +239,7 @@ class BlockReader:
             return
         raw = list(cells)
         self._length += sum(map(len, raw))
+        cells = tidy_cells(cells)
         try:
             self._adjust_width(cells)
             _refuse_control_characters(cells)
@@ -334,12 +338,13 @@ def split_json(packed: bytes, rows: Sequence[list[str]]) -> list[str]:
 
 
 def needs_check(packed: bytes) -> bool:
-    """Say whether some cells may hold a control character or a line break, or differ from their COPY text.
+    """Say whether some cells may hold a control character or a line break, differ from their COPY text, or have blanks
+    around them.
 
     JSON spells a quotation mark, a line break and most control characters with a backslash. It leaves DEL and the C1
-    controls as they are, which in UTF-8 are 7F, and C2 80 to C2 9F.
+    controls as they are, which in UTF-8 are 7F, and C2 80 to C2 9F. The other signs begin the blanks of SPACES.
     """
-    return b"\\" in packed or b"\x7f" in packed or b"\xc2" in packed
+    return any(sign in packed for sign in _ROUGH_SIGNS)
 
 
 def _copy_json(cells: Sequence[str]) -> str:

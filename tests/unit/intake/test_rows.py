@@ -84,7 +84,7 @@ def test_line_breaks_become_line_feeds_and_lines_are_counted_when_cells_hold_the
     layout = make_layout(["email", "note"], address_index=0, has_header=False)
     blocks = list(BlockReader(records, layout=layout, batch_id=7, seen=SeenAddresses()))
     emails = b"".join(block.emails for block in blocks)
-    assert emails == b'7\t1\ta@x.org\t["one\\\\ntwo"]\n7\t3\tb@x.org\t["\\\\n"]\n7\t6\tc@x.org\t["4"]\n'
+    assert emails == b'7\t1\ta@x.org\t["one\\\\ntwo"]\n7\t3\tb@x.org\t[""]\n7\t6\tc@x.org\t["4"]\n'
     assert [block.rejected.split(b"\t")[1] for block in blocks if block.rejected] == [b"5"]
 
 
@@ -92,3 +92,33 @@ def test_line_breaks_become_line_feeds_and_lines_are_counted_when_cells_hold_the
 def test_every_row_is_read_when_their_number_is_near_the_limit(row_count: int) -> None:
     emails, _, _ = sort([[f"user{number}@example.com", ""] for number in range(row_count)])
     assert len(emails) == row_count
+
+
+@pytest.mark.parametrize(
+    ("cell", "stored"),
+    [
+        *[
+            (" Ann", "Ann"),
+            ("Ann ", "Ann"),
+            ("\tAnn\n", "Ann"),
+            ("\u00a0", ""),
+            ("Ann\u00a0", "Ann"),
+            ("\u3000Ann", "Ann"),
+        ],
+        *[
+            ("Ann\u200b", "Ann"),
+            ("\u202fAnn", "Ann"),
+            ("\ufeffAnn", "Ann"),
+            ("Ann Berg", "Ann Berg"),
+            ('="0123"', "0123"),
+        ],
+        *[('="a ""b"""', 'a "b"'), ("=1+1", "=1+1"), ("a\u00a0b", "a\u00a0b"), ("a\n b", "a\n b")],
+    ],
+)
+def test_blanks_around_a_cell_are_left_out_when_the_row_is_plain_or_not(cell: str, stored: str) -> None:
+    for address in ("ann@example.com", "Ann <ann@example.com>"):
+        layout = make_layout(["email", "name"], address_index=0, has_header=True)
+        records = CountedRecords([["bo@example.com", "Bo"], [address, cell]])
+        [block] = BlockReader(records, layout=layout, batch_id=7, seen=SeenAddresses())
+        fields = block.emails.decode().splitlines()[1].split("\t")[3]
+        assert json.loads(fields.replace("\\\\", "\\")) == [stored]

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from batches.files.errors import UnreadableFile
+from batches.files.opening import OpenedFile, ReadingOptions, open_records
+from batches.files.reading import RejectedRecord
+
+NO_OPTIONS = ReadingOptions()
+
+
+def read(text: str, options: ReadingOptions = NO_OPTIONS) -> tuple[OpenedFile, list[list[str]], list[tuple[int, str]]]:
+    """Return the opened file, its records that are not blank, and the line and the reason of the rejected ones."""
+    rows: list[list[str]] = []
+    rejected: list[tuple[int, str]] = []
+    with open_records(io.BytesIO(text.encode()), options) as opened:
+        while True:
+            line = opened.records.reader.line_num + 1
+            try:
+                cells = next(opened.records.reader)
+            except StopIteration:
+                return opened, rows, rejected
+            except RejectedRecord as exc:
+                rejected.append((line, exc.reason))
+                continue
+            if any(cells):
+                rows.append(cells)
+
+
+def test_line_above_the_header_is_rejected_when_it_has_an_at_sign() -> None:
+    text = "Members 2026\n\nQuestions to:,office@example.com\nname,email,city\n---,---,---\nAnn,ann@x.org,Rome\n"
+    opened, rows, rejected = read(text)
+    assert rows == [["Ann", "ann@x.org", "Rome"]]
+    assert [line for line, _ in rejected] == [3]
+    assert "above the header" in rejected[0][1]
+    assert (opened.reading.header_line, opened.reading.skipped_lines) == (4, 2)
+
+
+def test_plain_reader_is_given_out_when_the_header_was_read() -> None:
+    with open_records(io.BytesIO(b"email,name\na@x.org,Ann\nb@x.org,Bo\n"), NO_OPTIONS) as opened:
+        while not isinstance(opened.records.reader, type(csv.reader([]))):
+            next(opened.records.reader)
+        assert opened.records.reader.line_num <= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ('email, name\na@x.org, "Berg, Ann"\n', [["a@x.org", "Berg, Ann"]]),
+        ('"email,name"\n"a@x.org,Ann"\n"b@x.org,""Berg, Bo"""\n', [["a@x.org", "Ann"], ["b@x.org", "Berg, Bo"]]),
+        ('"email" ,"name"\n"a@x.org" ,"Berg, Ann" \n', [["a@x.org", "Berg, Ann"]]),
+        ("'email','name'\n'a@x.org','Berg, Ann'\n", [["a@x.org", "Berg, Ann"]]),
+        ('"sep=;"\nemail;name\na@x.org;Ann\n', [["a@x.org", "Ann"]]),
+        ("sep=;\na@x.org;Ann\nb@x.org;Bo\n", [["a@x.org", "Ann"], ["b@x.org", "Bo"]]),
+        ("Our club\n\na@x.org,Ann\nb@x.org,Bo\n", [["a@x.org", "Ann"], ["b@x.org", "Bo"]]),
+        (",email,,name,,\n,a@x.org,,Ann,,\n,b@x.org\n", [["a@x.org", "Ann"], ["b@x.org", ""]]),
+    ],
+)
+def test_cells_are_read_when_they_are_quoted_or_placed_in_other_ways(text: str, rows: list[list[str]]) -> None:
+    assert read(text)[1] == rows
+
+
+def test_row_is_rejected_when_a_column_that_does_not_count_holds_text_later() -> None:
+    text = "email,,name,,\n" + "a@x.org,,Ann,,\n" * 60 + "b@x.org,x,Bo,,\nc@x.org,,Cy,,,y\n"
+    opened, rows, rejected = read(text)
+    assert opened.layout.columns == ("email", "name")
+    assert len(rows) == 60
+    assert [(line, reason[:17]) for line, reason in rejected] == [(62, "Cell 2 holds text"), (63, "Cell 6 holds text")]
+
+
+def test_names_come_from_the_recipients_when_a_mail_program_wrote_them() -> None:
+    opened, rows, _ = read('"Berg, Ann" <ann@x.org>; Bo Cole <bo@x.org>\n\ncy@x.org\n')
+    assert (opened.layout.columns, opened.layout.merge_fields) == (("email", "name"), ("name",))
+    assert rows == [["ann@x.org", "Berg, Ann"], ["bo@x.org", "Bo Cole"], ["cy@x.org", ""]]
+    assert opened.delimiter == ""
+
+
+def test_other_delimiter_is_named_when_the_file_has_it() -> None:
+    with pytest.raises(UnreadableFile, match=r"seem to be separated by \^\. Save the file as CSV"):
+        read("email^name\na@x.org^Ann\n")
+
+
+def test_header_is_the_chosen_line_when_a_person_chose_one() -> None:
+    text = "email,name\nMail,Wer\na@x.org,Ann\n"
+    opened, rows, _ = read(text, ReadingOptions(header_row=2))
+    assert (opened.layout.columns, rows) == (("Mail", "Wer"), [["a@x.org", "Ann"]])
+    opened, rows, _ = read(text, ReadingOptions(header_row=0))
+    assert (opened.layout.has_header, len(rows)) == (False, 3)
+
+
+def test_file_is_refused_when_a_quotation_mark_in_the_header_is_never_closed() -> None:
+    with pytest.raises(UnreadableFile, match=r"In the header, a quotation mark .* Correct line 1"):
+        read('email,"name"x\na@x.org,Ann\n')

@@ -13,7 +13,7 @@ from ninja.files import UploadedFile
 
 from batches import intake, reviewing
 from batches.api.batches import find_batch
-from batches.api.reading_choices import address_indexes, change_reading, describe_reading
+from batches.api.reading_choices import change_reading, describe_reading
 from batches.api.schemas import AddedOut, FieldNames, ReadAgain, ReviewOut, ReviewRowOut
 from batches.files.findings import Reading
 from batches.models import Batch, BatchStatus, EmailTemplate, SharedAddresses
@@ -37,7 +37,6 @@ def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> Re
     if batch.status != BatchStatus.DRAFT:
         raise intake.NotADraft("This batch is no longer a draft, so there is nothing to review.")
     found = reviewing.review(batch, MessageParts.of(template, subject))
-    reading = Reading.from_json(batch.reading)
     return ReviewOut(
         batchId=batch.pk,
         templateId=template.key,
@@ -50,9 +49,9 @@ def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> Re
         hasHeader=batch.has_header,
         columns=batch.columns,
         addressColumn=batch.address_index,
-        addressColumns=address_indexes(batch, reading),
+        addressColumns=list(batch.address_indexes),
         sharedAddresses=SharedAddresses(batch.shared_addresses),
-        reading=describe_reading(reading),
+        reading=describe_reading(Reading.from_json(batch.reading)),
         mergeFields=batch.merge_fields,
         firstRows=[
             ReviewRowOut(row=row.row, line=row.line, address=row.address, fields=row.fields) for row in found.first_rows

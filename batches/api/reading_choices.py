@@ -52,11 +52,6 @@ def _refuse_contradiction(payload: ReadAgain) -> None:
             raise ApiError(422, f"'{old}' and '{new}' say the same thing in two ways. Send '{new}' alone.")
 
 
-def address_indexes(batch: Batch, reading: Reading) -> list[int]:
-    """Return the columns from which the addresses were taken, the first one first."""
-    return [column.index for column in reading.address_columns if column.is_used] or [batch.address_index]
-
-
 def describe_reading(reading: Reading) -> ReadingOut:
     """Return the answer's shape of a Reading. Its names are those of Reading, in the API's spelling."""
     return ReadingOut.model_validate(_respell(reading.to_json()) | {"chosen": _name_chosen(reading)})

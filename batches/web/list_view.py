@@ -123,10 +123,9 @@ def _find_usable_parts(choice: MessageChoice) -> tuple[MessageParts, frozenset[s
 
 
 def _list_columns(batch: Batch, used: frozenset[str], typed: Mapping[str, str]) -> list[Column]:
-    has_field_each = len(batch.merge_fields) == len(batch.columns)  # of several address columns, each has one too
     fields = iter(batch.merge_fields)
     return [
         Column(index=index, heading=heading, merge_field=field, typed=typed.get(field, field), is_used=field in used)
         for index, heading in enumerate(batch.columns)
-        for field in ["" if index == batch.address_index and not has_field_each else next(fields, "")]
+        for field in ["" if index == batch.address_index and not batch.more_address_indexes else next(fields, "")]
     ]

@@ -78,16 +78,11 @@ def present_choice(batch: Batch) -> ReadingChoice:
         encoding=choosable_encoding(batch.encoding),
         delimiter=batch.delimiter,
         header_row=found_line if batch.has_header else NO_HEADER,
-        address_indexes=tuple(str(index) for index in find_address_indexes(batch, reading)),
+        address_indexes=tuple(map(str, batch.address_indexes)),
         hidden_rows=YES if reading.hidden_rows else NO,
         split_cells=YES if reading.split_cells else NO,
         shared_addresses=batch.shared_addresses,
     )
-
-
-def find_address_indexes(batch: Batch, reading: Reading) -> list[int]:
-    """Return the columns from which the addresses were taken."""
-    return [column.index for column in reading.address_columns if column.is_used] or [batch.address_index]
 
 
 def make_reading_form(batch: Batch, refused: ReadingChoice | None) -> ReadingForm | None:

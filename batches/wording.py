@@ -134,7 +134,7 @@ def say_letter_check(check: LetterCheck | None, fleet: Fleet) -> str:
     done = f"{check.checked:,} of {check.total:,} letters"
     match check.state:
         case LetterCheckState.WAITING | LetterCheckState.RUNNING if not fleet.workers:
-            return "No worker is running, so the letters of the other rows are not checked. They are when one starts."
+            return "No worker is running, so the letters of the other rows are not checked yet."
         case LetterCheckState.WAITING:
             return f"{done} were checked. The check waits until a worker is free."
         case LetterCheckState.RUNNING:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from django.db.models.functions import Coalesce
 from django.http import QueryDict
 
 from batches.models import Batch, Email, EmailTemplate
@@ -29,6 +30,8 @@ class MessageChoice:
     """Replaces the template's own subject, unless it is empty."""
     email: Email | None
     """The recipient whose message is shown, or None if the list is empty."""
+    missed_line: str = ""
+    """The line that the user asked for, if it is not the line of a recipient."""
 
     def context(self) -> dict[str, str]:
         """Return the values of the row by their merge fields."""
@@ -86,15 +89,18 @@ class MessageChoice:
 def read_choice(batch: Batch, query: QueryDict) -> MessageChoice:
     """Read the choice from a query string or a form.
 
-    A missing or unknown template becomes the default one, and a missing or unknown row the first one.
+    A missing or unknown template becomes the default one, and a missing or unknown row a near one.
     """
     templates = EmailTemplate.objects.order_by("-is_default", "name")
     template = EmailTemplate.objects.filter(key=query.get("template", "")).first() or templates.first()
+    line = query.get("line", "").strip()
+    email = _find_email(batch, query.get("row", ""), line)
     return MessageChoice(
         batch=batch,
         template=template,
         subject=query.get("subject", "").strip(),
-        email=_find_email(batch, query.get("row", "")),
+        email=email,
+        missed_line=line if email and line not in ("", str(email.shown_line)) else "",
     )
 
 
@@ -106,10 +112,19 @@ def hide_missing(fault: str, missing_fields: Iterable[str]) -> str:
     return "" if any(re.search(rf"\b{re.escape(name)}\b", fault) for name in missing_fields) else fault
 
 
-def _find_email(batch: Batch, row: str) -> Email | None:
-    """Find the recipient of a row. If there is none, take the next row's, or else the first one of the list."""
+def _find_email(batch: Batch, row: str, line: str) -> Email | None:
+    """Find the recipient of a row, or of a line that the user typed. If there is none, take a near one.
+
+    The form has both. A line may have several recipients, so the row counts as long as its line was not changed.
+    """
     emails = batch.emails.order_by("row")
-    found = None
-    if row.isascii() and row.isdigit() and len(row) <= ROW_MAX_DIGITS:
-        found = emails.filter(row__gte=int(row)).first()
-    return found or emails.first()
+    found = emails.filter(row__gte=int(row)).first() if _is_number(row) else None
+    found = found or emails.first()
+    if found is None or not _is_number(line) or int(line) == found.shown_line:
+        return found
+    later = emails.annotate(on_line=Coalesce("line", "row")).filter(on_line__gte=int(line))
+    return later.first() or emails.last()
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= ROW_MAX_DIGITS

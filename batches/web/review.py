@@ -50,7 +50,9 @@ def show_review(request: SignedInRequest, batch_id: int) -> HttpResponse:
 @posted_from_review
 def choose(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Redirect to the review of the message that the form chooses."""
-    return redirect(review_address(read_choice(find_batch(request, batch_id), request.POST)))
+    choice = read_choice(find_batch(request, batch_id), request.POST)
+    missed = f"&{urlencode({'line': choice.missed_line})}" if choice.missed_line else ""
+    return redirect(f"{review_address(choice)}{missed}#message")
 
 
 @require_safe

@@ -6,7 +6,7 @@ import "./letters.js";
 const form = document.getElementById("message");
 const show = document.getElementById("show");
 
-for (const name of ["template", "subject", "row"]) {
+for (const name of ["template", "subject", "line"]) {
   form.elements.namedItem(name).addEventListener("change", () => form.requestSubmit(show));
 }
 // Reading a long file takes a while. Say so, and keep the reader from starting it twice.

@@ -55,7 +55,7 @@ def test_short_list_is_checked_by_itself_and_faulty_rows_are_linked(
     page: Client, draft: Batch, deep: EmailTemplate
 ) -> None:
     text = read(page, draft)
-    assert "No worker is running, so the letters of the other rows are not checked." in text
+    assert "No worker is running, so the letters of the other rows are not checked yet." in text
     assert f'data-poll="/batches/{draft.pk}/review/letters/?template=deep&amp;row=2"' in text
     run_check(draft, deep)
     text = read(page, draft)

@@ -130,7 +130,7 @@ def test_show_leads_to_the_message_and_keeps_tokens_out_of_the_address(
 ) -> None:
     form = {"template": "town", "subject": "Hi", "row": "3", "csrfmiddlewaretoken": "secret"}
     answer = page.post(address(draft, "review-choose"), form)
-    assert answer.headers["Location"] == f"{address(draft)}?template=town&subject=Hi&row=3"
+    assert answer.headers["Location"] == f"{address(draft)}?template=town&subject=Hi&row=3#message"
 
 
 def test_send_makes_the_job_that_was_shown(page: Client, draft: Batch, town: EmailTemplate, sender: User) -> None:
@@ -266,3 +266,30 @@ def test_column_is_marked_as_used_when_the_message_writes_its_name_in_another_wa
     text = read(page, draft, template="big")
     assert 'aria-label="Merge field of Town" class="small used"' in text
     assert 'aria-label="Merge field of Name" class="small "' in text
+
+
+@pytest.mark.parametrize(("asked", "shown"), [("9999", "3"), ("1", "2")])
+def test_page_says_so_when_the_row_has_no_recipient(
+    asked: str, shown: str, page: Client, draft: Batch, welcome: EmailTemplate
+) -> None:
+    answer = page.post(
+        address(draft, "review-choose"), {"template": welcome.key, "row": "2", "line": asked}, follow=True
+    )
+    assert f"Row {asked} has no recipient. This is row {shown}." in answer.content.decode()
+
+
+def test_line_of_several_recipients_is_shown_from_the_first_and_next_leads_on(
+    page: Client, draft: Batch, welcome: EmailTemplate
+) -> None:
+    draft.emails.filter(row=3).update(line=2)
+    draft.emails.filter(row=2).update(line=2)
+    Email.objects.create(batch=draft, row=4, line=3, address="cy@example.org", fields=["Cy", "Bern"])
+    text = read(page, draft, row="3")
+    assert "<dd>bo@example.org</dd>" in text
+    assert 'name="line" type="number" min="1" value="2"' in text
+    posted = {"template": welcome.key, "row": "3", "line": "2"}
+    assert "<dd>bo@example.org</dd>" in page.post(address(draft, "review-choose"), posted, follow=True).content.decode()
+    posted["line"] = "3"
+    text = page.post(address(draft, "review-choose"), posted, follow=True).content.decode()
+    assert "<dd>cy@example.org</dd>" in text
+    assert "has no recipient" not in text

@@ -15,12 +15,13 @@ from batches.files.dialect import Dialect, check_delimiter, detect_dialect, name
 from batches.files.encoding import choose_encoding, detect_encoding, find_rivals, is_encoded_twice
 from batches.files.errors import UnreadableFile
 from batches.files.findings import Reading
+from batches.files.kinds import is_spreadsheet
 from batches.files.layout import Layout
 from batches.files.layout_search import ChosenLayout, FoundLayout, find_layout
 from batches.files.pasted import PASTED_LAYOUT, PastedRecords, is_pasted
 from batches.files.reading import CsvRecords, Records, UnwrappedRecords, read_head
 from batches.files.sample import read_lines, take_sample
-from batches.files.sheets import SheetRecords, is_spreadsheet, open_sheet
+from batches.files.sheets import SheetRecords, open_sheet
 from batches.files.started import StartedRecords
 
 

@@ -1,4 +1,4 @@
-"""Recognise spreadsheets by their content and read them in a child process; refuse other binary files by name.
+"""Read spreadsheets in a child process.
 
 An uploaded file enters. The rows of one sheet leave as records, and the names of all its sheets. Spreadsheets may be
 hostile, so a child process with limits reads them.
@@ -6,13 +6,11 @@ hostile, so a child process with limits reads them.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,79 +20,15 @@ from typing import Any, BinaryIO, Self, cast
 import orjson
 
 from batches.files.encoding import CHUNK_BYTES
-from batches.files.errors import FileTooLarge, StorageFull, UnreadableFile, UnsupportedFile
+from batches.files.errors import StorageFull, UnreadableFile
 from batches.files.findings import SheetChoice
 from batches.files.reading import RejectedRecord
 from batches.files.sheet_program import REFUSED
 from batches.files.sheet_rows import LONG, NO_RESULT, REPEATED
 from batches.files.sheet_slots import hold_slot
 
-UNPACKED_MAX_BYTES = 512 << 20
-"""How much the members of an .xlsx or .ods file may unpack to. A million rows take about 200 MB."""
-
 TIMEOUT_SECONDS = 120
 """How long the child process may take. Its limit on processor time is lower, so this ends a child that hangs."""
-
-_ZIP = b"PK\x03\x04"
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_BINARIES = {
-    b"%PDF": "a PDF document",
-    b"\x1f\x8b": "a gzip archive",
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ": "an xz archive",
-    b"7z\xbc\xaf": "a 7-Zip archive",
-    b"Rar!": "a RAR archive",
-    b"\x89PNG": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture",
-    b"GIF8": "a GIF picture",
-    b"\x7fELF": "a program",
-    b"SQLite format 3": "an SQLite database",
-    b"PAR1": "a Parquet file",
-    b"{\\rtf": "a text document (RTF)",
-}
-_MARKUPS = {
-    b"<!doctype html": "a web page, whatever its name says",
-    b"<html": "a web page, whatever its name says",
-    b"<table": "a web page, whatever its name says",
-    b"<?xml": "an XML document",
-    b"begin:vcard": "an address book (vCard)",
-}
-"""Text that is no list. Some programs on the web name a page with a table ``.xls``."""
-
-HEAD_BYTES = 64
-
-
-def is_spreadsheet(file: BinaryIO) -> bool:
-    """Say whether a file is a spreadsheet, by its first bytes and not by its name, and leave it at its start.
-
-    Raises:
-        UnsupportedFile: the first bytes are those of another kind of file.
-        UnreadableFile: the archive is damaged.
-        FileTooLarge: the spreadsheet unpacks to more than UNPACKED_MAX_BYTES.
-    """
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
-    file.seek(0)
-    if head.startswith(_OLE):
-        return True
-    if head.startswith(_ZIP):
-        _check_zip(file)
-        return True
-    kind = _name_other_kind(head)
-    if kind:
-        raise UnsupportedFile(
-            f"The file is {kind}, not a list of recipients. "
-            "Open it with the program that made it or with a spreadsheet program, and save it as CSV or .xlsx."
-        )
-    return False
-
-
-def _name_other_kind(head: bytes) -> str | None:
-    """Name the kind of a file that is no list; None if it may be one."""
-    text = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
-    known = [(head, magic, name) for magic, name in _BINARIES.items()]
-    known += [(text, start, name) for start, name in _MARKUPS.items()]
-    return next((name for data, start, name in known if data.startswith(start)), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,21 +160,3 @@ def _convert(source: BinaryIO, target: BinaryIO, *, sheet: str | None) -> dict[s
     if done.returncode:
         raise UnreadableFile("The spreadsheet is too big to read or is damaged. Save it as CSV and upload that.")
     return cast(dict[str, Any], orjson.loads(message))
-
-
-def _check_zip(file: BinaryIO) -> None:
-    """Refuse an archive that is not a spreadsheet, and one that unpacks to too much (a zip bomb)."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as exc:
-        raise UnreadableFile("The spreadsheet or archive is damaged. Save it again, or save it as CSV.") from exc
-    finally:
-        file.seek(0)
-    names = {member.filename for member in members}
-    if not any(name.startswith(("xl/workbook", "content.xml")) for name in names):
-        raise UnsupportedFile("The file is a zip archive. Unpack it and upload the CSV file or spreadsheet in it.")
-    if sum(member.file_size for member in members) > UNPACKED_MAX_BYTES:
-        raise FileTooLarge(
-            f"The spreadsheet unpacks to more than {UNPACKED_MAX_BYTES:,} bytes. Save it as CSV and upload that."
-        )

@@ -8,9 +8,10 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 
-from batches.files import sheets
+from batches.files import kinds
 from batches.files.errors import FileTooLarge, UnreadableFile, UnsupportedFile
-from batches.files.sheets import OpenedSheet, SheetRecords, is_spreadsheet, open_sheet
+from batches.files.kinds import is_spreadsheet
+from batches.files.sheets import OpenedSheet, SheetRecords, open_sheet
 
 
 def archive(**members: bytes) -> io.BytesIO:
@@ -156,7 +157,7 @@ def test_number_is_as_it_was_shown_when_the_sheet_is_opendocument() -> None:
 
 
 def test_archive_is_refused_when_it_unpacks_to_more_than_a_sheet_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "UNPACKED_MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(kinds, "UNPACKED_MAX_BYTES", 1_000_000)
     bomb = archive(xl__workbook_xml=b"<x/>", xl__worksheets__sheet1_xml=b" " * 1_000_001)
     assert len(bomb.getvalue()) < 5_000
     with pytest.raises(FileTooLarge, match="unpacks to more than"):

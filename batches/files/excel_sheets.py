@@ -139,10 +139,11 @@ class _SheetReader:
         self._strings = strings
         self._formats = formats
         self._counts_later = counts_later
+        self._parser = make_parser()
         self._columns = _Columns()
         self._local = LocalNames()
         self._rows: list[Row] = []
-        self._is_in_data = self._is_done = False
+        self._is_done = False
         # The row.
         self._number = 0
         self._is_hidden = False
@@ -160,7 +161,7 @@ class _SheetReader:
 
     def read_rows(self, chunks: Iterator[bytes]) -> Iterator[Row]:
         """Yield the rows that hold something, until the data ends."""
-        parser = make_parser()
+        parser = self._parser
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._texts.append
@@ -170,6 +171,7 @@ class _SheetReader:
             self._rows.clear()
             if self._is_done:
                 return
+        parser.Parse(b"", True)  # fails if the member is cut off
 
     def _start(self, name: str, attributes: Attributes) -> None:
         tag = self._local[name]
@@ -215,6 +217,7 @@ class _SheetReader:
             self._is_phonetic = False
         elif tag == "sheetData":
             self._is_done = True
+            self._parser.StartElementHandler = self._parser.EndElementHandler = None
 
     def _add_value(self, text: str) -> None:
         """Add the value of a cell as the sheet shows it."""
@@ -274,7 +277,7 @@ class _Columns(dict[str, int]):
         number = 0
         for letter in letters.upper():
             number = 26 * number + ord(letter) - ord("A") + 1
-        if not 0 < number <= COLUMNS_MAX:
+        if not letters.isascii() or not letters.isalpha() or number > COLUMNS_MAX:
             raise ValueError(f"a cell is in column {letters[:20]}, which no sheet has")
         self[letters] = number - 1
         return self[letters]
@@ -297,6 +300,7 @@ class _StringReader:
         parser.CharacterDataHandler = self._texts.append
         for chunk in chunks:
             parser.Parse(chunk)
+        parser.Parse(b"", True)
         return self.strings
 
     def _start(self, name: str, _: Attributes) -> None:

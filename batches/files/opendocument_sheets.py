@@ -94,6 +94,7 @@ class OpenDocument:
         while not self._events:
             chunk = next(self._chunks, None)
             if chunk is None:
+                self._parser.Parse(b"", True)  # fails if the member is cut off
                 return None
             self._parser.Parse(chunk)
         return self._events.popleft()

@@ -84,7 +84,10 @@ def _open_spreadsheet(file: BinaryIO, options: ReadingOptions) -> Iterator[Opene
         sample = take_sample(SheetRecords(sheet, hidden_rows=options.hidden_rows))
         reading = Reading(sheet=sheet.name, sheets=list(sheet.sheets))
         reading.is_encoded_twice = is_encoded_twice(chain.from_iterable(record.cells for record in sample))
-        found = find_layout(sample, reading, chosen=_choices(options), is_sheet=True)
+        try:
+            found = find_layout(sample, reading, chosen=_choices(options), is_sheet=True)
+        except UnreadableFile as exc:
+            raise UnreadableFile(f"{exc.message} {sheet.describe()}") from exc
         yield _open(sheet.rows, SheetRecords(sheet, hidden_rows=options.hidden_rows), found, reading=reading)
 
 

@@ -36,16 +36,17 @@ MEMORY_MAX_BYTES = 1 << 30
 CPU_MAX_SECONDS = 60
 REFUSED = 3
 
-OUTPUT_MIN_BYTES = 16 << 20
-OUTPUT_FACTOR = 50
-"""The rows may be this many times as long as the file, or OUTPUT_MIN_BYTES. A zipped list is a fifth of its rows."""
+TEXT_MIN_LENGTH = 16 << 20
+TEXT_FACTOR = 50
+"""The text of the rows may be 50 times as long as the file, or TEXT_MIN_LENGTH. In a real list it is five times."""
+OUTPUT_MIN_BYTES = 256 << 20
+OUTPUT_MAX_BYTES = 1 << 30
+"""Limits on the output of a small file and of any file. Most of it may be blank cells before one far to the right."""
 
 CELL_MAX_LENGTH = 131_072
 """The most characters in one cell, as in a CSV file."""
 CUT_LENGTH = 1000
 """How much is kept of each cell of a row that has a longer one."""
-WIDE_COLUMNS = 1000
-"""A row with more columns is measured before it is written, because each may hold the same long text."""
 NAME_MAX_LENGTH = 200
 SHEETS_MAX = 200
 """How many sheets are named."""
@@ -83,7 +84,7 @@ def write_sheet(wanted: str | None) -> dict[str, object]:
     """Write the rows of a sheet and return ``{"sheet", "sheets": [{"name", "is_hidden", "address_count"}]}``.
 
     Raises:
-        Refused: there is no such sheet, it has no rows, or they are far longer than the file.
+        Refused: there is no such sheet, it has no rows, or the rows are far longer than the file.
     """
     output = _Output()
     best, chosen, named = 0, "", list[dict[str, object]]()
@@ -134,26 +135,35 @@ def _find_long_cells(number: int, cells: list[str]) -> list[Fault]:
 
 
 class _Output:
-    """Standard output, with the limit on its length."""
+    """Standard output, with the limits on what is written."""
 
     def __init__(self) -> None:
         self._file = sys.stdout.buffer
-        self._most = max(OUTPUT_MIN_BYTES, OUTPUT_FACTOR * os.fstat(sys.stdin.fileno()).st_size)
-        self._length = 0
+        most = TEXT_FACTOR * os.fstat(sys.stdin.fileno()).st_size
+        self._text_most = max(TEXT_MIN_LENGTH, most)
+        self._bytes_most = min(OUTPUT_MAX_BYTES, max(OUTPUT_MIN_BYTES, most))
+        self._text_length = self._bytes = 0
         self._sheet = ""
 
     def restart(self, sheet: str) -> None:
         """Forget what was written: another sheet is better."""
-        if self._length:
+        if self._bytes:
             self._file.flush()
             self._file.seek(0)
             self._file.truncate()
-        self._length, self._sheet = 0, sheet
+        self._text_length, self._bytes, self._sheet = 0, 0, sheet
 
     def write(self, rows: Iterable[Row]) -> None:
+        """Write rows.
+
+        Raises:
+            Refused: they are far longer than the file.
+        """
         write = self._file.write
         for number, cells, is_hidden, faults in rows:
-            if len(cells) > WIDE_COLUMNS and sum(map(len, cells)) > self._most:
+            # Checked before the row is made into one text, because each of its cells may hold the same long text.
+            self._text_length += sum(map(len, cells))
+            if self._text_length > self._text_most or self._bytes > self._bytes_most:
                 self._refuse()
             record: list[object] = [number, cells]
             if is_hidden or faults:
@@ -162,9 +172,7 @@ class _Output:
             if len(line) > CELL_MAX_LENGTH and (long := _find_long_cells(number, cells)):
                 cut = [cell[:CUT_LENGTH] for cell in cells]
                 line = orjson.dumps([number, cut, {"hidden": is_hidden, "faults": long}])
-            self._length += len(line) + 1
-            if self._length > self._most:
-                self._refuse()
+            self._bytes += len(line) + 1
             write(line)
             write(b"\n")
 
@@ -173,8 +181,8 @@ class _Output:
 
     def _refuse(self) -> None:
         raise Refused(
-            f'The sheet "{self._sheet}" repeats so much text that it is more than {self._most:,} bytes long. '
-            "Delete what is no part of the list, or save the sheet as CSV and upload that."
+            f'The rows of the sheet "{self._sheet}" are far longer than the file. They repeat a long text or have '
+            "cells far to the right. Delete what is no part of the list, or save the sheet as CSV and upload that."
         )
 
 

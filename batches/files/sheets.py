@@ -41,6 +41,16 @@ class OpenedSheet:
     rows: BinaryIO
     """Its rows, as sheet_program writes them."""
 
+    def describe(self) -> str:
+        """Say which sheet was read, and whether another has addresses, for a person whose sheet has no list."""
+        others = [other.name for other in self.sheets if other.name != self.name and other.address_count]
+        if not others:
+            return f'The sheet that was read is "{self.name}".'
+        shown = ", ".join(f'"{name}"' for name in others[:3])
+        return (
+            f'The sheet that was read is "{self.name}". Addresses are also in {shown}: choose that sheet, or show it.'
+        )
+
 
 @contextmanager
 def open_sheet(file: BinaryIO, *, sheet: str | None = None) -> Iterator[OpenedSheet]:

@@ -50,8 +50,11 @@ class Finding:
     sample_names: tuple[str, str] = ("", "")
 
 
-def make_findings(batch: Batch) -> list[Finding]:
-    """Return what there is to say of the file, in the order in which mistakes matter most."""
+def make_findings(batch: Batch, *, shows_rows: bool) -> list[Finding]:
+    """Return what there is to say of the file, in the order in which mistakes matter most.
+
+    ``shows_rows`` says whether the message shows all rows of an address.
+    """
     reading = Reading.from_json(batch.reading)
     return [
         *_say_sheet(reading),
@@ -60,7 +63,7 @@ def make_findings(batch: Batch) -> list[Finding]:
         *_say_encodings(batch, reading),
         *_say_hidden_rows(reading),
         *_say_several_addresses(reading),
-        *_say_shared(batch, reading),
+        *_say_shared(batch, reading, shows_rows=shows_rows),
         *_say_slips(reading),
         *_say_cleaned(reading),
     ]
@@ -208,7 +211,7 @@ def _say_several_addresses(reading: Reading) -> Iterator[Finding]:
         text = f"{cells} Each of these addresses gets a mail of its own."
         choice = Choice(label="Reject such rows", name="split_cells", value=NO)
     else:
-        text = f"{cells} {'Its row was' if count == 1 else 'Their rows were'} rejected."
+        text = f"{cells} No mail goes to them."
         choice = Choice(label="Make each address a recipient", name="split_cells", value=YES)
     yield Finding(topic="split", text=text, choices=[choice], is_doubtful=not reading.split_cells)
 
@@ -216,8 +219,9 @@ def _say_several_addresses(reading: Reading) -> Iterator[Finding]:
 _SHARED_TEXTS = {
     SharedAddresses.FIRST: "Only the first row of each address gets a mail.",
     SharedAddresses.EACH: "Each row gets a mail of its own.",
-    SharedAddresses.TOGETHER: "All rows of an address are in one mail. A template shows them with:",
+    SharedAddresses.TOGETHER: "All rows of an address are in one mail.",
 }
+_ROWS_NOT_SHOWN = "The message shows only the first of them. To show all of them, write in the template:"
 _SHARED_LABELS = {
     SharedAddresses.FIRST: "First row only",
     SharedAddresses.EACH: "One mail for each row",
@@ -225,24 +229,25 @@ _SHARED_LABELS = {
 }
 
 
-def _say_shared(batch: Batch, reading: Reading) -> Iterator[Finding]:
+def _say_shared(batch: Batch, reading: Reading, *, shows_rows: bool) -> Iterator[Finding]:
     count = reading.shared_count
     if not count:
         return
     present = SharedAddresses(batch.shared_addresses)
+    is_lacking = present == SharedAddresses.TOGETHER and not shows_rows
     yield Finding(
         topic="shared",
         text=(
             f"{_count(count, 'row')} {'has' if count == 1 else 'have'} an address that an earlier row has too, "
-            f"like two children of one parent. {_SHARED_TEXTS[present]}"
+            f"like two children of one parent. {_SHARED_TEXTS[present]}{f' {_ROWS_NOT_SHOWN}' if is_lacking else ''}"
         ),
         choices=[
             Choice(label=label, name="shared_addresses", value=value)
             for value, label in _SHARED_LABELS.items()
             if value != present
         ],
-        code=_show_rows(batch) if present == SharedAddresses.TOGETHER else "",
-        is_doubtful=present == SharedAddresses.FIRST,
+        code=_show_rows(batch) if is_lacking else "",
+        is_doubtful=is_lacking or present == SharedAddresses.FIRST,
     )
 
 

@@ -82,7 +82,7 @@ def describe_list(
 
     ``typed`` holds refused names of merge fields by their present names, and ``reading`` a refused choice of reading.
     """
-    parts, used = _find_usable_parts(choice)
+    parts, used, shows_rows = _find_usable_parts(choice)
     encoding = choosable_encoding(choice.batch.encoding)
     found = review(choice.batch, parts)
     earlier = found.same_content_batch_id
@@ -91,18 +91,10 @@ def describe_list(
     return ListView(
         review=found,
         columns=columns,
-        rows=[
-            ListedRow(
-                line=row.line,
-                message_query=urlencode({**choice.query(), "row": row.row}),
-                address=row.address,
-                values=row.fields.values(),
-            )
-            for row in found.first_rows
-        ],
+        rows=_list_rows(choice, found),
         address_heading=next((column.heading for column in columns if not column.merge_field), ""),
         hidden_count=count_hidden_rows(choice.batch),
-        findings=make_findings(choice.batch),
+        findings=make_findings(choice.batch, shows_rows=shows_rows),
         reading=make_reading_form(choice.batch, reading),
         encoding_name=ENCODING_NAMES.get(encoding, encoding),
         delimiter=DELIMITER_NAMES.get(choice.batch.delimiter, ""),
@@ -113,13 +105,28 @@ def describe_list(
     )
 
 
-def _find_usable_parts(choice: MessageChoice) -> tuple[MessageParts, frozenset[str]]:
-    """Return the message parts that would be sent, and the merge fields of the list that they use. See NO_TEMPLATE."""
+def _find_usable_parts(choice: MessageChoice) -> tuple[MessageParts, frozenset[str], bool]:
+    """Return the message parts that would be sent, the merge fields of the list that they use, and whether they use
+    ``rows``. See NO_TEMPLATE.
+    """
     try:
         parts = choice.parts()
-        return parts, parts.compile(choice.batch.merge_fields).merge_fields
+        compiled = parts.compile(choice.batch.merge_fields)
     except TemplateFault:  # the page shows the fault in place of the message
-        return NO_TEMPLATE, frozenset()
+        return NO_TEMPLATE, frozenset(), False
+    return parts, compiled.merge_fields, compiled.uses_rows
+
+
+def _list_rows(choice: MessageChoice, found: Review) -> list[ListedRow]:
+    return [
+        ListedRow(
+            line=row.line,
+            message_query=urlencode({**choice.query(), "row": row.row}),
+            address=row.address,
+            values=row.fields.values(),
+        )
+        for row in found.first_rows
+    ]
 
 
 def _list_columns(batch: Batch, used: frozenset[str], typed: Mapping[str, str]) -> list[Column]:

@@ -16,10 +16,10 @@ PARENTS = [
 ]
 
 
-def find(reading: Reading, **batch: Any) -> list[Finding]:
+def find(reading: Reading, *, shows_rows: bool = False, **batch: Any) -> list[Finding]:
     columns = ["Kind", "E-Mail Mutter", "E-Mail Vater"]
     made = {"columns": columns, "merge_fields": ["kind", "e_mail_vater"], "encoding": "cp1252"} | batch
-    return make_findings(Batch(reading=reading.to_json(), **made))
+    return make_findings(Batch(reading=reading.to_json(), **made), shows_rows=shows_rows)
 
 
 def buttons(found: Finding) -> list[tuple[str, str, str]]:
@@ -31,7 +31,7 @@ def test_nothing_is_said_when_nothing_is_in_doubt() -> None:
 
 
 def test_nothing_is_said_when_the_batch_came_from_no_file() -> None:
-    assert make_findings(Batch()) == []
+    assert make_findings(Batch(), shows_rows=False) == []
 
 
 def test_other_column_and_both_are_offered_when_two_columns_hold_addresses() -> None:
@@ -139,7 +139,7 @@ def test_repair_is_offered_when_the_file_was_encoded_twice() -> None:
             "Rows that the sheet hides were taken too, as you chose.",
             ("hidden_rows", "no"),
         ),
-        (Reading(split_count=1), "1 cell holds more than one address. Its row was rejected.", ("split_cells", "yes")),
+        (Reading(split_count=1), "1 cell holds more than one address. No mail goes to them.", ("split_cells", "yes")),
         (
             Reading(split_count=2, split_cells=True),
             "2 cells hold more than one address. Each of these addresses gets a mail of its own.",
@@ -171,9 +171,13 @@ def test_other_two_ways_are_offered_when_rows_share_an_address(present: SharedAd
     assert {name for _, name, _ in buttons(found)} == {"shared_addresses"}
 
 
-def test_template_code_is_shown_when_rows_are_together() -> None:
-    [found] = find(Reading(header_line=1, shared_count=1), shared_addresses=SharedAddresses.TOGETHER)
+def test_template_code_is_shown_when_rows_are_together_and_the_message_does_not_show_them() -> None:
+    reading = Reading(header_line=1, shared_count=1)
+    [found] = find(reading, shared_addresses=SharedAddresses.TOGETHER)
+    assert found.is_doubtful and "The message shows only the first of them." in found.text
     assert found.code == "{% for row in rows %} {{ row.kind }} {% endfor %}"
+    [shown] = find(reading, shared_addresses=SharedAddresses.TOGETHER, shows_rows=True)
+    assert not shown.is_doubtful and not shown.code
 
 
 def test_misspelt_domains_are_named_with_their_rows() -> None:

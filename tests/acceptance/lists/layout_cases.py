@@ -146,6 +146,34 @@ ADDRESS_COLUMN = [
     ),
 ]
 
+ADDRESS_COLUMN += [
+    case(
+        "private-and-work",
+        "name;E-Mail privat;E-Mail dienstlich\nAnn;ann@example.org;a@example.net\nCy;;c@example.net\n",
+        ANN,
+        rejected=1,
+        found={"addressColumns": 2},
+    ),
+    case(
+        "billing-first",
+        "name,Billing Email,Email\nAnn,a@example.net,ann@example.org\nBo,b@example.net,bo@example.org\n",
+        AB,
+    ),
+    case(
+        "japanese",
+        "name,メールアドレス,サブメールアドレス\nAnn,ann@example.org,a@example.net\nCy,,c@example.net\n",
+        ANN,
+        rejected=1,
+    ),
+    case(
+        "polish",
+        "name;Adres e-mail;Alternatywny adres e-mail\nAnn;ann@example.org;a@example.net\nCy;;c@example.net\n",
+        ANN,
+        rejected=1,
+    ),
+    case("no-address-in-mail", "name,email,contact\nAnn,n/a,ann@example.org\nBo,n/a,bo@example.org\n", AB),
+]
+
 ABOVE_THE_HEADER = [
     case(
         "title-and-blank-line",
@@ -268,6 +296,15 @@ ABOVE_THE_HEADER = [
     ),
 ]
 
+ABOVE_THE_HEADER += [
+    case("sep-and-title", "sep=;\nMitglieder 2026\nname;email\nAnn;ann@example.org\nBo;bo@example.org\n", AB),
+    case("page-between", "name,email\nAnn,ann@example.org\nPage 2,\nBo,bo@example.org\n", AB, rejected=1),
+    case(
+        "heading-of-two-lines", 'name,"E-Mail\n(private)",city\nAnn,ann@example.org,Rome\nBo,bo@example.org,Oslo\n', AB
+    ),
+    case("fifteen-notes", "Note\n" * 15 + "name,email\nAnn,ann@example.org\nBo,bo@example.org\n", AB),
+]
+
 BLANK_COLUMNS = [
     case(
         "commas-after",
@@ -337,6 +374,12 @@ QUOTES = [
         BO,
         rejected=1,
         also=frozenset(addresses("ann")),
+    ),
+    case("mysql", "'email','name'\n'ann@example.org','Ann'\n'bo@example.org','Bo'\n", AB),
+    case(
+        "whole-line-german",
+        '"email;""name"""\n"ann@example.org;""Berg; Ann"""\n"bo@example.org;Bo"\n',
+        {"ann@example.org": {"name": "Berg; Ann"}} | BO,
     ),
     case("three-people", 'email,"name"\n"ann@example.org","Ann"\nbo@example.org,Bo\n"cy@example.org",Cy\n', ABC),
 ]

@@ -136,6 +136,11 @@ def _without_result(name: str, *cells: Cell, settings: str = "", says: str = "(?
     return case(name, content, BO, rejected=1, says=(says,), filename=XLSX)
 
 
+ODS_FAULTS = {
+    "formula-without-result": '<table:table-cell table:formula="of:=[.A1]"/>',
+    "error-value": '<table:table-cell table:formula="of:=1/0" office:value-type="string" office:string-value="">'
+    "<text:p>#DIV/0!</text:p></table:table-cell>",
+}
 RECALCULATE = '<calcPr fullCalcOnLoad="1"/>'
 SHOWN = [
     _shown(Styled(number=1.510416666666667), "36:15", name="hours", formats=("[h]:mm",)),
@@ -156,7 +161,22 @@ SHOWN = [
     _shown(Styled(number=42), "00042", name="zeros", formats=("00000",)),
     _shown(Styled(number=0.25), "25%", name="percent", formats=("0%",)),
     _shown(Styled(number=46112), "2026-03-31", name="date", formats=("dd/mm/yyyy",)),
+    _shown(Styled(number=24.5), "24.50 €", name="euro", formats=('0.00 "€"',)),
+    _shown(Styled(number=5551234567), "555-123-4567", name="phone", formats=("000-000-0000",)),
+    _shown(Styled(number=0.5), "12:00", name="time", formats=("hh:mm",)),
+    _shown(Styled(number=0), "", name="blank-section", formats=("0;-0;;@",)),
     _shown("  Ann  ", "Ann", name="blanks-around"),
+    *(
+        case(
+            f"ods-{name}",
+            make_ods(make_ods_table(*ODS_PEOPLE[:1], make_ods_row("ann@example.org", cell), ODS_PEOPLE[2])),
+            BO,
+            rejected=1,
+            says=("(?i)formula|DIV",),
+            filename=ODS,
+        )
+        for name, cell in ODS_FAULTS.items()
+    ),
     case(
         "ods-hours",
         make_ods(

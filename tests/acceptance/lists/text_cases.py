@@ -22,6 +22,14 @@ UKRAINIAN = ("Їжак Ірина", "Григорій Шевченко", "Євг
 RUSSIAN = ("Анна Королёва", "Пётр Ильин", "Дмитрий Щукин", "Юлия Жукова", "Эльдар Хабибуллин", "Фёдор Цой")
 THAI = ("สมชาย ใจดี", "สมหญิง รักไทย", "วิชัย แสงทอง", "กมลชนก ศรีสุข", "ธนากร บุญมี", "พิมพ์ใจ วงศ์ใหญ่")
 HEBREW = ("שרה כהן", "דוד לוי", "רחל מזרחי", "יוסף פרץ", "מרים ביטון", "אברהם דהן")
+SLOVAK = ("Ľubomír Šťastný", "Žofia Ďurišová", "Ján Kováč", "Mária Hlaváčová", "Peter Ňaršanský", "Ľuboš Vĺčko")
+CROATIAN = ("Željko Čavić", "Đurđa Šarić", "Ante Ćosić", "Marija Žužić", "Ivan Đokić", "Krešimir Šćur")
+GREEK = ("Ελένη Παπαδοπούλου", "Γιώργος Νικολάου", "Μαρία Ιωάννου", "Δημήτρης Χατζής", "Ζωή Ψαρρού")
+BULGARIAN = ("Иван Щерев", "Мария Ъглова", "Георги Петков", "Димитър Жеков", "Юлия Цанева", "Ангел Хаджиев")
+PORTUGUESE = ("João Gonçalves", "Inês Conceição", "António Simões", "Luísa Magalhães", "Mário Brandão", "Zélia Galvão")
+DANISH = ("Søren Østergaard", "Åse Kjær", "Jørgen Bæk", "Mærsk Ågård", "Bjørn Sæther", "Kåre Høyer")
+ICELANDIC = ("Þórður Ægisson", "Sigríður Jónsdóttir", "Guðmundur Þór", "Ásgeir Örn", "Hrafnhildur Ýr", "Bryndís Ólöf")
+ARABIC = ("محمد العمري", "ليلى حسن", "فاطمة الزهراء", "أحمد يوسف", "خالد إبراهيم", "سارة منصور")
 EURO = ("Cœur Zoé", "Sœur Noël", "L'Œuvre Amélie", "Žofie Šimon", "Œdipe Ÿves", "Cœline Hélène")
 
 
@@ -35,7 +43,37 @@ def names_case(
     return case(name, "\r\n".join(lines).encode(encoding), expect, encoding=encoding if may_offer else "")
 
 
+PLAIN_NAMES = ("Ann Smith", "Bo Cole", "Cy Dahl", "Di Frey", "Ed Gray", "Flo Hall")
+WESTERN = {
+    "apostrophe": "O’Neil",  # noqa: RUF001
+    "dash": "Ann – Bo",  # noqa: RUF001
+    "quotes": "“Ann”",
+    "euro": "€5",
+    "dots": "Ann…",
+    "degrees": "25 °C",
+    "copyright": "© Bo",
+    "diaeresis": "Charlotte Brontë",
+    "capitals": "FRANÇOIS GARÇON",
+    "half": "½ price",
+}
+"""Lists with hardly any letter beyond ASCII, as Excel writes most lists in English."""
+
 ENCODINGS = [
+    *(names_case(f"western-{name}", "cp1252", [*PLAIN_NAMES, text], repeat=1) for name, text in WESTERN.items()),
+    names_case("slovak", "cp1250", SLOVAK),
+    names_case("croatian", "cp1250", CROATIAN),
+    names_case("greek", "cp1253", GREEK),
+    names_case("greek-iso", "iso8859-7", GREEK, may_offer=True),
+    names_case("bulgarian", "cp1251", BULGARIAN),
+    names_case("portuguese-dos", "cp850", PORTUGUESE),
+    names_case("portuguese-mac", "mac-roman", PORTUGUESE),
+    names_case("danish-dos", "cp850", DANISH),
+    names_case("icelandic", "cp1252", ICELANDIC),
+    names_case("arabic", "cp1256", ARABIC),
+    names_case("hungarian-dos", "cp852", HUNGARIAN),
+    names_case("polish-mac", "mac-latin2", POLISH, may_offer=True),
+    names_case("one-umlaut-mac", "mac-roman", [*PLAIN_NAMES, "Jürgen Groß"], repeat=1, may_offer=True),
+    names_case("one-umlaut-dos", "cp850", [*PLAIN_NAMES, "Jürgen Groß"], repeat=1, may_offer=True),
     names_case("turkish", "cp1254", TURKISH),
     names_case("hungarian", "cp1250", HUNGARIAN),
     names_case("romanian", "cp1250", ROMANIAN),
@@ -137,6 +175,14 @@ CLINGING = [
     _clinging("ideographic-space", "\u3000ann@example.org\u3000"),
     _clinging("byte-order-mark", "\ufeffann@example.org"),
     _clinging("semicolon-and-space", '"ann@example.org; "'),
+    _clinging("bullet", "• ann@example.org"),
+    _clinging("note", "ann@example.org (privat)"),
+    _clinging("entities", "&lt;ann@example.org&gt;"),
+    _clinging("name-and-mailto", "Ann <mailto:ann@example.org>"),
+    _clinging("outlook", "Ann [mailto:ann@example.org]"),
+    _clinging("low-quotes", "„ann@example.org“"),
+    _clinging("percent", "mailto:ann%40example.org"),
+    _clinging("full-width-letters", "ａｎｎ@example.org"),  # noqa: RUF001
     _clinging("semicolon-in-quotes", '"ann@example.org;"', delimiter=";"),
     case(
         "irish", "email,name\no'neil@example.org,Ann\nbo@example.org,Bo\n", {"o'neil@example.org": {"name": "Ann"}} | BO
@@ -174,6 +220,9 @@ CLINGING = [
     _several("two-by-line-feed", '"ann@example.org\nanna@example.org"'),
     _several("two-by-google", "ann@example.org ::: anna@example.org"),
     _several("two-by-and", "ann@example.org und anna@example.org"),
+    _several("two-by-bar", "ann@example.org | anna@example.org"),
+    _several("two-by-ampersand", "ann@example.org & anna@example.org"),
+    _several("two-with-names", "Ann <ann@example.org>, Anna <anna@example.org>"),
     _several("two-by-space", "ann@example.org anna@example.org"),
     case(
         "at-in-words",

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import re
 
-from batches.files.addresses import SPACES, is_address
+from batches.files.addresses import SPACES, BadAddress, SeveralAddresses, normalise_address
 
 _TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 """What programs write so that a spreadsheet program keeps the zeros in front: ="0123"."""
 
 _BLANKS = " \t\r\n\v\f" + SPACES
 
-_AT_SIGN = re.compile(r"[@\uff20]|[(\[{]\s*(?:at|ät|arobase)\s*[)\]}]", re.IGNORECASE)
-_MEANT_AS_ADDRESS = re.compile(r"\S[@\uff20]\S")
+_has_sign = re.compile("[@\uff20]").search
+_AT_SIGN = re.compile(
+    r"[@\uff20]|[(\[{]\s*(?:at|ät|arobase)\s*[)\]}]|\w\s+at\s+[\w-]+(?:\.|\s+dot\s+)[\w-]+", re.IGNORECASE
+)
+_MEANT_AS_ADDRESS = re.compile(r"[\w.+'-][@\uff20]\w")
 _DOMAIN_ALONE = re.compile(r"[^\s@]+\.[a-z]{2,}", re.IGNORECASE)
 """An address without its @-sign: "ann.example.org"."""
 
 _NO_ADDRESS = re.compile(
-    r"(?:none|no|n/?a|null|nil|unknown|missing|empty|keine?|ohne|leer|fehlt|unbekannt|aucun|ninguno|nessuno|geen|нет)\W*",
+    r"(?:(?:none|no|not|has no|without|n/?a|null|nil|unknown|missing|empty|tba|tbd|keine?|hat keine?|ohne|leer|fehlt"
+    r"|unbekannt|folgt|entfällt|k\.?\s?a|n\.?\s?v|aucune?|pas de?|sans|ninguno|sin|nessuno|senza|geen|нет)\b\W*"
+    r"(?:an? )?(?:e-?mail|mail|address|adresse|почты|courriel|correo)?.{0,10}"
+    r")",
     re.IGNORECASE,
 )
-"""What people write where somebody has no address."""
+"""What people write where somebody has no address: "none", "keine E-Mail"."""
 
-_BETWEEN_ADDRESSES = re.compile(r"[;,|/\s]+")
 _RULER = re.compile(r"[-=_+|:*~#.\s]*")
 
 
@@ -39,10 +44,16 @@ def tidy_cells(cells: list[str]) -> list[str]:
 
 
 def holds_address(cell: str) -> bool:
-    """Say whether a cell holds an address, or several of which one is good."""
-    if "@" not in cell and "\uff20" not in cell:
+    """Say whether a cell holds an address, or several."""
+    if not _has_sign(cell):
         return False
-    return is_address(cell) or any(map(is_address, _BETWEEN_ADDRESSES.split(cell)))
+    try:
+        normalise_address(cell)
+    except SeveralAddresses:
+        return True
+    except BadAddress:
+        return False
+    return True
 
 
 def is_meant_as_address(cell: str) -> bool:
@@ -55,10 +66,15 @@ def has_at_sign(cell: str) -> bool:
     return _AT_SIGN.search(cell) is not None
 
 
+def is_no_address(cell: str) -> bool:
+    """Say whether a cell says that somebody has no address."""
+    return _NO_ADDRESS.fullmatch(cell) is not None
+
+
 def is_wording(cell: str) -> bool:
     """Say whether a cell may be a heading: it has letters, and is no damaged address and no "none"."""
     is_text = any(map(str.isalpha, cell))
-    return is_text and not has_at_sign(cell) and not _DOMAIN_ALONE.fullmatch(cell) and not _NO_ADDRESS.fullmatch(cell)
+    return is_text and not has_at_sign(cell) and not _DOMAIN_ALONE.fullmatch(cell) and not is_no_address(cell)
 
 
 def is_value(cell: str) -> bool:

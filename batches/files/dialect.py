@@ -32,7 +32,7 @@ OTHER_DELIMITERS = {
 
 COMPARED_CELLS = 50
 
-_APOSTROPHES = re.compile(r"\s*'[^']*'(?:\s*[,;\t|]\s*'[^']*')*\s*")
+_APOSTROPHES = re.compile(r"\s*'(?:[^']|'')*+'(?:\s*[,;\t|]\s*'(?:[^']|'')*+')*\s*")
 """A line whose cells are all between apostrophes, as database programs write it."""
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from batches.files.cells import has_at_sign, holds_address, is_meant_as_address, is_value, is_wording
+from batches.files.cells import has_at_sign, holds_address, is_meant_as_address, is_no_address, is_value, is_wording
 from batches.files.headings import HeadingRank, is_known_heading, rank_heading
 from batches.files.sample import SampleRecord
 from batches.names import make_key
@@ -77,7 +77,7 @@ def _find_by_heading(searched: Sequence[SampleRecord], sample: Sequence[SampleRe
         for place, record in enumerate(searched):
             below = sample[place + 1 :]
             columns = [column for column in _ranks(record, rank) if _has_address_below(below, column)]
-            if not columns or _is_data(record) or _is_among_recipients(sample, place, columns):
+            if not columns or _is_data(record, rank) or _is_among_recipients(sample, place, columns):
                 continue
             if rank == HeadingRank.PLAIN or not _is_title(record, below):
                 return place
@@ -101,16 +101,23 @@ def _find_heading_above_data(searched: Sequence[SampleRecord]) -> int | None:
 
 
 def _ranks(record: SampleRecord, rank: HeadingRank) -> list[int]:
-    return [column for column in record.filled if rank_heading(record.cells[column]) == rank]
+    cells = record.cells
+    return [
+        column for column in record.filled if rank_heading(cells[column]) == rank and not is_no_address(cells[column])
+    ]
 
 
 def _has_address_below(records: Sequence[SampleRecord], column: int) -> bool:
     return any(holds_address(record.cell(column)) for record in records)
 
 
-def _is_data(record: SampleRecord) -> bool:
-    """Say whether a record holds an @-sign that belongs to no heading, such as "E-Mail <office@example.com>"."""
-    return any(has_at_sign(cell) and rank_heading(cell) == HeadingRank.NONE for cell in record.cells)
+def _is_data(record: SampleRecord, rank: HeadingRank) -> bool:
+    """Say whether a record holds an address that belongs to no heading, such as "E-Mail <office@example.com>".
+
+    Beside a plain email heading, "Twitter (@)" is a heading too.
+    """
+    test = is_meant_as_address if rank == HeadingRank.PLAIN else has_at_sign
+    return any(test(cell) and rank_heading(cell) == HeadingRank.NONE for cell in record.cells)
 
 
 def _is_among_recipients(sample: Sequence[SampleRecord], place: int, columns: Sequence[int]) -> bool:

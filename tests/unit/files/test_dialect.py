@@ -26,6 +26,8 @@ from batches.files.errors import UnreadableFile
         ("sep=|\nemail|name\nann@example.com|a,b\n", "|"),
         ('"sep=;"\nemail;name\nann@example.com;a,b\n', ";"),
         ('"EXTF";700;21;"Debitoren";;;\nKonto;Name;E-Mail;Ort\n1;Ann;ann@example.com;Rom, Mitte\n', ";"),
+        ("Name;E-Mail;Betrag\nAnn;ann@example.com;5,00\nBo;bo@example.com;7,00\nSumme;;12,00\n", ";"),
+        ("email;name\nann@example.com, anna@example.com;Ann\nbo@example.com, bob@example.com;Bo\n", ";"),
         ("email,name\nann@gmail,Ann\nbo@gmail,Bo\n", ","),
     ],
 )
@@ -40,7 +42,7 @@ def test_delimiter_is_found_when_cells_contain_the_others(text: str, delimiter: 
         ('email,name\na@x.org,"Berg, Ann" \n', Dialect(delimiter=",", has_blanks_after_quotes=True)),
         ('"email,name"\n"a@x.org,Ann"\n', Dialect(delimiter=",", has_quoted_lines=True)),
         ('email;name\n"a@x.org;""Berg, Ann"""\n"b@x.org;Bo"\n', Dialect(delimiter=";", has_quoted_lines=True)),
-        ("'email','name'\n'a@x.org','Berg, Ann'\n'b@x.org','Bo'\n", Dialect(delimiter=",", quote="'")),
+        ("'email','name'\n'a@x.org','Berg, Ann'\n'o''neil@x.org','Bo'\n", Dialect(delimiter=",", quote="'")),
         ('email,name\na@x.org,"Berg, Ann"\n', Dialect(delimiter=",")),
         ('email,name\na@x.org,"he said ""x"" ,and left"\n', Dialect(delimiter=",")),
         ("email,name\n'a@x.org,Ann\n'b@x.org,Bo\n", Dialect(delimiter=",")),

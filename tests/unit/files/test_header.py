@@ -35,6 +35,7 @@ def sample(text: str) -> list[SampleRecord]:
         ("email|ann@gmail|bo@gmail", 1, "email"),
         ("Kontakt,line,reason|ann@gmail,2,An email address must have an @-sign.", 1, "Kontakt,line,reason"),
         ("email,name", 1, "email,name"),
+        ("Name,Twitter (@),Email|Ann,@ann,a@x.org|Bo,@bo,b@x.org", 1, "Name,Twitter (@),Email"),
         ("メールアドレス,名前|a@x.org,山田", 1, "メールアドレス,名前"),
     ],
 )
@@ -48,6 +49,12 @@ def test_header_is_found_when_it_is_below_other_lines(text: str, line: int, head
     "text",
     [
         *("ann@gmail|bo@x.org", "ann@gmail,Ann|bo@x.org,Bo", "ann@x.org.|bo@x.org", "mailto:ann@x.org|bo@x.org"),
+        *(
+            "ann at example.org|bo@x.org",
+            "Ann,keine E-Mail|Bo,bo@x.org",
+            "Ann,k.A.|Bo,bo@x.org",
+            "Ann,no email|Bo,bo@x.org",
+        ),
         *("ann.example.org|bo@x.org", "ann (at) example.org|bo@x.org", "Ann,|Bo,bo@x.org", "Ann,keine|Bo,bo@x.org"),
         *("Ann,12.03.1980,Rome|Bo,bo@x.org,Oslo", "Ann @ home,1|bo@x.org,2", "ann\uff20x.org|bo@x.org"),
         *("ann@x.org,Ann|email,name|bo@x.org,Bo", "a@x.org|b@x.org|c@x.org|email|d@x.org", "Members 2026,|a@x.org,Ann"),

@@ -17,12 +17,11 @@ from django.db.models import QuerySet
 
 from batches.files.full_disk import refuse_full_disk
 from batches.files.opening import ReadingOptions
-from batches.files.reading import CountedRecords
 from batches.files.spooling import seekable
 from batches.intake.copying import Counts
 from batches.intake.errors import IdempotencyConflict
 from batches.intake.import_progress import Report
-from batches.intake.lists import Recipients, list_layout, list_rows
+from batches.intake.lists import ListRecords, Recipients, list_layout, list_rows
 from batches.intake.loading import load_file, load_group, load_records, load_users
 from batches.intake.no_recipients import refuse_if_no_recipients
 from batches.intake.uploads import store_upload
@@ -90,7 +89,7 @@ def import_list(
     """
     batch = Batch(created_by=user, filename="List of recipients", source=BatchSource.LIST, shared_addresses=shared)
     layout = list_layout(recipients)
-    records = CountedRecords(list_rows(recipients, layout))
+    records = ListRecords(list_rows(recipients, layout))
     with refuse_full_disk():
         return _import_once(batch, key, fill=lambda: load_records(batch, records, layout))
 

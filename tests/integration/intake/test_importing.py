@@ -105,11 +105,67 @@ def test_list_becomes_emails_when_it_mixes_strings_and_mappings(sender: User) ->
         {"email": "bob@example.com", "First Name": "Bob"},
         {"First Name": "Eve"},
         "ANN@example.com",
+        {"email": "", "First Name": " "},
     ]
     batch = import_list(people, user=sender).batch
     assert (batch.source, batch.columns, batch.merge_fields) == ("list", ["email", "First Name"], ["first_name"])
     assert emails_of(batch) == [[1, "ann@example.com", [""]], [2, "bob@example.com", ["Bob"]]]
-    assert rejected_of(batch) == [[3, "invalid"], [4, "duplicate"]]
+    assert rejected_of(batch) == [[3, "invalid"], [4, "duplicate"], [5, "invalid"]]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("people", "columns"),
+    [
+        ([{"Email": "ann@x.org", "name": "Ann"}], ["Email", "name"]),
+        ([{"name": "Ann", "E-Mail-Adresse": "ann@x.org"}], ["E-Mail-Adresse", "name"]),
+        ([{"name": "Ann", "address": "ann@x.org"}], ["address", "name"]),
+        ([{"address": "1 High St", "name": "Ann", "mail": "ann@x.org"}], ["mail", "address", "name"]),
+        (
+            [{"name": "Ann", "workEmail": "old@x.org", "emailAddress": "ann@x.org"}],
+            ["emailAddress", "name", "workEmail"],
+        ),
+        ([{"name": "Ann", "Email": "old@x.org"}, {"name": "Ann", "email": "ann@x.org"}], ["email", "name"]),
+    ],
+)
+def test_address_is_found_by_its_name_when_a_list_spells_it_as_people_do(
+    sender: User, people: Recipients, columns: list[str]
+) -> None:
+    batch = import_list(people, user=sender).batch
+    assert batch.columns == columns
+    address, fields = batch.emails.order_by("-row").values_list("address", "fields")[0]
+    assert (address, "Ann" in fields) == ("ann@x.org", True)
+    assert batch.total_count == len(people)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("people", "words"),
+    [
+        ([{"contact": "ann@x.org", "name": "Ann"}], "The names are: contact, name."),
+        ([{"address": "1 High St", "name": "Ann"}], "The names are: address, name."),
+        (
+            [{"email": ""}, {"email": "nope"}],
+            "Recipient 1: The recipient has no address. Give it one, or leave it out. Recipient 2: ",
+        ),
+    ],
+)
+def test_list_is_refused_and_nothing_is_kept_when_it_has_no_address(
+    sender: User, people: Recipients, words: str
+) -> None:
+    with pytest.raises(ListRefused) as caught:
+        import_list(people, user=sender)
+    assert words in str(caught.value)
+    assert not Batch.objects.exists()
+
+
+@pytest.mark.django_db
+def test_group_is_refused_when_none_of_its_users_has_an_address(sender: User) -> None:
+    group = Group.objects.create(name="Teachers")
+    _member(group, "ann", "")
+    with pytest.raises(ListRefused, match="No active user of this choice has an email address"):
+        import_group(group, user=sender)
+    assert not Batch.objects.exists()
 
 
 @pytest.mark.django_db

@@ -14,7 +14,7 @@ from django.contrib.humanize.templatetags.humanize import apnumber
 
 from batches.files.findings import AddressColumn, EncodingChoice, Reading, SheetChoice
 from batches.files.repairs import MIXTURES, REPAIRS
-from batches.models import Batch, SharedAddresses
+from batches.models import Batch, RejectionKind, SharedAddresses
 from batches.web.reading_form import NO, NO_HEADER, YES
 from batches.wording import ENCODING_NAMES, choosable_encoding
 
@@ -70,9 +70,10 @@ def make_findings(batch: Batch, *, shows_rows: bool) -> list[Finding]:
 
 
 def count_hidden_rows(batch: Batch) -> int:
-    """Return how many rows of the sheet were left out because the sheet hides them."""
-    reading = Reading.from_json(batch.reading)
-    return 0 if reading.hidden_rows else reading.hidden_count
+    """Return how many rows are left out because the sheet hides them. Rows that were added to the list do not count."""
+    if not Reading.from_json(batch.reading).hidden_count:
+        return 0
+    return batch.rejected_rows.filter(kind=RejectionKind.HIDDEN).count()
 
 
 def _say_sheet(reading: Reading) -> Iterator[Finding]:

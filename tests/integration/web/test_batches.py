@@ -156,6 +156,8 @@ def test_hidden_rows_have_a_tab_of_their_own(page: Client, make_batch: MakeBatch
     hidden, rejected = read(page, batch.pk, "?status=hidden"), read(page, batch.pk, "?status=rejected")
     assert "gone@example.org" in hidden and "The sheet hides these rows" in hidden and "bad0" not in hidden
     assert "bad0" in rejected and "gone@example.org" not in rejected
+    row.delete()  # as when the row was added to the list
+    assert "Hidden rows" not in read(page, batch.pk)
 
 
 def test_line_of_the_file_is_shown_when_it_is_not_the_row(page: Client, make_batch: MakeBatch) -> None:

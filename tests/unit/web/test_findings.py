@@ -8,7 +8,7 @@ import pytest
 
 from batches.files.findings import AddressColumn, EncodingChoice, Reading, SheetChoice, Slip
 from batches.models import Batch, SharedAddresses
-from batches.web.findings import Finding, count_hidden_rows, make_findings
+from batches.web.findings import Finding, make_findings
 
 PARENTS = [
     AddressColumn(index=1, heading="E-Mail Mutter", count=9, is_used=True),
@@ -153,12 +153,6 @@ def test_choice_that_was_not_made_is_offered(reading: Reading, text: str, choice
     assert found.text == text
     assert [(name, value) for _, name, value in buttons(found)] == [choice]
     assert found.is_doubtful == (choice[1] == "yes")
-
-
-def test_hidden_rows_are_counted_as_left_out_only_while_they_are() -> None:
-    assert count_hidden_rows(Batch(reading=Reading(hidden_count=12).to_json())) == 12
-    assert count_hidden_rows(Batch(reading=Reading(hidden_count=12, hidden_rows=True).to_json())) == 0
-    assert count_hidden_rows(Batch()) == 0
 
 
 @pytest.mark.parametrize("present", SharedAddresses)

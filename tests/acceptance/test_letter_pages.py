@@ -1,0 +1,88 @@
+"""The check of every letter and the notes of a template, in a real browser on a real stack with a worker."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.acceptance.browser import running_browser, signed_in_page
+from tests.acceptance.stack import RunningStack, running_stack
+
+ROWS = 400
+PEOPLE = "Vorname;Anrede 2;Punkte;E-Mail\n" + "".join(
+    f"Zoë;Frau;{'krank' if row in (7, 19) else row};p{row}@example.org\n" for row in range(2, ROWS + 2)
+)
+POINTS = "Liebe {{ Vorname }}, {% if Punkte > 100 %}viele Punkte{% else %}weiter so{% endif %}."
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    folder = Path(tempfile.mkdtemp(prefix="emailbatch-letters-"))
+    with running_stack(folder, workers=1) as running:
+        running.wait_for_workers(1)
+        yield running
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def page(stack: RunningStack) -> Iterator[Page]:
+    with running_browser() as browser, signed_in_page(browser, stack) as page:
+        yield page
+
+
+def open_review(page: Page, *, key: str, text: str) -> None:
+    """Write a template, upload the list, and choose the template in the review."""
+    page.goto("/templates/new/")
+    for name, value in {"name": key, "key": key, "subject": "Hallo", "text": text}.items():
+        page.fill(f'[name="{name}"]', value)
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url("**/templates/")
+    page.goto("/")
+    page.set_input_files("#id_file", {"name": "people.csv", "mimeType": "text/csv", "buffer": PEOPLE.encode()})
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_url("**/review/**")
+    page.goto(f"{page.url.partition('?')[0]}?template={key}")
+
+
+def test_faulty_rows_are_found_without_a_click_and_one_leads_to_its_message(page: Page) -> None:
+    open_review(page, key="points", text=POINTS)
+    letters = page.locator("#letters")
+    expect(letters).to_contain_text(f"2 of {ROWS} letters have a fault. They would not be sent.", timeout=30_000)
+    expect(letters).to_contain_text("Punkte is “krank”, which is not a number.")
+    letters.get_by_role("link", name="19").click()
+    expect(page).to_have_url(re.compile("row=19"))
+    expect(page.get_by_label("Show it for the recipient in row")).to_have_value("19")
+    expect(page.locator("#message .notice.error").first).to_contain_text("krank")
+
+
+def test_near_column_is_used_by_one_click_and_the_letters_are_checked_again(page: Page) -> None:
+    open_review(page, key="greeting", text="Liebe {{ Anrede }} {{ Vorname }}")
+    expect(page.locator("#message")).to_contain_text("The message uses Anrede, but the list has no such column.")
+    expect(page.locator("#letters")).to_have_count(0)
+    page.get_by_role("button", name="Use anrede_2").click()
+    expect(page.locator(".mail")).to_contain_text("Liebe Frau Zoë")
+    done = f"All {ROWS} letters were checked. None has a fault."
+    expect(page.locator("#letters")).to_contain_text(done, timeout=30_000)
+
+
+@pytest.mark.parametrize("width", [1440, 360])
+def test_notes_on_a_template_are_beside_the_button_of_the_preview(width: int, page: Page) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/templates/new/")
+    page.fill('[name="subject"]', "Hallo")
+    page.fill('[name="text"]', "Dear [name],\n{{ first name")
+    button = page.get_by_role("button", name="Preview")
+    button.click()
+    expect(page.locator("#notes .error")).to_contain_text("{{ first name")
+    expect(page.locator("#notes .warning")).to_contain_text("The text body has [name] in line 1.")
+    expect(page.locator("#notes .error")).to_be_in_viewport()
+    page.fill('[name="text"]', "Dear {{ Vorname }}")
+    button.click()
+    expect(page.locator("#notes p")).to_have_count(0)
+    expect(page.frame_locator('iframe[name="preview"]').locator("pre")).to_have_text("Dear Ada")

@@ -62,11 +62,13 @@ def detect_encoding(stream: BinaryIO) -> str:
 
     A file is also UTF-8 if all but a few of its words beyond ASCII are. The import then names the line with the bad
     byte. Read in any other encoding, every accent in the file would come out wrong because of one byte. A file with
-    many words of either kind is read as a mixture: see ``repairs``.
+    many words of either kind is read as a mixture, and one whose words were encoded twice is read repaired: see
+    ``repairs``. The review says so, because find_rivals names the encoding without the repair.
     """
     head = _read_start(stream)
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
-    return marked or _detect_unmarked_utf16(head) or _detect_iso2022(head) or _detect_utf8(stream) or _guess(stream)
+    found = marked or _detect_unmarked_utf16(head) or _detect_iso2022(head) or _detect_utf8(stream) or _guess(stream)
+    return _find_repair(survey_file(stream).take_words()) or found if found in _UTF8 else found
 
 
 def find_rivals(stream: BinaryIO, encoding: str) -> list[EncodingChoice]:
@@ -87,12 +89,16 @@ def find_rivals(stream: BinaryIO, encoding: str) -> list[EncodingChoice]:
 
 def _name_rivals(stream: BinaryIO, survey: Survey, words: list[bytes], encoding: str) -> list[str]:
     if encoding in _UTF8:
-        repair = find_repair([word.decode(errors="replace") for word in words])
+        repair = _find_repair(words)
         return [repair] if repair else []
     if encoding in REPAIRS:
         return [REPAIRS[encoding].outer.removesuffix("-sig")]
     mixture = _find_mixture(words, encoding)
     return [*([mixture] if mixture else []), *_find_near(stream, survey, encoding)]
+
+
+def _find_repair(words: list[bytes]) -> str | None:
+    return find_repair([word.decode(errors="replace") for word in words])
 
 
 def is_encoded_twice(texts: Iterable[str]) -> bool:

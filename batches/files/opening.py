@@ -20,6 +20,7 @@ from batches.files.layout import Layout
 from batches.files.layout_search import ChosenLayout, FoundLayout, find_layout
 from batches.files.pasted import PASTED_LAYOUT, PastedRecords, is_pasted
 from batches.files.reading import CsvRecords, Records, UnwrappedRecords, read_head
+from batches.files.repairs import TWICE
 from batches.files.sample import read_lines, take_sample
 from batches.files.sheets import SheetRecords, open_sheet
 from batches.files.started import StartedRecords
@@ -95,7 +96,7 @@ def _open_text(file: BinaryIO, options: ReadingOptions) -> OpenedFile:
     encoding = choose_encoding(options.encoding, file) if options.encoding else detect_encoding(file)
     rivals = find_rivals(file, encoding)
     head = read_head(file, encoding)
-    reading = Reading(encodings=rivals, is_encoded_twice=is_encoded_twice(read_lines(head)))
+    reading = Reading(encodings=rivals, is_encoded_twice=encoding in TWICE or is_encoded_twice(read_lines(head)))
     if not options.delimiter and is_pasted(head):
         found = FoundLayout(layout=PASTED_LAYOUT, header_lines=None)
         return _open(file, PastedRecords(file, encoding=encoding), found, reading=reading, encoding=encoding)

@@ -15,11 +15,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batches.files.alphabets import judge_word
+
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 RUN_MAX_LENGTH = 1 << 12
 """A longer run of characters beyond ASCII is no name, and is given out as it is."""
+
+LIKELY = 0.5
+"""What judge_word gives to a word that may well be a name."""
 
 KEEP_CONTROLS = "emailbatch.keep_controls"
 """The error handler that reads and writes a byte which an encoding leaves out as the control character of that number.
@@ -29,8 +34,12 @@ _RUN = re.compile(r"[^\x00-\x7f]+")
 _HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 _RUN_AT_END = re.compile(r"[^\x00-\x7f]+\Z")
 
-_LEADS = re.compile(rb"[\xc3-\xc7\xcc-\xd1\xd7-\xdb\xe0-\xed\xef\xf0][\x80-\xbf]|\xc2[\xa0-\xbf]|\xe2[\x80-\x84]")
+_LEADS = re.compile(rb"[\xc3-\xc5\xce-\xd1\xd7-\xdb\xe0-\xed\xef\xf0][\x80-\xbf]|\xc2[\xa0-\xbf]|\xe2[\x80-\x84]")
 """The first bytes of UTF-8 letters and signs that names have. Of other sequences a few occur in correct text."""
+
+
+_ALONE = re.compile("[\u00a0-\u017f\u1e00-\u20cf\u2122\U0001f000-\U0001faff]")
+"""Latin letters, signs and emoji, which are alone among ASCII. Letters of other scripts come in words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +65,8 @@ REPAIRS = {
 }
 """The codecs of this module, by name."""
 
-_TWICE = [name for name, repair in REPAIRS.items() if repair.outer != repair.inner]
+TWICE = [name for name, repair in REPAIRS.items() if repair.outer != repair.inner]
+"""The codecs for text that was encoded twice."""
 
 MIXTURES = {repair.inner: name for name, repair in REPAIRS.items() if repair.outer == repair.inner}
 """The codec for a file that holds UTF-8 beside another encoding, by that encoding."""
@@ -74,8 +84,7 @@ def repair_run(run: str, inner: str) -> str | None:
         repaired = data.decode() if _LEADS.match(data) else None
     except UnicodeError:
         return None
-    is_russian = repaired is not None and len(repaired) == 1 and "\u0400" <= repaired <= "\u04ff"
-    return None if is_russian else repaired  # one letter is too little: "\u0420\u0451" may be the word itself
+    return repaired if repaired and (len(repaired) > 1 or _ALONE.match(repaired)) else None
 
 
 def is_utf8_word(word: bytes) -> bool:
@@ -89,16 +98,22 @@ def is_utf8_word(word: bytes) -> bool:
 def find_repair(words: Sequence[str]) -> str | None:
     """Return the codec that repairs words of UTF-8 text, if at least one of them shows that it was encoded twice.
 
-    One word is enough, because no language has letters in that company.
+    One word is enough, because no language has the letters of such a word side by side.
     """
-    counts = {name: count_repairs(words, repair.inner) for name, repair in REPAIRS.items() if name in _TWICE}
+    counts = {name: count_repairs(words, repair.inner) for name, repair in REPAIRS.items() if name in TWICE}
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] else None
 
 
 def count_repairs(words: Iterable[str], inner: str) -> int:
-    """Return how many words consist of UTF-8 that was taken for ``inner``, in each run of theirs beyond ASCII."""
-    return sum(bool(runs := _RUN.findall(word)) and all(repair_run(run, inner) for run in runs) for word in words)
+    """Return how many words were certainly encoded twice: no name before the repair, and one after it."""
+    count = 0
+    for word in words:
+        runs = _RUN.findall(word)
+        if runs and all(repair_run(run, inner) for run in runs):
+            before, after = judge_word(word)[0], judge_word(repair_text(word, inner))[0]
+            count += before < after and after >= LIKELY
+    return count
 
 
 def _keep_controls(exc: UnicodeError) -> tuple[str | bytes, int]:

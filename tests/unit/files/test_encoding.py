@@ -191,10 +191,18 @@ def test_both_halves_are_right_when_a_list_is_half_utf8_and_half_windows() -> No
     assert [choice.encoding for choice in find_rivals(io.BytesIO(data), found)] == ["cp1252"]
 
 
-def test_text_encoded_twice_is_offered_repaired_and_not_changed_silently() -> None:
-    data = make_list(["Zoë Müller", "Bo"]).encode().decode("cp1252").encode()
-    assert detect_encoding(io.BytesIO(data)) == "utf-8"
+def test_text_encoded_twice_is_repaired_and_the_way_back_is_offered() -> None:
+    text = make_list(["Zoë Müller", "Bo", "José Muñoz"])
+    data = text.encode().decode("cp1252").encode()
+    assert detect_encoding(io.BytesIO(data)) == "utf-8-twice"
+    assert data.decode("utf-8-twice") == text
+    (back,) = find_rivals(io.BytesIO(data), "utf-8-twice")
+    assert (back.encoding, back.samples[0]) == ("utf-8", ["Zoë", "ZoÃ«"])
     (choice,) = find_rivals(io.BytesIO(data), "utf-8")
     assert (choice.encoding, choice.samples[0]) == ("utf-8-twice", ["ZoÃ«", "Zoë"])
+
+
+def test_text_encoded_twice_is_noticed_in_cells_and_correct_text_is_not_taken_for_it() -> None:
     assert is_encoded_twice(["Ann", "ZoÃ« MÃ¼ller"])
-    assert not is_encoded_twice(GERMAN + FRENCH + SPANISH + TURKISH + RUSSIAN + UKRAINIAN + GREEK)
+    correct = [*GERMAN, *FRENCH, *SPANISH, *TURKISH, *CZECH, *POLISH, *RUSSIAN, *UKRAINIAN, *GREEK, "Ні", "СНІД"]
+    assert not is_encoded_twice([form for text in correct for form in (text, text.upper(), text.title())])

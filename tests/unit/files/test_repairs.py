@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batches.files.repairs import KEEP_CONTROLS, REPAIRS, find_repair, repair_text
 
-NAMES = ["Zoë", "José Muñoz", "Łukasz", "Иван", "Renée O’Brien", "山田", "Ángel", "Ğ"]
+NAMES = ["Zoë", "José Muñoz", "Łukasz", "Иван", "Renée O’Brien", "山田", "Ángel", "Şükrü"]
 
 
 def encode_twice(text: str, inner: str) -> str:
@@ -25,7 +25,10 @@ def test_text_is_repaired_when_it_was_encoded_twice(name: str) -> None:
     assert find_repair([word for text in twice for word in text.split()]) == name
 
 
-@pytest.mark.parametrize("word", ["CAFÉ”", "JOÃO", "Рівне", "Сергій", "Рё", "DÉJÀ", "Ñ", "√", "Zo\ufffd", "山"])
+@pytest.mark.parametrize(
+    "word",
+    ["CAFÉ”", "JOÃO", "Рівне", "Сергій", "Рё", "DÉJÀ", "NEMŮŽE", "VYPNÚŤ", "PÄŤ", "дії", "Ñ", "√", "Zo\ufffd", "山"],
+)
 def test_word_is_left_alone_when_it_is_correct(word: str) -> None:
     assert find_repair([word]) is None
     assert word.encode().decode("utf-8-twice") == word

@@ -72,7 +72,7 @@ def test_both_parents_are_recipients_when_both_columns_are_chosen(client: Client
     assert upload.rows.keys() == {"ann.m@example.org", "ann.v@example.org", "bo.v@example.org", "cy.m@example.org"}
     assert not upload.doubled
     emails = list(client.emails(upload.batch_id or 0))
-    assert sorted(email["row"] for email in emails) == [2, 2, 3, 4]
+    assert sorted(email["line"] for email in emails) == [2, 2, 3, 4]
 
 
 def test_another_address_column_can_be_chosen(client: Client) -> None:
@@ -131,7 +131,7 @@ def test_cell_with_two_addresses_makes_two_recipients_when_that_is_chosen(client
         "eva@example.org": {"name": "Berg"},
         "bo@example.org": {"name": "Bo"},
     }
-    assert sorted(email["row"] for email in client.emails(upload.batch_id or 0)) == [2, 2, 3]
+    assert sorted(email["line"] for email in client.emails(upload.batch_id or 0)) == [2, 2, 3]
 
 
 @pytest.mark.parametrize(("shared", "count"), [("first", 2), ("each", 3), ("together", 2)])
@@ -160,7 +160,7 @@ def test_lines_become_what_the_page_says(client: Client, example: ListExample) -
         choose(client, upload, addressColumns=example.address_columns)
     recipients: dict[int, set[str]] = {}
     for email in client.emails(upload.batch_id or 0):
-        recipients.setdefault(email["row"], set()).add(email["address"])
+        recipients.setdefault(email["line"], set()).add(email["address"])
     assert recipients == example.recipients
     assert {line for line, _ in upload.rejected} == example.rejected
 

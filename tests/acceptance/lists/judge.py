@@ -86,7 +86,9 @@ def read_draft(client: Client, upload: Upload) -> None:
     upload.rows, upload.doubled = {}, []
     for cells in _read_table(client, f"{path}/results.csv"):
         own = [cell[1:] if _PROTECTED.match(cell) else cell for cell in cells[: len(review["columns"])]]
-        address = own.pop(review["addressColumn"]).lower()
+        # With several address columns each of them is a merge field too, and the address itself is in the last column.
+        has_several = len(review["addressColumns"]) > 1
+        address = (cells[-1] if has_several else own.pop(review["addressColumn"])).lower()
         if address in upload.rows:
             upload.doubled.append(address)
         upload.rows[address] = dict(zip(review["mergeFields"], own, strict=True))

@@ -7,7 +7,7 @@ a letter that is left out, doubled, swapped with the next one or hit beside its 
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 
 from publicsuffixlist import PublicSuffixList
@@ -112,6 +112,7 @@ def _known_endings() -> PublicSuffixList:
     return PublicSuffixList(accept_unknown=False, only_icann=True)
 
 
+@lru_cache(maxsize=2048)
 def _exists(ending: str) -> bool:
     return _known_endings().publicsuffix(ending) is not None
 
@@ -126,7 +127,12 @@ def _correct_name(domain: str) -> str | None:
     if ending in _SLIPS_OF_COM and len(name) >= 4:
         return _correct_name(f"{name}.com")
     for meant, is_worldwide in _providers().get((ending, len(name)), ()):
-        if _is_slip(name, meant) and (is_worldwide or len(meant) >= _SHORT_LENGTH or _is_repeated(name, meant)):
+        # The first letters are compared first, because nearly all names differ in them, and a list has many domains.
+        if (
+            name[:1] in meant[:2]
+            and _is_slip(name, meant)
+            and (is_worldwide or len(meant) >= _SHORT_LENGTH or _is_repeated(name, meant))
+        ):
             return f"{meant}.{ending}"
     return None
 

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from batches.exports import rejected_csv, results_csv
-from batches.files.findings import Reading
+from batches.files.findings import Reading, Slip
 from batches.files.layout import make_layout
 from batches.files.reading import RejectedRecord
 from batches.intake import ReadingOptions, append_csv, import_csv
@@ -199,6 +199,17 @@ def test_record_is_rejected_by_itself_when_its_reader_says_so(sender: User) -> N
         (5, "hidden", ["eve@x.org", "Eve"]),
     ]
     assert Reading.from_json(batch.reading).hidden_count == 2
+
+
+def test_misspelt_domains_are_counted_when_a_list_has_some(sender: User) -> None:
+    rows = [f"user{number}@{'gamil.com' if number % 10 == 3 else 'gmail.com'}" for number in range(500)]
+    batch = upload(sender, "email\n" + "\n".join(rows) + "\nAnn <ann@gmail.con>\n")
+    assert Reading.from_json(batch.reading).slips == [
+        Slip(domain="gamil.com", suggestion="gmail.com", count=50),
+        Slip(domain="gmail.con", suggestion="gmail.com", count=1),
+    ]
+    batch, _ = append_csv(batch, io.BytesIO(b"email\nbo@gamil.com\n"))
+    assert Reading.from_json(batch.reading).slips[0].count == 51
 
 
 def test_cleaned_addresses_are_counted_when_signs_cling_to_them(sender: User) -> None:

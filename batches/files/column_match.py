@@ -15,6 +15,7 @@ from batches.files.errors import UnreadableFile
 from batches.files.formulas import rearm
 from batches.files.layout import Layout
 from batches.files.reading import Reader, Records
+from batches.names import make_key
 
 LINE_COLUMN = "line"
 REASON_COLUMN = "reason"
@@ -50,6 +51,9 @@ def match_columns(layout: Layout, columns: Sequence[str]) -> ColumnMatch:
         return ColumnMatch(order=tuple(range(len(columns))), width=len(columns), line_index=None)
     unmatched = dict(enumerate(map(_fold, layout.columns)))
     places = [_take(unmatched, _fold(name)) for name in columns]
+    if None in places:  # "E-Mail" is "email" too, if no column has the very name
+        both = zip(columns, places, strict=True)
+        places = [_take_by_key(unmatched, name) if place is None else place for name, place in both]
     missing = [name for name, place in zip(columns, places, strict=True) if place is None]
     line_index = _take(unmatched, LINE_COLUMN)
     _take(unmatched, REASON_COLUMN)
@@ -110,6 +114,15 @@ def _fold(heading: str) -> str:
 def _take(unmatched: dict[int, str], name: str) -> int | None:
     """Remove the first place with this name from the unmatched ones, and return it; None if there is none."""
     place = next((place for place, heading in unmatched.items() if heading == name), None)
+    if place is not None:
+        del unmatched[place]
+    return place
+
+
+def _take_by_key(unmatched: dict[int, str], name: str) -> int | None:
+    """Remove the first place whose name differs only in accents and signs."""
+    key = make_key(name)
+    place = next((place for place, heading in unmatched.items() if key and make_key(heading) == key), None)
     if place is not None:
         del unmatched[place]
     return place

@@ -29,6 +29,8 @@ class Header:
     """The header of a list, and what is around it in the sample."""
 
     headings: list[str]
+    line: int
+    """The line by which a person knows it: the one with the headings, or the last one if two rows were joined."""
     first_line: int
     last_line: int
     above: Sequence[SampleRecord]
@@ -179,8 +181,8 @@ def _with_second_row(sample: Sequence[SampleRecord], place: int) -> Header:
         ranks = [rank_heading(lower.cell(column)) for column in columns]
         if HeadingRank.PLAIN in ranks:  # a title above the header, or the same headings in two languages
             is_wider = len(lower.filled) > len(record.filled)
-            headings = lower.cells if is_wider else record.cells
-            return _make_header(sample, place, place + 1, headings=headings)
+            chosen = lower if is_wider else record
+            return _make_header(sample, place, place + 1, headings=chosen.cells, line=chosen.last_line)
         if any(rank < HeadingRank.NONE for rank in ranks) or _fills_gaps(record, lower, sample[place + 2 :], columns):
             headings = _join_rows(record, lower, is_whole=set(lower.filled) <= set(record.filled))
             return _make_header(sample, place, place + 1, headings=headings)
@@ -237,9 +239,12 @@ def _join_headings(upper: str, lower: str) -> str:
     return f"{upper} {lower}".strip()
 
 
-def _make_header(sample: Sequence[SampleRecord], first: int, last: int, *, headings: list[str]) -> Header:
+def _make_header(
+    sample: Sequence[SampleRecord], first: int, last: int, *, headings: list[str], line: int | None = None
+) -> Header:
     return Header(
         headings=headings,
+        line=line or sample[last].last_line,
         first_line=sample[first].first_line,
         last_line=sample[last].last_line,
         above=sample[:first],

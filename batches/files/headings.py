@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import lru_cache
 
 from batches.files.heading_words import (
     AMBIGUOUS_HEADINGS,
@@ -26,6 +27,7 @@ ADDRESS_KEY = "email"
 NAME_MAX_LENGTH = 60
 
 HEADING_MAX_WORDS = 6
+HEADING_MAX_LENGTH = 100
 """A longer text is a sentence, even if it speaks of email."""
 
 _EMAIL_KEYS = frozenset(map(make_key, EMAIL_HEADINGS.split()))
@@ -57,8 +59,11 @@ class HeadingRank(IntEnum):
     """It does not mean an address."""
 
 
+@lru_cache(maxsize=4096)
 def rank_heading(heading: str) -> HeadingRank:
     """Say how plainly a heading names the column of the email address."""
+    if len(heading) > HEADING_MAX_LENGTH:
+        return HeadingRank.NONE
     text = _ASIDE.sub(" ", heading)
     words = _split_words(text)
     if "@" in text or len(words) > HEADING_MAX_WORDS:

@@ -71,7 +71,7 @@ def find_layout(
     indexes = _choose_address_columns(headings, table, chosen=chosen, first=body[0] if body else sample[0])
     _note_address_columns(reading, headings, table, used=indexes)
     if header:
-        reading.header_line, reading.skipped_lines = header.last_line, len(header.above)
+        reading.header_line, reading.skipped_lines = header.line, len(header.above)
     else:
         headings, reading.skipped_lines = _invent_headings(kept, indexes), len(titles)
     layout = make_layout(
@@ -89,6 +89,9 @@ def find_layout(
 
 def _choose_header(sample: Sequence[SampleRecord], chosen: ChosenLayout) -> Header | None:
     if chosen.header_row:
+        found = find_header(sample)
+        if found and found.line == chosen.header_row:  # so that a header of two rows stays one
+            return found
         if header := header_at(sample, chosen.header_row):
             return header
         last = sample[-1].last_line
@@ -113,7 +116,7 @@ def _check_length(cells: Sequence[str], header: Header | None) -> None:
     for number, cell in enumerate(cells, 1):
         if header and len(cell) > HEADING_MAX_LENGTH:
             raise UnreadableFile(
-                f"Cell {number} of line {header.last_line} has {len(cell):,} characters. It is read as a heading. "
+                f"Cell {number} of line {header.line} has {len(cell):,} characters. It is read as a heading. "
                 f"Shorten it to {HEADING_MAX_LENGTH:,}. If you see no cell that long, a quotation mark opens there "
                 "and is never closed."
             )

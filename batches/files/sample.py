@@ -17,6 +17,9 @@ from batches.files.reading import Reader, RejectedRecord
 SAMPLE_RECORDS = 50
 """How many records the layout is found from. It takes a few milliseconds."""
 
+READ_RECORDS = 5_000
+"""How many records are read to find them, if most are blank or hidden."""
+
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 
@@ -48,7 +51,7 @@ class HasReader(Protocol):
 def take_sample(records: HasReader) -> list[SampleRecord]:
     """Return the first records that hold something, SAMPLE_RECORDS at most. A fault of the file ends the sample."""
     sample: list[SampleRecord] = []
-    for first_line, last_line, cells in islice(_read(records.reader), SAMPLE_RECORDS * 10):
+    for first_line, last_line, cells in islice(_read(records.reader), READ_RECORDS):
         tidied = tidy_cells(cells)
         if any(tidied) and not is_separator_line(cells) and not is_ruler(tidied):
             sample.append(SampleRecord(cells=tidied, first_line=first_line, last_line=last_line))

@@ -28,6 +28,11 @@ def test_cells_come_in_the_lists_order_when_the_file_has_another() -> None:
     assert list(records) == [["a@x.org", "A", "n", "surplus"]]
 
 
+def test_cells_come_in_the_lists_order_when_headings_differ_in_signs_and_accents() -> None:
+    records = matched("E-Mail,Nâme,no te\na@x.org,A,n\n", "E-Mail", "Nâme", "no te")
+    assert list(records) == [["a@x.org", "A", "n"]]
+
+
 def test_short_row_is_filled_up_when_the_file_has_other_places() -> None:
     assert list(matched("note,email,name\nn\n", "note", "email", "name")) == [["", "", "n"]]
 

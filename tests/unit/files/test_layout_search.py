@@ -110,6 +110,13 @@ def test_choice_is_taken_when_the_cells_show_something_else(
     assert (found.layout.columns, found.header_lines) == (columns, header_lines)
 
 
+def test_header_stays_two_rows_when_a_person_chose_its_last_line() -> None:
+    records = [["First", "Last", "E-Mail"], ["name", "name", "address"], ["Ann", "Berg", "a@x.org"]]
+    found, reading = search(*records)
+    assert (found.layout.merge_fields, reading.header_line) == (("first_name", "last_name"), 2)
+    assert search(*records, chosen=ChosenLayout(header_row=2))[0] == found
+
+
 def test_columns_do_not_count_when_they_have_no_heading_and_no_content() -> None:
     found, _ = search(["", "email", "", "name", "", ""], ["", "a@x.org", "", "Ann", "Rome", ""])
     layout = found.layout

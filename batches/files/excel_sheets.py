@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from batches.files.cell_formats import CellFormat, compile_code
+from batches.files.excel_plain_rows import ROW_END, STRING_END, PlainCell, find_plain_rows, find_plain_strings, split_at
 from batches.files.number_formats import show_general
 from batches.files.sheet_archive import Attributes, LocalNames, SheetArchive, make_parser, resolve
 from batches.files.sheet_rows import COLUMNS_MAX, NO_RESULT, Fault, Row, Sheet, name_cell
@@ -143,7 +144,9 @@ class _SheetReader:
         self._columns = _Columns()
         self._local = LocalNames()
         self._rows: list[Row] = []
-        self._is_done = False
+        self._is_in_data = self._is_done = False
+        self._has_markup = False
+        """Whether a comment or the like was seen, in which a row counts for nothing."""
         # The row.
         self._number = 0
         self._is_hidden = False
@@ -165,13 +168,38 @@ class _SheetReader:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._texts.append
-        for chunk in chunks:
-            parser.Parse(chunk)
+        for data in split_at(ROW_END, chunks):
+            self._has_markup = self._has_markup or b"<!" in data
+            for part in find_plain_rows(data) if self._is_in_data and not self._has_markup else [data]:
+                if isinstance(part, bytes):
+                    parser.Parse(part)
+                    if self._is_done:
+                        break
+                else:
+                    self._add_plain_row(*part)
             yield from self._rows
             self._rows.clear()
             if self._is_done:
                 return
         parser.Parse(b"", True)  # fails if the member is cut off
+
+    def _add_plain_row(self, number: int, cells: list[PlainCell]) -> None:
+        self._number = max(number, self._number + 1)
+        row: list[str] = []
+        self._cells = row
+        columns, strings, has_formats = self._columns, self._strings, bool(self._formats)
+        for letters, style, kind, value in cells:
+            self._column, self._style = columns[letters], style or "0"
+            if kind == "s":
+                text = self._show_text(strings[int(value)]) if has_formats else strings[int(value)]
+            else:
+                text = self._show_number(value)
+            if self._column == len(row) and text and not text.isspace():
+                row.append(text)
+            else:
+                self._add(text)
+        if self._cells:
+            self._rows.append(Row(self._number, self._cells, False, None))
 
     def _start(self, name: str, attributes: Attributes) -> None:
         tag = self._local[name]
@@ -196,6 +224,8 @@ class _SheetReader:
             self._kept = 0
         elif tag == "rPh":
             self._is_phonetic = True
+        elif tag == "sheetData":
+            self._is_in_data = True
 
     def _end(self, name: str) -> None:
         tag = self._local[name]
@@ -288,20 +318,32 @@ class _StringReader:
 
     def __init__(self) -> None:
         self.strings: list[str] = []
+        self._is_plain = True
+        """False after a comment or the like, in which a string counts for nothing, and if the text is not in UTF-8."""
         self._local = LocalNames()
         self._texts: list[str] = []
         self._kept = 0
         self._is_phonetic = False
 
     def read(self, chunks: Iterator[bytes]) -> list[str]:
+        """Return the strings by their numbers."""
         parser = make_parser()
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._texts.append
-        for chunk in chunks:
-            parser.Parse(chunk)
+        parser.XmlDeclHandler = self._note_encoding
+        for data in split_at(STRING_END, chunks):
+            self._is_plain = self._is_plain and b"<!" not in data
+            for part in find_plain_strings(data) if self._is_plain and self.strings else [data]:
+                if isinstance(part, bytes):
+                    parser.Parse(part)
+                else:
+                    self.strings.append(_unescape(part))
         parser.Parse(b"", True)
         return self.strings
+
+    def _note_encoding(self, version: str, encoding: str | None, standalone: int) -> None:
+        self._is_plain = encoding is None or encoding.upper() in ("UTF-8", "UTF8")
 
     def _start(self, name: str, _: Attributes) -> None:
         tag = self._local[name]

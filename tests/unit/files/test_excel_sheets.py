@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import random
 from collections.abc import Callable
 
 import pytest
@@ -241,3 +242,46 @@ def test_file_is_refused_when_a_member_is_cut_off() -> None:
 def test_file_is_refused_when_it_is_locked_or_no_spreadsheet() -> None:
     with pytest.raises(UnreadableFile, match="can't be read"), open_sheet(io.BytesIO(b"PK\x05\x06" + bytes(18))):
         pass
+
+
+def test_rows_are_the_same_when_the_parser_reads_all_of_them() -> None:
+    # A comment in the sheet or among the strings ends the faster reading of plain rows and strings.
+    chance = random.Random(11)
+    cells = (
+        '<c r="{0}" t="s"><v>{1}</v></c>',
+        '<c r="{0}" s="1" t="s"><v>{1}</v></c>',
+        '<c r="{0}"><v>{1}.50</v></c>',
+        '<c r="{0}" s="1"><v>{1}</v></c>',
+        '<c r="{0}" s="2"><v>{1}</v></c>',
+        '<c r="{0}" s="2"/>',
+        '<c r="{0}"><f>A1</f></c>',
+        '<c r="{0}" t="b"><v>1</v></c>',
+        '<c r="{0}" t="str"><f>A1</f><v>&lt;{1}&gt;</v></c>',
+        '<c r="{0}" t="inlineStr"><is><t>in {1}</t></is></c>',
+        '<c r="{0}" t="e"><v>#REF!</v></c>',
+    )
+    weights = [40, 10, 20, 10, 10, 10, 1, 1, 1, 1, 1]
+    rows = ""
+    for number in sorted(chance.sample(range(1, 9000), 3000)):
+        made = (
+            chance.choices(cells, weights)[0].format(f"{letter}{number}", chance.randrange(200))
+            for letter in ("A", "B", "C", "F", "AB")
+            if chance.random() < 0.9
+        )
+        attributes = chance.choice(['spans="1:6"', 'spans="1:6" x14ac:dyDescent="0.25"', 'hidden="1"', 's="3" ht="0"'])
+        rows += f'<row r="{number}" {attributes}>{"".join(made)}</row>' + chance.choice(["", "\n"])
+    kinds = ("<t>é{0}</t>", "<t> {0} &amp;</t>", "<r><t>a</t></r><r><t>{0}</t></r>", "<t/>")
+    strings = "".join(f"<si>{chance.choice(kinds).format(number)}</si>" for number in range(200))
+    members = excel_members(("A", rows), strings=strings, codes=["000;-0;0;@@", "[h]:mm"])
+    fast = read_file(zip_members(members))
+    for name, mark in (("xl/worksheets/sheet1.xml", "<sheetData>"), ("xl/sharedStrings.xml", "<si>")):
+        members[name] = members[name].replace(mark, f"<!-- -->{mark}", 1)
+    assert len(fast) > 2500
+    assert fast == read_file(zip_members(members))
+
+
+def test_row_counts_for_nothing_when_it_is_in_a_comment() -> None:
+    gone = '<row r="3"><c r="A3" t="s"><v>0</v></c></row>'
+    filler = "".join(f'<row r="{number}"><c r="A{number}"><v>1</v></c></row>' for number in range(10, 5000))
+    members = excel_members(("A", LIST + filler + f"<!--{gone.replace('3', '6000')}-->"), strings="<si><t>x</t></si>")
+    assert 6000 not in read_file(zip_members(members))

@@ -32,7 +32,8 @@ from batches.files.opendocument_sheets import CONTENT, OpenDocument
 from batches.files.sheet_archive import SheetArchive
 from batches.files.sheet_rows import LONG, Fault, Row, Sheet, SheetSample, name_cell
 
-MEMORY_MAX_BYTES = 1 << 30
+MEMORY_MAX_BYTES = 640 << 20
+"""A million rows of five cells, with three million different texts, take 240 MB."""
 CPU_MAX_SECONDS = 60
 REFUSED = 3
 

@@ -57,6 +57,8 @@ def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> Re
             ReviewRowOut(row=row.row, line=row.line, address=row.address, fields=row.fields) for row in found.first_rows
         ],
         missingFields=list(found.missing_fields),
+        nearFields={field.name: [near.merge_field for near in field.near] for field in found.missing},
+        foreignTags=[tag.hint for tag in found.foreign_tags],
         blankCounts=found.blank_counts,
         sameContentSentAt=found.same_content_at,
         durationSeconds=found.duration_seconds,

@@ -268,6 +268,12 @@ class ReviewOut(Schema):
     mergeFields: list[str] = Field(description="One for each column except the address column.")
     firstRows: list[ReviewRowOut]
     missingFields: list[str] = Field(description="Merge fields of the template that no column fills.")
+    nearFields: dict[str, list[str]] = Field(
+        description="For each missing field, the merge fields of the list that resemble it most, best first."
+    )
+    foreignTags: list[str] = Field(
+        description="A sentence for each tag of another system in the template. Such tags are sent unchanged."
+    )
     blankCounts: dict[str, int] = Field(
         description="How many rows leave a merge field of the template blank, for each that is left blank."
     )

@@ -210,7 +210,7 @@ def _pointer(batch: Batch, parts: MessageParts) -> str:
     Whatever changes the rows of a draft or the names of its merge fields changes one of these values.
     """
     state = [
-        [batch.columns, batch.address_index, batch.merge_fields, batch.encoding, batch.delimiter, batch.has_header],
+        [batch.columns, batch.address_indexes, batch.merge_fields, batch.encoding, batch.delimiter, batch.has_header],
         [batch.reading, batch.shared_addresses, batch.content_digest, batch.total_count, batch.rejected_count],
         asdict(parts),
     ]

@@ -11,6 +11,9 @@ from batches.rendering.fields import FieldBinding, bind_fields
 from batches.rendering.language import ROWS
 from batches.rendering.syntax import Uses
 
+NO_COLUMN = "The list has no column for"
+"""How the sentence about missing fields begins."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldNames:
@@ -75,7 +78,7 @@ class FieldNames:
             if self.binding.near[name]
         ]
         return (
-            f"The list has no column for: {', '.join(map(self._as_typed, missing))}. {''.join(near)}"
+            f"{NO_COLUMN}: {', '.join(map(self._as_typed, missing))}. {''.join(near)}"
             "Write the name of a column in the template, or rename a merge field of the list."
         )
 

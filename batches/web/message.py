@@ -5,14 +5,14 @@ A query string or a posted form enters. A MessageChoice leaves, which can render
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 
 from batches.models import Batch, Email, EmailTemplate
+from batches.rendering.field_names import NO_COLUMN
 from batches.rendering.preview import render_preview
 from batches.rendering.template import MessageParts, Rendered, TemplateFault, make_context
 
@@ -104,12 +104,12 @@ def read_choice(batch: Batch, query: QueryDict) -> MessageChoice:
     )
 
 
-def hide_missing(fault: str, missing_fields: Iterable[str]) -> str:
-    """Return the fault, or an empty text if it only says that the list lacks one of these fields.
+def hide_missing(fault: str) -> str:
+    """Return the fault, or an empty text if it only says which fields the list lacks.
 
     A notice with buttons says so already, and two sentences about one thing seem to be about two.
     """
-    return "" if any(re.search(rf"\b{re.escape(name)}\b", fault) for name in missing_fields) else fault
+    return "" if fault.startswith(NO_COLUMN) else fault
 
 
 def _find_email(batch: Batch, row: str, line: str) -> Email | None:

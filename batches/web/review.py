@@ -132,7 +132,7 @@ def show_draft(
     has_letters = not (context.get("fault") and described.review.missing)
     context |= {
         "letters": describe_letters(choice, fleet=fleet, is_automatic=True) if has_letters else None,
-        "shown_fault": hide_missing(str(context.get("fault", "")), described.review.missing_fields),
+        "shown_fault": hide_missing(str(context.get("fault", ""))),
         "batch": choice.batch,
         "choice": choice,
         "form": form or MessageForm(initial=_initial(request, choice)),

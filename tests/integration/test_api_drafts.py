@@ -171,7 +171,7 @@ def test_review_names_missing_and_blank_fields_and_an_earlier_sending(api: Clien
             {"row": 2, "line": 2, "address": "zoe@example.org", "fields": {"name": "Zoë", "sign_up_code": "007"}},
             {"row": 3, "line": 3, "address": "kofi@example.org", "fields": {"name": "Kofi", "sign_up_code": ""}},
         ],
-        **{"missingFields": ["code"], "blankCounts": {}},
+        **{"missingFields": ["code"], "nearFields": {"code": []}, "foreignTags": [], "blankCounts": {}},
     }
     renamed = post(api, f"/api/batches/{batch_id}/fields?templateId=codes", names={"sign_up_code": "code"}).json()
     assert (renamed["missingFields"], renamed["blankCounts"]) == ([], {"code": 1})
@@ -264,3 +264,13 @@ def test_progress_ends_at_all_rows_when_an_upload_is_read(api: Client, sender: U
     file = SimpleUploadedFile("list.csv", lines)
     assert api.post("/api/upload", {"file": file, "draft": "true"}, headers={"Idempotency-Key": key}).status_code == 202
     assert api.get("/api/upload/progress", {"key": key}).json() == {"rows": 5_001, "percent": 100}
+
+
+def test_review_names_near_columns_and_foreign_tags(api: Client) -> None:
+    EmailTemplate.objects.create(key="old", name="Old", subject="S", text="{{ Nmae }} and *|FNAME|*")
+    batch_id = upload(api, b"name,email\nAnn,ann@example.org\n")
+    found = api.get(f"/api/batches/{batch_id}/review?templateId=old").json()
+    assert found["nearFields"] == {"Nmae": ["name"]}
+    assert found["foreignTags"] == [
+        "The text body has *|FNAME|* in line 1. It would be sent unchanged. To show a merge field, write {{ FNAME }}."
+    ]

@@ -291,7 +291,7 @@ def test_docs_describe_every_address_when_they_are_read(client: Client, db: None
         *(f"/api/batches/{{batch_id}}{path}" for path in PATHS[1:]),
         *(f"/api/batches/{{batch_id}}/{action}" for action in ACTIONS),
         *("/api/upload/progress", "/api/batches/{batch_id}/rows", "/api/batches/{batch_id}/discard"),
-        *(f"/api/batches/{{batch_id}}/{what}" for what in ("review", "fields", "reread")),
+        *(f"/api/batches/{{batch_id}}/{what}" for what in ("review", "fields", "reread", "letters")),
         *("/api/jobs/{job_id}", "/api/templates", "/api/templates/{key}/preview"),
     }
     assert client.get("/api/docs").status_code == 200

@@ -68,7 +68,7 @@ def find_layout(
         raise UnreadableFile(f"The file has {len(kept)} columns. Reduce them to {COLUMNS_MAX} or fewer.")
     headings = [cells[column] for column in kept]
     table = [[record.cell(column) for column in kept] for record in body]
-    indexes = _choose_address_columns(headings, table, chosen=chosen, first=body[0] if body else sample[0])
+    indexes = _choose_address_columns(headings, table, reading, chosen=chosen, first=body[0] if body else sample[0])
     _note_address_columns(reading, headings, table, used=indexes)
     if header:
         reading.header_line, reading.skipped_lines = header.line, len(header.above)
@@ -123,7 +123,12 @@ def _check_length(cells: Sequence[str], header: Header | None) -> None:
 
 
 def _choose_address_columns(
-    headings: Sequence[str], table: Sequence[Sequence[str]], *, chosen: ChosenLayout, first: SampleRecord
+    headings: Sequence[str],
+    table: Sequence[Sequence[str]],
+    reading: Reading,
+    *,
+    chosen: ChosenLayout,
+    first: SampleRecord,
 ) -> tuple[int, ...]:
     if chosen.address_indexes:
         for index in chosen.address_indexes:
@@ -140,7 +145,7 @@ def _choose_address_columns(
     column = _find_address_column(headings, table)
     if column is None:
         shown = headings if any(headings) else first.cells
-        raise _no_address_column(shown, line=first.first_line, is_header=any(headings))
+        raise _no_address_column(shown, reading, line=first.first_line, is_header=any(headings))
     return (column,)
 
 
@@ -190,14 +195,28 @@ def _invent_headings(kept: Sequence[int], address_indexes: Sequence[int]) -> lis
     return names
 
 
-def _no_address_column(cells: Sequence[str], *, line: int, is_header: bool) -> UnreadableFile:
-    """Say that no cell is an address, and show the headings or the first line."""
+def _no_address_column(cells: Sequence[str], reading: Reading, *, line: int, is_header: bool) -> UnreadableFile:
+    """Say that no cell is an address, show the headings or the first line, and name the sheets."""
     filled = [cell for cell in cells if cell]
     shown = ", ".join(
         repr(cell if len(cell) <= SHOWN_LENGTH else f"{cell[:SHOWN_LENGTH]}…") for cell in filled[:SHOWN_HEADINGS]
     )
+    what = f"The sheet {reading.sheet!r}" if reading.sheet else "The file"
     where = "Its columns are" if is_header else f"Line {line} has"
     return UnreadableFile(
-        f"The file has no column of email addresses: no cell in its first lines is one. {where} {shown}. "
-        "Add a column named email with an address in each line."
+        f"{what} has no column of email addresses: no cell in its first lines is one. {where} {shown}. "
+        + _advise(reading)
+    )
+
+
+def _advise(reading: Reading) -> str:
+    others = (sheet for sheet in reading.sheets if sheet.address_count and sheet.name != reading.sheet)
+    sheet = next(others, None)
+    if sheet is None:
+        return "Add a column named email with an address in each line."
+    if not sheet.is_hidden:
+        return f"The sheet {sheet.name!r} has some. Choose that one."
+    return (
+        f"The hidden sheet {sheet.name!r} has some. Show that sheet in the spreadsheet program, save the file, and "
+        "upload it again."
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from batches.files.cells import is_ruler, tidy_cells
+from batches.files.cells import has_at_sign, is_ruler, tidy_cells
 from batches.files.errors import UnreadableFile
 from batches.files.reading import Reader, RejectedRecord
 
@@ -83,13 +83,19 @@ def read_lines(text: str) -> list[str]:
 
 
 def _read(reader: Reader) -> Iterator[tuple[int, int, list[str]]]:
-    """Yield the first line, the last line and the cells of each record. A hidden row of a sheet is left out."""
+    """Yield the first line, the last line and the cells of each record.
+
+    A hidden row of a sheet is left out, but it may be the header if no address is above it.
+    """
+    is_at_start = True
     while True:
         first_line = reader.line_num + 1
         try:
             cells = next(reader)
         except RejectedRecord as exc:
-            cells = [] if exc.is_hidden else exc.cells
+            is_left_out = exc.is_hidden and not (is_at_start and not any(map(has_at_sign, exc.cells)))
+            cells = [] if is_left_out else exc.cells
         except (csv.Error, StopIteration, UnreadableFile):
             return
+        is_at_start = is_at_start and not any(map(has_at_sign, cells))
         yield first_line, reader.line_num, cells

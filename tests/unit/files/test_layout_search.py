@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from batches.files.errors import UnreadableFile
-from batches.files.findings import Reading
+from batches.files.findings import Reading, SheetChoice
 from batches.files.layout_search import ChosenLayout, FoundLayout, find_layout
 from batches.files.sample import SampleRecord
 
@@ -134,3 +134,19 @@ def test_sheet_has_a_column_without_heading_when_its_rows_are_longer_than_its_he
     assert found.layout.merge_fields == ("name", "column_3")
     found, _ = search(["email", "name"], ["a@x.org", "Berg", "Ann"], ["b@x.org", "Cole", "Bo"])
     assert found.layout.merge_fields == ("name",)
+
+
+@pytest.mark.parametrize(
+    ("is_hidden", "advice"),
+    [(True, "The hidden sheet 'Members' has some. Show that sheet"), (False, "The sheet 'Members' has some. Choose")],
+)
+def test_other_sheet_is_named_when_the_one_that_is_read_has_no_addresses(is_hidden: bool, advice: str) -> None:
+    sheets = [
+        SheetChoice(name="Cover", is_hidden=False, address_count=0),
+        SheetChoice(name="Members", is_hidden=is_hidden, address_count=2),
+    ]
+    sample = [SampleRecord(cells=["Our club"], first_line=1, last_line=1)]
+    with pytest.raises(UnreadableFile) as caught:
+        find_layout(sample, Reading(sheet="Cover", sheets=sheets), chosen=NO_CHOICE, is_sheet=True)
+    assert str(caught.value).startswith("The sheet 'Cover' has no column of email addresses")
+    assert advice in str(caught.value)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from batches.files.errors import UnreadableFile
 from batches.files.formulas import rearm
 from batches.files.layout import Layout
-from batches.files.reading import Reader, Records
+from batches.files.reading import Reader, Records, RejectedRecord
 from batches.names import make_key
 
 LINE_COLUMN = "line"
@@ -89,9 +89,17 @@ class MatchedRecords:
         return self
 
     def __next__(self) -> list[str]:
-        reader, match = self._records.reader, self._match
+        reader = self._records.reader
         self._record_line = reader.line_num + 1
-        cells = next(reader)
+        try:
+            return self._reorder(next(reader))
+        except RejectedRecord as exc:
+            exc.cells = self._reorder(exc.cells)
+            raise
+
+    def _reorder(self, cells: list[str]) -> list[str]:
+        """Return the cells in the order of the list's columns, and note which line of the list they correct."""
+        match = self._match
         if match.line_index is not None and match.line_index < len(cells):
             cells = [rearm(cell) for cell in cells]
             self._note_corrected_line(cells[match.line_index].strip())

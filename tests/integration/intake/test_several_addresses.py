@@ -16,6 +16,7 @@ from batches.files.reading import RejectedRecord
 from batches.intake import ReadingOptions, append_csv, import_csv
 from batches.intake.loading import load_records
 from batches.models import Batch, BatchSource, SharedAddresses
+from tests.unit.files.spreadsheet_files import make_excel
 
 pytestmark = pytest.mark.django_db
 
@@ -215,3 +216,12 @@ def test_misspelt_domains_are_counted_when_a_list_has_some(sender: User) -> None
 def test_cleaned_addresses_are_counted_when_signs_cling_to_them(sender: User) -> None:
     rows = ["mailto:ann@x.org", "BO@X.org", " cy@x.org ", "Di <di@x.org>", "eve@x.org;", "flo@b\u00fccher.example"]
     assert Reading.from_json(upload(sender, "email,name\n" + ",\n".join(rows) + ",\n").reading).cleaned_count == 2
+
+
+def test_cells_of_a_hidden_row_are_in_the_order_of_the_list_when_a_sheet_is_added(sender: User) -> None:
+    batch = upload(sender, "email,name\nann@x.org,Ann\n")
+    sheet = make_excel(["name", "email"], ["Bo", "bo@x.org"], ["Cy", "cy@x.org"], hidden=[2])
+    batch, counts = append_csv(batch, sheet)
+    assert (counts.total, counts.rejected) == (1, 0)
+    assert rejected_of(batch) == [(4, "hidden", ["bo@x.org", "Bo"])]
+    assert Reading.from_json(batch.reading).hidden_count == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import perf_counter
+from typing import Any
 
 import orjson
 
@@ -12,7 +13,7 @@ from batches.delivery.spec import LaneSpec
 from batches.delivery.terms import ClaimedEmail
 from batches.outcomes import Outcome
 from batches.rendering.message import MessageLayout, sender_address
-from batches.rendering.plain import MessageWriter
+from batches.rendering.plain import FaultyWriter, MessageWriter
 from batches.rendering.template import MessageParts, TemplateFault, make_context, name_cells
 from batches.smtp.connection import Capabilities, Outgoing
 from batches.smtp.verdicts import Verdict
@@ -43,13 +44,17 @@ class Outbox:
     ) -> None:
         self._record, self._clock = record, clock
         self._merge_fields = spec.merge_fields
-        template = MessageParts.of(spec).compile(spec.merge_fields)
-        # Only a template that uses the rows of an email has to look for them.
-        self._make_context = make_context if template.uses_rows else name_cells
-        self._writer = MessageWriter(
-            template,
-            MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key),
-        )
+        layout = MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key)
+        self._make_context: Callable[..., dict[str, Any]] = name_cells
+        self._writer: MessageWriter | FaultyWriter
+        try:
+            template = MessageParts.of(spec).compile(spec.merge_fields)
+        except TemplateFault as exc:  # an older release created the job, and accepted more
+            self._writer = FaultyWriter(exc)
+        else:
+            self._writer = MessageWriter(template, layout)
+            if template.uses_rows:  # only such a template has to look for the rows of an email
+                self._make_context = make_context
         self._sender = sender_address(spec.from_email)
         # Under SEND_RATE, a message made ahead would wait and leave with an old Date header.
         self._ahead_max = 1 if spec.rate else AHEAD_MAX

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -74,8 +74,10 @@ _PATTERNS = {
     ForeignKind.GUILLEMETS: rf"«\s?(?P<name>{_WORDS})\s?»",
 }
 _TAGS = [(kind, re.compile(pattern)) for kind, pattern in _PATTERNS.items()]
-_OURS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-_UNREAD = re.compile(r"<style\b.*?</style\s*>|<script\b.*?</script\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
+_OURS = {r"\{\{": r"\}\}", r"\{%": r"%\}", r"\{#": r"#\}"}
+_UNREAD = {r"<style\b": r"</style\s*>", r"<script\b": r"</script\s*>", "<!--": "-->"}
+"""What begins and ends a part that nobody reads as text."""
+
 _COMMENT = re.compile(r"\{#(?!\s).*?(?:#\}|\Z)", re.DOTALL)
 
 
@@ -94,9 +96,9 @@ def find_foreign_tags(parts: MessageParts, merge_fields: Collection[str] = ()) -
 def _find_in(part: str, source: str, keys: frozenset[str]) -> list[ForeignTag]:
     line_ends = [match.start() for match in re.finditer("\n", source)]
     hits = [*_find_comments(source)] if part == "html" else []
-    readable = _blank_out(_OURS, source)
+    readable = _blank_out_enclosed(_OURS, source)
     if part == "html":
-        readable = _blank_out(_UNREAD, readable)
+        readable = _blank_out_enclosed(_UNREAD, readable)
     for kind, pattern in _TAGS:
         for match in pattern.finditer(readable):
             if kind != ForeignKind.GUILLEMETS or make_key(match["name"]) in keys:
@@ -115,6 +117,27 @@ def _find_comments(source: str) -> Iterator[tuple[int, str, ForeignKind, str]]:
             yield match.start(), match[0].partition("\n")[0][:20], ForeignKind.COMMENT, ""
 
 
+def _blank_out_enclosed(signs: Mapping[str, str], source: str) -> str:
+    """Blank out what is between two signs, and the signs. Takes time in proportion to the source."""
+    begin = re.compile("|".join(f"({sign})" for sign in signs), re.IGNORECASE)
+    ends: dict[int, re.Pattern[str]] = {n: re.compile(end, re.IGNORECASE) for n, end in enumerate(signs.values(), 1)}
+    pieces, position = [], 0
+    while found := begin.search(source, position):
+        number = found.lastindex or 0
+        end = ends[number].search(source, found.end()) if number in ends else None
+        if end is None:
+            ends.pop(number, None)  # no later one has an end either, and to look again would take very long
+        stop = end.end() if end else found.end()
+        inside = source[found.start() : stop]
+        pieces += [source[position : found.start()], _blank(inside) if end else inside]
+        position = stop
+    return "".join([*pieces, source[position:]])
+
+
 def _blank_out(pattern: re.Pattern[str], source: str) -> str:
-    """Replace what matches by spaces, so that places and lines stay as they are."""
-    return pattern.sub(lambda match: re.sub("[^\n]", " ", match[0]), source)
+    return pattern.sub(lambda match: _blank(match[0]), source)
+
+
+def _blank(text: str) -> str:
+    """Replace all but line ends by spaces, so that places and lines stay as they are."""
+    return re.sub("[^\n]", " ", text)

@@ -143,6 +143,8 @@ class _Reader:
         wrong = words if words in _MISTAKES else word
         if wrong in _MISTAKES:
             raise TagFault(f"There is no {{% {wrong} %}}. Write {{% {_MISTAKES[wrong]} %}}.", tag.start)
+        if word == "raw":  # with an end, it is no tag here
+            raise TagFault("{% raw %} has no end. Write {% endraw %} after it.", tag.start)
         if word in _OTHER_TEMPLATES:
             raise TagFault(f"A message can't use other templates. Copy the text here, not {tag.text}.", tag.start)
         if word not in _STATEMENTS:

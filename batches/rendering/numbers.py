@@ -99,13 +99,15 @@ def compare(left: object, right: object, sign: str, left_name: str = "", right_n
     Raises:
         ValueFault: One value is a text, or can be read in two ways that give different answers.
     """
+    if _is_blank(left) or _is_blank(right):
+        return False
     if isinstance(left, str) and isinstance(right, str) and _are_texts(left, right, left_name):
         return COMPARISONS[sign](left, right)
     lefts, rights = _read(left, left_name), _read(right, right_name)
     answers = {COMPARISONS[sign](one, other) for one in lefts for other in rights}
     if len(answers) > 1:
         raise _ambiguous(*((left, left_name) if len(lefts) > 1 else (right, right_name)))
-    return bool(answers) and answers.pop()
+    return answers.pop()
 
 
 def is_in(value: object, numbers: Iterable[object], name: str = "") -> bool:
@@ -148,14 +150,14 @@ def to_sum(values: Iterable[object], attribute: str | None = None) -> Number:
 
 def to_abs(value: object) -> Number:
     """Return a value without its sign. The filter ``abs``."""
-    return _simplify(abs(_read_one(value, "abs")))
+    return _simplify(abs(_read_one(value, "the value before |abs")))
 
 
 def to_round(value: object, precision: int = 0, method: str = "common") -> Number:
     """Round a value; a half is rounded up. The filter ``round``."""
     if method != "common":
         raise _no_result(f"round with the method {method!r}")
-    return _simplify(_read_one(value, "round").quantize(Decimal(1).scaleb(-precision), ROUND_HALF_UP))
+    return _simplify(_read_one(value, "the value before |round").quantize(Decimal(1).scaleb(-precision), ROUND_HALF_UP))
 
 
 def is_number(value: object) -> bool:
@@ -190,7 +192,7 @@ def _are_texts(left: str, right: str, left_name: str) -> bool:
             f"{left_name} is the date “{left}”. Dates can only be compared if they are written as 2026-12-31.",
             group=f"{left_name} is a date. Dates can only be compared if they are written as 2026-12-31.",
         )
-    return not (_is_blank(left) or _is_blank(right) or is_number(left) or is_number(right))
+    return not (is_number(left) or is_number(right))
 
 
 def _read(value: object, name: str) -> Readings:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from secrets import token_hex
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from batches.rendering.message import LINE_MAX_OCTETS, Message, MessageLayout, canonical, encode_subject
 from batches.rendering.template import OUTPUT_MAX_CHARS, CompiledTemplate, Rendered, TemplateFault, as_one_line
@@ -41,7 +41,7 @@ class MessageWriter:
         self._template, self._layout = template, layout
         self._plain = find_plain_layout(template, layout)
 
-    def write(self, *, email_id: int, address: str, context: Mapping[str, str], allow_8bit: bool) -> Message:
+    def write(self, *, email_id: int, address: str, context: Mapping[str, Any], allow_8bit: bool) -> Message:
         """Make one recipient's message.
 
         Raises:
@@ -55,6 +55,17 @@ class MessageWriter:
         return self._layout.build(email_id=email_id, address=address, rendered=rendered, allow_8bit=allow_8bit)
 
 
+class FaultyWriter:
+    """The writer of a job whose template can't be compiled: each of its emails has the same fault."""
+
+    def __init__(self, fault: TemplateFault) -> None:
+        self._reason = str(fault)
+
+    def write(self, *, email_id: int, address: str, context: Mapping[str, Any], allow_8bit: bool) -> Message:
+        """Raise the fault."""
+        raise TemplateFault(self._reason)  # a new one: each raise would add to the traceback of the same one
+
+
 class PlainLayout:
     """The whole message of a job in 8bit, with gaps."""
 
@@ -65,7 +76,7 @@ class PlainLayout:
         self._content, self._order = plan.content.encode(), itemgetter(*plan.order)
         self._count = len(plan.names) or 1  # an empty string, split, is one piece
 
-    def fill(self, email_id: int, address: str, context: Mapping[str, str]) -> Message | None:
+    def fill(self, email_id: int, address: str, context: Mapping[str, Any]) -> Message | None:
         """Make one recipient's message. None: a field is missing, has several lines, or might not fit its line."""
         try:
             octets = "\n".join(map(context.__getitem__, self._names)).encode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 
 from batches.delivery.policy import RetryPolicy
@@ -36,5 +38,5 @@ SPEC = LaneSpec(
 )
 
 
-def claim(number: int, *, address: str = "", fields: tuple[str, ...] = ("Zoë",)) -> ClaimedEmail:
+def claim(number: int, *, address: str = "", fields: tuple[Any, ...] = ("Zoë",)) -> ClaimedEmail:
     return ClaimedEmail(number, number, address or f"n{number}@example.org", orjson.dumps(fields).decode(), 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from batches.rendering.foreign import TAGS_MAX, ForeignKind, find_foreign_tags
@@ -104,3 +106,10 @@ def test_hint_says_where_and_what_to_write_when_a_tag_is_found() -> None:
 
 def test_list_of_tags_is_bounded_when_there_are_many() -> None:
     assert len(find("[name] " * (TAGS_MAX + 1))) == TAGS_MAX
+
+
+@pytest.mark.parametrize("sign", ["{{", "{%", "{#", "<style ", "<script ", "<!--", "[a", "((a ", "*|", "%abc", "«a "])
+def test_time_is_bounded_when_a_sign_is_repeated_without_an_end(sign: str) -> None:
+    began = process_time()
+    find(html=sign * 50_000)
+    assert process_time() - began < 2, "A search from each sign to the end of the message takes minutes."

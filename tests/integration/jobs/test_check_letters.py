@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from batches import intake
+from batches.delivery import stop
 from batches.jobs import check_letters, creation, letter_checks, queues
 from batches.jobs.check_letters import check_every_letter
 from batches.jobs.letter_checks import LetterCheck, begin_check, read_check
@@ -131,6 +133,21 @@ def test_turn_does_not_end_when_nobody_waits(draft: Draft, monkeypatch: pytest.M
     monkeypatch.setattr(check_letters, "TURN_SECONDS", 0.0)
     check_every_letter(run=run)
     assert read(batch).state == LetterCheckState.DONE
+
+
+def test_turn_ends_when_the_worker_is_asked_to_stop(draft: Draft) -> None:
+    batch = draft(25)
+    run = begin(batch).run
+    former = signal.getsignal(stop.DRAIN_SIGNAL)
+    stop.expect()
+    try:
+        signal.raise_signal(stop.DRAIN_SIGNAL)
+        assert check_every_letter(run=run) == "another's turn"
+    finally:
+        stop.expect()
+        signal.signal(stop.DRAIN_SIGNAL, former)
+    assert (read(batch).checked, read(batch).state) == (9, LetterCheckState.WAITING)
+    assert queues.is_check_queued(run, turn=1)
 
 
 def test_check_ends_early_when_it_has_worked_too_long(draft: Draft, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,23 @@ _WESTERN = frozenset("äöüßàâçéèêëîïôùáíñóúìò")
 
 _WESTERN_VALUE = 0.95
 
+_ANY = ("any",)
+"""A word of signs and ASCII letters fits every language."""
+
+_CERTAIN = 1.15
+_TYPOGRAPHY = re.compile(
+    r"[a-z]+’(?:s|t|d|m|ll|re|ve|n)|(?:O|D|L|Dell)’[A-Z][a-z]+|(?:o|d|l|j|qu|c|n|s|m|t|dell|all)’[a-zà-ÿ]+"
+    r"|“[\w.’-]+”|‘[\w.-]+’|„[\w.-]+[“”]|«[\w.-]+»"
+    r"|[–—•·…“”„«»]|[€£§№©®™]?\d*[.,-]*\d*[€£½¼¾°…²³]?C?|\w+[©®™]|[A-Z]?\d{0,3}\.?[ªº]",
+    re.IGNORECASE | re.ASCII,
+)
+"""Words of ASCII letters with the signs of a word processor in their proper places. No wrong encoding makes many."""
+
+_QUOTED = re.compile(r"[“„«‘‚][a-zA-Z.-]{3,}|[a-zA-Z.-]*[a-z]{2}[”»’…]")
+"""One end of words in quotation marks."""
+
+_BESIDE_DIGIT = re.compile(r"\d[^\W\d_a-zA-Z]|[^\W\d_a-zA-Z]\d")
+
 _RARE = {"is": 0.9, "sq": 0.9, "mt": 0.9, "cy": 0.9, "mk": 0.95, "vi": 0.95}
 """Languages of few people, or of letters that many languages have, win only where no other language explains a word."""
 
@@ -98,29 +115,36 @@ _BROKEN = re.compile(
 
 
 def measure_names(words: Iterable[str]) -> tuple[float, float]:
-    """Say how much some words look like names, and how well one language explains them all. Both from 0 to 1."""
-    score, count = 0.0, 0
+    """Say how much some words look like names, and how well one language explains them all. Both from 0 to about 1."""
+    score, neutral, count = 0.0, 0.0, 0
     explained: dict[str, float] = {}
     for word in words:
         value, languages = judge_word(word)
         score += value
         count += 1
+        if languages == _ANY:
+            neutral += value
+            continue
         for language in languages:
             explained[language] = explained.get(language, 0.0) + value
         if _WESTERN.issuperset(char for char in word.lower() if not char.isascii()):
             explained["western"] = explained.get("western", 0.0) + _WESTERN_VALUE * value
-    return score / max(count, 1), max(explained.values(), default=0.0) / max(count, 1)
+    return score / max(count, 1), (neutral + max(explained.values(), default=0.0)) / max(count, 1)
 
 
 @lru_cache(maxsize=4096)
 def judge_word(word: str) -> tuple[float, tuple[str, ...]]:
-    """Say how much a word looks like a name, from 0 to 1, and which languages have all of its letters."""
+    """Say how much a word looks like a name, from 0 to about 1, and which languages have all of its letters."""
+    if _TYPOGRAPHY.fullmatch(word):
+        return _CERTAIN, _ANY
     if _has_odd_signs(word) or _has_odd_case(word):
         return 0.0, ()
     lower = word.lower()
     letters = {char for char in lower if not char.isascii() and char not in _SIGNS}
     if not letters:
-        return (0.7 if any(map(str.isalpha, word)) else 0.3), ()
+        return (0.9 if _QUOTED.fullmatch(word) else 0.6), _ANY
+    if len(word) == 1 or _BESIDE_DIGIT.search(word):
+        return 0.3, ()
     scripts = {script for char in word if (script := _script_of(char))}
     if scripts <= {"CJK", "HIRAGANA", "KATAKANA", "HANGUL"}:
         return _judge_ideographs(word, scripts), (_CJK,)
@@ -158,15 +182,21 @@ def _has_odd_signs(word: str) -> bool:
 
 
 def _has_odd_case(word: str) -> bool:
-    """Say whether a capital follows a small letter, and one of the two is beyond ASCII."""
+    """Say whether a capital beyond ASCII is inside a word with small letters, or an ASCII one after such a letter."""
+    if not any(map(str.islower, word)):
+        return False
     return any(
-        first.islower() and second.isupper() and not (first.isascii() and second.isascii())
+        (second.isupper() and not second.isascii() and first.isalpha())
+        or (first.islower() and second.isupper() and not first.isascii())
         for first, second in pairwise(word)
     )
 
 
 def _is_mark(char: str) -> bool:
     return unicodedata.category(char).startswith("M")
+
+
+_SCRIPTS = {"HALFWIDTH": "KATAKANA", "KATAKANA-HIRAGANA": "KATAKANA", "IDEOGRAPHIC": "CJK", "FULLWIDTH": "LATIN"}
 
 
 @lru_cache(maxsize=4096)
@@ -177,4 +207,5 @@ def _script_of(char: str) -> str:
     if char in _SIGNS:
         return ""
     script = unicodedata.name(char, "?").split()[0]
+    script = _SCRIPTS.get(script, script)
     return "" if script in ("COMBINING", "FEMININE", "MASCULINE") else script

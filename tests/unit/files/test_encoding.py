@@ -157,6 +157,29 @@ def test_names_are_right_when_a_short_list_is_in_any_offered_encoding(
     assert data.decode(detect_encoding(io.BytesIO(data))) == text
 
 
+SIGNS = [
+    ("cp1252", ["Ann;Don’t call", "Bo;Mum’s phone"]),
+    ("cp1252", ["Ann O’Brien;it’s her father’s"]),
+    ("cp1252", ["Ann;“quoted” – text…", "Bo;„Zitat“"]),
+    ("cp1252", ["Ann;10 €", "Bo;£20", "Cy;5½ – 6°"]),
+    ("cp1252", ["Ann;• point", "Bo;© 2026 ®", "Cy;™"]),
+    ("cp1252", ["Mª José;C/ Mayor 3, 2º", "Begoña;3ª planta"]),
+    ("cp1252", ["Müller & Söhne – GmbH;Straße 5", "JOSÉ;NICOLÒ"]),
+    ("cp1252", ["Hélène Müller;Señor Peña de Málaga"]),
+    ("mac-roman", ["Ann;Don’t call", "Bo;Mum’s phone"]),
+    ("mac-roman", ["Ann;“quoted” – text…"]),
+    ("cp1251", ["ООО «Ромашка»;№ 5", "ИП Иванов;кв. 3"]),
+    ("cp932", ["ﾔﾏﾀﾞ ﾀﾛｳ;東京", "ポール・スミス;大阪"]),
+]
+
+
+@pytest.mark.parametrize(("written", "names"), SIGNS)
+def test_signs_are_right_when_a_list_has_few_letters_beyond_ascii(written: str, names: list[str]) -> None:
+    text = make_list(names)
+    data = text.encode(written)
+    assert data.decode(detect_encoding(io.BytesIO(data))) == text
+
+
 def test_names_are_offered_both_ways_when_two_encodings_are_close() -> None:
     data = make_list(["Björn"]).encode("mac-roman")  # "Bjšrn" in Windows-1252 could be a name too
     found = detect_encoding(io.BytesIO(data))

@@ -136,7 +136,7 @@ def say_letter_check(check: LetterCheck | None, fleet: Fleet) -> str:
         case LetterCheckState.WAITING | LetterCheckState.RUNNING if not fleet.workers:
             return "No worker is running, so the letters of the other rows are not checked yet."
         case LetterCheckState.WAITING:
-            return f"{done} were checked. The check waits until a worker is free."
+            return f"{done} were checked so far. The check waits for a worker."
         case LetterCheckState.RUNNING:
             return f"{done} were checked so far."
         case LetterCheckState.KILLED:
@@ -154,9 +154,9 @@ def _say_ended_check(check: LetterCheck) -> str:
     if check.faulty:
         verb = "has" if check.faulty == 1 else "have"
         return f"{check.faulty:,} of {check.total:,} letter{'s' if check.total > 1 else ''} {verb} a fault."
-    return (
-        f"All {check.total:,} letters were checked. None has a fault." if check.total > 1 else "The letter was checked."
-    )
+    if check.total == 1:
+        return "The letter was checked. It has no fault."
+    return f"All {check.total:,} letters were checked. None has a fault."
 
 
 def _letters(count: int) -> str:

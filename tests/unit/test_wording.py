@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from batches.jobs.letter_checks import LetterCheck
 from batches.jobs.queues import Fleet
-from batches.models import BatchStatus, EmailStatus
+from batches.models import BatchStatus, EmailStatus, LetterCheckState
+from batches.rendering.letters import LetterFault
 from batches.wording import (
     NO_REDIS,
     NO_WORKER,
     STATE_MEANINGS,
     WAITING,
     say_duration,
+    say_letter_check,
     say_relay_error,
     say_why_waiting,
 )
@@ -62,3 +65,40 @@ def test_relay_error_is_a_sentence_with_its_reason() -> None:
 
 def test_every_state_has_a_meaning() -> None:
     assert set(STATE_MEANINGS) == set(EmailStatus)
+
+
+@pytest.mark.parametrize(
+    ("state", "total", "checked", "faulty", "words"),
+    [
+        (LetterCheckState.WAITING, 4300, 0, 0, "0 of 4,300 letters were checked so far. The check waits for a worker."),
+        (LetterCheckState.RUNNING, 4300, 2000, 1, "2,000 of 4,300 letters were checked so far."),
+        (LetterCheckState.DONE, 4300, 4300, 12, "12 of 4,300 letters have a fault."),
+        (LetterCheckState.DONE, 4300, 4300, 1, "1 of 4,300 letters has a fault."),
+        (LetterCheckState.DONE, 1, 1, 1, "1 of 1 letter has a fault."),
+        (LetterCheckState.DONE, 4300, 4300, 0, "All 4,300 letters were checked. None has a fault."),
+        (LetterCheckState.DONE, 1, 1, 0, "The letter was checked. It has no fault."),
+        (
+            LetterCheckState.DONE,
+            *(4300, 2000, 1),
+            "The first 2,000 of 4,300 letters were checked, then the time was up. 1 letter has a fault.",
+        ),
+        (
+            LetterCheckState.DONE,
+            *(4300, 2000, 0),
+            "The first 2,000 of 4,300 letters were checked, then the time was up. None of them has a fault.",
+        ),
+    ],
+)
+def test_letter_check_is_said(state: LetterCheckState, total: int, checked: int, faulty: int, words: str) -> None:
+    faults = (LetterFault(reason="x", count=faulty, rows=(2,)),) if faulty else ()
+    check = LetterCheck(run="x", batch_id=1, total=total, state=state, checked=checked, faults=faults)
+    assert say_letter_check(check, FLEET) == words
+
+
+def test_letter_check_says_what_to_do_when_it_was_killed_or_nobody_works() -> None:
+    killed = LetterCheck(run="x", batch_id=1, total=9, checked=4, state=LetterCheckState.KILLED)
+    assert say_letter_check(killed, FLEET).startswith("The check stopped after 4 of 9 letters.")
+    waiting = LetterCheck(run="x", batch_id=1, total=9)
+    assert "No worker is running" in say_letter_check(waiting, Fleet(redis=True, workers=0, queued=1))
+    assert "Redis can't be reached" in say_letter_check(None, Fleet(redis=False, workers=0, queued=0))
+    assert say_letter_check(None, FLEET) == ""

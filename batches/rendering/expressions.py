@@ -24,6 +24,9 @@ _COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
 _NUMBER_FILTERS = frozenset({"length", "count", "round", "abs", "sum"})
 """Filters whose result is always a number. ``int`` and ``float`` are none of them: a blank value stays blank."""
 
+_CONVERTING_FILTERS = frozenset({"int", "float", "round", "abs"})
+_NUMBER_TESTS = frozenset({"gt", "greaterthan", "ge", "lt", "lessthan", "le", "divisibleby", "even", "odd", "number"})
+
 _ENDS = frozenset({"recursive"})
 """Words that follow an expression without a sign."""
 
@@ -125,6 +128,7 @@ class Expression(Code):
                 return self.node(Kind.NUMBER, token.start)
             # As a calculation, because minijinja can't negate a text.
             self.replace(token, "")
+            self._note_number(node)
             self.wrap(node, f"{CALCULATE}(0, ", node, f', "-", "0", {self.quote(node)})')
             return Node(Kind.NUMBER, token.start, node.end)
         return self._filters(self._postfix(self._primary()))
@@ -146,10 +150,14 @@ class Expression(Code):
     def _filters(self, node: Node) -> Node:
         while True:
             if self.accept("|"):
+                if self.token.text in _CONVERTING_FILTERS:
+                    self._note_number(node)
                 node = self.node(self.read_filters(), node.start)
             elif self.accept("is"):
                 self.accept("not")
                 name = self.word()
+                if name.text in _NUMBER_TESTS:
+                    self._note_number(node)
                 self._uses.tests.append(NameUse(name.text, self._offset + name.start))
                 self._test_argument()
                 node = self.node(Kind.OTHER, node.start)
@@ -309,6 +317,11 @@ class Expression(Code):
         are_numbers = opening.text == "[" and set(kinds) == {Kind.NUMBER}
         return self.node(Kind.NUMBERS if are_numbers else Kind.OTHER, opening.start)
 
+    def _note_number(self, node: Node) -> None:
+        if node.kind == Kind.FIELD:
+            typed = " ".join(self.typed(node).split()).rpartition(".")[2]
+            self._uses.number_fields.add(typed if typed.isidentifier() else make_identifier(typed))
+
     def _compare(self, left: Node, sign: Token, right: Node) -> Node:
         whole = Node(Kind.COMPARISON, left.start, right.end)
         kinds = {left.kind, right.kind}
@@ -320,6 +333,8 @@ class Expression(Code):
             return whole
         if sign.text in ("==", "!=") and Kind.NUMBER not in kinds:
             return whole
+        self._note_number(left)
+        self._note_number(right)
         self.replace(sign, ",")
         suffix = f', "{sign.text}", {self.quote(left)}, {self.quote(right)})'
         self.wrap(left, f"{COMPARE}(", right, suffix)
@@ -352,6 +367,7 @@ class Expression(Code):
         whole = Node(Kind.COMPARISON, value.start, group.end)
         if group.kind != Kind.NUMBERS or value.kind == Kind.NUMBER:
             return whole
+        self._note_number(value)
         word = self.typed(Node(Kind.OTHER, sign.start, group.start)).rstrip()
         self.replace(Node(Kind.OTHER, sign.start, sign.start + len(word)), ",")
         self.wrap(value, f"({'not ' * is_negated}{IS_IN}(", group, f", {self.quote(value)}))")
@@ -364,6 +380,8 @@ class Expression(Code):
             return whole
         if kinds & {Kind.LITERAL, Kind.TEXT, Kind.NUMBERS}:
             return whole._replace(kind=Kind.TEXT)
+        self._note_number(left)
+        self._note_number(right)
         self.replace(sign, ",")
         suffix = f', "{sign.text}", {self.quote(left)}, {self.quote(right)})'
         self.wrap(left, f"{CALCULATE}(", right, suffix)

@@ -27,6 +27,8 @@ class FieldNames:
     typed: Mapping[str, str]
     """From an identifier to the name as it was typed first."""
     uses_rows: bool
+    number_fields: frozenset[str]
+    """The merge fields, and variables of the template, that are compared or calculated with as numbers."""
     row_aliases: Mapping[str, str]
     """From a field of a row, as it was typed, to the merge field that it shows."""
 
@@ -35,6 +37,7 @@ class FieldNames:
         """Find the fields of all parts. Each part gives the variables that it does not set itself, and its uses."""
         typed: dict[str, str] = {}
         attributes: set[str] = set()
+        numbers: set[str] = set()
         row_fields: dict[str, str] = {}
         for undeclared, uses in parts:
             called = {use.name for use in uses.functions}
@@ -42,6 +45,7 @@ class FieldNames:
             typed = fields_here | typed
             row_fields |= uses.row_fields
             attributes |= uses.attributes
+            numbers |= uses.number_fields
         uses_rows = ROWS in typed and ROWS not in (columns or ())
         if uses_rows:
             del typed[ROWS]
@@ -55,6 +59,7 @@ class FieldNames:
             binding=binding,
             typed=row_fields | typed,
             uses_rows=uses_rows,
+            number_fields=frozenset(binding.aliases.get(same.get(n, n), same.get(n, n)) for n in numbers),
             row_aliases=bind_fields(attributes, columns or ()).aliases if uses_rows else {},
         )
 

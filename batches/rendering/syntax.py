@@ -71,6 +71,8 @@ class Uses:
     """Those attributes that are fields of the rows of one recipient."""
     row_names: set[str] = field(default_factory=set)
     """The variables of loops over ``rows``."""
+    number_fields: set[str] = field(default_factory=set)
+    """The variables and attributes that are compared or calculated with as numbers."""
     filters: list[NameUse] = field(default_factory=list)
     tests: list[NameUse] = field(default_factory=list)
     functions: list[NameUse] = field(default_factory=list)

@@ -147,6 +147,8 @@ class CompiledTemplate:
         self.binding = self._fields.binding
         self.uses_rows = self._fields.uses_rows
         """Whether the template shows all rows of a recipient."""
+        self.number_fields = self._fields.number_fields & self.merge_fields
+        """The merge fields that the template compares or calculates with as numbers."""
         self.typed_names: Mapping[str, str] = self._fields.typed
         """From the name of a missing field to the name as it was typed, such as first_name to First Name."""
 

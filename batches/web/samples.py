@@ -5,10 +5,7 @@ A compiled template enters. A value for each of its merge fields leaves.
 
 from __future__ import annotations
 
-import re
-
 from batches.names import make_key
-from batches.rendering.expressions import CALCULATE, COMPARE
 from batches.rendering.template import CompiledTemplate
 
 SAMPLES = {
@@ -36,20 +33,11 @@ _SAMPLES_BY_KEY = {make_key(field): value for field, value in SAMPLES.items()}
 NUMBER = "120"
 """The value of a field that the template compares or calculates with. A text would be a fault of the list."""
 
-_CALCULATIONS = re.compile(
-    rf"(?:{COMPARE}|{CALCULATE})\(.*?\"\)|[\w.]+\s*\|\s*(?:int|float|round|abs)\b|[\w.]+\s+is\s+(?:not\s+)?(?:divisibleby|even|odd)\b"
-)
-
 
 def sample_values(compiled: CompiledTemplate) -> dict[str, str]:
     """Return a value for each merge field: a usual one, a number where one is needed, or the field's own name."""
-    found = [word for source in compiled.sources for call in _CALCULATIONS.findall(source) for word in _words(call)]
-    numbers = frozenset(found)
+    numbers = compiled.number_fields
     return {field: _choose(field, is_number=field in numbers) for field in compiled.merge_fields}
-
-
-def _words(code: str) -> list[str]:
-    return re.findall(r"\w+", code)
 
 
 def _choose(field: str, *, is_number: bool) -> str:

@@ -362,3 +362,20 @@ def test_lines_stay_when_a_source_is_rewritten(source: str) -> None:
     except TagFault:
         return
     assert read.code.count("\n") == source.count("\n")
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "{% if Points > 3 %}{% endif %}",
+        "{% if 3 == points %}{% endif %}",
+        "{{ points * 2 }}",
+        "{{ -points }}",
+        "{{ points|round }}",
+        "{% if points in [1, 2] %}{% endif %}",
+        "{% if points is gt 3 %}{% endif %}",
+        "{% for row in rows if row.Points > 3 %}{% endfor %}",
+    ],
+)
+def test_field_is_known_to_need_a_number_when_it_is_compared_as_one(tag: str) -> None:
+    assert compile_text(tag + "{{ vorname }}{% if vorname == 'x' %}{% endif %}").number_fields == {"points"}

@@ -6,11 +6,14 @@ read, not their formats. The isolated program that reads spreadsheets imports th
 
 import datetime
 import io
+import struct
 from collections.abc import Iterator
+from typing import Any
 
 import xlrd
 from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 from xlrd.biffh import XL_CELL_BLANK, XL_CELL_BOOLEAN, XL_CELL_EMPTY, XL_CELL_ERROR, XL_CELL_TEXT, error_text_from_code
+from xlrd.compdoc import CompDocError
 
 from batches.files.cell_formats import CellFormat, compile_code
 from batches.files.excel_sheets import BUILT_IN_CODES
@@ -41,6 +44,8 @@ def _open_xls(data: bytes) -> xlrd.Book | None:
         if "encrypted" in str(exc):
             raise ValueError("it is locked with a password: save it without one") from exc
         return None
+    except (CompDocError, struct.error):
+        return None
 
 
 def _read_xls(book: xlrd.Book) -> Iterator[Sheet]:
@@ -70,26 +75,28 @@ def _read_xls_rows(sheet: xlrd.sheet.Sheet, formats: _XlsFormats) -> Iterator[Ro
     for place in range(sheet.nrows):
         cells: list[str] = []
         faults: list[Fault] = []
-        for column, cell in enumerate(sheet.row(place)):
-            if cell.ctype in (XL_CELL_EMPTY, XL_CELL_BLANK):
+        for column, (kind, value) in enumerate(zip(sheet.row_types(place), sheet.row_values(place), strict=True)):
+            if kind in (XL_CELL_EMPTY, XL_CELL_BLANK):
                 continue
-            if cell.ctype == XL_CELL_ERROR:
-                faults.append((name_cell(place + 1, column), error_text_from_code.get(cell.value, "#VALUE!")))
-            elif not (text := _show_xls(cell, formats)).isspace() and text:
-                cells += [""] * (column - len(cells))
+            if kind == XL_CELL_ERROR:
+                faults.append((name_cell(place + 1, column), error_text_from_code.get(value, "#VALUE!")))
+                continue
+            text = _show_xls(kind, value, formats[sheet.cell_xf_index(place, column)])
+            if text and not text.isspace():
+                if column > len(cells):
+                    cells += [""] * (column - len(cells))
                 cells.append(text)
         if cells or faults:
             info = sheet.rowinfo_map.get(place)
             yield Row(place + 1, cells, bool(info and info.hidden), faults or None)
 
 
-def _show_xls(cell: xlrd.sheet.Cell, formats: _XlsFormats) -> str:
-    cell_format = formats[cell.xf_index]
-    if cell.ctype == XL_CELL_TEXT:
-        return cell_format.show_text(cell.value) if cell_format and cell_format.show_text else str(cell.value)
-    if cell.ctype == XL_CELL_BOOLEAN:
-        return "TRUE" if cell.value else "FALSE"
-    return cell_format.show(cell.value) if cell_format else show_general(cell.value)
+def _show_xls(kind: int, value: Any, cell_format: CellFormat | None) -> str:
+    if kind == XL_CELL_TEXT:
+        return cell_format.show_text(value) if cell_format and cell_format.show_text else str(value)
+    if kind == XL_CELL_BOOLEAN:
+        return "TRUE" if value else "FALSE"
+    return cell_format.show(value) if cell_format else show_general(value)
 
 
 def _read_xlsb(data: bytes) -> Iterator[Sheet]:

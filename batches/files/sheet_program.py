@@ -11,8 +11,10 @@ the file was refused; standard error then holds the sentence for the person.
 import gc
 import os
 import resource
+import struct
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -73,7 +75,9 @@ def main() -> int:
         sys.stderr.write("The spreadsheet is too big to read. Save the sheet as CSV and upload that.")
     except OSError:
         raise  # the disk is full: the caller reads the message
-    except (ValueError, LookupError, expat.ExpatError, zipfile.BadZipFile, NotImplementedError) as exc:
+    except (LookupError, UnicodeError, expat.ExpatError, zipfile.BadZipFile, zlib.error, struct.error, EOFError):
+        sys.stderr.write("The spreadsheet is damaged, so it can't be read. Save it again, or save it as CSV.")
+    except (ValueError, NotImplementedError) as exc:
         sys.stderr.write(f"The spreadsheet can't be read ({exc}). Save it again, or save it as CSV.")
     else:
         sys.stderr.write(orjson.dumps(head).decode())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from tests.unit.files.spreadsheet_files import (
     zip_members,
 )
 
-OLD = Path(__file__).parents[2] / "data" / "sheets" / "members.xls"
+DATA = Path(__file__).parents[2] / "data"
+OLD = DATA / "sheets" / "members.xls"
 """Three sheets: "Read me", "Members" from row 3 with a hidden row, an error and formats, and "Old", which is hidden."""
 
 TITLE: Sheet = ("Read me", excel_rows(["This workbook has our members on the second sheet"]))
@@ -145,3 +147,13 @@ def test_old_excel_file_is_read_as_it_is_shown() -> None:
             6: ["bo@example.org", "Bo", "99999", "6:00", "31.03.2026", "FALSE"],
             7: "Cell B7 shows the error #N/A. Correct it in the sheet, or replace it by the right value.",
         }
+
+
+@pytest.mark.parametrize("path", [OLD, DATA / "csv" / "people.xlsx", DATA / "csv" / "people.ods"])
+    "path", [OLD, DATA / "csv" / "people.xlsx", DATA / "csv" / "people.ods"], ids=lambda path: path.name
+)
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.8])
+def test_file_is_refused_in_a_sentence_when_bytes_of_it_are_damaged(path: Path, place: float) -> None:
+    data = bytearray(path.read_bytes()[: int(path.stat().st_size * place)])
+    with pytest.raises(UnreadableFile, match=r"damaged|can't be read"), open_sheet(io.BytesIO(data)):
+        pass

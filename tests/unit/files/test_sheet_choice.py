@@ -150,8 +150,6 @@ def test_old_excel_file_is_read_as_it_is_shown() -> None:
 
 
 @pytest.mark.parametrize("path", [OLD, DATA / "csv" / "people.xlsx", DATA / "csv" / "people.ods"])
-    "path", [OLD, DATA / "csv" / "people.xlsx", DATA / "csv" / "people.ods"], ids=lambda path: path.name
-)
 @pytest.mark.parametrize("place", [0.2, 0.5, 0.8])
 def test_file_is_refused_in_a_sentence_when_bytes_of_it_are_damaged(path: Path, place: float) -> None:
     data = bytearray(path.read_bytes()[: int(path.stat().st_size * place)])

@@ -99,6 +99,8 @@ def find_address(cell: str) -> FoundAddress:
         SeveralAddresses: the cell holds two or more different addresses.
         BadAddress: the cell holds no address.
     """
+    if address := _find_plain(cell.strip(SPACES)):
+        return FoundAddress(address=address, is_cleaned=False)
     text = remove_invisible(cell).strip()
     if not text:
         raise BadAddress("The address is empty.")
@@ -161,15 +163,20 @@ def _refuse_others(address: str, others: str) -> None:
         raise SeveralAddresses(tuple(different.values()))
 
 
+def _find_plain(text: str) -> str | None:
+    """Return the stored form of a plain address; None for any other text. Most addresses are plain."""
+    local, at, domain = text.rpartition("@")
+    lowered = local + at + domain.lower()
+    return lowered if match_plain(lowered) else None
+
+
 def _validate(text: str) -> str | None:
     """Return the stored form of a text that is an address and nothing else; None if it is no address.
 
     Applies all rules of email-validator. ``strict`` limits a local part to 64 octets (RFC 5321, section 4.5.3.1.1).
     """
-    local, at, domain = text.rpartition("@")
-    lowered = local + at + domain.lower()
-    if match_plain(lowered):
-        return lowered
+    if address := _find_plain(text):
+        return address
     try:
         valid: ValidatedEmail = validate_email(text, check_deliverability=False, strict=True)
     except EmailNotValidError:

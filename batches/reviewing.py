@@ -182,7 +182,7 @@ def _first_rows(batch: Batch) -> tuple[ReviewRow, ...]:
 def _review_row(batch: Batch, email: Email) -> ReviewRow:
     context = make_context(batch.merge_fields, email.fields, address=email.address)
     fields = {name: context[name] for name in batch.merge_fields}
-    return ReviewRow(row=email.row, line=email.line or email.row, address=email.address, fields=fields)
+    return ReviewRow(row=email.row, line=email.shown_line, address=email.address, fields=fields)
 
 
 def _count_blanks(batch: Batch, names: list[str]) -> tuple[dict[str, int], int]:

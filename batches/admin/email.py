@@ -40,7 +40,7 @@ class EmailAdmin(ReadOnlyAdmin):
     search_help_text = "A whole address, or its beginning and a star: ann@*."
     actions = None
     fields = (
-        *("batch", "row", "address", "fields", "state", "attempts", "next_attempt_at"),
+        *("batch", "row", "line", "address", "fields", "state", "attempts", "next_attempt_at"),
         *("code", "reply", "completed_at", "lane", "history"),
     )
     readonly_fields = ("state", "history")

@@ -110,7 +110,7 @@ def _describe_emails(emails: list[Email], *, live_job_id: int | None) -> Iterabl
         job_id = live_job_id if email.state == EmailStatus.SENDING else email.lane and email.lane.job_id
         yield EmailOut(
             row=email.row,
-            line=email.line or email.row,
+            line=email.shown_line,
             address=email.address,
             status=email.state,
             attempts=email.attempts,

@@ -72,6 +72,8 @@ def rank_heading(heading: str) -> HeadingRank:
     plain = [word for word in words if word not in _PRIMARY_KEYS]
     if "".join(plain) in _EMAIL_KEYS or "".join(words) in _EMAIL_KEYS:
         rest, has_extra = aside, bool(aside)
+    elif "@" in heading:  # "E-Mail <office@example.com>" is a heading, "Ann, E-Mail <ann@example.com>" is not
+        return HeadingRank.NONE
     elif (others := _remove_email_word(plain)) is not None:
         rest, has_extra = [*others, *aside], True
     elif "".join(words) in _AMBIGUOUS_KEYS:

@@ -4,17 +4,21 @@ import csv
 import io
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from batches.files.errors import UnreadableFile
+from batches.files.errors import ListRefused, UnreadableFile
 from batches.files.opening import OpenedFile, ReadingOptions, open_records
 from batches.files.reading import RejectedRecord
 
 NO_OPTIONS = ReadingOptions()
 
 
-def read(text: str, options: ReadingOptions = NO_OPTIONS) -> tuple[OpenedFile, list[list[str]], list[tuple[int, str]]]:
-    """Return the opened file, its records that are not blank, and the line and the reason of the rejected ones."""
-    rows: list[list[str]] = []
+def read(
+    text: str, options: ReadingOptions = NO_OPTIONS
+) -> tuple[OpenedFile, dict[int, list[str]], list[tuple[int, str]]]:
+    """Return the opened file, its records that are not blank by their lines, and the rejected ones with the reason."""
+    rows: dict[int, list[str]] = {}
     rejected: list[tuple[int, str]] = []
     with open_records(io.BytesIO(text.encode()), options) as opened:
         while True:
@@ -26,14 +30,17 @@ def read(text: str, options: ReadingOptions = NO_OPTIONS) -> tuple[OpenedFile, l
             except RejectedRecord as exc:
                 rejected.append((line, exc.reason))
                 continue
+            except csv.Error as exc:
+                rejected.append((line, opened.records.recover_line(exc, line=line)))
+                continue
             if any(cells):
-                rows.append(cells)
+                rows[line] = cells
 
 
 def test_line_above_the_header_is_rejected_when_it_has_an_at_sign() -> None:
     text = "Members 2026\n\nQuestions to:,office@example.com\nname,email,city\n---,---,---\nAnn,ann@x.org,Rome\n"
     opened, rows, rejected = read(text)
-    assert rows == [["Ann", "ann@x.org", "Rome"]]
+    assert rows == {6: ["Ann", "ann@x.org", "Rome"]}
     assert [line for line, _ in rejected] == [3]
     assert "above the header" in rejected[0][1]
     assert (opened.reading.header_line, opened.reading.skipped_lines) == (4, 2)
@@ -60,7 +67,7 @@ def test_plain_reader_is_given_out_when_the_header_was_read() -> None:
     ],
 )
 def test_cells_are_read_when_they_are_quoted_or_placed_in_other_ways(text: str, rows: list[list[str]]) -> None:
-    assert read(text)[1] == rows
+    assert [*read(text)[1].values()] == rows
 
 
 def test_row_is_rejected_when_a_column_that_does_not_count_holds_text_later() -> None:
@@ -74,7 +81,7 @@ def test_row_is_rejected_when_a_column_that_does_not_count_holds_text_later() ->
 def test_names_come_from_the_recipients_when_a_mail_program_wrote_them() -> None:
     opened, rows, _ = read('"Berg, Ann" <ann@x.org>; Bo Cole <bo@x.org>\n\ncy@x.org\n')
     assert (opened.layout.columns, opened.layout.merge_fields) == (("email", "name"), ("name",))
-    assert rows == [["ann@x.org", "Berg, Ann"], ["bo@x.org", "Bo Cole"], ["cy@x.org", ""]]
+    assert [*rows.values()] == [["ann@x.org", "Berg, Ann"], ["bo@x.org", "Bo Cole"], ["cy@x.org", ""]]
     assert opened.delimiter == ""
 
 
@@ -86,7 +93,7 @@ def test_other_delimiter_is_named_when_the_file_has_it() -> None:
 def test_header_is_the_chosen_line_when_a_person_chose_one() -> None:
     text = "email,name\nMail,Wer\na@x.org,Ann\n"
     opened, rows, _ = read(text, ReadingOptions(header_row=2))
-    assert (opened.layout.columns, rows) == (("Mail", "Wer"), [["a@x.org", "Ann"]])
+    assert (opened.layout.columns, rows) == (("Mail", "Wer"), {3: ["a@x.org", "Ann"]})
     opened, rows, _ = read(text, ReadingOptions(header_row=0))
     assert (opened.layout.has_header, len(rows)) == (False, 3)
 
@@ -94,3 +101,62 @@ def test_header_is_the_chosen_line_when_a_person_chose_one() -> None:
 def test_file_is_refused_when_a_quotation_mark_in_the_header_is_never_closed() -> None:
     with pytest.raises(UnreadableFile, match=r"In the header, a quotation mark .* Correct line 1"):
         read('email,"name"x\na@x.org,Ann\n')
+
+
+CELLS = st.sampled_from(
+    [
+        *(
+            "",
+            "",
+            "Ann",
+            "Berg, Ann",
+            "17",
+            "12.03.1980",
+            "name",
+            "E-Mail",
+            "E-Mail (alt)",
+            "Adresse",
+            "keine",
+            "Stand:",
+        ),
+        *(
+            "ann@x.org",
+            "bo@x.org",
+            "cy@gmail",
+            "dy @x.org",
+            "e.x.org",
+            "f (at) x.org",
+            "Ann <g@x.org>",
+            "h@x.org; i@x.org",
+        ),
+        *("office@example.com", "E-Mail <office@example.com>", "Twitter (@)", "@ann", "-----", '="0123"', " Bo "),
+    ]
+)
+ADDRESSES = ("ann@x.org", "bo@x.org", "cy@gmail", "g@x.org", "h@x.org")
+
+
+@given(
+    table=st.lists(st.lists(CELLS, min_size=1, max_size=4), min_size=1, max_size=12),
+    delimiter=st.sampled_from([",", ";", "\t", "|"]),
+    has_quotes=st.booleans(),
+)
+@settings(max_examples=200, deadline=None)
+def test_no_line_with_an_address_vanishes_when_a_file_is_any_table(
+    table: list[list[str]], delimiter: str, has_quotes: bool
+) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(
+        text, delimiter=delimiter, quoting=csv.QUOTE_ALL if has_quotes else csv.QUOTE_MINIMAL, lineterminator="\n"
+    ).writerows(table)
+    try:
+        opened, rows, rejected = read(text.getvalue())
+    except ListRefused:
+        return  # the whole file is refused, with a sentence
+    if opened.delimiter == "":
+        return  # a pasted list has a row for each recipient
+    lines = {line for line, cells in enumerate(table, 1) if _has_address(cells)}
+    assert lines <= {*rows, *(line for line, _ in rejected)}
+
+
+def _has_address(cells: list[str]) -> bool:
+    return any(address in cell for cell in cells for address in ADDRESSES)

@@ -142,7 +142,7 @@ def _name_binary(head: bytes) -> tuple[str, str] | None:
 
 def _is_dbase(head: bytes) -> bool:
     """Recognise a dBase table by its version, its date and the length of its header."""
-    if len(head) < 32 or head[0] not in (0x02, 0x03, 0x30, 0x31, 0x32, 0x43, 0x83, 0x8B, 0xF5):
+    if len(head) < 32 or b"\0" not in head or head[0] not in (0x02, 0x03, 0x30, 0x31, 0x32, 0x43, 0x83, 0x8B, 0xF5):
         return False
     (length,) = struct.unpack_from("<H", head, 8)
     return 1 <= head[2] <= 12 and 1 <= head[3] <= 31 and length >= 33

@@ -91,11 +91,6 @@ def is_email_heading(heading: str) -> bool:
     return "".join(_split_words(_ASIDE.sub(" ", heading))) in _EMAIL_KEYS or rank_heading(heading) == HeadingRank.PLAIN
 
 
-def is_ambiguous_heading(heading: str) -> bool:
-    """Say whether a heading means either an email address or a postal address."""
-    return rank_heading(heading) == HeadingRank.AMBIGUOUS
-
-
 def is_known_heading(heading: str) -> bool:
     """Say whether a heading is one that many lists have, such as "Vorname"."""
     return make_key(_NUMBER.sub("", heading)) in _KNOWN_KEYS

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from minijinja import Environment
 
-from batches.files.headings import is_ambiguous_heading, is_email_heading, is_merge_field, name_merge_fields
+from batches.files.headings import HeadingRank, is_email_heading, is_merge_field, name_merge_fields, rank_heading
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_heading_means_something_else_when_it_only_looks_similar(heading: str) -
 
 @pytest.mark.parametrize("heading", ["Address", "ADRESSE", "Dirección", "Empfänger", "地址", "To"])
 def test_heading_is_ambiguous_when_it_may_mean_a_postal_address(heading: str) -> None:
-    assert is_ambiguous_heading(heading)
+    assert rank_heading(heading) == HeadingRank.AMBIGUOUS
     assert not is_email_heading(heading)
 
 
@@ -76,3 +76,26 @@ def test_name_can_be_a_merge_field_when_a_template_can_write_it(name: str) -> No
 @pytest.mark.parametrize("name", ["", "_", "first name", "2x", "for", "If", "rows", "email", "E_Mail", "a-b", "a²"])
 def test_name_can_be_no_merge_field_when_a_template_cannot_write_it(name: str) -> None:
     assert not is_merge_field(name)
+
+
+@pytest.mark.parametrize(
+    ("rank", "headings"),
+    [
+        (HeadingRank.PLAIN, ["E-Mail", "Primary Email", "Primäre E-Mail-Adresse", "E-Mail <office@example.com>"]),
+        (HeadingRank.PLAIN, ["emailAddress", "Адрес электронной почты", "Your email", "メールアドレス"]),
+        (HeadingRank.NOTED, ["Email 1", "E-Mail 2", "E-Mail (required)", "Kunden-E-Mail", "Email Status"]),
+        (HeadingRank.AMBIGUOUS, ["Adresse", "To", "地址"]),
+        (HeadingRank.SECONDARY, ["E-Mail (alt)", "E-Mail (Rechnung)", "Sekundäre E-Mail-Adresse", "workEmail"]),
+        (
+            HeadingRank.SECONDARY,
+            ["Альтернативный адрес электронной почты", "E-Mail Mutter", "Elternmail", "予備メールアドレス"],
+        ),
+        (
+            HeadingRank.NONE,
+            ["name", "mailbox no", "Mailing address", "ann@x.org", "Ann, E-Mail <ann@x.org>", "x" * 500],
+        ),
+        (HeadingRank.NONE, ["When you export your connections, some email addresses may be missing."]),
+    ],
+)
+def test_heading_is_ranked_by_how_plainly_it_means_the_address(rank: HeadingRank, headings: list[str]) -> None:
+    assert {heading: rank_heading(heading) for heading in headings} == dict.fromkeys(headings, rank)

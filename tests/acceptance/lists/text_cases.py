@@ -54,6 +54,8 @@ WESTERN = {
     "copyright": "© Bo",
     "diaeresis": "Charlotte Brontë",
     "capitals": "FRANÇOIS GARÇON",
+    "inside": "Anaïs Nin",
+    "one-word": "Brontë",
     "half": "½ price",
 }
 """Lists with hardly any letter beyond ASCII, as Excel writes most lists in English."""

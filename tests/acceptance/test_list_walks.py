@@ -163,3 +163,14 @@ def test_each_row_is_in_exactly_one_mail_when_rows_share_addresses(stack: Runnin
     )
     assert all(f"child-{row}" in children[f"p{n}@family.example.org"] for row, n in enumerate(parents))
     assert all(text.startswith(f"Dear Parent {address[1:].partition('@')[0]},") for address, text in mails)
+
+
+def test_near_column_is_taken_by_one_button_when_the_letter_has_another_name(stack: RunningStack, page: Page) -> None:
+    earlier = stack.mail_count()
+    write_letter(page, "Namensbrief", subject="Hallo", text="Hallo {{ Vornamen }}!")
+    upload_sheet(page, "mitglieder-2026.xlsx", letter="Namensbrief")
+    expect(page.get_by_role("button", name="Send to 55 recipients")).to_be_disabled()
+    take_picture(page, "walk-near")
+    page.get_by_role("button", name="Use vorname").click()
+    send(page, count=55)
+    assert dict(mails_since(stack, earlier))["lucja@example.org"] == "Hallo Łucja!"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from batches.files.headings import is_email_heading
+from batches.files.headings import HeadingRank, rank_heading
 
 COLUMNS_MAX = 16_384
 """The most columns that a sheet can have."""
@@ -78,7 +78,7 @@ class SheetSample:
             self.address_count += count
             self._has_list = self._has_list or (self._has_heading and count > 0)
             if not count and not self._has_heading:
-                self._has_heading = any(len(cell) <= 100 and is_email_heading(cell) for cell in row.cells)
+                self._has_heading = any(rank_heading(cell) < HeadingRank.NONE for cell in row.cells)
             if len(self.rows) == SAMPLE_ROWS:
                 return
 

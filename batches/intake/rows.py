@@ -39,7 +39,7 @@ _NEEDS_CHECK = re.compile(rf'[\\\x7f-\x9f]|"[{SPACES}]|[{SPACES}]"')
 
 _ends_with_blank = re.compile(rb' "').search
 _begins_with_blank = re.compile(rb'" ').search
-"""In JSON, a blank beside a quotation mark is at the end of a cell. A pattern finds it three times as fast as ``in``."""
+"""In JSON, a blank beside a quotation mark is at the end of a cell. A pattern finds it faster than ``in``."""
 
 _BEYOND_ASCII = (b"\xc2", b"\xe2\x80", b"\xe3\x80\x80", b"\xef\xbb\xbf")
 """The C1 controls and the no-break space begin with the first, the other blanks of SPACES with the others."""

@@ -117,7 +117,7 @@ CELLS = st.sampled_from(
             "E-Mail (alt)",
             "Adresse",
             "keine",
-            "Stand:",
+            "Seite:",
         ),
         *(
             "ann@x.org",

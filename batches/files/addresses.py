@@ -104,6 +104,8 @@ def find_address(cell: str) -> FoundAddress:
     text = remove_invisible(cell).strip()
     if not text:
         raise BadAddress("The address is empty.")
+    if not _MAY_HAVE_AT.search(text):  # many lists have some hundred cells such as "none"
+        raise BadAddress(explain(text))
     if len(text) > SEVERAL_MAX_LENGTH or (len(text) > CELL_MAX_LENGTH and text.count("@") < 2):
         raise BadAddress("The address is too long. Check whether the cell holds more than an address.")
     if _CONTROL.search(text):
@@ -184,6 +186,9 @@ def _validate(text: str) -> str | None:
     is_doubtful = _LOOKS_ALIKE.search(text) or _TYPOGRAPHIC.search(text)
     return None if is_doubtful else f"{valid.local_part}@{valid.ascii_domain}"
 
+
+_MAY_HAVE_AT = re.compile("[@&%]")
+"""An @-sign, or the first sign of its spellings in HTML and in a link."""
 
 _TYPOGRAPHIC = re.compile("[“”„«»‘’‚‹›´…]")  # noqa: RUF001
 """Signs that a word processor puts in. RFC 6531 allows them in a local part, and nobody has such an address."""

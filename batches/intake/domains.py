@@ -28,9 +28,8 @@ class DomainCheck:
     def check_plain(self, addresses: Sequence[str]) -> None:
         """Check the domains of plain addresses. Such an address has one @-sign, so a few calls are enough for all."""
         domains = "@".join(addresses).split("@")[1::2]
-        new = set(domains) - self._known
-        if new:
-            self._check(new, domains)
+        if not self._known.issuperset(domains):
+            self._check(set(domains) - self._known, domains)
 
     def check(self, address: str) -> None:
         """Check the domain of any address."""

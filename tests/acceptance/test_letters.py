@@ -165,6 +165,18 @@ def test_field_of_another_program_is_pointed_out(secretary: Secretary, key: str,
     assert f"has {tag} in line 1" in page
 
 
+HEADINGS = (
+    *("Anrede/Titel", "Vor- und Nachname", "Preis in €", "Nr.", "Tel.-Nr.", "3. Kind", "Größe (cm)", "Date of birth"),
+    *("Name & Ort", "Ja/Nein", "名前", "Имя и отчество", "المدينة", "Ημ/νία"),
+)
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+def test_heading_as_it_is_written_is_its_field(client: Client, heading: str) -> None:
+    batch_id = upload(client, f"E-Mail;{heading}\nann@example.org;Mia\n", draft="true")["batchId"]
+    assert preview(client, batch_id, row=2, text=f"<{{{{ {heading} }}}}>") == "<Mia>"
+
+
 def test_page_has_examples_of_each_kind() -> None:
     assert len(EXAMPLES) >= 8 and len(CHANGES) >= 8 and len(find_conditions()) == len(TRUE_FOR)
     assert len(find_refused()) >= 5 and len(find_foreign_tags()) == 5

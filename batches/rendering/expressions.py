@@ -122,16 +122,21 @@ class Expression(Code):
         return node
 
     def _unary(self) -> Node:
-        if token := self.accept("-"):
-            node = self._unary()
-            if node.kind == Kind.NUMBER:
-                return self.node(Kind.NUMBER, token.start)
-            # As a calculation, because minijinja can't negate a text.
-            self.replace(token, "")
-            self._note_number(node)
-            self.wrap(node, f"{CALCULATE}(0, ", node, f', "-", "0", {self.quote(node)})')
-            return Node(Kind.NUMBER, token.start, node.end)
-        return self._filters(self._postfix(self._primary()))
+        return self._filters(self._postfix(self._negation()))
+
+    def _negation(self) -> Node:
+        """Read what an attribute, an index or a filter follows. A minus before it is stronger than those."""
+        token = self.accept("-")
+        if not token:
+            return self._primary()
+        node = self._negation()
+        if node.kind == Kind.NUMBER:
+            return self.node(Kind.NUMBER, token.start)
+        # As a calculation, because minijinja can't negate a text.
+        self.replace(token, "")
+        self._note_number(node)
+        self.wrap(node, f"{CALCULATE}(0, ", node, f', "-", "0", {self.quote(node)})')
+        return Node(Kind.NUMBER, token.start, node.end)
 
     def read_filters(self) -> Kind:
         """Read a filter and those that follow it. Returns what the last one gives."""
@@ -167,7 +172,9 @@ class Expression(Code):
     def _test_argument(self) -> None:
         if self.accept("("):
             self._arguments()
-        elif self.token.kind in ("number", "string") or (self.token.kind == "name" and self.token.text not in KEYWORDS):
+        elif self.token.kind in ("number", "string") or self.token.text in ("-", "[", "{"):
+            self._postfix(self._negation())
+        elif self.token.kind == "name" and self.token.text not in KEYWORDS - CONSTANTS:
             self._postfix(self._primary())
 
     def _postfix(self, node: Node) -> Node:

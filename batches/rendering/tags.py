@@ -51,6 +51,7 @@ _CLOSING = {
 }
 _RAW = re.compile(r"[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
 _ENTITY = re.compile(r"&(?:[A-Za-z]+|#\w+);")
+_STRING_OR_ENTITY = re.compile(rf"(?P<string>{_STRING})|{_ENTITY.pattern}")
 _ODD_SIGNS = re.compile(
     rf"(?P<string>{_STRING})"
     r"|[\u201c-\u201f\u00ab\u00bb](?P<double>[^\u201c-\u201f\u00ab\u00bb\"\n]*)[\u201c-\u201f\u00ab\u00bb]"
@@ -145,9 +146,16 @@ def _find_closing(source: str, opening: re.Match[str]) -> int:
 
 
 def _clean(code: str) -> str:
-    if "&" in code and _ENTITY.search(code):
-        code = html.unescape(code)
+    if "&" in code:
+        code = _STRING_OR_ENTITY.sub(_unescape, code)
     return code if code.isascii() else _ODD_SIGNS.sub(_replace_sign, code)
+
+
+def _unescape(match: re.Match[str]) -> str:
+    if match["string"] is None:
+        return html.unescape(match[0])
+    # A sign of HTML in a text is meant: replace("<", "&lt;"). A letter is not, and would match no cell.
+    return _ENTITY.sub(lambda entity: char if (char := html.unescape(entity[0])).isalnum() else entity[0], match[0])
 
 
 def _replace_sign(match: re.Match[str]) -> str:

@@ -27,6 +27,7 @@ FUEL = 100_000
 OUTPUT_MAX_CHARS = 10_000_000
 """A longer part is a fault of the template, because relays refuse such messages."""
 
+_PANIC = "A tag can't be worked out. Remove what takes a text backwards, such as [::-1], or give it a value"
 _NOT_IN_A_HEADER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -196,6 +197,11 @@ class CompiledTemplate:
         except TemplateError as exc:
             missing = self._fields.say_missing(context) if exc.kind == "UndefinedError" else ""
             raise TemplateFault(missing or say_error(name, exc, self._typed[name])) from exc
+        except BaseException as exc:
+            if type(exc).__name__ != "PanicException":  # no Exception, and no module exports it
+                raise
+            # minijinja ends so for a slice backwards of a blank value. It must not end the worker.
+            raise TemplateFault(say_where(name, None, f"{_PANIC} for this recipient.")) from exc
         if len(output) > OUTPUT_MAX_CHARS:
             raise TemplateFault(
                 f"The rendered {PARTS[name]} has more than {OUTPUT_MAX_CHARS:,} characters. Make it shorter."

@@ -74,6 +74,7 @@ def refuse(text: str) -> str:
         ("{# {{ x y }} #}{{ Vorname }}", "Eva"),
         ('{{ "}}" }}{{ Vorname }}', "}}Eva"),
         ('{{ {"a": {"b": 1}}["a"]["b"] }}', "1"),
+        ('{% if vorname == "&Euml;va" or vorname == "&#69;va" %}yes{% endif %}', "yes"),
     ],
 )
 def test_field_is_shown_when_it_is_written_as_people_do(tag: str, shown: str) -> None:

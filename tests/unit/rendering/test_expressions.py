@@ -1,0 +1,44 @@
+"""Expressions mean what they mean in minijinja, except that texts with numbers are numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from batches.rendering.template import CompiledTemplate, MessageParts, TemplateFault
+
+ROW = {"vorname": "Eva", "points": "300", "nickname": "", "email": "eva@example.org"}
+
+
+def compile_text(text: str) -> CompiledTemplate:
+    return MessageParts(subject="S", html="", text=text).compile([name for name in ROW if name != "email"])
+
+
+@pytest.mark.parametrize(
+    ("tag", "shown"),
+    [
+        ('{{ vorname|replace("a", "&lt;")|replace("E", "&amp;") }}', "&amp;v&lt;"),
+        ('{{ nickname|default("&nbsp;&quot;", true) }}', "&nbsp;&quot;"),
+        ("{{ vorname is sameas none }}", "False"),
+        ("{{ vorname is not sameas true }}", "True"),
+        ("{{ vorname is in ['Eva', 'Bo'] }}", "True"),
+        ("{{ 5 is eq -5 }}", "False"),
+        ("{{ -5|abs }}", "5"),
+        ("{% for x in [5] %}{{ -x|abs }}{% endfor %}", "5"),
+        ("{{ -points|abs }}", "300"),
+    ],
+)
+def test_template_means_what_minijinja_means(tag: str, shown: str) -> None:
+    assert compile_text(tag).render(ROW).text == shown
+
+
+def test_value_is_escaped_by_an_entity_in_a_text() -> None:
+    """Decoded, the entity would let a cell of the list write HTML into the message."""
+    parts = MessageParts(subject="S", html='{{ vorname|replace("<", "&lt;")|safe }}', text="")
+    assert parts.compile(["vorname"]).render({"vorname": "<b>", "email": "e@example.org"}).html == "&lt;b>"
+
+
+def test_panic_of_minijinja_is_a_fault_of_the_row() -> None:
+    template = compile_text("{{ vorname[::-1] }}")
+    assert template.render(ROW).text == "avE"
+    with pytest.raises(TemplateFault, match="backwards"):
+        template.render(ROW | {"vorname": ""})

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from batches.files.cell_formats import CellFormat, compile_code
 from batches.files.excel_plain_rows import ROW_END, STRING_END, PlainCell, find_plain_rows, find_plain_strings, split_at
 from batches.files.number_formats import show_general
-from batches.files.sheet_archive import Attributes, LocalNames, SheetArchive, make_parser, resolve
+from batches.files.sheet_archive import Attributes, LocalNames, SheetArchive, check_texts, make_parser, resolve
 from batches.files.sheet_rows import COLUMNS_MAX, NO_RESULT, Fault, Row, Sheet, name_cell
 
 _TRUE = ("1", "true", "on")
@@ -20,6 +20,11 @@ DIGITS_MAX = 15
 """Spreadsheets keep so many digits of a number."""
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 """How Excel writes a character that XML can't hold, such as _x000D_."""
+
+FORMATS_MAX = 10_000
+"""How many number formats a file may use. Excel allows about 250 new ones. Each takes memory and time."""
+ROWS_MAX = 1 << 20
+"""How many rows a sheet of Excel has. Only blank rows below them are refused."""
 
 _DATE, _TIME = "m/d/yyyy", "h:mm/"
 """Formats that depend on the reader's country, as the "/" says. They are shown in the way of ISO 8601."""
@@ -81,10 +86,12 @@ class Workbook:
         return bool(self._sheets)
 
     def read_sheets(self) -> Iterator[Sheet]:
-        """Yield the worksheets in their order. Charts are none."""
+        """Yield the worksheets in their order. Charts are none. A member that several sheets name is read once."""
+        seen = set[str]()
         for attributes in self._sheets:
             kind, member = self._targets.get(attributes.get("id", ""), ("", ""))
-            if kind == "worksheet" and member in self._archive:
+            if kind == "worksheet" and member in self._archive and member not in seen:
+                seen.add(member)
                 yield Sheet(
                     name=attributes.get("name", ""),
                     is_hidden=attributes.get("state", "visible") != "visible",
@@ -126,6 +133,8 @@ def _read_formats(archive: SheetArchive, member: str, *, is_1904: bool) -> dict[
         elif element == "xf" and is_cell_style:
             code = codes.get(attributes.get("numFmtId", ""), "")
             if code not in formats:
+                if len(formats) == FORMATS_MAX:
+                    raise ValueError(f"it has more than {FORMATS_MAX:,} number formats")
                 formats[code] = compile_code(code, is_1904=is_1904)
             if found := formats[code]:
                 styles[str(number)] = found
@@ -173,6 +182,7 @@ class _SheetReader:
             for part in find_plain_rows(data) if self._is_in_data and not self._has_markup else [data]:
                 if isinstance(part, bytes):
                     parser.Parse(part)
+                    check_texts(self._texts)
                     if self._is_done:
                         break
                 else:
@@ -218,6 +228,7 @@ class _SheetReader:
             self._is_hidden = attributes.get("hidden") in _TRUE or attributes.get("ht") == "0"
             self._column = -1
             self._cells, self._faults = [], None
+            self._texts.clear()
         elif tag == "t":
             del self._texts[self._kept :]
         elif tag == "is":
@@ -238,6 +249,8 @@ class _SheetReader:
         elif tag == "row":
             if self._cells or self._faults:
                 self._rows.append(Row(self._number, self._cells, self._is_hidden, self._faults))
+            elif self._number > ROWS_MAX:
+                raise ValueError(f"it has a row {self._number}, which no sheet has")
         elif tag == "t":
             if not self._is_phonetic:
                 self._kept = len(self._texts)
@@ -337,6 +350,7 @@ class _StringReader:
             for part in find_plain_strings(data) if self._is_plain and self.strings else [data]:
                 if isinstance(part, bytes):
                     parser.Parse(part)
+                    check_texts(self._texts)
                 else:
                     self.strings.append(_unescape(part))
         parser.Parse(b"", True)
@@ -350,6 +364,7 @@ class _StringReader:
         if tag == "t":
             del self._texts[self._kept :]
         elif tag == "si":
+            self._texts.clear()
             self._kept = 0
         elif tag == "rPh":
             self._is_phonetic = True

@@ -54,6 +54,7 @@ def _read_xls(book: xlrd.Book) -> Iterator[Sheet]:
         sheet = book.sheet_by_index(number)
         yield Sheet(name=sheet.name, is_hidden=sheet.visibility != 0, rows=_read_xls_rows(sheet, formats))
         book.unload_sheet(number)
+        vars(sheet).clear()  # it refers to itself, and sheet_program switches the garbage collection off
 
 
 class _XlsFormats(dict[int, CellFormat | None]):
@@ -73,6 +74,8 @@ class _XlsFormats(dict[int, CellFormat | None]):
 
 def _read_xls_rows(sheet: xlrd.sheet.Sheet, formats: _XlsFormats) -> Iterator[Row]:
     for place in range(sheet.nrows):
+        if not sheet.row_len(place):
+            continue
         cells: list[str] = []
         faults: list[Fault] = []
         for column, (kind, value) in enumerate(zip(sheet.row_types(place), sheet.row_values(place), strict=True)):

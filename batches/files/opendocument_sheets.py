@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from batches.files.number_formats import show_general
-from batches.files.sheet_archive import Attributes, LocalNames, SheetArchive, make_parser
+from batches.files.sheet_archive import Attributes, LocalNames, SheetArchive, check_texts, make_parser
 from batches.files.sheet_rows import COLUMNS_MAX, NO_RESULT, REPEATED, Fault, Row, Sheet, name_cell
 
 CONTENT = "content.xml"
@@ -97,6 +97,7 @@ class OpenDocument:
                 self._parser.Parse(b"", True)  # fails if the member is cut off
                 return None
             self._parser.Parse(chunk)
+            check_texts(self._row.texts)
         return self._events.popleft()
 
     def _start(self, name: str, attributes: Attributes) -> None:
@@ -175,6 +176,7 @@ class _RowBuilder:
 
     def begin(self, attributes: Attributes) -> None:
         self._cells, self._faults, self._column = [], [], 0
+        self.texts.clear()
         self._is_hidden = attributes.get("visibility") in ("collapse", "filter")
         self._repeats = int(attributes.get("number-rows-repeated", 1))
 

@@ -6,11 +6,15 @@ isolated program that reads spreadsheets imports it.
 
 import posixpath
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 from xml.parsers import expat
 
 CHUNK_BYTES = 1 << 16
+
+TEXT_MAX_LENGTH = 16 << 20
+PIECES_MAX = 1 << 20
+"""The most text in one place, such as a cell or between two rows, and the most pieces of it."""
 
 Attributes = dict[str, str]
 
@@ -62,6 +66,16 @@ def make_parser() -> expat.XMLParserType:
     parser.buffer_text = True
     parser.buffer_size = CHUNK_BYTES
     return parser
+
+
+def check_texts(pieces: Sequence[str]) -> None:
+    """Refuse a file that has far too much text in one place, before it takes the memory of this process.
+
+    Raises:
+        ValueError: the pieces of text since the last cell or row are too long.
+    """
+    if len(pieces) > PIECES_MAX or sum(map(len, pieces)) > TEXT_MAX_LENGTH:
+        raise ValueError("it has millions of characters in one place")
 
 
 class LocalNames(dict[str, str]):

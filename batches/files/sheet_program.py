@@ -36,7 +36,10 @@ from batches.files.sheet_rows import LONG, Fault, Row, Sheet, SheetSample, name_
 
 MEMORY_MAX_BYTES = 640 << 20
 """A million rows of five cells, with three million different texts, take 240 MB."""
+CPU_MIN_SECONDS = 10
+CPU_SECONDS_FOR_MEGABYTE = 2
 CPU_MAX_SECONDS = 60
+"""The processor time for a small file, for each megabyte of it, and for any file. A real list needs a tenth."""
 REFUSED = 3
 
 TEXT_MIN_LENGTH = 16 << 20
@@ -61,10 +64,9 @@ class Refused(Exception):
 
 def main() -> int:
     """Set the limits, write the rows, and return the exit status."""
-    for limit, most in (
-        (resource.RLIMIT_AS, MEMORY_MAX_BYTES),
-        (resource.RLIMIT_CPU, CPU_MAX_SECONDS),
-    ):
+    megabytes = os.fstat(sys.stdin.fileno()).st_size >> 20
+    cpu_seconds = min(CPU_MAX_SECONDS, CPU_MIN_SECONDS + CPU_SECONDS_FOR_MEGABYTE * megabytes)
+    for limit, most in ((resource.RLIMIT_AS, MEMORY_MAX_BYTES), (resource.RLIMIT_CPU, cpu_seconds)):
         resource.setrlimit(limit, (most, most))
     gc.disable()  # rows hold no cycles, and looking for some takes a tenth of the time
     try:

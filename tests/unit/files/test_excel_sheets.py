@@ -13,6 +13,7 @@ from tests.unit.files.spreadsheet_files import (
     excel_members,
     excel_rows,
     make_excel,
+    read_all,
     read_file,
     zip_members,
 )
@@ -230,6 +231,36 @@ def test_far_blank_cell_costs_nothing(column: str) -> None:
     far = f'<row r="1048576"><c r="{column}1048576" t="inlineStr"><is><t> </t></is></c></row>'
     with open_sheet(zip_members(excel_members(("A", LIST + far)))) as sheet:
         assert len(sheet.rows.read()) < 100
+
+
+@pytest.mark.parametrize(
+    ("rows", "strings", "codes", "named"),
+    [
+        (LIST + " " * 20_000_000 + "<row></row>", "", (), "millions of characters"),
+        (LIST, "<si>" + " " * 20_000_000 + "</si>", (), "millions of characters"),
+        (LIST + '<row r="1048576"/><row/>', "", (), "row 1048577"),
+        (LIST, "", [f"0.{n}" for n in range(10_001)], "10,000 number formats"),
+    ],
+)
+def test_small_file_is_refused_when_reading_it_would_cost_far_more(
+    rows: str, strings: str, codes: list[str], named: str
+) -> None:
+    file = zip_members(excel_members(("A", rows), strings=strings, codes=codes))
+    with pytest.raises(UnreadableFile, match=named), open_sheet(file):
+        pass
+
+
+def test_member_is_read_once_when_many_sheets_name_it() -> None:
+    members = excel_members(("A", LIST), ("B", LIST))
+    members = replace(members, "worksheets/sheet2.xml", "worksheets/sheet1.xml")
+    with open_sheet(zip_members(members)) as sheet:
+        assert [each.name for each in sheet.sheets] == ["A"]
+
+
+def test_spaces_between_elements_cost_nothing_when_there_are_many() -> None:
+    blank = "<row>\n <c/>\n <c/>\n </row>\n" * 300_000
+    with open_sheet(zip_members(excel_members(("A", LIST + blank)))) as sheet:
+        assert read_all(sheet) == AS_LISTED
 
 
 def test_file_is_refused_when_a_member_is_cut_off() -> None:

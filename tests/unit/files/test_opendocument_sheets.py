@@ -148,6 +148,17 @@ def test_far_cell_costs_one_row_when_columns_are_repeated() -> None:
         pass
 
 
+def test_file_is_refused_when_one_cell_has_millions_of_spaces() -> None:
+    rows = HEADER + opendocument_row("a@example.org", "x" + '<text:s text:c="1000"/>' * 20_000)
+    with pytest.raises(UnreadableFile, match="millions of characters"), open_sheet(make_opendocument(("A", rows))):
+        pass
+
+
+def test_spaces_between_elements_cost_nothing_when_there_are_many() -> None:
+    blank = "<table:table-row>\n <table:table-cell/>\n <table:table-cell/>\n </table:table-row>\n" * 300_000
+    assert read_file(make_opendocument(("A", HEADER + blank))) == {1: ["email", "x"]}
+
+
 def test_file_is_refused_when_it_is_cut_off() -> None:
     file = make_opendocument(("A", HEADER + "<table:table-row><table:table-cell>"))
     with pytest.raises(UnreadableFile, match="can't be read"), open_sheet(file):

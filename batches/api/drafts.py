@@ -87,7 +87,7 @@ def add_rows(request: HttpRequest, batch_id: int, file: File[UploadedFile]) -> A
     """Add the rows of a file to a draft, for example its `rejected.csv` with the lines corrected.
 
     The file must have the columns of the batch, in any order. If it is sent twice, its rows are duplicates the second
-    time.
+    time, whatever `sharedAddresses` is: a row that the batch already has, cell by cell, is not added again.
     """
     batch, counts = intake.append_csv(find_batch(request, batch_id), cast(BinaryIO, file.file))
     return AddedOut(

@@ -64,10 +64,10 @@ class _Buffer:
         return self._size >= BUFFER_MAX_BYTES
 
 
-def copy_blocks(blocks: Iterable[Block], batch: Batch, *, has_lines: bool = False) -> Counts:
+def copy_blocks(blocks: Iterable[Block], batch: Batch, *, has_lines: bool = False, is_added: bool = False) -> Counts:
     """Write all blocks and resolve the possible duplicates, within the caller's transaction.
 
-    ``has_lines`` says that the blocks name the line of each row.
+    ``has_lines`` says that the blocks name the line of each row, and ``is_added`` that the batch has emails already.
     """
     emails, duplicates = (sql.COPY_EMAILS, sql.COPY_POSSIBLE_DUPLICATES)
     if has_lines:
@@ -89,7 +89,7 @@ def copy_blocks(blocks: Iterable[Block], batch: Batch, *, has_lines: bool = Fals
             _copy_rows(cursor, duplicates, buffer.possible_duplicates)
             _copy_rows(cursor, sql.COPY_REJECTED, buffer.rejected)
         if has_possible_duplicates:
-            counts += resolve_possible_duplicates(cursor, batch)
+            counts += resolve_possible_duplicates(cursor, batch, is_added=is_added)
     return counts
 
 
@@ -109,21 +109,31 @@ def _copy_rows(cursor: psycopg.Cursor, statement: str, rows: list[bytes]) -> Non
                 copy.write(text)
 
 
-def resolve_possible_duplicates(cursor: psycopg.Cursor, batch: Batch) -> Counts:
+def resolve_possible_duplicates(cursor: psycopg.Cursor, batch: Batch, *, is_added: bool = False) -> Counts:
     """Make emails of the possible duplicates as the batch's choice says, and drop their table.
+
+    Of added rows, those that the batch has already are duplicates by any choice, so a file may be added twice.
 
     The uniqueness of the addresses depends on this statement, because no index holds them: it would cost each import
     more than the rest of it. No other transaction writes the batch's rows: the batch is not committed yet, or locked.
     """
-    statement = sql.RESOLVE[SharedAddresses(batch.shared_addresses)]
+    shared = SharedAddresses(batch.shared_addresses)
+    statement = sql.RESOLVE[shared]
+    repeated_count = 0
     values = {"batch": batch.pk, "kind": RejectionKind.DUPLICATE, "width": len(batch.merge_fields)}
     cursor.execute(sql.FORBID_NESTED_LOOPS)
+    if is_added and shared != SharedAddresses.FIRST:
+        cursor.execute(sql.REJECT_REPEATED, values)
+        repeated_count = cursor.rowcount
     cursor.execute(statement, values | {"rows_max": ROWS_MAX})
     [resolved] = statement.rows(cursor.fetchall())
     cursor.execute(sql.ALLOW_NESTED_LOOPS)
     cursor.execute(sql.DROP_POSSIBLE_DUPLICATES)
     return Counts(
-        total=resolved.email_count, rejected=0, duplicate=resolved.duplicate_count, shared=resolved.shared_count
+        total=resolved.email_count,
+        rejected=0,
+        duplicate=resolved.duplicate_count + repeated_count,
+        shared=resolved.shared_count + repeated_count,
     )
 
 

@@ -114,7 +114,7 @@ def append_records(batch: Batch, records: Records, layout: Layout, *, after_line
     """
     reading = Reading.from_json(batch.reading)
     reader = BlockReader(records, layout=layout, batch_id=batch.pk, seen=None, reading=reading, after_line=after_line)
-    counts = copy_blocks(reader, batch, has_lines=reader.has_lines)
+    counts = copy_blocks(reader, batch, has_lines=reader.has_lines, is_added=True)
     reading.shared_count += counts.shared
     batch.reading = reading.to_json()
     return counts

@@ -39,6 +39,7 @@ COPY_UPLOAD = _statements["COPY_UPLOAD"]
 CREATE_POSSIBLE_DUPLICATES = _statements["CREATE_POSSIBLE_DUPLICATES"]
 FORBID_NESTED_LOOPS = _statements["FORBID_NESTED_LOOPS"]
 ALLOW_NESTED_LOOPS = _statements["ALLOW_NESTED_LOOPS"]
+REJECT_REPEATED = _statements["REJECT_REPEATED"]
 RESOLVE = {
     SharedAddresses.FIRST: Statement(_statements["RESOLVE_FIRST"], ResolvedRows),
     SharedAddresses.EACH: Statement(_statements["RESOLVE_EACH"], ResolvedRows),

@@ -58,6 +58,27 @@ candidate AS MATERIALIZED (
     WINDOW same AS (PARTITION BY candidate.key)
 )
 
+-- name: REJECT_REPEATED
+-- Reject the added rows that an email of the batch has already, cell by cell: they are one row that was added twice.
+-- An email may have them among its rows, in the list at %(width)s.
+WITH held AS (
+    SELECT lower(email.address COLLATE "pg_c_utf8") AS key, coalesce(email.line, email.row) AS line,
+           jsonb_array_elements(coalesce(email.fields -> %(width)s::int, jsonb_build_array(email.fields))) AS fields
+    FROM batches_email AS email
+    WHERE email.batch_id = %(batch)s AND lower(email.address COLLATE "pg_c_utf8") IN (
+        SELECT lower(address COLLATE "pg_c_utf8") FROM intake_possible_duplicate)
+), first_held AS (
+    SELECT key, fields, min(line) AS line FROM held GROUP BY key, fields
+), repeated AS (
+    DELETE FROM intake_possible_duplicate AS added USING first_held
+    WHERE first_held.key = lower(added.address COLLATE "pg_c_utf8") AND first_held.fields = added.fields
+    RETURNING coalesce(added.line, added.row) AS line, added.raw, first_held.line AS first_line
+)
+INSERT INTO batches_rejectedrow (batch_id, line, kind, raw, reason)
+SELECT %(batch)s, line, %(kind)s, raw,
+       format('The same row is already in line %%s. Change a cell of it if it is another row.', first_line)
+FROM repeated ORDER BY line
+
 -- name: RESOLVE_FIRST
 -- Make each possible duplicate an email or a rejected duplicate: of the rows with one address the first wins.
 WITH {ranked}, inserted AS (

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connection
 
 from batches.files.findings import Reading
 from batches.intake import (
@@ -127,7 +128,29 @@ def test_list_without_merge_fields_goes_together(load: Import) -> None:
     batch = load("email\npia@x.org\npia@x.org\n", TOGETHER)
     assert emails_of(batch) == [[2, "pia@x.org", [[[], []]]]]
     batch, _ = append_csv(batch, io.BytesIO(b"email\npia@x.org\n"))
-    assert emails_of(batch) == [[2, "pia@x.org", [[[], [], []]]]]
+    assert emails_of(batch) == [[2, "pia@x.org", [[[], []]]]]
+    assert rejected_of(batch) == [[5, "duplicate"]]
+
+
+@pytest.mark.parametrize("shared", SharedAddresses)
+def test_rows_are_duplicates_when_they_are_added_again(load: Import, shared: SharedAddresses) -> None:
+    batch = load(CHILDREN, shared)
+    more = "class,child,email\n2b,Dan,red@x.org\n2b,Fee,new@x.org\n4d,Hal,New@x.org\n4d,Hal,New@x.org\n"
+    batch, _ = append_csv(batch, io.BytesIO(more.encode()))
+    before = emails_of(batch)
+    for text in (more, CHILDREN):
+        batch, counts = append_csv(batch, io.BytesIO(text.encode()))
+        assert (counts.total, counts.duplicate, counts.shared) == (0, 4, 4)
+        assert emails_of(batch) == before
+    reason = batch.rejected_rows.order_by("line").values_list("reason", flat=True).last()
+    assert (
+        reason
+        == {
+            FIRST: "The same address is already in line 2.",
+            EACH: "The same row is already in line 5. Change a cell of it if it is another row.",
+            TOGETHER: "The same row is already in line 2. Change a cell of it if it is another row.",
+        }[shared]
+    )
 
 
 def test_draft_follows_another_choice_when_its_file_is_read_again(load: Import) -> None:
@@ -180,3 +203,14 @@ def test_answer_is_right_when_many_rows_share_few_addresses(load: Import) -> Non
     assert sorted(numbers) == list(range(20_000))
     assert counts_of(together) == (997, 0, 0, 20_000 - 997)
     assert counts_of(load(text, EACH)) == (20_000, 0, 0, 20_000 - 997)
+
+
+@pytest.mark.parametrize("cells", ["", ",{number}"])
+def test_repeated_rows_are_found_in_time_when_one_address_fills_the_file(load: Import, cells: str) -> None:
+    header = "email,n\n" if cells else "email\n"
+    text = header + "".join("pia@x.org" + cells.format(number=number) + "\n" for number in range(20_000))
+    batch = load(text, EACH)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '15s'")  # comparing each row with each takes minutes
+    batch, counts = append_csv(batch, io.BytesIO(text.encode()))
+    assert (counts.total, counts.duplicate) == (0, 20_000)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,10 @@ REASON_COLUMN = "reason"
 
 LINE_MAX_DIGITS = 9
 """A longer number is no line of a file, and would not fit into four bytes."""
+
+_STAYS_HIDDEN = (
+    "The row is hidden in the sheet, so it stays left out. To add it, clear its number in the column line."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,9 +73,11 @@ def match_columns(layout: Layout, columns: Sequence[str]) -> ColumnMatch:
 class MatchedRecords:
     """The records of an added file, in the order of the list's columns."""
 
-    def __init__(self, records: Records, match: ColumnMatch) -> None:
+    def __init__(self, records: Records, match: ColumnMatch, *, hidden_lines: Sequence[int] = ()) -> None:
+        """``hidden_lines`` are the lines of the list that its sheet hides, in their order. They stay rejected."""
         self._records = records
         self._match = match
+        self._hidden_lines = hidden_lines
         self.corrected_lines = array("I")
         """The lines of the list that the file says it corrects. An array holds each in four bytes."""
         self.reader: Reader = self
@@ -92,23 +99,37 @@ class MatchedRecords:
         reader = self._records.reader
         self._record_line = reader.line_num + 1
         try:
-            return self._reorder(next(reader))
+            cells = next(reader)
         except RejectedRecord as exc:
             exc.cells = self._reorder(exc.cells)
             raise
+        return self._reorder(cells)
 
     def _reorder(self, cells: list[str]) -> list[str]:
-        """Return the cells in the order of the list's columns, and note which line of the list they correct."""
-        match = self._match
+        """Return the cells in the order of the list's columns, and note which line of the list they correct.
+
+        Raises:
+            RejectedRecord: that line is hidden in the sheet of the list.
+        """
+        match, line = self._match, None
         if match.line_index is not None and match.line_index < len(cells):
             cells = [rearm(cell) for cell in cells]
-            self._note_corrected_line(cells[match.line_index].strip())
-        ordered = [cells[place] if place < len(cells) else "" for place in match.order]
-        return ordered + cells[match.width :]
+            line = self._note_corrected_line(cells[match.line_index].strip())
+        ordered = [cells[place] if place < len(cells) else "" for place in match.order] + cells[match.width :]
+        if line is not None and self._is_hidden(line):
+            raise RejectedRecord(cells=ordered, reason=_STAYS_HIDDEN, is_hidden=True)
+        return ordered
 
-    def _note_corrected_line(self, text: str) -> None:
-        if text.isdecimal() and len(text) <= LINE_MAX_DIGITS:
-            self.corrected_lines.append(int(text))
+    def _note_corrected_line(self, text: str) -> int | None:
+        if not text.isdecimal() or len(text) > LINE_MAX_DIGITS:
+            return None
+        line = int(text)
+        self.corrected_lines.append(line)
+        return line
+
+    def _is_hidden(self, line: int) -> bool:
+        place = bisect_left(self._hidden_lines, line)
+        return place < len(self._hidden_lines) and self._hidden_lines[place] == line
 
     def recover_line(self, exc: csv.Error, *, line: int) -> str:
         # ``line`` counts on from the last line of the list. The error is about a line of the added file.

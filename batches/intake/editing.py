@@ -6,6 +6,7 @@ Each function locks the draft for one transaction and refuses a batch that was s
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -77,8 +78,8 @@ def append_csv(batch: Batch, stream: BinaryIO) -> tuple[Batch, Counts]:
 
     The file has the columns of the draft, in any order. It may be the draft's own rejected.csv with corrections. Its
     column ``reason`` is ignored. Its column ``line`` names rejected rows of the draft: they are deleted, because the
-    corrected rows replace them. A corrected row that is still bad is rejected again, with a new line number. Line
-    numbers continue after the draft's last. Afterwards the first file can't be read in another way any more.
+    corrected rows replace them. A corrected row that is still bad is rejected again, with a new line number, and so is
+    a row that the sheet of the draft hides. Line numbers continue after the draft's last. Afterwards the first file can't be read in another way any more.
 
     Raises:
         ListRefused: the file can't be added. The draft stays as it was.
@@ -86,9 +87,11 @@ def append_csv(batch: Batch, stream: BinaryIO) -> tuple[Batch, Counts]:
     with refuse_full_disk(), seekable(stream) as file, _lock_draft(batch) as draft:
         with open_records(file, ReadingOptions()) as opened:
             last_line = _last_line(draft)
-            records = MatchedRecords(opened.records, match_columns(opened.layout, draft.columns))
+            match = match_columns(opened.layout, draft.columns)
+            records = MatchedRecords(opened.records, match, hidden_lines=_hidden_lines(draft))
             counts = append_records(draft, records, _layout_of(draft), after_line=last_line)
             _delete_corrected(draft, records.corrected_lines, up_to=last_line)
+        _recount_hidden(draft)
         draft.upload_chunks.all().delete()
         draft.content_digest = hashlib.sha256(f"{draft.content_digest}{digest_file(file)}".encode()).hexdigest()
         _recount(draft)
@@ -132,6 +135,19 @@ def _recount(draft: Batch) -> None:
     draft.rejected_count = draft.rejected_rows.filter(kind=RejectionKind.INVALID).count()
     draft.duplicate_count = draft.rejected_rows.filter(kind=RejectionKind.DUPLICATE).count()
     draft.save()
+
+
+def _hidden_lines(draft: Batch) -> array[int]:
+    """Return the lines that the sheet of the draft hides, in their order. An array holds each in four bytes."""
+    hidden = draft.rejected_rows.filter(kind=RejectionKind.HIDDEN).order_by("line")
+    return array("I", hidden.values_list("line", flat=True).iterator())
+
+
+def _recount_hidden(draft: Batch) -> None:
+    """Count the hidden rows again, because a row of rejected.csv takes the place of the row that it names."""
+    reading = Reading.from_json(draft.reading)
+    reading.hidden_count = draft.rejected_rows.filter(kind=RejectionKind.HIDDEN).count()
+    draft.reading = reading.to_json()
 
 
 def _last_line(draft: Batch) -> int:

@@ -225,3 +225,22 @@ def test_cells_of_a_hidden_row_are_in_the_order_of_the_list_when_a_sheet_is_adde
     assert (counts.total, counts.rejected) == (1, 0)
     assert rejected_of(batch) == [(4, "hidden", ["bo@x.org", "Bo"])]
     assert Reading.from_json(batch.reading).hidden_count == 1
+
+
+def test_hidden_row_stays_left_out_when_the_corrected_rejected_csv_is_added(sender: User) -> None:
+    sheet = make_excel(
+        ["email", "name"],
+        ["ann@x.org", "Ann"],
+        ["gone@x.org", "Gone"],
+        ["di@x", "Di"],
+        ["eve@x.org", "Eve"],
+        hidden=[3, 5],
+    )
+    batch = import_csv(sheet, filename="list.xlsx", user=sender).batch
+    corrected = b"".join(rejected_csv(batch)).replace(b"di@x,", b"di@x.org,").replace(b"Eve,5,", b"Eve,,")
+    batch, counts = append_csv(batch, io.BytesIO(corrected))
+    assert (counts.total, counts.rejected) == (2, 0)
+    assert [address for _, _, address, _ in emails_of(batch)] == ["ann@x.org", "di@x.org", "eve@x.org"]
+    assert ["gone@x.org", "Gone"] in [raw for _, kind, raw in rejected_of(batch) if kind == "hidden"]
+    reason = batch.rejected_rows.get(raw__contains="gone@x.org").reason
+    assert "stays left out" in reason and "column line" in reason

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
 
+from batches.files.ideographs import SURNAMES
+
 
 def _span(first: str, last: str) -> str:
     return "".join(map(chr, range(ord(first), ord(last) + 1)))
@@ -70,31 +72,31 @@ for _language, _alphabet in _LETTERS.items():
 _SIGNS = frozenset("“”‘’„‚«»–—…€£·°§©®™½¿¡、。，（）「」・　-\u00a0")
 """Signs that names and notes contain."""
 
-# The characters that most family names of China, Taiwan, Japan and Korea begin with.
-_SURNAMES = frozenset(
-    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤"
-    "張劉陳楊黃趙吳孫馬鄭謝許韓馮鄧蕭葉蘇呂盧鍾譚陸範賈韋鄒龍賀顧龔萬錢嚴莊賴簡詹游洪"
-    "佐鈴高田渡伊山中小吉木松井清斎藤村森池橋石前岡長近後遠青坂福太西三金原上野安宮大内平竹島菊今武丸杉古千久川阿加河谷土柴新荒本"
-    "김이박최정강조윤장임한오서신권황안송류유전홍고문양손배백허남심노하곽성차주우구민나진지엄채원천방공현함변염여추도소석선설마길연위표명기반왕금옥육인맹제모탁"
-)
-_CJK = "cjk"
+_SIGNS_BETWEEN_WORDS = frozenset("“”„«»…€£°§©®™½¿¡")
+"""Signs that are never between two letters."""
 
 _WESTERN = frozenset("äöüßàâçéèêëîïôùáíñóúìò")
 """Letters of German, French, Spanish and Italian names, which one list of western Europe often has side by side."""
 
 _WESTERN_VALUE = 0.95
 
+_LONE = frozenset("ÓóàÀèéÉåÅöÖ")
+"""Letters that are a word by themselves, as in "Ó Briain"."""
+
 _ANY = ("any",)
 """A word of signs and ASCII letters fits every language."""
 
 _CERTAIN = 1.15
 _TYPOGRAPHY = re.compile(
-    r"[a-z]+’(?:s|t|d|m|ll|re|ve|n)|(?:O|D|L|Dell)’[A-Z][a-z]+|(?:o|d|l|j|qu|c|n|s|m|t|dell|all)’[a-zà-ÿ]+"
+    r"[a-z]+’(?:t|d|m|ll|re|ve|n)|(?:O|D|L|Dell)’[A-Z][a-z]+|(?:o|d|l|j|qu|c|n|s|m|t|dell|all)’[a-zà-ÿ]+"
     r"|“[\w.’-]+”|‘[\w.-]+’|„[\w.-]+[“”]|«[\w.-]+»"
-    r"|[–—•·…“”„«»]|[€£§№©®™]?\d*[.,-]*\d*[€£½¼¾°…²³]?C?|\w+[©®™]|[A-Z]?\d{0,3}\.?[ªº]",
+    r"|[–—•·…]|[€£§№©®™]?\d*[.,-]*\d*[€£½¼¾°…²³]?C?|\w+[©®™]|[A-Z]?\d{0,3}\.?[ªº]",
     re.IGNORECASE | re.ASCII,
 )
 """Words of ASCII letters with the signs of a word processor in their proper places. No wrong encoding makes many."""
+
+_POSSESSIVE = re.compile(r"[a-z]+’s", re.IGNORECASE | re.ASCII)
+"""It may be certain text too, but "Ana’s" is also what an encoding of DOS makes of "Anaïs"."""
 
 _QUOTED = re.compile(r"[“„«‘‚][a-zA-Z.-]{3,}|[a-zA-Z.-]*[a-z]{2}[”»’…]")
 """One end of words in quotation marks."""
@@ -109,6 +111,7 @@ _BROKEN = re.compile(
     r"|ς(?=[α-ώ])|[α-ώ]σ$"  # the same in Greek
     r"|[ةى](?=[ء-ي])"  # the same in Arabic
     r"|^[ะ-ฺๅ-๎]|[เ-ไ](?![ก-ฮ])|[็-๎][็-๎]"  # a Thai vowel or tone without its consonant
+    r"|(?<![aeiouyäöü])ß"  # always after a vowel: German
     r"|(?<![aeiouyâăêôơư])[\u0300\u0301\u0303\u0309\u0323]"  # a Vietnamese tone without its vowel
 )
 """Finds what no word of these scripts has."""
@@ -137,17 +140,19 @@ def judge_word(word: str) -> tuple[float, tuple[str, ...]]:
     """Say how much a word looks like a name, from 0 to about 1, and which languages have all of its letters."""
     if _TYPOGRAPHY.fullmatch(word):
         return _CERTAIN, _ANY
+    if _POSSESSIVE.fullmatch(word):
+        return 1.0, _ANY
     if _has_odd_signs(word) or _has_odd_case(word):
         return 0.0, ()
     lower = word.lower()
     letters = {char for char in lower if not char.isascii() and char not in _SIGNS}
     if not letters:
         return (0.9 if _QUOTED.fullmatch(word) else 0.6), _ANY
-    if len(word) == 1 or _BESIDE_DIGIT.search(word):
+    if (len(word) == 1 and word not in _LONE) or _BESIDE_DIGIT.search(word):
         return 0.3, ()
     scripts = {script for char in word if (script := _script_of(char))}
     if scripts <= {"CJK", "HIRAGANA", "KATAKANA", "HANGUL"}:
-        return _judge_ideographs(word, scripts), (_CJK,)
+        return _judge_ideographs(word, scripts), ("cjk",)
     if len(scripts) > 1 or ((scripts != {"LATIN"} or "\u0307" not in lower) and _BROKEN.search(lower)):
         return 0.0, ()
     languages = set.intersection(*(set(_LANGUAGES.get(letter, ())) for letter in letters))
@@ -163,13 +168,15 @@ def _judge_ideographs(word: str, scripts: set[str]) -> float:
         return 0.1
     if any(ord(char) > 0xFFFF or 0x3400 <= ord(char) < 0x4E00 for char in word):
         return 0.1
-    if word[0] in _SURNAMES:
+    if word[0] in SURNAMES:
         return 1.0
     return 0.7 if scripts & {"HIRAGANA", "KATAKANA"} else 0.5
 
 
 def _has_odd_signs(word: str) -> bool:
     for place, char in enumerate(word):
+        if char in _SIGNS_BETWEEN_WORDS and _is_inside(word, place):
+            return True
         if char.isascii() or char in _SIGNS:
             continue
         if char in "ªº":
@@ -179,6 +186,10 @@ def _has_odd_signs(word: str) -> bool:
         elif char in "ƒˆµ" or not (char.isalpha() or _is_mark(char)):
             return True
     return False
+
+
+def _is_inside(word: str, place: int) -> bool:
+    return place > 0 and word[place - 1].isalpha() and word[place + 1 : place + 2].isalpha()
 
 
 def _has_odd_case(word: str) -> bool:

@@ -25,9 +25,7 @@ REASON_COLUMN = "reason"
 LINE_MAX_DIGITS = 9
 """A longer number is no line of a file, and would not fit into four bytes."""
 
-_STAYS_HIDDEN = (
-    "The row is hidden in the sheet, so it stays left out. To add it, clear its number in the column line."
-)
+_STAYS_HIDDEN = "The row is hidden in the sheet, so it stays left out. To add it, clear its number in the column line."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,8 @@
 """Rank the encodings that a text can be in, by the company of its letters.
 
 Some lines of a file enter. Two judges rank the encodings: chardet, which knows how often letters follow each other in
-some fifty languages, and ``alphabets``, which knows what names look like. A file of names is short and has few letters
-beyond ASCII, and there either judge alone is often wrong.
+some fifty languages, and ``alphabets`` or, for China, Japan and Korea, ``ideographs``, which know what names look like.
+A file of names is short and has few letters beyond ASCII, and there either judge alone is often wrong.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from functools import lru_cache
 import chardet
 
 from batches.files.alphabets import measure_names
+from batches.files.ideographs import ENCODINGS as IDEOGRAPHIC
+from batches.files.ideographs import measure_ideographs
 
 CANDIDATES = {
     "cp1252": 0.15,
@@ -87,7 +89,9 @@ def rank_encodings(lines: tuple[bytes, ...], encodings: tuple[str, ...]) -> tupl
             texts[encoding] = text = sample.decode(encoding)
         except UnicodeDecodeError:
             continue
-        looks, explained = measure_names(take_words(text))
+        words = take_words(text)
+        is_ideographic = encoding in IDEOGRAPHIC
+        looks, explained = measure_ideographs(words, encoding) if is_ideographic else measure_names(words)
         habit = _ask_chardet(text, encoding)
         judged[text] = 2 * looks + explained, max(habit, judged.get(text, (0.0, 0.0))[1])
     highest = max((habit for _, habit in judged.values()), default=0.0) or 1.0

@@ -79,7 +79,8 @@ def append_csv(batch: Batch, stream: BinaryIO) -> tuple[Batch, Counts]:
     The file has the columns of the draft, in any order. It may be the draft's own rejected.csv with corrections. Its
     column ``reason`` is ignored. Its column ``line`` names rejected rows of the draft: they are deleted, because the
     corrected rows replace them. A corrected row that is still bad is rejected again, with a new line number, and so is
-    a row that the sheet of the draft hides. Line numbers continue after the draft's last. Afterwards the first file can't be read in another way any more.
+    a row that the sheet of the draft hides. Line numbers continue after the draft's last. Afterwards the first file
+    can't be read in another way any more.
 
     Raises:
         ListRefused: the file can't be added. The draft stays as it was.

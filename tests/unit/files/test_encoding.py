@@ -111,6 +111,23 @@ ESTONIAN = ["Jüri Õunapuu", "Šarlotte Kõiv", "Žanna Tamm"]
 RUSSIAN = ["Иван Петров", "Мария Сидорова", "Алексей Щукин"]
 UKRAINIAN = ["Їжакевич Олена", "Григорій Ґудзь", "Юлія Єфремова"]
 GREEK = ["Γιώργος Παπαδόπουλος", "Ελένη Ψαρρά", "Άννα Νικολάου"]
+# First and last names in columns of their own: words of one or two characters, which many encodings read as words.
+CHINESE_COLUMNS = [
+    "春梅;崔",
+    "秀云;谭",
+    "玉华;朱",
+    "彬;杨",
+    "小红;唐",
+    "建平;李",
+    "丹丹;罗",
+    "桂兰;郭",
+    "成;焦",
+    "勇;龙",
+]
+TAIWANESE_COLUMNS = ["志明;林", "文龍;曾", "秀鳳;方", "美娟;張", "詩涵;陳", "家豪;黃"]
+KOREAN_COLUMNS = ["민재;김", "영환;지", "서연;박", "지훈;최", "하은;정", "성호;강"]
+JAPANESE_COLUMNS = ["和也;佐藤", "結衣;鈴木", "舞;高橋", "直樹;田中", "陽子;伊藤", "さくら;渡辺"]
+
 LISTS = [
     *(pytest.param(GERMAN, name, id=f"German-{name}") for name in ("cp1252", "mac-roman", "cp850", "iso8859-15")),
     *(pytest.param(FRENCH, name, id=f"French-{name}") for name in ("cp1252", "mac-roman", "cp850")),
@@ -135,6 +152,16 @@ LISTS = [
     pytest.param(["สมชาย ใจดี", "วิภา แสงทอง", "ประเสริฐ ศรีสุข"], "cp874", id="Thai-cp874"),
     *(pytest.param(["山田太郎", "鈴木花子"], name, id=f"Japanese-{name}") for name in ("cp932", "euc_jp")),
     pytest.param(["张伟", "王芳", "李娜"], "gb18030", id="Chinese-gb18030"),
+    pytest.param(CHINESE_COLUMNS, "gb18030", id="Chinese-columns-gb18030"),
+    pytest.param(TAIWANESE_COLUMNS, "big5", id="Taiwanese-columns-big5"),
+    pytest.param(KOREAN_COLUMNS, "cp949", id="Korean-columns-cp949"),
+    *(pytest.param(JAPANESE_COLUMNS, name, id=f"Japanese-columns-{name}") for name in ("cp932", "euc_jp")),
+    pytest.param(["Ó Briain", "Ó Súilleabháin"], "cp1252", id="Irish-cp1252"),
+    pytest.param(["Ó Briain"], "cp1252", id="Irish-word-cp1252"),
+    pytest.param(["Dvořák"], "cp1250", id="Czech-word-cp1250"),
+    pytest.param(["Máximo"], "cp1252", id="Spanish-word-cp1252"),
+    pytest.param(["Anaïs"], "cp1252", id="French-word-cp1252"),
+    pytest.param(["Loïs"], "cp1252", id="Dutch-word-cp1252"),
     pytest.param(["張偉", "王芳", "陳怡君"], "big5", id="Taiwanese-big5"),
     pytest.param(["김민수", "이영희"], "cp949", id="Korean-cp949"),
 ]

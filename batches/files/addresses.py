@@ -17,7 +17,7 @@ from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from batches.files.address_faults import explain
 from batches.files.clinging import SPACES as SPACES
-from batches.files.clinging import find_candidates, remove_invisible, strip_signs, unwrap
+from batches.files.clinging import find_candidates, is_symbol, remove_invisible, strip_signs, unwrap
 
 PLAIN_MAX_LENGTH = 63
 """In an address of at most this length, no label, local part or domain can be too long. The pattern needs no limits."""
@@ -183,7 +183,7 @@ def _validate(text: str) -> str | None:
         valid: ValidatedEmail = validate_email(text, check_deliverability=False, strict=True)
     except EmailNotValidError:
         return None
-    is_doubtful = _LOOKS_ALIKE.search(text) or _TYPOGRAPHIC.search(text)
+    is_doubtful = _LOOKS_ALIKE.search(text) or _TYPOGRAPHIC.search(text) or any(map(is_symbol, text))
     return None if is_doubtful else f"{valid.local_part}@{valid.ascii_domain}"
 
 

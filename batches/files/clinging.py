@@ -8,6 +8,7 @@ address, except marks that have no width.
 from __future__ import annotations
 
 import re
+import unicodedata
 from html import unescape
 from urllib.parse import unquote
 
@@ -34,6 +35,8 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _BULLET = re.compile("(?:[-*•·–—→▪●○►‣]|\\d+[.)])\\s+")  # noqa: RUF001  signs of lists
+_SYMBOLS = frozenset({"So", "Sm", "Co", "Cn"})
+"""The Unicode categories of emoji, ticks and arrows."""
 _BEFORE = "<([\"'“”‘’„‚«»‹›,;:´"  # noqa: RUF001
 _AFTER = ">)]}\"'“”‘’„‚«»‹›,;:´`|/\\!?*(<[="  # noqa: RUF001  no domain ends with one of these
 _PAIRS = {"`": "`", "*": "*", "{": "}", "|": "|", "/": "/"}
@@ -75,7 +78,7 @@ def strip_signs(text: str) -> str:
     before = None
     while before != text:
         before = text
-        text = text.strip().lstrip(_BEFORE).strip()
+        text = _strip_symbols(text.strip()).lstrip(_BEFORE).strip()
         text = _strip_label(_BULLET.sub("", text, count=1) if _BULLET.match(text) else text)
         if text and _PAIRS.get(text[0]) == text[-1]:
             text = text[1:]
@@ -83,6 +86,21 @@ def strip_signs(text: str) -> str:
         if text.endswith(".") and not text.endswith(".."):  # two or more show that the address was cut off
             text = text[:-1]
     return text
+
+
+def _strip_symbols(text: str) -> str:
+    """Return a text without the emoji and other symbols beyond ASCII at its ends."""
+    begin, end = 0, len(text)
+    while begin < end and is_symbol(text[begin]):
+        begin += 1
+    while begin < end and is_symbol(text[end - 1]):
+        end -= 1
+    return text[begin:end]
+
+
+def is_symbol(char: str) -> bool:
+    """Say whether a character is a picture or a sign beyond ASCII, which no address has."""
+    return not char.isascii() and unicodedata.category(char) in _SYMBOLS
 
 
 def _strip_label(text: str) -> str:

@@ -169,6 +169,13 @@ CLINGING = [
         "an\u00adn@exam\u200bple.org",
     ),
     *("mailto:ann@example.org", "MAILTO:ann@example.org?subject=Hi%20you", "mailto:ann%40example.org"),
+    *(
+        "mailto://ann@example.org",
+        "smtp://ann@example.org",
+        "✉ ann@example.org",
+        "📧ann@example.org",
+        "ann@example.org ✓",
+    ),
     *("SMTP:ann@example.org", "E-Mail: ann@example.org", "<mailto:ann@example.org>", "ann@example.org&nbsp;<br>"),
     *(
         "ann@example.org;",

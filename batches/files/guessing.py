@@ -57,10 +57,14 @@ CANDIDATES = {
 }
 """The encodings that a file can be in if it is not Unicode, and how much of a start each has.
 
-Excel writes the Windows encodings. The start decides only where both judges find two encodings equally good.
+Excel writes the Windows encodings. The start decides only where both judges find two encodings equally good, or
+have hardly a word to judge.
 """
 
 _CHARDET_NAMES = {"euc_jp": "euc_jis_2004", "big5": "big5hkscs"}
+
+SCARCITY = 3
+"""How much more the start counts if one word is all there is to judge: with so little to go by, the usual is likely."""
 
 WORDS_MAX = 300
 _BETWEEN = re.compile(r"[\s,;|\"<>@()\[\]{}/:!?*&+=_]+")
@@ -84,12 +88,14 @@ def rank_encodings(lines: tuple[bytes, ...], encodings: tuple[str, ...]) -> tupl
     sample = b"\n".join(lines)
     judged: dict[str, tuple[float, float]] = {}
     texts: dict[str, str] = {}
+    counts: dict[str, int] = {}
     for encoding in encodings:
         try:
             texts[encoding] = text = sample.decode(encoding)
         except UnicodeDecodeError:
             continue
         words = take_words(text)
+        counts[text] = max(1, len(words))
         is_ideographic = encoding in IDEOGRAPHIC
         looks, explained = measure_ideographs(words, encoding) if is_ideographic else measure_names(words)
         habit = _ask_chardet(text, encoding)
@@ -98,7 +104,7 @@ def rank_encodings(lines: tuple[bytes, ...], encodings: tuple[str, ...]) -> tupl
     guesses = []
     for encoding, text in texts.items():  # encodings that make the same text of the lines differ in their start alone
         looks, habit = judged[text]
-        score = looks + 0.6 * habit / highest + CANDIDATES.get(encoding, 0.0)
+        score = looks + 0.6 * habit / highest + CANDIDATES.get(encoding, 0.0) * (1 + SCARCITY / counts[text])
         guesses.append(Guess(encoding=encoding, score=score))
     return tuple(sorted(guesses, key=lambda guess: -guess.score))
 

@@ -207,6 +207,12 @@ def test_signs_are_right_when_a_list_has_few_letters_beyond_ascii(written: str, 
     assert data.decode(detect_encoding(io.BytesIO(data))) == text
 
 
+@pytest.mark.parametrize("name", ["Brontë", "Anaïs Nin", "naïve", "GARÇON", "FRANÇOIS GARÇON", "Citroën", "PEÑA"])
+def test_encoding_of_western_excel_is_found_when_one_word_is_all_there_is(name: str) -> None:
+    data = make_list(["Ann Smith", "Bo Cole", name]).encode("cp1252")
+    assert data.decode(detect_encoding(io.BytesIO(data))) == data.decode("cp1252")
+
+
 def test_names_are_offered_both_ways_when_two_encodings_are_close() -> None:
     data = make_list(["Björn"]).encode("mac-roman")  # "Bjšrn" in Windows-1252 could be a name too
     found = detect_encoding(io.BytesIO(data))

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from batches import intake
 from batches.jobs import creation
 from batches.models import Batch, EmailTemplate
-from batches.rendering.language import ROWS
+from batches.rendering.typed_names import ROWS
 
 
 def send_test_message(

@@ -12,23 +12,19 @@ from collections.abc import Callable, Collection, Mapping
 from batches.names import make_key
 from batches.rendering.fields import make_identifier
 from batches.rendering.numbers import is_number
-from batches.rendering.syntax import Code, Kind, NameUse, Node, Uses
+from batches.rendering.syntax import CONSTANTS, KEYWORDS, Code, Kind, NameUse, Node, Uses
 from batches.rendering.tags import Token
+from batches.rendering.typed_names import find_end_of_name
 
 COMPARE, CALCULATE, IS_IN = "__compare", "__calculate", "__is_in"
 """The functions of ``numbers`` under names that no merge field can have."""
 
-CONSTANTS = frozenset(["true", "false", "none", "True", "False", "None"])
-KEYWORDS = CONSTANTS | frozenset(["and", "or", "not", "in", "is", "if", "else", "elif"])
 _COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
 _NUMBER_FILTERS = frozenset({"length", "count", "round", "abs", "sum"})
 """Filters whose result is always a number. ``int`` and ``float`` are none of them: a blank value stays blank."""
 
 _CONVERTING_FILTERS = frozenset({"int", "float", "round", "abs"})
 _NUMBER_TESTS = frozenset({"gt", "greaterthan", "ge", "lt", "lessthan", "le", "divisibleby", "even", "odd", "number"})
-
-_ENDS = frozenset({"recursive"})
-"""Words that follow an expression without a sign."""
 
 
 class Expression(Code):
@@ -252,6 +248,9 @@ class Expression(Code):
                 self.skip()
             return self.node(Kind.LITERAL, token.start)
         if token.kind == "number":
+            end = self._find_end_of_name()
+            if any(part.kind == "name" for part in self._tokens[self._at : end]):  # 2. choice, 50% off
+                return self._variable()
             self.skip()
             return self.node(Kind.NUMBER, token.start)
         if token.kind == "name" and token.text in CONSTANTS:
@@ -265,14 +264,16 @@ class Expression(Code):
 
     def _variable(self) -> Node:
         """Read a merge field. Words in a row are one name, as in ``First Name``."""
-        first = self.skip()
-        if self._is_calculation(first):
-            return self._split(first)
-        while self.token.kind == "name" and self.token.text not in KEYWORDS | _ENDS:
-            self.skip()
+        first = self.token
+        self.skip_to(self._find_end_of_name())
         node = self.node(Kind.FIELD, first.start)
+        if node.end == first.end and self._is_calculation(first):
+            return self._split(first)
         self.use(node)
         return node
+
+    def _find_end_of_name(self) -> int:
+        return find_end_of_name(self._code, self._tokens, self._at, own=self._uses.own, keys=self._keys)
 
     def use(self, node: Node, *, is_own: bool = False) -> None:
         """Note a variable, and write its identifier."""

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from batches.names import make_key
 from batches.rendering.fields import FieldBinding, bind_fields
-from batches.rendering.language import ROWS
 from batches.rendering.syntax import Uses
+from batches.rendering.typed_names import ROWS
 
 NO_COLUMN = "The list has no column for"
 """How the sentence about missing fields begins."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from batches.names import make_key, remove_accents
+from batches.names import is_letter_or_digit, make_key, remove_accents
 
 ADDRESS_NAMES = """
     mail mails emails e-mail-address mail-address e-mail-adresse mail-adresse correo correo-electrónico courriel
@@ -49,7 +49,7 @@ def bind_fields(template_fields: Iterable[str], merge_fields: Collection[str]) -
 
 def make_identifier(name: str) -> str:
     """Return a name as people write it in the form that the template language reads: letters, digits, underscores."""
-    words = "".join(char if char.isalnum() else " " for char in remove_accents(name)).split()
+    words = "".join(char if is_letter_or_digit(char) else " " for char in remove_accents(name)).split()
     identifier = "_".join(words)
     return f"_{identifier}" if identifier[:1].isdigit() else identifier
 

@@ -11,12 +11,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from batches.rendering.expressions import KEYWORDS, Expression
-from batches.rendering.syntax import Kind, Node, Uses
+from batches.names import make_key
+from batches.rendering.expressions import Expression
+from batches.rendering.syntax import KEYWORDS, Kind, Node, Uses
 from batches.rendering.tags import Tag, TagFault, find_line, find_tags, read_tokens
-
-ROWS = "rows"
-"""The variable that holds all rows of one recipient."""
+from batches.rendering.typed_names import ROWS
 
 _WITH_END = frozenset({"if", "for", "filter", "macro", "call", "with", "block", "autoescape", "set"})
 _ENDINGS = {f"end{word}": word for word in _WITH_END}
@@ -35,6 +34,10 @@ _MISTAKES = {
     "assign": "set",
 }
 _PLAIN_NAME = re.compile(r"[^\"{}|\[\]=<>*%~\\]*[^\W\d][^\"{}|\[\]=<>*%~\\]*")
+_BEGINNINGS = frozenset({"and", "in", "is"})
+"""Keywords with which a heading begins, such as "In class", and no mistake does."""
+_QUOTED_NAME = re.compile(r"[^\W\d_]\w+(?:[ _-]\w+){0,3}")
+_DIGITS = re.compile(r"[\d./-]+")
 _CALL = re.compile(r"\w\(")
 _NAME_MAX_CHARS = 60
 _HANDLEBARS = re.compile(r"[#/^>!&]")
@@ -106,7 +109,10 @@ class _Reader:
         name = tag.code.strip()
         if not name:
             raise TagFault("The tag is empty. Write the name of a field in it: {{ first_name }}.", tag.start)
+        if self._is_column(name):
+            return self._name(tag, name)
         expression = self._expression(tag)
+        self._check_quotes(expression, tag)
         function_count, field_count = len(self.uses.functions), len(self.uses.fields)
         try:
             expression.read()
@@ -122,17 +128,39 @@ class _Reader:
         del self.uses.functions[function_count:]
         for added in list(self.uses.fields)[field_count:]:
             del self.uses.fields[added]
+        return self._name(tag, name)
+
+    def _is_column(self, name: str) -> bool:
+        """Say whether a tag means a column whose heading is no name: 2026, Not paid, Rows."""
+        if make_key(name) not in self._keys or not _PLAIN_NAME.fullmatch(f"{name}x"):
+            return False
+        first = name.split()[0]
+        is_keyword = first in KEYWORDS and make_key(name[len(first) :]) not in self._keys
+        return is_keyword or first == ROWS or _DIGITS.fullmatch(name) is not None
+
+    def _name(self, tag: Tag, name: str) -> str:
+        """Return the code of a tag that is one name, whatever signs it has."""
         expression = self._expression(tag)
         start = len(tag.code) - len(tag.code.lstrip())
         expression.use(Node(Kind.FIELD, start, start + len(name)))
         return expression.rewritten()
+
+    def _check_quotes(self, expression: Expression, tag: Tag) -> None:
+        """Refuse a name in quotation marks: everybody would read the name."""
+        if expression.token.kind != "string" or expression.token_after.kind != "end":
+            return
+        name = expression.token.text[1:-1].strip()
+        is_typed = '"' not in tag.text and "'" not in tag.text  # with the quotes of a word processor
+        if make_key(name) in self._keys or (is_typed and _QUOTED_NAME.fullmatch(name)):
+            message = f"“{name}” in quotation marks is sent as it is. Write {{{{ {name} }}}} without them."
+            raise TagFault(message, tag.start)
 
     def _is_plain_name(self, name: str) -> bool:
         words = name.split()
         return (
             len(name) <= _NAME_MAX_CHARS
             and _PLAIN_NAME.fullmatch(name) is not None
-            and words[0] not in KEYWORDS | _STATEMENTS
+            and (words[0] not in KEYWORDS | _STATEMENTS or (words[0] in _BEGINNINGS and len(words) > 1))
             and not _HANDLEBARS.match(name)
             and not _CALL.search(name)
         )

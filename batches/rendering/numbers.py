@@ -39,11 +39,14 @@ _INT_MAX = 10**15
 
 
 class ValueFault(ValueError):
-    """A value can't be compared or calculated with. ``group`` is the message without the value."""
+    """A value can't be compared or calculated with.
 
-    def __init__(self, message: str, *, group: str) -> None:
+    ``group`` is the message without the value. ``is_absent``: the row has no such field, and not a blank one.
+    """
+
+    def __init__(self, message: str, *, group: str, is_absent: bool = False) -> None:
         super().__init__(message)
-        self.group = group
+        self.group, self.is_absent = group, is_absent
 
 
 def read_number(value: object) -> Readings:
@@ -150,14 +153,15 @@ def to_sum(values: Iterable[object], attribute: str | None = None) -> Number:
 
 def to_abs(value: object) -> Number:
     """Return a value without its sign. The filter ``abs``."""
-    return _simplify(abs(_read_one(value, "the value before |abs")))
+    return _simplify(abs(_read_for_filter(value, "abs")))
 
 
 def to_round(value: object, precision: int = 0, method: str = "common") -> Number:
     """Round a value; a half is rounded up. The filter ``round``."""
     if method != "common":
         raise _no_result(f"round with the method {method!r}")
-    return _simplify(_read_one(value, "the value before |round").quantize(Decimal(1).scaleb(-precision), ROUND_HALF_UP))
+    number = _read_for_filter(value, "round")
+    return _simplify(number.quantize(Decimal(1).scaleb(-precision), ROUND_HALF_UP))
 
 
 def is_number(value: object) -> bool:
@@ -211,10 +215,18 @@ def _read_one(value: object, name: str) -> Decimal:
     readings = _read(value, name)
     if not readings:
         advice = f"Write {name}|float(0) to count it as 0, or put the place in {{% if {name} %}}."
-        raise ValueFault(f"{name} is blank, so nothing can be calculated with it. {advice}", group=f"{name} is blank.")
+        message = f"{name} is blank, so nothing can be calculated with it. {advice}"
+        raise ValueFault(message, group=f"{name} is blank.", is_absent=value is None)
     if len(readings) > 1:
         raise _ambiguous(value, name)
     return readings[0]
+
+
+def _read_for_filter(value: object, name: str) -> Decimal:
+    if _is_blank(value):
+        message = f"A value is blank, and |{name} needs a number. Write |float(0)|{name} to take 0 instead."
+        raise ValueFault(message, group=message, is_absent=value is None)
+    return _read_one(value, "")
 
 
 def _ambiguous(value: object, name: str) -> ValueFault:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from batches.rendering.fields import make_identifier
-from batches.rendering.language import ROWS
 from batches.rendering.template import MessageParts, Rendered, TemplateFault
+from batches.rendering.typed_names import ROWS
 
 MEMORY_MAX_BYTES = 1 << 30
 """The address space of the child, in which Python and its libraries take some 200 MB."""

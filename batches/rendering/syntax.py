@@ -9,6 +9,9 @@ from typing import NamedTuple, NoReturn
 
 from batches.rendering.tags import TagFault, Token
 
+CONSTANTS = frozenset(["true", "false", "none", "True", "False", "None"])
+KEYWORDS = CONSTANTS | frozenset(["and", "or", "not", "in", "is", "if", "else", "elif"])
+
 _EXAMPLES = "Write a field as {{ first_name }} and a condition as {% if points > 100 %}."
 _INSTEAD = {
     "=": "A single = sets a value. Write == to compare, and >= for “at least”.",
@@ -107,6 +110,10 @@ class Code:
         token = self.token
         self._at = min(self._at + 1, len(self._tokens) - 1)
         return token
+
+    def skip_to(self, place: int) -> None:
+        """Take all tokens before a place."""
+        self._at = place
 
     def accept(self, *texts: str) -> Token | None:
         """Take the next token if it is one of some words or signs."""

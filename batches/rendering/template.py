@@ -15,9 +15,10 @@ from minijinja import Environment, TemplateError
 
 from batches.names import make_key
 from batches.rendering.field_names import FieldNames
-from batches.rendering.language import ROWS, ReadSource, read_source
+from batches.rendering.language import ReadSource, read_source
 from batches.rendering.numbers import ValueFault
 from batches.rendering.tags import TagFault, find_line
+from batches.rendering.typed_names import ROWS
 from batches.rendering.vocabulary import add_numbers, check_names
 from batches.rendering.wording import PARTS, say_error, say_where
 
@@ -192,8 +193,9 @@ class CompiledTemplate:
         try:
             output: str = self._environment.render_template(name, **context)
         except ValueFault as exc:
-            group = say_where(name, None, exc.group)
-            raise TemplateFault(say_where(name, None, str(exc)), group=group) from exc
+            missing = self._fields.say_missing(context) if exc.is_absent else ""
+            group = missing or say_where(name, None, exc.group)
+            raise TemplateFault(missing or say_where(name, None, str(exc)), group=group) from exc
         except TemplateError as exc:
             missing = self._fields.say_missing(context) if exc.kind == "UndefinedError" else ""
             raise TemplateFault(missing or say_error(name, exc, self._typed[name])) from exc

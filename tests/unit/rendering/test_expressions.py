@@ -42,3 +42,17 @@ def test_panic_of_minijinja_is_a_fault_of_the_row() -> None:
     assert template.render(ROW).text == "avE"
     with pytest.raises(TemplateFault, match="backwards"):
         template.render(ROW | {"vorname": ""})
+
+
+@pytest.mark.parametrize("tag", ["{{ bonus * 2 }}", "{{ bonus - points }}", "{{ -bonus }}", "{{ bonus|round }}"])
+def test_fault_says_that_there_is_no_column_when_a_number_is_missing(tag: str) -> None:
+    with pytest.raises(TemplateFault, match="The list has no column for: bonus"):
+        compile_text(tag).render(ROW)
+
+
+@pytest.mark.parametrize("name", ["round", "abs"])
+def test_fault_says_what_to_write_when_a_filter_needs_a_number(name: str) -> None:
+    with pytest.raises(TemplateFault) as fault:
+        compile_text(f"{{{{ nickname|{name} }}}}").render(ROW)
+    assert f"Write |float(0)|{name} to take 0" in str(fault.value)
+    assert compile_text(f"{{{{ nickname|float(0)|{name} }}}}").render(ROW).text == "0"

@@ -31,7 +31,7 @@ _QUOTED = re.compile(r'"[^"]*"')
 _ASIDE = re.compile(r"^\s*\([^()@\\]*\)|\([^()@\\]*\)\s*$|\s\[[^\[\]@]*\]\s*$")  # a comment (RFC 5322, section 3.2.2)
 
 _LABEL = re.compile(
-    r"(?:mailto|smtp|e-?mail(?:[ -]?(?:address|adresse))?|mail|to|an|à|para|correo|courriel)\s*:\s*(?://)?",
+    r"(?:mailto|smtp|e-?mail(?:[ -]?(?:address|adresse))?|mail|to|an|à|para|correo|courriel)\s*(?::\s*(?://)?|=)",
     re.IGNORECASE,
 )
 _BULLET = re.compile("(?:[-*•·–—→▪●○►‣]|\\d+[.)])\\s+")  # noqa: RUF001  signs of lists

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from batches.files.cells import has_at_sign, holds_address, is_meant_as_address, is_no_address, is_value, is_wording
-from batches.files.headings import HeadingRank, is_known_heading, rank_heading
+from batches.files.headings import HeadingRank, is_known_heading, names_contact, rank_heading
 from batches.files.sample import SampleRecord
 from batches.names import make_key
 
@@ -155,8 +155,8 @@ def _find_first(sample: Sequence[SampleRecord], test: Callable[[str], bool]) -> 
 
 
 def _is_note(record: SampleRecord) -> bool:
-    """Say whether a record speaks of an address: "Questions to:,office@example.com", "E-Mail: office@example.com"."""
-    return any(_NOTE.match(cell) for cell in record.cells)
+    """Say whether a record speaks of an address: "Questions to:,office@example.com", "Contact,office@example.com"."""
+    return any(_NOTE.match(cell) or names_contact(cell) for cell in record.cells)
 
 
 def _may_be_header(record: SampleRecord, recipient: SampleRecord, columns: Sequence[int]) -> bool:

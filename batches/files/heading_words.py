@@ -53,6 +53,13 @@ KNOWN_HEADINGS = """
     member mitglied mitgliedsnummer
 """
 """Headings of other columns. They tell a header whose address column has no heading from a row without an address."""
+CONTACT_WORDS = """
+    contact contacts contact-person contact-us question questions questions-to info information by author editor
+    kontakt ansprechpartner ansprechpartnerin ansprechperson frage fragen fragen-an rückfragen rückfragen-an auskunft
+    erstellt-von leitung herausgeber absender sender from exported-by created-by prepared-by
+    contatto contacto contatti renseignements auteur référent domande preguntas contactpersoon vragen
+"""
+"""What is beside the address of somebody who answers questions about a list, in a line above it."""
 RESERVED_WORDS = """
     true false none not and or in is if elif else endif for endfor loop self set block rows
 """

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from batches.files.heading_words import (
     AMBIGUOUS_HEADINGS,
+    CONTACT_WORDS,
     EMAIL_HEADINGS,
     KNOWN_HEADINGS,
     PRIMARY_WORDS,
@@ -35,6 +36,7 @@ _LONGEST_KEYS_FIRST = sorted(_EMAIL_KEYS, key=len, reverse=True)
 _AMBIGUOUS_KEYS = frozenset(map(make_key, AMBIGUOUS_HEADINGS.split()))
 _PRIMARY_KEYS = frozenset(map(make_key, PRIMARY_WORDS.split()))
 _SECONDARY_KEYS = tuple(map(make_key, SECONDARY_WORDS.split()))
+_CONTACT_KEYS = frozenset(map(make_key, CONTACT_WORDS.split()))
 _KNOWN_KEYS = frozenset(map(make_key, KNOWN_HEADINGS.split()))
 _RESERVED = frozenset(RESERVED_WORDS.split())
 
@@ -94,6 +96,11 @@ def is_email_heading(heading: str) -> bool:
 def is_known_heading(heading: str) -> bool:
     """Say whether a heading is one that many lists have, such as "Vorname"."""
     return make_key(_NUMBER.sub("", heading)) in _KNOWN_KEYS
+
+
+def names_contact(cell: str) -> bool:
+    """Say whether a cell only says whose address is beside it, as "Contact" and "E-Mail" above a list do."""
+    return make_key(cell) in _CONTACT_KEYS or is_email_heading(cell)
 
 
 def _split_words(heading: str) -> list[str]:

@@ -25,6 +25,9 @@ SHOWN_HEADINGS = 8
 FEW = 10
 """A column has next to no addresses if another has more than ten times as many."""
 
+REPEATED = 3
+"""In so many rows or more, the same address is not that of the recipients."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundLayout:
@@ -150,7 +153,10 @@ def _choose_address_columns(
 
 
 def _find_address_column(headings: Sequence[str], table: Sequence[Sequence[str]]) -> int | None:
-    """Find the address column: the plainest heading, then the first. A column without addresses loses."""
+    """Find the address column: the plainest heading, then the first.
+
+    A column without addresses loses, and so does one that repeats one address in all rows.
+    """
     ranks = list(map(rank_heading, headings))
     counts = _count(table, len(headings), holds_address)
     if not any(counts):  # so that the import says of each address what is wrong with it
@@ -161,7 +167,13 @@ def _find_address_column(headings: Sequence[str], table: Sequence[Sequence[str]]
         return plain[0] if plain else None
     limits = [most / FEW if rank < HeadingRank.NONE else most / 2 for rank in ranks]
     columns = [column for column, count in enumerate(counts) if count and count >= limits[column]]
-    return min(columns, key=lambda column: (ranks[column], column))
+    return min(columns, key=lambda column: (_holds_one_address(table, column), ranks[column], column))
+
+
+def _holds_one_address(table: Sequence[Sequence[str]], column: int) -> bool:
+    """Say whether a column repeats one address: that of the office or of the sender, and not of the recipients."""
+    cells = [row[column].strip().casefold() for row in table if holds_address(row[column])]
+    return len(cells) >= REPEATED and len(set(cells)) == 1
 
 
 def _count(table: Sequence[Sequence[str]], width: int, test: object) -> list[int]:

@@ -278,7 +278,7 @@ class BlockReader:
         if any(cell.strip() for cell in surplus):
             raise BadCells(
                 f"The line has {len(cells)} cells, but the header has only {self._width}. "
-                "Put quotation marks around a cell that contains the delimiter."
+                "If a column has no heading, add one. If a cell contains the delimiter, put it in quotation marks."
             )
         del cells[self._width :]
         cells.extend([""] * (self._width - len(cells)))

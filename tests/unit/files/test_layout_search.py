@@ -40,6 +40,11 @@ def search(
         ([["E-Mail Mutter", "E-Mail Vater"], ["", "v@x.org"], ["m@x.org", "w@x.org"]], 0),
         ([["Mutter", "Vater"], ["m@x.org", "v@x.org"], ["", "w@x.org"]], 0),
         ([["Notes", "Contact"], ["ask z@x.org", "a@x.org"], ["", "b@x.org"], ["", "c@x.org"], ["", "d@x.org"]], 1),
+        ([["To email", "From email"], *(["club@y.org", f"{name}@x.org"] for name in "abc")], 1),
+        ([["created by", "contact"], *(["club@y.org", f"{name}@x.org"] for name in "abc")], 1),
+        ([["E-Mail", "Kontakt-Mail"], *(["club@y.org", f"{name}@x.org"] for name in "abc")], 1),
+        ([["E-Mail", "Name"], *(["club@y.org", name] for name in "abc")], 0),
+        ([["E-Mail", "Notes"], *(["club@y.org", note] for note in ("ask a@x.org", "", "b@x.org", "c"))], 0),
         ([["Альтернативный адрес электронной почты", "Адрес электронной почты"], ["a@y.org", "a@x.org"]], 1),
     ],
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
 from django.db import transaction
@@ -20,14 +20,14 @@ from batches.files.findings import Reading
 from batches.files.full_disk import refuse_full_disk
 from batches.files.headings import is_merge_field
 from batches.files.layout import Layout
-from batches.files.opening import ReadingOptions, open_records
+from batches.files.opening import OpenedFile, ReadingOptions, open_records
 from batches.files.spooling import seekable
 from batches.intake import sql
 from batches.intake.copying import Counts, raw_cursor
 from batches.intake.errors import NotADraft
 from batches.intake.loading import append_records, load_file
 from batches.intake.no_recipients import refuse_if_no_recipients
-from batches.intake.uploads import digest_file, reopen_upload
+from batches.intake.uploads import NOT_STORED, digest_file, reopen_upload
 from batches.models import Batch, BatchStatus, RejectionKind, SharedAddresses
 from batches.names import make_key
 
@@ -41,17 +41,28 @@ def reread_upload(batch: Batch, options: ReadingOptions, shared: SharedAddresses
     Raises:
         ListRefused: the file can't be read in this way, or is no longer stored. The draft stays as it was.
     """
-    with refuse_full_disk(), _lock_draft(batch) as draft, reopen_upload(draft) as file:
-        old_columns = (draft.columns, draft.address_indexes)
-        old_names = draft.merge_fields
-        draft.shared_addresses = shared or draft.shared_addresses
-        _delete_rows(draft)
-        counts = load_file(draft, file, options)
-        refuse_if_no_recipients(draft, counts)
-        if (draft.columns, draft.address_indexes) == old_columns:
-            draft.merge_fields = old_names
-        _recount(draft)
+    with refuse_full_disk(), ExitStack() as stack:
+        with _lock_draft(batch) as draft:
+            file = stack.enter_context(reopen_upload(draft))
+        # Opened without the lock, because a spreadsheet may have to wait for its turn to be read.
+        opened = stack.enter_context(open_records(file, options))
+        with _lock_draft(batch) as draft:
+            _load_again(draft, opened, options, shared)
     return draft
+
+
+def _load_again(draft: Batch, opened: OpenedFile, options: ReadingOptions, shared: SharedAddresses | None) -> None:
+    if not draft.upload_chunks.exists():  # rows were added since
+        raise NotADraft(NOT_STORED)
+    old_columns = (draft.columns, draft.address_indexes)
+    old_names = draft.merge_fields
+    draft.shared_addresses = shared or draft.shared_addresses
+    _delete_rows(draft)
+    counts = load_file(draft, opened, options)
+    refuse_if_no_recipients(draft, counts)
+    if (draft.columns, draft.address_indexes) == old_columns:
+        draft.merge_fields = old_names
+    _recount(draft)
 
 
 def rename_merge_fields(batch: Batch, names: Mapping[str, str]) -> Batch:
@@ -85,13 +96,17 @@ def append_csv(batch: Batch, stream: BinaryIO) -> tuple[Batch, Counts]:
     Raises:
         ListRefused: the file can't be added. The draft stays as it was.
     """
-    with refuse_full_disk(), seekable(stream) as file, _lock_draft(batch) as draft:
-        with open_records(file, ReadingOptions()) as opened:
-            last_line = _last_line(draft)
-            match = match_columns(opened.layout, draft.columns)
-            records = MatchedRecords(opened.records, match, hidden_lines=_hidden_lines(draft))
-            counts = append_records(draft, records, _layout_of(draft), after_line=last_line)
-            _delete_corrected(draft, records.corrected_lines, up_to=last_line)
+    with (
+        refuse_full_disk(),
+        seekable(stream) as file,
+        open_records(file, ReadingOptions()) as opened,  # without the lock, as in reread_upload
+        _lock_draft(batch) as draft,
+    ):
+        last_line = _last_line(draft)
+        match = match_columns(opened.layout, draft.columns)
+        records = MatchedRecords(opened.records, match, hidden_lines=_hidden_lines(draft))
+        counts = append_records(draft, records, _layout_of(draft), after_line=last_line)
+        _delete_corrected(draft, records.corrected_lines, up_to=last_line)
         _recount_hidden(draft)
         draft.upload_chunks.all().delete()
         draft.content_digest = hashlib.sha256(f"{draft.content_digest}{digest_file(file)}".encode()).hexdigest()

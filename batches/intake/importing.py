@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from batches.files.full_disk import refuse_full_disk
-from batches.files.opening import ReadingOptions
+from batches.files.opening import OpenedFile, ReadingOptions, open_records
 from batches.files.spooling import seekable
 from batches.intake.copying import Counts
 from batches.intake.errors import IdempotencyConflict
@@ -67,12 +67,15 @@ def import_csv(
         created_by=user, filename=_tidy_filename(filename), source=BatchSource.UPLOAD, shared_addresses=shared
     )
 
-    def fill(file: BinaryIO) -> Counts:
+    def fill(file: BinaryIO, opened: OpenedFile) -> Counts:
         batch.content_digest = store_upload(batch, file)
-        return load_file(batch, file, options, report)
+        return load_file(batch, opened, options, report)
 
-    with refuse_full_disk(), seekable(stream) as file:
-        return _import_once(batch, key, fill=lambda: fill(file))
+    _set_key(batch, key)
+    if key and (earlier := _find_earlier(batch)):
+        return Imported(earlier, is_new=False)
+    with refuse_full_disk(), seekable(stream) as file, open_records(file, options) as opened:
+        return _import_once(batch, key, fill=lambda: fill(file, opened))
 
 
 def import_list(
@@ -136,8 +139,7 @@ def _import_once(batch: Batch, key: IdempotencyKey | None, *, fill: Callable[[],
     The insert comes first. Of several identical requests at once, all but one wait at the unique constraint. After
     that one has committed, the others find its batch (promise 5). If it fails, the next one takes its place.
     """
-    batch.idempotency_key = key.value if key else None
-    batch.request_digest = key.request_digest if key else ""
+    _set_key(batch, key)
     with transaction.atomic():
         try:
             with transaction.atomic():
@@ -145,7 +147,10 @@ def _import_once(batch: Batch, key: IdempotencyKey | None, *, fill: Callable[[],
         except IntegrityError as exc:
             if key is None or not _is_key_conflict(exc):
                 raise
-            return Imported(_find_earlier(batch), is_new=False)
+            earlier = _find_earlier(batch)
+            if earlier is None:
+                raise Batch.DoesNotExist from exc  # it was discarded since
+            return Imported(earlier, is_new=False)
         counts = fill()
         refuse_if_no_recipients(batch, counts)
         batch.total_count, batch.rejected_count, batch.duplicate_count = counts.total, counts.rejected, counts.duplicate
@@ -158,9 +163,19 @@ def _is_key_conflict(exc: IntegrityError) -> bool:
     return isinstance(cause, psycopg.errors.UniqueViolation) and cause.diag.constraint_name == IDEMPOTENCY_CONSTRAINT
 
 
-def _find_earlier(batch: Batch) -> Batch:
-    earlier = Batch.objects.get(created_by=batch.created_by, idempotency_key=batch.idempotency_key)
-    if earlier.request_digest != batch.request_digest:
+def _set_key(batch: Batch, key: IdempotencyKey | None) -> None:
+    batch.idempotency_key = key.value if key else None
+    batch.request_digest = key.request_digest if key else ""
+
+
+def _find_earlier(batch: Batch) -> Batch | None:
+    """Find the batch of an earlier request with the same key.
+
+    Raises:
+        IdempotencyConflict: it was another request.
+    """
+    earlier = Batch.objects.filter(created_by=batch.created_by, idempotency_key=batch.idempotency_key).first()
+    if earlier and earlier.request_digest != batch.request_digest:
         raise IdempotencyConflict("This Idempotency-Key was used for another request. Use a new key for a new request.")
     return earlier
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import BinaryIO
 
 import psycopg
 from django.contrib.auth.models import Group, User
@@ -16,7 +15,7 @@ from django.db.models import QuerySet
 from batches.files.addresses import PLAIN_MAX_LENGTH, PLAIN_PATTERN
 from batches.files.findings import Reading
 from batches.files.layout import Layout
-from batches.files.opening import ReadingOptions, open_records
+from batches.files.opening import OpenedFile, ReadingOptions
 from batches.files.reading import CountedRecords, Records
 from batches.files.reading_choices import list_choices
 from batches.intake import sql
@@ -29,15 +28,17 @@ Watch = Callable[[Iterable[Block]], Iterable[Block]]
 """Passes blocks on and reports how many there were."""
 
 
-def load_file(batch: Batch, file: BinaryIO, options: ReadingOptions, report: Report | None = None) -> Counts:
-    """Load a file into an empty batch."""
-    with open_records(file, options) as opened:
-        batch.encoding, batch.delimiter = opened.encoding, opened.delimiter
-        reading = opened.reading
-        reading.hidden_rows, reading.split_cells = options.hidden_rows, options.split_cells
-        reading.chosen = list_choices(options)
-        watch = partial(report_progress, report=report, fraction_read=opened.fraction_read) if report else None
-        return _load(batch, opened.records, opened.layout, reading, watch)
+def load_file(batch: Batch, opened: OpenedFile, options: ReadingOptions, report: Report | None = None) -> Counts:
+    """Load a file into an empty batch.
+
+    The caller opens it before its transaction, because a spreadsheet may have to wait for its turn to be read.
+    """
+    batch.encoding, batch.delimiter = opened.encoding, opened.delimiter
+    reading = opened.reading
+    reading.hidden_rows, reading.split_cells = options.hidden_rows, options.split_cells
+    reading.chosen = list_choices(options)
+    watch = partial(report_progress, report=report, fraction_read=opened.fraction_read) if report else None
+    return _load(batch, opened.records, opened.layout, reading, watch)
 
 
 def load_records(batch: Batch, records: Records, layout: Layout) -> Counts:

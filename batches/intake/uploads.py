@@ -14,10 +14,16 @@ from batches.intake.copying import raw_cursor
 from batches.intake.errors import NotADraft
 from batches.models import Batch
 
+NOT_STORED = "The file of this batch is no longer stored. Upload it again."
+
 
 def store_upload(batch: Batch, file: BinaryIO) -> str:
-    """Store the file with the batch, within the caller's transaction. Return its SHA-256 in hex."""
+    """Store the file with the batch, within the caller's transaction. Return its SHA-256 in hex.
+
+    The file is left where it was, because its records may be read from there.
+    """
     digest = hashlib.sha256()
+    position = file.tell()
     file.seek(0)
     with raw_cursor() as cursor, cursor.copy(sql.COPY_UPLOAD) as copy:
         copy.set_types(["int8", "int4", "bytea"])
@@ -26,7 +32,7 @@ def store_upload(batch: Batch, file: BinaryIO) -> str:
             digest.update(chunk)
             copy.write_row((batch.pk, number, chunk))
             number += 1
-    file.seek(0)
+    file.seek(position)
     return digest.hexdigest()
 
 
@@ -50,6 +56,6 @@ def reopen_upload(batch: Batch) -> Iterator[BinaryIO]:
         for number in range(batch.upload_chunks.count()):
             file.write(batch.upload_chunks.values_list("data", flat=True).get(number=number))
         if not file.tell():
-            raise NotADraft("The file of this batch is no longer stored. Upload it again.")
+            raise NotADraft(NOT_STORED)
         file.seek(0)
         yield cast(BinaryIO, file)

@@ -100,8 +100,10 @@ def compare(left: object, right: object, sign: str, left_name: str = "", right_n
     Two texts of which none is a number are compared as texts.
 
     Raises:
-        ValueFault: One value is a text, or can be read in two ways that give different answers.
+        ValueFault: One value is a text, can be read in two ways that give different answers, or does not exist.
     """
+    _check_exists(left, left_name)
+    _check_exists(right, right_name)
     if _is_blank(left) or _is_blank(right):
         return False
     if isinstance(left, str) and isinstance(right, str) and _are_texts(left, right, left_name):
@@ -136,16 +138,19 @@ def calculate(left: object, right: object, sign: str, left_name: str = "", right
 
 def to_int(value: object, default: object = None) -> object:
     """Return a value as a whole number, without its decimals. Blank gives the default, or stays blank."""
+    _check_exists(value, "The value before |int")
     return _convert(value, default, "int", int)
 
 
 def to_float(value: object, default: object = None) -> object:
     """Return a value as a number. Blank gives the default, or stays blank, so that no comparison takes it as 0."""
+    _check_exists(value, "The value before |float")
     return _convert(value, default, "float", float)
 
 
 def to_sum(values: Iterable[object], attribute: str | None = None) -> Number:
     """Add numbers, or one field of each row. Blank values count as nothing. The filter ``sum``."""
+    _check_exists(values, "The value before |sum")
     items = [value if attribute is None else _get(value, attribute) for value in values]
     name = attribute or "the sum"
     return _simplify(sum((_read_one(item, name) for item in items if not _is_blank(item)), Decimal(0)))
@@ -179,6 +184,13 @@ def is_divisible(value: object, divisor: object) -> bool:
 
 def _get(row: object, attribute: str) -> object:
     return row.get(attribute) if isinstance(row, dict) else getattr(row, attribute, None)
+
+
+def _check_exists(value: object, name: str) -> None:
+    """Refuse what no column and no variable gives, as minijinja does: a misspelt name must not count as blank."""
+    if value is None:
+        message = f"{name or 'A value'} does not exist for this recipient. Check how its name is written."
+        raise ValueFault(message, group=message, is_absent=True)
 
 
 def _is_blank(value: object) -> bool:
@@ -296,7 +308,7 @@ def is_odd(value: object) -> bool:
 
 def make_test(sign: str) -> Callable[[object, object], bool]:
     """Make the test that compares as a sign does, such as ``gt`` for ``>``."""
-    return lambda value, other: compare(value, other, sign)
+    return lambda value, other: value is not None and other is not None and compare(value, other, sign)
 
 
 def guard(function: Callable[..., object]) -> Callable[..., object]:

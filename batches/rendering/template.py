@@ -197,7 +197,8 @@ class CompiledTemplate:
             group = missing or say_where(name, None, exc.group)
             raise TemplateFault(missing or say_where(name, None, str(exc)), group=group) from exc
         except TemplateError as exc:
-            missing = self._fields.say_missing(context) if exc.kind == "UndefinedError" else ""
+            is_absent = exc.kind == "UndefinedError" or "undefined" in (exc.detail or "")
+            missing = self._fields.say_missing(context) if is_absent else ""
             raise TemplateFault(missing or say_error(name, exc, self._typed[name])) from exc
         except BaseException as exc:
             if type(exc).__name__ != "PanicException":  # no Exception, and no module exports it

@@ -44,7 +44,15 @@ def test_panic_of_minijinja_is_a_fault_of_the_row() -> None:
         template.render(ROW | {"vorname": ""})
 
 
-@pytest.mark.parametrize("tag", ["{{ bonus * 2 }}", "{{ bonus - points }}", "{{ -bonus }}", "{{ bonus|round }}"])
+@pytest.mark.parametrize(
+    "tag",
+    [
+        *("{{ bonus * 2 }}", "{{ bonus - points }}", "{{ -bonus }}", "{{ bonus|round }}", "{{ bonus|int }}"),
+        *("{% if bonus > 3 %}x{% endif %}", "{% if 3 >= bonus %}x{% endif %}", "{% if bonus == 3 %}x{% endif %}"),
+        *("{% if bonus in [1, 2] %}x{% endif %}", "{% if bonus|float < 3 %}x{% endif %}", "{{ bonus|length }}"),
+        *("{% if bonus != points %}x{% endif %}", "{{ bonus|sum }}"),
+    ],
+)
 def test_fault_says_that_there_is_no_column_when_a_number_is_missing(tag: str) -> None:
     with pytest.raises(TemplateFault, match="The list has no column for: bonus"):
         compile_text(tag).render(ROW)

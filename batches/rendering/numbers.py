@@ -211,12 +211,12 @@ def _are_texts(left: str, right: str, left_name: str) -> bool:
     return not (is_number(left) or is_number(right))
 
 
-def _read(value: object, name: str) -> Readings:
+def _read(value: object, name: str, advice: str = 'write a text in quotes: == "..."') -> Readings:
     try:
         return read_number(value)
     except ValueError:
         pass
-    advice = 'Correct the list, or write a text in quotes: == "...".'
+    advice = f"Correct the list, or {advice}."
     raise ValueFault(
         f"{name or 'a value'} is “{_shorten(value)}”, which is not a number. {advice}",
         group=f"{name or 'a value'} is not a number. {advice}",
@@ -224,7 +224,7 @@ def _read(value: object, name: str) -> Readings:
 
 
 def _read_one(value: object, name: str) -> Decimal:
-    readings = _read(value, name)
+    readings = _read(value, name, f"write {name}|float(0) to count it as 0" if name else "write |float(0) before it")
     if not readings:
         advice = f"Write {name}|float(0) to count it as 0, or put the place in {{% if {name} %}}."
         message = f"{name} is blank, so nothing can be calculated with it. {advice}"

@@ -95,8 +95,6 @@ def test_two_values_are_compared(left: object, sign: str, right: object, is_true
 @pytest.mark.parametrize(
     ("left", "right", "sentence"),
     [
-        (None, 9, "does not exist"),
-        (9, None, "does not exist"),
         ("many", 3, "points is “many”, which is not a number."),
         ("many", "3", "points is “many”, which is not a number."),
         ("1.234", 100, "points is “1.234”, which may mean 1.234 or 1234."),
@@ -110,6 +108,13 @@ def test_value_is_a_fault_when_it_can_not_be_compared(left: object, right: objec
         compare(left, right, ">", "points", "limit")
     assert str(fault.value).startswith(sentence)
     assert fault.value.group.startswith("points ") and "many" not in fault.value.group
+
+
+@pytest.mark.parametrize(("left", "right", "name"), [(None, 9, "points"), (9, None, "limit"), (None, "x", "points")])
+def test_value_is_a_fault_when_there_is_none(left: object, right: object, name: str) -> None:
+    with pytest.raises(ValueFault, match=f"^{name} does not exist") as fault:
+        compare(left, right, "<", "points", "limit")
+    assert fault.value.is_absent
 
 
 def test_each_number_of_a_group_is_compared() -> None:

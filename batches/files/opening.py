@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from typing import BinaryIO
 
+from batches.files.cell_repair import RepairedRecords, find_cell_repair
 from batches.files.dialect import Dialect, check_delimiter, detect_dialect, name_other_delimiter, read_sample
 from batches.files.encoding import choose_encoding, detect_encoding, find_rivals, is_encoded_twice
 from batches.files.errors import UnreadableFile
@@ -22,7 +22,7 @@ from batches.files.pasted import PASTED_LAYOUT, PastedRecords, is_pasted
 from batches.files.reading import CsvRecords, Records, UnwrappedRecords, read_head
 from batches.files.repairs import TWICE
 from batches.files.sample import read_lines, take_sample
-from batches.files.sheets import SheetRecords, open_sheet
+from batches.files.sheets import OpenedSheet, SheetRecords, open_sheet
 from batches.files.started import StartedRecords
 
 
@@ -82,14 +82,22 @@ def open_records(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile
 @contextmanager
 def _open_spreadsheet(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile]:
     with open_sheet(file, sheet=options.sheet) as sheet:
-        sample = take_sample(SheetRecords(sheet, hidden_rows=options.hidden_rows))
-        reading = Reading(sheet=sheet.name, sheets=list(sheet.sheets))
-        reading.is_encoded_twice = is_encoded_twice(chain.from_iterable(record.cells for record in sample))
+        repair, rivals = find_cell_repair(_read_sheet(sheet, options), chosen=options.encoding)
+        sample = take_sample(_read_sheet(sheet, options, repair))
+        reading = Reading(
+            sheet=sheet.name, sheets=list(sheet.sheets), encodings=rivals, is_encoded_twice=bool(repair or rivals)
+        )
         try:
             found = find_layout(sample, reading, chosen=_choices(options), is_sheet=True)
         except UnreadableFile as exc:
             raise UnreadableFile(f"{exc.message} {sheet.describe()}") from exc
-        yield _open(sheet.rows, SheetRecords(sheet, hidden_rows=options.hidden_rows), found, reading=reading)
+        records = _read_sheet(sheet, options, repair)
+        yield _open(sheet.rows, records, found, reading=reading, encoding=repair)
+
+
+def _read_sheet(sheet: OpenedSheet, options: ReadingOptions, repair: str = "") -> Records:
+    records = SheetRecords(sheet, hidden_rows=options.hidden_rows)
+    return RepairedRecords(records, repair) if repair else records
 
 
 def _open_text(file: BinaryIO, options: ReadingOptions) -> OpenedFile:

@@ -92,15 +92,17 @@ def make_reading_form(batch: Batch, refused: ReadingChoice | None) -> ReadingFor
     chosen = refused or present_choice(batch)
     present_encoding = choosable_encoding(batch.encoding)
     encodings = {present_encoding: present_encoding} | ENCODING_NAMES
+    reading = Reading.from_json(batch.reading)
+    is_text = bool(batch.encoding) and not reading.sheet
     return ReadingForm(
         chosen=chosen,
         address_columns=[
             AddressChoice(index=index, heading=heading, is_chosen=str(index) in chosen.address_indexes)
             for index, heading in enumerate(batch.columns)
         ],
-        sheets=Reading.from_json(batch.reading).sheets,
-        encodings=list(encodings.items()) if batch.encoding else [],
-        delimiters=list(DELIMITER_NAMES.items()) if batch.encoding else [],
+        sheets=reading.sheets,
+        encodings=list(encodings.items()) if is_text else [],
+        delimiters=list(DELIMITER_NAMES.items()) if is_text else [],
         shared=[(value, label) for value, label in SharedAddresses.choices],
         is_refused=refused is not None,
     )

@@ -10,17 +10,19 @@ from hypothesis import strategies as st
 from batches.files.errors import ListRefused, UnreadableFile
 from batches.files.opening import OpenedFile, ReadingOptions, open_records
 from batches.files.reading import RejectedRecord
+from tests.unit.files.spreadsheet_files import make_excel
 
 NO_OPTIONS = ReadingOptions()
 
 
 def read(
-    text: str, options: ReadingOptions = NO_OPTIONS
+    file: str | io.BytesIO, options: ReadingOptions = NO_OPTIONS
 ) -> tuple[OpenedFile, dict[int, list[str]], list[tuple[int, str]]]:
     """Return the opened file, its records that are not blank by their lines, and the rejected ones with the reason."""
     rows: dict[int, list[str]] = {}
     rejected: list[tuple[int, str]] = []
-    with open_records(io.BytesIO(text.encode()), options) as opened:
+    stream = io.BytesIO(file.encode()) if isinstance(file, str) else file
+    with open_records(stream, options) as opened:
         while True:
             line = opened.records.reader.line_num + 1
             try:
@@ -160,3 +162,22 @@ def test_no_line_with_an_address_vanishes_when_a_file_is_any_table(
 
 def _has_address(cells: list[str]) -> bool:
     return any(address in cell for cell in cells for address in ADDRESSES)
+
+
+def test_cells_of_a_sheet_are_repaired_when_they_were_encoded_twice() -> None:
+    twice = "Zoë Müller".encode().decode("cp1252")
+    sheet = (["name", "email"], [twice, "ann@x.org"], ["René", "bo@x.org"], [twice, "hidden@x.org"])
+    opened, rows, _ = read(make_excel(*sheet, hidden=[4]))
+    assert [cells[0] for cells in rows.values()] == ["Zoë Müller", "René"]
+    assert opened.encoding == "utf-8-twice"
+    [choice] = opened.reading.encodings
+    assert (choice.encoding, choice.samples[0]) == ("utf-8", ["Zoë", twice.split()[0]])
+    opened, rows, _ = read(make_excel(*sheet, hidden=[4]), ReadingOptions(encoding="utf-8"))
+    assert [cells[0] for cells in rows.values()] == [twice, "René"]
+    assert (opened.encoding, opened.reading.encodings[0].encoding) == ("", "utf-8-twice")
+
+
+def test_cells_of_a_sheet_stay_as_they_are_when_nothing_is_damaged() -> None:
+    opened, rows, _ = read(make_excel(["name", "email"], ["São Ã", "ann@x.org"]))
+    assert rows == {2: ["São Ã", "ann@x.org"]}
+    assert (opened.encoding, opened.reading.encodings, opened.reading.is_encoded_twice) == ("", [], False)

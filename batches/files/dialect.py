@@ -8,12 +8,13 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batches.files.addresses import is_address
 from batches.files.cells import holds_address, is_meant_as_address, tidy_cells
 from batches.files.errors import UnreadableFile
+from batches.files.headings import HeadingRank, rank_heading
 from batches.files.reading import Reader, unwrap_line
 from batches.files.sample import SampleRecord, find_separator_line, read_lines, take_sample, text_lines
 
@@ -24,6 +25,7 @@ OTHER_DELIMITERS = {
     "~": re.compile("~"),
     "a colon": re.compile(":"),
     "#": re.compile("#"),
+    "!": re.compile("!"),
     "a slash": re.compile("/"),
     "a broken bar": re.compile("\u00a6"),
     "spaces": re.compile("[ \u00a0]+"),
@@ -113,16 +115,26 @@ def read_sample(text: str, dialect: Dialect) -> list[SampleRecord]:
     ]
 
 
-def name_other_delimiter(sample: Iterable[SampleRecord], text: str) -> str | None:
-    """Name the sign that seems to separate the columns of a file in which no cell is an address; None if none does."""
-    if any(is_address(cell) for record in sample for cell in record.cells):
-        return None
+def name_other_delimiter(sample: Sequence[SampleRecord], text: str) -> str | None:
+    """Name the sign that seems to separate the columns of a file in which no cell is an address; None if none does.
+
+    "Ann~ann@example.org" is an address by itself. Below the heading "name~email" it is two cells.
+    """
     lines = [line for line in read_lines(text) if is_meant_as_address(line)]
+    has_addresses = any(is_address(cell) for record in sample for cell in record.cells)
+    if has_addresses and any(len(record.filled) > 1 for record in sample):
+        return None
     for name, pattern in OTHER_DELIMITERS.items():
+        if has_addresses and not any(_has_email_heading(pattern.split(line.strip())) for line in read_lines(text)):
+            continue
         hits = sum(_is_address_among_cells(pattern.split(line.strip())) for line in lines)
         if lines and hits * 5 >= len(lines) * 4:
             return name
     return None
+
+
+def _has_email_heading(cells: Sequence[str]) -> bool:
+    return len(cells) > 1 and any(rank_heading(cell) == HeadingRank.PLAIN for cell in cells)
 
 
 def _is_address_among_cells(cells: list[str]) -> bool:

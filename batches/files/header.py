@@ -44,6 +44,8 @@ def find_header(sample: Sequence[SampleRecord]) -> Header | None:
     """
     searched = sample[:SEARCHED_RECORDS]
     place = _find_by_heading(searched, sample)
+    if place is None and not any(holds_address(cell) for record in sample for cell in record.cells):
+        place = _find_heading_above_data(searched)
     if place is None:
         place = _find_above_first_address(searched, sample)
     if place is None:

@@ -65,6 +65,15 @@ def test_line_keeps_its_end_when_blanks_after_quotes_are_removed() -> None:
         ("email:name\nann@example.com:Ann\n", "a colon"),
         ("email  name\nann@example.com  Ann Berg\nbo@example.com  Bo\n", "spaces"),
         ("ann@example.com Ann\nbo@example.com Bo Cole\n", "spaces"),
+        *(
+            (f"name{sign}email\nAnn{sign}ann@example.com\nBo{sign}bo@example.com\n", sign)
+            for sign in ("^", "~", "#", "!")
+        ),
+        ("List\nid/E-Mail\n1/ann@example.com\n2/bo@example.com\n", "a slash"),
+        ("name~email\nann~b@example.com\nbo@example.com\ncy@example.com\n", None),
+        ("E-Mail/Email\nann@example.com\nbo@example.com\n", None),
+        ("email address,name\nann@example.com, Ann\nbo@example.com, Bo\n", None),
+        ("email\nann~berg@example.com\nbo~cole@example.com\n", None),
         ("email^name\nann@gmail^Ann\n", None),
         ("email\nann@example.com\nbo@gmail^x\n", None),
         ("name\nAnn^Berg\n", None),

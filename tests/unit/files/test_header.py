@@ -38,6 +38,8 @@ def sample(text: str) -> list[SampleRecord]:
         ("email|ann@gmail|bo@gmail", 1, "email"),
         ("Kontakt,line,reason|ann@gmail,2,An email address must have an @-sign.", 1, "Kontakt,line,reason"),
         ("email,name", 1, "email,name"),
+        ("email,name,class|ann,Ann,3a|bo@x,Bo,3b", 1, "email,name,class"),
+        ("Members,,|email,name,class|ann,Ann,three|@x.org,Bo,four", 2, "email,name,class"),
         ("Name,Twitter (@),Email|Ann,@ann,a@x.org|Bo,@bo,b@x.org", 1, "Name,Twitter (@),Email"),
         ("メールアドレス,名前|a@x.org,山田", 1, "メールアドレス,名前"),
     ],

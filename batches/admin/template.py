@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from batches.models import EmailTemplate
+from batches.rendering.template import MessageParts
 from batches.template_form import CheckedTemplateForm
+from batches.template_notes import TemplateNotes
 
 
 class TemplateForm(CheckedTemplateForm):
@@ -25,6 +29,12 @@ class EmailTemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     readonly_fields = ("is_default",)
     fields = ("key", "name", "subject", "html", "text", "is_default")
     prepopulated_fields = {"key": ("name",)}
+
+    def save_model(self, request: HttpRequest, obj: EmailTemplate, form: Any, change: bool) -> None:
+        """Save the template, and say what it may lack."""
+        super().save_model(request, obj, form, change)
+        for sentence in TemplateNotes.make(MessageParts.of(obj), user_id=request.user.pk).first_sentences():
+            self.message_user(request, sentence, messages.WARNING)
 
     @admin.action(description="Make it the default", permissions=["change"])
     def make_default(self, request: HttpRequest, templates: QuerySet[EmailTemplate]) -> None:

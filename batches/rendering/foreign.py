@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from batches.names import make_key
+from batches.rendering.fields import bind_fields
 from batches.rendering.template import MessageParts
 from batches.rendering.wording import PARTS
 
@@ -47,6 +48,8 @@ class ForeignTag:
     kind: ForeignKind
     name: str
     """The name in the tag, or "" if it has none."""
+    column: str = ""
+    """The merge field of the list that the name means or resembles most; "" if there is none, or no list."""
 
     @property
     def hint(self) -> str:
@@ -54,7 +57,8 @@ class ForeignTag:
         where = f"The {PARTS[self.part]} has {self.text} in line {self.line}."
         if self.kind == ForeignKind.COMMENT:
             return f"{where} That begins a comment, which is left out of the message. Write a space after the {{."
-        return f"{where} It would be sent unchanged. To show a merge field, write {{{{ {self.name} }}}}."
+        what = f"the column {self.column}" if self.column else "a merge field"
+        return f"{where} It would be sent unchanged. To show {what}, write {{{{ {self.column or self.name} }}}}."
 
 
 _NAME = r"[^\W\d_](?:[\w.-]|:(?=\w)){0,40}"
@@ -73,6 +77,17 @@ _PATTERNS = {
     ForeignKind.BRACE: rf"(?<![{{$#%\w])\{{!?[ ]?(?P<name>{_WORDS})[ ]?\}}(?!\}})",
     ForeignKind.GUILLEMETS: rf"«\s?(?P<name>{_WORDS})\s?»",
 }
+_FIRST_NAME = "firstname vorname prenom nombre nome voornaam fornamn fornavn givenname imie name"
+_LAST_NAME = (
+    "lastname nachname name familienname nom nomdefamille apellido apellidos cognome achternaam surname nazwisko"
+)
+_MEANINGS = {
+    **dict.fromkeys(("fname", "firstname", "vorname", "givenname"), _FIRST_NAME),
+    **dict.fromkeys(("lname", "lastname", "nachname", "surname"), _LAST_NAME),
+    **dict.fromkeys(("email", "emailaddress", "mail", "subscriberemail"), "email"),
+}
+"""Names of the usual fields in other systems, and the keys of columns for the same."""
+
 _TAGS = [(kind, re.compile(pattern)) for kind, pattern in _PATTERNS.items()]
 _OURS = {r"\{\{": r"\}\}", r"\{%": r"%\}", r"\{#": r"#\}"}
 _UNREAD = {r"<style\b": r"</style\s*>", r"<script\b": r"</script\s*>", "<!--": "-->"}
@@ -86,11 +101,24 @@ def find_foreign_tags(parts: MessageParts, merge_fields: Collection[str] = ()) -
 
     Args:
         merge_fields: Those of the list, if there is one. ``«name»`` is listed only for one of them, because other
-            languages quote with these signs.
+            languages quote with these signs. The hint names the one that a tag means.
     """
     keys = frozenset(map(make_key, merge_fields))
-    found = [tag for part in PARTS for tag in _find_in(part, getattr(parts, part), keys)]
-    return found[:TAGS_MAX]
+    found = [tag for part in PARTS for tag in _find_in(part, getattr(parts, part), keys)][:TAGS_MAX]
+    if not merge_fields:
+        return found
+    columns = {name: find_column(name, merge_fields) for name in {tag.name for tag in found}}
+    return [replace(tag, column=columns[tag.name]) for tag in found]
+
+
+def find_column(name: str, merge_fields: Collection[str]) -> str:
+    """Return the merge field that a name of another system means or resembles most; "" if none does."""
+    key = make_key(name)
+    by_key = {make_key(field): field for field in reversed([*merge_fields, "email"])}
+    for word in (key, *_MEANINGS.get(key, "").split()):
+        if word in by_key:
+            return by_key[word]
+    return next(iter(bind_fields([name], merge_fields).near.get(name, ())), "")
 
 
 def _find_in(part: str, source: str, keys: frozenset[str]) -> list[ForeignTag]:

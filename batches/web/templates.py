@@ -6,7 +6,6 @@ What the user typed enters. Saved templates leave, and previews that are rendere
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -15,11 +14,10 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from batches.models import Batch, EmailJob, EmailTemplate
-from batches.rendering.foreign import ForeignTag, find_foreign_tags
+from batches.models import EmailJob, EmailTemplate
 from batches.rendering.preview import render_preview
 from batches.rendering.template import CompiledTemplate, MessageParts, TemplateFault
-from batches.reviewing import ListComparison, compare_with_newest_lists
+from batches.template_notes import TemplateNotes
 from batches.web.forms import TemplateForm
 from batches.web.middleware import MESSAGE_POLICY
 from batches.web.requests import SignedInRequest
@@ -27,34 +25,6 @@ from batches.web.samples import sample_values
 
 NOTES_BESIDE = "notes_beside"
 """A field of the form that the script adds: it shows the notes itself, beside the button for the preview."""
-
-NOTES_MAX = 5
-"""How many notes are shown after a template is saved. The preview shows all of them."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TemplateNotes:
-    """What a person should know of a template before it is used. None of it keeps the template from being saved."""
-
-    fault: str = ""
-    """Why the template can't be used. A template with a fault is refused by the form."""
-    foreign_tags: tuple[ForeignTag, ...] = ()
-    comparison: ListComparison | None = None
-
-    @classmethod
-    def make(cls, parts: MessageParts, request: SignedInRequest) -> Self:
-        """Look for foreign tags, and compare the template with the newest lists of the user."""
-        tags = tuple(find_foreign_tags(parts))
-        try:
-            comparison = compare_with_newest_lists(parts, Batch.objects.filter(created_by=request.user))
-        except TemplateFault as exc:
-            return cls(fault=str(exc), foreign_tags=tags)
-        return cls(foreign_tags=tags, comparison=comparison)
-
-    def sentences(self) -> list[str]:
-        """Return one sentence for each note except the fault."""
-        comparison = [self.comparison.sentence] if self.comparison else []
-        return [*comparison, *(tag.hint for tag in self.foreign_tags)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +111,7 @@ def preview_template(request: SignedInRequest) -> HttpResponse:
         parts = _read_typed(request)
         context = _render_sample(parts)
         if NOTES_BESIDE not in request.POST:
-            context["sentences"] = TemplateNotes.make(parts, request).sentences()
+            context["sentences"] = TemplateNotes.make(parts, user_id=request.user.pk).sentences()
     else:
         context = _render_sample(MessageParts.of(stored)) if stored else {}
     response = render(request, "batches/preview_frame.html", context)
@@ -154,7 +124,7 @@ def preview_template(request: SignedInRequest) -> HttpResponse:
 def show_notes(request: SignedInRequest) -> HttpResponse:
     """Show what there is to say of the template in the form. A script puts it beside the button for the preview."""
     parts = _read_typed(request)
-    notes = TemplateNotes.make(parts, request)
+    notes = TemplateNotes.make(parts, user_id=request.user.pk)
     fault = notes.fault or str(_render_sample(parts).get("fault", ""))
     return render(request, "batches/template_notes.html", {"fault": fault, "sentences": notes.sentences()})
 
@@ -166,19 +136,19 @@ def _read_typed(request: SignedInRequest) -> MessageParts:
 
 def _show_form(request: SignedInRequest, form: TemplateForm, *, listed: ListedTemplate | None) -> HttpResponse:
     """Draw the form. A stored template is shown with its notes, and a refused one with its fault alone."""
-    notes = TemplateNotes.make(MessageParts.of(form.instance), request) if listed and not form.is_bound else None
+    notes = (
+        TemplateNotes.make(MessageParts.of(form.instance), user_id=request.user.pk)
+        if listed and not form.is_bound
+        else None
+    )
     context = {"form": form, "listed": listed, "sentences": notes.sentences() if notes else []}
     return render(request, "batches/template_form.html", context, status=_status(form))
 
 
 def _warn(request: SignedInRequest, template: EmailTemplate) -> None:
     """Say what a saved template may lack. None of it kept it from being saved."""
-    sentences = TemplateNotes.make(MessageParts.of(template), request).sentences()
-    for sentence in sentences[:NOTES_MAX]:
+    for sentence in TemplateNotes.make(MessageParts.of(template), user_id=request.user.pk).first_sentences():
         messages.warning(request, sentence)
-    if len(sentences) > NOTES_MAX:
-        more = len(sentences) - NOTES_MAX
-        messages.warning(request, f"Further notes: {more}. Open the template to read them.")
 
 
 def _render_sample(parts: MessageParts) -> dict[str, object]:

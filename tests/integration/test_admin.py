@@ -230,6 +230,16 @@ def test_template_is_refused_when_it_does_not_compile(admin: Client) -> None:
     assert admin.post("/admin/batches/emailtemplate/add/", parts | {"subject": "S"}).status_code == 302
 
 
+def test_template_is_saved_with_the_hints_of_the_pages(admin: Client, staff: User) -> None:
+    people = BytesIO(b"email,Vorname\nann@example.org,Ann\n")
+    intake.import_csv(people, filename="people.csv", user=staff)
+    parts = {"key": "t", "name": "T", "subject": "S", "html": "", "text": "Dear *|FNAME|* {{ Vornam }}"}
+    page = admin.post("/admin/batches/emailtemplate/add/", parts, follow=True).content.decode()
+    assert EmailTemplate.objects.filter(key="t").exists()
+    assert "The template uses Vornam, but your list “people.csv” has no such column. Near: vorname." in page
+    assert "*|FNAME|* in line 1. It would be sent unchanged. To show the column vorname, write {{ vorname }}." in page
+
+
 def test_one_template_is_default_when_another_is_chosen(admin: Client, welcome: EmailTemplate) -> None:
     other = EmailTemplate.objects.create(key="other", name="Other", subject="S", text="T")
     data = {"action": "make_default", "_selected_action": [other.pk]}

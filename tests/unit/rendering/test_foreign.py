@@ -104,6 +104,28 @@ def test_hint_says_where_and_what_to_write_when_a_tag_is_found() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("tag", "columns", "column"),
+    [
+        ("*|FNAME|*", ("nachname", "vorname"), "vorname"),
+        ("*|FNAME|*", ("first_name", "name"), "first_name"),
+        ("*|LNAME|*", ("name", "last_name"), "last_name"),
+        ("*|EMAIL|*", ("vorname",), "email"),
+        ("[First name]", ("first_name",), "first_name"),
+        ("%Vornam%", ("vorname",), "vorname"),
+        ("((Prénom))", ("prenom",), "prenom"),
+    ],
+)
+def test_hint_names_the_column_that_a_tag_means(tag: str, columns: tuple[str, ...], column: str) -> None:
+    (found,) = find_foreign_tags(MessageParts(subject="S", html="", text=tag), columns)
+    assert found.hint.endswith(f"To show the column {column}, write {{{{ {column} }}}}.")
+
+
+def test_hint_names_no_column_when_none_is_near() -> None:
+    (found,) = find_foreign_tags(MessageParts(subject="S", html="", text="*|UNSUB|*"), ["vorname"])
+    assert found.hint.endswith("To show a merge field, write {{ UNSUB }}.")
+
+
 def test_list_of_tags_is_bounded_when_there_are_many() -> None:
     assert len(find("[name] " * (TAGS_MAX + 1))) == TAGS_MAX
 

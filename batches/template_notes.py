@@ -1,0 +1,51 @@
+"""Say what a template may lack before it is used. The admin and the pages show these notes after it was saved.
+
+Message parts enter, and the user whose lists they are compared with. Sentences leave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from batches.models import Batch
+from batches.rendering.foreign import ForeignTag, find_foreign_tags
+from batches.rendering.template import MessageParts, TemplateFault
+from batches.reviewing import ListComparison, compare_with_newest_lists
+
+NOTES_MAX = 5
+"""How many notes are shown after a template is saved. The preview shows all of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateNotes:
+    """What a person should know of a template before it is used."""
+
+    fault: str = ""
+    """Why the template can't be used. A template with a fault is refused by the form."""
+    foreign_tags: tuple[ForeignTag, ...] = ()
+    comparison: ListComparison | None = None
+
+    @classmethod
+    def make(cls, parts: MessageParts, *, user_id: int | None) -> Self:
+        """Look for foreign tags, and compare the template with the newest lists of the user."""
+        batches = Batch.objects.filter(created_by_id=user_id)
+        newest = batches.exclude(merge_fields=[]).order_by("-pk").values_list("merge_fields", flat=True).first()
+        tags = tuple(find_foreign_tags(parts, newest or ()))
+        try:
+            comparison = compare_with_newest_lists(parts, batches)
+        except TemplateFault as exc:
+            return cls(fault=str(exc), foreign_tags=tags)
+        return cls(foreign_tags=tags, comparison=comparison)
+
+    def sentences(self) -> list[str]:
+        """Return one sentence for each note except the fault."""
+        comparison = [self.comparison.sentence] if self.comparison else []
+        return [*comparison, *(tag.hint for tag in self.foreign_tags)]
+
+    def first_sentences(self) -> list[str]:
+        """Return the first sentences, and how many more there are."""
+        sentences = self.sentences()
+        more = len(sentences) - NOTES_MAX
+        rest = [f"Further notes: {more}. Open the template to read them."] if more > 0 else []
+        return [*sentences[:NOTES_MAX], *rest]

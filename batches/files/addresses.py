@@ -36,6 +36,9 @@ reserved top-level domain.
 CELL_MAX_LENGTH = 512
 """A longer cell is refused without the full check, because the check takes time that grows with the length."""
 
+SEVERAL_REASON = "The cell holds more than one address ("
+"""How the reason begins for which a cell with several good addresses is rejected."""
+
 SEVERAL_MAX_LENGTH = 4096
 """In a longer cell, several addresses are not looked for."""
 
@@ -63,7 +66,7 @@ class SeveralAddresses(BadAddress):
 
     def __init__(self, addresses: tuple[str, ...]) -> None:
         super().__init__(
-            f"The cell holds more than one address ({len(addresses)} of them). "
+            f"{SEVERAL_REASON}{len(addresses)} of them). "
             "Give each address a line of its own, or choose in the review that such a cell makes several recipients."
         )
         self.addresses = addresses

@@ -101,10 +101,17 @@ def _correct_ending(domain: str) -> str | None:
         return None
     if ending == "couk":
         return f"{name}.co.uk"
+    doubled = (meant for meant in _ENDINGS if _squeeze(ending) == _squeeze(meant))
     swapped = (meant for meant in _ENDINGS if sorted(ending) == sorted(meant))
     near = (meant for meant in _ENDINGS if len(meant) > 2 and _is_slip(ending, meant, is_first_sure=False))
-    meant = next(chain(swapped, near), None)
-    return f"{name}.{meant}" if meant else None
+    meant = next(chain(doubled, swapped, near), None)
+    return f"{name}.{meant}" if meant else _find_provider(name, ending)
+
+
+def _find_provider(name: str, ending: str) -> str | None:
+    """Return the provider of this name whose ending begins with the same letter, as for "gmx.d" and "hotmail.fe"."""
+    real = (domain for domains in (_WORLDWIDE, _REGIONAL, _OTHERS) for domain in domains)
+    return next((domain for domain in real if domain.startswith(f"{name}.{ending[:1]}")), None)
 
 
 @cache

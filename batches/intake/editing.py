@@ -14,6 +14,7 @@ from typing import BinaryIO
 from django.db import transaction
 from django.db.models import Max
 
+from batches.files.addresses import SEVERAL_REASON
 from batches.files.column_match import MatchedRecords, match_columns
 from batches.files.errors import ListRefused
 from batches.files.findings import Reading
@@ -107,7 +108,7 @@ def append_csv(batch: Batch, stream: BinaryIO) -> tuple[Batch, Counts]:
         records = MatchedRecords(opened.records, match, hidden_lines=_hidden_lines(draft))
         counts = append_records(draft, records, _layout_of(draft), after_line=last_line)
         _delete_corrected(draft, records.corrected_lines, up_to=last_line)
-        _recount_hidden(draft)
+        _recount_findings(draft)
         draft.upload_chunks.all().delete()
         draft.content_digest = hashlib.sha256(f"{draft.content_digest}{digest_file(file)}".encode()).hexdigest()
         _recount(draft)
@@ -159,10 +160,12 @@ def _hidden_lines(draft: Batch) -> array[int]:
     return array("I", hidden.values_list("line", flat=True).iterator())
 
 
-def _recount_hidden(draft: Batch) -> None:
-    """Count the hidden rows again, because a row of rejected.csv takes the place of the row that it names."""
+def _recount_findings(draft: Batch) -> None:
+    """Count again what the review offers a choice for, because rows of rejected.csv take the places of others."""
     reading = Reading.from_json(draft.reading)
     reading.hidden_count = draft.rejected_rows.filter(kind=RejectionKind.HIDDEN).count()
+    if reading.split_count and not reading.split_cells:
+        reading.split_count = draft.rejected_rows.filter(reason__contains=SEVERAL_REASON).count()
     draft.reading = reading.to_json()
 
 

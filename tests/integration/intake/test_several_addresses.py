@@ -244,3 +244,11 @@ def test_hidden_row_stays_left_out_when_the_corrected_rejected_csv_is_added(send
     assert ["gone@x.org", "Gone"] in [raw for _, kind, raw in rejected_of(batch) if kind == "hidden"]
     reason = batch.rejected_rows.get(raw__contains="gone@x.org").reason
     assert "stays left out" in reason and "column line" in reason
+
+
+def test_cells_with_several_addresses_are_counted_again_when_some_were_corrected(sender: User) -> None:
+    batch = upload(sender, "email,name\nann@x.org,Ann\na@x.org;b@x.org,Bo\nc@x.org;d@x.org,Cy\n")
+    assert Reading.from_json(batch.reading).split_count == 2
+    corrected = b"".join(rejected_csv(batch)).replace(b"a@x.org;b@x.org", b"a@x.org")
+    batch, _ = append_csv(batch, io.BytesIO(corrected))
+    assert Reading.from_json(batch.reading).split_count == 1

@@ -38,6 +38,11 @@ from batches.files.slips import find_slip
         ("mail.example.ogr", "mail.example.org"),
         ("example.nte", "example.net"),
         ("school.ed", "school.de"),
+        ("school.dee", "school.de"),
+        ("web.dee", "web.de"),
+        ("gmx.d", "gmx.de"),
+        ("gmx.con", "gmx.com"),
+        ("hotmail.fe", "hotmail.fr"),
     ],
 )
 def test_domain_is_suggested_when_a_hand_slipped(typed: str, meant: str) -> None:

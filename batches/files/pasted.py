@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO
@@ -32,6 +32,9 @@ _RECIPIENT = re.compile(
 )
 _MAIL_HEADER = re.compile(r"(?:to|cc|bcc|an|à|para|a|aan|till|кому)\s*:\s*", re.IGNORECASE)
 """What precedes the recipients in a mail's header."""
+
+FOLDED_MAX_LENGTH = 1 << 16
+"""Lines are joined up to this many characters."""
 
 _DELIMITERS = re.compile(r"[;,\t|]")
 
@@ -63,9 +66,28 @@ def parse_recipients(line: str) -> list[Recipient] | None:
     return recipients or None
 
 
+def unfold(lines: Iterable[str]) -> Iterator[str]:
+    """Join the lines of a mail's header: one that begins with a blank continues a name or an address before it."""
+    waiting: str | None = None
+    for line in lines:
+        is_next = line[:1] in (" ", "\t") and line.strip()
+        if waiting and is_next and len(waiting) < FOLDED_MAX_LENGTH and _is_cut_off(waiting):
+            waiting = f"{waiting.rstrip()} {line.lstrip()}"
+            continue
+        if waiting is not None:
+            yield waiting
+        waiting = line
+    if waiting is not None:
+        yield waiting
+
+
+def _is_cut_off(line: str) -> bool:
+    return bool(line.strip()) and parse_recipients(line) is None
+
+
 def is_pasted(text: str) -> bool:
     """Say whether the first lines of a text are recipients as mail programs write them, and no table."""
-    lines = read_lines(text)
+    lines = list(unfold(read_lines(text)))
     first = next((place for place, line in enumerate(lines) if is_meant_as_address(line)), None)
     if first is None or any(map(_DELIMITERS.search, lines[:first])):
         return False
@@ -93,7 +115,7 @@ class PastedRecords:
 
     def __init__(self, stream: BinaryIO, *, encoding: str) -> None:
         parts = TextParts(stream, encoding)
-        self._lines = chain.from_iterable(parts)
+        self._lines = unfold(self._count(chain.from_iterable(parts)))
         self._lines_read = 0
         parts.count_lines = lambda: self._lines_read
         self._has_begun = False
@@ -113,12 +135,16 @@ class PastedRecords:
         record = next(self._waiting, None)
         if record is None:
             line = next(self._lines)
-            self._lines_read += 1
             self._length += len(line)
             self._waiting = iter(self._read_line(line))
             record = next(self._waiting, [])
         self.line_num += 1
         return record
+
+    def _count(self, lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            self._lines_read += 1
+            yield line
 
     def _read_line(self, line: str) -> list[list[str]]:
         recipients = parse_recipients(line)

@@ -67,6 +67,13 @@ def test_lines_are_counted_on_when_a_line_holds_several_recipients() -> None:
     ]
 
 
+def test_recipient_is_read_whole_when_its_line_was_folded() -> None:
+    text = "To: Ann <a@x.org>, Bo\n <b@x.org>,\n\tCy <c@x.org>, d@x.org\n  Eve <e@x.org>\n"
+    assert is_pasted(text)
+    records = [cells for cells in PastedRecords(io.BytesIO(text.encode()), encoding="utf-8") if cells]
+    assert records == [["a@x.org", "Ann"], ["b@x.org", "Bo"], ["c@x.org", "Cy"], ["d@x.org", ""], ["e@x.org", "Eve"]]
+
+
 @pytest.mark.parametrize("line", [" " * 500_000 + "x", "@" * 500_000, "a@" * 250_000, '"' * 500_000, "a <" * 170_000])
 def test_line_costs_no_more_than_its_length_when_it_is_hostile(line: str) -> None:
     begin = time.process_time()

@@ -116,7 +116,7 @@ def _find_workbook(archive: SheetArchive) -> str:
     for element, attributes in archive.read_elements("_rels/.rels"):
         if element == "Relationship" and attributes.get("Type", "").endswith("/officeDocument"):
             member = resolve(attributes.get("Target", ""), folder="")
-            if member in archive:
+            if member in archive and not member.endswith(".bin"):  # as in an .xlsb file
                 return member
     return next((name for name in ("xl/workbook.xml", "workbook.xml") if name in archive), "xl/workbook.xml")
 

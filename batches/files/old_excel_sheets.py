@@ -7,6 +7,7 @@ read, not their formats. The isolated program that reads spreadsheets imports th
 import datetime
 import io
 import struct
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, Shee
 from xlrd.biffh import XL_CELL_BLANK, XL_CELL_BOOLEAN, XL_CELL_EMPTY, XL_CELL_ERROR, XL_CELL_TEXT, error_text_from_code
 from xlrd.compdoc import CompDocError
 
+from batches.files.binary_cells import refuse_far_cells
 from batches.files.cell_formats import CellFormat, compile_code
 from batches.files.excel_sheets import BUILT_IN_CODES
 from batches.files.number_formats import show_general
@@ -104,6 +106,8 @@ def _show_xls(kind: int, value: Any, cell_format: CellFormat | None) -> str:
 
 def _read_xlsb(data: bytes) -> Iterator[Sheet]:
     """Yield the sheets of an .xlsb file, or of an .xls file that xlrd does not read."""
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        refuse_far_cells(zipfile.ZipFile(io.BytesIO(data)))
     try:
         with CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
             for about in workbook.sheets_metadata:

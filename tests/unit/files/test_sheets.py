@@ -12,6 +12,7 @@ from batches.files import kinds
 from batches.files.errors import FileTooLarge, UnreadableFile, UnsupportedFile
 from batches.files.kinds import is_spreadsheet
 from batches.files.sheets import OpenedSheet, SheetRecords, open_sheet
+from tests.unit.files.spreadsheet_files import make_binary_excel, read_file
 
 
 def archive(**members: bytes) -> io.BytesIO:
@@ -205,3 +206,20 @@ def test_archive_is_refused_when_it_holds_no_sheet() -> None:
     with pytest.raises(UnsupportedFile, match="zip archive") as caught:
         is_spreadsheet(archive(list_csv=b"email\n"))
     assert caught.value.http_status == 415
+
+
+BINARY = {(0, 0): "email", (0, 1): "name", (1, 0): "ann@x.org", (1, 1): "Zoë", (9, 0): "bo@x.org", (9, 2): "3a"}
+
+
+def test_rows_are_read_when_the_file_is_a_binary_workbook() -> None:
+    found = {1: ["email", "name"], 2: ["ann@x.org", "Zoë"], 10: ["bo@x.org", "", "3a"]}
+    assert read_file(make_binary_excel(BINARY)) == found
+
+
+@pytest.mark.parametrize("place", [(1_048_575, 5), (1_048_575, 25), (1_048_575, 16_383), (199_999, 30)])
+def test_binary_workbook_is_refused_when_a_cell_is_far_from_the_others(place: tuple[int, int]) -> None:
+    with (
+        pytest.raises(UnreadableFile, match="far from its list: delete them"),
+        open_sheet(make_binary_excel({**BINARY, place: " "})),
+    ):
+        pass

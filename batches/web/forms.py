@@ -11,6 +11,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
+from batches.files.addresses import BadAddress, normalise_address
 from batches.models import EmailTemplate
 from batches.rendering.message import SUBJECT_MAX_CHARS
 from batches.template_form import CheckedTemplateForm
@@ -43,6 +44,18 @@ class UploadForm(RefusableForm):
     encoding = forms.ChoiceField(required=False, choices=[("", "recognise automatically"), *ENCODING_NAMES.items()])
     then = forms.ChoiceField(choices=[("review", "Review first"), ("send", "Send at once")], initial="review")
     key = forms.CharField(max_length=64, widget=forms.HiddenInput)
+
+
+def check_test_address(address: str) -> None:
+    """Refuse an address to which no test can go, with a sentence that does not speak of the list.
+
+    Raises:
+        ValidationError: the address is refused.
+    """
+    try:
+        normalise_address(address)
+    except BadAddress as exc:
+        raise forms.ValidationError(str(exc)) from exc
 
 
 class MessageForm(RefusableForm):
@@ -88,8 +101,13 @@ class TemplateForm(CheckedTemplateForm):
         model = EmailTemplate
         fields = ["name", "key", "subject", "html", "text"]
         labels = {"html": "HTML body", "text": "Text body"}
-        help_texts = {"key": "The name that programs use for this template, for example welcome_email."}
-        error_messages = {"key": {"invalid": "Use only letters, digits, hyphens and underscores, and no spaces."}}
+        help_texts = {"key": "A short name for programs, without spaces, for example welcome_email."}
+        error_messages = {
+            "key": {
+                "invalid": "Use only letters, digits, hyphens and underscores, and no spaces.",
+                "unique": "Another template has this key. Choose a different one.",
+            }
+        }
         widgets = {
             "subject": forms.TextInput(),
             "html": forms.Textarea(attrs={"rows": 14, "class": "code", "spellcheck": "false"}),

@@ -16,12 +16,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from batches import intake
+from batches.files.addresses import BadAddress, normalise_address
 from batches.jobs import creation, lifecycle
 from batches.jobs.queues import fleet_status
 from batches.message_tests import send_test_message
 from batches.models import BatchStatus
 from batches.rendering.template import TemplateFault
-from batches.web.forms import MessageForm
+from batches.web.forms import MessageForm, check_test_address
 from batches.web.letters import describe_letters
 from batches.web.list_view import describe_list
 from batches.web.message import MessageChoice, hide_missing, read_choice
@@ -91,6 +92,7 @@ def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
     choice = read_choice(find_batch(request, batch_id), request.POST)
     form = MessageForm(request.POST)
     form.fields["to"].required = True
+    form.fields["to"].validators.append(check_test_address)
     if form.is_valid():
         try:
             test = send_test_message(choice.batch, choice.context(), user=request.user, **form.test_options())
@@ -154,5 +156,13 @@ def _initial(request: SignedInRequest, choice: MessageChoice) -> dict[str, objec
     return {
         "template": choice.template and choice.template.key,
         "subject": choice.subject,
-        "to": request.session.get(TEST_ADDRESS, request.user.email),
+        "to": request.session.get(TEST_ADDRESS) or _find_own_address(request),
     }
+
+
+def _find_own_address(request: SignedInRequest) -> str:
+    """Return the user's address, or an empty text if no mail can go there, as to the admin@localhost of a new stack."""
+    try:
+        return normalise_address(request.user.email)
+    except BadAddress:
+        return ""

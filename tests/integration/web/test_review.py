@@ -191,13 +191,17 @@ def test_test_message_goes_to_one_address_with_the_merge_fields_of_the_row(
     assert draft.status == BatchStatus.DRAFT
 
 
-@pytest.mark.parametrize(("to", "sentence"), [("", "This field is required."), ("nonsense", "valid email address")])
+@pytest.mark.parametrize(
+    ("to", "sentence"),
+    [("", "This field is required."), ("nonsense", "valid email address"), ("a@localhost", "Nobody receives email at")],
+)
 def test_test_message_needs_an_address(
     to: str, sentence: str, page: Client, draft: Batch, welcome: EmailTemplate
 ) -> None:
     answer = page.post(address(draft, "review-test"), {"template": welcome.key, "to": to})
     assert answer.status_code == 422
     assert sentence in answer.content.decode()
+    assert "Correct the list" not in answer.content.decode()
     assert not EmailJob.objects.exists()
 
 

@@ -35,7 +35,7 @@ def test_template_does_not_become_the_default_when_there_is_one(page: Client, we
     [
         ({"text": "Dear {{ name"}, "text body"),
         ({"text": ""}, "Give the template an HTML body, a text body, or both."),
-        ({"key": "welcome_email"}, "already exists"),
+        ({"key": "welcome_email"}, "Another template has this key"),
         ({"key": "two words"}, "Use only letters, digits, hyphens and underscores, and no spaces."),
         ({"subject": ""}, "This field is required."),
     ],

@@ -25,7 +25,7 @@ class LetterFaultOut(Schema):
 
     reason: str
     count: int
-    rows: list[int] = Field(description="The first rows whose letters have it, 20 at most.")
+    rows: list[int] = Field(description="The `row` of the first emails whose letters have it, 20 at most.")
 
 
 class LetterCheckOut(Schema):

@@ -104,7 +104,9 @@ class UploadOptions(ReadingChoices):
         description="The former name of `draft`. Deprecated since 0.2.0: it works until 0.3.0.",
     )
     encoding: str | None = Field(default=None, description="Such as utf-8 or cp1252. Left out: detected.")
-    delimiter: str | None = Field(default=None, description="One of , ; tab |. Left out: detected.")
+    delimiter: str | None = Field(
+        default=None, description="A comma, a semicolon, a tab character or |. Left out: detected."
+    )
 
 
 class SendBulk(SendOptions):
@@ -186,7 +188,7 @@ class ReadAgain(Body, ReadingChoices):
     """
 
     encoding: str | None = Field(default=None, description="Such as utf-8 or cp1252.")
-    delimiter: str | None = Field(default=None, description="One of , ; tab |.")
+    delimiter: str | None = Field(default=None, description="A comma, a semicolon, a tab character or |.")
     hasHeader: bool | None = Field(
         default=None, description="Whether the first line has the headings. See `headerRow`."
     )
@@ -240,8 +242,8 @@ class ReadingOut(Schema):
 
 
 class ReviewRowOut(Schema):
-    row: int
-    line: int = Field(description="The line of the file.")
+    row: int = Field(description="Its place in the batch, as a preview takes it.")
+    line: int = Field(description="The line of the file. Several emails may come from one line.")
     address: str
     fields: dict[str, str]
 
@@ -265,7 +267,9 @@ class ReviewOut(Schema):
     addressColumns: list[int] = Field(description="The columns of the addresses, from 0.")
     sharedAddresses: SharedAddresses
     reading: ReadingOut
-    mergeFields: list[str] = Field(description="One for each column except the address column.")
+    mergeFields: list[str] = Field(
+        description="One for each column except the address column. If there are several, one for each column."
+    )
     firstRows: list[ReviewRowOut]
     missingFields: list[str] = Field(description="Merge fields of the template that no column fills.")
     nearFields: dict[str, list[str]] = Field(

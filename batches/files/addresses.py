@@ -106,7 +106,7 @@ def find_address(cell: str) -> FoundAddress:
         return FoundAddress(address=address, is_cleaned=False)
     text = remove_invisible(cell).strip()
     if not text:
-        raise BadAddress("The address is empty.")
+        raise BadAddress("The address is empty. Write it, or remove the row.")
     if not _MAY_HAVE_AT.search(text):  # many lists have some hundred cells such as "none"
         raise BadAddress(explain(text))
     if len(text) > SEVERAL_MAX_LENGTH or (len(text) > CELL_MAX_LENGTH and text.count("@") < 2):

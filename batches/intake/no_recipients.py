@@ -22,11 +22,12 @@ def refuse_if_no_recipients(batch: Batch, counts: Counts) -> None:
 def _explain(batch: Batch) -> str:
     first = list(batch.rejected_rows.order_by("line", "id")[:SHOWN_ROWS])
     if first:
-        what = "Line" if batch.source == BatchSource.UPLOAD else "Recipient"
+        is_file = batch.source == BatchSource.UPLOAD
+        what, again = ("Line", "upload it again") if is_file else ("Recipient", "send it again")
         reasons = " ".join(f"{what} {row.line}: {row.reason}" for row in first)
         count = batch.rejected_rows.count()
         more = f" {count - len(first):,} more are rejected too." if count > len(first) else ""
-        return f"The list has no row that a mail can be sent to. {reasons}{more} Correct the list and send it again."
+        return f"The list has no row that a mail can be sent to. {reasons}{more} Correct the list and {again}."
     if batch.source == BatchSource.USERS:
         return "No active user of this choice has an email address. Give a user an address in the admin."
     return "The file has a header and no recipients. Add a line for each recipient below the header."

@@ -212,7 +212,7 @@ def _say_several_addresses(reading: Reading) -> Iterator[Finding]:
         text = f"{cells} Each of these addresses gets a mail of its own."
         choice = Choice(label="Reject such rows", name="split_cells", value=NO)
     else:
-        text = f"{cells} No mail goes to them."
+        text = f"{cells} No mail goes to these addresses."
         choice = Choice(label="Make each address a recipient", name="split_cells", value=YES)
     yield Finding(topic="split", text=text, choices=[choice], is_doubtful=not reading.split_cells)
 
@@ -274,7 +274,7 @@ def _say_cleaned(reading: Reading) -> Iterator[Finding]:
     if not reading.cleaned_count:
         return
     addresses = _count(reading.cleaned_count, "address", "addresses")
-    text = f"Signs that are no part of an address, such as spaces or quotation marks, were removed from {addresses}."
+    text = f"Signs that are no part of an address, such as brackets or quotation marks, were removed from {addresses}."
     yield Finding(topic="cleaned", text=text, is_doubtful=False)
 
 

@@ -109,7 +109,7 @@ def test_address_has_its_stored_form_when_it_is_written_in_another(cell: str, st
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
-        ("", "The address is empty."),
+        ("", "The address is empty. Write it, or remove the row."),
         ("a@b.org\r\nBcc: c@d.org", "more than one address"),
         ("a@b.org\x7f", "The address contains a control character."),
         ("a\x0bb@b.org", "The address contains a control character."),

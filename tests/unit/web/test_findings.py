@@ -139,7 +139,11 @@ def test_repair_is_offered_when_the_file_was_encoded_twice() -> None:
             "Rows that the sheet hides were taken too, as you chose.",
             ("hidden_rows", "no"),
         ),
-        (Reading(split_count=1), "1 cell holds more than one address. No mail goes to them.", ("split_cells", "yes")),
+        (
+            Reading(split_count=1),
+            "1 cell holds more than one address. No mail goes to these addresses.",
+            ("split_cells", "yes"),
+        ),
         (
             Reading(split_count=2, split_cells=True),
             "2 cells hold more than one address. Each of these addresses gets a mail of its own.",

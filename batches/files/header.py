@@ -81,7 +81,7 @@ def _find_by_heading(searched: Sequence[SampleRecord], sample: Sequence[SampleRe
         for place, record in enumerate(searched):
             below = sample[place + 1 :]
             columns = [column for column in _ranks(record, rank) if _has_address_below(below, column)]
-            if not columns or _is_data(record, rank) or _is_among_recipients(sample, place, columns):
+            if not columns or _is_data(record, rank, below) or _is_among_recipients(sample, place, columns):
                 continue
             if rank == HeadingRank.PLAIN or not _is_title(record, below):
                 return place
@@ -115,13 +115,20 @@ def _has_address_below(records: Sequence[SampleRecord], column: int) -> bool:
     return any(holds_address(record.cell(column)) for record in records)
 
 
-def _is_data(record: SampleRecord, rank: HeadingRank) -> bool:
+def _is_data(record: SampleRecord, rank: HeadingRank, below: Sequence[SampleRecord]) -> bool:
     """Say whether a record holds an address that belongs to no heading, such as "E-Mail <office@example.com>".
 
-    Beside a plain email heading, "Twitter (@)" is a heading too.
+    Beside a plain email heading, "Twitter (@)" is a heading too, and "Questions: office@example.com" is a note if its
+    column has no addresses.
     """
-    test = is_meant_as_address if rank == HeadingRank.PLAIN else has_at_sign
-    return any(test(cell) and rank_heading(cell) == HeadingRank.NONE for cell in record.cells)
+    if rank != HeadingRank.PLAIN:
+        return any(has_at_sign(cell) and rank_heading(cell) == HeadingRank.NONE for cell in record.cells)
+    return any(
+        is_meant_as_address(cell)
+        and rank_heading(cell) == HeadingRank.NONE
+        and not (_NOTE.match(cell) and not any(is_meant_as_address(record.cell(column)) for record in below))
+        for column, cell in enumerate(record.cells)
+    )
 
 
 def _is_among_recipients(sample: Sequence[SampleRecord], place: int, columns: Sequence[int]) -> bool:

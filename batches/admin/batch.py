@@ -59,7 +59,7 @@ class BatchAdmin(ReadOnlyAdmin):
                 )
             },
         ),
-        ("The file", {"fields": ("columns", "merge_fields", "rejected_rows")}),
+        ("The file", {"fields": ("columns", "merge_fields", "shared_addresses", "rejected_rows")}),
     )
     readonly_fields = ("links", "rejected_rows")
 

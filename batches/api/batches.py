@@ -28,7 +28,7 @@ from batches.api.schemas import (
     SentOut,
 )
 from batches.jobs import creation, lifecycle
-from batches.models import Batch, Email, EmailJob, EmailQuerySet, EmailStatus, EmailTemplate
+from batches.models import Batch, Email, EmailJob, EmailQuerySet, EmailStatus, EmailTemplate, SharedAddresses
 from batches.rendering.message import derive_message_key, make_message_id, sender_address
 
 router = Router(tags=["batches"])
@@ -82,6 +82,7 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job_id: int | None) -> 
         **progress.name_counts(snapshot),
         rejectedRows=batch.rejected_count,
         duplicateRows=batch.duplicate_count,
+        sharedAddresses=SharedAddresses(batch.shared_addresses),
         createdAt=batch.created_at,
         completedAt=batch.completed_at,
         jobId=job_id,

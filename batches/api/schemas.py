@@ -314,6 +314,7 @@ class BatchOut(Schema):
     pendingCount: int = Field(description="The emails that have not ended: those with the status pending or sending.")
     rejectedRows: int
     duplicateRows: int
+    sharedAddresses: SharedAddresses = Field(description="What happens to rows that have the same address.")
     createdAt: datetime
     completedAt: datetime | None
     jobId: int | None = Field(description="The last job. null for a draft.")

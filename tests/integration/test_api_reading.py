@@ -57,6 +57,7 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
         "pendingCount": 0,
         "rejectedRows": 0,
         "duplicateRows": 0,
+        "sharedAddresses": "first",
         "completedAt": None,
         "jobId": job.pk,
     }

@@ -177,6 +177,8 @@ def _has_odd_signs(word: str) -> bool:
     for place, char in enumerate(word):
         if char in _SIGNS_BETWEEN_WORDS and _is_inside(word, place):
             return True
+        if char == "·" and len(word) > 1 and not _is_inside(word, place):  # Catalan has it between two letters
+            return True
         if char.isascii() or char in _SIGNS:
             continue
         if char in "ªº":

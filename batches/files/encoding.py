@@ -38,7 +38,7 @@ _READABLE = {*CHOICES, *(codecs.lookup(name).name for name in set(aliases.values
 }
 
 DOUBT = 0.3
-"""Of two encodings whose scores differ by less, either may be the right one."""
+"""Of two encodings whose scores differ by less, either may be the right one; by twice as much if there is one word."""
 
 FEW_WORDS = 2
 """In a file of UTF-8, so few bad words are damage, and not lines of another file."""
@@ -208,7 +208,8 @@ def _find_near(stream: BinaryIO, survey: Survey, encoding: str) -> list[str]:
     """Return the encodings whose score is near to the best or to the score of the encoding in use, the best first."""
     ranked = _rank(survey)
     least = min([ranked[0].score, *(guess.score for guess in ranked if guess.encoding == encoding)]) if ranked else 0.0
-    near = (guess.encoding for guess in ranked if guess.score > least - DOUBT and guess.encoding != encoding)
+    doubt = DOUBT * (1 + 1 / max(len(survey.take_words()), 1))
+    near = (guess.encoding for guess in ranked if guess.score > least - doubt and guess.encoding != encoding)
     return [name for name in near if _can_decode(stream, name)]
 
 

@@ -84,6 +84,8 @@ def measure_ideographs(words: Iterable[str], encoding: str) -> tuple[float, floa
 
 @lru_cache(maxsize=4096)
 def _judge(word: str, encoding: str) -> float:
+    if any(char.isascii() and char.isalpha() for char in word):  # as in "ネise", which is "Élise"
+        return 0.0
     chars = [char for char in word if not char.isascii()]
     if all("\uff61" <= char <= "\uff9f" for char in chars):  # half-width Katakana, as old Japanese programs write it
         return 0.7 if len(chars) > 2 and "\uff9e" not in chars[0] else 0.2

@@ -160,6 +160,8 @@ LISTS = [
     pytest.param(["Ó Briain"], "cp1252", id="Irish-word-cp1252"),
     pytest.param(["Dvořák"], "cp1250", id="Czech-word-cp1250"),
     pytest.param(["Máximo"], "cp1252", id="Spanish-word-cp1252"),
+    pytest.param(["Élise", "Éric", "Étienne"], "mac-roman", id="French-words-mac-roman"),
+    pytest.param(["תמר"], "cp1255", id="Hebrew-word-cp1255"),
     pytest.param(["Anaïs"], "cp1252", id="French-word-cp1252"),
     pytest.param(["Loïs"], "cp1252", id="Dutch-word-cp1252"),
     pytest.param(["張偉", "王芳", "陳怡君"], "big5", id="Taiwanese-big5"),
@@ -219,6 +221,14 @@ def test_names_are_offered_both_ways_when_two_encodings_are_close() -> None:
     rivals = {choice.encoding: choice.samples for choice in find_rivals(io.BytesIO(data), found)}
     assert "mac-roman" in (found, *rivals)
     assert all(1 <= len(samples) <= 5 and one != other for samples in rivals.values() for one, other in samples)
+
+
+@pytest.mark.parametrize("name", ["Malmö", "Nyström", "Araújo", "Möller"])
+def test_other_encoding_is_offered_when_one_word_is_all_there_is(name: str) -> None:
+    data = make_list(["Ann", "Bo", name, "Cy"]).encode("mac-roman")
+    found = detect_encoding(io.BytesIO(data))
+    samples = {choice.encoding: choice.samples for choice in find_rivals(io.BytesIO(data), found)}
+    assert found == "mac-roman" or name in [right for _, right in samples["mac-roman"]]
 
 
 def test_no_rival_is_offered_when_the_letters_leave_no_doubt() -> None:

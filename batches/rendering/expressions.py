@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from batches.names import make_key
+from batches.rendering.comparisons import check_sides
 from batches.rendering.fields import make_identifier
-from batches.rendering.numbers import is_number
 from batches.rendering.syntax import CONSTANTS, KEYWORDS, Code, Kind, NameUse, Node, Uses
 from batches.rendering.tags import Token
-from batches.rendering.typed_names import find_end_of_name
+from batches.rendering.typed_names import find_end_of_attribute, find_end_of_name
 
 COMPARE, CALCULATE, IS_IN = "__compare", "__calculate", "__is_in"
 """The functions of ``numbers`` under names that no merge field can have."""
@@ -177,7 +177,7 @@ class Expression(Code):
         base = self.typed(node) if node.kind == Kind.FIELD else ""
         while True:
             if node.kind != Kind.NUMBER and self.accept("."):
-                name = self.skip() if self.token.kind == "number" else self.word()
+                name = self.skip() if self.token.kind == "number" else self._read_attribute(base)
                 self._attribute(base if node.kind == Kind.FIELD else "", name)
                 node = self.node(Kind.FIELD if base in self._uses.row_names else Kind.OTHER, node.start)
             elif self.accept("["):
@@ -191,14 +191,24 @@ class Expression(Code):
             else:
                 return node
 
+    def _read_attribute(self, base: str) -> Token:
+        """Read the name after a point. That of a field of a row may have several words: row.First Name."""
+        first = self.word()
+        self.skip_to(find_end_of_attribute(self._code, self._tokens, self._at - 1, self._keys_of(base)))
+        node = self.node(Kind.FIELD, first.start)
+        return Token("name", self.typed(node), node.start, node.end)
+
+    def _keys_of(self, base: str) -> Collection[str] | None:
+        return self._keys if base in self._uses.row_names else None
+
     def _attribute(self, base: str, name: Token) -> None:
-        typed = name.text
+        typed = " ".join(name.text.split())
         if self.token.text == "(" and base and base not in self._uses.own and base != "loop":
             self._uses.methods.append(NameUse(typed, self._offset + name.start))
         if name.kind != "name":
             return
         identifier = typed if typed.isidentifier() else make_identifier(typed)
-        if identifier != typed:
+        if identifier != name.text:
             self.replace(name, identifier)
         self._uses.attributes.add(identifier)
         if base in self._uses.row_names:
@@ -327,16 +337,15 @@ class Expression(Code):
 
     def _note_number(self, node: Node) -> None:
         if node.kind == Kind.FIELD:
-            typed = " ".join(self.typed(node).split()).rpartition(".")[2]
+            typed = " ".join(self.typed(node).split())
+            base, _, attribute = typed.partition(".")
+            typed = attribute if base in self._uses.own else typed
             self._uses.number_fields.add(typed if typed.isidentifier() else make_identifier(typed))
 
     def _compare(self, left: Node, sign: Token, right: Node) -> Node:
         whole = Node(Kind.COMPARISON, left.start, right.end)
         kinds = {left.kind, right.kind}
-        if Kind.COMPARISON in kinds:
-            self.refuse("A comparison has two sides. Write 1 < points and points < 10.", at=sign)
-        self._check_constant(left, right, sign)
-        self._check_literal(left, right, sign)
+        check_sides(self, left, sign, right, own=self._uses.own)
         if Kind.LITERAL in kinds or kinds == {Kind.NUMBER} or kinds == {Kind.CONSTANT}:
             return whole
         if sign.text in ("==", "!=") and Kind.NUMBER not in kinds:
@@ -347,29 +356,6 @@ class Expression(Code):
         suffix = f', "{sign.text}", {self.quote(left)}, {self.quote(right)})'
         self.wrap(left, f"{COMPARE}(", right, suffix)
         return whole
-
-    def _check_constant(self, left: Node, right: Node, sign: Token) -> None:
-        """Refuse to compare a field with true, false or none: no value of a list is one of them."""
-        for constant, other in ((left, right), (right, left)):
-            is_field = other.kind == Kind.FIELD and self.typed(other) not in self._uses.own
-            if constant.kind == Kind.CONSTANT and (is_field or sign.text not in ("==", "!=")):
-                name = self.typed(other)
-                self.refuse(
-                    f"A value is never {self.typed(constant)}. Write {{% if {name} %}} to see whether there is one, "
-                    f'or compare with a text: {name} == "yes".',
-                    at=sign,
-                )
-
-    def _check_literal(self, left: Node, right: Node, sign: Token) -> None:
-        """Refuse a number in quotes where it would be compared letter by letter."""
-        for literal, other in ((left, right), (right, left)):
-            if literal.kind != Kind.LITERAL:
-                continue
-            text = self.typed(literal)
-            if sign.text not in ("==", "!=") and is_number(text[1:-1]):
-                self.refuse(f"{text} is a text. Write the number without quotation marks: {text[1:-1]}.", at=literal)
-            if other.kind == Kind.NUMBER:
-                self.refuse(f"{text} is a text, and {self.typed(other)} is a number. Compare two of a kind.", at=sign)
 
     def _membership(self, value: Node, sign: Token, group: Node, *, is_negated: bool) -> Node:
         whole = Node(Kind.COMPARISON, value.start, group.end)

@@ -60,6 +60,20 @@ def find_end_of_name(
     return end
 
 
+def find_end_of_attribute(code: str, tokens: Sequence[Token], at: int, keys: Collection[str] | None) -> int:
+    """Return the place of the token after the name of an attribute.
+
+    Args:
+        keys: The keys of the list's merge fields, if it is an attribute of a row. None: it may have attributes itself.
+    """
+    if keys is not None:
+        return find_end_of_name(code, tokens, at, own=(), keys=keys)
+    end = at + 1
+    while _is_word(tokens[end]):
+        end += 1
+    return end
+
+
 def _find_plain_end(tokens: Sequence[Token], at: int) -> int:
     """Find the end of a name without a list: what follows a field here is a fault if it is no part of the name."""
     place = at + 1

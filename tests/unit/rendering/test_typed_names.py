@@ -91,3 +91,22 @@ def test_name_of_a_column_in_plain_quotes_is_refused() -> None:
     with pytest.raises(TemplateFault, match="in quotation marks"):
         render("{{ 'vorname' }}", "Vorname")
     assert render("{{ 'friend' }}", "Vorname") == "friend"
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "{{% for row in rows %}}{{{{ row.{0} }}}}{{% endfor %}}",
+        "{{% for row in rows %}}{{{{ row.{0}|upper }}}}{{% endfor %}}",
+        "{{% for r in rows|reverse %}}{{% if r.{0} == 'A' %}}A{{% endif %}}{{% endfor %}}",
+    ],
+)
+@pytest.mark.parametrize(
+    "heading", ["First Name", "first name", "Child 1", "Tel.", "Größe (cm)", "E-Post 2", "Ja/Nein"]
+)
+def test_heading_is_a_field_of_a_row(loop: str, heading: str) -> None:
+    assert render(loop.format(heading), heading, "Other") == "A"
+
+
+def test_name_after_an_index_may_have_several_words() -> None:
+    assert render("{{ rows[0].First Name }}", "First Name") == "A"

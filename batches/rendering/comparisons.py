@@ -1,0 +1,48 @@
+"""Refuse comparisons that can't be meant, when a template is saved. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from batches.rendering.numbers import is_number
+from batches.rendering.syntax import Code, Kind, Node
+from batches.rendering.tags import Token
+
+
+def check_sides(code: Code, left: Node, sign: Token, right: Node, *, own: Collection[str]) -> None:
+    """Check both sides of a comparison.
+
+    Args:
+        own: The variables that the source sets itself. They may be true, false or none.
+
+    Raises:
+        TagFault: It compares a third side, a field with true, false or none, or a number with a text in quotes.
+    """
+    if Kind.COMPARISON in (left.kind, right.kind):
+        code.refuse("A comparison has two sides. Write 1 < points and points < 10.", at=sign)
+    for one, other in ((left, right), (right, left)):
+        if one.kind == Kind.CONSTANT:
+            _check_constant(code, one, sign, other, own=own)
+        if one.kind == Kind.LITERAL:
+            _check_literal(code, one, sign, other)
+
+
+def _check_constant(code: Code, constant: Node, sign: Token, other: Node, *, own: Collection[str]) -> None:
+    """Refuse to compare a field with true, false or none: no value of a list is one of them."""
+    name = code.typed(other)
+    is_field = other.kind == Kind.FIELD and name not in own
+    if is_field or sign.text not in ("==", "!="):
+        code.refuse(
+            f"A value is never {code.typed(constant)}. Write {{% if {name} %}} to see whether there is one, "
+            f'or compare with a text: {name} == "yes".',
+            at=sign,
+        )
+
+
+def _check_literal(code: Code, literal: Node, sign: Token, other: Node) -> None:
+    """Refuse a number in quotes where it would be compared letter by letter."""
+    text = code.typed(literal)
+    if sign.text not in ("==", "!=") and is_number(text[1:-1]):
+        code.refuse(f"{text} is a text. Write the number without quotation marks: {text[1:-1]}.", at=literal)
+    if other.kind == Kind.NUMBER:
+        code.refuse(f"{text} is a text, and {code.typed(other)} is a number. Compare two of a kind.", at=sign)

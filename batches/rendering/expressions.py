@@ -14,7 +14,7 @@ from batches.rendering.comparisons import check_sides
 from batches.rendering.fields import make_identifier
 from batches.rendering.syntax import CONSTANTS, KEYWORDS, Code, Kind, NameUse, Node, Uses
 from batches.rendering.tags import Token
-from batches.rendering.typed_names import find_end_of_attribute, find_end_of_name
+from batches.rendering.typed_names import ROWS, find_end_of_attribute, find_end_of_name
 
 COMPARE, CALCULATE, IS_IN = "__compare", "__calculate", "__is_in"
 """The functions of ``numbers`` under names that no merge field can have."""
@@ -181,7 +181,7 @@ class Expression(Code):
                 self._attribute(base if node.kind == Kind.FIELD else "", name)
                 node = self.node(Kind.FIELD if base in self._uses.row_names else Kind.OTHER, node.start)
             elif self.accept("["):
-                self._index(base)
+                self._index(base, node)
                 node = self.node(Kind.OTHER, node.start)
             elif self.accept("("):
                 if node.kind == Kind.FIELD:
@@ -214,14 +214,20 @@ class Expression(Code):
         if base in self._uses.row_names:
             self._uses.row_fields.setdefault(identifier, typed)
 
-    def _index(self, base: str) -> None:
+    def _index(self, base: str, node: Node) -> None:
         token = self.token
         if token.kind == "string" and base in self._uses.row_names:
             self._uses.attributes.add(token.text[1:-1])
             self._uses.row_fields.setdefault(token.text[1:-1], token.text[1:-1])
+        is_slice = False
         while not self.accept("]"):
-            if not self.accept(":"):
+            if self.accept(":"):
+                is_slice = True
+            else:
                 self.read()
+        if is_slice and node.kind == Kind.FIELD and base not in self._uses.own | {ROWS}:
+            # minijinja makes [] of a slice of what does not exist. To join it is a fault.
+            self.wrap(node, "(", node, ' ~ "")')
 
     def _arguments(self, *, names_in: str = "") -> None:
         """Read arguments up to the closing bracket. Some filters take the name of a filter or test as an argument."""
@@ -297,6 +303,8 @@ class Expression(Code):
             self._uses.own.add(identifier)
         else:
             self._uses.fields.setdefault(identifier, typed)
+            if identifier not in self._uses.own:
+                self._uses.read_first.add(identifier)
         written = self._renamed.get(identifier, identifier)
         if written != self.typed(node):
             self.replace(node, written)

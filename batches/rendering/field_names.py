@@ -9,7 +9,7 @@ from typing import Any, Self
 from batches.names import make_key
 from batches.rendering.fields import FieldBinding, bind_fields
 from batches.rendering.syntax import Uses
-from batches.rendering.typed_names import ROWS
+from batches.rendering.typed_names import NOT_FIELDS, ROWS
 
 NO_COLUMN = "The list has no column for"
 """How the sentence about missing fields begins."""
@@ -41,7 +41,8 @@ class FieldNames:
         row_fields: dict[str, str] = {}
         for undeclared, uses in parts:
             called = {use.name for use in uses.functions}
-            fields_here = {name: text for name, text in uses.fields.items() if name in undeclared - called}
+            read = (undeclared | (uses.read_first - NOT_FIELDS)) - called
+            fields_here = {name: text for name, text in uses.fields.items() if name in read}
             typed = fields_here | typed
             row_fields |= uses.row_fields
             attributes |= uses.attributes

@@ -7,7 +7,8 @@ would refuse in its own words is refused here with what to write instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -215,9 +216,11 @@ class _Reader:
         return False
 
     def _read_for(self, code: Expression) -> bool:
+        before = set(self.uses.own)
         names = self._read_targets(code, "in")
         is_over_rows = code.token.text == ROWS
-        code.read_condition()
+        with self._without(self.uses.own - before):
+            code.read_condition()
         if is_over_rows and len(names) == 1:
             self.uses.row_names.add(names[0])
         if code.accept("if"):
@@ -226,21 +229,32 @@ class _Reader:
         return True
 
     def _read_set(self, code: Expression) -> bool:
+        before = set(self.uses.own)
         self._read_targets(code, "=", "|")
         if code.token.kind == "end":
             return True
         if code.accept("|"):
             code.read_filters()
             return True
-        code.read()
+        with self._without(self.uses.own - before):
+            code.read()
         return False
 
     def _read_with(self, code: Expression) -> bool:
         while code.token.kind != "end":
+            before = set(self.uses.own)
             self._read_targets(code, "=")
-            code.read()
+            with self._without(self.uses.own - before):
+                code.read()
             code.accept(",")
         return True
+
+    @contextmanager
+    def _without(self, names: set[str]) -> Iterator[None]:
+        """Read a value before the variables are set to it: {% set name = name|upper %}."""
+        self.uses.own -= names
+        yield
+        self.uses.own |= names
 
     def _read_call(self, code: Expression) -> bool:
         if code.accept("("):

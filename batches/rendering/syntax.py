@@ -67,6 +67,8 @@ class Uses:
 
     fields: dict[str, str] = field(default_factory=dict)
     """Variables: from the identifier to the name as it was typed first."""
+    read_first: set[str] = field(default_factory=set)
+    """Variables that are read where the source has not set them. minijinja finds most of them, but not name[:1]."""
     own: set[str] = field(default_factory=set)
     """Variables that the source sets itself."""
     attributes: set[str] = field(default_factory=set)

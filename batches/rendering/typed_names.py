@@ -16,7 +16,10 @@ ROWS = "rows"
 """The variable that holds all rows of one recipient."""
 
 _FUNCTIONS = frozenset({"range", "dict", "namespace", "cycler", "joiner", "debug", "caller", "super"})
-_NOT_FIELDS = frozenset({"loop", "self", ROWS})
+NOT_FIELDS = _FUNCTIONS | {"loop", "self"}
+"""Variables that minijinja itself sets."""
+
+_SHORT_NAMES = frozenset({"loop", "self", ROWS})
 _AFTER_EXPRESSIONS = frozenset({"recursive"})
 """A word that follows an expression without a sign."""
 
@@ -35,7 +38,7 @@ def find_end_of_name(
         own: The variables that the source sets itself. They have attributes, and their names are short.
         keys: The keys of the list's merge fields, if there is a list.
     """
-    if tokens[at].text in own or tokens[at].text in _NOT_FIELDS:
+    if tokens[at].text in own or tokens[at].text in _SHORT_NAMES:
         return at + 1
     plain = _find_plain_end(tokens, at)
     is_column = _make_key(code, tokens, at, plain) in keys

@@ -110,3 +110,26 @@ def test_heading_is_a_field_of_a_row(loop: str, heading: str) -> None:
 
 def test_name_after_an_index_may_have_several_words() -> None:
     assert render("{{ rows[0].First Name }}", "First Name") == "A"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("{{ First Name[:1] }}.", "A."),
+        ("{{ FIRST NAME[0:1]|lower }}.", "a."),
+        ("{% for letter in First-Name[:1] %}{{ letter }}{% endfor %}", "A"),
+        ("{% for row in rows[:1] %}{{ row.First Name }}{% endfor %}", "A"),
+        ("{% filter replace('x', First-Name) %}x{% endfilter %}", "A"),
+        ("{% set Firstname = Firstname|lower %}{{ Firstname }}", "a"),
+        ("{% for Firstname in Firstname|list %}{{ Firstname }}{% endfor %}", "A"),
+        ("{% with Firstname = Firstname|lower %}{{ Firstname }}{% endwith %}", "a"),
+        ("{% for Firstname in [1] %}{{ Firstname }}{% endfor %}{{ Firstname }}", "1A"),
+    ],
+)
+def test_field_is_found_in_a_slice_and_beside_a_variable(text: str, shown: str) -> None:
+    assert render(text, "First Name", "Other") == shown
+
+
+def test_misspelt_field_in_a_slice_is_a_fault() -> None:
+    with pytest.raises(TemplateFault, match=r"no column for: Frist Name\. Near Frist Name: first_name"):
+        render("{{ Frist Name[:1] }}", "First Name")

@@ -28,6 +28,14 @@ _FIRST_KINDS = (
         "a JSON file",
         OPEN_AND_SAVE,
     ),
+    (re.compile(r"(?:---[^\n]*\n)?-[ \t]+[\w-]+:[ \t]+\S[^\n]*\n[ \t]+[\w-]+:\s"), "a YAML file", OPEN_AND_SAVE),
+    (
+        re.compile(
+            r"(?:--[^\n]*\n|/\*[^*]*\*/;?|\s)*(?:insert\s+into|create\s+table|drop\s+table|begin\s+transaction)\s*\S"
+        ),
+        "a dump of a database (SQL)",
+        "Export the table as CSV from the program that made it.",
+    ),
     (re.compile(r"id;p[^\n]*\n(?:[bcefop]|nn|nu);"), "a spreadsheet in the form SYLK", OPEN_AND_SAVE),
     (re.compile(r"table\r?\n0,1\r?\n"), "a spreadsheet in the form DIF", OPEN_AND_SAVE),
     (re.compile(r"%!ps"), "a PostScript document", UPLOAD_LIST),

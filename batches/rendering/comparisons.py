@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from batches.rendering.numbers import is_number
 from batches.rendering.syntax import Code, Kind, Node
 from batches.rendering.tags import Token
+
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}\.000")
+_UNIT = re.compile(r"(\d+)\s+[^\W\d]+")
+"""A number with its unit: 10 EUR."""
 
 
 def check_sides(code: Code, left: Node, sign: Token, right: Node, *, own: Collection[str]) -> None:
@@ -25,6 +30,17 @@ def check_sides(code: Code, left: Node, sign: Token, right: Node, *, own: Collec
             _check_constant(code, one, sign, other, own=own)
         if one.kind == Kind.LITERAL:
             _check_literal(code, one, sign, other)
+        if one.kind == Kind.NUMBER and _THOUSANDS.fullmatch(code.typed(one)):
+            _refuse_thousands(code, one)
+    if right.kind == Kind.FIELD and (unit := _UNIT.fullmatch(code.typed(right))):
+        code.refuse(f"“{unit[0]}” is no number. Write the number alone: {unit[1]}.", at=right)
+
+
+def _refuse_thousands(code: Code, number: Node) -> None:
+    """Refuse 1.000: it is 1 to the program, and 1000 to many people."""
+    typed = code.typed(number)
+    whole, _, _ = typed.partition(".")
+    code.refuse(f"{typed} may mean {whole} or {typed.replace('.', '')}. Write the one that you mean.", at=number)
 
 
 def _check_constant(code: Code, constant: Node, sign: Token, other: Node, *, own: Collection[str]) -> None:

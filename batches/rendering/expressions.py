@@ -265,7 +265,7 @@ class Expression(Code):
             return self.node(Kind.LITERAL, token.start)
         if token.kind == "number":
             end = self._find_end_of_name()
-            if any(part.kind == "name" for part in self._tokens[self._at : end]):  # 2. choice, 50% off
+            if any(part.kind == "name" and make_key(part.text) for part in self._tokens[self._at : end]):  # 2. choice
                 return self._variable()
             self.skip()
             return self.node(Kind.NUMBER, token.start)

@@ -64,3 +64,24 @@ def test_fault_says_what_to_write_when_a_filter_needs_a_number(name: str) -> Non
         compile_text(f"{{{{ nickname|{name} }}}}").render(ROW)
     assert f"Write |float(0)|{name} to take 0" in str(fault.value)
     assert compile_text(f"{{{{ nickname|float(0)|{name} }}}}").render(ROW).text == "0"
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        ("1.000", "1.000 may mean 1 or 1000. Write the one that you mean."),
+        ("250.000", "250.000 may mean 250 or 250000. Write the one that you mean."),
+        ("10 EUR", "“10 EUR” is no number. Write the number alone: 10."),
+        ("3 Kinder", "“3 Kinder” is no number. Write the number alone: 3."),
+        ("10 €", "“€” can't be read here."),
+    ],
+)
+def test_number_of_a_condition_is_refused_when_it_may_mean_two(number: str, sentence: str) -> None:
+    with pytest.raises(TemplateFault) as fault:
+        compile_text(f"{{% if points > {number} %}}x{{% endif %}}")
+    assert sentence in str(fault.value)
+
+
+@pytest.mark.parametrize("number", ["1000", "1.5", "0.125", "2.750", "1_000"])
+def test_number_of_a_condition_is_taken_when_it_means_one(number: str) -> None:
+    compile_text(f"{{% if points > {number} %}}x{{% endif %}}")

@@ -34,6 +34,7 @@ class ForeignKind(StrEnum):
     BRACE = "{name}"
     DOLLAR = "${name}"
     ERB = "<%= name %>"
+    RARE = "$name$"
     COMMENT = "{# in CSS"
 
 
@@ -76,6 +77,10 @@ _PATTERNS = {
     ForeignKind.DOLLAR: rf"\$\{{\s*(?P<name>{_WORDS})\s*\}}",
     ForeignKind.BRACE: rf"(?<![{{$#%\w])\{{!?[ ]?(?P<name>{_WORDS})[ ]?\}}(?!\}})",
     ForeignKind.GUILLEMETS: rf"«\s?(?P<name>{_WORDS})\s?»",
+    ForeignKind.RARE: (
+        rf"(?<!\w)(?:\$|##?|@@?|__|\u2039\u2039?|\{{\$|#\{{|\[[ ]|%\(|%%?)(?P<name>{_WORDS})"
+        r"(?:\$|##?|@@?|__|\u203a\u203a?|\}|[ ]\]|\)s|%%?)"
+    ),
 }
 _FIRST_NAME = "firstname vorname prenom nombre nome voornaam fornamn fornavn givenname imie name"
 _LAST_NAME = (
@@ -87,6 +92,9 @@ _MEANINGS = {
     **dict.fromkeys(("email", "emailaddress", "mail", "subscriberemail"), "email"),
 }
 """Names of the usual fields in other systems, and the keys of columns for the same."""
+
+_ONLY_COLUMNS = (ForeignKind.GUILLEMETS, ForeignKind.RARE)
+"""Signs that texts have too. Such a tag is listed only if its name is that of a column."""
 
 _TAGS = [(kind, re.compile(pattern)) for kind, pattern in _PATTERNS.items()]
 _OURS = {r"\{\{": r"\}\}", r"\{%": r"%\}", r"\{#": r"#\}"}
@@ -100,8 +108,8 @@ def find_foreign_tags(parts: MessageParts, merge_fields: Collection[str] = ()) -
     """Find the tags of other systems, in the order of the parts and of their lines; TAGS_MAX at most.
 
     Args:
-        merge_fields: Those of the list, if there is one. ``«name»`` is listed only for one of them, because other
-            languages quote with these signs. The hint names the one that a tag means.
+        merge_fields: Those of the list, if there is one. ``«name»`` and ``$name$`` are listed only for one of them,
+            because texts have these signs too. The hint names the one that a tag means.
     """
     keys = frozenset(map(make_key, merge_fields))
     found = [tag for part in PARTS for tag in _find_in(part, getattr(parts, part), keys)][:TAGS_MAX]
@@ -129,7 +137,7 @@ def _find_in(part: str, source: str, keys: frozenset[str]) -> list[ForeignTag]:
         readable = _blank_out_enclosed(_UNREAD, readable)
     for kind, pattern in _TAGS:
         for match in pattern.finditer(readable):
-            if kind != ForeignKind.GUILLEMETS or make_key(match["name"]) in keys:
+            if kind not in _ONLY_COLUMNS or make_key(match["name"]) in keys:
                 hits.append((match.start(), match[0], kind, match["name"]))
         readable = _blank_out(pattern, readable)  # so that [[name]] is not found again as [name]
     return [

@@ -121,6 +121,35 @@ def test_hint_names_the_column_that_a_tag_means(tag: str, columns: tuple[str, ..
     assert found.hint.endswith(f"To show the column {column}, write {{{{ {column} }}}}.")
 
 
+@pytest.mark.parametrize(
+    "tag",
+    [
+        *(
+            "$Vorname$",
+            "#Vorname#",
+            "##Vorname##",
+            "{$Vorname}",
+            "#{Vorname}",
+            "[ Vorname ]",
+            "@@Vorname@@",
+            "\u2039\u2039Vorname\u203a\u203a",
+        ),
+        *("__Vorname__", "%(Vorname)s", "%Vor Name%", "@Vorname@"),
+    ],
+)
+def test_name_of_a_column_is_found_in_rare_signs(tag: str) -> None:
+    assert find(f"Dear {tag}, hello") == []
+    (found,) = find_foreign_tags(MessageParts(subject="S", html="", text=f"Dear {tag}, hello"), ["vorname"])
+    assert (found.text, found.column) == (tag, "vorname")
+
+
+@pytest.mark.parametrize(
+    "text", ["pay $5 or $10", "#vorname is a hash", "5 % of Vorname and 10 %", "ann@vorname.example@"]
+)
+def test_nothing_is_found_in_rare_signs_when_they_are_no_pair(text: str) -> None:
+    assert find_foreign_tags(MessageParts(subject="S", html="", text=text), ["vorname"]) == []
+
+
 def test_hint_names_no_column_when_none_is_near() -> None:
     (found,) = find_foreign_tags(MessageParts(subject="S", html="", text="*|UNSUB|*"), ["vorname"])
     assert found.hint.endswith("To show a merge field, write {{ UNSUB }}.")

@@ -211,7 +211,7 @@ def _are_texts(left: str, right: str, left_name: str) -> bool:
     return not (is_number(left) or is_number(right))
 
 
-def _read(value: object, name: str, advice: str = 'write a text in quotes: == "..."') -> Readings:
+def _read(value: object, name: str, advice: str = 'put words in quotes: == "gold"') -> Readings:
     try:
         return read_number(value)
     except ValueError:

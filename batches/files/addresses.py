@@ -39,6 +39,9 @@ CELL_MAX_LENGTH = 512
 SEVERAL_REASON = "The cell holds more than one address ("
 """How the reason begins for which a cell with several good addresses is rejected."""
 
+OR_IN_THE_REVIEW = ", or choose in the review that such a cell makes several recipients"
+"""What else can be done, if the list is not refused."""
+
 SEVERAL_MAX_LENGTH = 4096
 """In a longer cell, several addresses are not looked for."""
 
@@ -66,8 +69,7 @@ class SeveralAddresses(BadAddress):
 
     def __init__(self, addresses: tuple[str, ...]) -> None:
         super().__init__(
-            f"{SEVERAL_REASON}{len(addresses)} of them). "
-            "Give each address a line of its own, or choose in the review that such a cell makes several recipients."
+            f"{SEVERAL_REASON}{len(addresses)} of them). Give each address a line of its own{OR_IN_THE_REVIEW}."
         )
         self.addresses = addresses
         """The different addresses in their stored form, in the order of the cell. Two or more."""

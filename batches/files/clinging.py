@@ -42,7 +42,7 @@ _AFTER = ">)]}\"'“”‘’„‚«»‹›,;:´`|/\\!?*(<[="  # noqa: RUF001 
 _PAIRS = {"`": "`", "*": "*", "{": "}", "|": "|", "/": "/"}
 """Signs that a local part may begin with. They are removed if the text ends with their partner."""
 
-_SEPARATORS = re.compile(r"[\s<>()\[\]{}\",;|“”„«»]+|:::|mailto:|smtp:", re.IGNORECASE)
+_SEPARATORS = re.compile(r"[\s<>()\[\]{}\",;|“”„«»、،؛]+|:::|mailto:|smtp:", re.IGNORECASE)
 _JOINED = re.compile(r"[/&+]")
 
 

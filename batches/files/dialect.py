@@ -34,6 +34,11 @@ OTHER_DELIMITERS = {
 
 COMPARED_CELLS = 50
 
+_QUOTED_LINE = re.compile(r'\s*"(?:[^"]|"")*+"\s*')
+"""A line that is quoted as a whole, and not a line whose first cell is."""
+
+_CELL = re.compile("[" + re.escape("".join(DELIMITERS)) + "]")
+
 _APOSTROPHES = re.compile(r"\s*'(?:[^']|'')*+'(?:\s*[,;\t|]\s*'(?:[^']|'')*+')*\s*")
 """A line whose cells are all between apostrophes, as database programs write it."""
 
@@ -84,7 +89,7 @@ def detect_dialect(text: str, *, delimiter: str | None = None) -> Dialect:
     quote = "'" if _is_quoted_with_apostrophes(text) else '"'
     dialects = [
         Dialect(delimiter=choice, quote=quote, has_quoted_lines=has_quoted_lines)
-        for has_quoted_lines in (False, True)
+        for has_quoted_lines in ((False, True) if _has_quoted_line(text) else (False,))
         for choice in choices
     ]
     best = max(dialects, key=lambda dialect: _rate(read_sample(text, dialect)))
@@ -154,6 +159,12 @@ def _rate(sample: list[SampleRecord]) -> tuple[bool, float, float, bool]:
     addressed = sum(any(map(holds_address, record.cells)) for record in records) / len(records)
     has_header = any(len(record.cells) == width for record in sample if record not in records)
     return (True, round(addressed, 1), round(agreement, 1), has_header)
+
+
+def _has_quoted_line(text: str) -> bool:
+    """Say whether a line is quoted as a whole. One that holds nothing but addresses is a cell with several of them."""
+    lines = (line for line in read_lines(text) if is_meant_as_address(line) and _QUOTED_LINE.fullmatch(line))
+    return any(cell.strip(' "') and not is_meant_as_address(cell) for line in lines for cell in _CELL.split(line))
 
 
 def _is_quoted_with_apostrophes(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batches.files.addresses import OR_IN_THE_REVIEW
 from batches.intake.copying import Counts
 from batches.intake.errors import NoRecipients
 from batches.models import Batch, BatchSource
@@ -24,7 +25,7 @@ def _explain(batch: Batch) -> str:
     if first:
         is_file = batch.source == BatchSource.UPLOAD
         what, again = ("Line", "upload it again") if is_file else ("Recipient", "send it again")
-        reasons = " ".join(f"{what} {row.line}: {row.reason}" for row in first)
+        reasons = " ".join(f"{what} {row.line}: {row.reason.replace(OR_IN_THE_REVIEW, '')}" for row in first)
         count = batch.rejected_rows.count()
         more = f" {count - len(first):,} more are rejected too." if count > len(first) else ""
         return f"The list has no row that a mail can be sent to. {reasons}{more} Correct the list and {again}."

@@ -13,7 +13,7 @@ from batches.exports import rejected_csv, results_csv
 from batches.files.findings import Reading, Slip
 from batches.files.layout import make_layout
 from batches.files.reading import RejectedRecord
-from batches.intake import ReadingOptions, append_csv, import_csv
+from batches.intake import NoRecipients, ReadingOptions, append_csv, import_csv
 from batches.intake.loading import load_records
 from batches.models import Batch, BatchSource, SharedAddresses
 from tests.unit.files.spreadsheet_files import make_excel
@@ -252,3 +252,9 @@ def test_cells_with_several_addresses_are_counted_again_when_some_were_corrected
     corrected = b"".join(rejected_csv(batch)).replace(b"a@x.org;b@x.org", b"a@x.org")
     batch, _ = append_csv(batch, io.BytesIO(corrected))
     assert Reading.from_json(batch.reading).split_count == 1
+
+
+def test_review_is_not_advised_when_a_list_of_such_cells_is_refused(sender: User) -> None:
+    with pytest.raises(NoRecipients, match="more than one address") as refused:
+        upload(sender, "email,name\na@x.org;b@x.org,Ann\nc@x.org;d@x.org,Bo\n")
+    assert "review" not in str(refused.value)

@@ -254,7 +254,13 @@ def test_cleaning_is_told_when_more_than_spaces_was_removed(cell: str, is_cleane
 ANN_AND_BO = [
     *("ann@example.org; bo@example.org", "ann@example.org,bo@example.org", "ann@example.org bo@example.org"),
     *("ann@example.org / bo@example.org", "ann@example.org/bo@example.org", "ann@example.org|bo@example.org"),
-    *("ann@example.org\nbo@example.org", "ann@example.org ::: bo@example.org", "ann@example.org;bo@example.org;"),
+    *(
+        "ann@example.org\nbo@example.org",
+        "ann@example.org ::: bo@example.org",
+        "ann@example.org、bo@example.org",
+        "ann@example.org؛ bo@example.org",
+        "ann@example.org;bo@example.org;",
+    ),
     *("ann@example.org und bo@example.org", "ann@example.org & bo@example.org", "ann@example.org&bo@example.org"),
     *("Ann <ann@example.org>, Bo <bo@example.org>", '"Berg, Ann" <ann@example.org>; "Cole, Bo" <bo@example.org>'),
     *("Mother: ann@example.org Father: bo@example.org", "mailto:ann@example.org;mailto:bo@example.org"),

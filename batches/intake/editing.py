@@ -107,8 +107,8 @@ def append_csv(batch: Batch, stream: BinaryIO) -> tuple[Batch, Counts]:
         match = match_columns(opened.layout, draft.columns)
         records = MatchedRecords(opened.records, match, hidden_lines=_hidden_lines(draft))
         counts = append_records(draft, records, _layout_of(draft), after_line=last_line)
-        _delete_corrected(draft, records.corrected_lines, up_to=last_line)
-        _recount_findings(draft)
+        corrected_duplicates = _delete_corrected(draft, records.corrected_lines, up_to=last_line)
+        _recount_findings(draft, corrected_duplicates)
         draft.upload_chunks.all().delete()
         draft.content_digest = hashlib.sha256(f"{draft.content_digest}{digest_file(file)}".encode()).hexdigest()
         _recount(draft)
@@ -160,9 +160,11 @@ def _hidden_lines(draft: Batch) -> array[int]:
     return array("I", hidden.values_list("line", flat=True).iterator())
 
 
-def _recount_findings(draft: Batch) -> None:
+def _recount_findings(draft: Batch, corrected_duplicates: int) -> None:
     """Count again what the review offers a choice for, because rows of rejected.csv take the places of others."""
     reading = Reading.from_json(draft.reading)
+    # Each duplicate is a row that shares its address. The row in its place was counted when it was added.
+    reading.shared_count = max(0, reading.shared_count - corrected_duplicates)
     reading.hidden_count = draft.rejected_rows.filter(kind=RejectionKind.HIDDEN).count()
     if reading.split_count and not reading.split_cells:
         reading.split_count = draft.rejected_rows.filter(reason__contains=SEVERAL_REASON).count()
@@ -175,10 +177,19 @@ def _last_line(draft: Batch) -> int:
     return max(last_row, last_rejected, Reading.from_json(draft.reading).last_line)
 
 
-def _delete_corrected(draft: Batch, lines: Collection[int], *, up_to: int) -> None:
-    """Delete the rejected rows that the added rows correct, and none of the added rows themselves."""
+def _delete_corrected(draft: Batch, lines: Collection[int], *, up_to: int) -> int:
+    """Delete the rejected rows that the added rows correct, and none of the added rows themselves.
+
+    Returns:
+        How many of the deleted rows were duplicates.
+    """
     with raw_cursor() as cursor:
-        cursor.execute(sql.DELETE_CORRECTED, {"batch": draft.pk, "lines": list(lines), "up_to": up_to})
+        cursor.execute(
+            sql.DELETE_CORRECTED,
+            {"batch": draft.pk, "lines": list(lines), "up_to": up_to, "duplicate": RejectionKind.DUPLICATE},
+        )
+        [deleted] = sql.DELETE_CORRECTED.rows(cursor.fetchall())
+    return deleted.duplicate_count
 
 
 def _layout_of(draft: Batch) -> Layout:

@@ -17,6 +17,12 @@ class ResolvedRows(NamedTuple):
     shared_count: int
 
 
+class CorrectedRows(NamedTuple):
+    """How many of the deleted rejected rows were duplicates."""
+
+    duplicate_count: int
+
+
 class Member(NamedTuple):
     """The cells of a user, in the order of the columns of a group."""
 
@@ -54,4 +60,4 @@ OTHER_MEMBERS = Statement(_statements["OTHER_MEMBERS"], Member)
 
 DELETE_EMAILS = _statements["DELETE_EMAILS"]
 DELETE_REJECTED = _statements["DELETE_REJECTED"]
-DELETE_CORRECTED = _statements["DELETE_CORRECTED"]
+DELETE_CORRECTED = Statement(_statements["DELETE_CORRECTED"], CorrectedRows)

@@ -197,5 +197,10 @@ DELETE FROM batches_email WHERE batch_id = %(batch)s
 DELETE FROM batches_rejectedrow WHERE batch_id = %(batch)s
 
 -- name: DELETE_CORRECTED
--- Delete the rejected rows that added rows correct. The added rows have higher lines: their own rejects stay.
-DELETE FROM batches_rejectedrow WHERE batch_id = %(batch)s AND line = ANY(%(lines)s) AND line <= %(up_to)s
+-- Delete the rejected rows that added rows correct, and count the duplicates among them.
+-- The added rows have higher lines: their own rejects stay.
+WITH deleted AS (
+    DELETE FROM batches_rejectedrow WHERE batch_id = %(batch)s AND line = ANY(%(lines)s) AND line <= %(up_to)s
+    RETURNING kind
+)
+SELECT count(*) FILTER (WHERE kind = %(duplicate)s) FROM deleted

@@ -12,6 +12,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection
 
+from batches.exports import rejected_csv
 from batches.files.findings import Reading
 from batches.intake import (
     ReadingOptions,
@@ -151,6 +152,16 @@ def test_rows_are_duplicates_when_they_are_added_again(load: Import, shared: Sha
             TOGETHER: "The same row is already in line 2. Change a cell of it if it is another row.",
         }[shared]
     )
+
+
+def test_shared_rows_are_counted_once_when_the_rejected_file_comes_back(load: Import) -> None:
+    batch = load("email,child\npia@x.org,Ann\nnope,Cy\nPIA@x.org,Bo\n", FIRST)
+    assert counts_of(batch) == (1, 1, 1, 1)
+    rejected = b"".join(rejected_csv(batch)).replace(b"nope", b"cy@x.org")
+    batch, _ = append_csv(batch, io.BytesIO(rejected))
+    assert counts_of(batch) == (2, 0, 1, 1)
+    batch, _ = append_csv(batch, io.BytesIO(b"".join(rejected_csv(batch)).replace(b"PIA", b"bo")))
+    assert counts_of(batch) == (3, 0, 0, 0)
 
 
 def test_draft_follows_another_choice_when_its_file_is_read_again(load: Import) -> None:

@@ -5,6 +5,8 @@ A template's key enters, with merge field values or the row that has them. A ren
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest
 from ninja import Router
 
@@ -51,16 +53,22 @@ def preview_template(request: HttpRequest, key: str, payload: PreviewOptions) ->
         html=template.html if payload.html is None else payload.html,
         text=template.text if payload.text is None else payload.text,
     )
-    rendered = render_preview(parts, {**_batch_context(request, payload), **payload.fields})
+    batch = _find_batch(request, payload)
+    context = {**(_batch_context(batch, payload) if batch else {}), **payload.fields}
+    rendered = render_preview(parts, context, address_heading=batch.address_heading if batch else "")
     return PreviewOut(subject=rendered.subject, html=rendered.html, text=rendered.text)
 
 
-def _batch_context(request: HttpRequest, payload: PreviewOptions) -> dict[str, str]:
+def _find_batch(request: HttpRequest, payload: PreviewOptions) -> Batch | None:
     if payload.batchId is None:
-        return {}
+        return None
     batch = Batch.objects.visible_to(request.user).filter(pk=payload.batchId).first()
     if batch is None:
         raise not_found("batch of this number")
+    return batch
+
+
+def _batch_context(batch: Batch, payload: PreviewOptions) -> dict[str, Any]:
     emails = batch.emails.order_by("row")
     email = (emails if payload.row is None else emails.filter(row=payload.row)).first()
     if email is None:

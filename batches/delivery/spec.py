@@ -33,6 +33,7 @@ class LaneSpec:
     job_id: int
     batch_id: int
     merge_fields: tuple[str, ...]
+    address_heading: str = ""
     subject: str
     html: str
     text: str

@@ -91,7 +91,7 @@ def _work(check: LetterCheck, pointer: str, parts: MessageParts) -> LetterCheck 
     if batch is None:
         return None
     try:
-        compiled = parts.compile(batch.merge_fields)
+        compiled = parts.compile(batch.merge_fields, address_heading=batch.address_heading)
     except TemplateFault:  # the template was refused at every door; nothing of it can be checked
         return None
     began_at = reported_at = time.monotonic()

@@ -160,14 +160,15 @@ def _render_trial(batch: Batch, parts: MessageParts) -> None:
     """Render the trial message: for the first email, in a child process with limits of its own."""
     try:
         sender_address(settings.DEFAULT_FROM_EMAIL)
-        compiled = parts.compile(batch.merge_fields)
+        compiled = parts.compile(batch.merge_fields, address_heading=batch.address_heading)
     except (TemplateFault, SenderFault) as exc:
         raise TemplateRefused(str(exc)) from exc
     first = batch.emails.order_by("row").first()
     if first is None:
         return
     try:
-        render_preview(parts, compiled.make_context(first.fields, address=first.address))
+        context = compiled.make_context(first.fields, address=first.address)
+        render_preview(parts, context, address_heading=batch.address_heading)
     except TemplateFault as exc:
         raise TemplateRefused(str(exc)) from exc
 

@@ -108,6 +108,7 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSp
         job_id=acquired.job_id,
         batch_id=acquired.batch_id,
         merge_fields=tuple(acquired.merge_fields),
+        address_heading=acquired.address_heading,
         subject=acquired.subject,
         html=acquired.html,
         text=acquired.text,

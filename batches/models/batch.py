@@ -118,6 +118,11 @@ class Batch(models.Model):
         return f"{self.filename} (batch {self.pk})"
 
     @property
+    def address_heading(self) -> str:
+        """The heading of the address column. A template may write it for ``email``."""
+        return str(self.columns[self.address_index]) if self.columns else ""
+
+    @property
     def address_indexes(self) -> tuple[int, ...]:
         """The positions of all address columns, counted from 0. ``address_index`` is the first."""
         return (self.address_index, *self.more_address_indexes)

@@ -33,7 +33,9 @@ class FieldNames:
     """From a field of a row, as it was typed, to the merge field that it shows."""
 
     @classmethod
-    def find(cls, parts: Iterable[tuple[Set[str], Uses]], columns: Collection[str] | None) -> Self:
+    def find(
+        cls, parts: Iterable[tuple[Set[str], Uses]], columns: Collection[str] | None, address_heading: str = ""
+    ) -> Self:
         """Find the fields of all parts. Each part gives the variables that it does not set itself, and its uses."""
         typed: dict[str, str] = {}
         attributes: set[str] = set()
@@ -52,7 +54,7 @@ class FieldNames:
             del typed[ROWS]
         same = _find_same([*typed], row_fields)
         fields = {same.get(name, name) for name in [*typed, *row_fields]}
-        binding = bind_fields(fields, columns or ())
+        binding = bind_fields(fields, columns or (), address_heading)
         renamed = {name: binding.aliases.get(same.get(name, name), same.get(name, name)) for name in typed}
         return cls(
             renamed={name: other for name, other in renamed.items() if name != other},
@@ -61,7 +63,7 @@ class FieldNames:
             typed=row_fields | typed,
             uses_rows=uses_rows,
             number_fields=frozenset(binding.aliases.get(same.get(n, n), same.get(n, n)) for n in numbers),
-            row_aliases=bind_fields(attributes, columns or ()).aliases if uses_rows else {},
+            row_aliases=bind_fields(attributes, columns or (), address_heading).aliases if uses_rows else {},
         )
 
     def name_rows(self, context: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -35,12 +35,18 @@ class FieldBinding:
     """For each missing field, the merge fields that resemble it most, best first."""
 
 
-def bind_fields(template_fields: Iterable[str], merge_fields: Collection[str]) -> FieldBinding:
-    """Find the merge field that each field of a template means. The address, ``email``, is always there."""
+def bind_fields(
+    template_fields: Iterable[str], merge_fields: Collection[str], address_heading: str = ""
+) -> FieldBinding:
+    """Find the merge field that each field of a template means.
+
+    The address, ``email``, is always there. ``address_heading``, the heading of its column, means it too.
+    """
     exact = {*merge_fields, "email"}
     by_key = {make_key(name): name for name in reversed([*merge_fields, "email"])}
     others = [name for name in template_fields if name not in exact]
-    by_any_key = dict.fromkeys(_ADDRESS_KEYS, "email") | by_key
+    address_keys = {*_ADDRESS_KEYS, make_key(address_heading)} - {""}
+    by_any_key = dict.fromkeys(address_keys, "email") | by_key
     aliases = {name: by_any_key[make_key(name)] for name in others if make_key(name) in by_any_key}
     missing = tuple(sorted(name for name in others if name not in aliases))
     near = {name: _find_near(name, by_key) for name in missing}

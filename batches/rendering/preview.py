@@ -28,13 +28,13 @@ WALL_MAX_SECONDS = 10
 _PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 
 
-def render_preview(parts: MessageParts, context: Mapping[str, Any]) -> Rendered:
+def render_preview(parts: MessageParts, context: Mapping[str, Any], *, address_heading: str = "") -> Rendered:
     """Render one recipient's message in the child process. The names of the context are matched as a list's are.
 
     Raises:
         TemplateFault: The template is faulty, too slow, or too large.
     """
-    request = json.dumps({"parts": asdict(parts), "context": dict(context)})
+    request = json.dumps({"parts": asdict(parts), "context": dict(context), "address_heading": address_heading})
     try:
         child = subprocess.run(
             [sys.executable, "-m", "batches.rendering.preview"],
@@ -54,9 +54,10 @@ def render_preview(parts: MessageParts, context: Mapping[str, Any]) -> Rendered:
     return Rendered(**answer)
 
 
-def _render(parts: MessageParts, context: Mapping[str, Any]) -> Rendered:
+def _render(parts: MessageParts, context: Mapping[str, Any], *, address_heading: str = "") -> Rendered:
     named = {name if name.isidentifier() else make_identifier(name): value for name, value in context.items()}
-    return parts.compile([name for name in named if name != ROWS]).render(named)
+    merge_fields = [name for name in named if name != ROWS]
+    return parts.compile(merge_fields, address_heading=address_heading).render(named)
 
 
 def main() -> None:
@@ -65,7 +66,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_MAX_SECONDS, CPU_MAX_SECONDS))
     request = json.load(sys.stdin)
     try:
-        answer = _render(MessageParts(**request["parts"]), request["context"])._asdict()
+        parts = MessageParts(**request["parts"])
+        answer = _render(parts, request["context"], address_heading=request.get("address_heading", ""))._asdict()
     except TemplateFault as exc:
         answer = {"fault": str(exc)}
     json.dump(answer, sys.stdout)

@@ -79,16 +79,23 @@ class MessageParts:
         """Copy these parts with another subject. An empty one, or None, keeps the subject as it is."""
         return replace(self, subject=subject or self.subject)
 
-    def compile(self, merge_fields: Collection[str] | None = None) -> CompiledTemplate:
+    def compile(self, merge_fields: Collection[str] | None = None, *, address_heading: str = "") -> CompiledTemplate:
         """Make a template of the parts that is ready to render many times.
 
         Args:
             merge_fields: Those of the list. The fields of the template are bound to them as ``bind_fields`` says.
+            address_heading: The heading of the list's address column, which may be written for ``email``.
 
         Raises:
             TemplateFault: A part has a syntax error, the subject is empty, or there is no body.
         """
-        return CompiledTemplate(subject=self.subject, html=self.html, text=self.text, columns=merge_fields)
+        return CompiledTemplate(
+            subject=self.subject,
+            html=self.html,
+            text=self.text,
+            columns=merge_fields,
+            address_heading=address_heading,
+        )
 
 
 def name_cells(merge_fields: Iterable[str], cells: Iterable[Any], *, address: str) -> dict[str, Any]:
@@ -126,7 +133,15 @@ class CompiledTemplate:
         TemplateFault: It has a syntax error, no subject, or no body.
     """
 
-    def __init__(self, *, subject: str, html: str, text: str, columns: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        subject: str,
+        html: str,
+        text: str,
+        columns: Collection[str] | None = None,
+        address_heading: str = "",
+    ) -> None:
         if not subject.strip():
             raise TemplateFault("The subject is empty. Write one in the template.")
         if not html.strip() and not text.strip():
@@ -134,11 +149,13 @@ class CompiledTemplate:
         self.has_html, self.has_text = bool(html.strip()), bool(text.strip())
         self._typed = {"subject": subject, "html": html, "text": text}
         self._columns = tuple(columns or ())
-        keys = frozenset(map(make_key, self._columns))
+        keys = frozenset(map(make_key, (*self._columns, address_heading))) - {""}
         self._environment = make_environment()
         read = {part: self._read(part, keys=keys, renamed={}) for part in PARTS}
         self._fields = FieldNames.find(
-            [(self._environment.undeclared_variables_in_template(part), read[part].uses) for part in PARTS], columns
+            [(self._environment.undeclared_variables_in_template(part), read[part].uses) for part in PARTS],
+            columns,
+            address_heading,
         )
         if self._fields.renamed:
             read = {part: self._read(part, keys=keys, renamed=self._fields.renamed) for part in PARTS}

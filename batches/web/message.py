@@ -67,7 +67,7 @@ class MessageChoice:
         parts = self.parts()
         if self.email is None:
             raise TemplateFault("The list has no recipients, so there is no message to show.")
-        return render_preview(parts, self.context())
+        return render_preview(parts, self.context(), address_heading=self.batch.address_heading)
 
     @property
     def previous_row(self) -> int | None:

@@ -177,6 +177,22 @@ def test_heading_as_it_is_written_is_its_field(client: Client, heading: str) -> 
     assert preview(client, batch_id, row=2, text=f"<{{{{ {heading} }}}}>") == "<Mia>"
 
 
+def test_heading_of_the_address_column_is_the_address(
+    stack: RunningStack, client: Client, secretary: Secretary, key: str
+) -> None:
+    save(secretary, key, text="{{ Kind }}: {{ E-Mail Mutter }}")
+    content = (
+        "Kind,E-Mail Mutter,E-Mail Vater\nMia,eva@example.org,bo@example.org\nTom,ann@example.org,cy@example.org\n"
+    )
+    draft = upload(client, content, draft="true")["batchId"]
+    assert preview(client, draft, row=2, text="{{ E-Mail Mutter }}") == "eva@example.org"
+    assert client.get(f"/api/batches/{draft}/review?templateId={key}")["missingFields"] == []
+    earlier = stack.mail_count()
+    client.wait_for_end(upload(client, content, templateId=key)["batchId"])
+    texts = sorted((to, mail.get_content().strip()) for to, mail in list(stack.mails())[earlier:])
+    assert texts == [("ann@example.org", "Tom: ann@example.org"), ("eva@example.org", "Mia: eva@example.org")]
+
+
 def test_page_has_examples_of_each_kind() -> None:
     assert len(EXAMPLES) >= 8 and len(CHANGES) >= 8 and len(find_conditions()) == len(TRUE_FOR)
     assert len(find_refused()) >= 5 and len(find_foreign_tags()) == 5

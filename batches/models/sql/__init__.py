@@ -99,6 +99,7 @@ class AcquiredLane(NamedTuple):
     from_email: str
     batch_id: int
     merge_fields: list[str]
+    address_heading: str
 
 
 class RowRange(NamedTuple):

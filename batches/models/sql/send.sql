@@ -23,7 +23,8 @@ WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL AND (SELECT 
   AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
 RETURNING l.id, l.token, l.range_after_row, l.range_end_row,
           l.sent_count, l.failed_count, l.unknown_count, l.retried_count,
-          j.id, j.priority, j.subject, j.html, j.text, j.from_email, b.id, b.merge_fields
+          j.id, j.priority, j.subject, j.html, j.text, j.from_email, b.id, b.merge_fields,
+          coalesce(b.columns ->> b.address_index::int, '')
 
 -- name: TAKE_ROW_RANGE
 -- Hand the list's next row range to a lane that has used up its own.

@@ -120,7 +120,7 @@ def test_trial_message_is_rendered_before_the_transaction_begins(
 ) -> None:
     trials: list[tuple[MessageParts, Mapping[str, str], bool]] = []
 
-    def render(parts: MessageParts, context: Mapping[str, str]) -> Rendered:
+    def render(parts: MessageParts, context: Mapping[str, str], *, address_heading: str) -> Rendered:
         trials.append((parts, context, connection.in_atomic_block))
         return Rendered("", "", "")
 

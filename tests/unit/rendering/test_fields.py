@@ -18,6 +18,15 @@ def test_field_is_the_address_when_no_column_has_its_name(name: str) -> None:
     assert dict(bind_fields([name], ["vorname"]).aliases) == {name: "email"}
 
 
+def test_field_is_the_address_when_it_is_the_heading_of_its_column() -> None:
+    binding = bind_fields(["E_Mail_Mutter"], ["kind", "e_mail_vater"], "E-Mail Mutter")
+    assert (dict(binding.aliases), binding.missing) == ({"E_Mail_Mutter": "email"}, ())
+
+
+def test_column_wins_when_the_address_column_has_its_heading_too() -> None:
+    assert dict(bind_fields(["Kontakt"], ["kontakt"], "Kontakt").aliases) == {"Kontakt": "kontakt"}
+
+
 def test_column_wins_when_it_has_a_name_of_the_address() -> None:
     assert dict(bind_fields(["Mail"], ["mail"]).aliases) == {"Mail": "mail"}
 

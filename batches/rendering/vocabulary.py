@@ -25,6 +25,17 @@ _NEAR = {
 }  # fmt: skip
 """Names of other template languages, and ours for the same."""
 
+_FILTERS = (
+    "Common ones are upper, title, default, round, replace and join. "
+    "The page docs/letters.md has the others, under “Changing what a field shows”."
+)
+_COMMON = {
+    "filter": _FILTERS,
+    "test": "Common ones are defined, number, odd, even, eq and in. The page docs/letters.md has more on conditions.",
+    "function": f"To show a column of this name, remove the brackets. To change a field, use a filter. {_FILTERS}",
+}
+"""What to say of a name that resembles none. A list of all names would hide the few that a letter needs."""
+
 _BOUND = frozenset({"loop", "self", "caller", "super"})
 """The functions that a statement defines for what it encloses."""
 
@@ -98,7 +109,7 @@ def _say_unknown(environment: Environment, kind: str, name: str) -> str:
     known = _list_names(environment, kind)
     hint = _NEAR.get(name, "")
     near = [hint] if hint in known else get_close_matches(name, known, 1)
-    advice = f"Did you mean {near[0]}?" if near else f"These exist: {', '.join(known)}."
+    advice = f"Did you mean {near[0]}?" if near else _COMMON[kind]
     return f"There is no {kind} named {name}. {advice}"
 
 

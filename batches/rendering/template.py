@@ -20,7 +20,7 @@ from batches.rendering.numbers import ValueFault
 from batches.rendering.tags import TagFault, find_line
 from batches.rendering.typed_names import ROWS
 from batches.rendering.vocabulary import add_numbers, check_names
-from batches.rendering.wording import PARTS, say_error, say_where
+from batches.rendering.wording import PARTS, say_error, say_letter_fault, say_where
 
 FUEL = 100_000
 """How many instructions of minijinja's machine one render may use. A long newsletter takes some hundreds."""
@@ -211,8 +211,8 @@ class CompiledTemplate:
             output: str = self._environment.render_template(name, **context)
         except ValueFault as exc:
             missing = self._fields.say_missing(context) if exc.is_absent else ""
-            group = missing or say_where(name, None, exc.group)
-            raise TemplateFault(missing or say_where(name, None, str(exc)), group=group) from exc
+            group = missing or say_letter_fault(name, exc.group)
+            raise TemplateFault(missing or say_letter_fault(name, str(exc)), group=group) from exc
         except TemplateError as exc:
             is_absent = exc.kind == "UndefinedError" or "undefined" in (exc.detail or "")
             missing = self._fields.say_missing(context) if is_absent else ""
@@ -221,7 +221,7 @@ class CompiledTemplate:
             if type(exc).__name__ != "PanicException":  # no Exception, and no module exports it
                 raise
             # minijinja ends so for a slice backwards of a blank value. It must not end the worker.
-            raise TemplateFault(say_where(name, None, f"{_PANIC} for this recipient.")) from exc
+            raise TemplateFault(say_letter_fault(name, f"{_PANIC}.")) from exc
         if len(output) > OUTPUT_MAX_CHARS:
             raise TemplateFault(
                 f"The rendered {PARTS[name]} has more than {OUTPUT_MAX_CHARS:,} characters. Make it shorter."

@@ -18,6 +18,9 @@ _SENTENCES = {
     "MissingArgument": "{tag} lacks an argument. Write it in brackets after the name",
     "TooManyArguments": "{tag} has too many arguments in brackets. Remove some",
 }
+_FAULTS_OF_A_LETTER = frozenset({"UndefinedError", "InvalidOperation"})
+"""Errors that depend on the values of one recipient."""
+
 _OTHER = "{tag} can't be used for this recipient. Change it, or remove it"
 
 
@@ -27,10 +30,19 @@ def say_where(part: str, line: int | None, message: str) -> str:
     return f"The {PARTS[part]} of the template can't be used{where}: {message}"
 
 
+def say_letter_fault(part: str, message: str, line: int | None = None) -> str:
+    """Say of a letter what ``say_where`` says of a template: other recipients may have values that fit."""
+    where = f" in line {line} of the template" if line else ""
+    return f"The {PARTS[part]} of this letter can't be made{where}: {message}"
+
+
 def say_error(part: str, exc: TemplateError, typed: str) -> str:
     """Say what an error of minijinja means, with the tag of its line as it was typed."""
     lines = typed.split("\n")
     tags = _TAG.findall(lines[exc.line - 1]) if exc.line and exc.line <= len(lines) else []
     tag = tags[0] if len(tags) == 1 else "a tag of this line"
     sentence = _SENTENCES.get(exc.kind, _OTHER).format(tag=tag)
-    return say_where(part, exc.line, f"{sentence[:1].upper()}{sentence[1:]}.")
+    message = f"{sentence[:1].upper()}{sentence[1:]}."
+    if exc.kind in _FAULTS_OF_A_LETTER:
+        return say_letter_fault(part, message, exc.line)
+    return say_where(part, exc.line, message)

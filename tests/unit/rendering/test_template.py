@@ -59,6 +59,22 @@ def test_fault_names_the_merge_field_when_it_is_missing() -> None:
         PARTS.compile().render({"nmae": "Ann"})
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{% if points > 3 %}{% endif %}", "The text body of this letter can't be made: points is “many”, which is"),
+        ("{{ points * 2 }}", "The text body of this letter can't be made: points is “many”, which is not a number."),
+        ("a\n{{ points[::-1]|sum }}", "The text body of this letter can't be made"),
+    ],
+)
+def test_sentence_is_about_the_letter_when_the_value_of_one_recipient_is_the_fault(text: str, sentence: str) -> None:
+    template = CompiledTemplate(subject="S", html="", text=text, columns=["points"])
+    with pytest.raises(TemplateFault) as fault:
+        template.render({"points": "many"})
+    assert str(fault.value).startswith(sentence)
+    assert fault.value.group.startswith("The text body of this letter can't be made")
+
+
 @pytest.mark.parametrize(("extra", "is_refused"), [(0, False), (1, True)])
 def test_output_is_refused_when_it_is_longer_than_the_limit(extra: int, is_refused: bool) -> None:
     template = CompiledTemplate(subject="S", html="", text=f"{{{{ 'a' * {OUTPUT_MAX_CHARS + extra} }}}}")

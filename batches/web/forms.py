@@ -6,16 +6,21 @@ What the user typed enters. Arguments for the domain's functions leave, or a sen
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import chain, count
 from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.text import slugify
 
 from batches.files.addresses import BadAddress, normalise_address
 from batches.models import EmailTemplate
 from batches.rendering.message import SUBJECT_MAX_CHARS
 from batches.template_form import CheckedTemplateForm
 from batches.wording import ENCODING_NAMES
+
+KEY_NUMBER_CHARS = 10
+"""How much of a key is left for the hyphen and the number that make it unique."""
 
 
 class RefusableForm(forms.Form):
@@ -101,7 +106,7 @@ class TemplateForm(CheckedTemplateForm):
         model = EmailTemplate
         fields = ["name", "key", "subject", "html", "text"]
         labels = {"html": "HTML body", "text": "Text body"}
-        help_texts = {"key": "A short name for programs, without spaces, for example welcome_email."}
+        help_texts = {"key": "A short name for programs, without spaces. Left empty, it is made from the name."}
         error_messages = {
             "key": {
                 "invalid": "Use only letters, digits, hyphens and underscores, and no spaces.",
@@ -113,3 +118,21 @@ class TemplateForm(CheckedTemplateForm):
             "html": forms.Textarea(attrs={"rows": 14, "class": "code", "spellcheck": "false"}),
             "text": forms.Textarea(attrs={"rows": 10, "class": "code"}),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["key"].required = False
+
+    def clean_key(self) -> str:
+        """Return the key, or the present one if the field is empty. A new template gets one made from its name."""
+        typed: str = self.cleaned_data["key"]
+        return typed or self.instance.key or make_template_key(self.cleaned_data.get("name", ""))
+
+
+def make_template_key(name: str) -> str:
+    """Make a key that no template has: the name in lower case with hyphens, and a number if it is taken."""
+    max_length = EmailTemplate._meta.get_field("key").max_length or 0
+    start = slugify(name)[: max_length - KEY_NUMBER_CHARS].strip("-_") or "template"
+    taken = set(EmailTemplate.objects.filter(key__startswith=start).values_list("key", flat=True))
+    numbered = (f"{start}-{number}" for number in count(2))
+    return next(key for key in chain([start], numbered) if key not in taken)

@@ -1,5 +1,5 @@
 // The form of a template: beside the button for the preview, say what is wrong with the template or may be.
-// The frame of the preview says it too, but on a narrow screen it is below, out of sight.
+// The frame of the preview says it too, but on a narrow screen it is below, out of sight. Show also which key it gets.
 
 const form = document.getElementById("template");
 
@@ -15,3 +15,17 @@ form.append(Object.assign(document.createElement("input"), { type: "hidden", nam
 form.addEventListener("submit", (event) => {
   if (event.submitter?.id === "show-preview") showNotes().catch(() => {}); // without an answer the frame still says it
 });
+
+// An empty key is made from the name when the template is saved. Show it before, as batches/web/forms.py makes it.
+const name = document.getElementById("id_name");
+const key = document.getElementById("id_key");
+
+function showKey() {
+  const letters = name.value.normalize("NFKD").replace(/[^\x00-\x7f]/g, "").toLowerCase();
+  key.placeholder = letters.replace(/[^\w\s-]/g, "").replace(/[\s-]+/g, "-").replace(/^[-_]+|[-_]+$/g, "");
+}
+
+if (!key.value) {
+  name.addEventListener("input", showKey);
+  showKey();
+}

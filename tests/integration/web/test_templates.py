@@ -50,6 +50,27 @@ def test_fault_is_shown_and_the_input_is_kept(
     assert not EmailTemplate.objects.filter(name="Typed with care").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("Parents' evening", ["parents-evening", "parents-evening-2", "parents-evening-3"]),
+        ("Größe", ["groe", "groe-2", "groe-3"]),
+        ("案内", ["template", "template-2", "template-3"]),
+        ("x" * 200, ["x" * 90, f"{'x' * 90}-2", f"{'x' * 90}-3"]),
+    ],
+)
+def test_key_is_made_from_the_name_when_it_is_left_empty(name: str, keys: list[str], page: Client) -> None:
+    for _ in keys:
+        assert page.post(reverse("template-new"), GOOD | {"name": name, "key": ""}).status_code == 302
+    assert list(EmailTemplate.objects.order_by("pk").values_list("key", flat=True)) == keys
+
+
+def test_key_stays_when_it_is_left_empty_in_an_edit(page: Client) -> None:
+    make_template()
+    page.post(reverse("template", args=["dates"]), GOOD | {"key": "", "name": "Other"})
+    assert list(EmailTemplate.objects.values_list("key", "name")) == [("dates", "Other")]
+
+
 def test_edit_changes_the_template(page: Client) -> None:
     make_template()
     page.post(reverse("template", args=["dates"]), GOOD | {"text": "New words"})

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from batches import intake
 from batches.jobs import creation
-from batches.models import Batch, BatchStatus, Email, EmailJob, EmailTemplate, JobStatus
+from batches.models import Batch, BatchStatus, Email, EmailJob, EmailTemplate, JobStatus, SharedAddresses
 from tests.conftest import MakeBatch, MakeJob
 
 LIST = "Name,E-Mail,Town\nZoë,zoe@example.org,Oslo\n<b>Bo</b>,bo@example.org,\nNed,ned@@example,Leeds\n"
@@ -66,6 +66,21 @@ def test_nothing_can_be_sent_when_a_merge_field_has_no_column(page: Client, draf
     assert '<div class="notice error">' in text
     assert "The message uses <code>code</code>, but the list has no such column." in text
     assert 'id="send" disabled' in text
+
+
+def test_template_is_linked_where_the_review_says_to_change_it(page: Client, draft: Batch, sender: User) -> None:
+    def has_link(batch: Batch, subject: str) -> bool:
+        return f'<a href="{reverse("template", args=["code"])}">' in read(page, batch, template="code", subject=subject)
+
+    EmailTemplate.objects.create(key="code", name="Code", subject="S", text="Dear {{ name }}")
+    assert not has_link(draft, "")
+    assert has_link(draft, "{{ code }}")
+    assert has_link(draft, "*|NAME|*")
+    assert has_link(draft, "{{ name")
+    people = BytesIO(b"Name,E-Mail\nAnn,pia@example.org\nBo,pia@example.org\n")
+    together = intake.import_csv(people, filename="a.csv", user=sender, shared=SharedAddresses.TOGETHER).batch
+    assert has_link(together, "")
+    assert not has_link(together, "{% for row in rows %}{{ row.name }}{% endfor %}")
 
 
 def test_missing_column_is_only_a_warning_when_the_template_has_words_for_it(page: Client, draft: Batch) -> None:

@@ -17,7 +17,7 @@ WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
 NO_REDIS = "Redis can't be reached, so no email is sent now. The batch is safe, and sending goes on when Redis is back."
 NO_WORKER = "No worker is running, so no email is sent now. The batch waits, and sending starts when a worker starts."
 
-REJECTED_MEANING = "These lines of the file did not become recipients. Each has its reason."
+REJECTED_MEANING = "These {places} did not become recipients. Each has its reason."
 HIDDEN_MEANING = "The sheet hides these rows, for example by a filter. They did not become recipients."
 
 STATE_MEANINGS = {

@@ -123,6 +123,11 @@ class Batch(models.Model):
         return str(self.columns[self.address_index]) if self.columns else ""
 
     @property
+    def place_word(self) -> str:
+        """What the number of a recipient counts: the lines of a file, or the rows of a list that came in no file."""
+        return "line" if self.source == BatchSource.UPLOAD else "row"
+
+    @property
     def address_indexes(self) -> tuple[int, ...]:
         """The positions of all address columns, counted from 0. ``address_index`` is the first."""
         return (self.address_index, *self.more_address_indexes)

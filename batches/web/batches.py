@@ -103,7 +103,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "moving": BatchStatus.PROCESSING,
         "relay_error": say_relay_error(job.last_error if job else ""),
         "tabs": _make_tabs(batch, now, chosen=status),
-        "meaning": _say_meaning(status),
+        "meaning": _say_meaning(status, batch),
         **_read_rows(request, batch, status),
     }
     return render(request, "batches/batch.html", context)
@@ -139,9 +139,9 @@ def _list_emails(emails: Sequence[Email]) -> list[ListedEmail]:
     ]
 
 
-def _say_meaning(status: str) -> str:
+def _say_meaning(status: str, batch: Batch) -> str:
     if status in REJECTED_MEANINGS:
-        return REJECTED_MEANINGS[status]
+        return REJECTED_MEANINGS[status].format(places=f"{batch.place_word}s")
     return STATE_MEANINGS[EmailStatus(status)] if status in EmailStatus.values else ""
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from batches import intake
 from batches.jobs import creation
-from batches.models import Batch, BatchStatus, Email, EmailJob, EmailTemplate, JobStatus, SharedAddresses
+from batches.models import Batch, BatchSource, BatchStatus, Email, EmailJob, EmailTemplate, JobStatus, SharedAddresses
 from tests.conftest import MakeBatch, MakeJob
 
 LIST = "Name,E-Mail,Town\nZoë,zoe@example.org,Oslo\n<b>Bo</b>,bo@example.org,\nNed,ned@@example,Leeds\n"
@@ -66,6 +66,25 @@ def test_nothing_can_be_sent_when_a_merge_field_has_no_column(page: Client, draf
     assert '<div class="notice error">' in text
     assert "The message uses <code>code</code>, but the list has no such column." in text
     assert 'id="send" disabled' in text
+
+
+@pytest.mark.parametrize(
+    ("source", "word", "other"),
+    [(BatchSource.UPLOAD, "Line", "Row"), (BatchSource.LIST, "Row", "Line"), (BatchSource.USERS, "Row", "Line")],
+)
+def test_number_of_a_recipient_has_one_name_on_every_page(
+    page: Client, draft: Batch, welcome: EmailTemplate, source: BatchSource, word: str, other: str
+) -> None:
+    Batch.objects.update(source=source)
+    text = page.get(address(draft, "review"), {"line": "99"}).content.decode()
+    for name, query in (("batch", {}), ("batch", {"status": "rejected"})):
+        text += page.get(address(draft, name), query).content.decode()
+    assert text.count(f'<th class="figure">{word}</th>') == 3
+    assert f"recipient in {word.lower()}</label>" in text
+    assert f"Show the message of {word.lower()} 2" in text
+    assert f"{word} 99 has no recipient. This is {word.lower()} 3." in text
+    assert f"These {word.lower()}s did not become recipients." in text
+    assert f">{other}</th>" not in text
 
 
 def test_template_is_linked_where_the_review_says_to_change_it(page: Client, draft: Batch, sender: User) -> None:
@@ -294,7 +313,7 @@ def test_page_says_so_when_the_row_has_no_recipient(
     answer = page.post(
         address(draft, "review-choose"), {"template": welcome.key, "row": "2", "line": asked}, follow=True
     )
-    assert f"Row {asked} has no recipient. This is row {shown}." in answer.content.decode()
+    assert f"Line {asked} has no recipient. This is line {shown}." in answer.content.decode()
 
 
 def test_line_of_several_recipients_is_shown_from_the_first_and_next_leads_on(

@@ -36,11 +36,10 @@ reserved top-level domain.
 CELL_MAX_LENGTH = 512
 """A longer cell is refused without the full check, because the check takes time that grows with the length."""
 
-SEVERAL_REASON = "The cell holds more than one address ("
-"""How the reason begins for which a cell with several good addresses is rejected."""
-
 OR_IN_THE_REVIEW = ", or choose in the review that such a cell makes several recipients"
-"""What else can be done, if the list is not refused."""
+"""What else can be done, if the list is not refused. Only the reason of a cell with several good addresses has it."""
+
+_COUNT_WORDS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 SEVERAL_MAX_LENGTH = 4096
 """In a longer cell, several addresses are not looked for."""
@@ -68,9 +67,8 @@ class SeveralAddresses(BadAddress):
     """The cell holds several addresses, and each of them is good."""
 
     def __init__(self, addresses: tuple[str, ...]) -> None:
-        super().__init__(
-            f"{SEVERAL_REASON}{len(addresses)} of them). Give each address a line of its own{OR_IN_THE_REVIEW}."
-        )
+        count = _COUNT_WORDS.get(len(addresses), str(len(addresses)))
+        super().__init__(f"The cell holds {count} addresses. Give each address a line of its own{OR_IN_THE_REVIEW}.")
         self.addresses = addresses
         """The different addresses in their stored form, in the order of the cell. Two or more."""
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from django.db import transaction
 from django.db.models import Max
 
-from batches.files.addresses import SEVERAL_REASON
+from batches.files.addresses import OR_IN_THE_REVIEW
 from batches.files.column_match import MatchedRecords, match_columns
 from batches.files.errors import ListRefused
 from batches.files.findings import Reading
@@ -167,7 +167,7 @@ def _recount_findings(draft: Batch, corrected_duplicates: int) -> None:
     reading.shared_count = max(0, reading.shared_count - corrected_duplicates)
     reading.hidden_count = draft.rejected_rows.filter(kind=RejectionKind.HIDDEN).count()
     if reading.split_count and not reading.split_cells:
-        reading.split_count = draft.rejected_rows.filter(reason__contains=SEVERAL_REASON).count()
+        reading.split_count = draft.rejected_rows.filter(reason__contains=OR_IN_THE_REVIEW).count()
     draft.reading = reading.to_json()
 
 

@@ -255,6 +255,6 @@ def test_cells_with_several_addresses_are_counted_again_when_some_were_corrected
 
 
 def test_review_is_not_advised_when_a_list_of_such_cells_is_refused(sender: User) -> None:
-    with pytest.raises(NoRecipients, match="more than one address") as refused:
+    with pytest.raises(NoRecipients, match="The cell holds two addresses") as refused:
         upload(sender, "email,name\na@x.org;b@x.org,Ann\nc@x.org;d@x.org,Bo\n")
     assert "review" not in str(refused.value)

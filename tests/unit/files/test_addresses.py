@@ -110,7 +110,7 @@ def test_address_has_its_stored_form_when_it_is_written_in_another(cell: str, st
     ("cell", "reason"),
     [
         ("", "The address is empty. Write it, or remove the row."),
-        ("a@b.org\r\nBcc: c@d.org", "more than one address"),
+        ("a@b.org\r\nBcc: c@d.org", "The cell holds two addresses. Give each address a line"),
         ("a@b.org\x7f", "The address contains a control character."),
         ("a\x0bb@b.org", "The address contains a control character."),
         ("ann", "must have an @-sign"),
@@ -270,7 +270,7 @@ ANN_AND_BO = [
 
 @pytest.mark.parametrize("cell", ANN_AND_BO)
 def test_addresses_are_told_one_by_one_when_a_cell_holds_several(cell: str) -> None:
-    with pytest.raises(SeveralAddresses, match="more than one address") as caught:
+    with pytest.raises(SeveralAddresses, match="The cell holds two addresses") as caught:
         normalise_address(cell)
     assert caught.value.addresses == ("ann@example.org", "bo@example.org")
 

@@ -163,6 +163,18 @@ def _letters(count: int) -> str:
     return "1 letter has" if count == 1 else f"{count:,} letters have"
 
 
+def say_added(added: int, *, rejected: int, duplicates: int) -> str:
+    """Say what became of the rows that were added to a draft: ``"2 recipients were added, and 1 row was rejected."``"""
+    parts = [f"{added:,} recipient{' was' if added == 1 else 's were'} added"]
+    if rejected:
+        parts.append(f"{rejected:,} row{' was' if rejected == 1 else 's were'} rejected")
+    if duplicates:
+        parts.append(f"{duplicates:,} row{' was a duplicate' if duplicates == 1 else 's were duplicates'}")
+    if len(parts) > 1:
+        parts[-1] = f"and {parts[-1]}"
+    return f"{', '.join(parts)}."
+
+
 def say_relay_error(reason: str) -> str:
     """Say that the relay accepts no mail now, and why. Empty if there is no reason.
 

@@ -20,6 +20,7 @@ from batches.web.message import read_choice
 from batches.web.reading_form import ReadingChoice, list_changes, present_choice, read_posted, read_shared
 from batches.web.requests import SignedInRequest, find_batch, posted_from_review
 from batches.web.review import review_address, show_draft
+from batches.wording import say_added
 
 FIELD_PREFIX = "field-"
 """An input's name is this prefix and the name that the merge field has now."""
@@ -67,10 +68,7 @@ def add_rows(request: SignedInRequest, batch_id: int) -> HttpResponse:
         batch, counts = intake.append_csv(batch, cast(BinaryIO, file.file))
     except intake.ListRefused as exc:
         return _refuse(request, batch, exc)
-    rejected = counts.rejected + counts.duplicate
-    added = f"{counts.total:,} recipient{' was' if counts.total == 1 else 's were'} added"
-    left = f"{rejected:,} row{' was' if rejected == 1 else 's were'} rejected"
-    messages.success(request, f"{added}, and {left}.")
+    messages.success(request, say_added(counts.total, rejected=counts.rejected, duplicates=counts.duplicate))
     return redirect(review_address(read_choice(batch, request.POST)) + "#list")
 
 

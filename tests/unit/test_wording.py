@@ -13,6 +13,7 @@ from batches.wording import (
     NO_WORKER,
     STATE_MEANINGS,
     WAITING,
+    say_added,
     say_duration,
     say_letter_check,
     say_relay_error,
@@ -20,6 +21,22 @@ from batches.wording import (
 )
 
 FLEET = Fleet(redis=True, workers=2, queued=0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ((1, 0, 0), "1 recipient was added."),
+        ((2, 1, 0), "2 recipients were added, and 1 row was rejected."),
+        ((0, 0, 2), "0 recipients were added, and 2 rows were duplicates."),
+        ((1, 3, 1), "1 recipient was added, 3 rows were rejected, and 1 row was a duplicate."),
+    ],
+)
+def test_rejected_rows_and_duplicates_are_counted_apart_when_rows_are_added(
+    counts: tuple[int, int, int], sentence: str
+) -> None:
+    added, rejected, duplicates = counts
+    assert say_added(added, rejected=rejected, duplicates=duplicates) == sentence
 
 
 @pytest.mark.parametrize(

@@ -50,12 +50,21 @@ class Finding:
     sample_names: tuple[str, str] = ("", "")
 
 
-def make_findings(batch: Batch, *, shows_rows: bool) -> list[Finding]:
+_CHOICES_ONLY = frozenset({"sheet", "header", "address", "encoding"})
+"""Topics that a user needs only to read the file in another way."""
+
+
+def make_findings(batch: Batch, *, shows_rows: bool, is_stored: bool = True) -> list[Finding]:
     """Return what there is to say of the file, in the order in which mistakes matter most.
 
-    ``shows_rows`` says whether the message shows all rows of an address.
+    ``shows_rows`` says whether the message shows all rows of an address. ``is_stored`` says whether the file can be
+    read again. If not, what only offers another reading is left out.
     """
-    reading = Reading.from_json(batch.reading)
+    findings = _find_all(batch, Reading.from_json(batch.reading), shows_rows=shows_rows)
+    return [found for found in findings if is_stored or not (found.choices and found.topic in _CHOICES_ONLY)]
+
+
+def _find_all(batch: Batch, reading: Reading, *, shows_rows: bool) -> list[Finding]:
     return [
         *_say_sheet(reading),
         *_say_header(batch, reading),

@@ -88,14 +88,15 @@ def describe_list(
     earlier = found.same_content_batch_id
     present = present_choice(choice.batch)
     columns = _list_columns(choice.batch, used, typed)
+    form = make_reading_form(choice.batch, reading)
     return ListView(
         review=found,
         columns=columns,
         rows=_list_rows(choice, found),
         address_heading=next((column.heading for column in columns if not column.merge_field), ""),
         hidden_count=count_hidden_rows(choice.batch),
-        findings=make_findings(choice.batch, shows_rows=shows_rows),
-        reading=make_reading_form(choice.batch, reading),
+        findings=make_findings(choice.batch, shows_rows=shows_rows, is_stored=form is not None),
+        reading=form,
         encoding_name=ENCODING_NAMES.get(encoding, encoding),
         delimiter=DELIMITER_NAMES.get(choice.batch.delimiter, ""),
         header_line=present.header_row if present.header_row not in (NO_HEADER, "1") else "",

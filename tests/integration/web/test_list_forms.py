@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from batches import intake
 from batches.files.encoding import CHOICES
-from batches.files.findings import Reading
+from batches.files.findings import AddressColumn, Reading
 from batches.models import Batch, BatchStatus, Email, EmailTemplate, RejectedRow, SharedAddresses, UploadChunk
 from batches.wording import ENCODING_NAMES
 from tests.conftest import MakeBatch
@@ -89,13 +89,16 @@ def test_line_of_the_headings_is_asked_for_as_a_number(page: Client, draft: Batc
 
 
 def test_buttons_are_gone_when_the_file_is_no_longer_stored(page: Client, draft: Batch) -> None:
-    reading = Reading(header_line=1, hidden_count=3)
+    columns = [AddressColumn(index=index, heading=f"Mail {index}", count=9, is_used=not index) for index in (0, 1)]
+    reading = Reading(header_line=1, hidden_count=3, skipped_lines=2, address_columns=columns)
     Batch.objects.filter(pk=draft.pk).update(reading=reading.to_json())
-    assert "Take them too" in page.get(reverse("review", args=[draft.pk])).content.decode()
+    text = page.get(reverse("review", args=[draft.pk])).content.decode()
+    assert "Take them too" in text and "Two columns hold addresses" in text and "The headings are in line 1" in text
     draft.upload_chunks.all().delete()
     text = page.get(reverse("review", args=[draft.pk])).content.decode()
     assert "3 rows are hidden in the sheet" in text
     assert "Take them too" not in text and "Read the file again" not in text
+    assert "Two columns hold addresses" not in text and "The headings are in line" not in text
 
 
 def test_corrected_rows_are_added(page: Client, draft: Batch) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from batches.files.addresses import OR_IN_THE_REVIEW
+from batches.files.findings import Reading
 from batches.intake.copying import Counts
 from batches.intake.errors import NoRecipients
 from batches.models import Batch, BatchSource
 
 SHOWN_ROWS = 3
+SEARCHED_ROWS = 100
+"""In how many rejected rows an @-sign is looked for, to tell a wrong column from wrong addresses."""
 
 
 def refuse_if_no_recipients(batch: Batch, counts: Counts) -> None:
@@ -21,6 +24,8 @@ def refuse_if_no_recipients(batch: Batch, counts: Counts) -> None:
 
 
 def _explain(batch: Batch) -> str:
+    if wrong_column := _explain_columns(batch):
+        return wrong_column
     first = list(batch.rejected_rows.order_by("line", "id")[:SHOWN_ROWS])
     if first:
         is_file = batch.source == BatchSource.UPLOAD
@@ -32,3 +37,22 @@ def _explain(batch: Batch) -> str:
     if batch.source == BatchSource.USERS:
         return "No active user of this choice has an email address. Give a user an address in the admin."
     return "The file has a header and no recipients. Add a line for each recipient below the header."
+
+
+def _explain_columns(batch: Batch) -> str:
+    """Say that a person chose columns without addresses, and which one has some. Empty if that is not the fault."""
+    if "address_indexes" not in Reading.from_json(batch.reading).chosen:
+        return ""
+    rows = list(batch.rejected_rows.order_by("line", "id").values_list("raw", flat=True)[:SEARCHED_ROWS])
+    with_at = {index for raw in rows for index, cell in enumerate(raw) if "@" in cell}
+    if not rows or with_at.intersection(batch.address_indexes):
+        return ""
+    names = " and ".join(f"“{_name_column(batch, index)}”" for index in batch.address_indexes)
+    holds = "column {} holds" if len(batch.address_indexes) == 1 else "columns {} hold"
+    others = [_name_column(batch, index) for index in sorted(with_at) if index < len(batch.columns)]
+    advice = f"Choose another, such as “{others[0]}”." if others else "Choose another."
+    return f"The {holds.format(names)} no addresses. {advice}"
+
+
+def _name_column(batch: Batch, index: int) -> str:
+    return batch.columns[index] or f"column {index + 1}"

@@ -82,6 +82,32 @@ def test_draft_stays_as_it_was_when_reading_it_again_fails(upload: Upload) -> No
     assert emails_of(batch) == [[2, "ann@example.com", ["Ann"]]]
 
 
+@pytest.mark.parametrize(
+    ("indexes", "sentence"),
+    [
+        ((0,), "The column “Vorname” holds no addresses. Choose another, such as “E-Mail”."),
+        ((0, 2), "The columns “Vorname” and “Ort” hold no addresses. Choose another, such as “E-Mail”."),
+    ],
+)
+def test_column_is_named_when_a_person_chose_one_without_addresses(
+    upload: Upload, indexes: tuple[int, ...], sentence: str
+) -> None:
+    text = "Vorname,E-Mail,Ort\nAnn,ann@example.com,Bonn\nBo,bo@example.com,Ulm\n"
+    with pytest.raises(ListRefused) as refused:
+        upload(text, address_indexes=indexes)
+    assert str(refused.value) == sentence
+    batch = upload(text)
+    with pytest.raises(ListRefused) as refused:
+        reread_upload(batch, ReadingOptions(address_indexes=indexes))
+    assert str(refused.value) == sentence
+    assert batch.emails.count() == 2
+
+
+def test_rows_have_their_reasons_when_the_chosen_column_holds_faulty_addresses(upload: Upload) -> None:
+    with pytest.raises(ListRefused, match=r"Line 2: .*more than one @-sign"):
+        upload("Vorname,E-Mail\nAnn,ann@@example.com\n", address_indexes=(1,))
+
+
 def test_large_file_comes_back_whole_when_it_is_read_again(upload: Upload) -> None:
     text = "email,name\n" + "".join(f"user{number}@example.com,Name {number}\n" for number in range(20_000))
     batch = upload(text)

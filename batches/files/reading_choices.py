@@ -13,12 +13,12 @@ from typing import Any
 from batches.files.opening import ReadingOptions
 
 _DEPENDENT = {
-    "sheet": ("header_row", "has_header", "address_indexes"),
+    "sheet": ("header_row", "has_header", "address_indexes", "hidden_rows"),
     "delimiter": ("address_indexes",),
     "header_row": ("has_header",),
     "has_header": ("header_row",),
 }
-"""Choices that lose their meaning when another one changes: the columns of another sheet are other columns."""
+"""Choices that lose their meaning when another one changes: another sheet has other columns, and hides other rows."""
 
 
 def list_choices(options: ReadingOptions) -> dict[str, Any]:

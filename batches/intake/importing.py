@@ -55,10 +55,12 @@ def import_csv(
     options: ReadingOptions = ReadingOptions(),  # noqa: B008  frozen
     shared: SharedAddresses = SharedAddresses.FIRST,
     report: Report | None = None,
+    is_reviewed: bool = False,
 ) -> Imported:
     """Make a draft of an uploaded file.
 
-    ``report`` receives the import progress several times a second.
+    ``report`` receives the import progress several times a second. ``is_reviewed`` says that a person sees the draft
+    next, who may choose another reading if this one has no recipients.
 
     Raises:
         ListRefused: the file can't be used. Nothing is kept.
@@ -75,7 +77,7 @@ def import_csv(
     if key and (earlier := _find_earlier(batch)):
         return Imported(earlier, is_new=False)
     with refuse_full_disk(), seekable(stream) as file, open_records(file, options) as opened:
-        return _import_once(batch, key, fill=lambda: fill(file, opened))
+        return _import_once(batch, key, fill=lambda: fill(file, opened), is_reviewed=is_reviewed)
 
 
 def import_list(
@@ -133,7 +135,9 @@ def import_users(
         return _import_once(batch, key, fill=lambda: load_users(batch, users))
 
 
-def _import_once(batch: Batch, key: IdempotencyKey | None, *, fill: Callable[[], Counts]) -> Imported:
+def _import_once(
+    batch: Batch, key: IdempotencyKey | None, *, fill: Callable[[], Counts], is_reviewed: bool = False
+) -> Imported:
     """Insert the batch and fill it, unless an earlier request with its key made a batch.
 
     The insert comes first. Of several identical requests at once, all but one wait at the unique constraint. After
@@ -152,7 +156,7 @@ def _import_once(batch: Batch, key: IdempotencyKey | None, *, fill: Callable[[],
                 raise Batch.DoesNotExist from exc  # it was discarded since
             return Imported(earlier, is_new=False)
         counts = fill()
-        refuse_if_no_recipients(batch, counts)
+        refuse_if_no_recipients(batch, counts, is_reviewed=is_reviewed)
         batch.total_count, batch.rejected_count, batch.duplicate_count = counts.total, counts.rejected, counts.duplicate
         batch.save()
     return Imported(batch, is_new=True)

@@ -13,14 +13,22 @@ SEARCHED_ROWS = 100
 """In how many rejected rows an @-sign is looked for, to tell a wrong column from wrong addresses."""
 
 
-def refuse_if_no_recipients(batch: Batch, counts: Counts) -> None:
+def refuse_if_no_recipients(batch: Batch, counts: Counts, *, is_reviewed: bool = False) -> None:
     """Refuse a batch into which rows were loaded, if none of them became an email.
+
+    Args:
+        is_reviewed: A person sees the batch next. It is kept if the review can offer another reading that has
+            recipients: one with hidden rows, or with each address of a cell.
 
     Raises:
         NoRecipients: within the caller's transaction, so that the caller keeps nothing.
     """
-    if not counts.total:
+    if not counts.total and not (is_reviewed and _has_another_reading(Reading.from_json(batch.reading))):
         raise NoRecipients(_explain(batch))
+
+
+def _has_another_reading(reading: Reading) -> bool:
+    return bool((reading.hidden_count and not reading.hidden_rows) or (reading.split_count and not reading.split_cells))
 
 
 def _explain(batch: Batch) -> str:

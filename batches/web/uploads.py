@@ -58,6 +58,7 @@ def _import(request: SignedInRequest, form: UploadForm) -> Batch:
         user=request.user,
         key=key,
         options=intake.ReadingOptions(encoding=encoding or None),
+        is_reviewed=True,
     ).batch
 
 

@@ -59,6 +59,23 @@ def test_reason_is_shown_and_the_input_is_kept_when_the_file_is_no_list(page: Cl
     assert not Batch.objects.exists()
 
 
+def test_review_offers_another_reading_when_every_cell_has_two_addresses(page: Client, welcome: EmailTemplate) -> None:
+    content = 'Name,E-Mail\nBerg,"ann@example.org; bo@example.org"\nDahl,"cy@example.org; di@example.org"\n'
+    answer = upload(page, welcome, content)
+    batch = Batch.objects.get()
+    assert (batch.total_count, batch.rejected_count) == (0, 2)
+    assert "Make each address a recipient" in page.get(answer.headers["Location"]).content.decode()
+    page.post(reverse("review-reread", args=[batch.pk]), {"split_cells": "yes"})
+    batch.refresh_from_db()
+    assert (batch.total_count, batch.rejected_count) == (4, 0)
+
+
+def test_list_without_a_good_row_is_refused_when_no_other_reading_has_one(page: Client, welcome: EmailTemplate) -> None:
+    answer = upload(page, welcome, "Name,E-Mail\nBerg,ann@@example.org\n")
+    assert answer.status_code == 400
+    assert not Batch.objects.exists()
+
+
 def test_missing_file_is_named(page: Client, welcome: EmailTemplate) -> None:
     answer = page.post(reverse("home"), {"template": welcome.key, "then": "review", "key": "k"})
     assert "Choose a file of recipients first." in answer.content.decode()

@@ -30,14 +30,14 @@ def test_choice_is_kept_when_another_one_is_made() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"sheet": "2025"}, ReadingOptions(sheet="2025", hidden_rows=True)),
+        ({"sheet": "2025"}, ReadingOptions(sheet="2025")),
         ({"sheet": "2026"}, ReadingOptions(sheet="2026", hidden_rows=True, header_row=3, address_indexes=(1,))),
-        ({"sheet": "2025", "header_row": 2}, ReadingOptions(sheet="2025", hidden_rows=True, header_row=2)),
+        ({"sheet": "2025", "header_row": 2}, ReadingOptions(sheet="2025", header_row=2)),
         ({"hidden_rows": False}, ReadingOptions(sheet="2026", header_row=3, address_indexes=(1,))),
         ({"header_row": None}, ReadingOptions(sheet="2026", hidden_rows=True, address_indexes=(1,))),
     ],
 )
-def test_columns_and_header_are_found_again_when_the_sheet_changes(
+def test_columns_header_and_hidden_rows_are_found_again_when_the_sheet_changes(
     change: dict[str, object], expected: ReadingOptions
 ) -> None:
     before = {"sheet": "2026", "hidden_rows": True, "header_row": 3, "address_indexes": (1,)}

@@ -46,10 +46,13 @@ CREATE_POSSIBLE_DUPLICATES = _statements["CREATE_POSSIBLE_DUPLICATES"]
 FORBID_NESTED_LOOPS = _statements["FORBID_NESTED_LOOPS"]
 ALLOW_NESTED_LOOPS = _statements["ALLOW_NESTED_LOOPS"]
 REJECT_REPEATED = _statements["REJECT_REPEATED"]
+RESOLVE_FIRST = Statement(_statements["RESOLVE_FIRST"], ResolvedRows)
+RESOLVE_EACH = Statement(_statements["RESOLVE_EACH"], ResolvedRows)
+RESOLVE_TOGETHER = Statement(_statements["RESOLVE_TOGETHER"], ResolvedRows)
 RESOLVE = {
-    SharedAddresses.FIRST: Statement(_statements["RESOLVE_FIRST"], ResolvedRows),
-    SharedAddresses.EACH: Statement(_statements["RESOLVE_EACH"], ResolvedRows),
-    SharedAddresses.TOGETHER: Statement(_statements["RESOLVE_TOGETHER"], ResolvedRows),
+    SharedAddresses.FIRST: RESOLVE_FIRST,
+    SharedAddresses.EACH: RESOLVE_EACH,
+    SharedAddresses.TOGETHER: RESOLVE_TOGETHER,
 }
 """For each choice, the statement that makes emails of the possible duplicates."""
 DROP_POSSIBLE_DUPLICATES = _statements["DROP_POSSIBLE_DUPLICATES"]

@@ -226,7 +226,7 @@ def test_nothing_is_run_when_a_stranger_puts_code_into_the_queue(stack: Stack, t
         assert not client.exists("rq:job:strange")
     assert not made.exists()
     assert not worker.has_ended()
-    assert "no lane of ours" in worker.read_log()
+    assert "no lane or letter check of ours and was not run" in worker.read_log()
 
 
 def test_lane_is_enqueued_again_when_its_work_item_is_of_an_older_release(stack: Stack) -> None:

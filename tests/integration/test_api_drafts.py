@@ -113,15 +113,17 @@ def test_choice_is_kept_when_another_is_made_and_found_again_when_it_is_null(api
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ({"headerRow": -1}, "The field 'headerRow' is invalid"),
-        ({"headerRow": 10**12}, "The field 'headerRow' is invalid"),
-        ({"addressColumns": []}, "The field 'addressColumns' is invalid"),
+        ({"headerRow": "first"}, "The field 'headerRow' is invalid. Write a whole number such as 4."),
+        ({"headerRow": -1}, "The field 'headerRow' is invalid. Write a number that is at least 0."),
+        ({"headerRow": 10**12}, "The field 'headerRow' is invalid. Write a number that is at most 2147483647."),
+        ({"addressColumns": []}, "The field 'addressColumns' is invalid. Write at least 1, or leave the field out."),
         ({"addressColumns": [1, 1]}, "A column is named twice. Name each column once."),
         ({"addressColumns": [-1]}, "The field 'addressColumns.0' is invalid"),
         ({"addressColumns": [1], "addressColumn": 1}, "Send 'addressColumns' alone."),
         ({"headerRow": 1, "hasHeader": True}, "Send 'headerRow' alone."),
         ({"sharedAddresses": "all"}, "'first', 'each' or 'together'"),
-        ({"hiddenRows": "perhaps"}, "The field 'hiddenRows' is invalid"),
+        ({"hiddenRows": "perhaps"}, "The field 'hiddenRows' is invalid. Write true or false."),
+        ({"hederRow": 1}, "The field 'hederRow' is invalid. There is no such field."),
     ],
 )
 def test_sentence_names_the_option_that_cannot_be(body: dict[str, Any], sentence: str, api: Client) -> None:

@@ -91,7 +91,7 @@ class ReadingChoices(Schema):
 
 
 class UploadOptions(ReadingChoices):
-    """The form fields beside an uploaded file. A form may have more, such as the CSRF token of a page."""
+    """The form fields beside an uploaded file. A field with another name is refused, as in a Body."""
 
     templateId: str | None = Field(
         default=None, description="The key or id of a template. Left out: the default template."

@@ -18,6 +18,7 @@ from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
 
 from batches import intake
+from batches.api.advice import say_unknown
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
 from batches.api.reading_choices import upload_choices
@@ -29,6 +30,9 @@ from batches.models import Batch, EmailJob, EmailTemplate, SharedAddresses
 from batches.rendering.template import MessageParts
 
 router = Router(tags=["sending"])
+
+CSRF_FIELD = "csrfmiddlewaretoken"
+"""A field that Django puts into the form of a page."""
 
 SEND_TO_GROUP = "batches.add_batch"
 """Users who are not staff need this permission to send to a group, because they may not know its members."""
@@ -42,6 +46,7 @@ def upload(
     idempotency_key: Header[str | None] = None,
 ) -> Status[UploadOut]:
     """Import a file of recipients and send it; with `draft`, keep it as a draft to be sent later."""
+    _refuse_unknown_fields(request)
     check_size(file.size or 0)
     is_draft = _is_draft(options)
     template = None
@@ -65,6 +70,17 @@ def upload(
             duplicateRows=batch.duplicate_count,
         ),
     )
+
+
+def _refuse_unknown_fields(request: HttpRequest) -> None:
+    """Refuse a misspelt option, because the file would be read and sent without it.
+
+    Raises:
+        ApiError: 422.
+    """
+    for name in request.POST:
+        if name not in UploadOptions.model_fields and name != CSRF_FIELD:
+            raise ApiError(422, say_unknown(name, UploadOptions.model_fields))
 
 
 def _is_draft(options: UploadOptions) -> bool:

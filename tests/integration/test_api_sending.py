@@ -170,6 +170,31 @@ def test_rows_with_one_address_follow_the_choice_when_a_request_makes_one(
     assert [batch.total_count for batch in Batch.objects.all()] == [bodies, bodies]
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("adressColumns", "addressColumns"),
+        ("addressColumn", "addressColumns"),
+        ("header_row", "headerRow"),
+        ("template", "templateId"),
+        ("SplitCells", "splitCells"),
+    ],
+)
+def test_near_option_is_named_when_an_upload_has_a_misspelt_one(api: Client, name: str, near: str) -> None:
+    options: dict[str, Any] = {name: "1"}
+    status, answer = upload(api, **options)
+    assert (status, answer["detail"]) == (422, f"There is no field '{name}'. Did you mean '{near}'?")
+    assert not Batch.objects.exists()
+
+
+def test_all_options_are_named_when_an_upload_has_one_that_resembles_none(api: Client) -> None:
+    assert "These exist: addressColumns, delimiter, draft," in upload(api, zzz="1")[1]["detail"]
+
+
+def test_upload_is_accepted_when_its_form_has_the_token_of_a_page(api: Client) -> None:
+    assert upload(api, csrfmiddlewaretoken="x" * 32)[0] == 202
+
+
 def test_answer_is_422_when_the_file_is_missing(api: Client) -> None:
     response = api.post("/api/upload", {"subject": "x"})
     assert response.status_code == 422

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from batches.models import Batch, BatchStatus, EmailStatus, EmailTemplate, JobStatus
 from batches.wording import say_duration
-from tests.acceptance.browser import publish, running_browser, running_site
+from tests.acceptance.browser import publish, running_browser, running_site, take_picture
 from tests.conftest import MakeBatch, MakeJob
 
 PEOPLE = "Name,E-Mail\nZoë,zoe@example.org\nNed,ned@@example\n田中,tanaka@example.org\n"
@@ -364,3 +364,25 @@ def test_pages_fit_the_screen_and_the_policy(
             page.screenshot(path=Path(directory) / f"{name}-{view}.png", full_page=True)
     context.close()
     assert faults == []
+
+
+def test_reasons_and_the_menu_are_in_sight_when_the_screen_is_narrow(
+    chromium: Browser, site: str, cookie: Any, sender: User, make_batch: MakeBatch
+) -> None:
+    User.objects.update(is_staff=True)
+    batch = make_batch(BatchStatus.COMPLETED, failed=1, rejected=1)
+    reply = "550 5.1.1 The mailbox of this recipient does not exist on this server."
+    batch.emails.update(reply=reply, attempts=1, completed_at=timezone.now())
+    context = chromium.new_context(base_url=site, **VIEWS["narrow"])
+    context.add_cookies([cookie])
+    page = context.new_page()
+    for status, sentence in (("failed", reply), ("rejected", "No @ in it.")):
+        page.goto(f"/batches/{batch.pk}/?status={status}")
+        reason = page.locator("td.reason")
+        expect(reason).to_have_text(sentence)
+        assert reason.evaluate("cell => cell.getBoundingClientRect().right <= innerWidth")
+        take_picture(page, f"narrow-{status}")
+        expect(page.get_by_role("link", name="Admin")).to_be_in_viewport(ratio=1)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    expect(page.locator("td.reason")).to_be_visible()
+    context.close()

@@ -356,7 +356,7 @@ class Expression(Code):
         check_sides(self, left, sign, right, own=self._uses.own)
         if Kind.LITERAL in kinds or kinds == {Kind.NUMBER} or kinds == {Kind.CONSTANT}:
             return whole
-        if sign.text in ("==", "!=") and Kind.NUMBER not in kinds:
+        if sign.text in ("==", "!=") and not kinds & {Kind.NUMBER, Kind.SUM}:
             return whole
         self._note_number(left)
         self._note_number(right)
@@ -387,4 +387,4 @@ class Expression(Code):
         self.replace(sign, ",")
         suffix = f', "{sign.text}", {self.quote(left)}, {self.quote(right)})'
         self.wrap(left, f"{CALCULATE}(", right, suffix)
-        return whole if sign.text != "+" else whole._replace(kind=Kind.OTHER)
+        return whole if sign.text != "+" else whole._replace(kind=Kind.SUM)

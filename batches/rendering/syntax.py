@@ -37,6 +37,8 @@ class Kind(Enum):
     LITERAL = auto()
     """A text in quotes."""
     TEXT = auto()
+    SUM = auto()
+    """Two sides of a plus: a number, or a text of two that were joined."""
     CONSTANT = auto()
     """True, false or none."""
     COMPARISON = auto()

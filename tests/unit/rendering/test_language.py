@@ -269,6 +269,11 @@ def test_text_is_a_fault_of_its_row_when_it_is_compared_with_a_number(sign: str)
         ("points is even", True),
         ("points is odd", False),
         ("(points > 3) == true", True),
+        ("points == points + 0", True),
+        ("points != 1 + points", True),
+        ("points == -points + points + points", True),
+        ("vorname + 'x' == vorname + 'x'", True),
+        ("vorname == vorname + vorname", False),
     ],
 )
 def test_condition_is_right_when_it_compares(condition: str, is_true: bool) -> None:

@@ -86,3 +86,16 @@ def test_notes_on_a_template_are_beside_the_button_of_the_preview(width: int, pa
     button.click()
     expect(page.locator("#notes p")).to_have_count(0)
     expect(page.frame_locator('iframe[name="preview"]').locator("pre")).to_have_text("Dear Ada")
+
+
+@pytest.mark.parametrize(("name", "key"), [("Parents' evening (4b)", "parents-evening-4b"), ("Größe", "groe")])
+def test_key_is_shown_while_the_name_is_typed_and_is_the_one_that_is_saved(page: Page, name: str, key: str) -> None:
+    page.goto("/templates/new/")
+    page.get_by_label("Name").fill(name)
+    expect(page.get_by_label("Key")).to_have_attribute("placeholder", key)
+    expect(page.get_by_label("Key")).to_have_value("")
+    page.get_by_label("Subject").fill("S")
+    page.get_by_label("Text body").fill("T")
+    page.get_by_role("button", name="Save").click()
+    page.goto(f"/templates/{key}/edit/")
+    expect(page.get_by_label("Key")).to_have_value(key)

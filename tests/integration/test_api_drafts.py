@@ -274,5 +274,5 @@ def test_review_names_near_columns_and_foreign_tags(api: Client) -> None:
     found = api.get(f"/api/batches/{batch_id}/review?templateId=old").json()
     assert found["nearFields"] == {"Nmae": ["name"]}
     assert found["foreignTags"] == [
-        "The text body has *|FNAME|* in line 1. It would be sent unchanged. To show a merge field, write {{ FNAME }}."
+        "The text body has *|FNAME|* in line 1. It would be sent unchanged. To show the column name, write {{ name }}."
     ]

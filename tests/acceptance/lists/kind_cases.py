@@ -131,6 +131,6 @@ SENTENCES = [
         "sql-dump",
         "INSERT INTO people VALUES (1,'Ann','Rome');\nINSERT INTO people VALUES (2,'Bo','Oslo');\n",
         "dump.sql",
-        says="(?i)address",
+        says="(?i)dump of a database.*CSV",
     ),
 ]

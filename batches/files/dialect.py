@@ -20,13 +20,18 @@ from batches.files.sample import SampleRecord, find_separator_line, read_lines, 
 
 DELIMITERS = (",", ";", "\t", "|")
 
+_SLASH = re.compile("/")
 OTHER_DELIMITERS = {
     "^": re.compile(r"\^"),
     "~": re.compile("~"),
     "a colon": re.compile(":"),
     "#": re.compile("#"),
     "!": re.compile("!"),
-    "a slash": re.compile("/"),
+    "a slash": _SLASH,
+    "an equals sign": re.compile("="),
+    "%": re.compile("%"),
+    "&": re.compile("&"),
+    "*": re.compile(r"\*"),
     "a broken bar": re.compile("\u00a6"),
     "spaces": re.compile("[ \u00a0]+"),
 }
@@ -123,14 +128,15 @@ def read_sample(text: str, dialect: Dialect) -> list[SampleRecord]:
 def name_other_delimiter(sample: Sequence[SampleRecord], text: str) -> str | None:
     """Name the sign that seems to separate the columns of a file in which no cell is an address; None if none does.
 
-    "Ann~ann@example.org" is an address by itself. Below the heading "name~email" it is two cells.
+    "Ann~ann@example.org" is an address by itself. Below the heading "name~email" it is two cells, and so it is in a
+    file without headings where every line has the sign.
     """
     lines = [line for line in read_lines(text) if is_meant_as_address(line)]
     has_addresses = any(is_address(cell) for record in sample for cell in record.cells)
     if has_addresses and any(len(record.filled) > 1 for record in sample):
         return None
     for name, pattern in OTHER_DELIMITERS.items():
-        if has_addresses and not any(_has_email_heading(pattern.split(line.strip())) for line in read_lines(text)):
+        if has_addresses and not (_has_heading_cells(text, pattern) or _is_in_every_line(text, pattern)):
             continue
         hits = sum(_is_address_among_cells(pattern.split(line.strip())) for line in lines)
         if lines and hits * 5 >= len(lines) * 4:
@@ -138,8 +144,20 @@ def name_other_delimiter(sample: Sequence[SampleRecord], text: str) -> str | Non
     return None
 
 
-def _has_email_heading(cells: Sequence[str]) -> bool:
-    return len(cells) > 1 and any(rank_heading(cell) == HeadingRank.PLAIN for cell in cells)
+def _has_heading_cells(text: str, pattern: re.Pattern[str]) -> bool:
+    """Say whether the pattern separates an email heading from another one."""
+    cells = (pattern.split(line.strip()) for line in read_lines(text))
+    return any(len(line) > 1 and any(rank_heading(cell) == HeadingRank.PLAIN for cell in line) for line in cells)
+
+
+def _is_in_every_line(text: str, pattern: re.Pattern[str]) -> bool:
+    """Say whether each line, without a heading above them, has another text before the sign.
+
+    A slash may belong to an address.
+    """
+    lines = [line.strip() for line in read_lines(text) if line.strip()]
+    before = {pattern.split(line, maxsplit=1)[0] for line in lines if pattern.search(line)}
+    return pattern is not _SLASH and len(lines) > 1 and len(before) == len(lines)
 
 
 def _is_address_among_cells(cells: list[str]) -> bool:

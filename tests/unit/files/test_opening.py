@@ -92,6 +92,18 @@ def test_other_delimiter_is_named_when_the_file_has_it() -> None:
         read("email^name\na@x.org^Ann\n")
 
 
+@pytest.mark.parametrize("sign", "^~#!=%&*")
+def test_other_delimiter_is_named_when_an_address_may_have_it(sign: str) -> None:
+    for text in ("Name|E-Mail\nAnn|ann@x.org\n", "Ann|ann@x.org\nBo|bo@x.org\n", "E-Mail|Name\nann@x.org|Ann\n"):
+        with pytest.raises(UnreadableFile, match="seem to be separated by"):
+            read(text.replace("|", sign))
+
+
+def test_address_keeps_a_sign_that_other_lines_do_not_have() -> None:
+    addresses = ["ann=x@x.org", "bo@x.org", "c%d@x.org", "dept/ann@x.org"]
+    assert [*read("\n".join(addresses))[1].values()] == [[address] for address in addresses]
+
+
 def test_header_is_the_chosen_line_when_a_person_chose_one() -> None:
     text = "email,name\nMail,Wer\na@x.org,Ann\n"
     opened, rows, _ = read(text, ReadingOptions(header_row=2))

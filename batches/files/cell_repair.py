@@ -5,12 +5,9 @@ The records of a sheet enter. The same records leave with repaired cells, if the
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
-
 from batches.files.encoding import SAMPLES_MAX
 from batches.files.findings import EncodingChoice
-from batches.files.reading import Records, RejectedRecord
+from batches.files.reading import ChangedRecords, Records
 from batches.files.repairs import REPAIRS, TWICE, find_repair, repair_text
 from batches.files.sample import take_sample
 
@@ -18,37 +15,15 @@ AS_IN_THE_FILE = "utf-8"
 """The name of the encoding by which a person chooses to have the cells as they are."""
 
 
-class RepairedRecords:
+class RepairedRecords(ChangedRecords):
     """The records of a sheet whose text was encoded twice."""
 
     def __init__(self, records: Records, repair: str) -> None:
         """``repair`` is one of the codecs of repairs.TWICE."""
-        self._records = records
+        super().__init__(records)
         self._inner = REPAIRS[repair].inner
-        self.reader = self
 
-    @property
-    def line_num(self) -> int:
-        return self._records.reader.line_num
-
-    @property
-    def read_limit(self) -> int:
-        return self._records.read_limit
-
-    def __iter__(self) -> Iterator[list[str]]:
-        return self
-
-    def __next__(self) -> list[str]:
-        try:
-            return self._repair(next(self._records.reader))
-        except RejectedRecord as exc:
-            exc.cells = self._repair(exc.cells)
-            raise
-
-    def recover_line(self, exc: csv.Error, *, line: int) -> str:
-        return self._records.recover_line(exc, line=line)
-
-    def _repair(self, cells: list[str]) -> list[str]:
+    def _change(self, cells: list[str]) -> list[str]:
         return [cell if cell.isascii() else repair_text(cell, self._inner) for cell in cells]
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import csv
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batches.files.errors import UnreadableFile
 from batches.files.formulas import rearm
 from batches.files.layout import Layout
-from batches.files.reading import Reader, Records, RejectedRecord
+from batches.files.reading import ChangedRecords, Records, RejectedRecord
 from batches.names import make_key
 
 LINE_COLUMN = "line"
@@ -68,42 +68,24 @@ def match_columns(layout: Layout, columns: Sequence[str]) -> ColumnMatch:
     return ColumnMatch(order=order, width=len(layout.columns), line_index=line_index)
 
 
-class MatchedRecords:
+class MatchedRecords(ChangedRecords):
     """The records of an added file, in the order of the list's columns."""
 
     def __init__(self, records: Records, match: ColumnMatch, *, hidden_lines: Sequence[int] = ()) -> None:
         """``hidden_lines`` are the lines of the list that its sheet hides, in their order. They stay rejected."""
-        self._records = records
+        super().__init__(records)
         self._match = match
         self._hidden_lines = hidden_lines
         self.corrected_lines = array("I")
         """The lines of the list that the file says it corrects. An array holds each in four bytes."""
-        self.reader: Reader = self
         self._record_line = 0
         """The line of the added file in which the last record begins."""
 
-    @property
-    def line_num(self) -> int:
-        return self._records.reader.line_num
-
-    @property
-    def read_limit(self) -> int:
-        return self._records.read_limit
-
-    def __iter__(self) -> Iterator[list[str]]:
-        return self
-
     def __next__(self) -> list[str]:
-        reader = self._records.reader
-        self._record_line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except RejectedRecord as exc:
-            exc.cells = self._reorder(exc.cells)
-            raise
-        return self._reorder(cells)
+        self._record_line = self.line_num + 1
+        return super().__next__()
 
-    def _reorder(self, cells: list[str]) -> list[str]:
+    def _change(self, cells: list[str]) -> list[str]:
         """Return the cells in the order of the list's columns, and note which line of the list they correct.
 
         Raises:

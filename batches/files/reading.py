@@ -206,13 +206,15 @@ class CountedRecords:
         raise exc
 
 
-class UnwrappedRecords:
-    """The records of a file in which some lines are quoted as a whole: "ann@example.org,Ann"."""
+class ChangedRecords:
+    """The records of others, each changed. Their lines stay the same."""
 
-    def __init__(self, records: CsvRecords, *, delimiter: str) -> None:
+    def __init__(self, records: Records) -> None:
         self._records = records
-        self._delimiter = delimiter
-        self.reader = self
+
+    @property
+    def reader(self) -> Reader:
+        return self
 
     @property
     def line_num(self) -> int:
@@ -226,10 +228,30 @@ class UnwrappedRecords:
         return self
 
     def __next__(self) -> list[str]:
-        return unwrap_line(next(self._records.reader), delimiter=self._delimiter)
+        try:
+            cells = next(self._records.reader)
+        except RejectedRecord as exc:
+            exc.cells = self._change(exc.cells)
+            raise
+        return self._change(cells)
+
+    def _change(self, cells: list[str]) -> list[str]:
+        """Return the cells of a record as they should be. A subclass says how."""
+        raise NotImplementedError
 
     def recover_line(self, exc: csv.Error, *, line: int) -> str:
         return self._records.recover_line(exc, line=line)
+
+
+class UnwrappedRecords(ChangedRecords):
+    """The records of a file in which some lines are quoted as a whole: "ann@example.org,Ann"."""
+
+    def __init__(self, records: CsvRecords, *, delimiter: str) -> None:
+        super().__init__(records)
+        self._delimiter = delimiter
+
+    def _change(self, cells: list[str]) -> list[str]:
+        return unwrap_line(cells, delimiter=self._delimiter)
 
 
 def unwrap_line(cells: list[str], *, delimiter: str) -> list[str]:

@@ -135,7 +135,7 @@ def _choose_address_columns(
 ) -> tuple[int, ...]:
     if chosen.address_indexes:
         for index in chosen.address_indexes:
-            if index >= len(headings):
+            if not 0 <= index < len(headings):
                 raise UnreadableFile(
                     f"There is no column {index + 1} for the address: read in this way, the file has only "
                     f"{len(headings)}. Choose another column or another delimiter."

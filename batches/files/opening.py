@@ -75,8 +75,12 @@ def open_records(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile
     if is_spreadsheet(file):
         with _open_spreadsheet(file, options) as opened:
             yield opened
-    else:
-        yield _open_text(file, options)
+        return
+    if options.sheet:
+        raise UnreadableFile(
+            f"This is a text file, which has no sheets, so not the sheet {options.sheet!r}. Leave the sheet out."
+        )
+    yield _open_text(file, options)
 
 
 @contextmanager

@@ -24,6 +24,11 @@ def people(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def plain(db: None) -> EmailTemplate:
+    return EmailTemplate.objects.create(key="plain", name="Plain", subject="News", text="Hello {{ Kind }}")
+
+
 def run(*argv: str) -> tuple[str, str]:
     stdout, stderr = io.StringIO(), io.StringIO()
     call_command(*argv, stdout=stdout, stderr=stderr)
@@ -38,6 +43,40 @@ def test_file_is_queued_when_a_batch_is_sent(people: Path, sender: User, welcome
     assert (job.total_count, job.subject, job.batch.created_by, job.batch.filename) == (2, "Mine", sender, "people.csv")
     assert f"Batch {job.batch_id}" in stdout and "2 emails are queued" in stdout
     assert "1 bad and 0 duplicate rows were rejected" in stderr and "No worker is running" in stderr
+
+
+PARENTS = (
+    "Kind,E-Mail Mutter,E-Mail Vater\n"
+    'Mia,eva@example.org,bo@example.org\nTom,eva@example.org,\nUli,"cy@example.org; di@example.org",\n'
+)
+
+
+def test_choice_is_named_when_the_file_left_one(tmp_path: Path, plain: EmailTemplate) -> None:
+    path = tmp_path / "parents.csv"
+    path.write_text(PARENTS)
+    _, stderr = run("sendbatch", str(path), "--template", plain.key)
+    assert "The mail goes to 'E-Mail Mutter' of 2 columns with addresses." in stderr
+    assert "Cells with several addresses were rejected: 1." in stderr
+    assert [email.address for email in Email.objects.all()] == ["eva@example.org"]
+
+
+def test_file_is_read_as_the_options_say(tmp_path: Path, plain: EmailTemplate) -> None:
+    path = tmp_path / "parents.csv"
+    path.write_text(PARENTS)
+    options = ["--address-column", "1", "--address-column", "2", "--split-cells", "--shared-addresses", "each"]
+    _, stderr = run("sendbatch", str(path), "--template", plain.key, *options)
+    sent = sorted(Email.objects.values_list("address", flat=True))
+    assert [address[:2] for address in sent] == ["bo", "cy", "di", "ev", "ev"]
+    assert "rejected" not in stderr
+
+
+@pytest.mark.parametrize(("option", "value"), [("--address-column", "7"), ("--address-column", "-1"), ("--sheet", "B")])
+def test_option_that_the_file_lacks_is_refused(tmp_path: Path, plain: EmailTemplate, option: str, value: str) -> None:
+    path = tmp_path / "parents.csv"
+    path.write_text(PARENTS)
+    with pytest.raises(CommandError, match=r"column|sheet"):
+        run("sendbatch", str(path), "--template", plain.key, option, value)
+    assert not Batch.objects.exists()
 
 
 def test_one_json_object_is_printed_when_the_option_is_json(people: Path, welcome: EmailTemplate) -> None:

@@ -15,9 +15,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from batches import intake
 from batches.jobs import creation, lifecycle
-from batches.management import waiting
+from batches.management import reading, waiting
 from batches.management.terminal import without_style
-from batches.models import Batch, EmailJob, EmailTemplate, TemplateNotFound
+from batches.models import Batch, EmailJob, EmailTemplate, SharedAddresses, TemplateNotFound
 from batches.rendering.template import MessageParts, TemplateFault
 
 
@@ -30,11 +30,19 @@ class Command(BaseCommand):
         parser.add_argument("--subject", metavar="S", help="Replaces the template's subject.")
         parser.add_argument("--user", metavar="U", help="The owner of the batch. Left out: only staff see the batch.")
         waiting.add_arguments(parser)
+        reading.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = find_user(options["user"]) if options["user"] else None
         template = find_template(options["template"], subject=options["subject"])
-        batch = import_file(options["file"], user=user)
+        batch = import_file(
+            options["file"],
+            user=user,
+            choices=reading.read_options(options),
+            shared=SharedAddresses(options["shared_addresses"]),
+        )
+        if said := reading.say_reading(batch):
+            self.stderr.write(f"{said} The options of --help choose otherwise.", without_style)
         if batch.rejected_count or batch.duplicate_count:
             self.stderr.write(
                 f"{batch.rejected_count:,} bad and {batch.duplicate_count:,} duplicate rows were rejected. "
@@ -62,10 +70,11 @@ def find_template(key: str, *, subject: str | None) -> EmailTemplate:
     return template
 
 
-def import_file(name: str, *, user: User | None) -> Batch:
+def import_file(name: str, *, user: User | None, choices: intake.ReadingOptions, shared: SharedAddresses) -> Batch:
+    filename = "standard input" if name == "-" else name
     try:
         with open_file(name) as file:
-            return intake.import_csv(file, filename="standard input" if name == "-" else name, user=user).batch
+            return intake.import_csv(file, filename=filename, user=user, options=choices, shared=shared).batch
     except OSError as exc:
         fault = exc.strerror or exc
         raise CommandError(f"The file {name} can't be read: {fault}. Check its path and permissions.") from exc

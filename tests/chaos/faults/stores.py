@@ -156,10 +156,15 @@ def fill_disk_past_lease(trial: Trial) -> None:
 def fill_disk_of_log(trial: Trial) -> None:
     """Leave no room for the next segment of the write-ahead log: PostgreSQL crashes until there is room."""
     services, disk = trial.stack.services, trial.stack.disk
-    disk.fill()
-    with contextlib.suppress(psycopg.OperationalError), services.connect() as connection:
-        connection.execute("SELECT pg_switch_wal()")
-    wait_until(lambda: services.has_ended("postgres"), seconds=FULL_SECONDS, what="PostgreSQL to end")
+
+    def has_crashed() -> bool:
+        # Segments that a checkpoint has recycled need no room, so each of them is used up.
+        disk.fill()
+        with contextlib.suppress(psycopg.OperationalError), services.connect() as connection:
+            connection.execute("SELECT pg_logical_emit_message(false, 'chaos', ''), pg_switch_wal()")
+        return services.has_ended("postgres")
+
+    wait_until(has_crashed, seconds=FULL_SECONDS, what="PostgreSQL to end")
     trial.notes["refused_writes"] = services.count_log(NO_SPACE)
     trial.wait(trial.random.uniform(0, trial.options.lease_seconds))
     disk.make_room()

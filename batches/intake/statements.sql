@@ -45,13 +45,15 @@ candidate AS MATERIALIZED (
            lower(address COLLATE "pg_c_utf8") AS key
     FROM intake_possible_duplicate
 ), known AS (
-    SELECT candidate.key, min(email.row) AS row, min(coalesce(email.line, email.row)) AS shown_line
+    SELECT candidate.key, min(email.row) AS row, min(coalesce(email.line, email.row)) AS shown_line,
+           (array_agg(email.id ORDER BY email.row))[1] AS email_id,
+           (array_agg(coalesce(jsonb_array_length(email.fields -> %(width)s::int), 1) ORDER BY email.row))[1] AS row_count
     FROM batches_email AS email
     JOIN (SELECT DISTINCT key FROM candidate) AS candidate ON candidate.key = lower(email.address COLLATE "pg_c_utf8")
     WHERE email.batch_id = %(batch)s
     GROUP BY candidate.key
 ), ranked AS (
-    SELECT candidate.*, known.row AS known_row,
+    SELECT candidate.*, known.email_id, known.row_count,
            coalesce(known.row, min(candidate.row) OVER same) AS first_row,
            coalesce(known.shown_line, min(candidate.shown_line) OVER same) AS first_line
     FROM candidate LEFT JOIN known USING (key)
@@ -107,11 +109,7 @@ SELECT (SELECT count(*) FROM inserted), 0, (SELECT count(*) FROM ranked WHERE ro
 -- The list is the element after the email's own cells, at %(width)s. An email of one row has no such element.
 -- The batch is locked or not yet visible, and each row is in one candidate: so it is in exactly one email.
 WITH {ranked}, placed AS (
-    SELECT ranked.*, email.id AS email_id,
-           row_number() OVER (PARTITION BY ranked.key ORDER BY ranked.row)
-               + CASE WHEN email.id IS NULL THEN 0
-                      ELSE coalesce(jsonb_array_length(email.fields -> %(width)s::int), 1) END AS place
-    FROM ranked LEFT JOIN batches_email AS email ON email.batch_id = %(batch)s AND email.row = ranked.known_row
+    SELECT ranked.*, row_number() OVER (PARTITION BY key ORDER BY row) + coalesce(row_count, 0) AS place FROM ranked
 ), merged AS (
     SELECT email_id, min(row) AS row, (array_agg(line ORDER BY row))[1] AS line,
            (array_agg(address ORDER BY row))[1] AS address, jsonb_agg(fields ORDER BY row) AS rows
@@ -127,7 +125,9 @@ WITH {ranked}, placed AS (
     UPDATE batches_email AS email
     SET fields = (email.fields - %(width)s::int) || jsonb_build_array(
         coalesce(email.fields -> %(width)s::int, jsonb_build_array(email.fields)) || merged.rows)
-    FROM merged WHERE email.id = merged.email_id AND email.batch_id = %(batch)s
+    FROM merged
+    WHERE email.id = merged.email_id
+        AND email.id = ANY (ARRAY(SELECT email_id FROM merged))  -- so that the primary key finds the few of a million
     RETURNING 1
 ), rejected AS (
     INSERT INTO batches_rejectedrow (batch_id, line, kind, raw, reason)

@@ -33,7 +33,7 @@ def find_cell_repair(records: Records, *, chosen: str | None) -> tuple[str, list
     The codec is empty if nothing is to be repaired: no word was encoded twice, or a person chose to have them as they
     are. Another codec of repairs.TWICE that a person chose is taken.
     """
-    cells = [cell for record in take_sample(records) for cell in record.cells if not cell.isascii()]
+    cells = [cell for record in take_sample(records.reader) for cell in record.cells if not cell.isascii()]
     words = list(dict.fromkeys(word for cell in cells for word in cell.split() if not word.isascii()))
     found = find_repair(words)
     used = chosen if chosen in TWICE else "" if chosen else found or ""

@@ -15,7 +15,7 @@ from batches.files.addresses import is_address
 from batches.files.cells import holds_address, is_meant_as_address, tidy_cells
 from batches.files.errors import UnreadableFile
 from batches.files.headings import HeadingRank, rank_heading
-from batches.files.reading import Reader, unwrap_line
+from batches.files.reading import unwrap_line
 from batches.files.sample import SampleRecord, find_separator_line, read_lines, take_sample, text_lines
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -65,13 +65,6 @@ class Dialect:
         return re.sub(rf"(?<={self.quote})[ \t]+(?={re.escape(self.delimiter)}|\r?\n?$)", "", line)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _TextRecords:
-    """The records of a text that is in memory. ``reader`` is not strict: a fault is the import's to report."""
-
-    reader: Reader
-
-
 def check_delimiter(delimiter: str) -> str:
     """Return the delimiter that a person chose.
 
@@ -112,7 +105,7 @@ def read_sample(text: str, dialect: Dialect) -> list[SampleRecord]:
     reader = csv.reader(
         text_lines(text), delimiter=dialect.delimiter, quotechar=dialect.quote, skipinitialspace=True, strict=False
     )
-    sample = take_sample(_TextRecords(reader=reader))
+    sample = take_sample(reader)
     if not dialect.has_quoted_lines:
         return sample
     return [

@@ -87,7 +87,7 @@ def open_records(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile
 def _open_spreadsheet(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile]:
     with open_sheet(file, sheet=options.sheet) as sheet:
         repair, rivals = find_cell_repair(_read_sheet(sheet, options), chosen=options.encoding)
-        sample = take_sample(_read_sheet(sheet, options, repair))
+        sample = take_sample(_read_sheet(sheet, options, repair).reader)
         reading = Reading(
             sheet=sheet.name, sheets=list(sheet.sheets), encodings=rivals, is_encoded_twice=bool(repair or rivals)
         )

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 from batches.files.cells import has_at_sign, is_ruler, tidy_cells
 from batches.files.errors import UnreadableFile
@@ -41,17 +40,10 @@ class SampleRecord:
         return self.cells[place] if place < len(self.cells) else ""
 
 
-class HasReader(Protocol):
-    """What a sample is taken from: Records, or a text of which only the reader is needed."""
-
-    @property
-    def reader(self) -> Reader: ...
-
-
-def take_sample(records: HasReader) -> list[SampleRecord]:
+def take_sample(reader: Reader) -> list[SampleRecord]:
     """Return the first records that hold something, SAMPLE_RECORDS at most. A fault of the file ends the sample."""
     sample: list[SampleRecord] = []
-    for first_line, last_line, cells in islice(_read(records.reader), READ_RECORDS):
+    for first_line, last_line, cells in islice(_read(reader), READ_RECORDS):
         tidied = tidy_cells(cells)
         if any(tidied) and not is_separator_line(cells) and not is_ruler(tidied):
             sample.append(SampleRecord(cells=tidied, first_line=first_line, last_line=last_line))

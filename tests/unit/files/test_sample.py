@@ -14,7 +14,6 @@ class Sheet:
     def __init__(self, *rows: list[str]) -> None:
         self._rows = iter(rows)
         self.line_num = 0
-        self.reader = self
 
     def __iter__(self) -> Iterator[list[str]]:
         return self

@@ -12,7 +12,8 @@ _AT_WORDS = re.compile(r"[(\[{]\s*(?:at|@|a|ät|arroba|arobase|chiocciola|klamme
 _LINE_BREAK = re.compile(r"[\n\r\u2028\u2029]")
 _SPACE = re.compile(r"\s")
 _RESERVED = re.compile(r"(?:^|\.)(arpa|invalid|local|localhost|onion|test)$", re.I)
-_FOREIGN = re.compile(r"(?<=[a-z])[\u0370-\u03ff\u0400-\u04ff]|[\u0370-\u03ff\u0400-\u04ff](?=[a-z])", re.IGNORECASE)
+LOOKS_ALIKE = re.compile(r"(?<=[a-z])[\u0370-\u03ff\u0400-\u04ff]|[\u0370-\u03ff\u0400-\u04ff](?=[a-z])", re.IGNORECASE)
+"""A Greek or Cyrillic letter beside a Latin one, which it may look like. No registry sells such a domain."""
 
 _LOCAL_SIGNS = "!#$%&'*+-/=?^_`{|}~."
 _DOMAIN_SIGNS = "-."
@@ -57,7 +58,7 @@ def explain(text: str) -> str:
         return "There is nothing before the @-sign. Write the whole address."
     if not domain:
         return "There is nothing after the @-sign. Write the whole address."
-    if match := _FOREIGN.search(text):
+    if match := LOOKS_ALIKE.search(text):
         script = "Greek" if match[0] < "\u0400" else "Cyrillic"
         return f"The letter {match[0]!r} in the address is {script}, among Latin letters. Type the address again."
     return _explain_local(local) or _explain_domain(domain)

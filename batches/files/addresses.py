@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
-from batches.files.address_faults import explain
+from batches.files.address_faults import LOOKS_ALIKE, explain
 from batches.files.clinging import SPACES as SPACES
 from batches.files.clinging import find_candidates, is_symbol, remove_invisible, strip_signs, unwrap
 
@@ -54,9 +54,12 @@ match_plain = re.compile(
 ).fullmatch
 """Match a cell that is an ordinary ASCII address in its stored form. Nearly all cells of a real list match."""
 
-
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _AT = re.compile("[@\uff20\ufe6b]|%40")
+_MAY_HAVE_AT = re.compile("[@&%]")
+"""An @-sign, or the first sign of its spellings in HTML and in a link."""
+_TYPOGRAPHIC = re.compile("[“”„«»‘’‚‹›´…]")  # noqa: RUF001
+"""Signs that a word processor puts in. RFC 6531 allows them in a local part, and nobody has such an address."""
 
 
 class BadAddress(ValueError):
@@ -186,16 +189,5 @@ def _validate(text: str) -> str | None:
         valid: ValidatedEmail = validate_email(text, check_deliverability=False, strict=True)
     except EmailNotValidError:
         return None
-    is_doubtful = _LOOKS_ALIKE.search(text) or _TYPOGRAPHIC.search(text) or any(map(is_symbol, text))
+    is_doubtful = LOOKS_ALIKE.search(text) or _TYPOGRAPHIC.search(text) or any(map(is_symbol, text))
     return None if is_doubtful else f"{valid.local_part}@{valid.ascii_domain}"
-
-
-_MAY_HAVE_AT = re.compile("[@&%]")
-"""An @-sign, or the first sign of its spellings in HTML and in a link."""
-
-_TYPOGRAPHIC = re.compile("[“”„«»‘’‚‹›´…]")  # noqa: RUF001
-"""Signs that a word processor puts in. RFC 6531 allows them in a local part, and nobody has such an address."""
-
-
-# A letter that looks Latin among Latin letters, or the other way round. No registry sells such a domain.
-_LOOKS_ALIKE = re.compile(r"[a-z][\u0370-\u03ff\u0400-\u04ff]|[\u0370-\u03ff\u0400-\u04ff][a-z]", re.IGNORECASE)

@@ -1,4 +1,7 @@
-"""Read the names of the streams in an OLE compound file (MS-CFB): old Office files, and new ones with a password."""
+"""Read the names of the streams in an OLE compound file (MS-CFB): old Office files, and new ones with a password.
+
+The isolated program that reads spreadsheets imports this module.
+"""
 
 from __future__ import annotations
 

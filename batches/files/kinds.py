@@ -13,7 +13,7 @@ from typing import BinaryIO, NoReturn
 from batches.files.compound_files import MAGIC as OLE
 from batches.files.compound_files import read_stream_names
 from batches.files.errors import FileTooLarge, UnreadableFile, UnsupportedFile
-from batches.files.text_kinds import OPEN_AND_SAVE, UPLOAD_LIST, name_text_kind
+from batches.files.text_kinds import EXPORT_TABLE, OPEN_AND_SAVE, UPLOAD_LIST, name_text_kind
 
 UNPACKED_MAX_BYTES = 512 << 20
 """How much the members of an .xlsx or .ods file may unpack to. A million rows take about 200 MB."""
@@ -26,7 +26,6 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 UNPACK = "Unpack it, and upload the CSV file or spreadsheet in it."
 COPY_LIST = "Copy the list into a spreadsheet, and save that as CSV or .xlsx."
-EXPORT_TABLE = "Export the table as CSV from the program that made it."
 
 _BINARIES = (
     (b"%PDF-", "a PDF document", COPY_LIST),
@@ -80,17 +79,13 @@ _DOCUMENT_KINDS = {
     "formula": ("a formula (OpenDocument)", COPY_LIST),
     "chart": ("a chart (OpenDocument)", COPY_LIST),
 }
-_APPLE = "a file of Apple's Numbers, Pages or Keynote"
+_APPLE = ("a file of Apple's Numbers, Pages or Keynote", "Export it there to CSV or to Excel, and upload that.")
 _ZIP_KINDS = (
     ("word/", "a Word document", COPY_LIST),
     ("ppt/", "a PowerPoint presentation", COPY_LIST),
     ("visio/", "a Visio drawing", UPLOAD_LIST),
-    ("index/", "a file of Apple's Numbers, Pages or Keynote", "Export it there to CSV or to Excel, and upload that."),
-    (
-        "index.zip",
-        "a file of Apple's Numbers, Pages or Keynote",
-        "Export it there to CSV or to Excel, and upload that.",
-    ),
+    ("index/", *_APPLE),
+    ("index.zip", *_APPLE),
     ("index.apxl", "a presentation of Apple's Keynote", COPY_LIST),
     ("doc.kml", "a map (KMZ)", EXPORT_TABLE),
 )

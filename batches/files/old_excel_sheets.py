@@ -18,11 +18,10 @@ from xlrd.compdoc import CompDocError
 
 from batches.files.binary_cells import refuse_far_cells
 from batches.files.cell_formats import CellFormat, compile_code
+from batches.files.compound_files import MAGIC as OLE
 from batches.files.excel_sheets import BUILT_IN_CODES
 from batches.files.number_formats import show_general
 from batches.files.sheet_rows import Fault, Row, Sheet, name_cell
-
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
 def read_old_sheets(data: bytes) -> Iterator[Sheet]:
@@ -31,7 +30,7 @@ def read_old_sheets(data: bytes) -> Iterator[Sheet]:
     Raises:
         ValueError: it is no such file, it is locked, or it is broken.
     """
-    book = _open_xls(data) if data.startswith(_OLE) else None
+    book = _open_xls(data) if data.startswith(OLE) else None
     yield from _read_xls(book) if book else _read_xlsb(data)
 
 

@@ -7,6 +7,7 @@ import re
 
 OPEN_AND_SAVE = "Open it with a spreadsheet program, and save it as CSV or .xlsx."
 EXPORT_CONTACTS = "Export the contacts as CSV from the program that made it."
+EXPORT_TABLE = "Export the table as CSV from the program that made it."
 UPLOAD_LIST = "Upload the list itself, as CSV or as a spreadsheet."
 
 _WEB_PAGE = "a web page, whatever its name says"
@@ -34,7 +35,7 @@ _FIRST_KINDS = (
             r"(?:--[^\n]*\n|/\*[^*]*\*/;?|\s)*(?:insert\s+into|create\s+table|drop\s+table|begin\s+transaction)\s*\S"
         ),
         "a dump of a database (SQL)",
-        "Export the table as CSV from the program that made it.",
+        EXPORT_TABLE,
     ),
     (re.compile(r"id;p[^\n]*\n(?:[bcefop]|nn|nu);"), "a spreadsheet in the form SYLK", OPEN_AND_SAVE),
     (re.compile(r"table\r?\n0,1\r?\n"), "a spreadsheet in the form DIF", OPEN_AND_SAVE),

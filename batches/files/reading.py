@@ -181,7 +181,7 @@ class CsvRecords:
 
 
 class CountedRecords:
-    """Records that exist already, as those of a sheet. The line of a record is its place among them, from 1."""
+    """Records that exist already, as those of a group. The line of a record is its place among them, from 1."""
 
     def __init__(self, rows: Iterable[list[str]]) -> None:
         self._rows = iter(rows)

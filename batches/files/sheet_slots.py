@@ -1,8 +1,8 @@
 """Let a few processes of a machine read spreadsheets at once, and make the others wait.
 
 Reading a spreadsheet takes a processor and memory for itself, and every web process can be asked to. So each reading
-holds one of SPREADSHEETS_AT_ONCE files in the folder for temporary files. The kernel gives a file free when the
-processes that hold it have ended, however they ended.
+holds a slot: one of SPREADSHEETS_AT_ONCE lock files in the folder for temporary files. The kernel releases the lock
+when the processes that hold it have ended, however they ended.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from django.conf import settings
 from batches.files.errors import ServerBusy
 
 WAIT_SECONDS = 60
-"""How long an upload waits for its turn. Proxies wait about as long for an answer."""
+"""How long an upload waits for a slot. Proxies wait about as long for an answer."""
 LOOK_SECONDS = 0.05
 """How often it looks. flock can wait for one file but not for any of several."""
 
 
 @contextmanager
 def hold_slot(*, wait_seconds: float = WAIT_SECONDS) -> Iterator[int]:
-    """Wait for a turn, and hold it within the context. Gives the file descriptor that holds it.
+    """Wait for a slot, and hold it within the context. Gives the file descriptor that holds it.
 
-    A child process that inherits the descriptor holds the turn too, until it ends.
+    A child process that inherits the descriptor holds the slot too, until it ends.
 
     Raises:
-        ServerBusy: no turn came in time.
+        ServerBusy: no slot was free in time.
     """
     give_up_at = time.monotonic() + wait_seconds
     while (held := _take_free_slot()) is None:
         if time.monotonic() >= give_up_at:
             raise ServerBusy(
                 "The server is reading other spreadsheets, so nothing was kept. "
-                "Upload this one again in a minute, or save it as CSV, which needs no turn."
+                "Upload this one again in a minute, or save it as CSV, which is read at once."
             )
         time.sleep(LOOK_SECONDS)
     try:

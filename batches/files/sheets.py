@@ -53,11 +53,12 @@ class OpenedSheet:
 
 @contextmanager
 def open_sheet(file: BinaryIO, *, sheet: str | None = None) -> Iterator[OpenedSheet]:
-    """Read a sheet of a spreadsheet: the one with this name, else the first visible one with addresses.
+    """Read a sheet of a spreadsheet: the one with this name, else the visible one that looks most like a list.
 
     Raises:
         UnreadableFile: the spreadsheet is locked, broken or too big, or has no such sheet.
         StorageFull: there is no room for the rows.
+        ServerBusy: too many spreadsheets are being read.
     """
     with tempfile.TemporaryFile() as copy, tempfile.TemporaryFile() as rows:
         shutil.copyfileobj(file, copy)
@@ -157,7 +158,7 @@ def _convert(source: BinaryIO, target: BinaryIO, *, sheet: str | None) -> dict[s
                 stderr=subprocess.PIPE,
                 timeout=TIMEOUT_SECONDS,
                 check=False,
-                pass_fds=[slot],  # if this process is killed, the child goes on for a while, and holds the turn
+                pass_fds=[slot],  # if this process is killed, the child goes on for a while, and holds the slot
             )
         except subprocess.TimeoutExpired as exc:
             raise UnreadableFile("The spreadsheet took too long to read. Save it as CSV and upload that.") from exc

@@ -106,9 +106,10 @@ def _is_text(code: str) -> bool:
 
 def _compile_section(code: str, *, is_1904: bool) -> _Section:
     condition = _CONDITION.search(code)
-    if not condition:
-        return _Section(show=compile_date(code, is_1904=is_1904) or compile_number(code), is_asked=None)
-    code = code.replace(condition[0], "", 1)
-    compare, bound = _COMPARE[condition[1]], float(condition[2])
+    if condition:
+        code = code.replace(condition[0], "", 1)
     show = compile_date(code, is_1904=is_1904) or compile_number(code)
+    if not condition:
+        return _Section(show=show, is_asked=None)
+    compare, bound = _COMPARE[condition[1]], float(condition[2])
     return _Section(show=show, is_asked=lambda value: compare(value, bound))

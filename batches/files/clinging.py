@@ -68,9 +68,8 @@ def unwrap(text: str) -> tuple[str, str]:
         return match[2], _QUOTED.sub(" ", match[1])
     if match := _NAMED_ASIDE.fullmatch(text):
         return match[2] or match[3], ""
-    return text[1:] if text.startswith(
-        '="'
-    ) else text, ""  # ="ann@example.org" keeps a spreadsheet program from changing a cell
+    is_formula = text.startswith('="')  # ="ann@example.org" keeps a spreadsheet program from changing a cell
+    return text[1:] if is_formula else text, ""
 
 
 def strip_signs(text: str) -> str:

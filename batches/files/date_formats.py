@@ -53,10 +53,11 @@ def compile_date(code: str, *, is_1904: bool) -> Show | None:
     tokens = None if _OF_PROGRAMS.fullmatch(code) else _split_code(code)
     has_date = bool(letters & set("yd")) or not letters & set("hs")
     has_time = bool(letters & set("hs"))
+    is_elapsed = any(kind == "elapsed" for kind, _ in tokens or [])
     decimals = next((len(text) - 1 for kind, text in tokens or [] if kind == "decimals"), 0)
 
     def show(value: float) -> str:
-        if tokens and any(kind == "elapsed" for kind, _ in tokens):
+        if is_elapsed:
             sign, value = "-" if value < 0 else "", abs(value)
         elif not 0 <= value < SERIAL_BELOW:
             return show_general(value)  # the sheet shows ######
@@ -155,8 +156,7 @@ def _fill(tokens: list[Token], moment: Moment) -> str:
         elif kind == "decimals":
             filled.append(f".{moment.fraction}")
         elif kind == "half":
-            half = text.split("/")[moment.hour >= 12]
-            filled.append(half)
+            filled.append(text.split("/")[moment.hour >= 12])
         else:
             filled.append(text if kind == "text" else f"{numbers[kind]:0{min(len(text), 2)}d}")
     return "".join(filled)

@@ -6,7 +6,7 @@ What a person chose takes precedence over what is found. What else it could be i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from batches.files.cells import holds_address, is_meant_as_address
@@ -176,8 +176,8 @@ def _holds_one_address(table: Sequence[Sequence[str]], column: int) -> bool:
     return len(cells) >= REPEATED and len(set(cells)) == 1
 
 
-def _count(table: Sequence[Sequence[str]], width: int, test: object) -> list[int]:
-    return [sum(test(row[column]) for row in table) for column in range(width)]  # type: ignore[operator]
+def _count(table: Sequence[Sequence[str]], width: int, test: Callable[[str], bool]) -> list[int]:
+    return [sum(test(row[column]) for row in table) for column in range(width)]
 
 
 def _note_address_columns(

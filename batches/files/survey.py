@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -79,19 +78,12 @@ def _cut(line: bytes) -> bytes:
     return b" ".join(word[0] for word in words[:-1] or words)
 
 
-def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield a whole file in pieces, from its start, and leave it at its start."""
-    stream.seek(0)
-    while chunk := stream.read(CHUNK_BYTES):
-        yield chunk
-    stream.seek(0)
-
-
 def is_readable(stream: BinaryIO, encoding: str) -> bool:
     """Say whether an encoding can decode a whole file, and leave the file at its start."""
     decoder = codecs.getincrementaldecoder(encoding)()
+    stream.seek(0)
     try:
-        for chunk in read_chunks(stream):
+        while chunk := stream.read(CHUNK_BYTES):
             decoder.decode(chunk)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:

@@ -207,7 +207,7 @@ class Expression(Code):
             self._uses.methods.append(NameUse(typed, self._offset + name.start))
         if name.kind != "name":
             return
-        identifier = typed if typed.isidentifier() else make_identifier(typed)
+        identifier = make_identifier(typed)
         if identifier != name.text:
             self.replace(name, identifier)
         self._uses.attributes.add(identifier)
@@ -293,8 +293,8 @@ class Expression(Code):
 
     def use(self, node: Node, *, is_own: bool = False) -> None:
         """Note a variable, and write its identifier."""
-        typed = " ".join(self.typed(node).split())
-        identifier = typed if typed.isidentifier() else make_identifier(typed)
+        typed = self.typed_name(node)
+        identifier = make_identifier(typed)
         if identifier in KEYWORDS:
             identifier += "_"  # as the merge field of such a column is named
         if not identifier:
@@ -345,10 +345,9 @@ class Expression(Code):
 
     def _note_number(self, node: Node) -> None:
         if node.kind == Kind.FIELD:
-            typed = " ".join(self.typed(node).split())
+            typed = self.typed_name(node)
             base, _, attribute = typed.partition(".")
-            typed = attribute if base in self._uses.own else typed
-            self._uses.number_fields.add(typed if typed.isidentifier() else make_identifier(typed))
+            self._uses.number_fields.add(make_identifier(attribute if base in self._uses.own else typed))
 
     def _compare(self, left: Node, sign: Token, right: Node) -> Node:
         whole = Node(Kind.COMPARISON, left.start, right.end)

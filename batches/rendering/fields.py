@@ -54,7 +54,12 @@ def bind_fields(
 
 
 def make_identifier(name: str) -> str:
-    """Return a name as people write it in the form that the template language reads: letters, digits, underscores."""
+    """Return a name as people write it in the form that the template language reads: letters, digits, underscores.
+
+    An identifier stays as it is: it keeps its case and accents.
+    """
+    if name.isidentifier():
+        return name
     words = "".join(char if is_letter_or_digit(char) else " " for char in remove_accents(name)).split()
     identifier = "_".join(words)
     return f"_{identifier}" if identifier[:1].isdigit() else identifier

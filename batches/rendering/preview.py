@@ -55,7 +55,7 @@ def render_preview(parts: MessageParts, context: Mapping[str, Any], *, address_h
 
 
 def _render(parts: MessageParts, context: Mapping[str, Any], *, address_heading: str = "") -> Rendered:
-    named = {name if name.isidentifier() else make_identifier(name): value for name, value in context.items()}
+    named = {make_identifier(name): value for name, value in context.items()}
     merge_fields = [name for name in named if name != ROWS]
     return parts.compile(merge_fields, address_heading=address_heading).render(named)
 

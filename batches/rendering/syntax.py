@@ -153,9 +153,13 @@ class Code:
         """Return a part of the code as it was typed."""
         return self._code[node.start : node.end]
 
+    def typed_name(self, node: Node) -> str:
+        """Return a part of the code as it was typed, with one space wherever there is space."""
+        return " ".join(self.typed(node).split())
+
     def quote(self, node: Node) -> str:
         """Return a part of the code as a string of the template language."""
-        return json.dumps(" ".join(self.typed(node).split()), ensure_ascii=False)
+        return json.dumps(self.typed_name(node), ensure_ascii=False)
 
     def replace(self, token: Node | Token, text: str) -> None:
         """Write another text in the place of a token."""

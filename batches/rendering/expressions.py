@@ -357,11 +357,7 @@ class Expression(Code):
             return whole
         if sign.text in ("==", "!=") and not kinds & {Kind.NUMBER, Kind.SUM}:
             return whole
-        self._note_number(left)
-        self._note_number(right)
-        self.replace(sign, ",")
-        suffix = f', "{sign.text}", {self.quote(left)}, {self.quote(right)})'
-        self.wrap(left, f"{COMPARE}(", right, suffix)
+        self._call(COMPARE, left, sign, right)
         return whole
 
     def _membership(self, value: Node, sign: Token, group: Node, *, is_negated: bool) -> Node:
@@ -381,9 +377,12 @@ class Expression(Code):
             return whole
         if kinds & {Kind.LITERAL, Kind.TEXT, Kind.NUMBERS}:
             return whole._replace(kind=Kind.TEXT)
+        self._call(CALCULATE, left, sign, right)
+        return whole if sign.text != "+" else whole._replace(kind=Kind.SUM)
+
+    def _call(self, function: str, left: Node, sign: Token, right: Node) -> None:
+        """Write a call of one of our functions in place of an operator. Its faults name both sides as typed."""
         self._note_number(left)
         self._note_number(right)
         self.replace(sign, ",")
-        suffix = f', "{sign.text}", {self.quote(left)}, {self.quote(right)})'
-        self.wrap(left, f"{CALCULATE}(", right, suffix)
-        return whole if sign.text != "+" else whole._replace(kind=Kind.SUM)
+        self.wrap(left, f"{function}(", right, f', "{sign.text}", {self.quote(left)}, {self.quote(right)})')

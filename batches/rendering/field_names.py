@@ -52,17 +52,21 @@ class FieldNames:
         uses_rows = ROWS in typed and ROWS not in (columns or ())
         if uses_rows:
             del typed[ROWS]
-        same = _find_same([*typed], row_fields)
+        same = _find_same([*typed, *row_fields])
         fields = {same.get(name, name) for name in [*typed, *row_fields]}
         binding = bind_fields(fields, columns or (), address_heading)
-        renamed = {name: binding.aliases.get(same.get(name, name), same.get(name, name)) for name in typed}
+
+        def bound(name: str) -> str:
+            first = same.get(name, name)
+            return binding.aliases.get(first, first)
+
         return cls(
-            renamed={name: other for name, other in renamed.items() if name != other},
-            merge_fields=frozenset(binding.aliases.get(name, name) for name in fields),
+            renamed={name: bound(name) for name in typed if bound(name) != name},
+            merge_fields=frozenset(map(bound, fields)),
             binding=binding,
             typed=row_fields | typed,
             uses_rows=uses_rows,
-            number_fields=frozenset(binding.aliases.get(same.get(n, n), same.get(n, n)) for n in numbers),
+            number_fields=frozenset(map(bound, numbers)),
             row_aliases=bind_fields(attributes, columns or (), address_heading).aliases if uses_rows else {},
         )
 
@@ -94,11 +98,11 @@ class FieldNames:
         return self.typed.get(name, name)
 
 
-def _find_same(names: Iterable[str], row_fields: Iterable[str]) -> dict[str, str]:
+def _find_same(names: Iterable[str]) -> dict[str, str]:
     """Find the spellings of one field: from each to the first one, or to ``email``, which every list has."""
     first = {"email": "email"}
     same = {}
-    for name in [*names, *row_fields]:
+    for name in names:
         chosen = first.setdefault(make_key(name) or name, name)
         if chosen != name:
             same[name] = chosen

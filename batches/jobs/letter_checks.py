@@ -56,7 +56,7 @@ class LetterCheck:
     @property
     def faulty(self) -> int:
         """How many letters have a fault, of those that were checked."""
-        return sum(fault.count for fault in self.faults)
+        return LetterFaults(faults=self.faults).faulty
 
     @property
     def has_ended(self) -> bool:

@@ -96,17 +96,17 @@ def enqueue(items: Iterable[WorkItem]) -> int:
     count = 0
     try:
         for item in items:
-            open_queue(item.priority).enqueue(
-                RUN_LANE,
-                kwargs={"lane_id": item.lane_id},
-                job_id=item.id,
-                result_ttl=0,
-                failure_ttl=FAILURE_TTL_SECONDS,
-            )
+            _enqueue(RUN_LANE, {"lane_id": item.lane_id}, queue_name=item.priority, entry_id=item.id)
             count += 1
     except RedisError as exc:
         logger.warning("Redis is away; the sweep will enqueue the lanes: %s", exc)
     return count
+
+
+def _enqueue(function: str, arguments: dict[str, object], *, queue_name: str, entry_id: str) -> None:
+    open_queue(queue_name).enqueue(
+        function, kwargs=arguments, job_id=entry_id, result_ttl=0, failure_ttl=FAILURE_TTL_SECONDS
+    )
 
 
 def waiting_item_ids() -> set[str]:
@@ -121,13 +121,7 @@ def waiting_item_ids() -> set[str]:
 def enqueue_check(run: str, *, turn: int) -> bool:
     """Enqueue a letter check, and say whether Redis took it. Each turn of a check has an entry of its own."""
     try:
-        open_queue(CHECK_QUEUE).enqueue(
-            CHECK_LETTERS,
-            kwargs={"run": run},
-            job_id=_check_id(run, turn),
-            result_ttl=0,
-            failure_ttl=FAILURE_TTL_SECONDS,
-        )
+        _enqueue(CHECK_LETTERS, {"run": run}, queue_name=CHECK_QUEUE, entry_id=_check_id(run, turn))
     except RedisError as exc:
         logger.warning("Redis is away, so no letters are checked: %s", exc)
         return False

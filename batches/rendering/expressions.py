@@ -264,8 +264,9 @@ class Expression(Code):
                 self.skip()
             return self.node(Kind.LITERAL, token.start)
         if token.kind == "number":
+            # Names may begin with a number: {{ 2. choice }}.
             end = self._find_end_of_name()
-            if any(part.kind == "name" and make_key(part.text) for part in self._tokens[self._at : end]):  # 2. choice
+            if any(part.kind == "name" and make_key(part.text) for part in self._tokens[self._at : end]):
                 return self._variable()
             self.skip()
             return self.node(Kind.NUMBER, token.start)

@@ -37,6 +37,7 @@ _MISTAKES = {
 _PLAIN_NAME = re.compile(r"[^\"{}|\[\]=<>*%~\\]*[^\W\d][^\"{}|\[\]=<>*%~\\]*")
 _BEGINNINGS = frozenset({"and", "in", "is"})
 """Keywords with which a heading begins, such as "In class", and no mistake does."""
+
 _QUOTED_NAME = re.compile(r"[^\W\d_]\w+(?:[ _-]\w+){0,3}")
 _DIGITS = re.compile(r"[\d./-]+")
 _CALL = re.compile(r"\w\(")
@@ -207,11 +208,11 @@ class _Reader:
             message = f"{{% {word} %}} belongs between {{% if ... %}} and {{% endif %}}. Move it there, or remove it."
             raise TagFault(message, tag.start)
 
-    def _read_if(self, code: Expression) -> bool:
+    def _read_expression_with_end(self, code: Expression) -> bool:
         code.read()
         return True
 
-    def _read_elif(self, code: Expression) -> bool:
+    def _read_expression(self, code: Expression) -> bool:
         code.read()
         return False
 
@@ -311,18 +312,19 @@ class _Reader:
 
 
 _STATEMENT_READERS = {
-    "if": _Reader._read_if,
-    "elif": _Reader._read_elif,
+    "if": _Reader._read_expression_with_end,
+    "elif": _Reader._read_expression,
     "for": _Reader._read_for,
     "set": _Reader._read_set,
     "with": _Reader._read_with,
     "call": _Reader._read_call,
     "macro": _Reader._read_macro,
     "filter": _Reader._read_filter,
-    "do": _Reader._read_elif,
-    "autoescape": _Reader._read_if,
+    "do": _Reader._read_expression,
+    "autoescape": _Reader._read_expression_with_end,
     "block": _Reader._read_block,
 }
+"""Each reads a statement after its word, and says whether an end has to follow."""
 
 
 def _say_unknown_statement(word: str, tag: Tag) -> str:

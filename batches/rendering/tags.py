@@ -137,11 +137,11 @@ def _find_closing(source: str, opening: re.Match[str]) -> int:
             depth = max(0, depth - 2)
         elif match["close"]:
             return match.start()
-    end = source.find("}}" if opening[0] == "{{" else "%}", opening.end())
+    needed = "}}" if opening[0] == "{{" else "%}"
+    end = source.find(needed, opening.end())
     if end >= 0:
         return end
     snippet = " ".join(source[opening.start() : opening.start() + 30].split())
-    needed = "}}" if opening[0] == "{{" else "%}"
     raise TagFault(f"The tag that begins with “{snippet}” has no end. Write {needed} after it.", opening.start())
 
 

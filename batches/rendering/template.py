@@ -28,7 +28,7 @@ FUEL = 100_000
 OUTPUT_MAX_CHARS = 10_000_000
 """A longer part is a fault of the template, because relays refuse such messages."""
 
-_PANIC = "A tag can't be worked out. Remove what takes a text backwards, such as [::-1], or give it a value"
+_PANIC = "A tag can't be worked out. Remove what takes a text backwards, such as [::-1], or give it a value."
 _NOT_IN_A_HEADER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -221,7 +221,7 @@ class CompiledTemplate:
             if type(exc).__name__ != "PanicException":  # no Exception, and no module exports it
                 raise
             # minijinja ends so for a slice backwards of a blank value. It must not end the worker.
-            raise TemplateFault(say_letter_fault(name, f"{_PANIC}.")) from exc
+            raise TemplateFault(say_letter_fault(name, _PANIC)) from exc
         if len(output) > OUTPUT_MAX_CHARS:
             raise TemplateFault(
                 f"The rendered {PARTS[name]} has more than {OUTPUT_MAX_CHARS:,} characters. Make it shorter."

@@ -79,9 +79,9 @@ def check_names(environment: Environment, uses: Uses) -> None:
     """
     _check(environment, "filter", uses.filters, lambda name: f"0|{name}")
     _check(environment, "test", uses.tests, lambda name: f"0 is {name}")
-    functions = [use for use in uses.functions if use.name not in uses.own | _BOUND]
-    for use in functions:
-        if not environment.eval_expr(f"{use.name} is defined"):
+    for use in uses.functions:
+        is_set = use.name in uses.own | _BOUND
+        if not is_set and not environment.eval_expr(f"{use.name} is defined"):
             raise TagFault(_say_unknown(environment, "function", use.name), use.offset)
     for use in uses.methods:
         advice = f"Write |{use.name} instead." if _is_known(environment, f"0|{use.name}") else "Remove it."

@@ -148,11 +148,10 @@ def compare_with_newest_lists(parts: MessageParts, batches: QuerySet[Batch]) -> 
         (batch, _find_missing(batch, parts.compile(batch.merge_fields, address_heading=batch.address_heading)))
         for batch in newest
     ]
-    found.sort(key=lambda pair: (len(pair[1]), not any(field.near for field in pair[1])))
-    if not found or not found[0][1]:
+    if not found:
         return None
-    batch, missing = found[0]
-    return ListComparison(filename=batch.filename, missing=missing)
+    batch, missing = min(found, key=lambda pair: (len(pair[1]), not any(field.near for field in pair[1])))
+    return ListComparison(filename=batch.filename, missing=missing) if missing else None
 
 
 def _find_missing(batch: Batch, compiled: CompiledTemplate) -> tuple[MissingField, ...]:

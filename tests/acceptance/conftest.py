@@ -6,9 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import LazySettings
+from playwright.sync_api import Page
 
 from batches.jobs import queues
 from emailbatch.localstack import addresses
+from tests.acceptance.browser import running_browser, signed_in_page
+from tests.acceptance.client import Client
+from tests.acceptance.stack import RunningStack
 from tests.chaos.stack import Golden, Stack
 
 
@@ -33,3 +37,16 @@ def stack(golden: Golden, settings: LazySettings) -> Iterator[Stack]:
         forget_connections()
         yield running
     forget_connections()
+
+
+@pytest.fixture(scope="module")
+def client(stack: RunningStack) -> Client:
+    """A program that uses the API of the stack that the module starts."""
+    return Client(stack)
+
+
+@pytest.fixture
+def page(stack: RunningStack) -> Iterator[Page]:
+    """A tab in which the administrator of the stack that the module starts is signed in."""
+    with running_browser() as browser, signed_in_page(browser, stack) as page:
+        yield page

@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -224,3 +226,18 @@ def running_stack(
     finally:
         if stack.process.poll() is None:
             stack.stop(signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def stack_in_new_folder(
+    name: str, *, workers: int, environment: Mapping[str, str] | None = None
+) -> Iterator[RunningStack]:
+    """Run a stack in a temporary folder of this name, with all its workers registered.
+
+    A folder whose stack did not start is kept, because its logs say why.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"emailbatch-{name}-"))
+    with running_stack(folder, workers=workers, environment=environment) as running:
+        running.wait_for_workers(workers)
+        yield running
+    shutil.rmtree(folder, ignore_errors=True)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.browser import running_browser, signed_in_page
-from tests.acceptance.stack import RunningStack, running_stack
+from tests.acceptance.stack import RunningStack, stack_in_new_folder
 
 ROWS = 400
 PEOPLE = "Vorname;Anrede 2;Punkte;E-Mail\n" + "".join(
@@ -23,17 +19,8 @@ POINTS = "Liebe {{ Vorname }}, {% if Punkte > 100 %}viele Punkte{% else %}weiter
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
-    folder = Path(tempfile.mkdtemp(prefix="emailbatch-letters-"))
-    with running_stack(folder, workers=1) as running:
-        running.wait_for_workers(1)
+    with stack_in_new_folder("letters", workers=1) as running:
         yield running
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def page(stack: RunningStack) -> Iterator[Page]:
-    with running_browser() as browser, signed_in_page(browser, stack) as page:
-        yield page
 
 
 def open_review(page: Page, *, key: str, text: str) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +20,7 @@ from tests.acceptance.letter_page import (
 )
 from tests.acceptance.lists.judge import post_file
 from tests.acceptance.secretary import Secretary
-from tests.acceptance.stack import RunningStack, running_stack, wait_until
+from tests.acceptance.stack import RunningStack, stack_in_new_folder, wait_until
 
 EXAMPLES = find_examples()
 CHANGES_LIST, CHANGES = find_changes()
@@ -44,16 +41,8 @@ TRUE_FOR = {
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
-    folder = Path(tempfile.mkdtemp(prefix="emailbatch-letters-"))
-    with running_stack(folder, workers=1) as running:
-        running.wait_for_workers(1)
+    with stack_in_new_folder("letters", workers=1) as running:
         yield running
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def client(stack: RunningStack) -> Client:
-    return Client(stack)
 
 
 @pytest.fixture(scope="module")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.browser import running_browser, signed_in_page, take_picture
+from tests.acceptance.browser import take_picture
 from tests.acceptance.client import Client
 from tests.acceptance.lists.judge import post_file
 from tests.acceptance.secretary import Secretary
-from tests.acceptance.stack import PROJECT_DIR, RunningStack, running_stack
+from tests.acceptance.stack import PROJECT_DIR, RunningStack, stack_in_new_folder
 
 LISTS = PROJECT_DIR / "tests" / "data" / "lists"
 ROW_COUNT, ADDRESS_COUNT = 1_000, 700
@@ -27,22 +24,8 @@ CHILDREN = """Dear {{ parent }},
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
-    folder = Path(tempfile.mkdtemp(prefix="emailbatch-walks-"))
-    with running_stack(folder, workers=2) as running:
-        running.wait_for_workers(2)
+    with stack_in_new_folder("walks", workers=2) as running:
         yield running
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def client(stack: RunningStack) -> Client:
-    return Client(stack)
-
-
-@pytest.fixture
-def page(stack: RunningStack) -> Iterator[Page]:
-    with running_browser() as browser, signed_in_page(browser, stack) as page:
-        yield page
 
 
 def write_letter(page: Page, name: str, *, subject: str, text: str) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +12,7 @@ from tests.acceptance.lists import kind_cases, layout_cases, sheet_cases, text_c
 from tests.acceptance.lists.cases import ListCase
 from tests.acceptance.lists.files import Sheet, make_xlsx
 from tests.acceptance.lists.judge import Upload, find_faults, read_draft, upload_draft
-from tests.acceptance.stack import RunningStack, running_stack
+from tests.acceptance.stack import RunningStack, stack_in_new_folder
 
 KINDS: dict[str, list[ListCase]] = {
     "first-line": layout_cases.FIRST_LINE,
@@ -38,16 +35,8 @@ PARENTS = (
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
-    folder = Path(tempfile.mkdtemp(prefix="emailbatch-lists-"))
-    with running_stack(folder, workers=1) as running:
-        running.wait_for_workers(1)
+    with stack_in_new_folder("lists", workers=1) as running:
         yield running
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def client(stack: RunningStack) -> Client:
-    return Client(stack)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import threading
 import time
 import urllib.request
@@ -12,14 +10,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.browser import running_browser, signed_in_page, take_picture
+from tests.acceptance.browser import take_picture
 from tests.acceptance.client import Client, Json
-from tests.acceptance.stack import RunningStack, running_stack
+from tests.acceptance.stack import RunningStack, stack_in_new_folder
 from tests.smtpserver import Behaviour, RunningServer
 
 RATE = 1000
@@ -51,23 +48,9 @@ def relay() -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module")
 def stack(relay: RunningServer) -> Iterator[RunningStack]:
-    folder = Path(tempfile.mkdtemp(prefix="emailbatch-doors-"))
-    with running_stack(folder, workers=2, environment={"EMAIL_URL": relay.url}) as running:
-        running.wait_for_workers(2)
+    with stack_in_new_folder("doors", workers=2, environment={"EMAIL_URL": relay.url}) as running:
         running.manage("shell", "-v", "0", "-c", MAKE_BOARD)
         yield running
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def client(stack: RunningStack) -> Client:
-    return Client(stack)
-
-
-@pytest.fixture
-def page(stack: RunningStack) -> Iterator[Page]:
-    with running_browser() as browser, signed_in_page(browser, stack) as page:
-        yield page
 
 
 @pytest.fixture

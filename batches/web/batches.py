@@ -88,13 +88,14 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         return redirect("batches")
     job = batch.jobs.order_by("-pk").first()
     status = request.GET.get("status", "")
+    hidden_count = count_hidden_rows(batch)
     context = {
         "batch": batch,
         "card": make_card(batch, now),
         "job": job,
         "buttons": make_buttons(now),
         "draft": BatchStatus.DRAFT,
-        "has_rejected_rows": batch.rejected_count or batch.duplicate_count or count_hidden_rows(batch),
+        "has_rejected_rows": batch.rejected_count or batch.duplicate_count or hidden_count,
         "rate": say_rate(now),
         "waiting": say_why_waiting(BatchStatus(now["status"]), fleet_status()),
         "no_worker": NO_WORKER,
@@ -102,7 +103,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "may_wait": WAITING,
         "moving": BatchStatus.PROCESSING,
         "relay_error": say_relay_error(job.last_error if job else ""),
-        "tabs": _make_tabs(batch, now, chosen=status),
+        "tabs": _make_tabs(batch, now, hidden_count=hidden_count, chosen=status),
         "meaning": _say_meaning(status, batch),
         **_read_rows(request, batch, status),
     }
@@ -145,7 +146,7 @@ def _say_meaning(status: str, batch: Batch) -> str:
     return STATE_MEANINGS[EmailStatus(status)] if status in EmailStatus.values else ""
 
 
-def _make_tabs(batch: Batch, now: Snapshot, *, chosen: str) -> list[Tab]:
+def _make_tabs(batch: Batch, now: Snapshot, *, hidden_count: int, chosen: str) -> list[Tab]:
     counts = {
         "": ("All", now["total"], "total"),
         EmailStatus.SENT: (EmailStatus.SENT.label, now["sent"], "sent"),
@@ -155,7 +156,7 @@ def _make_tabs(batch: Batch, now: Snapshot, *, chosen: str) -> list[Tab]:
         EmailStatus.SUPPRESSED: (EmailStatus.SUPPRESSED.label, now["suppressed"], "suppressed"),
         EmailStatus.CANCELLED: (EmailStatus.CANCELLED.label, batch.cancelled_count, ""),
         REJECTED: ("Rejected rows", batch.rejected_count + batch.duplicate_count, ""),
-        HIDDEN: ("Hidden rows", count_hidden_rows(batch), ""),
+        HIDDEN: ("Hidden rows", hidden_count, ""),
     }
     return [
         Tab(value=value, label=label, count=count, is_chosen=value == chosen, live_count=live_count)

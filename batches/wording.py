@@ -98,6 +98,12 @@ def choosable_encoding(encoding: str) -> str:
     return _SAME_ENCODING.get(encoding, encoding)
 
 
+def name_encoding(encoding: str) -> str:
+    """Return what people call a codec, or the codec itself if people can't choose it."""
+    choosable = choosable_encoding(encoding)
+    return ENCODING_NAMES.get(choosable, choosable)
+
+
 def percent_done(now: Snapshot) -> int:
     """Return how much of a batch is done, rounded down: 100 means that every email is done. An empty batch has 0."""
     return 100 * now["processed"] // now["total"] if now["total"] else 0

@@ -16,7 +16,7 @@ from batches.files.findings import AddressColumn, EncodingChoice, Reading, Sheet
 from batches.files.repairs import MIXTURES, REPAIRS
 from batches.models import Batch, RejectionKind, SharedAddresses
 from batches.web.reading_form import NO, NO_HEADER, YES
-from batches.wording import ENCODING_NAMES, choosable_encoding
+from batches.wording import name_encoding
 
 SHEETS_SHOWN = 12
 """How many other sheets get a button. The form lists all of them."""
@@ -26,7 +26,7 @@ _INVENTED = re.compile(r"column_\d+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class ReadingButton:
     """A button that reads the file again. It posts one field of the form "Read the file again"."""
 
     label: str
@@ -42,7 +42,7 @@ class Finding:
     text: str
     is_doubtful: bool = True
     """Whether the user should look at it before the list is sent."""
-    choices: Sequence[Choice] = ()
+    choices: Sequence[ReadingButton] = ()
     code: str = ""
     """What to write in a template, after the sentence."""
     samples: Sequence[Sequence[str]] = ()
@@ -89,15 +89,14 @@ def _say_sheet(reading: Reading) -> Iterator[Finding]:
     others = [sheet for sheet in reading.sheets if sheet.name != reading.sheet]
     if not others:
         return
-    has_rival = any(sheet.address_count for sheet in others)
     more = len(others) - SHEETS_SHOWN
     yield Finding(
         topic="sheet",
         text=f"The list is the sheet “{reading.sheet}”. The file has {_count(len(others), 'more sheet')}."
         + (f" The first {SHEETS_SHOWN} of them are here, all are in the form below." if more > 0 else ""),
-        is_doubtful=has_rival and "sheet" not in reading.chosen,
+        is_doubtful="sheet" not in reading.chosen and any(sheet.address_count for sheet in others),
         choices=[
-            Choice(label=_name_sheet(sheet), name="sheet", value=sheet.name)
+            ReadingButton(label=_name_sheet(sheet), name="sheet", value=sheet.name)
             for sheet in sorted(others, key=lambda sheet: not sheet.address_count)[:SHEETS_SHOWN]
         ],
     )
@@ -110,8 +109,8 @@ def _name_sheet(sheet: SheetChoice) -> str:
 
 
 def _say_header(batch: Batch, reading: Reading) -> Iterator[Finding]:
-    first = Choice(label="Line 1 has the headings", name="header_row", value="1")
-    none = Choice(label="There are no headings", name="header_row", value=NO_HEADER)
+    first = ReadingButton(label="Line 1 has the headings", name="header_row", value="1")
+    none = ReadingButton(label="There are no headings", name="header_row", value=NO_HEADER)
     is_chosen = "header_row" in reading.chosen
     if not batch.has_header:
         if any(_INVENTED.fullmatch(column) for column in batch.columns):
@@ -139,14 +138,18 @@ def _say_address_columns(reading: Reading) -> Iterator[Finding]:
         else f"Each address in {_quote(used)} gets a mail of its own."
     )
     choices = [
-        Choice(label=f"Use {_quote([column])}{' only' if len(used) > 1 else ''}", name="address_indexes", value=value)
+        ReadingButton(
+            label=f"Use {_quote([column])}{' only' if len(used) > 1 else ''}",
+            name="address_indexes",
+            value=str(column.index),
+        )
         for column in columns
-        if (value := str(column.index)) and not (column.is_used and len(used) == 1)
+        if not (column.is_used and len(used) == 1)
     ]
     if len(used) < len(columns):
         label = "Both, one mail each" if len(columns) == 2 else f"All {apnumber(len(columns))}, one mail each"
         everything = ",".join(str(column.index) for column in columns)
-        choices.append(Choice(label=label, name="address_indexes", value=everything))
+        choices.append(ReadingButton(label=label, name="address_indexes", value=everything))
     yield Finding(
         topic="address",
         text=f"{number} columns hold addresses. {goes}",
@@ -176,7 +179,7 @@ def _say_encodings(batch: Batch, reading: Reading) -> Iterator[Finding]:
             topic="encoding",
             text=f"{text} Compare these words.",
             is_doubtful="encoding" not in reading.chosen,
-            choices=[Choice(label=offer, name="encoding", value=rival.encoding)],
+            choices=[ReadingButton(label=offer, name="encoding", value=rival.encoding)],
             samples=rival.samples,
             sample_names=(now, other),
         )
@@ -184,31 +187,26 @@ def _say_encodings(batch: Batch, reading: Reading) -> Iterator[Finding]:
 
 def _word_encodings(batch: Batch, reading: Reading, rival: EncodingChoice) -> tuple[str, str, str, str]:
     """Return what is in doubt, the names of the present and of the other reading, and the label of the button."""
-    other = _name_encoding(rival.encoding)
+    other = name_encoding(rival.encoding)
     if batch.encoding in REPAIRS:
         text = _MIXED if batch.encoding in MIXTURES.values() else _REPAIRED
         return text, "Now", "As in the file", "Leave the letters as in the file"
     if reading.is_encoded_twice:
         return _DAMAGED, "Now", "Repaired", "Repair the names"
-    return _TWO_WAYS, f"Now: {_name_encoding(batch.encoding)}", other, f"Read it as {other}"
-
-
-def _name_encoding(encoding: str) -> str:
-    choosable = choosable_encoding(encoding)
-    return ENCODING_NAMES.get(choosable, choosable)
+    return _TWO_WAYS, f"Now: {name_encoding(batch.encoding)}", other, f"Read it as {other}"
 
 
 def _say_hidden_rows(reading: Reading) -> Iterator[Finding]:
     count = reading.hidden_count
     if reading.hidden_rows:
         text = "Rows that the sheet hides were taken too, as you chose."
-        choice = Choice(label="Leave them out", name="hidden_rows", value=NO)
+        choice = ReadingButton(label="Leave them out", name="hidden_rows", value=NO)
         yield Finding(topic="hidden", text=text, choices=[choice], is_doubtful=False)
     elif count:
         is_or_are, them = ("is", "it") if count == 1 else ("are", "them")
         text = f"{_count(count, 'row')} {is_or_are} hidden in the sheet and {is_or_are} left out."
         yield Finding(
-            topic="hidden", text=text, choices=[Choice(label=f"Take {them} too", name="hidden_rows", value=YES)]
+            topic="hidden", text=text, choices=[ReadingButton(label=f"Take {them} too", name="hidden_rows", value=YES)]
         )
 
 
@@ -219,10 +217,10 @@ def _say_several_addresses(reading: Reading) -> Iterator[Finding]:
     cells = f"{_count(count, 'cell')} {'holds' if count == 1 else 'hold'} more than one address."
     if reading.split_cells:
         text = f"{cells} Each of these addresses gets a mail of its own."
-        choice = Choice(label="Reject such rows", name="split_cells", value=NO)
+        choice = ReadingButton(label="Reject such rows", name="split_cells", value=NO)
     else:
         text = f"{cells} No mail goes to these addresses."
-        choice = Choice(label="Make each address a recipient", name="split_cells", value=YES)
+        choice = ReadingButton(label="Make each address a recipient", name="split_cells", value=YES)
     yield Finding(topic="split", text=text, choices=[choice], is_doubtful=not reading.split_cells)
 
 
@@ -252,7 +250,7 @@ def _say_shared(batch: Batch, reading: Reading, *, shows_rows: bool) -> Iterator
             f"like two children of one parent. {_SHARED_TEXTS[present]}{f' {_ROWS_NOT_SHOWN}' if is_lacking else ''}"
         ),
         choices=[
-            Choice(label=label, name="shared_addresses", value=value)
+            ReadingButton(label=label, name="shared_addresses", value=value)
             for value, label in _SHARED_LABELS.items()
             if value != present
         ],

@@ -121,5 +121,4 @@ def _describe_faults(choice: MessageChoice, check: LetterCheck) -> list[ShownFau
 
 def _find_lines(batch: Batch, rows: list[int]) -> dict[int, int]:
     """Return the line of the file for each row."""
-    found = batch.emails.filter(row__in=rows).values_list("row", "line")
-    return {row: row if line is None else line for row, line in found}
+    return {email.row: email.shown_line for email in batch.emails.filter(row__in=rows).only("row", "line")}

@@ -22,7 +22,7 @@ from batches.web.reading_form import (
     present_choice,
 )
 from batches.web.requests import SignedInRequest, batches_of
-from batches.wording import DELIMITER_NAMES, ENCODING_NAMES, choosable_encoding, say_duration
+from batches.wording import DELIMITER_NAMES, name_encoding, say_duration
 
 NO_TEMPLATE = MessageParts(subject="-", html="", text="-")
 """Replaces a missing or faulty template, so that the page can show the list anyway."""
@@ -83,7 +83,6 @@ def describe_list(
     ``typed`` holds refused names of merge fields by their present names, and ``reading`` a refused choice of reading.
     """
     parts, used, shows_rows = _find_usable_parts(choice)
-    encoding = choosable_encoding(choice.batch.encoding)
     found = review(choice.batch, parts)
     earlier = found.same_content_batch_id
     present = present_choice(choice.batch)
@@ -97,7 +96,7 @@ def describe_list(
         hidden_count=count_hidden_rows(choice.batch),
         findings=make_findings(choice.batch, shows_rows=shows_rows, is_stored=form is not None),
         reading=form,
-        encoding_name=ENCODING_NAMES.get(encoding, encoding),
+        encoding_name=name_encoding(choice.batch.encoding),
         delimiter=DELIMITER_NAMES.get(choice.batch.delimiter, ""),
         header_line=present.header_row if present.header_row not in (NO_HEADER, "1") else "",
         sheet=present.sheet,

@@ -118,13 +118,14 @@ def _find_email(batch: Batch, row: str, line: str) -> Email | None:
     The form has both. A line may have several recipients, so the row counts as long as its line was not changed.
     """
     emails = batch.emails.order_by("row")
-    found = emails.filter(row__gte=int(row)).first() if _is_number(row) else None
+    found = emails.filter(row__gte=int(row)).first() if is_row_number(row) else None
     found = found or emails.first()
-    if found is None or not _is_number(line) or int(line) == found.shown_line:
+    if found is None or not is_row_number(line) or int(line) == found.shown_line:
         return found
     later = emails.annotate(on_line=Coalesce("line", "row")).filter(on_line__gte=int(line))
     return later.first() or emails.last()
 
 
-def _is_number(text: str) -> bool:
+def is_row_number(text: str) -> bool:
+    """Tell whether a text of a request is a number that a row or a line can have."""
     return text.isascii() and text.isdigit() and len(text) <= ROW_MAX_DIGITS

@@ -14,12 +14,11 @@ from django.http import QueryDict
 from batches import intake
 from batches.files.findings import Reading, SheetChoice
 from batches.models import Batch, SharedAddresses
+from batches.web.message import is_row_number
 from batches.wording import DELIMITER_NAMES, ENCODING_NAMES, choosable_encoding
 
 YES, NO = "yes", "no"
 NO_HEADER = "0"
-LINE_MAX_DIGITS = 9
-"""Lines are PostgreSQL integers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,15 +143,11 @@ def read_shared(chosen: ReadingChoice) -> SharedAddresses | None:
 def _read_line(text: str) -> int | None:
     if not text.strip():
         return None
-    if not _is_number(text.strip()):
+    if not is_row_number(text.strip()):
         raise intake.ListRefused("The line of the headings must be a number. Write 0 if the list has no headings.")
     return int(text)
 
 
 def _read_indexes(numbers: tuple[str, ...]) -> list[int] | None:
     """Return the columns that the user ticked, or None to find them: for no tick, or a number that no page made."""
-    return [int(number) for number in numbers] if numbers and all(map(_is_number, numbers)) else None
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= LINE_MAX_DIGITS
+    return [int(number) for number in numbers] if numbers and all(map(is_row_number, numbers)) else None

@@ -136,8 +136,8 @@ def compare_with_newest_lists(parts: MessageParts, batches: QuerySet[Batch]) -> 
     Lists that a program posted do not count. A test of a draft is one of them.
 
     Returns:
-        The batch that lacks the fewest fields, one with a near column before the others. None if one of them has all
-        fields, or if there is none.
+        The batch that lacks the fewest fields; among equals, one with a near column. None if a batch has all fields, or
+        if there is no batch.
 
     Raises:
         TemplateFault: The parts can't be compiled.
@@ -173,7 +173,7 @@ def _find_missing(batch: Batch, compiled: CompiledTemplate) -> tuple[MissingFiel
 
 def _headings_of(batch: Batch) -> list[str]:
     """Return the headings of the columns that fill merge fields, in their order."""
-    has_field_each = len(batch.merge_fields) == len(batch.columns)  # of several address columns, each has one too
+    has_field_each = len(batch.merge_fields) == len(batch.columns)  # true of several address columns
     return [heading for index, heading in enumerate(batch.columns) if has_field_each or index != batch.address_index]
 
 

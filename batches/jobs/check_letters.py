@@ -49,7 +49,6 @@ REPORT_SECONDS = 0.3
 MEMORY_MAX_BYTES = 1 << 30
 """How much memory a check may take beyond what its work-horse has when it starts."""
 
-
 LetterRow = tuple[int, str, list[Any]]
 """The row of an email, its address and its cells."""
 
@@ -92,14 +91,14 @@ def _work(check: LetterCheck, pointer: str, parts: MessageParts) -> LetterCheck 
         return None
     try:
         compiled = parts.compile(batch.merge_fields, address_heading=batch.address_heading)
-    except TemplateFault:  # the template was refused at every door; nothing of it can be checked
+    except TemplateFault:  # such a template can be neither saved nor sent, so it has no letters to check
         return None
     began_at = reported_at = time.monotonic()
     worked_before = check.worked_seconds
     last_row = batch.emails.aggregate(last=Max("row"))["last"] or 0
     while check.after_row < last_row:
         found = check_letters(compiled, _contexts(compiled, _read_page(batch, check.after_row)))
-        # After the rows were read: if the draft was still the same, they were its rows.
+        # Asked after the page was read: if the draft is the same now, the page was a page of it.
         if not is_wanted(check, pointer, parts):
             return None
         now = time.monotonic()

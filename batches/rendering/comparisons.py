@@ -21,7 +21,8 @@ def check_sides(code: Code, left: Node, sign: Token, right: Node, *, own: Collec
         own: The variables that the source sets itself. They may be true, false or none.
 
     Raises:
-        TagFault: It compares a third side, a field with true, false or none, or a number with a text in quotes.
+        TagFault: The comparison has a third side. Or it compares a field with true, false or none, or a number with a
+            text in quotes. Or one side is a number with a unit, or may mean thousands.
     """
     if Kind.COMPARISON in (left.kind, right.kind):
         code.refuse("A comparison has two sides. Write 1 < points and points < 10.", at=sign)

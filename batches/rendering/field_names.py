@@ -79,7 +79,7 @@ class FieldNames:
     def say_missing(self, context: Mapping[str, Any]) -> str:
         """Return a sentence about the fields that the list lacks, with the columns that are near; "" if none is.
 
-        ``context`` holds what there is for one recipient: a template without a list takes its names as they are.
+        A field that ``context`` has is not missing: a template without a list takes the names of the context.
         """
         missing = [name for name in self.binding.missing if name not in context]
         if not missing:

@@ -56,7 +56,7 @@ def find_end_of_name(
         if token.text in _AT_THE_END:
             is_part = not _begins_operand(tokens[place + 1])
         else:
-            # a column "Fee / 2" means the column, unless there is a column "Fee" too
+            # {{ Fee / 2 }} means the column "Fee / 2", and a calculation if there is a column "Fee" too.
             is_part = token.text in (")", "]") or token.kind in ("name", "number")
             is_part = is_part and not (is_column and has_operator)
         end = place + 1 if is_part else end

@@ -182,6 +182,37 @@ def is_divisible(value: object, divisor: object) -> bool:
     return not _is_blank(value) and calculate(value, divisor, "%", "the value", "the divisor") == 0
 
 
+def is_odd(value: object) -> bool:
+    """Say whether a value is an odd number. A blank value is not."""
+    return not _is_blank(value) and not is_divisible(value, 2)
+
+
+def make_test(sign: str) -> Callable[[object, object], bool]:
+    """Make the test that compares as a sign does, such as ``gt`` for ``>``."""
+    return lambda value, other: value is not None and other is not None and compare(value, other, sign)
+
+
+def guard(function: Callable[..., object]) -> Callable[..., object]:
+    """Make a filter or test of a function: a wrong number of arguments or an endless result is a fault."""
+
+    def guarded(*args: object, **options: object) -> object:
+        try:
+            return function(*args, **options)
+        except ValueFault:
+            raise
+        except (TypeError, ValueError, ArithmeticError) as exc:
+            message = "A filter or test has arguments that it can't use. Write it as in the documentation of letters."
+            raise ValueFault(message, group=message) from exc
+
+    return guarded
+
+
+def guard_test(function: Callable[..., bool]) -> Callable[..., bool]:
+    """Do what ``guard`` does, for a test."""
+    guarded = guard(function)
+    return lambda *args, **options: bool(guarded(*args, **options))
+
+
 def _get(row: object, attribute: str) -> object:
     return row.get(attribute) if isinstance(row, dict) else getattr(row, attribute, None)
 
@@ -299,34 +330,3 @@ def _simplify(number: Decimal) -> Number:
 def _shorten(value: object) -> str:
     text = " ".join(str(value).split())
     return text if len(text) <= 40 else f"{text[:39]}…"
-
-
-def is_odd(value: object) -> bool:
-    """Say whether a value is an odd number. A blank value is not."""
-    return not _is_blank(value) and not is_divisible(value, 2)
-
-
-def make_test(sign: str) -> Callable[[object, object], bool]:
-    """Make the test that compares as a sign does, such as ``gt`` for ``>``."""
-    return lambda value, other: value is not None and other is not None and compare(value, other, sign)
-
-
-def guard(function: Callable[..., object]) -> Callable[..., object]:
-    """Make a filter or test of a function: a wrong number of arguments or an endless result is a fault."""
-
-    def guarded(*args: object, **options: object) -> object:
-        try:
-            return function(*args, **options)
-        except ValueFault:
-            raise
-        except (TypeError, ValueError, ArithmeticError) as exc:
-            message = "A filter or test has arguments that it can't use. Write it as in the documentation of letters."
-            raise ValueFault(message, group=message) from exc
-
-    return guarded
-
-
-def guard_test(function: Callable[..., bool]) -> Callable[..., bool]:
-    """Do what ``guard`` does, for a test."""
-    guarded = guard(function)
-    return lambda *args, **options: bool(guarded(*args, **options))

@@ -63,8 +63,10 @@ class CellFormat:
             if section.is_asked:
                 if section.is_asked(value):
                     return section, value < 0 and place > 0
-            elif place == last or (value > 0 or (last == 1 and value == 0) if place == 0 else value < 0):
-                return section, value < 0 and place == 1
+            else:
+                is_fitting = value < 0 if place else value > 0 or (value == 0 and last == 1)
+                if is_fitting or place == last:
+                    return section, value < 0 and place == 1
         return None, False
 
     def _show_text(self, text: str) -> str:

@@ -17,31 +17,13 @@ _ONLY_COM = ("gmail", "googlemail", "icloud", "rocketmail")
 
 _WORLDWIDE = (
     *("gmail.com", "googlemail.com", "icloud.com", "protonmail.com", "rocketmail.com", "fastmail.com"),
-    *(
-        "hotmail.com",
-        "hotmail.co.uk",
-        "hotmail.fr",
-        "hotmail.de",
-        "hotmail.it",
-        "hotmail.es",
-        "hotmail.be",
-        "hotmail.nl",
-    ),
-    *("hotmail.ch", "hotmail.com.br", "hotmail.com.ar", "hotmail.se", "hotmail.no", "hotmail.dk", "hotmail.gr"),
-    *("outlook.com", "outlook.de", "outlook.fr", "outlook.es", "outlook.it", "outlook.pt", "outlook.com.br"),
-    *("outlook.co.uk", "outlook.at", "outlook.dk", "outlook.jp"),
-    *(
-        "yahoo.com",
-        "yahoo.co.uk",
-        "yahoo.de",
-        "yahoo.fr",
-        "yahoo.it",
-        "yahoo.es",
-        "yahoo.ca",
-        "yahoo.co.in",
-        "yahoo.in",
-    ),
-    *("yahoo.co.jp", "yahoo.com.br", "yahoo.com.au", "yahoo.com.ar", "yahoo.com.mx", "yahoo.com.tr", "yahoo.gr"),
+    *("hotmail.com", "hotmail.co.uk", "hotmail.fr", "hotmail.de", "hotmail.it", "hotmail.es", "hotmail.be"),
+    *("hotmail.nl", "hotmail.ch", "hotmail.com.br", "hotmail.com.ar", "hotmail.se", "hotmail.no", "hotmail.dk"),
+    *("hotmail.gr", "outlook.com", "outlook.de", "outlook.fr", "outlook.es", "outlook.it", "outlook.pt"),
+    *("outlook.com.br", "outlook.co.uk", "outlook.at", "outlook.dk", "outlook.jp"),
+    *("yahoo.com", "yahoo.co.uk", "yahoo.de", "yahoo.fr", "yahoo.it", "yahoo.es", "yahoo.ca", "yahoo.co.in"),
+    *("yahoo.in", "yahoo.co.jp", "yahoo.com.br", "yahoo.com.au", "yahoo.com.ar", "yahoo.com.mx", "yahoo.com.tr"),
+    *("yahoo.gr",),
 )
 """Domains that so many people have that a neighbour of theirs is nearly always a slip."""
 

@@ -45,7 +45,7 @@ def reread_upload(batch: Batch, options: ReadingOptions, shared: SharedAddresses
     with refuse_full_disk(), ExitStack() as stack:
         with _lock_draft(batch) as draft:
             file = stack.enter_context(reopen_upload(draft))
-        # Opened without the lock, because a spreadsheet may have to wait for its turn to be read.
+        # Opened without the lock, because a spreadsheet may have to wait for a slot.
         opened = stack.enter_context(open_records(file, options))
         with _lock_draft(batch) as draft:
             _load_again(draft, opened, options, shared)

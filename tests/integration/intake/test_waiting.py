@@ -1,4 +1,4 @@
-"""A spreadsheet may wait for its turn to be read. No transaction and no lock waits with it."""
+"""A spreadsheet may wait for a slot. No transaction and no lock waits with it."""
 
 from __future__ import annotations
 

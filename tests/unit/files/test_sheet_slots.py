@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def start_holder(*arguments: str) -> subprocess.Popen[str]:
-    """Start a process that waits for a turn, and holds it until its standard input ends."""
+    """Start a process that waits for a slot, and holds it until its standard input ends."""
     return subprocess.Popen(
         [sys.executable, "-c", HOLDER, *arguments],
         cwd=PROJECT,

@@ -94,7 +94,7 @@ def _open_spreadsheet(file: BinaryIO, options: ReadingOptions) -> Iterator[Opene
         try:
             found = find_layout(sample, reading, chosen=_choices(options), is_sheet=True)
         except UnreadableFile as exc:
-            raise UnreadableFile(f"{exc.message} {sheet.describe()}") from exc
+            raise UnreadableFile(f"{exc.message} The sheet that was read is {sheet.name!r}.") from exc
         records = _read_sheet(sheet, options, repair)
         yield _open(sheet.rows, records, found, reading=reading, encoding=repair)
 

@@ -41,15 +41,6 @@ class OpenedSheet:
     rows: BinaryIO
     """Its rows, as sheet_program writes them."""
 
-    def describe(self) -> str:
-        """Say which sheet was read, and whether another has addresses, for a person whose sheet has no list."""
-        others = [other for other in self.sheets if other.name != self.name and other.address_count][:3]
-        if not others:
-            return f'The sheet that was read is "{self.name}".'
-        shown = ", ".join(f'"{other.name}"' for other in others)
-        or_show = ", or show it in the file" if any(other.is_hidden for other in others) else ""
-        return f'The sheet that was read is "{self.name}". Addresses are also in {shown}: choose that sheet{or_show}.'
-
 
 @contextmanager
 def open_sheet(file: BinaryIO, *, sheet: str | None = None) -> Iterator[OpenedSheet]:

@@ -94,7 +94,7 @@ def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None) ->
     Raises:
         TemplateFault: The parts can't be compiled.
     """
-    compiled = parts.compile(batch.merge_fields, address_heading=batch.address_heading)
+    compiled = parts.compile_for(batch)
     needed = [name for name in batch.merge_fields if name in compiled.merge_fields]
     blank_counts, smtputf8_count = _count_blanks(batch, needed)
     same = _find_same_content(batch, since=(now or timezone.now()) - timedelta(seconds=SAME_CONTENT_SECONDS))
@@ -144,10 +144,7 @@ def compare_with_newest_lists(parts: MessageParts, batches: QuerySet[Batch]) -> 
     """
     newest = batches.exclude(merge_fields=[]).exclude(source=BatchSource.LIST).order_by("-pk")[:NEWEST_LISTS]
     parts.compile()  # so that a faulty template is refused even if there is no list
-    found = [
-        (batch, _find_missing(batch, parts.compile(batch.merge_fields, address_heading=batch.address_heading)))
-        for batch in newest
-    ]
+    found = [(batch, _find_missing(batch, parts.compile_for(batch))) for batch in newest]
     if not found:
         return None
     batch, missing = min(found, key=lambda pair: (len(pair[1]), not any(field.near for field in pair[1])))

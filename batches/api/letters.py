@@ -55,7 +55,7 @@ def begin_letter_check(
     one in place of a check that has ended.
     """
     batch, template, parts = _find(request, batch_id, templateId, subject)
-    parts.compile(batch.merge_fields, address_heading=batch.address_heading)
+    parts.compile_for(batch)
     check = begin_check(batch, parts, again=again)
     if check is None:
         raise ApiError(503, "The letters can't be checked, because Redis can't be reached. Try again later.")

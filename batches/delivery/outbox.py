@@ -48,7 +48,7 @@ class Outbox:
         self._make_context: Callable[..., dict[str, Any]] = name_cells
         self._writer: MessageWriter | FaultyWriter
         try:
-            template = MessageParts.of(spec).compile(spec.merge_fields, address_heading=spec.address_heading)
+            template = MessageParts.of(spec).compile_for(spec)
         except TemplateFault as exc:  # an older release created the job, and accepted more
             self._writer = FaultyWriter(exc)
         else:

@@ -90,7 +90,7 @@ def _work(check: LetterCheck, pointer: str, parts: MessageParts) -> LetterCheck 
     if batch is None:
         return None
     try:
-        compiled = parts.compile(batch.merge_fields, address_heading=batch.address_heading)
+        compiled = parts.compile_for(batch)
     except TemplateFault:  # such a template can be neither saved nor sent, so it has no letters to check
         return None
     began_at = reported_at = time.monotonic()

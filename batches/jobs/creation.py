@@ -160,7 +160,7 @@ def _render_trial(batch: Batch, parts: MessageParts) -> None:
     """Render the trial message: for the first email, in a child process with limits of its own."""
     try:
         sender_address(settings.DEFAULT_FROM_EMAIL)
-        compiled = parts.compile(batch.merge_fields, address_heading=batch.address_heading)
+        compiled = parts.compile_for(batch)
     except (TemplateFault, SenderFault) as exc:
         raise TemplateRefused(str(exc)) from exc
     first = batch.emails.order_by("row").first()

@@ -62,6 +62,15 @@ class PartsSource(Protocol):
     def text(self) -> str: ...
 
 
+class ListSource(Protocol):
+    """Anything with the names of a list: a batch, a lane's spec."""
+
+    @property
+    def merge_fields(self) -> Sequence[str]: ...
+    @property
+    def address_heading(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageParts:
     """The subject, HTML and text that a job sends, before any merge field is filled in."""
@@ -78,6 +87,10 @@ class MessageParts:
     def with_subject(self, subject: str | None) -> Self:
         """Copy these parts with another subject. An empty one, or None, keeps the subject as it is."""
         return replace(self, subject=subject or self.subject)
+
+    def compile_for(self, source: ListSource) -> CompiledTemplate:
+        """Make a template for one list: its fields are bound to the list's own. Raises what ``compile`` raises."""
+        return self.compile(source.merge_fields, address_heading=source.address_heading)
 
     def compile(self, merge_fields: Collection[str] | None = None, *, address_heading: str = "") -> CompiledTemplate:
         """Make a template of the parts that is ready to render many times.

@@ -96,7 +96,7 @@ def _find_parts(choice: MessageChoice) -> MessageParts | None:
     """Return the message parts that would be sent, unless they can't be compiled: the page shows that fault."""
     try:
         parts = choice.parts()
-        parts.compile(choice.batch.merge_fields, address_heading=choice.batch.address_heading)
+        parts.compile_for(choice.batch)
     except TemplateFault:
         return None
     return parts

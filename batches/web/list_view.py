@@ -111,7 +111,7 @@ def _find_usable_parts(choice: MessageChoice) -> tuple[MessageParts, frozenset[s
     """
     try:
         parts = choice.parts()
-        compiled = parts.compile(choice.batch.merge_fields, address_heading=choice.batch.address_heading)
+        compiled = parts.compile_for(choice.batch)
     except TemplateFault:  # the page shows the fault in place of the message
         return NO_TEMPLATE, frozenset(), False
     return parts, compiled.merge_fields, compiled.uses_rows

@@ -14,8 +14,7 @@ from batches.files.errors import UnreadableFile
 from batches.files.findings import EncodingChoice
 from batches.files.guessing import CANDIDATES, Guess, rank_encodings
 from batches.files.repairs import KEEP_CONTROLS, MIXTURES, REPAIRS, count_repairs, find_repair, is_utf8_word
-from batches.files.survey import CHUNK_BYTES as CHUNK_BYTES
-from batches.files.survey import SAMPLE_BYTES, Survey, is_readable, survey_file
+from batches.files.survey import SAMPLE_BYTES, Survey, is_readable
 
 CHOICES = (
     *("utf-8", "utf-16", "cp1252", "iso8859-15", "mac-roman", "cp850", "cp437"),
@@ -54,8 +53,8 @@ _SURE = ("utf-16", "utf-16-le", "utf-16-be", "iso2022_jp")
 _MULTIBYTE = ("cp932", "euc_jp", "gb18030", "big5", "cp949")
 
 
-def detect_encoding(stream: BinaryIO) -> str:
-    """Return the encoding of a seekable file, and leave the file at its start.
+def detect_encoding(stream: BinaryIO, survey: Survey) -> str:
+    """Return the encoding of a seekable file with its survey, and leave the file at its start.
 
     A byte order mark decides. Without one the file is UTF-8 if all of it is valid UTF-8. Otherwise the letters of the
     first lines beyond ASCII decide, and an encoding that cannot decode the whole file is never the answer.
@@ -67,16 +66,16 @@ def detect_encoding(stream: BinaryIO) -> str:
     """
     head = _read_start(stream)
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
-    found = marked or _detect_unmarked_utf16(head) or _detect_iso2022(head) or _detect_utf8(stream) or _guess(stream)
-    return _find_repair(survey_file(stream).take_words()) or found if found in _UTF8 else found
+    found = marked or _detect_unmarked_utf16(head) or _detect_iso2022(head) or _detect_utf8(stream)
+    found = found or _guess(stream, survey)
+    return _find_repair(survey.take_words()) or found if found in _UTF8 else found
 
 
-def find_rivals(stream: BinaryIO, encoding: str) -> list[EncodingChoice]:
+def find_rivals(stream: BinaryIO, survey: Survey, encoding: str) -> list[EncodingChoice]:
     """Return how else a file could be decoded, with words of it both ways, and leave the file at its start.
 
     ``encoding`` is the one that was found or chosen. The likeliest rival is first.
     """
-    survey = survey_file(stream)
     words = survey.take_words()
     if not words or encoding in _SURE:
         return []
@@ -161,9 +160,8 @@ def _detect_utf8(stream: BinaryIO) -> str | None:
     return "utf-8" if is_readable(stream, "utf-8") else None
 
 
-def _guess(stream: BinaryIO) -> str:
+def _guess(stream: BinaryIO, survey: Survey) -> str:
     """Return the encoding that fits best of those that can decode the whole file, for one that is not UTF-8."""
-    survey = survey_file(stream)
     words = survey.take_words()
     utf8_count = sum(map(is_utf8_word, words))
     other_count = len(words) - utf8_count

@@ -24,6 +24,7 @@ from batches.files.repairs import TWICE
 from batches.files.sample import read_lines, take_sample
 from batches.files.sheets import OpenedSheet, SheetRecords, open_sheet
 from batches.files.started import StartedRecords
+from batches.files.survey import survey_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,8 +106,9 @@ def _read_sheet(sheet: OpenedSheet, options: ReadingOptions, repair: str = "") -
 
 
 def _open_text(file: BinaryIO, options: ReadingOptions) -> OpenedFile:
-    encoding = choose_encoding(options.encoding, file) if options.encoding else detect_encoding(file)
-    rivals = find_rivals(file, encoding)
+    survey = survey_file(file)
+    encoding = choose_encoding(options.encoding, file) if options.encoding else detect_encoding(file, survey)
+    rivals = find_rivals(file, survey, encoding)
     head = read_head(file, encoding)
     reading = Reading(encodings=rivals, is_encoded_twice=encoding in TWICE or is_encoded_twice(read_lines(head)))
     if not options.delimiter and is_pasted(head):

@@ -13,9 +13,8 @@ from itertools import chain
 from typing import BinaryIO
 
 from batches.files.cells import is_meant_as_address
-from batches.files.encoding import CHUNK_BYTES
 from batches.files.layout import Layout, make_layout
-from batches.files.reading import TextParts
+from batches.files.reading import TextParts, limit_records
 from batches.files.sample import read_lines
 
 # Each repetition is possessive, so that a long line costs no more than its length.
@@ -126,7 +125,7 @@ class PastedRecords:
 
     @property
     def read_limit(self) -> int:
-        return max(1, CHUNK_BYTES * self.line_num // max(self._length, 1))  # if the next ones are as long as those read
+        return limit_records(self.line_num, self._length)
 
     def __iter__(self) -> Iterator[list[str]]:
         return self

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import BinaryIO, Protocol
 
-from batches.files.encoding import CHUNK_BYTES
 from batches.files.errors import UnreadableFile
+from batches.files.survey import CHUNK_BYTES
 
 FIELD_MAX_LENGTH = 131_072
 """The most characters in one field: the csv module's own limit. An unclosed quotation mark soon exceeds it."""
@@ -180,6 +180,11 @@ class CsvRecords:
         return self.parts.line_text(line)
 
 
+def limit_records(count: int, length: int) -> int:
+    """Return the ``read_limit`` of a source that has read this many records with this many characters."""
+    return max(1, CHUNK_BYTES * count // max(length, 1))  # if the next records are as long as those read
+
+
 class CountedRecords:
     """Records that exist already, as those of a group. The line of a record is its place among them, from 1."""
 
@@ -191,7 +196,7 @@ class CountedRecords:
 
     @property
     def read_limit(self) -> int:
-        return max(1, CHUNK_BYTES * self.line_num // max(self._length, 1))  # if the next rows are as long as those read
+        return limit_records(self.line_num, self._length)
 
     def __iter__(self) -> Iterator[list[str]]:
         return self

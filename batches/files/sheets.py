@@ -19,10 +19,9 @@ from typing import Any, BinaryIO, Self, cast
 
 import orjson
 
-from batches.files.encoding import CHUNK_BYTES
 from batches.files.errors import StorageFull, UnreadableFile
 from batches.files.findings import SheetChoice
-from batches.files.reading import RejectedRecord
+from batches.files.reading import RejectedRecord, limit_records
 from batches.files.sheet_program import REFUSED
 from batches.files.sheet_rows import LONG, NO_RESULT, REPEATED
 from batches.files.sheet_slots import hold_slot
@@ -78,7 +77,7 @@ class SheetRecords:
 
     @property
     def read_limit(self) -> int:
-        return max(1, CHUNK_BYTES * self._count // max(self._length, 1))  # if the next rows are as long as those read
+        return limit_records(self._count, self._length)
 
     def __iter__(self) -> Self:
         return self

@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from django.conf import settings
 
-from batches.files.encoding import CHUNK_BYTES
 from batches.files.errors import FileTooLarge
+from batches.files.survey import CHUNK_BYTES
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 CHUNK_BYTES = 1 << 18
+"""How many bytes of a file are read at once."""
 
 SAMPLE_BYTES = 1 << 13
 """How many bytes of lines beyond ASCII are judged. More make the judgement slower and not better."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-from batches.files.encoding import CHUNK_BYTES
+from batches.files.survey import CHUNK_BYTES
 from batches.intake import sql
 from batches.intake.copying import raw_cursor
 from batches.intake.errors import NotADraft

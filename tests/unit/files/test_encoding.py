@@ -17,7 +17,19 @@ from batches.files.encoding import (
     is_encoded_twice,
 )
 from batches.files.errors import UnreadableFile
+from batches.files.findings import EncodingChoice
 from batches.files.guessing import CANDIDATES
+from batches.files.survey import survey_file
+
+
+def detect(data: bytes) -> str:
+    stream = io.BytesIO(data)
+    return detect_encoding(stream, survey_file(stream))
+
+
+def rivals_of(data: bytes, encoding: str) -> list[EncodingChoice]:
+    stream = io.BytesIO(data)
+    return find_rivals(stream, survey_file(stream), encoding)
 
 
 @pytest.mark.parametrize(
@@ -41,25 +53,25 @@ from batches.files.guessing import CANDIDATES
     ],
 )
 def test_encoding_is_found_when_the_text_shows_it(text: str, written: str, found: str) -> None:
-    assert detect_encoding(io.BytesIO(text.encode(written))) == found
+    assert detect(text.encode(written)) == found
 
 
 def test_encoding_is_found_when_the_first_letter_beyond_ascii_is_at_the_end() -> None:
     text = "ann@example.com,Ann\n" * 500_000
-    assert detect_encoding(io.BytesIO(text.encode() + "Zoë".encode())) == "utf-8"
-    assert detect_encoding(io.BytesIO(text.encode() + "Jürgen Groß\n".encode("cp1252"))) == "cp1252"
+    assert detect(text.encode() + "Zoë".encode()) == "utf-8"
+    assert detect(text.encode() + "Jürgen Groß\n".encode("cp1252")) == "cp1252"
 
 
 @pytest.mark.parametrize("damage", [b"Zo\xff\n", "Zoë".encode()[:-1]], ids=["a byte", "cut off"])
 def test_encoding_is_utf8_when_every_word_but_one_is(damage: bytes) -> None:
-    assert detect_encoding(io.BytesIO("Zoë,山田太郎\n".encode() * 1000 + damage)) == "utf-8"
-    assert detect_encoding(io.BytesIO(("山" * 300).encode() + b" " + ("田" * 300).encode() + b" " + damage)) == "utf-8"
+    assert detect("Zoë,山田太郎\n".encode() * 1000 + damage) == "utf-8"
+    assert detect(("山" * 300).encode() + b" " + ("田" * 300).encode() + b" " + damage) == "utf-8"
 
 
 def test_detection_takes_little_time_when_a_large_file_is_not_utf8() -> None:
     data = "Jürgen Groß aus Köln,joerg@example.com\n".encode("cp1252") * 500_000
     start = time.process_time()
-    assert detect_encoding(io.BytesIO(data)) == "cp1252"
+    assert detect(data) == "cp1252"
     assert time.process_time() - start < 5
 
 
@@ -183,7 +195,7 @@ def test_names_are_right_when_a_short_list_is_in_any_offered_encoding(
         data = text.encode(written)
     except UnicodeEncodeError:
         pytest.skip("The encoding lacks one of the capitals.")
-    assert data.decode(detect_encoding(io.BytesIO(data))) == text
+    assert data.decode(detect(data)) == text
 
 
 SIGNS = [
@@ -206,19 +218,19 @@ SIGNS = [
 def test_signs_are_right_when_a_list_has_few_letters_beyond_ascii(written: str, names: list[str]) -> None:
     text = make_list(names)
     data = text.encode(written)
-    assert data.decode(detect_encoding(io.BytesIO(data))) == text
+    assert data.decode(detect(data)) == text
 
 
 @pytest.mark.parametrize("name", ["Brontë", "Anaïs Nin", "naïve", "GARÇON", "FRANÇOIS GARÇON", "Citroën", "PEÑA"])
 def test_encoding_of_western_excel_is_found_when_one_word_is_all_there_is(name: str) -> None:
     data = make_list(["Ann Smith", "Bo Cole", name]).encode("cp1252")
-    assert data.decode(detect_encoding(io.BytesIO(data))) == data.decode("cp1252")
+    assert data.decode(detect(data)) == data.decode("cp1252")
 
 
 def test_names_are_offered_both_ways_when_two_encodings_are_close() -> None:
     data = make_list(["Björn"]).encode("mac-roman")  # "Bjšrn" in Windows-1252 could be a name too
-    found = detect_encoding(io.BytesIO(data))
-    rivals = {choice.encoding: choice.samples for choice in find_rivals(io.BytesIO(data), found)}
+    found = detect(data)
+    rivals = {choice.encoding: choice.samples for choice in rivals_of(data, found)}
     assert "mac-roman" in (found, *rivals)
     assert all(1 <= len(samples) <= 5 and one != other for samples in rivals.values() for one, other in samples)
 
@@ -226,19 +238,19 @@ def test_names_are_offered_both_ways_when_two_encodings_are_close() -> None:
 @pytest.mark.parametrize("name", ["Malmö", "Nyström", "Araújo", "Möller"])
 def test_other_encoding_is_offered_when_one_word_is_all_there_is(name: str) -> None:
     data = make_list(["Ann", "Bo", name, "Cy"]).encode("mac-roman")
-    found = detect_encoding(io.BytesIO(data))
-    samples = {choice.encoding: choice.samples for choice in find_rivals(io.BytesIO(data), found)}
+    found = detect(data)
+    samples = {choice.encoding: choice.samples for choice in rivals_of(data, found)}
     assert found == "mac-roman" or name in [right for _, right in samples["mac-roman"]]
 
 
 def test_no_rival_is_offered_when_the_letters_leave_no_doubt() -> None:
     stream = io.BytesIO(make_list(GERMAN).encode("cp1252"))
-    assert find_rivals(stream, "cp1252") == []
+    assert find_rivals(stream, survey_file(stream), "cp1252") == []
     assert stream.tell() == 0
 
 
 def test_right_encoding_is_offered_when_a_person_chose_a_wrong_one() -> None:
-    rivals = find_rivals(io.BytesIO(make_list(GERMAN).encode("mac-roman")), "cp1252")
+    rivals = rivals_of(make_list(GERMAN).encode("mac-roman"), "cp1252")
     assert rivals[0].encoding == "mac-roman"
     assert ["Mźller", "Müller"] not in rivals[0].samples
     assert ["MŸller", "Müller"] in rivals[0].samples
@@ -246,25 +258,25 @@ def test_right_encoding_is_offered_when_a_person_chose_a_wrong_one() -> None:
 
 def test_guess_can_decode_the_whole_file_when_a_late_byte_is_missing_in_the_likeliest_encoding() -> None:
     data = make_list(GERMAN * 200).encode("cp1252") + b"z@example.org;Zo\x81\r\n"  # cp1252 has no 0x81
-    assert data.decode(detect_encoding(io.BytesIO(data)))
+    assert data.decode(detect(data))
 
 
 def test_both_halves_are_right_when_a_list_is_half_utf8_and_half_windows() -> None:
     text = make_list(GERMAN)
     data = text.encode("cp1252") * 2 + text.encode()
-    found = detect_encoding(io.BytesIO(data))
+    found = detect(data)
     assert data.decode(found) == text * 3
-    assert [choice.encoding for choice in find_rivals(io.BytesIO(data), found)] == ["cp1252"]
+    assert [choice.encoding for choice in rivals_of(data, found)] == ["cp1252"]
 
 
 def test_text_encoded_twice_is_repaired_and_the_way_back_is_offered() -> None:
     text = make_list(["Zoë Müller", "Bo", "José Muñoz"])
     data = text.encode().decode("cp1252").encode()
-    assert detect_encoding(io.BytesIO(data)) == "utf-8-twice"
+    assert detect(data) == "utf-8-twice"
     assert data.decode("utf-8-twice") == text
-    (back,) = find_rivals(io.BytesIO(data), "utf-8-twice")
+    (back,) = rivals_of(data, "utf-8-twice")
     assert (back.encoding, back.samples[0]) == ("utf-8", ["Zoë", "ZoÃ«"])
-    (choice,) = find_rivals(io.BytesIO(data), "utf-8")
+    (choice,) = rivals_of(data, "utf-8")
     assert (choice.encoding, choice.samples[0]) == ("utf-8-twice", ["ZoÃ«", "Zoë"])
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from batches.files import reading
 from batches.files.dialect import DELIMITERS
-from batches.files.encoding import CHUNK_BYTES
 from batches.files.errors import UnreadableFile
 from batches.files.reading import CsvRecords, read_head
+from batches.files.survey import CHUNK_BYTES
 
 SPECTRUM = Path(__file__).parents[2] / "data" / "csv-spectrum"
 

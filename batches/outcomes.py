@@ -1,4 +1,7 @@
-"""The outcomes of one attempt at one email. SMTP determines an outcome, and the ledger records it with the Attempt."""
+"""The outcomes of one attempt at one email, and the meanings of a relay's reply.
+
+SMTP determines both. The ledger records the outcome with the Attempt.
+"""
 
 from django.db.models import TextChoices
 
@@ -18,3 +21,16 @@ class Outcome(TextChoices):
     """The worker died during the attempt. Only the sweep records this one."""
     REQUEUED = "requeued"
     """The relay refused us, not this email. The email is pending again, and no attempt is counted or recorded."""
+
+
+class ReplyMeaning(TextChoices):
+    """What a refusal is about. The rules are in batches/smtp/reply_rules.toml."""
+
+    RECIPIENT = "recipient", "about the recipient"
+    CONTENT = "content", "about the message"
+    RATE = "rate", "too fast"
+    QUOTA = "quota", "the quota is used up"
+    LOGIN = "login", "about our login"
+    SENDER = "sender", "about the sender"
+    POLICY = "policy", "about us, by the relay's policy"
+    RELAY = "relay", "a fault of the relay"

@@ -11,25 +11,24 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from operator import attrgetter
 
 from batches.asyncio_tasks import end_tasks
 from batches.delivery import stop
 from batches.delivery.ledger import OUTAGES, Fenced, Ledger, clock
-from batches.delivery.outbox import Outbox
 from batches.delivery.policy import decide_reply, requeue
-from batches.delivery.pool import OpenConnection, Pool, open_connection
-from batches.delivery.rate import RateGate
+from batches.delivery.pool import OpenConnection, open_connection
+from batches.delivery.route import Route
 from batches.delivery.spec import LaneSpec
 from batches.delivery.terms import ClaimedEmail, LaneEnd
 from batches.models import sql
 from batches.outcomes import Outcome
-from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing
 from batches.smtp.verdicts import Verdict
 
 logger = logging.getLogger(__name__)
 
-# Looked up once: finding a member of an enum searches its class, and each email needs these.
-_SENT, _REQUEUED = Outcome.SENT, Outcome.REQUEUED
+# Looked up once: finding a member of an enum searches its class, and each email needs this.
+_SENT = Outcome.SENT
 
 TICK_SECONDS = 0.25
 """How often the lane checks its timeouts, its lease and its progress."""
@@ -48,6 +47,8 @@ TURN_SECONDS = 3.0
 
 RECONNECT_SECONDS = 0.25
 """How long a lane waits between two attempts to reach PostgreSQL."""
+
+_outbox_of = attrgetter("outbox")
 
 
 class LaneRun:
@@ -71,47 +72,35 @@ class LaneRun:
     ) -> None:
         self._spec, self._ledger, self._publish, self._should_yield = spec, ledger, publish, should_yield
         self._policy, self._clock = spec.policy, clock
-        self._outbox = Outbox(spec, record=self._record)
-        self._pool = Pool(spec, lane=self, outbox=self._outbox, clock=clock, open_connection=open_connection)
-        self._gate = self._make_gate()
+        self._routes = [
+            Route(spec, route, ledger=ledger, lane=self, clock=clock, open_connection=open_connection)
+            for route in spec.routes
+        ]
+        self._route = self._routes[0]
         # A commit costs as much as sending several emails. So, while the connections have messages to send, a cycle
         # waits until half of the window can be recorded.
         self._enough = max(1, spec.window // 2)
         self._wake = asyncio.Event()
         self._end: LaneEnd | None = None
         self._relay_error, self._has_too_many_connections = "", False
-        self._is_ledger_up = True
         self._has_sent, self._has_news = False, True
         self._publishing: asyncio.Task[None] | None = None
         self._cycled_at = self._progress_at = self._clear_at = 0.0
-
-    def _make_gate(self) -> RateGate | None:
-        spec = self._spec
-        if spec.rate <= 0:
-            return None
-        return RateGate(
-            rate=spec.rate,
-            relay=str(spec.relay),
-            redis_url=spec.redis_url,
-            on_tokens=self._pool.pump,
-            count_lanes=self._ledger.count_lanes,
-        )
 
     async def run(self) -> LaneEnd:
         """Send until nothing is due, or until there is a reason to stop. Then release the lane."""
         stop.call_when_requested(self.drain)
         tasks = [asyncio.ensure_future(self._tick()), asyncio.ensure_future(self._take_turns())]
-        if self._gate is not None:
-            tasks.append(asyncio.ensure_future(self._gate.run()))
+        tasks += [asyncio.ensure_future(route.gate.run()) for route in self._routes if route.gate is not None]
         try:
             await self._cycle()
             await self._cycle_until_end()
-            await self._pool.close()
+            await self._close_routes()
             await self._release_lane()
         except Fenced:
             self._end = LaneEnd.FENCED
             logger.warning("Lane %s was reaped; this worker stops sending for it.", self._spec.lane_id)
-            await self._pool.close(abort_reason="The lane was reaped.")
+            await self._close_routes(abort_reason="The lane was reaped.")
         finally:
             await end_tasks(tasks)
             await self._ledger.close()
@@ -128,7 +117,7 @@ class LaneRun:
             self._wake.clear()
             if self._is_cycle_worthwhile() or self._is_cycle_overdue():
                 await self._cycle()
-            self._pool.pump()
+            self._pump()
             await self._report()
             if not self._ledger.in_flight and (self._end is not None or self._ledger.is_dry):
                 return
@@ -140,7 +129,7 @@ class LaneRun:
         recordable = self._ledger.decision_count
         if recordable >= self._enough:
             return True
-        if self._outbox and self._end is None:
+        if self._end is None and self._has_ready():
             return False  # The connections have messages to send meanwhile.
         return recordable > 0 or (self._places() > 0 and not self._ledger.is_dry)
 
@@ -166,7 +155,7 @@ class LaneRun:
 
     async def _recover(self) -> None:
         """Connect again, however long PostgreSQL is away; then record what was kept, and claim."""
-        self._is_ledger_up = False
+        self._ledger.is_up = False
         while True:
             self._cycled_at = self._clock()
             try:
@@ -174,51 +163,43 @@ class LaneRun:
                 break
             except OUTAGES:
                 await asyncio.sleep(RECONNECT_SECONDS)
-        self._is_ledger_up = True
+        self._ledger.is_up = True
         self._add_claimed(claimed)
 
     def _add_claimed(self, claimed: list[ClaimedEmail]) -> None:
-        self._outbox.extend(claimed)
+        self._route.outbox.extend(claimed)
         if self._ledger.is_halted:
             self._begin_end(LaneEnd.HALTED)
         if self._end is not None:  # The end may have begun while the claim was on its way.
             self._requeue_rest()
 
-    # --- make and send: the connections take messages ------------------------------------------------
+    # --- make, send and judge: the routes do that ----------------------------------------------------
 
-    def take(self, capabilities: Capabilities) -> Outgoing[ClaimedEmail] | None:
-        if not (self._is_ledger_up and self.may_send()):
-            return None
-        if self._gate is not None and not (self._outbox and self._gate.spend()):
-            return None
-        return self._outbox.take(capabilities)
+    def _pump(self) -> None:
+        for route in self._routes:
+            route.pool.pump()
 
-    def may_send(self) -> bool:
-        return self._clock() < self._ledger.deadline
+    def _has_ready(self) -> bool:
+        """Whether a route has messages to send."""
+        return any(map(_outbox_of, self._routes))
 
-    def can_record(self) -> bool:
-        return self._is_ledger_up
+    async def _close_routes(self, *, abort_reason: str = "") -> None:
+        for route in self._routes:
+            await route.pool.close(abort_reason=abort_reason)
 
-    # --- judge and record: the connections say what became of each -----------------------------------
+    # --- record: the routes say what became of each email --------------------------------------------
 
-    def on_verdict(self, outgoing: Outgoing[ClaimedEmail], verdict: Verdict) -> None:
-        if verdict.outcome is _REQUEUED and self._end is None:
-            self._outbox.put_back(outgoing.tag)
-            return
-        self._record(outgoing.tag, verdict)
-
-    def _record(self, claimed: ClaimedEmail, verdict: Verdict) -> None:
+    def record(self, claimed: ClaimedEmail, verdict: Verdict) -> None:
+        """Take the verdict on an email. The next cycle writes the decision about it."""
         if verdict.outcome is _SENT:
             self._has_sent = True
         self._ledger.add(decide_reply(claimed, verdict, self._policy))
         if self._is_cycle_worthwhile():
             self._wake.set()
 
-    def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
-        self._pool.on_connection_lost(connection, loss)
-
-    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
-        logger.warning("The relay accepts no mail: %s", reason)
+    def on_route_down(self, route: Route, reason: str, *, has_too_many_connections: bool) -> None:
+        """Hear that a relay accepts no mail now."""
+        logger.warning("The relay %s accepts no mail: %s", route.spec.name, reason)
         self._relay_error, self._has_too_many_connections = reason, has_too_many_connections
         self._begin_end(LaneEnd.RELAY_DOWN)
 
@@ -256,8 +237,9 @@ class LaneRun:
         self._wake.set()
 
     def _requeue_rest(self) -> None:
-        for claimed in self._outbox.clear():
-            self._ledger.add(requeue(claimed))
+        for route in self._routes:
+            for claimed in route.close():
+                self._ledger.add(requeue(claimed))
 
     async def _release_lane(self) -> None:
         """Report a relay error, and release the lane. Nothing is in flight any more."""
@@ -289,7 +271,8 @@ class LaneRun:
         """Wake the cycle for renewals and progress, and let the pool check its timeouts."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self._pool.tick(TICK_SECONDS)
+            for route in self._routes:
+                route.pool.tick(TICK_SECONDS)
             self._wake.set()
 
     async def _take_turns(self) -> None:

@@ -171,8 +171,8 @@ class Ledger:
     """One lane's way to PostgreSQL.
 
     ``in_flight`` holds the claimed emails whose decision is not recorded, by id. ``is_halted`` says that the job is not
-    to be sent any more. ``is_dry`` says that the last claim found nothing due. Until ``deadline``, a time of ``clock``,
-    the lease certainly holds.
+    to be sent any more. ``is_dry`` says that the last claim found nothing due. ``is_up`` is false during an outage.
+    Until ``deadline``, a time of ``clock``, the lease certainly holds.
 
     Args:
         connection: An open connection, which the ledger owns from now on.
@@ -200,6 +200,7 @@ class Ledger:
         self.in_flight: dict[int, ClaimedEmail] = {}
         self.is_halted = False
         self.is_dry = False
+        self.is_up = True
         self.deadline = 0.0
 
     def add(self, decision: Decision) -> None:
@@ -336,7 +337,7 @@ class Ledger:
             "codes": _array(codes),
             "replies": _text_array(replies),
             "delays": _array(delays),
-            "relay": str(self._spec.relay),
+            "relay": str(self._spec.routes[0].address),
             "batch": self._spec.batch_id,
             "in_flight_rows": _array(email.row for email in self.in_flight.values() if email.id not in recorded),
             "after_row": self._after_row,

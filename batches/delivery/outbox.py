@@ -32,7 +32,8 @@ AHEAD_MAX_SECONDS = 0.01
 class Outbox:
     """The claimed emails of one lane in order, and the next messages, ready to be taken.
 
-    ``record`` is called with the verdict on each email of which no message can be made.
+    ``record`` is called with the verdict on each email of which no message can be made. ``is_paced`` says that a rate
+    limits how fast messages are taken.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Outbox:
         spec: LaneSpec,
         *,
         record: Callable[[ClaimedEmail, Verdict], None],
+        is_paced: bool = False,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._record, self._clock = record, clock
@@ -56,8 +58,8 @@ class Outbox:
             if template.uses_rows:  # only such a template has to look for the rows of an email
                 self._make_context = make_context
         self._sender = sender_address(spec.from_email)
-        # Under SEND_RATE, a message made ahead would wait and leave with an old Date header.
-        self._ahead_max = 1 if spec.rate else AHEAD_MAX
+        # Under a rate, a message made ahead would wait and leave with an old Date header.
+        self._ahead_max = 1 if is_paced else AHEAD_MAX
         self._claimed: deque[ClaimedEmail] = deque()
         self._made: deque[Outgoing[ClaimedEmail]] = deque()
         self._made_for: Capabilities | None = None

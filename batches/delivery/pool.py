@@ -1,4 +1,4 @@
-"""A lane's connections to the relay: opened when there is work, and fewer when the relay refuses some.
+"""A lane's connections to one relay: opened when there is work, and fewer when the relay refuses some.
 
 A relay that says 421, or "too many connections", keeps the connections that it accepted. Later it is asked for more:
 one at first. No email loses an attempt by it. A lane that gets no connection at all ends, and the sweep enqueues it
@@ -15,11 +15,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sized
 from typing import Protocol
 
-from batches.delivery.spec import LaneSpec
+from batches.delivery.spec import LaneSpec, RouteSpec
 from batches.delivery.terms import ClaimedEmail
 from batches.smtp.backend import Backend, open_backend
 from batches.smtp.connection import Connection, LaneEvents, Loss, Timeouts
-from batches.smtp.relay import Relay, RelayError, open_session
+from batches.smtp.relay import RelayAddress, RelayError, open_session
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +38,12 @@ class OpenConnection(Protocol):
     """Opens a connection that is ready for its first message; raises ``RelayError`` if none can be had."""
 
     def __call__(
-        self, relay: Relay | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
+        self, relay: RelayAddress | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
     ) -> Awaitable[Connection]: ...
 
 
 async def open_connection(
-    relay: Relay | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
+    relay: RelayAddress | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
 ) -> Connection:
     """Open a session with the relay, or with the email backend that takes its place.
 
@@ -64,24 +64,25 @@ class Pool:
     def __init__(
         self,
         spec: LaneSpec,
+        route: RouteSpec,
         *,
         lane: LaneEvents[ClaimedEmail],
         outbox: Sized,
         clock: Callable[[], float],
         open_connection: OpenConnection = open_connection,
     ) -> None:
-        self._spec, self._lane, self._outbox = spec, lane, outbox
+        self._route, self._timeouts, self._lane, self._outbox = route, spec.timeouts, lane, outbox
         self._clock, self._open_connection = clock, open_connection
         self._openings: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
         self._reopen_at = 0.0
-        self._target = spec.connections
+        self._target = route.connections
         self._grow_at, self._grow_by = 0.0, 1
         self._is_accepted = False
         self._is_closed = False
         self._is_one_gone = asyncio.Event()
         # With CHUNKING, the window is spread over the connections.
-        self._depth = max(2, -(-spec.window // spec.connections))
+        self._depth = max(2, -(-spec.window // route.connections))
 
     def pump(self) -> None:
         """Let the connections take what is ready, and open more if there is work for them."""
@@ -109,10 +110,9 @@ class Pool:
         return missing
 
     async def _open(self) -> None:
-        spec = self._spec
         try:
             connection = await self._open_connection(
-                spec.relay, lane=self._lane, timeouts=spec.timeouts, depth=self._depth
+                self._route.address, lane=self._lane, timeouts=self._timeouts, depth=self._depth
             )
         except RelayError as exc:
             self._forget_opening()
@@ -147,7 +147,7 @@ class Pool:
         self._is_one_gone.set()
         if self._is_closed:
             return
-        logger.info("A connection to %s ended: %s", self._spec.relay, loss.reason)
+        logger.info("A connection to %s ended: %s", self._route.address, loss.reason)
         if not self._connections and not self._openings:
             # Ask at once, even if an opening failed a moment ago: only its answer tells why no mail goes out.
             self._is_accepted, self._reopen_at = False, 0.0
@@ -165,9 +165,9 @@ class Pool:
 
     def _grow_if_due(self) -> None:
         now = self._clock()
-        if self._target >= self._spec.connections or now <= self._grow_at:
+        if self._target >= self._route.connections or now <= self._grow_at:
             return
-        self._target = min(max(self._target, len(self._connections)) + self._grow_by, self._spec.connections)
+        self._target = min(max(self._target, len(self._connections)) + self._grow_by, self._route.connections)
         self._grow_at, self._grow_by = now + CONNECTION_RECOVERY_SECONDS, self._grow_by * 2
 
     def tick(self, seconds: float) -> None:

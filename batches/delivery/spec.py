@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from batches.delivery.policy import RetryPolicy
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Timeouts
-from batches.smtp.relay import Relay
+from batches.smtp.relay import RelayAddress
 
 
 class Counters(NamedTuple):
@@ -19,6 +19,31 @@ class Counters(NamedTuple):
     failed: int
     unknown: int
     retried: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RouteSpec:
+    """A relay as a lane run may use it."""
+
+    relay_id: int
+    name: str
+    """The relay's name in the admin, such as ``default``."""
+    address: RelayAddress | Backend
+    connections: int
+    rate: float = 0
+    """Messages a second through the relay, over all workers. 0 means no limit."""
+    weight: int = 1
+    """Its share among the routes of the same order."""
+    order: int = 0
+    """A route carries mail only while none with a lower order can."""
+    has_quotas: bool = False
+    """Whether room has to be reserved in PostgreSQL before emails are claimed for it."""
+    paused_seconds: float = 0.0
+    """For how long from the start of the lane run it accepts no mail: a relay pause, or the window of the day."""
+    closes_in_seconds: float | None = None
+    """After how long the window of the day ends. None: never."""
+    closes_after_refusals: bool = False
+    """Whether the relay was seen to close connections after refusals: then one message at a time is sent on each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,16 +63,18 @@ class LaneSpec:
     html: str
     text: str
     from_email: str
+    reply_to: str = ""
+    sender_id: int | None = None
+    accepted_refusal: str = ""
+    """A reply that stopped the job before, and that a person took for the recipients' own by resuming."""
     message_key: bytes
-    relay: Relay | Backend
+    routes: tuple[RouteSpec, ...]
+    """The relays that may carry the job's mail now. At least one."""
     timeouts: Timeouts
     database: Mapping[str, Any]
     """The arguments of ``psycopg.connect``."""
     redis_url: str
-    connections: int
     window: int
-    rate: float
-    """Messages a second through the relay, over all workers. 0 means no limit."""
     policy: RetryPolicy
     lease_seconds: float
     counters: Counters

@@ -13,17 +13,24 @@ class LaneEnd(Enum):
     YIELDED = "another job's turn"
     STOPPED = "asked to stop"
     HALTED = "the job is paused, cancelled or over"
-    RELAY_DOWN = "the relay accepts no mail"
+    RELAY_DOWN = "no relay accepts mail now"
+    NO_ROOM = "the quotas of the relays are used up"
+    REROUTED = "a relay was changed in the admin"
+    TRIPPED = "every email was refused alike, so the job is paused"
     FENCED = "the lane was reaped"
 
 
 class ClaimedEmail:
-    """An email that this lane has claimed. ``attempts`` counts the one for which it was claimed."""
+    """An email that this lane has claimed. ``attempts`` counts the one for which it was claimed.
 
-    __slots__ = ("address", "attempts", "fields", "id", "row")
+    ``route`` is the place in ``LaneSpec.routes`` of the relay that carries it.
+    """
 
-    def __init__(self, id: int, row: int, address: str, fields: str, attempts: int) -> None:
+    __slots__ = ("address", "attempts", "fields", "id", "route", "row")
+
+    def __init__(self, id: int, row: int, address: str, fields: str, attempts: int, route: int = 0) -> None:
         self.id, self.row, self.address, self.fields, self.attempts = id, row, address, fields, attempts
+        self.route = route
 
 
 class Decision(NamedTuple):

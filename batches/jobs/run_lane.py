@@ -21,14 +21,14 @@ from batches import progress
 from batches.delivery.lane_run import LaneRun
 from batches.delivery.ledger import Ledger, connect, release_lane, report_relay_error
 from batches.delivery.policy import RetryPolicy
-from batches.delivery.spec import Counters, LaneSpec
+from batches.delivery.spec import Counters, LaneSpec, RouteSpec
 from batches.delivery.terms import LaneEnd
 from batches.jobs import lifecycle, queues
 from batches.models import Lane, sql
 from batches.rendering.message import derive_message_key
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Timeouts
-from batches.smtp.relay import Relay, RelayUrlError, parse_relay
+from batches.smtp.relay import RelayUrlError, parse_relay
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSp
         text=acquired.text,
         from_email=acquired.from_email,
         message_key=derive_message_key(settings.SECRET_KEY),
-        relay=_find_relay(),
+        routes=(_find_route(),),
         timeouts=Timeouts(
             connect_seconds=min(CONNECT_MAX_SECONDS, settings.SEND_REPLY_TIMEOUT_SECONDS),
             command_seconds=settings.SEND_REPLY_TIMEOUT_SECONDS,
@@ -122,18 +122,19 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSp
         ),
         database=database,
         redis_url=settings.REDIS_URL,
-        connections=settings.SEND_CONNECTIONS,
         window=settings.SEND_WINDOW,
-        rate=settings.SEND_RATE,
         policy=RetryPolicy.from_settings(),
         lease_seconds=settings.SEND_LEASE_SECONDS,
         counters=Counters(acquired.sent_count, acquired.failed_count, acquired.unknown_count, acquired.retried_count),
     )
 
 
-def _find_relay() -> Relay | Backend:
-    """Return the relay of EMAIL_URL, or the other Django email backend that SEND_BACKEND names."""
-    return Backend(path=settings.SEND_BACKEND) if settings.SEND_BACKEND else parse_relay(settings.EMAIL_URL)
+def _find_route() -> RouteSpec:
+    """Return the route by the relay of EMAIL_URL, or by the other Django email backend that SEND_BACKEND names."""
+    address = Backend(path=settings.SEND_BACKEND) if settings.SEND_BACKEND else parse_relay(settings.EMAIL_URL)
+    return RouteSpec(
+        relay_id=0, name="default", address=address, connections=settings.SEND_CONNECTIONS, rate=settings.SEND_RATE
+    )
 
 
 def database_parameters() -> dict[str, Any]:

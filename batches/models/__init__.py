@@ -12,10 +12,13 @@ from batches.models.choices import (
     JobStatus,
     LetterCheckState,
     RejectionKind,
+    RelayPreset,
     SharedAddresses,
 )
 from batches.models.email import Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
+from batches.models.relay import Relay, RelayPause, RelayQuota, RelayUse, Reservation
+from batches.models.sender import Sender
 from batches.models.template import EmailTemplate, TemplateNotFound
 from batches.models.token import ApiToken
 
@@ -39,6 +42,13 @@ __all__ = [
     "LetterCheckState",
     "RejectedRow",
     "RejectionKind",
+    "Relay",
+    "RelayPause",
+    "RelayPreset",
+    "RelayQuota",
+    "RelayUse",
+    "Reservation",
+    "Sender",
     "SharedAddresses",
     "TemplateNotFound",
     "UploadChunk",

@@ -47,6 +47,7 @@ class JobKind(models.TextChoices):
     FAILED = "failed", "replay of the failed"
     UNKNOWN = "unknown", "replay of the unknown"
     ALL = "all", "replay of all"
+    UNSENT = "unsent", "to those who have not got it"
 
 
 class JobPriority(models.TextChoices):
@@ -63,6 +64,16 @@ class CrashPolicy(models.TextChoices):
     """Attempt them again. The recipient may get the message twice."""
     HOLD = "hold"
     """End them as unknown until a person decides."""
+
+
+class RelayPreset(models.TextChoices):
+    """Providers whose usual limits the admin fills in."""
+
+    NONE = "none", "none"
+    MICROSOFT365 = "microsoft365", "Microsoft 365"
+    WORKSPACE = "workspace", "Google Workspace"
+    GMAIL = "gmail", "Gmail"
+    SES = "ses", "Amazon SES"
 
 
 class RejectionKind(models.TextChoices):

@@ -99,6 +99,16 @@ class Email(models.Model):
     lane = models.ForeignKey(
         Lane, on_delete=models.SET_NULL, null=True, blank=True, db_index=False, db_constraint=False
     )
+    relay = models.ForeignKey(
+        "Relay",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+        help_text="The relay that may have taken the message. Only it may carry the next attempt.",
+    )
     code = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The relay's last reply code.")
     reply = models.TextField(
         default="", db_default="", blank=True, help_text="The relay's last reply, or the reason why there is none."

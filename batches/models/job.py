@@ -29,7 +29,11 @@ class EmailJob(models.Model):
     subject = models.TextField()
     html = models.TextField(blank=True)
     text = models.TextField(blank=True)
-    from_email = models.CharField(max_length=320)
+    sender = models.ForeignKey(
+        "Sender", on_delete=models.SET_NULL, null=True, blank=True, related_name="jobs", help_text="The sender chosen."
+    )
+    from_email = models.CharField(max_length=600, help_text="The sender as it was when the job was made.")
+    reply_to = models.CharField(max_length=320, blank=True, db_default="")
     total_count = models.PositiveIntegerField(default=0)
     sent_count = models.PositiveIntegerField(default=0, help_text="Set when the job ends. Until then the lanes count.")
     failed_count = models.PositiveIntegerField(
@@ -40,6 +44,11 @@ class EmailJob(models.Model):
         default=0, help_text="Relay errors in a row. Each of them doubles the wait."
     )
     relay_retry_at = models.DateTimeField(null=True, blank=True, help_text="No lane starts before this time.")
+    accepted_refusal = models.TextField(
+        blank=True,
+        db_default="",
+        help_text="A reply that stopped the job, and that a person took for the recipients' own by resuming.",
+    )
     handed_out_to_row = models.PositiveIntegerField(
         default=0, help_text="Every row up to this one was handed to a lane, as part of a row range."
     )
@@ -95,6 +104,9 @@ class Lane(models.Model):
         blank=True,
         help_text="When a sweep found that the lease had run out. Without meaning after a renewal.",
     )
+    waits_until = models.DateTimeField(
+        null=True, blank=True, help_text="The free lane is not enqueued before this time, because no relay has room."
+    )
     sent_count = models.PositiveIntegerField(default=0)
     failed_count = models.PositiveIntegerField(default=0)
     unknown_count = models.PositiveIntegerField(default=0)
@@ -109,6 +121,23 @@ class Lane(models.Model):
     range_end_row = models.PositiveIntegerField(default=0, help_text="The last row of the row range.")
     claimed_rows = ArrayField(
         models.IntegerField(), default=list, blank=True, help_text="The rows of the emails in flight."
+    )
+
+    relay = models.ForeignKey(
+        "Relay",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+        help_text="The relay that carries the emails in flight, if there is one for all of them.",
+    )
+    claimed_relays = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        blank=True,
+        help_text="The relay of each of the claimed rows, if there are several.",
     )
 
     class Meta:

@@ -60,6 +60,14 @@ class EmailTemplate(models.Model):
     subject = models.TextField(help_text="A merge field looks like {{ name }}.")
     html = models.TextField("HTML", blank=True)
     text = models.TextField(blank=True)
+    sender = models.ForeignKey(
+        "Sender",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The sender that is chosen if nobody names another.",
+    )
     is_default = models.BooleanField(default=False, help_text="An upload that names no template uses this one.")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)

@@ -83,6 +83,8 @@ class Loss:
     """The relay refused us with a 5xx, for every recipient. It would refuse another connection too."""
     has_too_many_connections: bool = False
     """The relay said 421. It may take mail over fewer connections."""
+    follows_refusal: bool = False
+    """The relay closed the connection after it had refused recipients: it does not like many refusals."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

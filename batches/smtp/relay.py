@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import aiosmtplib
 
+from batches.outcomes import ReplyMeaning
 from batches.smtp.connection import Capabilities, LaneEvents, Tag, Timeouts
 from batches.smtp.session import Session
 
@@ -31,15 +32,26 @@ class RelayUrlError(ValueError):
 class RelayError(Exception):
     """The relay accepts no mail now, for any recipient. The message is a sentence for a person."""
 
-    def __init__(self, message: str, *, has_too_many_connections: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        has_too_many_connections: bool = False,
+        meaning: ReplyMeaning = ReplyMeaning.RELAY,
+        wait_seconds: float | None = None,
+    ) -> None:
         super().__init__(message)
+        self.meaning = meaning
+        """What the refusal is about: ``login``, ``rate``, ``policy`` or ``relay``."""
+        self.wait_seconds = wait_seconds
+        """How long to wait, if a rule says so."""
         self.has_too_many_connections = has_too_many_connections
         """The relay has too many of our connections (a 421). It may take mail over fewer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Relay:
-    """The SMTP server that we hand messages to. ``repr`` shows no password."""
+class RelayAddress:
+    """Where a relay is and how to log in there. ``repr`` shows no password."""
 
     scheme: str
     host: str
@@ -56,7 +68,7 @@ class Relay:
     __repr__ = __str__
 
 
-def parse_relay(url: str) -> Relay:
+def parse_relay(url: str) -> RelayAddress:
     """Read ``smtp://user:password@host:port``, ``smtp+tls://``, ``smtp+ssl://`` or ``smtp+unix:///path``.
 
     User, password and path may hold %-escapes.
@@ -75,7 +87,7 @@ def parse_relay(url: str) -> Relay:
         raise RelayUrlError("EMAIL_URL names no socket. Write it like smtp+unix:///run/relay.sock")
     if parts.scheme != UNIX and not parts.hostname:
         raise RelayUrlError(f"EMAIL_URL names no host. {EXAMPLE}")
-    return Relay(
+    return RelayAddress(
         scheme=parts.scheme,
         host=parts.hostname or "localhost",
         port=_parse_port(parts),
@@ -95,7 +107,7 @@ def _parse_port(parts: SplitResult) -> int | None:
     return port or DEFAULT_PORTS[parts.scheme]
 
 
-async def open_session(relay: Relay, *, lane: LaneEvents[Tag], timeouts: Timeouts, depth: int) -> Session[Tag]:
+async def open_session(relay: RelayAddress, *, lane: LaneEvents[Tag], timeouts: Timeouts, depth: int) -> Session[Tag]:
     """Connect, and return a session that is ready for its first message.
 
     ``depth`` is how many messages the session may have in flight if the relay offers CHUNKING.
@@ -146,7 +158,7 @@ def _own_name() -> str:
     return name if "." in name and name.isascii() else "[127.0.0.1]"
 
 
-def _explain(relay: Relay, exc: Exception) -> RelayError:
+def _explain(relay: RelayAddress, exc: Exception) -> RelayError:
     """Say in one sentence, for a person, why the relay could not be used."""
     if isinstance(exc, aiosmtplib.SMTPAuthenticationError):
         return RelayError(f"The relay {relay} refused the login ({exc.code} {exc.message}).")

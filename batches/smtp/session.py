@@ -23,7 +23,7 @@ from batches.smtp.replies import Reply, ReplyReader, ReplyViolation
 from batches.smtp.verdicts import Stage, Verdict, is_relay_error, judge, judge_lost
 
 # Looked up once: finding a member of an enum searches its class, and each reply needs one.
-_CLEAR, _MAIL, _RCPT, _DATA, _FINAL, _RESET = Stage
+_CLEAR, _MAIL, _RCPT, _DATA, _FINAL, _RESET, *_ = Stage
 _SENT = Outcome.SENT
 
 OUT_OF_STEP = "The relay's replies are out of step."

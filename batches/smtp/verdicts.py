@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from batches.outcomes import Outcome
+from batches.outcomes import Outcome, ReplyMeaning
 from batches.smtp.replies import Reply
 
 
@@ -19,6 +19,9 @@ class Stage(Enum):
     DATA = "DATA"
     FINAL = "the message"
     RESET = "RSET after a refusal"
+    CONNECT = "the connection"
+    """The greeting and EHLO, before the first message."""
+    LOGIN = "AUTH"
 
     # Each reply looks its stage up in a table, and Enum's own hash is written in Python. Members are singletons, so the
     # hash of their identity is correct.
@@ -26,11 +29,21 @@ class Stage(Enum):
 
 
 class Verdict(NamedTuple):
-    """The outcome of one message, the relay's code (0 without a reply), and the reply's text or our reason."""
+    """The outcome of one message, the relay's code (0 without a reply), and the reply's text or our reason.
+
+    ``meaning`` is what a refusal is about, or None. Unless it is the recipient or the content, the outcome is
+    ``requeued``, and the relay is paused for ``wait_seconds`` (None: as long as the back-off says).
+    ``is_recognised`` is false if no rule names the reply, so that it may as well be about everybody.
+    ``is_strike`` says that the relay ended the connection because of this very message.
+    """
 
     outcome: Outcome
     code: int
     reply: str
+    meaning: ReplyMeaning | None = None
+    wait_seconds: float | None = None
+    is_recognised: bool = True
+    is_strike: bool = False
 
 
 def is_relay_error(stage: Stage, reply: Reply) -> bool:

@@ -18,7 +18,7 @@ from batches.models import Lane, sql
 from batches.outcomes import Outcome
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Capabilities, Connection, LaneEvents, Loss, Outgoing, Timeouts
-from batches.smtp.relay import Relay
+from batches.smtp.relay import RelayAddress
 from batches.smtp.verdicts import Verdict
 
 OFFERED = Capabilities.of({"pipelining": "", "chunking": "", "8bitmime": "", "smtputf8": ""})
@@ -44,7 +44,7 @@ class FakeRelay:
     pumped: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open_connection(
-        self, relay: Relay | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
+        self, relay: RelayAddress | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
     ) -> Connection:
         connection = FakeConnection(lane=lane, relay=self)
         self.connections.append(connection)
@@ -160,7 +160,9 @@ class ControlledRun:
         self.backend_pid = connection.info.backend_pid
         acquired = await acquire_lane(connection, self.lane.pk, worker="")
         assert acquired is not None
-        spec = replace(make_spec(acquired, self.database), window=self.window, connections=self.connections)
+        spec = make_spec(acquired, self.database)
+        routes = tuple(replace(route, connections=self.connections) for route in spec.routes)
+        spec = replace(spec, window=self.window, routes=routes)
         watched = WatchedConnection(connection=connection, before=self.before, after=self.after)
         self.lane_run = LaneRun(
             spec,

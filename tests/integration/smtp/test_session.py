@@ -182,7 +182,7 @@ async def test_reply_is_kept_readable_when_it_has_many_lines_and_odd_letters(ser
     recipient = f"odd-{way}@example.org"
     rule = Rule(stage="rcpt", action="550-5.1.1 Zoë\r\n550-\x07line\r\n550 end")
     lane = await send(server, way, [recipient], rules=(rule,))
-    verdict, code, reply = lane.verdicts[recipient]
+    verdict, code, reply, *_ = lane.verdicts[recipient]
     assert (verdict, code) == (Outcome.FAILED, 550)
     assert reply.isprintable()
     assert reply.startswith("5.1.1 Zo")

@@ -7,11 +7,13 @@ from typing import Any
 import orjson
 
 from batches.delivery.policy import RetryPolicy
-from batches.delivery.spec import Counters, LaneSpec
+from batches.delivery.spec import Counters, LaneSpec, RouteSpec
 from batches.delivery.terms import ClaimedEmail
 from batches.models import CrashPolicy
 from batches.smtp.connection import Timeouts
 from batches.smtp.relay import parse_relay
+
+ROUTE = RouteSpec(relay_id=1, name="default", address=parse_relay("smtp://127.0.0.1:25"), connections=1)
 
 SPEC = LaneSpec(
     lane_id=1,
@@ -25,13 +27,11 @@ SPEC = LaneSpec(
     text="Dear {{ name }}",
     from_email="post@example.org",
     message_key=b"k" * 32,
-    relay=parse_relay("smtp://127.0.0.1:25"),
+    routes=(ROUTE,),
     timeouts=Timeouts(),
     database={},
     redis_url="",
-    connections=1,
     window=128,
-    rate=0,
     policy=RetryPolicy(max_attempts=3, retry_seconds=60, crash_policy=CrashPolicy.RESEND),
     lease_seconds=15,
     counters=Counters(0, 0, 0, 0),

@@ -118,7 +118,7 @@ def test_one_is_made_at_a_time_when_others_would_have_to_wait(
 ) -> None:
     seconds = count()
     clock = (lambda: float(next(seconds))) if why == "slow" else (lambda: 0.0)
-    outbox = Outbox(replace(SPEC, rate=5 if why == "rate" else 0), record=recorded, clock=clock)
+    outbox = Outbox(SPEC, record=recorded, is_paced=why == "rate", clock=clock)
     outbox.extend(claim(number) for number in range(10))
     outbox.take(EIGHT_BIT)
     assert count_made == [0]

@@ -11,9 +11,9 @@ from batches.delivery.pool import CONNECTION_RECOVERY_SECONDS, REOPEN_SECONDS, P
 from batches.delivery.terms import ClaimedEmail
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Capabilities, Connection, LaneEvents, Loss, Outgoing, Timeouts
-from batches.smtp.relay import Relay, RelayError
+from batches.smtp.relay import RelayAddress, RelayError
 from batches.smtp.verdicts import Verdict
-from tests.unit.delivery.specs import SPEC
+from tests.unit.delivery.specs import ROUTE, SPEC
 from tests.unit.delivery.time_loop import let_run
 
 CONNECTIONS = 8
@@ -68,7 +68,7 @@ class FakeRelay:
         self.open: set[FakeConnection] = set()
 
     async def open_connection(
-        self, relay: Relay | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
+        self, relay: RelayAddress | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
     ) -> Connection:
         self.asked_count += 1
         await let_run()
@@ -94,7 +94,8 @@ class FakeLane:
         self.is_ledger_up = True
         self.errors: list[tuple[str, bool]] = []
         self.pool = Pool(
-            replace(SPEC, connections=CONNECTIONS),
+            SPEC,
+            replace(ROUTE, connections=CONNECTIONS),
             lane=self,
             outbox=self.ready,
             clock=lambda: self.now,

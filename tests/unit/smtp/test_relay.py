@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from batches.smtp.relay import Relay, RelayUrlError, parse_relay
+from batches.smtp.relay import RelayAddress, RelayUrlError, parse_relay
 
 
-def relay(scheme: str, host: str, port: int | None, **more: str) -> Relay:
-    return Relay(
+def relay(scheme: str, host: str, port: int | None, **more: str) -> RelayAddress:
+    return RelayAddress(
         scheme=scheme,
         host=host,
         port=port,
@@ -38,7 +38,7 @@ def relay(scheme: str, host: str, port: int | None, **more: str) -> Relay:
         ("smtp+unix:///run/my%20relay.sock", relay("smtp+unix", "localhost", None, path="/run/my relay.sock")),
     ],
 )
-def test_relay_is_read_when_the_url_has_one_of_the_forms(url: str, expected: Relay) -> None:
+def test_relay_is_read_when_the_url_has_one_of_the_forms(url: str, expected: RelayAddress) -> None:
     assert parse_relay(url) == expected
 
 

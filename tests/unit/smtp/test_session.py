@@ -6,6 +6,7 @@ import pytest
 
 from batches.outcomes import Outcome
 from batches.smtp.connection import Capabilities
+from batches.smtp.verdicts import Verdict
 from tests.unit.smtp.fakes import CONTENT, WAYS, Conversation, FakeLane
 
 # The relay's replies to one message, up to the one that accepts it.
@@ -55,7 +56,7 @@ def test_message_is_sent_only_when_the_relay_has_accepted_its_content(way: str) 
     talk(conversation, *ENVELOPE[way])
     assert lane.verdicts == {}
     conversation.reply("250 2.0.0 Ok: queued")
-    assert lane.verdicts["a@x.org"] == (Outcome.SENT, 250, "2.0.0 Ok: queued")
+    assert lane.verdicts["a@x.org"] == Verdict(Outcome.SENT, 250, "2.0.0 Ok: queued")
 
 
 @pytest.mark.parametrize("way", WAYS)

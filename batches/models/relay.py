@@ -1,0 +1,138 @@
+"""A Relay is one SMTP server of EMAIL_URL or EMAIL_URL_<NAME>: what it may carry, how much, and when.
+
+The address and the credentials are in the environment alone. These tables hold what a person sets in the admin, and
+what the lanes note: how much of each quota is used, and which relay accepts no mail now.
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from batches.models.choices import RelayPreset
+from batches.models.job import Lane
+from batches.models.sender import Sender
+from batches.outcomes import ReplyMeaning
+
+DEFAULT_RELAY = "default"
+"""The name of the relay of EMAIL_URL."""
+
+
+class Relay(models.Model):
+    """One relay, with the limits that hold for all workers together."""
+
+    name = models.SlugField(max_length=50, unique=True, help_text="'default' for EMAIL_URL, NAME for EMAIL_URL_NAME.")
+    is_enabled = models.BooleanField("enabled", default=True)
+    preset = models.CharField(
+        max_length=16, choices=RelayPreset, default=RelayPreset.NONE, help_text="The usual limits of a provider."
+    )
+    weight = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1)], help_text="Its share of the mail among relays of the same order."
+    )
+    order = models.PositiveSmallIntegerField(
+        default=0, help_text="Relays with a higher order carry mail only while none with a lower one can."
+    )
+    connections = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="SMTP connections for each lane. Empty: SEND_CONNECTIONS.",
+    )
+    rate_per_second = models.FloatField(
+        default=0, validators=[MinValueValidator(0)], help_text="Messages a second. 0: no limit, or SEND_RATE."
+    )
+    rate_per_minute = models.PositiveIntegerField(default=0, help_text="Messages in any minute. 0: no limit.")
+    opens_at = models.TimeField(null=True, blank=True, help_text="The time of day from which it carries mail.")
+    closes_at = models.TimeField(
+        null=True,
+        blank=True,
+        help_text="The time of day until which it carries mail. Earlier than the start: past midnight.",
+    )
+    weekdays = ArrayField(
+        models.PositiveSmallIntegerField(validators=[MaxValueValidator(6)]),
+        default=list,
+        blank=True,
+        help_text="The days on which it carries mail, from 0 for Monday. Empty: every day.",
+    )
+    senders = models.ManyToManyField(
+        Sender, blank=True, related_name="+", help_text="The senders that it may carry. None: every sender."
+    )
+    closes_after_refusals = models.BooleanField(
+        default=False,
+        help_text="It was seen to close connections after refusals, so each connection sends one message at a time.",
+    )
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["order", "name"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(weight__gte=1), name="relay_weight_positive"),
+            models.CheckConstraint(condition=models.Q(preset__in=RelayPreset.values), name="relay_preset_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RelayQuota(models.Model):
+    """A rolling quota: at most ``amount`` messages in any span of ``period_seconds``."""
+
+    relay = models.ForeignKey(Relay, on_delete=models.CASCADE, related_name="quotas", db_index=False)
+    amount = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    period_seconds = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["relay", "period_seconds"], name="quota_period_once")]
+        ordering = ["relay", "period_seconds"]
+
+    def __str__(self) -> str:
+        return f"{self.amount:,} in {self.period_seconds:,} s"
+
+
+class RelayUse(models.Model):
+    """How many messages a quota's relay accepted up to ``at``, since the slice before."""
+
+    pk = models.CompositePrimaryKey("quota_id", "at")
+    quota = models.ForeignKey(RelayQuota, on_delete=models.CASCADE, related_name="uses", db_index=False)
+    at = models.DateTimeField(help_text="The end of the slice. Never before the relay's reply.")
+    count = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.count} until {self.at}"
+
+
+class Reservation(models.Model):
+    """How many messages of a relay's quotas a lane has in flight, or may claim in its present cycle."""
+
+    pk = models.CompositePrimaryKey("relay_id", "lane_id")
+    relay = models.ForeignKey(Relay, on_delete=models.CASCADE, related_name="reservations", db_index=False)
+    lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="reservations")
+    count = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.count} in lane {self.lane_id}"
+
+
+class RelayPause(models.Model):
+    """Why a relay accepts no mail now, from anybody or from one sender, and when it is tried again."""
+
+    relay = models.ForeignKey(Relay, on_delete=models.CASCADE, related_name="pauses", db_index=False)
+    sender = models.ForeignKey(
+        Sender, on_delete=models.CASCADE, null=True, blank=True, related_name="+", help_text="Empty: every sender."
+    )
+    meaning = models.CharField(max_length=16, choices=ReplyMeaning)
+    sentence = models.TextField(help_text="Why, in a sentence.")
+    until = models.DateTimeField(help_text="When it is tried again.")
+    failure_count = models.PositiveIntegerField(default=1, help_text="Pauses in a row. Each doubles the wait.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(meaning__in=ReplyMeaning.values), name="pause_meaning_known"),
+            models.UniqueConstraint(fields=["relay", "sender"], name="pause_once", nulls_distinct=False),
+        ]
+
+    def __str__(self) -> str:
+        return self.sentence

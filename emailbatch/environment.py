@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 POSTGRES_ENGINE = environ.Env.DB_SCHEMES["postgres"]
 """Django's PostgreSQL backend. Several schemes name it."""
+
+SECRET_MAX_BYTES = 65_536
+"""A file of a secret that is larger is a wrong path."""
+
+RELAY_PREFIX = "EMAIL_URL_"
 
 BOOLEANS = dict.fromkeys(("true", "on", "ok", "y", "yes", "1"), True)
 BOOLEANS |= dict.fromkeys(("false", "off", "n", "no", "0"), False)
@@ -24,6 +30,16 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no t
     Raises:
         ImproperlyConfigured: a variable has a value that cannot be used. ``manage.py`` prints the message and exits.
     """
+
+    def secret(self, var: str) -> str:
+        """Read a variable that may hold a secret: its value, or the content of the file that VAR_FILE names.
+
+        Empty is unset. Line breaks at the end of the file are cut. No message shows what the file contains.
+        """
+        value, path = str(self.str(var, default="")), str(self.str(f"{var}_FILE", default=""))
+        if value and path:
+            raise ImproperlyConfigured(f"{var} and {var}_FILE are both set. Unset one of them.")
+        return _read_secret_file(path, variable=f"{var}_FILE") if path else value
 
     def bool(self, var: str, default: builtins.bool) -> builtins.bool:
         """Read true, on, yes or 1, or the opposite. To django-environ itself a misspelt value is false."""
@@ -57,6 +73,50 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no t
         if text not in choices:
             raise ImproperlyConfigured(f"{var} is {text!r}. Set it to {', '.join(choices[:-1])} or {choices[-1]}.")
         return text
+
+
+def _read_secret_file(path: str, *, variable: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(SECRET_MAX_BYTES + 1)
+        text = data.decode().rstrip("\r\n")
+    except OSError as exc:
+        reason = (exc.strerror or "it cannot be opened").lower()
+        raise ImproperlyConfigured(
+            f"{variable} names the file {path}, which cannot be read: {reason}. Correct the path or the file's rights."
+        ) from None
+    except ValueError:  # from None: Python's own error shows the bytes. A path with a NUL is a ValueError too.
+        raise ImproperlyConfigured(f"{variable} names the file {path!r}, which is not text in UTF-8.") from None
+    if len(data) > SECRET_MAX_BYTES:
+        raise ImproperlyConfigured(
+            f"{variable} names the file {path}, which is too large for a secret. Check the path."
+        )
+    if not text.strip():
+        raise ImproperlyConfigured(f"{variable} names the file {path}, which is empty. Write the value into it.")
+    return text
+
+
+def read_relay_urls(env: Environment) -> dict[str, str]:
+    """Return the addresses of EMAIL_URL_<NAME> and EMAIL_URL_<NAME>_FILE, by name in lower case.
+
+    A name that cannot be used is kept as it is written, so that the system check batches.E007 can say what is wrong.
+    """
+    urls: dict[str, str] = {}
+    for variable in sorted(_list_relay_variables(env.ENVIRON)):
+        url = env.secret(variable)
+        if not url:
+            continue
+        name = variable.removeprefix(RELAY_PREFIX).lower()
+        if name in urls:
+            raise ImproperlyConfigured(f"{variable} is set twice, in upper and lower case. Unset one of them.")
+        urls[name] = url
+    return urls
+
+
+def _list_relay_variables(environment: Mapping[str, str]) -> set[str]:
+    """Return the variables of further relays, without _FILE. EMAIL_URL_FILE is the file of EMAIL_URL."""
+    variables = {name for name in environment if name.startswith(RELAY_PREFIX)}
+    return {re.sub("_FILE$", "", name) for name in variables} - {RELAY_PREFIX.rstrip("_"), RELAY_PREFIX}
 
 
 def read_database(url: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from batches import limits
 from emailbatch import __version__
-from emailbatch.environment import Environment, read_database
+from emailbatch.environment import Environment, read_database, read_relay_urls
 from emailbatch.localstack import addresses
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -18,17 +18,19 @@ DEBUG = env.bool("DEBUG", default=False)
 
 # --- Services: if a variable is unset, the service is the local stack's --------------------------------
 
-IS_LOCAL_DATABASE = not env.str("DATABASE_URL", default="")
-IS_LOCAL_REDIS = not env.str("REDIS_URL", default="")
+IS_LOCAL_DATABASE = not env.secret("DATABASE_URL")
+IS_LOCAL_REDIS = not env.secret("REDIS_URL")
 EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.smtp.EmailBackend")
 # Our own SMTP replaces Django's. Kept separately, because Django's test runner overwrites EMAIL_BACKEND.
 SEND_BACKEND = "" if EMAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend" else EMAIL_BACKEND
-IS_LOCAL_INBOX = not (env.str("EMAIL_URL", default="") or SEND_BACKEND)
+RELAY_URLS = read_relay_urls(env)  # the relays of EMAIL_URL_<NAME>, by name
+IS_LOCAL_INBOX = not (env.secret("EMAIL_URL") or SEND_BACKEND or RELAY_URLS)
 IS_LOCAL_STACK = IS_LOCAL_DATABASE or IS_LOCAL_REDIS or IS_LOCAL_INBOX
 
-DATABASE_URL = env.str("DATABASE_URL", default="") or addresses.database_url(DATA_DIR)
-REDIS_URL = env.str("REDIS_URL", default="") or addresses.redis_url(DATA_DIR)
-EMAIL_URL = env.str("EMAIL_URL", default="") or addresses.inbox_url(DATA_DIR)
+DATABASE_URL = env.secret("DATABASE_URL") or addresses.database_url(DATA_DIR)
+REDIS_URL = env.secret("REDIS_URL") or addresses.redis_url(DATA_DIR)
+# If only further relays are set, there is no relay "default": mail must not end in the local inbox.
+EMAIL_URL = env.secret("EMAIL_URL") or ("" if RELAY_URLS else addresses.inbox_url(DATA_DIR))
 
 DATABASES = {"default": read_database(DATABASE_URL)}
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=0)
@@ -40,7 +42,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Security: what a deployment must set is in batches/checks.py --------------------------------------
 
-SECRET_KEY = env.str("SECRET_KEY", default="") or (addresses.local_secret_key(DATA_DIR) if IS_LOCAL_STACK else "")
+SECRET_KEY = env.secret("SECRET_KEY") or (addresses.local_secret_key(DATA_DIR) if IS_LOCAL_STACK else "")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 if IS_LOCAL_STACK and not ALLOWED_HOSTS:
     ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]

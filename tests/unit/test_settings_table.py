@@ -13,7 +13,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 SETTINGS = PROJECT_DIR / "emailbatch" / "settings.py"
 TABLES = PROJECT_DIR / "docs" / "settings.md"
 
-PARSERS = {"str", "bool", "int", "float", "list", "choice"}
+PARSERS = {"str", "secret", "bool", "int", "float", "list", "choice"}
 """The methods of ``emailbatch.environment.Environment`` that read a variable."""
 
 OF_MAKE = {"PORT", "WORKERS"}

@@ -1,0 +1,40 @@
+-- The statements that find the relays of a lane run. The loader is batches/models/sql.
+
+-- name: FIND_RELAYS
+-- Return every relay, with the longest pause that holds for mail of one sender.
+-- A relay that names senders carries no other sender's mail, and a sender that names relays is carried by no other.
+-- A relay may refuse the mail of a sender that it does not know, so mail without a known sender is not given to it.
+SELECT r.id, r.name, r.is_enabled,
+       (NOT EXISTS (SELECT FROM batches_relay_senders s WHERE s.relay_id = r.id)
+        OR EXISTS (SELECT FROM batches_relay_senders s WHERE s.relay_id = r.id AND s.sender_id = %(sender)s::bigint))
+       AND (NOT EXISTS (SELECT FROM batches_sender_relays s WHERE s.sender_id = %(sender)s::bigint)
+            OR EXISTS (SELECT FROM batches_sender_relays s
+                       WHERE s.sender_id = %(sender)s::bigint AND s.relay_id = r.id)) AS is_allowed,
+       r.weight, r."order", r.connections, r.rate_per_second, r.rate_per_minute,
+       r.opens_at, r.closes_at, r.weekdays, r.closes_after_refusals,
+       EXISTS (SELECT FROM batches_relayquota q WHERE q.relay_id = r.id) AS has_quotas,
+       coalesce(extract(epoch FROM p.until - statement_timestamp())::float8, 0) AS paused_seconds,
+       coalesce(p.sentence, '') AS pause_sentence,
+       statement_timestamp() AS now
+FROM batches_relay r
+LEFT JOIN LATERAL (
+  SELECT p.until, p.sentence FROM batches_relaypause p
+  WHERE p.relay_id = r.id AND (p.sender_id IS NULL OR p.sender_id = %(sender)s::bigint)
+    AND p.until > statement_timestamp()
+  ORDER BY p.until DESC LIMIT 1
+) p ON true
+ORDER BY r."order", r.id
+
+-- name: ADD_RELAYS
+-- Add a row for each relay of the environment that has none.
+-- Two processes may do this at once, so a row that is there already is left as it is.
+INSERT INTO batches_relay (name, is_enabled, preset, weight, "order", rate_per_second, rate_per_minute, weekdays,
+                           closes_after_refusals, created_at, updated_at)
+SELECT name, true, %(preset)s, 1, 0, 0, 0, '{}'::smallint[], false, clock_timestamp(), clock_timestamp()
+FROM unnest(%(names)s::text[]) AS name
+ON CONFLICT (name) DO NOTHING
+
+-- name: RELAYS_VERSION
+-- Return a text that changes when a person changes a relay, or which relays a sender may use.
+SELECT concat_ws(' ', (SELECT count(*) FROM batches_relay), (SELECT max(updated_at) FROM batches_relay),
+                 (SELECT count(*) FROM batches_sender), (SELECT max(updated_at) FROM batches_sender))

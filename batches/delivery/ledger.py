@@ -9,32 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import psycopg
 
+from batches.delivery.ledger_connection import (
+    OUTAGES,
+    Connect,
+    LedgerConnection,
+    clock,
+    connect,
+    fetch,
+    release_lane,
+    report_relay_error,
+)
+from batches.delivery.recovery import Fenced, Recovery
 from batches.delivery.spec import Counters, LaneSpec
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.models import EmailStatus, JobStatus, sql
 
-Row = TypeVar("Row", bound=tuple[Any, ...])
+__all__ = ["OUTAGES", "Fenced", "Ledger", "clock", "connect", "release_lane", "report_relay_error"]
 
 logger = logging.getLogger(__name__)
-
-STATEMENT_TIMEOUT_MS = 30_000
-"""A cycle takes milliseconds. One that takes this long waits for a lock or for a dying server."""
 
 ROW_RANGE_WINDOWS = 16
 """A row range has at most this many windows of rows. With fewer, a lane would need a commit for a new row range more
 often. With more, more emails would wait for a slow lane."""
-
-RELAY_BACKOFF_SECONDS = 1.0
-RELAY_BACKOFF_MAX_SECONDS = 60.0
-"""How long a job waits after its first relay error. Each further one doubles the wait, up to the maximum."""
 
 LOCKED_JOB_SECONDS = 0.005
 """How long to wait if another transaction has locked the job: usually another lane that takes its row range."""
@@ -44,81 +46,6 @@ RATE_SECONDS = 1.0
 
 _PROCESSING = JobStatus.PROCESSING.value
 _COUNTED = (EmailStatus.SENT.value, EmailStatus.FAILED.value, EmailStatus.UNKNOWN.value, EmailStatus.PENDING.value)
-
-# PostgreSQL makes one generic plan and keeps it, because planning each cycle again would cost more than running it. A
-# generic plan knows neither the LIMIT nor the lengths of the arrays, so the planner may only walk the right index.
-SESSION_SETTINGS = (
-    "plan_cache_mode=force_generic_plan",
-    "enable_seqscan=off",
-    "enable_bitmapscan=off",
-    "enable_sort=off",
-    "enable_hashjoin=off",
-    "enable_mergejoin=off",
-    "enable_memoize=off",
-    "jit=off",
-    f"statement_timeout={STATEMENT_TIMEOUT_MS}",
-)
-
-clock = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-"""Seconds that also pass while the machine is suspended, on systems that can measure them."""
-
-
-OUTAGES = (psycopg.OperationalError, psycopg.InterfaceError)
-"""PostgreSQL is away, restarting, full or stuck, so another attempt is worthwhile. Any other error is a bug."""
-
-
-class LedgerConnection(Protocol):
-    """What the ledger needs of a database connection: a part of ``psycopg.AsyncConnection``."""
-
-    async def execute(self, query: str, params: Mapping[str, object], /) -> psycopg.AsyncCursor[Any]: ...
-
-    async def close(self) -> None: ...
-
-
-Connect = Callable[[Mapping[str, Any]], Awaitable[LedgerConnection]]
-
-
-async def connect(database: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
-    """Open a ledger's connection. ``database`` holds the arguments of ``psycopg.connect``.
-
-    Raises:
-        OUTAGES: PostgreSQL can't be reached.
-    """
-    options = " ".join(f"-c {setting}" for setting in SESSION_SETTINGS)
-    return await psycopg.AsyncConnection.connect(
-        **{**database, "options": options}, autocommit=True, prepare_threshold=0
-    )
-
-
-class Fenced(Exception):
-    """The lane has another token now: its holder drops everything, records nothing and stops."""
-
-
-async def _fetch(
-    connection: LedgerConnection, statement: sql.Statement[Row], arguments: Mapping[str, object]
-) -> list[Row]:
-    cursor = await connection.execute(statement, arguments)
-    return statement.rows(await cursor.fetchall())
-
-
-async def report_relay_error(
-    connection: LedgerConnection, error: str, *, job_id: int, lane_id: int, has_too_many_connections: bool = False
-) -> None:
-    """Record on a job why no mail is sent, and when its lanes start again."""
-    arguments = {
-        "job": job_id,
-        "lane": lane_id,
-        "error": error,
-        "base_seconds": RELAY_BACKOFF_SECONDS,
-        "cap_seconds": RELAY_BACKOFF_MAX_SECONDS,
-        "has_too_many_connections": has_too_many_connections,
-    }
-    await connection.execute(sql.REPORT_RELAY_ERROR, arguments)
-
-
-async def release_lane(connection: LedgerConnection, *, lane_id: int, token: int) -> None:
-    """Release a lane that has nothing in flight."""
-    await connection.execute(sql.RELEASE_LANE, {"lane": lane_id, "token": token})
 
 
 class _Cursor(NamedTuple):
@@ -131,48 +58,13 @@ class _Cursor(NamedTuple):
 _START = _Cursor(datetime(1, 1, 1, tzinfo=UTC), 0)
 
 
-class Recovery:
-    """What a lane learns after an outage: its new token, its row range, and the claims it never heard of.
-
-    It is kept until a cycle has succeeded, because the connection may be lost again before that.
-    """
-
-    def __init__(self, spec: LaneSpec, *, token: int) -> None:
-        self._spec = spec
-        self.token = token
-        self.found: dict[int, ClaimedEmail] = {}
-
-    async def renew_lease(self, connection: LedgerConnection) -> sql.RenewedLane:
-        """Renew the lease under the next token, which fences what the lost connection still delivers.
-
-        Raises:
-            Fenced: The lane was reaped meanwhile.
-        """
-        arguments = {
-            "lane": self._spec.lane_id,
-            "token": self.token,
-            "next_token": self.token + 1,
-            "lease_seconds": self._spec.lease_seconds,
-        }
-        lanes = await _fetch(connection, sql.RENEW_LANE, arguments)
-        if not lanes:
-            raise Fenced
-        self.token += 1
-        return lanes[0]
-
-    async def find_claims(self, connection: LedgerConnection, *, known: Collection[int]) -> None:
-        """Find the emails claimed by a statement whose reply was lost. ``known`` are the ids of the others."""
-        lane = {"batch": self._spec.batch_id, "lane": self._spec.lane_id}
-        rows = await _fetch(connection, sql.IN_FLIGHT_OF_LANE, lane)
-        self.found.update((row.id, ClaimedEmail(*row)) for row in rows if row.id not in known)
-
-
 class Ledger:
     """One lane's way to PostgreSQL.
 
     ``in_flight`` holds the claimed emails whose decision is not recorded, by id. ``is_halted`` says that the job is not
     to be sent any more. ``is_dry`` says that the last claim found nothing due. ``is_up`` is false during an outage.
-    Until ``deadline``, a time of ``clock``, the lease certainly holds.
+    Until ``deadline``, a time of ``clock``, the lease certainly holds. If quotas let the last claim have less than it
+    asked for, ``space_at`` is the time of ``clock`` at which there is space again. ``space_sentence`` names the quota.
 
     Args:
         connection: An open connection, which the ledger owns from now on.
@@ -202,6 +94,8 @@ class Ledger:
         self.is_dry = False
         self.is_up = True
         self.deadline = 0.0
+        self.space_at: float | None = None
+        self.space_sentence = ""
 
     def add(self, decision: Decision) -> None:
         """Keep a decision for the next cycle."""
@@ -220,8 +114,10 @@ class Ledger:
     async def close(self) -> None:
         await self._connection.close()
 
-    async def cycle(self, places: int) -> list[ClaimedEmail]:
+    async def cycle(self, places: int, usable: Sequence[int] | None = None) -> list[ClaimedEmail]:
         """Renew the lease, record the decisions, claim up to ``places`` emails: one statement, one commit.
+
+        ``usable`` are the places in ``LaneSpec.routes`` of the routes that may get emails now. None: all of them.
 
         All of that is durable when it returns. After an outage nobody knows whether it is: the decisions are kept, and
         ``recover`` writes them again.
@@ -230,13 +126,15 @@ class Ledger:
             Fenced: The lane was reaped.
             OUTAGES: PostgreSQL went away.
         """
+        if usable is not None and not usable:
+            places = 0
         if places and self._after_row >= self._end_row and not self._is_list_used_up:
             await self._take_row_range()
         recording, self._decisions = self._decisions, []
         counters = self._count(recording)
         started = self._clock()
         try:
-            rows = await _fetch(self._connection, sql.LEDGER_CYCLE, self._arguments(recording, counters, places))
+            rows = await fetch(self._connection, sql.LEDGER_CYCLE, self._arguments(recording, counters, places))
         except BaseException:
             self._decisions = recording + self._decisions
             raise
@@ -250,7 +148,7 @@ class Ledger:
         self.is_halted = rows[0].job_status != _PROCESSING
         return self._take_in(rows, places)
 
-    async def recover(self, *, window: int) -> list[ClaimedEmail]:
+    async def recover(self, *, window: int, usable: Sequence[int] | None = None) -> list[ClaimedEmail]:
         """Connect again, find the lost claims, write the kept decisions, and claim more up to a window.
 
         Safe to call again until it succeeds. Returns the lost claims and the new ones.
@@ -271,7 +169,7 @@ class Ledger:
         self.in_flight.update(recovery.found)
         # A kept decision may be recorded already, and the email that it deferred may be due. A new claim of that email
         # must not meet the old decision, so nothing is claimed until the decisions are recorded.
-        claimed = await self.cycle(0 if self._decisions else max(0, window - self.undecided_count))
+        claimed = await self.cycle(0 if self._decisions else max(0, window - self.undecided_count), usable)
         self._recovery = None
         return [*recovery.found.values(), *claimed]
 
@@ -284,7 +182,7 @@ class Ledger:
             "window": self._spec.window,
             "rows_max": ROW_RANGE_WINDOWS * self._spec.window,
         }
-        row_ranges = await _fetch(self._connection, sql.TAKE_ROW_RANGE, arguments)
+        row_ranges = await fetch(self._connection, sql.TAKE_ROW_RANGE, arguments)
         if not row_ranges:
             await asyncio.sleep(LOCKED_JOB_SECONDS)
             return
@@ -356,17 +254,25 @@ class Ledger:
 
     async def read_snapshot_row(self) -> sql.SnapshotRow | None:
         """Read the batch's row of ``sql.SNAPSHOTS`` for the publisher. None: the batch was deleted."""
-        rows = await _fetch(self._connection, sql.SNAPSHOTS, {"batches": [self._spec.batch_id]})
+        rows = await fetch(self._connection, sql.SNAPSHOTS, {"batches": [self._spec.batch_id]})
         return rows[0] if rows else None
 
     async def count_lanes(self) -> int:
         """Count the leases that have not run out, this lane's among them."""
-        rows = await _fetch(self._connection, sql.COUNT_LEASED_LANES, {})
+        rows = await fetch(self._connection, sql.COUNT_LEASED_LANES, {})
         return max(1, rows[0].lane_count)
 
-    async def release(self) -> None:
-        """Release the lane. Only while nothing is in flight."""
-        await release_lane(self._connection, lane_id=self._spec.lane_id, token=self._token)
+    async def execute(self, statement: str, arguments: Mapping[str, object]) -> psycopg.AsyncCursor[Any]:
+        """Run a statement of its own commit over the lane's connection.
+
+        Raises:
+            OUTAGES: PostgreSQL went away.
+        """
+        return await self._connection.execute(statement, arguments)
+
+    async def release(self, *, wait_seconds: float = 0) -> None:
+        """Release the lane. Only while nothing is in flight. The sweep does not enqueue it during the wait."""
+        await release_lane(self._connection, lane_id=self._spec.lane_id, token=self._token, wait_seconds=wait_seconds)
 
     async def report_relay_error(self, error: str, *, has_too_many_connections: bool) -> None:
         """Record on the job why no mail is sent, and when its lanes start again."""

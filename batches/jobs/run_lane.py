@@ -113,6 +113,9 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSp
         html=acquired.html,
         text=acquired.text,
         from_email=acquired.from_email,
+        reply_to=acquired.reply_to,
+        sender_id=acquired.sender_id,
+        accepted_refusal=acquired.accepted_refusal,
         message_key=derive_message_key(settings.SECRET_KEY),
         routes=(_find_route(),),
         timeouts=Timeouts(

@@ -97,6 +97,9 @@ class AcquiredLane(NamedTuple):
     html: str
     text: str
     from_email: str
+    reply_to: str
+    sender_id: int | None
+    accepted_refusal: str
     batch_id: int
     merge_fields: list[str]
     address_heading: str

@@ -23,8 +23,8 @@ WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL AND (SELECT 
   AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
 RETURNING l.id, l.token, l.range_after_row, l.range_end_row,
           l.sent_count, l.failed_count, l.unknown_count, l.retried_count,
-          j.id, j.priority, j.subject, j.html, j.text, j.from_email, b.id, b.merge_fields,
-          coalesce(b.columns ->> b.address_index::int, '')
+          j.id, j.priority, j.subject, j.html, j.text, j.from_email, j.reply_to, j.sender_id, j.accepted_refusal,
+          b.id, b.merge_fields, coalesce(b.columns ->> b.address_index::int, '')
 
 -- name: TAKE_ROW_RANGE
 -- Hand the list's next row range to a lane that has used up its own.
@@ -181,7 +181,10 @@ RETURNING range_after_row, range_end_row
 -- name: RELEASE_LANE
 -- Release a lane that has nothing in flight. Its next holder continues with its row range.
 -- The token rises here too. If the reply is lost, RENEW_LANE must not take the next holder's lease for ours.
-UPDATE batches_lane SET lease_until = NULL, rate_per_second = 0, token = token + 1
+-- A lane that found no space, or only retries of a paused relay, waits: nobody enqueues it every two seconds in vain.
+UPDATE batches_lane
+SET lease_until = NULL, rate_per_second = 0, token = token + 1,
+    waits_until = CASE WHEN %(wait_seconds)s > 0 THEN clock_timestamp() + %(wait_seconds)s * interval '1 second' END
 WHERE id = %(lane)s AND token = %(token)s
 
 -- name: COUNT_LEASED_LANES

@@ -70,6 +70,7 @@ SELECT l.id, l.job_id, l.token, j.priority
 FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
 WHERE j.completed_at IS NULL AND j.status IN ({queued_job}, {processing_job})
   AND coalesce(j.relay_retry_at <= clock_timestamp(), true) AND l.lease_until IS NULL
+  AND coalesce(l.waits_until <= clock_timestamp(), true)
   AND (coalesce({first_retry} <= now(), false) OR {first_in_range} IS NOT NULL OR {first_untried} IS NOT NULL)
 ORDER BY l.number, j.id
 

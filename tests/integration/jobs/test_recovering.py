@@ -11,7 +11,8 @@ import pytest
 from django.conf import LazySettings
 from django.utils import timezone
 
-from batches.delivery.ledger import OUTAGES, RELAY_BACKOFF_SECONDS, Fenced
+from batches.delivery.ledger import OUTAGES, Fenced
+from batches.delivery.ledger_connection import RELAY_BACKOFF_SECONDS
 from batches.delivery.terms import ClaimedEmail
 from batches.jobs import creation, lifecycle
 from batches.jobs.run_lane import database_parameters, run_lane

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from batches.delivery.ledger import SESSION_SETTINGS
+from batches.delivery.ledger_connection import SESSION_SETTINGS
 from batches.models import Batch, EmailJob, EmailStatus, Lane, sql
 from tests.integration.models.conftest import ROWS
 from tests.integration.models.plans import Plan, blocks_of, plan_of, rows_removed_of

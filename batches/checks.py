@@ -14,6 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from batches import service_urls
 from batches.models import CrashPolicy
+from batches.smtp import meanings
+from batches.smtp.reply_rules import RuleError
 
 NO_SECRET_KEY = "batches.E001"  # noqa: S105  (an id)
 ANY_HOST = "batches.E002"
@@ -21,6 +23,7 @@ DEBUG_ON = "batches.E003"
 NO_HOST = "batches.E004"
 BAD_SENDING = "batches.E005"
 BAD_ADDRESS = "batches.E006"
+BAD_REPLY_RULES = "batches.E007"
 EMBEDDED_SERVICE = "batches.W001"
 
 
@@ -75,6 +78,22 @@ def check_sending(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Chec
         if (value := getattr(settings, f"SEND_{name}")) <= 0:
             errors.append(f"SEND_{name} is {value}. Set it to a number above 0.")
     return [Error(error, id=BAD_SENDING) for error in errors]
+
+
+@register()
+def check_reply_rules(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a file of reply rules that cannot be used."""
+    try:
+        meanings.load_rules()
+    except RuleError as exc:
+        return [
+            Error(
+                str(exc),
+                hint="SEND_REPLY_RULES names the file. docs/replies.md says how to write it.",
+                id=BAD_REPLY_RULES,
+            )
+        ]
+    return []
 
 
 @register()

@@ -35,6 +35,7 @@ from batches.delivery import stop
 from batches.jobs import queues
 from batches.jobs.run_lane import expire_lane, preload
 from batches.jobs.sweep import sweep
+from batches.smtp import meanings
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ class Worker(rq.Worker):
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Overridden to load once what all work-horses need, and to end with one sentence if Redis is away."""
         preload()
+        meanings.refresh()
         # Otherwise a work-horse's first garbage collection would touch, and so copy, all memory that it shares.
         gc.freeze()
         # Blocked until check_for_suspension: a stop in between would leave a stale registration in Redis.
@@ -227,6 +229,7 @@ class Worker(rq.Worker):
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Overridden to fork with no database connection open: worker and work-horse would share its socket."""
         connections.close_all()
+        meanings.refresh()  # here, so that a site's file with a fault leaves the rules that were read before in force
         # The work-horse unblocks them in setup_work_horse_signals, when its own handlers are in place.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:

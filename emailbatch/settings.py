@@ -75,6 +75,10 @@ SEND_LEASE_SECONDS = env.float("SEND_LEASE_SECONDS", default=15)
 SEND_RETRY_SECONDS = env.float("SEND_RETRY_SECONDS", default=60)
 SEND_REPLY_TIMEOUT_SECONDS = env.float("SEND_REPLY_TIMEOUT_SECONDS", default=300)
 SEND_FINAL_REPLY_TIMEOUT_SECONDS = env.float("SEND_FINAL_REPLY_TIMEOUT_SECONDS", default=600)
+# A site's own reply rules. A relative path is relative to the project's folder.
+SEND_REPLY_RULES = env.str("SEND_REPLY_RULES", default="").strip()
+if SEND_REPLY_RULES:
+    SEND_REPLY_RULES = str(BASE_DIR / SEND_REPLY_RULES)
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=256 * 1024 * 1024)
 # The limit of a request's body without files, which is kept in memory. A list posted as JSON has about 60 bytes
 # for each recipient.

@@ -1,25 +1,35 @@
 """What an exception of a Django email backend says about one message, and whether the connection can be used again.
 
-Backends raise what they like. An exception of smtplib names the command that failed. An HTTP status says whose fault it
-was. After any other exception nobody can know whether the message went out.
+Backends raise what they like. An exception of smtplib names the command that failed, and its reply is judged as a
+relay's. An HTTP status says whose fault it was, unless a reply rule names the provider's words. After any other
+exception nobody can know whether the message went out.
 """
 
 from __future__ import annotations
 
+import re
 import smtplib
 import socket
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from batches.outcomes import Outcome
+from batches.outcomes import Outcome, ReplyMeaning
 from batches.smtp.connection import Loss
 from batches.smtp.replies import Reply
-from batches.smtp.verdicts import Stage, Verdict, is_relay_error, judge
+from batches.smtp.reply_rules import WAIT_MAX_SECONDS
+from batches.smtp.verdicts import Stage, Verdict, judge
 
-_NOT_NOW = (425, 429, 503)
-"""HTTP: the provider took nothing and may take the message later."""
-_NOT_US = (401, 402, 403, 407)
-"""HTTP: the provider refuses us, for every recipient."""
+_OURS = {
+    401: ReplyMeaning.LOGIN,
+    402: ReplyMeaning.QUOTA,
+    403: ReplyMeaning.LOGIN,
+    407: ReplyMeaning.LOGIN,
+    425: ReplyMeaning.RELAY,
+    429: ReplyMeaning.RATE,
+    503: ReplyMeaning.RELAY,
+}
+"""HTTP: the provider took nothing from us and would take nothing for any recipient, now or until we pay or log in."""
+_TEMPORARY = (425, 429, 503)
 _DOUBTFUL = 408
 """HTTP 408 says that the request timed out, not what became of it. The same holds for each 5xx except 503."""
 
@@ -37,14 +47,18 @@ def judge_exception(exc: Exception, *, recipient: str) -> BackendResult:
         return _judge_reply(Stage.RCPT, *_own_refusal(exc.recipients, recipient))
     if isinstance(exc, smtplib.SMTPSenderRefused):
         return _judge_reply(Stage.MAIL, exc.smtp_code, exc.smtp_error)
-    if isinstance(exc, (smtplib.SMTPConnectError, smtplib.SMTPHeloError, smtplib.SMTPAuthenticationError)):
-        return _requeue(exc)
+    if isinstance(exc, smtplib.SMTPAuthenticationError):
+        return _refuse_connection(exc, judge(Stage.LOGIN, _reply(exc.smtp_code, exc.smtp_error)))
+    if isinstance(exc, (smtplib.SMTPConnectError, smtplib.SMTPHeloError)):
+        return _refuse_connection(exc, judge(Stage.CONNECT, _reply(exc.smtp_code, exc.smtp_error)))
     if isinstance(exc, smtplib.SMTPResponseException):
         return _judge_reply(Stage.FINAL, exc.smtp_code, exc.smtp_error)
-    if isinstance(exc, (ConnectionRefusedError, socket.gaierror, smtplib.SMTPNotSupportedError)):
-        return _requeue(exc)
+    if isinstance(exc, smtplib.SMTPNotSupportedError):
+        return _judge_unsupported(exc)
+    if isinstance(exc, (ConnectionRefusedError, socket.gaierror)):
+        return _refuse_connection(exc, _requeued(exc, ReplyMeaning.RELAY))
     if type(exc).__name__.endswith("RecipientsRefused"):  # anymail's own: the provider refuses the address
-        return BackendResult(Verdict(Outcome.FAILED, 0, describe(exc)))
+        return BackendResult(Verdict(Outcome.FAILED, 0, describe(exc), ReplyMeaning.RECIPIENT))
     return _judge_status(exc)
 
 
@@ -53,34 +67,63 @@ def _own_refusal(refused: Mapping[str, tuple[int, bytes | str]], recipient: str)
     return refused.get(recipient) or next(iter(refused.values()))
 
 
+def _reply(code: int, said: bytes | str) -> Reply:
+    return Reply(code, said if isinstance(said, bytes) else said.encode())
+
+
 def _judge_reply(stage: Stage, code: int, said: bytes | str) -> BackendResult:
-    reply = Reply(code, said if isinstance(said, bytes) else said.encode())
+    reply = _reply(code, said)
     if code == 421 or code < 400:  # smtplib uses -1 for a line that is not a reply
         reason = f"The relay closed the connection ({code} {reply.text})."
         return BackendResult(Verdict(Outcome.REQUEUED, 0, reason), Loss(reason=reason, has_too_many_connections=True))
-    loss = None
-    if is_relay_error(stage, reply):
-        loss = Loss(reason=f"The relay refuses our mail ({code} {reply.text}).", is_relay_error=True)
-    return BackendResult(judge(stage, reply), loss)
+    return BackendResult(judge(stage, reply))
 
 
-def _requeue(exc: Exception) -> BackendResult:
-    """Requeue the message: the relay error came before it, so it costs no attempt."""
+def _judge_unsupported(exc: smtplib.SMTPNotSupportedError) -> BackendResult:
+    """Judge what smtplib refuses itself: an address that the relay cannot take, or a login that the relay has not."""
+    if "SMTPUTF8" in str(exc):
+        return BackendResult(Verdict(Outcome.FAILED, 0, describe(exc), ReplyMeaning.RECIPIENT))
+    return _refuse_connection(exc, _requeued(exc, ReplyMeaning.LOGIN))
+
+
+def _requeued(exc: Exception, meaning: ReplyMeaning) -> Verdict:
+    return Verdict(Outcome.REQUEUED, 0, f"The email backend takes no mail: {describe(exc)}", meaning)
+
+
+def _refuse_connection(exc: Exception, verdict: Verdict) -> BackendResult:
+    """Requeue the message: the refusal came before it, and would meet the next one on this connection too."""
     reason = f"The email backend takes no mail: {describe(exc)}"
-    return BackendResult(Verdict(Outcome.REQUEUED, 0, reason), Loss(reason=reason, is_relay_error=True))
+    return BackendResult(verdict._replace(code=0, reply=reason), Loss(reason=reason, is_relay_error=True))
 
 
 def _judge_status(exc: Exception) -> BackendResult:
-    """Judge by the HTTP status that an exception of anymail or requests carries. Without one, nobody knows."""
-    status = getattr(exc, "status_code", None) or getattr(getattr(exc, "response", None), "status_code", None)
-    if status in _NOT_US:
-        return _requeue(exc)
-    if status in _NOT_NOW:
-        return BackendResult(Verdict(Outcome.DEFERRED, 0, describe(exc)))
-    if isinstance(status, int) and 400 <= status < 500 and status != _DOUBTFUL:
-        return BackendResult(Verdict(Outcome.FAILED, 0, describe(exc)))
-    reason = f"{describe(exc)} The backend had the message, so it may have gone out."
-    return BackendResult(Verdict(Outcome.UNKNOWN, 0, reason), Loss(reason=describe(exc)))
+    """Judge by the provider's words and the HTTP status that an exception carries. Without a status, nobody knows."""
+    response = getattr(exc, "response", None)
+    status = _find_status(exc, response)
+    if status is None or not (400 <= status < 500 or status in _OURS) or status == _DOUBTFUL:
+        reason = f"{describe(exc)} The backend had the message, so it may have gone out."
+        return BackendResult(Verdict(Outcome.UNKNOWN, 0, reason), Loss(reason=describe(exc)))
+    # A status has three digits as a reply has, but other ones: only "temporary" and "permanent" are the same.
+    verdict = judge(Stage.FINAL, Reply(450 if status in _TEMPORARY else 550, describe(exc).encode("utf-8", "replace")))
+    if status in _OURS and not (verdict.is_recognised and verdict.meaning):
+        verdict = _requeued(exc, _OURS[status])
+    wait_seconds = verdict.wait_seconds if verdict.wait_seconds is not None else _find_wait(response)
+    return BackendResult(verdict._replace(code=0, wait_seconds=wait_seconds))
+
+
+def _find_status(exc: Exception, response: Any) -> int | None:
+    """Return the HTTP status of an exception of anymail, requests or boto3, or None."""
+    status = getattr(exc, "status_code", None) or getattr(response, "status_code", None)
+    if status is None and isinstance(response, Mapping):
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status if isinstance(status, int) else None
+
+
+def _find_wait(response: Any) -> float | None:
+    """Return the seconds of the Retry-After header (RFC 9110 section 10.2.3), or None. A date there is left out."""
+    headers = getattr(response, "headers", None)
+    stated = str(headers.get("Retry-After", "")) if isinstance(headers, Mapping) else ""
+    return float(min(max(int(stated), 1), WAIT_MAX_SECONDS)) if re.fullmatch(r"\d{1,6}", stated) else None
 
 
 def describe(exc: Exception) -> str:

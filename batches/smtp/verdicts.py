@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import NamedTuple
 
 from batches.outcomes import Outcome, ReplyMeaning
+from batches.smtp import meanings
 from batches.smtp.replies import Reply
+from batches.smtp.reply_rules import CHARGED, OF_ONE_EMAIL
+from batches.smtp.stages import Stage
 
-
-class Stage(Enum):
-    """The SMTP command whose reply a message waits for. The value is for people."""
-
-    CLEAR = "RSET"
-    """RSET before a BDAT message: it ends what the message before may have left open."""
-    MAIL = "MAIL"
-    RCPT = "RCPT"
-    DATA = "DATA"
-    FINAL = "the message"
-    RESET = "RSET after a refusal"
-    CONNECT = "the connection"
-    """The greeting and EHLO, before the first message."""
-    LOGIN = "AUTH"
-
-    # Each reply looks its stage up in a table, and Enum's own hash is written in Python. Members are singletons, so the
-    # hash of their identity is correct.
-    __hash__ = object.__hash__
+__all__ = ["Stage", "Verdict", "is_relay_error", "judge", "judge_lost"]
 
 
 class Verdict(NamedTuple):
     """The outcome of one message, the relay's code (0 without a reply), and the reply's text or our reason.
 
-    ``meaning`` is what a refusal is about, or None. Unless it is the recipient or the content, the outcome is
-    ``requeued``, and the relay is paused for ``wait_seconds`` (None: as long as the back-off says).
-    ``is_recognised`` is false if no rule names the reply, so that it may as well be about everybody.
+    ``meaning`` is what a refusal is about, or None if no rule names the reply. If the outcome is ``requeued``, the
+    relay is paused for ``wait_seconds`` (None: as long as the back-off says). ``is_recognised`` is false if the reply
+    may as well be about everybody as about this email: no rule names it, or its rule cannot tell the two apart. Then
+    ``meaning`` is what it means if everybody is refused alike, and the outcome is what it means for one recipient.
     ``is_strike`` says that the relay ended the connection because of this very message.
     """
 
@@ -46,6 +32,16 @@ class Verdict(NamedTuple):
     is_strike: bool = False
 
 
+_UNNAMED = {
+    Stage.CONNECT: ReplyMeaning.POLICY,
+    Stage.LOGIN: ReplyMeaning.LOGIN,
+    Stage.MAIL: ReplyMeaning.POLICY,
+    Stage.CLEAR: ReplyMeaning.RELAY,
+    Stage.RESET: ReplyMeaning.RELAY,
+}
+"""The meaning of a 5xx that no rule names, at the stages that name no recipient."""
+
+
 def is_relay_error(stage: Stage, reply: Reply) -> bool:
     """Whether a refusal is about us or the relay, and not about this email: a 5xx to MAIL FROM or RSET.
 
@@ -56,10 +52,32 @@ def is_relay_error(stage: Stage, reply: Reply) -> bool:
 
 
 def judge(stage: Stage, reply: Reply) -> Verdict:
-    """Return the verdict on a message that the relay refused with this reply at this stage."""
-    if is_relay_error(stage, reply):
-        return Verdict(Outcome.REQUEUED, reply.code, reply.text)
-    return Verdict(Outcome.DEFERRED if reply.code < 500 else Outcome.FAILED, reply.code, reply.text)
+    """Return the verdict on a message that the relay refused with this reply at this stage.
+
+    A refusal about the recipient or the content defers or fails the message. Any other refusal is about us or the
+    relay, so the message is requeued and no attempt is charged. So is a refusal at a stage that names no recipient.
+    """
+    code, text = reply.code, reply.text
+    found = meanings.current_rules().find(stage, code, text)
+    if found is None:
+        return _judge_unnamed(stage, code, text)
+    rule, wait_seconds = found
+    is_about_one = rule.meaning in CHARGED
+    if is_about_one or (rule.may_be_one_recipient and stage in OF_ONE_EMAIL):
+        outcome = Outcome.DEFERRED if code < 500 else Outcome.FAILED
+    else:
+        outcome = Outcome.REQUEUED
+    is_recognised = is_about_one or outcome is Outcome.REQUEUED
+    return Verdict(outcome, code, text, rule.meaning, wait_seconds, is_recognised)
+
+
+def _judge_unnamed(stage: Stage, code: int, text: str) -> Verdict:
+    """Return the verdict on a reply that no rule names."""
+    if stage in OF_ONE_EMAIL:
+        outcome = Outcome.DEFERRED if code < 500 else Outcome.FAILED
+        return Verdict(outcome, code, text, is_recognised=False)
+    meaning = ReplyMeaning.RATE if code < 500 else _UNNAMED[stage]
+    return Verdict(Outcome.REQUEUED, code, text, meaning, meanings.find_stated_wait(text), is_recognised=False)
 
 
 def judge_lost(stage: Stage, *, is_content_out: bool, reason: str) -> Verdict:

@@ -7,10 +7,10 @@ import socket
 
 import pytest
 
-from batches.outcomes import Outcome
+from batches.outcomes import Outcome, ReplyMeaning
 from batches.smtp.backend_verdicts import judge_exception
 from batches.smtp.replies import Reply
-from batches.smtp.verdicts import Stage, Verdict, is_relay_error, judge, judge_lost
+from batches.smtp.verdicts import Stage, judge, judge_lost
 
 SENT, DEFERRED, FAILED, UNKNOWN, REQUEUED = (
     Outcome.SENT,
@@ -21,33 +21,33 @@ SENT, DEFERRED, FAILED, UNKNOWN, REQUEUED = (
 )
 
 
+OF_ONE_EMAIL = (Stage.RCPT, Stage.DATA, Stage.FINAL)
+
+
 @pytest.mark.parametrize("stage", Stage)
-def test_message_is_deferred_when_the_relay_says_4xx(stage: Stage) -> None:
-    assert judge(stage, Reply(451, b"4.3.0 Later")) == Verdict(DEFERRED, 451, "4.3.0 Later")
+def test_message_is_deferred_only_where_the_recipient_is_named_when_the_relay_says_4xx(stage: Stage) -> None:
+    verdict = judge(stage, Reply(451, b"4.9.9 Later"))
+    assert (verdict.outcome, verdict.code, verdict.reply) == (
+        DEFERRED if stage in OF_ONE_EMAIL else REQUEUED,
+        451,
+        "4.9.9 Later",
+    )
+    assert verdict.meaning is (None if stage in OF_ONE_EMAIL else ReplyMeaning.RATE)
+    assert not verdict.is_recognised
 
 
-@pytest.mark.parametrize(
-    ("stage", "outcome"),
-    [
-        (Stage.CLEAR, REQUEUED),
-        (Stage.MAIL, REQUEUED),
-        (Stage.RCPT, FAILED),
-        (Stage.DATA, FAILED),
-        (Stage.FINAL, FAILED),
-        (Stage.RESET, FAILED),
-    ],
-)
-def test_only_a_refusal_of_the_message_fails_it_when_the_relay_says_5xx(stage: Stage, outcome: Outcome) -> None:
-    reply = Reply(550, b"5.7.1 No")
-    assert judge(stage, reply) == Verdict(outcome, 550, "5.7.1 No")
-    assert is_relay_error(stage, reply) == (outcome is REQUEUED)
+@pytest.mark.parametrize("stage", Stage)
+def test_message_fails_only_where_the_recipient_is_named_when_the_relay_says_5xx(stage: Stage) -> None:
+    verdict = judge(stage, Reply(550, b"5.9.9 No"))
+    assert (verdict.outcome, verdict.code) == (FAILED if stage in OF_ONE_EMAIL else REQUEUED, 550)
+    assert (verdict.meaning is None) == (stage in OF_ONE_EMAIL)
+    assert not verdict.is_recognised
 
 
 @pytest.mark.parametrize("reply", [Reply(552, b"Too big"), Reply(552, b"5.3.4 Too big"), Reply(554, b"5.3.4 Too big")])
 def test_message_fails_alone_when_its_size_is_refused_at_mail(reply: Reply) -> None:
-    """Otherwise one big message would stop its whole job."""
-    assert not is_relay_error(Stage.MAIL, reply)
-    assert judge(Stage.MAIL, reply).outcome is FAILED
+    """Otherwise one big message would pause the relay for everybody."""
+    assert judge(Stage.MAIL, reply)[:4] == (FAILED, reply.code, reply.text, ReplyMeaning.CONTENT)
 
 
 @pytest.mark.parametrize(
@@ -74,43 +74,77 @@ def test_message_is_in_doubt_only_when_its_content_was_out(
 class HttpError(Exception):
     """It carries an HTTP status, as the exceptions of anymail and requests do."""
 
-    def __init__(self, status_code: int) -> None:
-        super().__init__("the provider said no")
+    def __init__(self, status_code: int, words: str = "the provider said no") -> None:
+        super().__init__(words)
         self.status_code = status_code
 
 
+class Response:
+    def __init__(self, status_code: int, retry_after: str) -> None:
+        self.status_code, self.headers = status_code, {"Retry-After": retry_after}
+
+
 class HttpErrorWithResponse(Exception):
-    def __init__(self, status_code: int) -> None:
-        self.response = HttpError(status_code)
+    def __init__(self, status_code: int, *, retry_after: str = "") -> None:
+        super().__init__("the provider said no")
+        self.response = Response(status_code, retry_after)
+
+
+class AmazonError(Exception):
+    """It carries its answer as boto3's ClientError does."""
+
+    def __init__(self, status_code: int, words: str) -> None:
+        super().__init__(words)
+        self.response = {"Error": {"Message": words}, "ResponseMetadata": {"HTTPStatusCode": status_code}}
 
 
 @pytest.mark.parametrize("kind", [HttpError, HttpErrorWithResponse])
 @pytest.mark.parametrize(
-    ("status", "outcome"),
+    ("status", "outcome", "meaning"),
     [
-        (400, FAILED),
-        (404, FAILED),
-        (422, FAILED),
-        (401, REQUEUED),
-        (402, REQUEUED),
-        (403, REQUEUED),
-        (407, REQUEUED),
-        (425, DEFERRED),
-        (429, DEFERRED),
-        (503, DEFERRED),
-        (408, UNKNOWN),
-        (500, UNKNOWN),
-        (502, UNKNOWN),
-        (504, UNKNOWN),
+        (400, FAILED, None),
+        (404, FAILED, None),
+        (422, FAILED, None),
+        (401, REQUEUED, ReplyMeaning.LOGIN),
+        (402, REQUEUED, ReplyMeaning.QUOTA),
+        (403, REQUEUED, ReplyMeaning.LOGIN),
+        (407, REQUEUED, ReplyMeaning.LOGIN),
+        (425, REQUEUED, ReplyMeaning.RELAY),
+        (429, REQUEUED, ReplyMeaning.RATE),
+        (503, REQUEUED, ReplyMeaning.RELAY),
+        (408, UNKNOWN, None),
+        (500, UNKNOWN, None),
+        (502, UNKNOWN, None),
+        (504, UNKNOWN, None),
     ],
 )
 def test_outcome_says_who_refused_when_a_provider_answers_with_a_status(
-    kind: type[HttpError | HttpErrorWithResponse], status: int, outcome: Outcome
+    kind: type[HttpError | HttpErrorWithResponse], status: int, outcome: Outcome, meaning: ReplyMeaning | None
 ) -> None:
     result = judge_exception(kind(status), recipient="a@x.org")
-    assert result.verdict.outcome is outcome
-    assert (result.loss is not None) == (outcome in (REQUEUED, UNKNOWN))
-    assert (result.loss is not None and result.loss.is_relay_error) == (outcome is REQUEUED)
+    assert (result.verdict.outcome, result.verdict.meaning, result.verdict.code) == (outcome, meaning, 0)
+    assert (result.loss is not None) == (outcome is UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("exc", "outcome", "meaning", "wait_seconds"),
+    [
+        (AmazonError(400, "Daily message quota exceeded."), REQUEUED, ReplyMeaning.QUOTA, 600),
+        (AmazonError(400, "Maximum sending rate exceeded."), REQUEUED, ReplyMeaning.RATE, 5),
+        (AmazonError(400, "Illegal header."), FAILED, None, None),
+        (AmazonError(500, "Internal failure."), UNKNOWN, None, None),
+        (HttpError(401, "Maximum credits exceeded"), REQUEUED, ReplyMeaning.QUOTA, 3600),
+        (HttpError(400, "5.1.1 <quota@x.org>: no such user"), FAILED, ReplyMeaning.RECIPIENT, None),
+        (HttpErrorWithResponse(429, retry_after="17"), REQUEUED, ReplyMeaning.RATE, 17),
+        (HttpErrorWithResponse(429, retry_after="9999999"), REQUEUED, ReplyMeaning.RATE, None),
+        (HttpErrorWithResponse(503, retry_after="999999"), REQUEUED, ReplyMeaning.RELAY, 86400),
+    ],
+)
+def test_words_of_a_provider_are_read_by_the_reply_rules_when_it_answers_with_a_status(
+    exc: Exception, outcome: Outcome, meaning: ReplyMeaning | None, wait_seconds: float | None
+) -> None:
+    verdict = judge_exception(exc, recipient="a@x.org").verdict
+    assert (verdict.outcome, verdict.meaning, verdict.wait_seconds) == (outcome, meaning, wait_seconds)
 
 
 @pytest.mark.parametrize(
@@ -118,14 +152,17 @@ def test_outcome_says_who_refused_when_a_provider_answers_with_a_status(
     [
         (smtplib.SMTPRecipientsRefused({"A@x.org": (550, b"5.1.1 No")}), FAILED, None),
         (smtplib.SMTPRecipientsRefused({"a@x.org": (450, b"4.2.0 Later")}), DEFERRED, None),
-        (smtplib.SMTPSenderRefused(550, b"5.7.1 Not you", "f@x.org"), REQUEUED, True),
+        (smtplib.SMTPSenderRefused(550, b"5.7.1 Not you", "f@x.org"), REQUEUED, None),
+        (smtplib.SMTPSenderRefused(450, b"4.7.1 Too much mail", "f@x.org"), REQUEUED, None),
         (smtplib.SMTPSenderRefused(552, b"5.3.4 Too big", "f@x.org"), FAILED, None),
         (smtplib.SMTPDataError(554, b"5.6.0 No"), FAILED, None),
+        (smtplib.SMTPDataError(550, b"5.4.5 Daily user sending limit exceeded"), REQUEUED, None),
         (smtplib.SMTPDataError(421, b"4.3.2 Going down"), REQUEUED, False),
         (smtplib.SMTPDataError(-1, b"no reply at all"), REQUEUED, False),
         (smtplib.SMTPAuthenticationError(535, b"5.7.8 No"), REQUEUED, True),
         (smtplib.SMTPConnectError(554, b"Go away"), REQUEUED, True),
-        (smtplib.SMTPNotSupportedError("no SMTPUTF8"), REQUEUED, True),
+        (smtplib.SMTPNotSupportedError("SMTP AUTH extension not supported by server."), REQUEUED, True),
+        (smtplib.SMTPNotSupportedError("the required SMTPUTF8 capability"), FAILED, None),
         (ConnectionRefusedError(111, "Connection refused"), REQUEUED, True),
         (socket.gaierror(-2, "Name or service not known"), REQUEUED, True),
         (smtplib.SMTPServerDisconnected("gone"), UNKNOWN, False),

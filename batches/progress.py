@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import Sum
 from redis.exceptions import RedisError
 
-from batches.models import EmailJob, sql
+from batches.models import EmailJob, JobKind, sql
 from batches.models.sql import SnapshotRow
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,9 @@ EVENT_TYPE = "batch.changed"
 class Snapshot(TypedDict):
     """What a websocket message and a server-sent event carry.
 
+    ``sent`` counts the emails that any job has sent. ``pending`` counts the emails that are still to be sent. While a
+    replay of all is under way, ``resending`` emails are counted in both.
+
     ``sequence`` is the database's clock in microseconds: of two snapshots the one with the lower number is older.
     """
 
@@ -42,7 +45,9 @@ class Snapshot(TypedDict):
     failed: int
     unknown: int
     suppressed: int
+    cancelled: int
     pending: int
+    resending: int
     ratePerSecond: float
     etaSeconds: float | None
     sequence: int
@@ -57,7 +62,9 @@ class CountFields(TypedDict):
     failedCount: int
     unknownCount: int
     suppressedCount: int
+    cancelledCount: int
     pendingCount: int
+    resendingCount: int
 
 
 class JobCounts(NamedTuple):
@@ -79,8 +86,10 @@ def owner_group(user_id: int | None) -> str:
 
 def make_snapshot(row: SnapshotRow) -> tuple[Snapshot, int | None]:
     """Make the snapshot of a row that ``SNAPSHOTS`` answered. Returns it with the id of the batch's owner."""
+    resending = max(0, row.resending)
     # While a lane's counts are added to the batch's, the sum may be too high for a moment.
-    processed = min(row.sent + row.failed + row.unknown + row.suppressed + row.cancelled, row.total)
+    done = min(row.sent + row.failed + row.unknown + row.suppressed + row.cancelled, row.total)
+    processed = max(0, done - resending)
     pending = row.total - processed
     snapshot = Snapshot(
         batchId=row.batch_id,
@@ -91,7 +100,9 @@ def make_snapshot(row: SnapshotRow) -> tuple[Snapshot, int | None]:
         failed=row.failed,
         unknown=row.unknown,
         suppressed=row.suppressed,
+        cancelled=row.cancelled,
         pending=pending,
+        resending=resending,
         ratePerSecond=round(row.rate_per_second, 1),
         etaSeconds=round(pending / row.rate_per_second, 1) if row.rate_per_second > 0 else None,
         sequence=row.sequence,
@@ -108,7 +119,9 @@ def name_counts(snapshot: Snapshot) -> CountFields:
         failedCount=snapshot["failed"],
         unknownCount=snapshot["unknown"],
         suppressedCount=snapshot["suppressed"],
+        cancelledCount=snapshot["cancelled"],
         pendingCount=snapshot["pending"],
+        resendingCount=snapshot["resending"],
     )
 
 
@@ -129,11 +142,24 @@ def read_snapshot(batch_id: int) -> Snapshot | None:
 
 
 def read_job_counts(job: EmailJob) -> JobCounts:
-    """The counts of one job: the sums over its lanes while it is live, its own columns after that."""
+    """The counts of one job: the sums over its lanes while it is live, its own columns after that.
+
+    The lanes of a replay of all do not say what became of the emails that were sent before, so its emails are counted.
+    """
     if job.completed_at is not None:
         return JobCounts(job.sent_count, job.failed_count)
+    if job.kind == JobKind.ALL:
+        return _count_emails(job)
     sums = job.lanes.aggregate(sent=Sum("sent_count", default=0), failed=Sum("failed_count", default=0))
     return JobCounts(sums["sent"], sums["failed"])
+
+
+def _count_emails(job: EmailJob) -> JobCounts:
+    lane_ids = list(job.lanes.values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(sql.COUNT_BATCH, {"batch": job.batch_id, "lanes": lane_ids})
+        counts = sql.COUNT_BATCH.rows(cursor.fetchall())[0]
+    return JobCounts(counts.job_sent, counts.job_failed)
 
 
 async def apublish(snapshot: Snapshot, owner_id: int | None) -> None:

@@ -307,11 +307,16 @@ class BatchOut(Schema):
     status: str
     totalEmails: int
     processedCount: int
-    sentCount: int
+    sentCount: int = Field(description="The emails that any job of the batch has sent.")
     failedCount: int
     unknownCount: int
     suppressedCount: int
-    pendingCount: int = Field(description="The emails that have not ended: those with the status pending or sending.")
+    cancelledCount: int
+    pendingCount: int = Field(description="The emails that are still to be sent, or are being sent.")
+    resendingCount: int = Field(
+        description="How many emails are counted in both sentCount and pendingCount, because a replay of all is to send "
+        "them again. Otherwise 0."
+    )
     rejectedRows: int
     duplicateRows: int
     sharedAddresses: SharedAddresses = Field(description="What happens to rows that have the same address.")

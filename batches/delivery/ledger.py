@@ -84,6 +84,7 @@ class Ledger:
         self._decisions: list[Decision] = []
         self._counters = spec.counters
         self._token = spec.token
+        self._statement = sql.LEDGER_CYCLE_OF_REPLAY if spec.resends_all else sql.LEDGER_CYCLE
         self._cursor = _START
         self._after_row, self._end_row = spec.row_range
         self._is_list_used_up = False
@@ -134,7 +135,7 @@ class Ledger:
         counters = self._count(recording)
         started = self._clock()
         try:
-            rows = await fetch(self._connection, sql.LEDGER_CYCLE, self._arguments(recording, counters, places))
+            rows = await fetch(self._connection, self._statement, self._arguments(recording, counters, places))
         except BaseException:
             self._decisions = recording + self._decisions
             raise

@@ -65,6 +65,8 @@ class LaneSpec:
     from_email: str
     reply_to: str = ""
     sender_id: int | None = None
+    resends_all: bool = False
+    """Whether the job is a replay of all, which sends to people who have the mail."""
     accepted_refusal: str = ""
     """A reply that stopped the job before, and that a person took for the recipients' own by resuming."""
     message_key: bytes

@@ -7,17 +7,32 @@ for a lock that long.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Coalesce, Now
 
 from batches.jobs import lifecycle
 from batches.jobs.lifecycle import JobRefused
-from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobKind, JobPriority, Lane
+from batches.models import (
+    Attempt,
+    Batch,
+    BatchStatus,
+    Email,
+    EmailJob,
+    EmailStatus,
+    EmailTemplate,
+    JobKind,
+    JobPriority,
+    Lane,
+    sql,
+)
+from batches.outcomes import Outcome
 from batches.rendering.message import SenderFault, sender_address
 from batches.rendering.preview import render_preview
 from batches.rendering.template import MessageParts, TemplateFault
@@ -30,8 +45,10 @@ class TemplateRefused(JobRefused):
 _REPLAYED = {
     JobKind.FAILED: (EmailStatus.FAILED,),
     JobKind.UNKNOWN: (EmailStatus.UNKNOWN,),
+    JobKind.UNSENT: (EmailStatus.FAILED, EmailStatus.CANCELLED),
     JobKind.ALL: (EmailStatus.SENT, EmailStatus.FAILED, EmailStatus.UNKNOWN, EmailStatus.CANCELLED),
 }
+"""The emails that a replay sends, by their status. Suppressed emails are in none."""
 
 
 def send_once(
@@ -118,22 +135,29 @@ def _refuse_sent(batch: Batch) -> None:
         raise JobRefused(f"Batch {batch.pk} was already sent. Use replay to send it, or the emails that failed, again.")
 
 
-def replay_batch(batch: Batch, *, which: JobKind, user: User | AnonymousUser | None) -> EmailJob:
+def replay_batch(
+    batch: Batch, *, which: JobKind, user: User | AnonymousUser | None, include_unknown: bool = False
+) -> EmailJob:
     """Send a part of an ended batch again, as a new job with the message parts and priority of the last one.
+
+    Only a replay of all sends to people who have the mail. Their emails stay known as sent: see ``_reset_sent``.
+
+    Args:
+        include_unknown: With the kind *unsent*, send also to those of whom nobody knows whether they have the mail.
 
     Raises:
         JobRefused: The batch is live, was never sent, or has no such emails.
     """
     if which not in _REPLAYED:
-        raise JobRefused("Say which emails to send again: failed, unknown or all.")
+        raise JobRefused("Say which emails to send again: failed, unknown, unsent or all.")
+    if include_unknown and which != JobKind.UNSENT:
+        raise JobRefused("Only a replay of the unsent can include the unknown. Leave that out, or choose unsent.")
+    statuses = (*_REPLAYED[which], EmailStatus.UNKNOWN) if include_unknown else _REPLAYED[which]
     with transaction.atomic():
         last = _find_last_job(_lock(batch))
-        count = Email.objects.filter(batch=batch, status__in=_REPLAYED[which]).update(
-            status=EmailStatus.PENDING, attempts=0, next_attempt_at=None, completed_at=None, code=None, reply=""
-        )
+        count = (_reset_sent(batch) if EmailStatus.SENT in statuses else 0) + _reset_unsent(batch, statuses)
         if not count:
-            kind = "" if which == JobKind.ALL else f"{which.value} "
-            raise JobRefused(f"Batch {batch.pk} has no {kind}emails.")
+            raise JobRefused(_say_none(batch, which))
         lifecycle.recount_ended_batch(batch.pk)
         job = _new_job(batch, MessageParts.of(last), template=last.template, user=user)
         job.kind, job.priority, job.total_count = which, last.priority, count
@@ -141,6 +165,52 @@ def replay_batch(batch: Batch, *, which: JobKind, user: User | AnonymousUser | N
         _open(job)
     batch.refresh_from_db()
     return job
+
+
+def _reset_sent(batch: Batch) -> int:
+    """Make the sent emails of a batch pending, and return how many. Needs the batch's row locked.
+
+    Each keeps in ``sent_before_at`` that it was sent, and its Attempt keeps the reply. The end of the job makes those
+    sent again that the job did not send (``lifecycle.finish_job``).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql.ADD_MISSING_ATTEMPTS, {"batch": batch.pk})
+    return Email.objects.filter(batch=batch, status=EmailStatus.SENT).update(
+        status=EmailStatus.PENDING,
+        attempts=0,
+        next_attempt_at=None,
+        relay=None,
+        sent_before_at=Coalesce("completed_at", Now()),
+    )
+
+
+def _reset_unsent(batch: Batch, statuses: Sequence[EmailStatus]) -> int:
+    """Make the emails of these statuses pending, except those that were sent, and return how many.
+
+    No email with another status than sent has an Attempt that was sent. That is looked up all the same, because this
+    is where somebody would get the mail twice.
+    """
+    sent = Attempt.objects.filter(email=OuterRef("pk"), outcome=Outcome.SENT)
+    unsent = [status for status in statuses if status != EmailStatus.SENT]
+    return Email.objects.filter(~Exists(sent), batch=batch, status__in=unsent).update(
+        status=EmailStatus.PENDING,
+        attempts=0,
+        next_attempt_at=None,
+        completed_at=None,
+        code=None,
+        reply="",
+        relay=None,
+    )
+
+
+def _say_none(batch: Batch, which: JobKind) -> str:
+    if which != JobKind.UNSENT:
+        kind = "" if which == JobKind.ALL else f"{which.value} "
+        return f"Batch {batch.pk} has no {kind}emails."
+    unknown = Email.objects.filter(batch=batch, status=EmailStatus.UNKNOWN).count()
+    if unknown:
+        return f"Only {unknown:,} unknown emails of batch {batch.pk} are not known as sent. Include the unknown."
+    return f"Everybody in batch {batch.pk} has got the email."
 
 
 def _find_first_job(batch: Batch) -> EmailJob | None:

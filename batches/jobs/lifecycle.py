@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from batches import progress
 from batches.jobs import queues
-from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, JobStatus, sql
+from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, JobKind, JobStatus, sql
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +144,8 @@ def finish_job(job_id: int) -> bool:
         if counts.unfinished:
             _find_overlooked(job, count=counts.unfinished)
             return False
+        if job.kind == JobKind.ALL:
+            _restore_sent(job.batch_id)
         _close(job, counts)
     return True
 
@@ -157,6 +159,15 @@ def _cancel_pending(job: EmailJob, *, is_over: bool) -> None:
     Email.objects.filter(pending, batch=job.batch_id, status=EmailStatus.PENDING).update(
         status=EmailStatus.CANCELLED, completed_at=Now(), next_attempt_at=None
     )
+
+
+def _restore_sent(batch_id: int) -> None:
+    """Make the emails sent again that an earlier job had sent, and a replay of all has not. Needs the job's row locked.
+
+    Their state was sent all the time. Now their rows say so too.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql.RESTORE_SENT, {"batch": batch_id})
 
 
 def _is_over(job: EmailJob) -> bool:

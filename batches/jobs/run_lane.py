@@ -115,6 +115,7 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSp
         from_email=acquired.from_email,
         reply_to=acquired.reply_to,
         sender_id=acquired.sender_id,
+        resends_all=acquired.resends_all,
         accepted_refusal=acquired.accepted_refusal,
         message_key=derive_message_key(settings.SECRET_KEY),
         routes=(_find_route(),),

@@ -115,9 +115,6 @@ def _reap(lane: sql.ExpiredLane, policy: RetryPolicy) -> ReapedEmails:
                 "ids": [decision.email_id for decision in decisions],
                 "statuses": statuses,
                 "delays": [decision.delay_seconds for decision in decisions],
-                "retried": emails.retried,
-                "failed": emails.failed,
-                "unknown": emails.unknown,
             },
         )
     return emails

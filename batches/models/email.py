@@ -17,9 +17,10 @@ from batches.outcomes import Outcome
 class EmailQuerySet(models.QuerySet["Email"]):
     """Emails with their state: the status as people see it.
 
-    The two differ in one case. A first attempt is claimed by its lane's row alone (docs/decisions/0015), so the row of
+    The two differ in two cases. A first attempt is claimed by its lane's row alone (docs/decisions/0015), so the row of
     an email in its first attempt says ``pending``, and its state is ``sending``. The SQL of the send path has the same
-    predicate, ``is_in_flight`` in ``sql/parts.sql``.
+    predicate, ``is_in_flight`` in ``sql/parts.sql``. And an email that an earlier job sent stays in state ``sent``,
+    whatever a replay of all does with it (docs/decisions/0030).
     """
 
     def with_state(self) -> Self:
@@ -27,8 +28,9 @@ class EmailQuerySet(models.QuerySet["Email"]):
 
         Costs an index lookup for each untried email that is read, so read a page and not a batch.
         """
+        was_sent = models.When(WAS_SENT, then=models.Value(EmailStatus.SENT.value))
         in_flight = models.When(_IS_UNTRIED & _is_claimed(), then=models.Value(EmailStatus.SENDING.value))
-        return self.annotate(state=models.Case(in_flight, default=models.F("status")))
+        return self.annotate(state=models.Case(was_sent, in_flight, default=models.F("status")))
 
     def in_state(self, state: str) -> Self:
         """Filter by what ``with_state`` shows.
@@ -36,14 +38,19 @@ class EmailQuerySet(models.QuerySet["Email"]):
         The emails in state ``sending`` are found through the rows that the lanes have claimed: no index holds the
         status, so a search for it would read the whole batch.
         """
+        if state == EmailStatus.SENT:
+            return self.filter(WAS_SENT | models.Q(status=state))
         if state == EmailStatus.SENDING:
             keys = f"(batches_email.batch_id, batches_email.row) IN ({sql.CLAIMED_ROWS})"
             claimed = self.extra(where=[keys])  # noqa: S610  (a constant)
-            return cast(Self, claimed).filter(_IS_UNTRIED | models.Q(status=EmailStatus.SENDING))
+            return cast(Self, claimed).filter(_IS_UNTRIED | models.Q(status=EmailStatus.SENDING), ~WAS_SENT)
         if state == EmailStatus.PENDING:
-            return self.filter(status=state).exclude(_IS_UNTRIED & _is_claimed())
-        return self.filter(status=state)
+            return self.filter(~WAS_SENT, status=state).exclude(_IS_UNTRIED & _is_claimed())
+        return self.filter(~WAS_SENT, status=state)
 
+
+WAS_SENT = models.Q(sent_before_at__isnull=False)
+"""The emails that were sent before a replay of all began. The SQL has the same predicate, ``was_sent``."""
 
 _IS_UNTRIED = models.Q(status=EmailStatus.PENDING, next_attempt_at=None)
 
@@ -61,7 +68,8 @@ class Email(models.Model):
     """One recipient of a batch.
 
     The status goes ``pending -> sending -> sent | failed | unknown``, back to ``pending`` for a retry, or
-    ``pending -> suppressed | cancelled``. Sending changes it only by the statements of ``models.sql``. The
+    ``pending -> suppressed | cancelled``. If a replay of all does not send an email again that was sent before, its
+    status is ``sent`` again at the end of the job. Sending changes it only by the statements of ``models.sql``. The
     cancellation of a job (``jobs.lifecycle``) and the creation of a replay (``jobs.creation``) change it by the ORM.
     """
 
@@ -114,6 +122,9 @@ class Email(models.Model):
         default="", db_default="", blank=True, help_text="The relay's last reply, or the reason why there is none."
     )
     completed_at = models.DateTimeField(null=True, blank=True, help_text="When the terminal status was recorded.")
+    sent_before_at = models.DateTimeField(
+        null=True, blank=True, help_text="When an earlier job sent it. Set when a replay of all begins."
+    )
 
     objects = EmailQuerySet.as_manager()
 

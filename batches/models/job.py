@@ -111,6 +111,11 @@ class Lane(models.Model):
     failed_count = models.PositiveIntegerField(default=0)
     unknown_count = models.PositiveIntegerField(default=0)
     retried_count = models.PositiveIntegerField(default=0)
+    resent_count = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="Emails done that were sent before a replay of all began. The other counters omit them.",
+    )
     rate_per_second = models.FloatField(
         default=0, help_text="The emails sent in the last second or so, while the lane is leased."
     )

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from batches.models.choices import BatchStatus, EmailStatus, JobStatus
+from batches.models.choices import BatchStatus, EmailStatus, JobKind, JobStatus
 from batches.outcomes import Outcome
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
@@ -26,6 +26,8 @@ _STATUSES = {
     **{status.value: f"'{status}'" for status in EmailStatus},
     **{f"{status}_job": f"'{status}'" for status in JobStatus},
     **{f"{status}_batch": f"'{status}'" for status in BatchStatus},
+    **{f"{kind}_kind": f"'{kind}'" for kind in JobKind},
+    **{f"{outcome}_outcome": f"'{outcome}'" for outcome in Outcome},
     "interrupted": f"'{Outcome.INTERRUPTED}'",
 }
 
@@ -47,18 +49,22 @@ class Statement(str, Generic[Row]):
         return list(map(self._make_row, fetched))
 
 
-def load(path: Path) -> dict[str, str]:
+def load(path: Path, **instead: str) -> dict[str, str]:
     """Read the statements of one file, by name, with their parts put in.
 
     A statement begins after a line ``-- name: ITS_NAME`` and one comment line that says its purpose. Comment lines
     are not sent to PostgreSQL. ``{name}`` is replaced by a status (``{pending}``, ``{queued_job}``), a part of
     ``parts.sql``, or a part of the same file, whose name is in lower case.
 
+    Args:
+        instead: For the name of a part, the name of another part that is put in its place.
+
     Raises:
         KeyError: A statement names a part that does not exist.
     """
     own = _read(path)
     parts = _STATUSES | _SHARED | own
+    parts |= {name: parts[other] for name, other in instead.items()}
     return {name: _fill(text, parts) for name, text in own.items() if name.isupper()}
 
 
@@ -78,6 +84,7 @@ def _fill(text: str, parts: Mapping[str, str]) -> str:
 _FOLDER = Path(__file__).parent
 _SHARED = _read(_FOLDER / "parts.sql")
 _send, _sweep, _read_only = (load(_FOLDER / name) for name in ("send.sql", "sweep.sql", "read.sql"))
+_replays = load(_FOLDER / "replays.sql")
 
 
 class AcquiredLane(NamedTuple):
@@ -92,6 +99,7 @@ class AcquiredLane(NamedTuple):
     unknown_count: int
     retried_count: int
     job_id: int
+    resends_all: bool
     priority: str
     subject: str
     html: str
@@ -174,7 +182,7 @@ class JobToFinish(NamedTuple):
 
 
 class BatchCounts(NamedTuple):
-    """How many emails of a batch have each status, and how many of them one job has sent and failed."""
+    """How many emails of a batch have each state, and how many of them one job has sent and failed."""
 
     sent: int
     failed: int
@@ -182,7 +190,7 @@ class BatchCounts(NamedTuple):
     suppressed: int
     cancelled: int
     unfinished: int
-    """Pending or sending."""
+    """Still to be sent, also those of a replay of all that an earlier job has sent."""
     job_sent: int
     job_failed: int
 
@@ -198,6 +206,8 @@ class SnapshotRow(NamedTuple):
     unknown: int
     suppressed: int
     cancelled: int
+    resending: int
+    """How many of the sent emails a replay of all is still to send again."""
     rate_per_second: float
     sequence: int
     """The database's clock in microseconds: a snapshot with a lower one is older."""
@@ -212,6 +222,8 @@ class ClaimedRowKey(NamedTuple):
 ACQUIRE_LANE = Statement(_send["ACQUIRE_LANE"], AcquiredLane)
 TAKE_ROW_RANGE = Statement(_send["TAKE_ROW_RANGE"], RowRange)
 LEDGER_CYCLE = Statement(_send["LEDGER_CYCLE"], ClaimedRow)
+LEDGER_CYCLE_OF_REPLAY = Statement(load(_FOLDER / "send.sql", counts="counts_of_replay")["LEDGER_CYCLE"], ClaimedRow)
+"""The cycle of a replay of all, whose lanes count the emails that were sent before apart."""
 IN_FLIGHT_OF_LANE = Statement(_send["IN_FLIGHT_OF_LANE"], InFlightRow)
 RENEW_LANE = Statement(_send["RENEW_LANE"], RenewedLane)
 RELEASE_LANE = _send["RELEASE_LANE"]
@@ -232,3 +244,6 @@ START_OVER = _sweep["START_OVER"]
 COUNT_BATCH = Statement(_read_only["COUNT_BATCH"], BatchCounts)
 SNAPSHOTS = Statement(_read_only["SNAPSHOTS"], SnapshotRow)
 CLAIMED_ROWS = Statement(_read_only["CLAIMED_ROWS"], ClaimedRowKey)
+
+ADD_MISSING_ATTEMPTS = _replays["ADD_MISSING_ATTEMPTS"]
+RESTORE_SENT = _replays["RESTORE_SENT"]

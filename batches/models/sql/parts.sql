@@ -11,6 +11,10 @@ e.status = {pending} AND e.next_attempt_at IS NULL
 -- retry also sets the email to sending.
 ({is_untried} OR e.status = {sending} AND e.lane_id = l.id)
 
+-- name: was_sent
+-- An earlier job sent the email, and a replay of all has begun since. It counts as sent, whatever its status says.
+e.sent_before_at IS NOT NULL
+
 -- name: in_flight_of_lane
 -- The emails in flight in one lane. `attempts_made` counts the present attempt.
 (

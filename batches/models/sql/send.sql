@@ -23,7 +23,8 @@ WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL AND (SELECT 
   AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
 RETURNING l.id, l.token, l.range_after_row, l.range_end_row,
           l.sent_count, l.failed_count, l.unknown_count, l.retried_count,
-          j.id, j.priority, j.subject, j.html, j.text, j.from_email, j.reply_to, j.sender_id, j.accepted_refusal,
+          j.id, j.kind = {all_kind}, j.priority, j.subject, j.html, j.text, j.from_email, j.reply_to, j.sender_id,
+          j.accepted_refusal,
           b.id, b.merge_fields, coalesce(b.columns ->> b.address_index::int, '')
 
 -- name: TAKE_ROW_RANGE
@@ -57,12 +58,28 @@ WITH job AS (
 )
 SELECT taken.range_after_row, taken.range_end_row FROM job LEFT JOIN taken ON true
 
+-- name: counts
+-- The lane's counters are set, because its holder knows them: writing them twice counts once.
+sent_count = %(sent)s, failed_count = %(failed)s, unknown_count = %(unknown)s, retried_count = %(retried)s
+
+-- name: counts_of_replay
+-- In a replay of all, the lane's counters are added to. The holder does not know which of its emails were sent before,
+-- and those have a counter of their own. A decision counts only while its email is in flight, so writing it twice
+-- counts once here too.
+(sent_count, failed_count, unknown_count, retried_count, resent_count) = (
+  SELECT l.sent_count + count(*) FILTER (WHERE d.status = {sent} AND NOT {was_sent}),
+         l.failed_count + count(*) FILTER (WHERE d.status = {failed} AND NOT {was_sent}),
+         l.unknown_count + count(*) FILTER (WHERE d.status = {unknown} AND NOT {was_sent}),
+         l.retried_count + count(*) FILTER (WHERE d.status = {pending} AND d.outcome <> ''),
+         l.resent_count + count(*) FILTER (WHERE d.status <> {pending} AND {was_sent})
+  FROM decided d JOIN batches_email e ON e.id = d.email_id
+  WHERE {is_in_flight})
+
 -- name: LEDGER_CYCLE
 -- Renew the lease, record decisions with their Attempts, and claim more emails: one round trip and one commit.
 --
 -- The answer: no row if the lane is fenced. Otherwise one row for each claimed email, or one row whose id is null if no
 -- email was claimed. Each begins with the job's status and with the row after which the lane's next claim looks.
--- The counters are set and not added to, because the holder knows them: writing them twice counts once.
 -- A decision with an empty outcome requeues the email without counting the attempt.
 --
 -- The order of the parts:
@@ -116,11 +133,16 @@ WITH asked AS (
   WHERE e.batch_id = %(batch)s AND e.row > %(after_row)s AND e.row <= %(end_row)s AND {is_untried}
   ORDER BY e.row
   LIMIT coalesce((SELECT places FROM asked), 0) - (SELECT count(*) FROM due)
+), decided AS (
+  SELECT * FROM unnest(
+    %(ids)s::bigint[], %(statuses)s::text[], %(outcomes)s::text[], %(codes)s::smallint[], %(replies)s::text[],
+    %(delays)s::float8[]
+  ) AS d(email_id, status, outcome, code, reply, delay_seconds)
 ), lease AS (
   UPDATE batches_lane l
   SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
       heartbeat_at = clock_timestamp(),
-      sent_count = %(sent)s, failed_count = %(failed)s, unknown_count = %(unknown)s, retried_count = %(retried)s,
+      {counts},
       rate_per_second = %(rate)s,
       range_after_row = CASE
         WHEN (SELECT count(*) FROM untried) < (SELECT places FROM asked) - (SELECT count(*) FROM due) THEN %(end_row)s
@@ -128,11 +150,6 @@ WITH asked AS (
       claimed_rows = %(in_flight_rows)s::int[] || ARRAY(SELECT row FROM due UNION ALL SELECT row FROM untried)
   WHERE l.id = %(lane)s AND l.token = %(token)s AND l.lease_until IS NOT NULL
   RETURNING l.id, l.range_after_row
-), decided AS (
-  SELECT * FROM unnest(
-    %(ids)s::bigint[], %(statuses)s::text[], %(outcomes)s::text[], %(codes)s::smallint[], %(replies)s::text[],
-    %(delays)s::float8[]
-  ) AS d(email_id, status, outcome, code, reply, delay_seconds)
 ), recorded AS (
   UPDATE batches_email e
   SET status = d.status, code = nullif(d.code, 0), reply = d.reply, lane_id = l.id,

@@ -43,12 +43,20 @@ SELECT e.id, e.attempts_made FROM {in_flight_of_lane} e FOR UPDATE OF e
 -- each with an Attempt.
 -- ON CONFLICT: no conflict is known to happen, and none may keep a dead lane from being reaped.
 -- statement_timestamp() and not clock_timestamp(): the waits spread the emails, so all of them begin at one moment.
-WITH reaped AS (
-  UPDATE batches_lane
-  SET token = token + 1, lease_until = NULL, rate_per_second = 0, claimed_rows = '{}',
-      failed_count = failed_count + %(failed)s, unknown_count = unknown_count + %(unknown)s,
-      retried_count = retried_count + %(retried)s
-  WHERE id = %(lane)s
+-- An email that was sent before a replay of all counts apart, as in the cycle (`counts_of_replay`).
+WITH decided AS (
+  SELECT * FROM unnest(%(ids)s::bigint[], %(statuses)s::text[], %(delays)s::float8[])
+    AS d(email_id, status, delay_seconds)
+), reaped AS (
+  UPDATE batches_lane l
+  SET token = l.token + 1, lease_until = NULL, rate_per_second = 0, claimed_rows = '{}',
+      (failed_count, unknown_count, retried_count, resent_count) = (
+        SELECT l.failed_count + count(*) FILTER (WHERE d.status = {failed} AND NOT {was_sent}),
+               l.unknown_count + count(*) FILTER (WHERE d.status = {unknown} AND NOT {was_sent}),
+               l.retried_count + count(*) FILTER (WHERE d.status = {pending}),
+               l.resent_count + count(*) FILTER (WHERE d.status <> {pending} AND {was_sent})
+        FROM decided d JOIN batches_email e ON e.id = d.email_id)
+  WHERE l.id = %(lane)s
 ), recorded AS (
   UPDATE batches_email e
   SET status = d.status, reply = %(reason)s, code = NULL, lane_id = %(lane)s,
@@ -56,7 +64,7 @@ WITH reaped AS (
       next_attempt_at = CASE WHEN d.status = {pending}
                         THEN statement_timestamp() + d.delay_seconds * interval '1 second' END,
       completed_at = CASE WHEN d.status <> {pending} THEN clock_timestamp() END
-  FROM unnest(%(ids)s::bigint[], %(statuses)s::text[], %(delays)s::float8[]) AS d(email_id, status, delay_seconds)
+  FROM decided d
   WHERE e.id = d.email_id
   RETURNING e.id, e.attempts
 )

@@ -77,6 +77,9 @@ class Feed:
         known = self.snapshots.get(snapshot["batchId"])
         if known is not None and snapshot["sequence"] <= known["sequence"]:
             return
+        if known is not None and snapshot["doneAt"] is None and snapshot["status"] == known["status"]:
+            # A lane publishes counts alone. Only the reading from PostgreSQL estimates the finish time.
+            snapshot = Snapshot(**{**snapshot, "doneAt": known["doneAt"], "finish": known["finish"]})
         self.snapshots[snapshot["batchId"]] = snapshot
         if known is None or without_sequence(known) != without_sequence(snapshot):
             for watcher in self.watchers:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import NamedTuple, TypedDict
 
 from asgiref.sync import async_to_sync
@@ -16,8 +17,9 @@ from django.db import connection
 from django.db.models import Sum
 from redis.exceptions import RedisError
 
-from batches.models import EmailJob, JobKind, sql
+from batches.models import BatchStatus, EmailJob, JobKind, sql
 from batches.models.sql import SnapshotRow
+from batches.waiting import say_scheduled, say_waiting
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,12 @@ class Snapshot(TypedDict):
     resending: int
     ratePerSecond: float
     etaSeconds: float | None
+    waitingFor: str
+    """Why no mail goes out now, until when, and how many emails wait, in sentences. Empty: nothing is waited for."""
+    doneAt: str | None
+    """When the batch will be done, in ISO 8601. An estimate; ``jobs.forecasts`` makes it."""
+    finish: str
+    """The same in words, or why nobody can know it. Empty if there is nothing to say."""
     sequence: int
 
 
@@ -105,9 +113,24 @@ def make_snapshot(row: SnapshotRow) -> tuple[Snapshot, int | None]:
         resending=resending,
         ratePerSecond=round(row.rate_per_second, 1),
         etaSeconds=round(pending / row.rate_per_second, 1) if row.rate_per_second > 0 else None,
+        waitingFor=_say_waiting(row, pending),
+        doneAt=None,
+        finish="",
         sequence=row.sequence,
     )
     return snapshot, row.owner_id
+
+
+def _say_waiting(row: SnapshotRow, pending: int) -> str:
+    """Say what the live job of a batch waits for. The times are compared with the database's clock."""
+    now = datetime.fromtimestamp(row.sequence / 1_000_000, tz=UTC)
+    if row.status == BatchStatus.SCHEDULED and row.scheduled_at is not None:
+        return say_scheduled(row.scheduled_at, now=now)
+    if row.status == BatchStatus.PAUSED:
+        return say_waiting(row.last_error, next_try_at=None, waiting_count=pending, now=now)
+    if row.status in (BatchStatus.PENDING, BatchStatus.PROCESSING):
+        return say_waiting(row.last_error, next_try_at=row.retry_at, waiting_count=pending, now=now)
+    return ""
 
 
 def name_counts(snapshot: Snapshot) -> CountFields:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db.models import Count, F, Func, IntegerField, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Length, Trim
@@ -16,7 +15,8 @@ from django.db.models.lookups import Exact, GreaterThan
 from django.utils import timezone
 
 from batches.files.headings import name_merge_fields
-from batches.models import Batch, BatchSource, Email, EmailJob, Lane
+from batches.jobs.forecasts import Forecast, forecast_send
+from batches.models import Batch, BatchSource, Email, EmailJob
 from batches.rendering.foreign import ForeignTag, find_foreign_tags
 from batches.rendering.template import CompiledTemplate, MessageParts, make_context
 
@@ -24,9 +24,6 @@ FIRST_ROWS = 10
 SAME_CONTENT_SECONDS = 24 * 60 * 60
 NEWEST_LISTS = 5
 """With how many lists a template is compared."""
-
-DEFAULT_RATE_PER_SECOND = 500.0
-"""The assumed rate until a first job has shown how fast the relay accepts mail."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,8 +76,8 @@ class Review:
     same_content_at: datetime | None
     """When a file with the same content was last sent, if that was less than a day ago."""
     same_content_batch_id: int | None
-    duration_seconds: float
-    """How long the send will take at the rate of the last job. An estimate."""
+    forecast: Forecast
+    """When the batch would be done if it were sent now. An estimate."""
 
     @property
     def missing_fields(self) -> tuple[str, ...]:
@@ -109,7 +106,7 @@ def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None) ->
         blank_counts=blank_counts,
         same_content_at=same.created_at if same else None,
         same_content_batch_id=same.batch_id if same else None,
-        duration_seconds=batch.total_count / _recent_rate(),
+        forecast=forecast_send(batch.total_count),
     )
 
 
@@ -205,11 +202,3 @@ def _find_same_content(batch: Batch, *, since: datetime) -> EmailJob | None:
         return None
     jobs = EmailJob.objects.filter(batch__content_digest=batch.content_digest, created_at__gte=since)
     return jobs.exclude(batch=batch).order_by("-created_at").first()
-
-
-def _recent_rate() -> float:
-    """Return the rate of the last job whose lanes recorded one, in messages a second, but SEND_RATE at most."""
-    last = Lane.objects.filter(rate_per_second__gt=0).order_by("-job_id").first()
-    lanes = Lane.objects.filter(job_id=last.job_id) if last else Lane.objects.none()
-    rate = sum(lane.rate_per_second for lane in lanes) or DEFAULT_RATE_PER_SECOND
-    return min(rate, settings.SEND_RATE) if settings.SEND_RATE else rate

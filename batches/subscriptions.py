@@ -15,6 +15,7 @@ from django.db import DatabaseError
 
 from batches import progress
 from batches.credentials import Credentials
+from batches.jobs import forecasts
 from batches.models import LIVE_JOB_STATUSES, Batch, EmailJob
 from batches.progress import Snapshot
 
@@ -62,7 +63,7 @@ def find_subscription(credentials: Credentials, batch_id: int | None) -> Subscri
         credentials=credentials,
         batch_id=batch_id,
         group=progress.batch_group(batch_id),
-        read=lambda: progress.read_snapshots([batch_id]),
+        read=lambda: forecasts.read_snapshots([batch_id]),
     )
 
 
@@ -80,4 +81,4 @@ def _read_list(user: User) -> dict[int, Snapshot]:
     visible = Batch.objects.visible_to(user)
     newest = visible.order_by("-pk").values_list("pk", flat=True)[:LISTED_COUNT]
     live = EmailJob.objects.filter(status__in=LIVE_JOB_STATUSES, batch__in=visible).values_list("batch_id", flat=True)
-    return progress.read_snapshots({*newest, *live})
+    return forecasts.read_snapshots({*newest, *live})

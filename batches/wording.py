@@ -6,6 +6,7 @@ Pages and commands take their sentences from here, so that each state is describ
 
 from __future__ import annotations
 
+from batches.jobs.forecasts import Forecast
 from batches.jobs.letter_checks import LetterCheck
 from batches.jobs.queues import Fleet
 from batches.models import BatchStatus, EmailStatus, LetterCheckState
@@ -16,6 +17,12 @@ WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
 
 NO_REDIS = "Redis can't be reached, so no email is sent now. The batch is safe, and sending goes on when Redis is back."
 NO_WORKER = "No worker is running, so no email is sent now. The batch waits, and sending starts when a worker starts."
+
+SHORT_SECONDS = 90.0
+"""A shorter time is said without the time of the clock."""
+
+LONG_SECONDS = 48 * 3600.0
+"""For a longer time the day says more than the hours."""
 
 REJECTED_MEANING = "These {places} did not become recipients. Each has its reason."
 HIDDEN_MEANING = "The sheet hides these rows, for example by a filter. They did not become recipients."
@@ -181,12 +188,16 @@ def say_added(added: int, *, rejected: int, duplicates: int) -> str:
     return f"{', '.join(parts)}."
 
 
-def say_relay_error(reason: str) -> str:
-    """Say that the relay accepts no mail now, and why. Empty if there is no reason.
-
-    A reader of a page knows the relay as the mail server.
-    """
-    return f"The mail server accepts no mail now: {reason}" if reason else ""
+def say_sending(forecast: Forecast) -> str:
+    """Say how long sending a draft takes, and when it is done if it is sent now."""
+    seconds = forecast.seconds
+    if seconds is None or (forecast.done_at is None and seconds >= SHORT_SECONDS):
+        return forecast.words
+    if seconds < SHORT_SECONDS:
+        return f"Sending will take {say_duration(seconds)}."
+    if seconds < LONG_SECONDS:
+        return f"Sending will take {say_duration(seconds)}. {forecast.words}"
+    return f"{forecast.words.removesuffix('.')}, if it is sent now."
 
 
 def say_why_waiting(status: BatchStatus, fleet: Fleet) -> str:

@@ -75,7 +75,12 @@ IDIOMS = [
     ),
     Idiom("seats?", "subscription", "find_seat"),
     Idiom("crowd(?:s|ed|ing)?", "too many connections", "the relay is crowded"),
-    Idiom("(?:first|second|third|next|last|each|one|every|another) (?:try|tries)", "attempt", "the first try"),
+    # "Next try at 16:20." is what pages say to people.
+    Idiom(
+        r"(?:first|second|third|next|last|each|one|every|another) (?:try(?! (?:at|on|tomorrow|\{))|tries)",
+        "attempt",
+        "the first try",
+    ),
     Idiom("(?-i:In|Out) (?:come|go)(?:es|s)?", "the subject first", "In comes a file."),
     Idiom(r"(?<!above\s)all the same", "nevertheless", "It may fail all the same."),
     Idiom("in the mean(?!time|while|ing)", "on average", "It takes 3 s in the mean."),

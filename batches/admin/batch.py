@@ -23,7 +23,7 @@ from django.utils.safestring import SafeString
 from batches import progress
 from batches.admin.deleting import delete_batches
 from batches.admin.readonly import ReadOnlyAdmin
-from batches.jobs import creation, lifecycle
+from batches.jobs import creation, forecasts, lifecycle
 from batches.models import LIVE_JOB_STATUSES, Batch, EmailJob, JobKind
 
 REJECTED_SHOWN = 20
@@ -34,14 +34,17 @@ class BatchChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        snapshots = progress.read_snapshots([batch.pk for batch in self.result_list])
+        snapshots = forecasts.read_snapshots([batch.pk for batch in self.result_list])
         for batch in self.result_list:
             batch.snapshot = snapshots.get(batch.pk)
 
 
 @admin.register(Batch)
 class BatchAdmin(ReadOnlyAdmin):
-    list_display = ("filename", "state", "done", "sent", "failed", "rejected", "source", "created_by", "created_at")
+    list_display = (
+        *("filename", "state", "done", "sent", "failed", "waiting", "rejected", "source"),
+        *("created_by", "created_at"),
+    )
     list_filter = ("status", "source")
     list_select_related = ("created_by",)
     search_fields = ("filename__istartswith", "created_by__username")
@@ -49,7 +52,8 @@ class BatchAdmin(ReadOnlyAdmin):
     date_hierarchy = None
     actions = ("pause", "resume", "cancel", "replay_failed", "replay_unknown", "replay_all")
     fieldsets = (
-        (None, {"fields": ("filename", "source", "status", "created_by", "created_at", "completed_at", "links")}),
+        (None, {"fields": ("filename", "source", "status", "created_by", "created_at", "completed_at")}),
+        (None, {"fields": ("waiting", "links")}),
         (
             "Counts when its last job ended",
             {
@@ -61,7 +65,7 @@ class BatchAdmin(ReadOnlyAdmin):
         ),
         ("The file", {"fields": ("columns", "merge_fields", "shared_addresses", "rejected_rows")}),
     )
-    readonly_fields = ("links", "rejected_rows")
+    readonly_fields = ("waiting", "links", "rejected_rows")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BatchChangeList
@@ -91,6 +95,12 @@ class BatchAdmin(ReadOnlyAdmin):
     def failed(self, batch: Batch) -> str:
         snapshot = read(batch)
         return f"{snapshot['failed']:,}" if snapshot else "-"
+
+    @admin.display(description="waits for")
+    def waiting(self, batch: Batch) -> str:
+        """Say what the batch waits for, and when it will be done."""
+        snapshot = read(batch) or forecasts.read_snapshot(batch.pk)
+        return " ".join(filter(None, (snapshot["waitingFor"], snapshot["finish"]))) if snapshot else ""
 
     @admin.display(description="rejected")
     def rejected(self, batch: Batch) -> str:

@@ -7,6 +7,7 @@ the user may not see has the same answer as a batch that does not exist.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.conf import settings
 from django.db.models import Max, Q
@@ -27,7 +28,7 @@ from batches.api.schemas import (
     SendOptions,
     SentOut,
 )
-from batches.jobs import creation, lifecycle
+from batches.jobs import creation, forecasts, lifecycle
 from batches.models import Batch, Email, EmailJob, EmailQuerySet, EmailStatus, EmailTemplate, SharedAddresses
 from batches.rendering.message import derive_message_key, make_message_id, sender_address
 
@@ -65,9 +66,9 @@ def get_batch(request: HttpRequest, batch_id: int) -> BatchOut:
 
 
 def describe_batches(batches: list[Batch]) -> list[BatchOut]:
-    """Describe batches with counts that are at most 2 s old. Takes three queries, however many batches there are."""
+    """Describe batches with counts that are at most 2 s old. Takes six queries, however many batches there are."""
     ids = [batch.pk for batch in batches]
-    snapshots = progress.read_snapshots(ids)
+    snapshots = forecasts.read_snapshots(ids)
     latest = EmailJob.objects.filter(batch__in=ids).values_list("batch").annotate(Max("id"))
     job_ids: dict[int, int] = dict(latest)
     return [_describe(batch, snapshots[batch.pk], job_ids.get(batch.pk)) for batch in batches if batch.pk in snapshots]
@@ -80,6 +81,8 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job_id: int | None) -> 
         source=batch.source,
         status=snapshot["status"],
         **progress.name_counts(snapshot),
+        waitingFor=snapshot["waitingFor"],
+        doneAt=datetime.fromisoformat(snapshot["doneAt"]) if snapshot["doneAt"] else None,
         rejectedRows=batch.rejected_count,
         duplicateRows=batch.duplicate_count,
         sharedAddresses=SharedAddresses(batch.shared_addresses),

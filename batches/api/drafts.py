@@ -61,7 +61,8 @@ def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> Re
         foreignTags=[tag.hint for tag in found.foreign_tags],
         blankCounts=found.blank_counts,
         sameContentSentAt=found.same_content_at,
-        durationSeconds=found.duration_seconds,
+        durationSeconds=found.forecast.seconds,
+        doneAt=found.forecast.done_at,
     )
 
 

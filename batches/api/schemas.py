@@ -284,7 +284,11 @@ class ReviewOut(Schema):
     sameContentSentAt: datetime | None = Field(
         description="When a list with the same content was sent within the last day, or null."
     )
-    durationSeconds: float = Field(description="An estimate, from the rate of the last job.")
+    durationSeconds: float | None = Field(
+        description="How long sending will take: an estimate from the rates, quotas and windows of the relays, and "
+        "from what else waits. null: no relay accepts mail now."
+    )
+    doneAt: datetime | None = Field(description="When it would be done if it were sent now. null: nobody knows it.")
 
 
 class SentOut(Schema):
@@ -314,8 +318,15 @@ class BatchOut(Schema):
     cancelledCount: int
     pendingCount: int = Field(description="The emails that are still to be sent, or are being sent.")
     resendingCount: int = Field(
-        description="How many emails are counted in both sentCount and pendingCount, because a replay of all is to send "
+        description="How many emails are counted in both sentCount and pendingCount, because a replay of all sends "
         "them again. Otherwise 0."
+    )
+    waitingFor: str = Field(
+        description="Why no mail goes out now, until when, and how many emails wait, in sentences. Or empty."
+    )
+    doneAt: datetime | None = Field(
+        description="When the batch will be done: an estimate from the rates, quotas and windows of the relays, and "
+        "from what else waits. null: nobody knows it, or it is done, or it has not been sent."
     )
     rejectedRows: int
     duplicateRows: int

@@ -15,7 +15,7 @@ from batches.jobs.queues import fleet_status
 from batches.management.terminal import ProgressLine, without_style
 from batches.models import BatchStatus, EmailJob, JobStatus
 from batches.progress import name_counts, read_job_counts, read_snapshot
-from batches.wording import say_relay_error, say_why_waiting
+from batches.wording import say_why_waiting
 
 POLL_SECONDS = 0.3
 AWAY_SECONDS = 60
@@ -72,7 +72,7 @@ def _look(job: EmailJob, line: ProgressLine) -> EmailJob:
     if current is None or now is None:
         raise CommandError(f"Batch {job.batch_id} was deleted, so there is nothing to wait for.")
     if current.completed_at is None:
-        line.say(say_relay_error(current.last_error) or say_why_waiting(BatchStatus(now["status"]), fleet_status()))
+        line.say(now["waitingFor"] or say_why_waiting(BatchStatus(now["status"]), fleet_status()))
     line.draw(now)
     return current
 

@@ -14,10 +14,11 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from batches.jobs.forecasts import read_snapshot
 from batches.jobs.queues import fleet_status
 from batches.models import Attempt, Batch, BatchStatus, Email, EmailStatus, RejectionKind
 from batches.paging import read_page
-from batches.progress import Snapshot, read_snapshot
+from batches.progress import Snapshot
 from batches.web.findings import count_hidden_rows
 from batches.web.progressbar import make_card, make_cards
 from batches.web.requests import SignedInRequest, batches_of, find_batch
@@ -30,7 +31,6 @@ from batches.wording import (
     STATE_MEANINGS,
     WAITING,
     say_rate,
-    say_relay_error,
     say_why_waiting,
 )
 
@@ -95,6 +95,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "job": job,
         "buttons": make_buttons(now),
         "draft": BatchStatus.DRAFT,
+        "scheduled": BatchStatus.SCHEDULED,
         "has_rejected_rows": batch.rejected_count or batch.duplicate_count or hidden_count,
         "rate": say_rate(now),
         "waiting": say_why_waiting(BatchStatus(now["status"]), fleet_status()),
@@ -102,7 +103,6 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "no_redis": NO_REDIS,
         "may_wait": WAITING,
         "moving": BatchStatus.PROCESSING,
-        "relay_error": say_relay_error(job.last_error if job else ""),
         "tabs": _make_tabs(batch, now, hidden_count=hidden_count, chosen=status),
         "meaning": _say_meaning(status, batch),
         **_read_rows(request, batch, status),

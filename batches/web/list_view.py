@@ -22,7 +22,7 @@ from batches.web.reading_form import (
     present_choice,
 )
 from batches.web.requests import SignedInRequest, batches_of
-from batches.wording import DELIMITER_NAMES, name_encoding, say_duration
+from batches.wording import DELIMITER_NAMES, name_encoding, say_sending
 
 NO_TEMPLATE = MessageParts(subject="-", html="", text="-")
 """Replaces a missing or faulty template, so that the page can show the list anyway."""
@@ -71,7 +71,8 @@ class ListView:
     header_line: str
     """The line of the headings. Empty if there is none, or if it is the first."""
     sheet: str
-    duration: str
+    finish: str
+    """How long sending takes, or when it is done."""
     is_earlier_batch_visible: bool
 
 
@@ -100,7 +101,7 @@ def describe_list(
         delimiter=DELIMITER_NAMES.get(choice.batch.delimiter, ""),
         header_line=present.header_row if present.header_row not in (NO_HEADER, "1") else "",
         sheet=present.sheet,
-        duration=say_duration(found.duration_seconds),
+        finish=say_sending(found.forecast),
         is_earlier_batch_visible=earlier is not None and batches_of(request).filter(pk=earlier).exists(),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from batches import progress
+from batches.jobs import forecasts
 from batches.models import Batch
 from batches.progress import Snapshot
 from batches.wording import percent_done
@@ -39,7 +39,7 @@ class Card:
 def make_cards(batches: Iterable[Batch]) -> list[Card]:
     """Make the cards of batches, with one query for all their counts."""
     listed = list(batches)
-    snapshots = progress.read_snapshots([batch.pk for batch in listed])
+    snapshots = forecasts.read_snapshots([batch.pk for batch in listed])
     return [make_card(batch, snapshots[batch.pk]) for batch in listed if batch.pk in snapshots]
 
 

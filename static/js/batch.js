@@ -10,6 +10,7 @@ const section = document.getElementById("progress");
 const status = document.getElementById("status");
 const meter = document.getElementById("meter");
 const rate = document.getElementById("rate");
+const waitingFor = document.getElementById("waiting-for");
 const said = document.getElementById("said");
 let saidPercent = 0;
 let rowsTimer = 0;
@@ -23,6 +24,8 @@ function take(snapshot) {
   drawStatus(status, now.status);
   meter.max = now.total;
   meter.value = now.processed;
+  waitingFor.classList.toggle("info", now.status === section.dataset.scheduled);
+  waitingFor.classList.toggle("warning", now.status !== section.dataset.scheduled);
   rate.textContent = now.status === section.dataset.moving ? sayRate(now) : "";
   for (const part of section.querySelectorAll("[data-statuses]")) part.hidden = !fits(part, now);
   for (const tab of document.querySelectorAll("#rows [data-live]")) tab.textContent = figures.format(now[tab.dataset.live]);
@@ -45,7 +48,7 @@ function sayProgress(now) {
   said.textContent = `${now.percent} percent done`;
 }
 
-/** Fetch the page, and replace the parts that no snapshot holds: the rows, the tabs, the relay error. */
+/** Fetch the page, and replace the parts that no snapshot holds: the rows and the tabs. */
 function refreshRows(delay) {
   if (rowsTimer && delay) return;
   clearTimeout(rowsTimer);
@@ -55,10 +58,8 @@ function refreshRows(delay) {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
     if (!answer?.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const id of ["rows", "relay-error"]) {
-      const newer = page.getElementById(id);
-      if (newer) document.getElementById(id).replaceWith(document.adoptNode(newer));
-    }
+    const newer = page.getElementById("rows");
+    if (newer) document.getElementById("rows").replaceWith(document.adoptNode(newer));
   }, delay);
 }
 
@@ -77,7 +78,6 @@ async function checkHealth() {
       const sentence = !health.redis ? waiting.dataset.noRedis : health.workers ? "" : waiting.dataset.noWorker;
       if (waiting.textContent !== sentence) waiting.textContent = sentence;
       waiting.hidden = !sentence;
-      refreshRows(0); // no snapshot holds the relay error
     } catch {
       // The server can't be reached. The page keeps its sentence until the server is back.
     }
@@ -102,9 +102,11 @@ async function poll() {
     failed: batch.failedCount,
     unknown: batch.unknownCount,
     suppressed: batch.suppressedCount,
+    cancelled: batch.cancelledCount,
     pending: batch.pendingCount,
     ratePerSecond: 0,
     etaSeconds: null,
+    waitingFor: batch.waitingFor,
     sequence: Number(section.dataset.sequence) + 1, // an answer is newer than the page
   };
 }

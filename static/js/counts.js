@@ -17,8 +17,16 @@ export function draw(root, snapshot) {
   const now = complete(snapshot);
   for (const place of root.querySelectorAll("[data-count]")) place.textContent = figures.format(now[place.dataset.count]);
   for (const place of root.querySelectorAll("[data-some]:not([data-statuses])")) place.hidden = !now[place.dataset.some];
+  for (const place of root.querySelectorAll("[data-words]")) drawWords(place, now[place.dataset.words]);
   for (const bar of root.querySelectorAll("[data-bar]")) drawBar(bar, now);
   return now;
+}
+
+/** Show a sentence of the server. Without one the place is hidden. Undefined: the answer did not hold it. */
+function drawWords(place, words) {
+  if (words === undefined) return;
+  if (place.textContent !== words) place.textContent = words; // so that a screen reader says each sentence once
+  place.hidden = !words;
 }
 
 /** Show a status in its pill, as a word and as a colour. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from batches import exports, intake
 from batches.intake.import_progress import ImportProgress
@@ -162,6 +164,7 @@ def test_review_names_missing_and_blank_fields_and_an_earlier_sending(api: Clien
     batch_id = upload(api, CODES)
     found = api.get(f"/api/batches/{batch_id}/review?templateId=codes").json()
     assert found.pop("durationSeconds") > 0 and found.pop("sameContentSentAt") is not None
+    assert datetime.fromisoformat(found.pop("doneAt")) > timezone.now() - timedelta(minutes=1)
     assert found.pop("reading")["sheets"] == []
     assert found == {
         **{"batchId": batch_id, "templateId": "codes"},

@@ -6,9 +6,10 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from batches.models import EmailJob, EmailTemplate, JobStatus, Lane
+from batches.jobs.estimates import DEFAULT_RATE_PER_SECOND
+from batches.models import EmailTemplate, JobStatus
 from batches.rendering.template import MessageParts, TemplateFault
-from batches.reviewing import DEFAULT_RATE_PER_SECOND, FIRST_ROWS, NearColumn, review
+from batches.reviewing import FIRST_ROWS, NearColumn, review
 from tests.conftest import MakeJob
 from tests.integration.conftest import Upload
 
@@ -64,16 +65,13 @@ def test_review_warns_when_the_same_content_was_sent_within_a_day(
     assert review(again, MessageParts.of(welcome), now=tomorrow).same_content_at is None
 
 
-def test_duration_follows_the_last_job_when_its_lanes_recorded_a_rate(
-    upload: Upload, welcome: EmailTemplate, make_job: MakeJob, settings: Settings
+def test_review_forecasts_the_finish_from_the_limits_of_the_relay(
+    upload: Upload, welcome: EmailTemplate, settings: Settings
 ) -> None:
     batch = upload(LIST)
-    assert review(batch, MessageParts.of(welcome)).duration_seconds == 20 / DEFAULT_RATE_PER_SECOND
-    job: EmailJob = make_job(upload(LIST), JobStatus.COMPLETED)
-    Lane.objects.bulk_create(Lane(job=job, number=number, rate_per_second=5) for number in range(2))
-    assert review(batch, MessageParts.of(welcome)).duration_seconds == 2
+    assert review(batch, MessageParts.of(welcome)).forecast.seconds == 20 / DEFAULT_RATE_PER_SECOND
     settings.SEND_RATE = 1
-    assert review(batch, MessageParts.of(welcome)).duration_seconds == 20
+    assert review(batch, MessageParts.of(welcome)).forecast.seconds == 20
 
 
 def test_review_says_why_when_the_template_cannot_be_compiled(upload: Upload, welcome: EmailTemplate) -> None:

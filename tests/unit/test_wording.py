@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from batches.jobs.forecasts import Forecast
 from batches.jobs.letter_checks import LetterCheck
 from batches.jobs.queues import Fleet
 from batches.models import BatchStatus, EmailStatus, LetterCheckState
 from batches.rendering.letters import LetterFault
+from batches.waiting import NOT_KNOWN, NOT_KNOWN_WHILE_REFUSED
 from batches.wording import (
     NO_REDIS,
     NO_WORKER,
@@ -16,7 +20,7 @@ from batches.wording import (
     say_added,
     say_duration,
     say_letter_check,
-    say_relay_error,
+    say_sending,
     say_why_waiting,
 )
 
@@ -75,9 +79,21 @@ def test_missing_worker_is_not_named_when_the_batch_needs_none(status: BatchStat
     assert say_why_waiting(status, Fleet(redis=True, workers=0, queued=0)) == ""
 
 
-def test_relay_error_is_a_sentence_with_its_reason() -> None:
-    assert say_relay_error("It refuses the login.") == "The mail server accepts no mail now: It refuses the login."
-    assert say_relay_error("") == ""
+@pytest.mark.parametrize(
+    ("seconds", "words", "sentence"),
+    [
+        (30.0, "Done in less than a minute.", "Sending will take about 30 s."),
+        (5400.0, "Done at about 17:30.", "Sending will take about 1 h 30 min. Done at about 17:30."),
+        (250_000.0, "Done on Sunday 29 November.", "Done on Sunday 29 November, if it is sent now."),
+    ],
+)
+def test_review_says_the_time_of_the_clock_when_sending_takes_long(seconds: float, words: str, sentence: str) -> None:
+    assert say_sending(Forecast(done_at=datetime.now(UTC), seconds=seconds, words=words)) == sentence
+
+
+def test_review_says_that_nothing_is_known_when_no_job_has_shown_a_speed() -> None:
+    assert say_sending(Forecast(done_at=None, seconds=900.0, words=NOT_KNOWN)) == NOT_KNOWN
+    assert say_sending(Forecast(done_at=None, seconds=None, words=NOT_KNOWN_WHILE_REFUSED)) == NOT_KNOWN_WHILE_REFUSED
 
 
 def test_every_state_has_a_meaning() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, time
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -212,6 +212,55 @@ class SnapshotRow(NamedTuple):
     sequence: int
     """The database's clock in microseconds: a snapshot with a lower one is older."""
     owner_id: int | None
+    last_error: str
+    """The sentence of the live job that says why it waits, or why it was paused."""
+    retry_at: datetime | None
+    """When a relay is tried again."""
+    scheduled_at: datetime | None
+
+
+class WaitingJob(NamedTuple):
+    """What a live job has still to send."""
+
+    job_id: int
+    batch_id: int
+    status: str
+    priority: str
+    sender_id: int | None
+    scheduled_at: datetime | None
+    retry_at: datetime | None
+    left_count: int
+    rate_per_second: float
+    """The rates of its leased lanes together."""
+
+
+class RelayLimits(NamedTuple):
+    """The limits of a relay. Times are in seconds from now."""
+
+    name: str
+    is_enabled: bool
+    weight: int
+    order: int
+    rate_per_second: float
+    rate_per_minute: int
+    opens_at: time | None
+    closes_at: time | None
+    weekdays: list[int]
+    own_senders: list[int]
+    """The senders that the relay may carry. Empty: every sender."""
+    named_by_senders: list[int]
+    """The senders that name the relay among those that may carry them."""
+    restricted_senders: list[int]
+    """The senders that name any relay. No other relay may carry them."""
+    pauses: list[tuple[int | None, str, float]]
+    """The sender (None: all), the meaning, and the time until it ends."""
+    quotas: list[tuple[int, int, list[tuple[float, int]]]]
+    """The amount, the period, and the end and count of each slice of the period, oldest first."""
+    reserved_count: int
+
+
+class RecentSpeed(NamedTuple):
+    per_second: float | None
 
 
 class ClaimedRowKey(NamedTuple):
@@ -243,6 +292,9 @@ START_OVER = _sweep["START_OVER"]
 
 COUNT_BATCH = Statement(_read_only["COUNT_BATCH"], BatchCounts)
 SNAPSHOTS = Statement(_read_only["SNAPSHOTS"], SnapshotRow)
+WAITING_JOBS = Statement(_read_only["WAITING_JOBS"], WaitingJob)
+RELAYS_NOW = Statement(_read_only["RELAYS_NOW"], RelayLimits)
+RECENT_SPEED = Statement(_read_only["RECENT_SPEED"], RecentSpeed)
 CLAIMED_ROWS = Statement(_read_only["CLAIMED_ROWS"], ClaimedRowKey)
 
 ADD_MISSING_ATTEMPTS = _replays["ADD_MISSING_ATTEMPTS"]

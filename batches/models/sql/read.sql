@@ -15,7 +15,7 @@ FROM batches_email e WHERE e.batch_id = %(batch)s
 
 -- name: SNAPSHOTS
 -- Read the snapshots of batches: the recorded counts of each, plus what the lanes of its live job have counted since.
--- The last but one column is the database's clock in microseconds: a snapshot with a lower one is older.
+-- The sequence is the database's clock in microseconds: a snapshot with a lower one is older.
 -- The column before the rate counts the emails that a replay of all is still to send and an earlier job has sent: at its
 -- start all that are counted as sent, and then those that its lanes have not done yet.
 SELECT b.id, b.status, b.total_count,
@@ -23,12 +23,48 @@ SELECT b.id, b.status, b.total_count,
        b.unknown_count + coalesce(sum(l.unknown_count), 0), b.suppressed_count, b.cancelled_count,
        CASE WHEN j.kind = {all_kind} THEN b.sent_count - coalesce(sum(l.resent_count), 0) ELSE 0 END,
        coalesce(sum(l.rate_per_second) FILTER (WHERE l.lease_until > clock_timestamp()), 0),
-       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, b.created_by_id
+       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, b.created_by_id,
+       coalesce(j.last_error, ''), j.relay_retry_at, j.scheduled_at
 FROM batches_batch b
 LEFT JOIN batches_emailjob j ON j.batch_id = b.id AND j.completed_at IS NULL
 LEFT JOIN batches_lane l ON l.job_id = j.id
 WHERE b.id = ANY(%(batches)s)
-GROUP BY b.id, j.kind
+GROUP BY b.id, j.id
+
+-- name: WAITING_JOBS
+-- Read what each live job has still to send, and since when it may: for estimates of when a batch will be done.
+SELECT j.id, j.batch_id, j.status, j.priority, j.sender_id, j.scheduled_at, j.relay_retry_at,
+       greatest(0, j.total_count - coalesce(sum(l.sent_count + l.failed_count + l.unknown_count + l.resent_count), 0))::bigint,
+       coalesce(sum(l.rate_per_second) FILTER (WHERE l.lease_until > clock_timestamp()), 0)
+FROM batches_emailjob j LEFT JOIN batches_lane l ON l.job_id = j.id
+WHERE j.completed_at IS NULL
+GROUP BY j.id
+
+-- name: RELAYS_NOW
+-- Read the limits of the relays, each with the senders it may carry, its pauses, and the used part of its quotas.
+-- Times are in seconds from now. A reservation counts as used now.
+SELECT r.name, r.is_enabled, r.weight, r."order", r.rate_per_second, r.rate_per_minute, r.opens_at, r.closes_at, r.weekdays,
+       ARRAY(SELECT s.sender_id FROM batches_relay_senders s WHERE s.relay_id = r.id),
+       ARRAY(SELECT s.sender_id FROM batches_sender_relays s WHERE s.relay_id = r.id),
+       ARRAY(SELECT DISTINCT s.sender_id FROM batches_sender_relays s),
+       (SELECT coalesce(json_agg(json_build_array(p.sender_id, p.meaning,
+               extract(epoch FROM p.until - clock_timestamp()))), '[]')
+        FROM batches_relaypause p WHERE p.relay_id = r.id AND p.until > clock_timestamp()),
+       (SELECT coalesce(json_agg(json_build_array(q.amount, q.period_seconds, ARRAY(
+               SELECT json_build_array(extract(epoch FROM u.at - clock_timestamp()), u.count)
+               FROM batches_relayuse u
+               WHERE u.quota_id = q.id AND u.at > clock_timestamp() - q.period_seconds * interval '1 second'
+               ORDER BY u.at))), '[]')
+        FROM batches_relayquota q WHERE q.relay_id = r.id),
+       (SELECT coalesce(sum(v.count), 0) FROM batches_reservation v WHERE v.relay_id = r.id)
+FROM batches_relay r
+ORDER BY r."order", r.name
+
+-- name: RECENT_SPEED
+-- Read the fastest mean speed of the last hundred jobs, of those long enough to tell. Waits and pauses make others slow.
+SELECT max(sent_count / greatest(extract(epoch FROM completed_at - started_at), 0.001))::float8
+FROM (SELECT sent_count, started_at, completed_at FROM batches_emailjob ORDER BY id DESC LIMIT 100) AS recent
+WHERE completed_at IS NOT NULL AND started_at IS NOT NULL AND sent_count >= %(sent_min)s
 
 -- name: CLAIMED_ROWS
 -- Read the batch and the row of each email that a lane of a live job has claimed: at most a window for each lane.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -47,14 +47,26 @@ def test_missing_worker_is_not_shown_when_the_batch_is_done(page: Client, make_b
     assert re.search(r'id="waiting"[^>]* hidden', html)
 
 
-def test_relay_error_is_shown_with_the_time_of_the_next_attempt(
+def test_page_says_what_the_batch_waits_for_and_when_it_will_be_done(
     page: Client, make_batch: MakeBatch, make_job: MakeJob
 ) -> None:
     batch = make_batch(BatchStatus.PROCESSING, pending=2)
-    retry_at = datetime(2026, 3, 31, 9, 30, 15, tzinfo=UTC)
-    make_job(batch, JobStatus.PROCESSING, last_error="mail.example.org refuses the login.", relay_retry_at=retry_at)
+    retry_at = timezone.now() + timedelta(days=400)
+    reason = "The daily limit of relay m365 is used up (10,000 in 24 hours)."
+    make_job(batch, JobStatus.PROCESSING, last_error=reason, relay_retry_at=retry_at)
     words = read(page, batch.pk)
-    assert "The mail server accepts no mail now: mail.example.org refuses the login. Next attempt at 09:30:15" in words
+    day = r"on [A-Z]\w+ \d+ [A-Z]\w+ 20\d\d"
+    assert re.search(rf"{re.escape(reason)} Next try {day} at \d\d:\d\d\. 2 are waiting\.", words)
+    assert re.search(rf"Done {day}\.", words)
+    listed = page.get(reverse("batches")).content.decode()
+    assert reason in listed and "2 are waiting." in listed
+
+
+def test_page_says_when_a_scheduled_batch_begins(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
+    batch = make_batch(BatchStatus.SCHEDULED, pending=2)
+    make_job(batch, JobStatus.SCHEDULED, scheduled_at=timezone.now() + timedelta(days=400))
+    html = page.get(reverse("batch", args=[batch.pk])).content.decode()
+    assert re.search(r'class="notice info" id="waiting-for"[^>]*>The emails go out on ', html)
 
 
 def test_each_failure_has_its_reason(page: Client, make_batch: MakeBatch) -> None:

@@ -28,6 +28,9 @@ def make_snapshot(
         resending=0,
         ratePerSecond=rate,
         etaSeconds=eta,
+        waitingFor="",
+        doneAt=None,
+        finish="",
         sequence=1,
     )
 

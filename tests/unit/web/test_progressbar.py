@@ -30,6 +30,9 @@ def snapshot(**counts: int) -> Snapshot:
         resending=0,
         ratePerSecond=0.0,
         etaSeconds=None,
+        waitingFor="",
+        doneAt=None,
+        finish="",
         sequence=1,
     )
 

@@ -1,0 +1,117 @@
+"""Words for what a batch waits for and when it will be done: times, quotas, and whole sentences.
+
+Plain values enter, and sentences leave. Times are said in the site's time zone (``TIME_ZONE``). Nothing here reads a
+table or a clock: the caller passes the present time.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+SECONDS_SHOWN = 120
+"""A time that is nearer than this is said with its second."""
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+NOT_KNOWN = "When it will be done is not known yet."
+NOT_KNOWN_WHILE_REFUSED = "When it will be done is not known while the mail server accepts no mail."
+
+
+def say_limit(relay: str, amount: int, period_seconds: int) -> str:
+    """Say that a quota is used up: ``"The daily limit of relay m365 is used up (10,000 in 24 hours)."``"""
+    kinds = {DAY: "daily limit", HOUR: "hourly limit", MINUTE: "limit per minute"}
+    kind = kinds.get(period_seconds, "limit")
+    return f"The {kind} of relay {relay} is used up ({amount:,} in {say_period(period_seconds)})."
+
+
+def say_period(seconds: int) -> str:
+    """Say the length of a quota in the largest unit that fits: ``"24 hours"``, ``"90 minutes"``, ``"7 days"``.
+
+    One or two days are said in hours, as providers do.
+    """
+    for size, unit in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
+        if seconds % size == 0 and not (unit == "day" and seconds <= 2 * DAY):
+            count = seconds // size
+            return f"{count:,} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds:,} second{'' if seconds == 1 else 's'}"
+
+
+def say_day(at: datetime, *, now: datetime) -> str:
+    """Say the day of a time: empty for today, ``"tomorrow"``, ``"on Thursday 3 December"``, with the year if another.
+
+    ``at`` and ``now`` are in the site's time zone.
+    """
+    if at.date() == now.date():
+        return ""
+    if at.date() == now.date() + timedelta(days=1):
+        return "tomorrow"
+    year = f" {at.year}" if at.year != now.year else ""
+    return f"on {at:%A} {at.day} {at:%B}{year}"
+
+
+def say_time(at: datetime, *, now: datetime) -> str:
+    """Say a time as a person does: ``"at 16:20"``, ``"tomorrow at 09:12"``, ``"on Thursday 3 December at 09:12"``.
+
+    A time less than two minutes away has its second. A time between two minutes is rounded up, because nothing happens
+    before it.
+    """
+    local, today = timezone.localtime(at), timezone.localtime(now)
+    if abs((at - now).total_seconds()) < SECONDS_SHOWN:
+        clock = f"at {local:%H:%M:%S}"
+    else:
+        local = _round_up(local, MINUTE)
+        clock = f"at {local:%H:%M}"
+    day = say_day(local, now=today)
+    return f"{day} {clock}" if day else clock
+
+
+def say_finish(at: datetime, *, now: datetime) -> str:
+    """Say when a batch will be done, no more exactly than it can be known.
+
+    Less than an hour away: to the minute. Today or tomorrow: to five minutes. Later: the day alone.
+    """
+    seconds = (at - now).total_seconds()
+    if seconds < MINUTE:
+        return "Done in less than a minute."
+    local, today = timezone.localtime(at), timezone.localtime(now)
+    local = _round_up(local, MINUTE if seconds < HOUR else 5 * MINUTE)
+    day = say_day(local, now=today)
+    if day in ("", "tomorrow"):
+        return f"Done {day + ' ' if day else ''}at about {local:%H:%M}."
+    return f"Done {day}."
+
+
+def say_waiting(sentence: str, *, next_try_at: datetime | None, waiting_count: int, now: datetime) -> str:
+    """Say what a batch waits for, until when, and how many emails wait. Empty if ``sentence`` is.
+
+    ``"The daily limit of relay m365 is used up (10,000 in 24 hours). Next try at 16:20. 3,400 are waiting."``
+    A reader of a page knows the relay as the mail server, so a sentence about "the relay" says that instead.
+    """
+    if not sentence:
+        return ""
+    parts = [_for_readers(sentence)]
+    if next_try_at is not None and next_try_at > now:
+        parts.append(f"Next try {say_time(next_try_at, now=now)}.")
+    if waiting_count:
+        parts.append(f"{waiting_count:,} {'is' if waiting_count == 1 else 'are'} waiting.")
+    return " ".join(parts)
+
+
+def say_scheduled(at: datetime, *, now: datetime) -> str:
+    """Say when a scheduled batch begins: ``"The emails go out tomorrow at 09:00."``"""
+    return f"The emails go out {say_time(at, now=now)}."
+
+
+def _for_readers(sentence: str) -> str:
+    said = sentence.strip()
+    if said.startswith("The relay "):
+        said = f"The mail server {said.removeprefix('The relay ')}"
+    return said if said.endswith((".", "!", "?")) else f"{said}."
+
+
+def _round_up(at: datetime, seconds: int) -> datetime:
+    """Round a local time up to whole minutes of its hour. ``seconds`` divides an hour."""
+    past = (at.minute * MINUTE + at.second + at.microsecond / 1e6) % seconds
+    return at + timedelta(seconds=seconds - past) if past else at

@@ -14,11 +14,10 @@ ON CONFLICT DO NOTHING
 
 -- name: RESTORE_SENT
 -- At the end of a replay of all, make the emails sent again that it did not send and an earlier job had sent.
--- Each gets the reply, the time and the lane of its last Attempt that was sent.
+-- Each gets the reply and the lane of its last Attempt that was sent, and the time at which it was sent.
 UPDATE batches_email e
 SET status = {sent}, code = a.code, reply = coalesce(a.reply, ''), lane_id = coalesce(a.lane_id, e.lane_id),
-    attempts = coalesce(a.number, e.attempts), completed_at = coalesce(a.at, e.sent_before_at), next_attempt_at = NULL,
-    relay_id = NULL
+    attempts = coalesce(a.number, e.attempts), completed_at = e.sent_before_at, next_attempt_at = NULL, relay_id = NULL
 FROM batches_email o LEFT JOIN LATERAL (
   SELECT * FROM batches_attempt WHERE email_id = o.id AND outcome = {sent_outcome} ORDER BY at DESC LIMIT 1
 ) a ON true

@@ -87,7 +87,7 @@ def open_ledger(run: Run, template: EmailTemplate) -> Iterator[OpenLedger]:
         return LedgerOnLine(make_spec(acquired, database), Line(ledger_connection))
 
     def open_one(batch: Batch, *, lane_number: int = 0) -> LedgerOnLine:
-        job = batch.jobs.first() or creation.create_job(batch, template=template, user=None)
+        job = batch.jobs.order_by("pk").last() or creation.create_job(batch, template=template, user=None)
         opened.append(run(take(job.lanes.get(number=lane_number))))
         return opened[-1]
 

@@ -11,6 +11,7 @@ from batches.api.exports import router as exports_router
 from batches.api.health import router as health_router
 from batches.api.letters import router as letters_router
 from batches.api.parser import JsonParser
+from batches.api.senders import router as senders_router
 from batches.api.sending import router as sending_router
 from batches.api.stream import router as stream_router
 from batches.api.templates import router as templates_router
@@ -35,6 +36,6 @@ api = NinjaAPI(
 add_handlers(api)
 for router in (
     *(health_router, sending_router, batches_router, drafts_router, letters_router),
-    *(stream_router, exports_router, templates_router),
+    *(stream_router, exports_router, templates_router, senders_router),
 ):
     api.add_router("", router)

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import Max, Q
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Q
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Status
 
@@ -28,9 +29,12 @@ from batches.api.schemas import (
     SendOptions,
     SentOut,
 )
+from batches.api.sender_schemas import SenderOut
+from batches.api.senders import describe_choice, describe_sender_of
 from batches.jobs import creation, forecasts, lifecycle
+from batches.mailboxes import parse_mailbox
 from batches.models import Batch, Email, EmailJob, EmailQuerySet, EmailStatus, EmailTemplate, SharedAddresses
-from batches.rendering.message import derive_message_key, make_message_id, sender_address
+from batches.rendering.message import derive_message_key, make_message_id
 
 router = Router(tags=["batches"])
 
@@ -56,25 +60,35 @@ def list_batches(request: HttpRequest, options: Query[ListOptions]) -> BatchList
     """Your batches, newest first. Staff get the batches of all users."""
     visible = Batch.objects.visible_to(request.user)
     batches, following = paging.cut(visible, order=["-id"], cursor=options.cursor or "", size=options.limit)
-    return BatchList(items=describe_batches(batches), next=following)
+    return BatchList(items=describe_batches(batches, request.user), next=following)
 
 
 @router.get("/batches/{int:batch_id}", response=BatchOut)
 def get_batch(request: HttpRequest, batch_id: int) -> BatchOut:
     """One batch with its counts."""
-    return describe_batches([find_batch(request, batch_id)])[0]
+    return describe_batches([find_batch(request, batch_id)], request.user)[0]
 
 
-def describe_batches(batches: list[Batch]) -> list[BatchOut]:
-    """Describe batches with counts that are at most 2 s old. Takes six queries, however many batches there are."""
+def describe_batches(batches: list[Batch], user: User | AnonymousUser) -> list[BatchOut]:
+    """Describe batches with counts that are at most 2 s old. Takes a few queries, however many batches there are."""
     ids = [batch.pk for batch in batches]
     snapshots = forecasts.read_snapshots(ids)
-    latest = EmailJob.objects.filter(batch__in=ids).values_list("batch").annotate(Max("id"))
-    job_ids: dict[int, int] = dict(latest)
-    return [_describe(batch, snapshots[batch.pk], job_ids.get(batch.pk)) for batch in batches if batch.pk in snapshots]
+    latest = EmailJob.objects.filter(batch__in=ids).order_by("batch", "-pk").distinct("batch").select_related("sender")
+    jobs = {job.batch_id: job for job in latest.defer("subject", "html", "text")}
+    of_drafts = _describe_default_sender(user) if len(jobs) < len(ids) else None
+    return [
+        _describe(batch, snapshots[batch.pk], jobs.get(batch.pk), of_drafts)
+        for batch in batches
+        if batch.pk in snapshots
+    ]
 
 
-def _describe(batch: Batch, snapshot: progress.Snapshot, job_id: int | None) -> BatchOut:
+def _describe_default_sender(user: User | AnonymousUser) -> SenderOut | None:
+    """Describe the sender of a user's drafts: a draft has no sender of its own until it is sent."""
+    return describe_choice(None, template=EmailTemplate.objects.find_default(), user=user)
+
+
+def _describe(batch: Batch, snapshot: progress.Snapshot, job: EmailJob | None, of_drafts: SenderOut | None) -> BatchOut:
     return BatchOut(
         id=batch.pk,
         filename=batch.filename,
@@ -88,7 +102,8 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job_id: int | None) -> 
         sharedAddresses=SharedAddresses(batch.shared_addresses),
         createdAt=batch.created_at,
         completedAt=batch.completed_at,
-        jobId=job_id,
+        jobId=job.pk if job else None,
+        sender=describe_sender_of(job) if job else of_drafts,
     )
 
 
@@ -127,7 +142,7 @@ def _describe_emails(emails: list[Email], *, live_job_id: int | None) -> Iterabl
 
 
 def _message_id(email: Email, job_id: int, senders: dict[int, str], key: bytes) -> str:
-    domain = sender_address(senders[job_id]).rpartition("@")[2]
+    domain = parse_mailbox(senders[job_id]).domain
     return make_message_id(key=key, email_id=email.pk, job_id=job_id, domain=domain)
 
 
@@ -143,6 +158,7 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendOptions | None 
         subject=options.subject or None,
         priority=options.priority,
         scheduled_at=options.scheduledAt,
+        sender=options.sender,
     )
     return Status(202, describe_sent(job))
 
@@ -150,7 +166,9 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendOptions | None 
 @router.post("/batches/{int:batch_id}/replay", response={202: SentOut})
 def replay_batch(request: HttpRequest, batch_id: int, payload: Replay) -> Status[SentOut]:
     """Send the failed, the unknown or all emails of an ended batch again. That is a new job."""
-    job = creation.replay_batch(find_batch(request, batch_id), which=payload.which, user=request.user)
+    job = creation.replay_batch(
+        find_batch(request, batch_id), which=payload.which, user=request.user, sender=payload.sender
+    )
     return Status(202, describe_sent(job))
 
 
@@ -190,7 +208,11 @@ def _describe_moved(batch: Batch) -> MovedOut:
 @router.get("/jobs/{int:job_id}", response=JobOut)
 def get_job(request: HttpRequest, job_id: int) -> JobOut:
     """One job. While it is live, its counts are the sums over its lanes."""
-    job = EmailJob.objects.filter(pk=job_id, batch__in=Batch.objects.visible_to(request.user)).first()
+    job = (
+        EmailJob.objects.select_related("sender")
+        .filter(pk=job_id, batch__in=Batch.objects.visible_to(request.user))
+        .first()
+    )
     if job is None:
         raise not_found(f"job {job_id}")
     return describe_job(job)
@@ -204,6 +226,7 @@ def describe_job(job: EmailJob) -> JobOut:
         status=job.status.upper(),
         templateId=job.template_key,
         subject=job.subject,
+        sender=describe_sender_of(job),
         totalCount=job.total_count,
         sentCount=counts.sent,
         failedCount=counts.failed,

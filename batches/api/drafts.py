@@ -15,6 +15,8 @@ from batches import intake, reviewing
 from batches.api.batches import find_batch
 from batches.api.reading_choices import change_reading, describe_reading
 from batches.api.schemas import AddedOut, FieldNames, ReadAgain, ReviewOut, ReviewRowOut
+from batches.api.sender_schemas import SenderOut
+from batches.api.senders import describe_choice
 from batches.files.findings import Reading
 from batches.models import Batch, BatchStatus, EmailTemplate, SharedAddresses
 from batches.rendering.template import MessageParts
@@ -24,22 +26,31 @@ router = Router(tags=["drafts"])
 
 @router.get("/batches/{int:batch_id}/review", response=ReviewOut)
 def get_review(
-    request: HttpRequest, batch_id: int, templateId: str | None = None, subject: str | None = None
+    request: HttpRequest,
+    batch_id: int,
+    templateId: str | None = None,
+    subject: str | None = None,
+    sender: str | None = None,
 ) -> ReviewOut:
     """Compare a draft with a template before `send`: missing and blank merge fields, and how long sending takes.
 
     `POST /api/templates/{key}/preview` renders the message of any row.
     """
-    return _review(find_batch(request, batch_id), EmailTemplate.objects.find_named(templateId), subject=subject)
+    template = EmailTemplate.objects.find_named(templateId)
+    chosen = describe_choice(sender, template=template, user=request.user)
+    return _review(find_batch(request, batch_id), template, sender=chosen, subject=subject)
 
 
-def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> ReviewOut:
+def _review(
+    batch: Batch, template: EmailTemplate, *, sender: SenderOut | None, subject: str | None = None
+) -> ReviewOut:
     if batch.status != BatchStatus.DRAFT:
         raise intake.NotADraft("This batch is no longer a draft, so there is nothing to review.")
     found = reviewing.review(batch, MessageParts.of(template, subject))
     return ReviewOut(
         batchId=batch.pk,
         templateId=template.key,
+        sender=sender,
         totalEmails=found.total_count,
         rejectedRows=found.rejected_count,
         duplicateRows=found.duplicate_count,
@@ -67,20 +78,26 @@ def _review(batch: Batch, template: EmailTemplate, *, subject: str | None) -> Re
 
 
 @router.post("/batches/{int:batch_id}/fields", response=ReviewOut)
-def rename_fields(request: HttpRequest, batch_id: int, payload: FieldNames, templateId: str | None = None) -> ReviewOut:
+def rename_fields(
+    request: HttpRequest, batch_id: int, payload: FieldNames, templateId: str | None = None, sender: str | None = None
+) -> ReviewOut:
     """Rename merge fields of a draft, so that its columns fill the merge fields of the template."""
     template = EmailTemplate.objects.find_named(templateId)
+    chosen = describe_choice(sender, template=template, user=request.user)
     batch = intake.rename_merge_fields(find_batch(request, batch_id), payload.names)
-    return _review(batch, template, subject=None)
+    return _review(batch, template, sender=chosen)
 
 
 @router.post("/batches/{int:batch_id}/reread", response=ReviewOut)
-def reread(request: HttpRequest, batch_id: int, payload: ReadAgain, templateId: str | None = None) -> ReviewOut:
+def reread(
+    request: HttpRequest, batch_id: int, payload: ReadAgain, templateId: str | None = None, sender: str | None = None
+) -> ReviewOut:
     """Read the file of a draft again, another way. Refused after rows were added: the file is not kept then."""
     template = EmailTemplate.objects.find_named(templateId)
+    chosen = describe_choice(sender, template=template, user=request.user)
     batch = find_batch(request, batch_id)
     batch = intake.reread_upload(batch, change_reading(batch, payload), shared=payload.sharedAddresses)
-    return _review(batch, template, subject=None)
+    return _review(batch, template, sender=chosen)
 
 
 @router.post("/batches/{int:batch_id}/rows", response=AddedOut)

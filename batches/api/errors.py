@@ -22,6 +22,7 @@ from batches.files.spooling import too_large_sentence
 from batches.intake import ListRefused
 from batches.jobs.creation import TemplateRefused
 from batches.jobs.lifecycle import JobRefused
+from batches.jobs.senders import SenderRefused
 from batches.models import TemplateNotFound
 from batches.paging import CursorFault
 from batches.rendering.template import TemplateFault
@@ -129,6 +130,7 @@ _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     OSError: _answer_os_error,
     ListRefused: lambda request, exc: answer(exc.http_status, exc.message),
     JobRefused: lambda request, exc: answer(409, str(exc)),
+    SenderRefused: lambda request, exc: answer(exc.http_status, str(exc)),
     TemplateRefused: lambda request, exc: answer(422, str(exc)),
     TemplateNotFound: lambda request, exc: answer(422, str(exc)),
     TemplateFault: lambda request, exc: answer(422, str(exc)),

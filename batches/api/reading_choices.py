@@ -6,7 +6,8 @@ from typing import Any
 
 from batches import intake
 from batches.api.errors import ApiError
-from batches.api.schemas import ReadAgain, ReadingChoices, ReadingOut, UploadOptions
+from batches.api.reading_schemas import ReadingChoices, ReadingOut
+from batches.api.schemas import ReadAgain, UploadOptions
 from batches.files.findings import Reading
 from batches.files.reading_choices import change_choices
 from batches.models import Batch

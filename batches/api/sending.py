@@ -22,10 +22,12 @@ from batches.api.advice import say_unknown
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
 from batches.api.reading_choices import upload_choices
-from batches.api.schemas import LoadingOut, ReadingChoices, SendBulk, SentOut, UploadOptions, UploadOut
+from batches.api.reading_schemas import ReadingChoices
+from batches.api.schemas import LoadingOut, SendBulk, SentOut, UploadOptions, UploadOut
 from batches.files.spooling import check_size
 from batches.jobs import creation
 from batches.jobs.lifecycle import JobRefused
+from batches.jobs.senders import choose_sender
 from batches.models import Batch, EmailJob, EmailTemplate, SharedAddresses
 from batches.rendering.template import MessageParts
 
@@ -52,12 +54,14 @@ def upload(
     template = None
     if options.templateId or not is_draft:
         template = _usable_template(options.templateId, options.subject)
+    if options.sender or not is_draft:  # refused before anything is imported
+        choose_sender(options.sender, template=template, user=_user(request))
     key = _make_key(idempotency_key, request, _file_chunks(file), [file.name, _digestible(options, is_draft)])
     imported = _import(request, file, options, key)
     batch = imported.batch
     job = None
     if template is not None and not is_draft:
-        job = _send(imported, template=template, user=_user(request), subject=options.subject)
+        job = _send(imported, template=template, user=_user(request), subject=options.subject, sender=options.sender)
     return Status(
         202,
         UploadOut(
@@ -99,9 +103,8 @@ def _digestible(options: UploadOptions, is_draft: bool) -> dict[str, object]:
 
 
 def _leave_out_new(options: dict[str, object]) -> dict[str, object]:
-    return {
-        name: value for name, value in options.items() if value is not None or name not in ReadingChoices.model_fields
-    }
+    new = {*ReadingChoices.model_fields, "sender"}
+    return {name: value for name, value in options.items() if value is not None or name not in new}
 
 
 def _import(
@@ -146,6 +149,7 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
     if (payload.roleFilter is None) == (payload.recipients is None):
         raise ApiError(422, "Name the recipients: send either 'roleFilter' or 'recipients', not both.")
     template = _usable_template(payload.templateId, payload.subject)
+    choose_sender(payload.sender, template=template, user=_user(request))
     key = _make_key(idempotency_key, request, [], _leave_out_new(payload.model_dump(mode="json")))
     user, shared = _user(request), payload.sharedAddresses or SharedAddresses.FIRST
     if payload.roleFilter is not None:
@@ -159,6 +163,7 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
         subject=payload.subject,
         priority=payload.priority,
         scheduled_at=payload.scheduledAt,
+        sender=payload.sender,
     )
     return Status(202, describe_sent(job))
 

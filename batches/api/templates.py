@@ -22,7 +22,9 @@ router = Router(tags=["templates"])
 @router.get("/templates", response=TemplateList)
 def list_templates(request: HttpRequest) -> TemplateList:
     """All templates by name, each with the merge fields that it uses."""
-    return TemplateList(items=[describe_template(template) for template in EmailTemplate.objects.all()], next=None)
+    return TemplateList(
+        items=[describe_template(template) for template in EmailTemplate.objects.select_related("sender")], next=None
+    )
 
 
 def describe_template(template: EmailTemplate) -> TemplateOut:
@@ -38,6 +40,7 @@ def describe_template(template: EmailTemplate) -> TemplateOut:
         subject=template.subject,
         isDefault=template.is_default,
         mergeFields=merge_fields,
+        sender=template.sender.key if template.sender else None,
         updatedAt=template.updated_at,
     )
 

@@ -11,8 +11,9 @@ import orjson
 
 from batches.delivery.spec import LaneSpec
 from batches.delivery.terms import ClaimedEmail
+from batches.mailboxes import parse_mailbox
 from batches.outcomes import Outcome
-from batches.rendering.message import MessageLayout, sender_address
+from batches.rendering.message import MessageLayout
 from batches.rendering.plain import FaultyWriter, MessageWriter
 from batches.rendering.template import MessageParts, TemplateFault, make_context, name_cells
 from batches.smtp.connection import Capabilities, Outgoing
@@ -46,7 +47,9 @@ class Outbox:
     ) -> None:
         self._record, self._clock = record, clock
         self._merge_fields = spec.merge_fields
-        layout = MessageLayout(from_email=spec.from_email, job_id=spec.job_id, key=spec.message_key)
+        layout = MessageLayout(
+            from_email=spec.from_email, reply_to=spec.reply_to, job_id=spec.job_id, key=spec.message_key
+        )
         self._make_context: Callable[..., dict[str, Any]] = name_cells
         self._writer: MessageWriter | FaultyWriter
         try:
@@ -57,7 +60,7 @@ class Outbox:
             self._writer = MessageWriter(template, layout)
             if template.uses_rows:  # only such a template has to look for the rows of an email
                 self._make_context = make_context
-        self._sender = sender_address(spec.from_email)
+        self._sender = parse_mailbox(spec.from_email).address
         # Under a rate, a message made ahead would wait and leave with an old Date header.
         self._ahead_max = 1 if is_paced else AHEAD_MAX
         self._claimed: deque[ClaimedEmail] = deque()

@@ -17,7 +17,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Coalesce, Now
 
-from batches.jobs import lifecycle
+from batches.jobs import lifecycle, senders
 from batches.jobs.lifecycle import JobRefused
 from batches.models import (
     Attempt,
@@ -33,7 +33,6 @@ from batches.models import (
     sql,
 )
 from batches.outcomes import Outcome
-from batches.rendering.message import SenderFault, sender_address
 from batches.rendering.preview import render_preview
 from batches.rendering.template import MessageParts, TemplateFault
 
@@ -59,14 +58,17 @@ def send_once(
     subject: str | None = None,
     priority: str = JobPriority.DEFAULT,
     scheduled_at: datetime | None = None,
+    sender: str | None = None,
 ) -> EmailJob:
     """Find the first job of a batch, or create it. Safe to call twice and concurrently: one job is created.
 
     Args:
         subject: Replaces the template's subject, unless it is empty.
+        sender: The key or address of the sender. None or empty: see ``senders.choose_sender``.
 
     Raises:
         TemplateRefused: The template can't be rendered for this list.
+        SenderRefused: The user may not use the sender, or no mail can come from it.
         JobRefused: The batch has no recipients.
     """
     return _find_first_job(batch) or _create_first(
@@ -76,6 +78,7 @@ def send_once(
         subject=subject,
         priority=priority,
         scheduled_at=scheduled_at,
+        sender=sender,
         find_former=_find_first_job,
     )
 
@@ -88,11 +91,13 @@ def create_job(
     subject: str | None = None,
     priority: str = JobPriority.DEFAULT,
     scheduled_at: datetime | None = None,
+    sender: str | None = None,
 ) -> EmailJob:
     """Start the first send of a draft, now or at a time. The arguments are those of ``send_once``.
 
     Raises:
         TemplateRefused: The template can't be rendered for this list.
+        SenderRefused: The user may not use the sender, or no mail can come from it.
         JobRefused: The batch has no recipients, or it was already sent.
     """
     return _create_first(
@@ -102,6 +107,7 @@ def create_job(
         subject=subject,
         priority=priority,
         scheduled_at=scheduled_at,
+        sender=sender,
         find_former=_refuse_sent,
     )
 
@@ -114,17 +120,19 @@ def _create_first(
     subject: str | None,
     priority: str,
     scheduled_at: datetime | None,
+    sender: str | None,
     find_former: Callable[[Batch], EmailJob | None],
 ) -> EmailJob:
     """Create the first job of a batch, unless ``find_former`` returns a job of the locked batch, or refuses it."""
     parts = MessageParts.of(template, subject)
+    chosen = senders.copy_chosen(sender, template=template, user=user)
     _render_trial(batch, parts)
     with transaction.atomic():
         # The lock makes callers that want to send the same batch wait for the one that creates the job.
         locked = _lock(batch)
         job = find_former(locked)
         if job is None:
-            job = _new_job(batch, parts, template=template, user=user)
+            job = _new_job(batch, parts, template=template, user=user, sender=chosen)
             _open_first(job, locked, priority=priority, scheduled_at=scheduled_at)
     batch.refresh_from_db()
     return job
@@ -136,7 +144,12 @@ def _refuse_sent(batch: Batch) -> None:
 
 
 def replay_batch(
-    batch: Batch, *, which: JobKind, user: User | AnonymousUser | None, include_unknown: bool = False
+    batch: Batch,
+    *,
+    which: JobKind,
+    user: User | AnonymousUser | None,
+    include_unknown: bool = False,
+    sender: str | None = None,
 ) -> EmailJob:
     """Send a part of an ended batch again, as a new job with the message parts and priority of the last one.
 
@@ -144,8 +157,10 @@ def replay_batch(
 
     Args:
         include_unknown: With the kind *unsent*, send also to those of whom nobody knows whether they have the mail.
+        sender: The key or address of another sender. None or empty: the sender of the last job, as it was then.
 
     Raises:
+        SenderRefused: The user may not use the sender, or no mail can come from it.
         JobRefused: The batch is live, was never sent, or has no such emails.
     """
     if which not in _REPLAYED:
@@ -155,13 +170,14 @@ def replay_batch(
     statuses = (*_REPLAYED[which], EmailStatus.UNKNOWN) if include_unknown else _REPLAYED[which]
     with transaction.atomic():
         last = _find_last_job(_lock(batch))
+        chosen = senders.copy_last(last, sender, user=user)
         count = (_reset_sent(batch) if EmailStatus.SENT in statuses else 0) + _reset_unsent(batch, statuses)
         if not count:
             raise JobRefused(_say_none(batch, which))
         lifecycle.recount_ended_batch(batch.pk)
-        job = _new_job(batch, MessageParts.of(last), template=last.template, user=user)
+        job = _new_job(batch, MessageParts.of(last), template=last.template, user=user, sender=chosen)
         job.kind, job.priority, job.total_count = which, last.priority, count
-        job.template_key, job.from_email = last.template_key, last.from_email
+        job.template_key = last.template_key
         _open(job)
     batch.refresh_from_db()
     return job
@@ -229,9 +245,8 @@ def _find_last_job(batch: Batch) -> EmailJob:
 def _render_trial(batch: Batch, parts: MessageParts) -> None:
     """Render the trial message: for the first email, in a child process with limits of its own."""
     try:
-        sender_address(settings.DEFAULT_FROM_EMAIL)
         compiled = parts.compile_for(batch)
-    except (TemplateFault, SenderFault) as exc:
+    except TemplateFault as exc:
         raise TemplateRefused(str(exc)) from exc
     first = batch.emails.order_by("row").first()
     if first is None:
@@ -249,15 +264,20 @@ def _lock(batch: Batch) -> Batch:
 
 
 def _new_job(
-    batch: Batch, parts: MessageParts, *, template: EmailTemplate | None, user: User | AnonymousUser | None
+    batch: Batch,
+    parts: MessageParts,
+    *,
+    template: EmailTemplate | None,
+    user: User | AnonymousUser | None,
+    sender: senders.JobSender,
 ) -> EmailJob:
     """Make a job that is not saved yet."""
     return EmailJob(
         batch=batch,
         template=template,
         template_key=template.key if template else "",
-        from_email=settings.DEFAULT_FROM_EMAIL,
         created_by=user if isinstance(user, User) else None,
+        **asdict(sender),
         **asdict(parts),
     )
 

@@ -18,11 +18,12 @@ from batches.models.choices import (
 from batches.models.email import Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
 from batches.models.relay import Relay, RelayPause, RelayQuota, RelayUse, Reservation
-from batches.models.sender import Sender
+from batches.models.sender import DEFAULT_SENDER, Sender
 from batches.models.template import EmailTemplate, TemplateNotFound
 from batches.models.token import ApiToken
 
 __all__ = [
+    "DEFAULT_SENDER",
     "LIVE_JOB_STATUSES",
     "ApiToken",
     "Attempt",

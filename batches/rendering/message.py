@@ -7,16 +7,14 @@ line has more than 998 octets, and no merge field puts anything into a header un
 from __future__ import annotations
 
 import binascii
-import re
 import time
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import formatdate, parseaddr
+from email.utils import formatdate
 from hashlib import blake2b, sha256
 from secrets import token_hex
 from typing import NamedTuple
 
+from batches.mailboxes import parse_mailbox
+from batches.rendering.headers import encode_mailbox, encode_subject
 from batches.rendering.template import Rendered
 
 LINE_MAX_OCTETS = 998
@@ -25,16 +23,7 @@ LINE_MAX_OCTETS = 998
 SUBJECT_MAX_CHARS = LINE_MAX_OCTETS
 """The longest subject that forms and the API accept: one that could fill a line."""
 
-_HEADER_LINE_CHARS = 76
-_ENCODED_WORD_OCTETS = 39
-"""39 octets are 52 characters of base64: the line with "Subject: " stays below 76 characters."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BODY_CONTROLS = bytes({*range(0x20), 0x7F} - {ord("\t"), ord("\n")})
-
-
-class SenderFault(ValueError):
-    """The From address can't be used. The message says why, and what to set."""
 
 
 class Message(NamedTuple):
@@ -45,20 +34,6 @@ class Message(NamedTuple):
     """Whether an octet may be above 127 (RFC 6152)."""
     has_dots: bool = True
     """Whether a line may begin with a dot, which SMTP has to double."""
-
-
-def sender_address(from_email: str) -> str:
-    """The address alone of a From value such as ``Name <name@example.org>``.
-
-    Raises:
-        SenderFault: The value has no address, or one that can't be used.
-    """
-    address = parseaddr(from_email)[1]
-    if "@" not in address or not address.isascii() or _CONTROL.search(from_email):
-        raise SenderFault(
-            f"{from_email!r} is not a sender address. Set DEFAULT_FROM_EMAIL to an address such as post@example.org."
-        )
-    return address
 
 
 def derive_message_key(secret: str) -> bytes:
@@ -78,43 +53,6 @@ def make_message_id(*, key: bytes, email_id: int, job_id: int, domain: str) -> s
 
 def _keyed_hash(key: bytes, job_id: int) -> blake2b:
     return blake2b(b"%d." % job_id, key=key, digest_size=16)
-
-
-def encode_subject(subject: str) -> bytes:
-    """Make the Subject header, folded, without its last CRLF (RFC 5322 section 2.2.3, RFC 2047)."""
-    plain = subject.isascii() and "=?" not in subject
-    if plain and len(subject) + len("Subject: ") <= _HEADER_LINE_CHARS:
-        return b"Subject: " + subject.encode()
-    words = subject.split(" ")
-    if plain and all(0 < len(word) < _HEADER_LINE_CHARS for word in words):
-        return b"\r\n ".join(_fill_lines(words))
-    octets = subject.encode("utf-8", "replace")
-    return b"Subject: " + b"\r\n ".join(
-        b"=?utf-8?b?" + binascii.b2a_base64(chunk, newline=False) + b"?=" for chunk in _split_utf8(octets)
-    )
-
-
-def _fill_lines(words: list[str]) -> list[bytes]:
-    lines, line = [], "Subject:"
-    for word in words:
-        if len(line) + 1 + len(word) > _HEADER_LINE_CHARS:
-            lines.append(line.encode())
-            line = word
-        else:
-            line = f"{line} {word}"
-    return [*lines, line.encode()]
-
-
-def _split_utf8(octets: bytes) -> list[bytes]:
-    """Split UTF-8 into pieces for encoded words. RFC 2047 section 5 forbids splitting a character."""
-    chunks, start = [], 0
-    while start < len(octets):
-        end = min(start + _ENCODED_WORD_OCTETS, len(octets))
-        while end < len(octets) and octets[end] & 0xC0 == 0x80:
-            end -= 1
-        chunks.append(octets[start:end])
-        start = end
-    return chunks
 
 
 def canonical(body: str) -> bytes | None:
@@ -142,18 +80,24 @@ def _is_too_long(body: bytes | None) -> bool:
 class MessageLayout:
     """The parts of a message that are the same for every email of a job.
 
+    Args:
+        from_email: The job's From value.
+        reply_to: The job's Reply-To value. Empty: the messages have no such header.
+
     Raises:
         SenderFault: ``from_email`` has no address that can be used.
     """
 
-    def __init__(self, *, from_email: str, job_id: int, key: bytes) -> None:
-        address = sender_address(from_email)
-        domain = address.rpartition("@")[2].encode()
+    def __init__(self, *, from_email: str, job_id: int, key: bytes, reply_to: str = "") -> None:
+        sender = parse_mailbox(from_email)
+        fields = [encode_mailbox("From", sender)]
+        if reply_to:
+            fields.append(encode_mailbox("Reply-To", parse_mailbox(reply_to)))
         self._hash = _keyed_hash(key, job_id)
         # 128 random bits: no merge field can contain the boundary by accident or guess it, so none can end a part.
         boundary = f"=_{token_hex(16)}"
-        self._to = _from_header(from_email, address) + b"To: "
-        self._after_id = b"@" + domain + b">\r\nDate: "
+        self._to = b"\r\n".join((*fields, b"To: "))
+        self._after_id = b"@" + sender.domain.encode() + b">\r\nDate: "
         self._open = f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n--{boundary}\r\n'.encode()
         self._between = f"\r\n--{boundary}\r\n".encode()
         self._close = f"\r\n--{boundary}--\r\n".encode()
@@ -202,13 +146,6 @@ class MessageLayout:
         if second != self._date_second:
             self._date_second, self._date = second, formatdate(second).encode()
         return self._date
-
-
-def _from_header(from_email: str, address: str) -> bytes:
-    name = parseaddr(from_email)[0]
-    message = EmailMessage(policy=SMTP)
-    message["From"] = Address(display_name=name, addr_spec=address)
-    return message.as_bytes().removesuffix(b"\r\n")
 
 
 _BULK = b"\r\nAuto-Submitted: auto-generated\r\nPrecedence: bulk\r\nMIME-Version: 1.0\r\n"

@@ -15,7 +15,8 @@ from operator import itemgetter
 from secrets import token_hex
 from typing import Any, NamedTuple
 
-from batches.rendering.message import LINE_MAX_OCTETS, Message, MessageLayout, canonical, encode_subject
+from batches.rendering.headers import encode_subject
+from batches.rendering.message import LINE_MAX_OCTETS, Message, MessageLayout, canonical
 from batches.rendering.template import OUTPUT_MAX_CHARS, CompiledTemplate, Rendered, TemplateFault, as_one_line
 
 _TAG = re.compile(r"\{\{\s*(\w+)\s*\}\}|\{[{%#]")

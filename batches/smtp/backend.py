@@ -13,9 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.header import decode_header, make_header
-from email.headerregistry import Address
 from email.message import Message as ParsedMessage
-from email.utils import parseaddr
 from functools import lru_cache
 from smtplib import SMTPResponseException
 from typing import Any, Generic
@@ -23,6 +21,7 @@ from typing import Any, Generic
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import connections
 
+from batches.mailboxes import Mailbox, split_mailbox
 from batches.outcomes import Outcome
 from batches.smtp.backend_verdicts import BackendResult, describe, judge_exception
 from batches.smtp.connection import Capabilities, LaneEvents, Loss, Outgoing, Tag, Timeouts
@@ -31,7 +30,7 @@ from batches.smtp.verdicts import Verdict
 
 _CAPABILITIES = Capabilities(eight_bit=True, smtputf8=True)
 _LINE_END = re.compile(r"\r?\n")
-_MADE_BY_DJANGO = ("subject", "from", "to", "mime-version", "content-type", "content-transfer-encoding")
+_MADE_BY_DJANGO = ("subject", "from", "reply-to", "to", "mime-version", "content-type", "content-transfer-encoding")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,8 +175,9 @@ def to_django(outgoing: Outgoing[Any]) -> EmailMultiAlternatives:
     message = EmailMultiAlternatives(
         subject=_decode(_LINE_END.sub("", parsed["Subject"])),
         body=bodies["plain"] if "plain" in bodies else bodies["html"],
-        from_email=_decode_sender(parsed["From"]),
+        from_email=_decode_mailbox(parsed["From"]),
         to=[outgoing.recipient],
+        reply_to=[_decode_mailbox(parsed["Reply-To"])] if "Reply-To" in parsed else None,
         headers={name: value for name, value in parsed.items() if name.lower() not in _MADE_BY_DJANGO},
     )
     if "plain" not in bodies:
@@ -197,10 +197,10 @@ def _decode(value: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _decode_sender(value: str) -> str:
-    """Decode the From header. It is cached because all messages of a job have the same."""
-    name, address = parseaddr(_LINE_END.sub("", value))
-    return str(Address(display_name=_decode(name), addr_spec=address))
+def _decode_mailbox(value: str) -> str:
+    """Decode a From or Reply-To field. It is cached because all messages of a job have the same."""
+    name, address = split_mailbox(_LINE_END.sub("", value))
+    return str(Mailbox(_decode(name), address))
 
 
 def _acceptance(message: Any) -> str:

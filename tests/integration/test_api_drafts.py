@@ -168,6 +168,7 @@ def test_review_names_missing_and_blank_fields_and_an_earlier_sending(api: Clien
     assert found.pop("reading")["sheets"] == []
     assert found == {
         **{"batchId": batch_id, "templateId": "codes"},
+        "sender": {"key": "default", "from": "webmaster@localhost", "replyTo": ""},
         **{"totalEmails": 2, "rejectedRows": 1, "duplicateRows": 0, "smtputf8Emails": 0},
         **{"encoding": "cp1252", "delimiter": ";", "hasHeader": True},
         **{"columns": ["Name", "E-Mail", "Sign-up code"], "addressColumn": 1, "mergeFields": ["name", "sign_up_code"]},

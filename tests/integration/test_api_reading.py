@@ -13,6 +13,8 @@ from batches import exports, intake
 from batches.jobs import creation, lifecycle
 from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobStatus, Lane
 
+DEFAULT_SENDER_OUT = {"key": "default", "from": "webmaster@localhost", "replyTo": ""}
+
 
 @pytest.fixture
 def api(client: Client, sender: User) -> Client:
@@ -64,6 +66,7 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
         "sharedAddresses": "first",
         "completedAt": None,
         "jobId": job.pk,
+        "sender": DEFAULT_SENDER_OUT,
     }
     assert datetime.fromisoformat(created_at).tzinfo is not None
 
@@ -229,6 +232,7 @@ def test_job_has_the_fields_of_the_contract_when_it_is_read(api: Client, sender:
         "status": JobStatus.QUEUED.upper(),
         "templateId": "welcome_email",
         "subject": "Mine",
+        "sender": DEFAULT_SENDER_OUT,
         "totalCount": 3,
         "sentCount": 2,
         "failedCount": 0,
@@ -297,7 +301,7 @@ def test_docs_describe_every_address_when_they_are_read(client: Client, db: None
         *(f"/api/batches/{{batch_id}}/{action}" for action in ACTIONS),
         *("/api/upload/progress", "/api/batches/{batch_id}/rows", "/api/batches/{batch_id}/discard"),
         *(f"/api/batches/{{batch_id}}/{what}" for what in ("review", "fields", "reread", "letters")),
-        *("/api/jobs/{job_id}", "/api/templates", "/api/templates/{key}/preview"),
+        *("/api/jobs/{job_id}", "/api/templates", "/api/templates/{key}/preview", "/api/senders"),
     }
     assert client.get("/api/docs").status_code == 200
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from batches import intake
 from batches.jobs import creation, lifecycle
+from batches.jobs.senders import SenderRefused
 from batches.models import (
     Batch,
     BatchStatus,
@@ -153,7 +154,7 @@ def test_job_is_refused_when_the_sender_address_is_unusable(
     batch: Batch, welcome: EmailTemplate, settings: LazySettings
 ) -> None:
     settings.DEFAULT_FROM_EMAIL = "nobody"
-    with pytest.raises(creation.TemplateRefused, match="Set DEFAULT_FROM_EMAIL"):
+    with pytest.raises(SenderRefused, match="Set DEFAULT_FROM_EMAIL"):
         creation.create_job(batch, template=welcome, user=None)
 
 

@@ -70,8 +70,8 @@ def send_all(relay: RunningServer, make_batch: MakeBatch, template: EmailTemplat
     return send
 
 
-def replay(batch: Batch, which: JobKind = JobKind.ALL, **options: bool) -> EmailJob:
-    return creation.replay_batch(batch, which=which, user=None, **options)
+def replay(batch: Batch, which: JobKind = JobKind.ALL, *, include_unknown: bool = False) -> EmailJob:
+    return creation.replay_batch(batch, which=which, user=None, include_unknown=include_unknown)
 
 
 def run_to_end(job: EmailJob) -> EmailJob:

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batches.rendering.message import MessageLayout, SenderFault, derive_message_key, encode_subject, make_message_id
+from batches.mailboxes import SenderFault
+from batches.rendering.headers import encode_subject
+from batches.rendering.message import MessageLayout, derive_message_key, make_message_id
 from batches.rendering.plain import MessageWriter, find_plain_layout
 from batches.rendering.template import CompiledTemplate, Rendered
 
@@ -166,5 +168,19 @@ def test_key_differs_when_the_secret_does() -> None:
 
 @pytest.mark.parametrize("sender", ["", "nobody", "Name <>", "a@b\r\nBcc: x@y"])
 def test_sender_is_refused_when_it_has_no_usable_address(sender: str) -> None:
-    with pytest.raises(SenderFault, match="DEFAULT_FROM_EMAIL"):
+    with pytest.raises(SenderFault, match="Write it like"):
         MessageLayout(from_email=sender, job_id=1, key=KEY)
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, GENERAL_TEMPLATE])
+def test_reply_to_is_in_every_message_when_the_job_has_one(template: CompiledTemplate) -> None:
+    layout = MessageLayout(
+        from_email='"100 %, Café" <post@example.org>', reply_to="Office, %s <office@example.org>", job_id=7, key=KEY
+    )
+    context = {"name": "Ann", "note": "Hi"}
+    made = MessageWriter(template, layout).write(email_id=3, address="a@b.org", context=context, allow_8bit=True)
+    message = parse(made.content)
+    assert message.keys()[:3] == ["From", "Reply-To", "To"]
+    assert message["From"].addresses[0].display_name == "100 %, Café"
+    assert message["Reply-To"].addresses[0].display_name == "Office, %s"
+    assert message["Reply-To"].addresses[0].addr_spec == "office@example.org"

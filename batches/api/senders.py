@@ -1,0 +1,51 @@
+"""List the senders that the caller may use, and describe the sender of a batch or a job."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.http import HttpRequest
+from ninja import Router
+
+from batches.api.sender_schemas import ListedSender, SenderList, SenderOut
+from batches.jobs.senders import SenderRefused, choose_sender, list_senders
+from batches.models import DEFAULT_SENDER, EmailJob, EmailTemplate
+
+router = Router(tags=["senders"])
+
+
+@router.get("/senders", response=SenderList)
+def get_senders(request: HttpRequest) -> SenderList:
+    """The senders that you may name in a request, the default one first."""
+    listed = [
+        ListedSender(
+            key=sender.key,
+            name=sender.display_name,
+            address=sender.address,
+            replyTo=sender.reply_to,
+            isDefault=sender.key == DEFAULT_SENDER,
+        )
+        for sender in list_senders(request.user)
+    ]
+    return SenderList(items=listed, next=None)
+
+
+def describe_sender_of(job: EmailJob) -> SenderOut:
+    """Describe the sender of a job, as it was when the job was made. Needs ``select_related("sender")``."""
+    return {"key": job.sender.key if job.sender else None, "from": job.from_email, "replyTo": job.reply_to}
+
+
+def describe_choice(
+    named: str | None, *, template: EmailTemplate | None, user: User | AnonymousUser
+) -> SenderOut | None:
+    """Describe the sender that a send would choose. None: nobody named one, and the user has none.
+
+    Raises:
+        SenderRefused: the user may not use the sender that the request names, or there is none of that name.
+    """
+    try:
+        sender = choose_sender(named, template=template, user=user)
+    except SenderRefused:
+        if named:
+            raise
+        return None
+    return {"key": sender.key, "from": str(sender), "replyTo": sender.reply_to}

@@ -7,6 +7,7 @@ its own services without harming another trial.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import json
 import os
@@ -216,11 +217,16 @@ class Stack:
         has_small_disk: bool = False,
         keep_raw: bool = False,
         email_url: str = "smtp://127.0.0.1:{port}",
+        second: Behaviour | None = None,
     ) -> None:
         self.golden = golden
         self.folder = Path(tempfile.mkdtemp(prefix="emailbatch-stack-"))
         self.folder.chmod(0o755)
         self.smtp = RunningServer(behaviour, keep_raw=keep_raw)
+        # It listens first, so that it has a port even if it refuses connections from then on.
+        self.second = RunningServer(dataclasses.replace(second, refuse=False), keep_raw=keep_raw) if second else None
+        """Another relay: that of EMAIL_URL_SECOND."""
+        self.second_behaviour = second
         self.extra_environment = environment or {}
         self.has_proxy = has_proxy
         self.has_small_disk = has_small_disk
@@ -239,6 +245,9 @@ class Stack:
             self.services.start_postgres()
             self.services.start_redis()
             self.exits.enter_context(self.smtp)
+            if self.second is not None and self.second_behaviour is not None:
+                self.exits.enter_context(self.second)
+                self.second.become(self.second_behaviour)
             self.environment = self._make_environment()
             self.exits.callback(self.kill_workers)
             self.exits = self.exits.pop_all()
@@ -251,6 +260,8 @@ class Stack:
         environment = base_environment(self.folder)
         environment["EMAIL_URL"] = self.email_url.format(port=self.smtp.port)
         environment["SSL_CERT_FILE"] = str(self.smtp.certificate)
+        if self.second is not None:
+            environment["EMAIL_URL_SECOND"] = self.second.url
         if self.has_proxy:
             socket_path = addresses.socket_dir(self.folder) / ".s.PGSQL.5432"
             self.proxy = self.exits.enter_context(RunningProxy(socket_path, is_postgres=True))

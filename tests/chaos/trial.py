@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -16,7 +17,7 @@ from batches.models.choices import BatchStatus
 from tests.chaos.judgement import Bounds, Comparison, Counts, Row, compare, judge
 from tests.chaos.stack import Golden, Stack, wait_until
 from tests.chaos.workers import Worker
-from tests.smtpserver import Accepted, Behaviour, read_record
+from tests.smtpserver import Accepted, Behaviour, RunningServer, read_record
 
 WINDOW = 128
 """The default of SEND_WINDOW: the most emails that a killed lane may leave in doubt."""
@@ -55,6 +56,10 @@ class Fault:
     has_proxy: bool = False
     has_small_disk: bool = False
     email_url: str = "smtp://127.0.0.1:{port}"
+    second: Behaviour | None = None
+    """The behaviour of another relay, that of EMAIL_URL_SECOND. None: there is only one relay."""
+    reply_rules: str = ""
+    """A site's own reply rules (SEND_REPLY_RULES), as TOML. So a trial need not wait for as long as a provider says."""
     address: Callable[[int], str] = lambda number: f"r{number:06d}@example.org"
     is_from_start: bool = False
     """Whether to inject the fault before the batch is loaded. The fault may call ``Trial.load`` itself."""
@@ -168,6 +173,23 @@ class Trial:
             return bool(row and row[0] in ENDED)
         return False
 
+    def read_accepted(self) -> list[Accepted]:
+        """Return what the relays have accepted so far, oldest first."""
+        records = [server.record_path for server in (self.stack.smtp, self.stack.second) if server is not None]
+        return sorted((each for path in records for each in read_record(path)), key=lambda each: each.at)
+
+    def read_value(self, query: str) -> Any:
+        """Return the first column of the first row that a query about the batch answers. It may name ``%(batch)s``."""
+        with self.stack.services.connect() as connection:
+            row = connection.execute(query, {"batch": self.batch_id}).fetchone()
+        return row[0] if row else None
+
+    @property
+    def second(self) -> RunningServer:
+        """The other relay. It exists only for a fault with ``second``."""
+        assert self.stack.second is not None
+        return self.stack.second
+
     # --- The run ---------------------------------------------------------------------------------------
 
     def run(self, golden: Golden) -> Result:
@@ -181,8 +203,10 @@ class Trial:
             has_small_disk=fault.has_small_disk,
             keep_raw=True,
             email_url=fault.email_url,
+            second=fault.second,
         )
         with self.stack:
+            self._write_reply_rules()
             self.addresses = [fault.address(number) for number in range(options.recipients)]
             path = write_recipients(self.stack.folder / "recipients.csv", self.addresses)
             self._load_and_inject(path)
@@ -207,6 +231,12 @@ class Trial:
             "SEND_FINAL_REPLY_TIMEOUT_SECONDS": "2",
         }
         return fast | dict(self.fault.environment)
+
+    def _write_reply_rules(self) -> None:
+        if self.fault.reply_rules:
+            path = self.stack.folder / "reply_rules.toml"
+            path.write_text(self.fault.reply_rules)
+            self.stack.environment["SEND_REPLY_RULES"] = str(path)
 
     def _load_and_inject(self, path: Path) -> None:
         self.path = path
@@ -256,7 +286,7 @@ class Trial:
     def _judge(self, ended_at: float) -> Result:
         stats = self.stack.smtp.stats()  # the answer also means that the record is complete
         self.fault.check(self)
-        accepted = read_record(self.stack.smtp.record_path)
+        accepted = self.read_accepted()
         rows, counts = self._read_table()
         found = compare(expected=self._expect_words(), rows=rows, accepted=accepted, counts=counts)
         recover = self._recover_seconds(accepted)

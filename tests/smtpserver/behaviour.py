@@ -37,6 +37,11 @@ class Rule:
     """Whether to strike only once for each recipient, or for each connection at the stages before ``rcpt``."""
     limit: int = 0
     """The number of strikes after which the rule is used up; 0 means no limit."""
+    after: int = 0
+    """How many messages the server accepts before the rule can strike."""
+    above: int = 0
+    """The rule spares so many uses of the stage in any ``per_seconds``, as a relay does that limits the rate."""
+    per_seconds: float = 0.0
     then: str = ""
     """What happens after the reply: nothing, ``drop`` or ``hang``. A 421 always drops."""
 

@@ -8,6 +8,7 @@ import json
 import random
 import re
 import ssl
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ class Listener:
         self.unanswered: dict[Session, None] = {}
         self.struck: set[tuple[Rule, str]] = set()
         self.strikes: dict[Rule, int] = {}
+        self.spared: dict[Rule, deque[float]] = {}
         self.first_seen: dict[str, float] = {}
         self.closed_in_blackhole: list[Session] = []
         self.next_slot = 0.0
@@ -128,12 +130,26 @@ class Listener:
             return False
         if rule.limit and self.strikes.get(rule, 0) >= rule.limit:
             return False
+        if self.stats.accepted < rule.after or self.is_spared(rule):
+            return False
         if rule.probability < 1 and self.random.random() >= rule.probability:
             return False
         if rule.once:
             self.struck.add((rule, who))
         self.strikes[rule] = self.strikes.get(rule, 0) + 1
         self.stats.strikes += 1
+        return True
+
+    def is_spared(self, rule: Rule) -> bool:
+        """Return whether a rule that limits the rate allows this use of its stage, and count the use if so."""
+        if not rule.above:
+            return False
+        spared, now = self.spared.setdefault(rule, deque()), self.loop.time()
+        while spared and spared[0] <= now - rule.per_seconds:
+            spared.popleft()
+        if len(spared) >= rule.above:
+            return False
+        spared.append(now)
         return True
 
     def is_greylisted(self, recipient: str) -> bool:

@@ -213,3 +213,26 @@ def test_message_of_a_dead_client_is_recorded_when_it_arrives_late(server: Runni
     while not received(server, "ghost@test") and time.monotonic() < deadline:
         server.stats()
     assert len(received(server, "ghost@test")) == 1
+
+
+def test_rule_waits_until_the_server_has_accepted_enough(server: RunningServer) -> None:
+    accepted = server.stats()["accepted"]
+    server.configure(rules=(Rule(stage="dot", action="554 5.2.0 Quota exceeded", after=accepted + 2),))
+    deliver(server, "first@test")
+    deliver(server, "second@test")
+    with pytest.raises(smtplib.SMTPDataError, match="Quota exceeded"):
+        deliver(server, "third@test")
+    assert received(server, "third@test") == []
+
+
+def test_rule_spares_what_is_below_the_rate_that_it_limits(server: RunningServer) -> None:
+    server.configure(rules=(Rule(stage="mail", action="450 4.7.1 Too much mail", above=2, per_seconds=0.5),))
+    began = time.monotonic()
+    deliver(server, "one@test")
+    deliver(server, "two@test")
+    with pytest.raises(smtplib.SMTPSenderRefused):
+        deliver(server, "three@test")
+    assert time.monotonic() - began < 0.5  # otherwise the refusal would prove nothing
+    while time.monotonic() - began < 0.5:
+        time.sleep(0.01)
+    deliver(server, "four@test")

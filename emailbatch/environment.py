@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from batches.smtp.oauth import CLIENT_VARIABLES
 
 POSTGRES_ENGINE = environ.Env.DB_SCHEMES["postgres"]
 """Django's PostgreSQL backend. Several schemes name it."""
@@ -19,6 +21,7 @@ SECRET_MAX_BYTES = 65_536
 """A file of a secret that is larger is a wrong path."""
 
 RELAY_PREFIX = "EMAIL_URL_"
+OAUTH_PREFIX = "EMAIL_OAUTH_"
 
 BOOLEANS = dict.fromkeys(("true", "on", "ok", "y", "yes", "1"), True)
 BOOLEANS |= dict.fromkeys(("false", "off", "n", "no", "0"), False)
@@ -32,7 +35,9 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no t
     """
 
     def secret(self, var: str) -> str:
-        """Read a variable that may hold a secret: its value, or the content of the file that VAR_FILE names.
+        """Read a variable that may hold a secret: its value, or the content of a file.
+
+        The file is named by the variable with _FILE at its end.
 
         Empty is unset. Line breaks at the end of the file are cut. No message shows what the file contains.
         """
@@ -113,8 +118,27 @@ def read_relay_urls(env: Environment) -> dict[str, str]:
     return urls
 
 
+def read_relay_oauth(env: Environment, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the values of EMAIL_OAUTH_* for the relay ``default``, and of EMAIL_OAUTH_<NAME>_* for each other relay.
+
+    The keys are the relays' names, and then the ends of the variables, such as CLIENT_ID. Unset ones are left out.
+    """
+    prefixes = {"default": OAUTH_PREFIX} | {name: f"{OAUTH_PREFIX}{name.upper()}_" for name in names}
+    values = {
+        name: {end: env.secret(f"{prefix}{end}") for end in CLIENT_VARIABLES} for name, prefix in prefixes.items()
+    }
+    return {name: {end: value for end, value in each.items() if value} for name, each in values.items()}
+
+
+def find_stray_oauth_variables(env: Environment, names: Iterable[str]) -> list[str]:
+    """Return the variables EMAIL_OAUTH_* that belong to no relay, because a name in them is misspelt."""
+    prefixes = [OAUTH_PREFIX, *(f"{OAUTH_PREFIX}{name.upper()}_" for name in names)]
+    known = {f"{prefix}{end}{file}" for prefix in prefixes for end in CLIENT_VARIABLES for file in ("", "_FILE")}
+    return sorted(name for name in env.ENVIRON if name.startswith(OAUTH_PREFIX) and name not in known)
+
+
 def _list_relay_variables(environment: Mapping[str, str]) -> set[str]:
-    """Return the variables of further relays, without _FILE. EMAIL_URL_FILE is the file of EMAIL_URL."""
+    """Return the variables of further relays, without _FILE. FILE is no name: it is the file of EMAIL_URL."""
     variables = {name for name in environment if name.startswith(RELAY_PREFIX)}
     return {re.sub("_FILE$", "", name) for name in variables} - {RELAY_PREFIX.rstrip("_"), RELAY_PREFIX}
 

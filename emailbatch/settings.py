@@ -6,7 +6,13 @@ from pathlib import Path
 
 from batches import limits
 from emailbatch import __version__
-from emailbatch.environment import Environment, read_database, read_relay_urls
+from emailbatch.environment import (
+    Environment,
+    find_stray_oauth_variables,
+    read_database,
+    read_relay_oauth,
+    read_relay_urls,
+)
 from emailbatch.localstack import addresses
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -24,6 +30,8 @@ EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.smtp
 # Our own SMTP replaces Django's. Kept separately, because Django's test runner overwrites EMAIL_BACKEND.
 SEND_BACKEND = "" if EMAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend" else EMAIL_BACKEND
 RELAY_URLS = read_relay_urls(env)  # the relays of EMAIL_URL_<NAME>, by name
+RELAY_OAUTH = read_relay_oauth(env, RELAY_URLS)  # the values of EMAIL_OAUTH_*, by relay
+STRAY_OAUTH_VARIABLES = find_stray_oauth_variables(env, RELAY_URLS)
 IS_LOCAL_INBOX = not (env.secret("EMAIL_URL") or SEND_BACKEND or RELAY_URLS)
 IS_LOCAL_STACK = IS_LOCAL_DATABASE or IS_LOCAL_REDIS or IS_LOCAL_INBOX
 

@@ -73,6 +73,17 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='RelayToken',
+            fields=[
+                ('relay', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='token', serialize=False, to='batches.relay')),
+                ('client_digest', models.CharField(help_text='Of the OAuth client to which the tokens belong.', max_length=64)),
+                ('sealed', models.TextField(help_text='Both tokens, encrypted.')),
+                ('renew_at', models.DateTimeField()),
+                ('ends_at', models.DateTimeField()),
+                ('renewing_until', models.DateTimeField(blank=True, null=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Reservation',
             fields=[
                 ('pk', models.CompositePrimaryKey('relay_id', 'lane_id', blank=True, editable=False, primary_key=True, serialize=False)),

@@ -17,7 +17,7 @@ from batches.models.choices import (
 )
 from batches.models.email import Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
-from batches.models.relay import Relay, RelayPause, RelayQuota, RelayUse, Reservation
+from batches.models.relay import Relay, RelayPause, RelayQuota, RelayToken, RelayUse, Reservation
 from batches.models.sender import DEFAULT_SENDER, Sender
 from batches.models.template import EmailTemplate, TemplateNotFound
 from batches.models.token import ApiToken
@@ -47,6 +47,7 @@ __all__ = [
     "RelayPause",
     "RelayPreset",
     "RelayQuota",
+    "RelayToken",
     "RelayUse",
     "Reservation",
     "Sender",

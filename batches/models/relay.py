@@ -116,6 +116,23 @@ class Reservation(models.Model):
         return f"{self.count} in lane {self.lane_id}"
 
 
+class RelayToken(models.Model):
+    """The access token of one relay for all processes, and the newest refresh token, sealed with SECRET_KEY.
+
+    One process at a time renews it: the one that set ``renewing_until``.
+    """
+
+    relay = models.OneToOneField(Relay, on_delete=models.CASCADE, related_name="token", primary_key=True)
+    client_digest = models.CharField(max_length=64, help_text="Of the OAuth client to which the tokens belong.")
+    sealed = models.TextField(help_text="Both tokens, encrypted.")
+    renew_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    renewing_until = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"the token of {self.relay_id}"
+
+
 class RelayPause(models.Model):
     """Why a relay accepts no mail now, from anybody or from one sender, and when it is tried again."""
 

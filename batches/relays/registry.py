@@ -7,6 +7,7 @@ lane run. Nothing here connects to a relay.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,8 +22,11 @@ from batches.models import EmailJob, Lane, RelayPreset
 from batches.models.relay import DEFAULT_RELAY
 from batches.relays import sql
 from batches.relays.sql import RelayRow
+from batches.relays.token_store import DatabaseStore
 from batches.relays.windows import Opening, Window, find_opening
+from batches.smtp.access_tokens import AccessTokens
 from batches.smtp.backend import Backend
+from batches.smtp.oauth import OAuthClient, OAuthSettingsError, make_client
 from batches.smtp.relay import RelayAddress, RelayUrlError, parse_relay
 
 if TYPE_CHECKING:
@@ -65,7 +69,34 @@ def read_address(name: str) -> RelayAddress | Backend:
     """
     if name == DEFAULT_RELAY and settings.SEND_BACKEND:
         return Backend(path=settings.SEND_BACKEND)
-    return parse_relay(relay_urls()[name])
+    address = parse_relay(relay_urls()[name], variable=url_variable(name))
+    if not address.oauth:
+        return address
+    client = read_client(name, address)
+    return replace(address, tokens=AccessTokens(client, DatabaseStore(name, client)))
+
+
+def read_client(name: str, address: RelayAddress) -> OAuthClient:
+    """Return the OAuth client of a relay whose address has ``?oauth=``.
+
+    Raises:
+        RelayUrlError: one of its variables is missing or cannot be used.
+    """
+    values = settings.RELAY_OAUTH.get(name, {})
+    try:
+        return make_client(address.oauth, values, user=address.username or "", variables=oauth_variables(name))
+    except OAuthSettingsError as exc:
+        raise RelayUrlError(str(exc)) from None
+
+
+def url_variable(name: str) -> str:
+    """Return the variable of the environment that holds a relay's address."""
+    return "EMAIL_URL" if name == DEFAULT_RELAY else f"EMAIL_URL_{name.upper()}"
+
+
+def oauth_variables(name: str) -> str:
+    """Return the beginning of the variables of a relay's OAuth client."""
+    return "EMAIL_OAUTH_" if name == DEFAULT_RELAY else f"EMAIL_OAUTH_{name.upper()}_"
 
 
 def sync() -> None:

@@ -35,8 +35,22 @@ class Version(NamedTuple):
     text: str
 
 
+class TokenRow(NamedTuple):
+    """The sealed tokens of a relay, by the database's clock."""
+
+    client_digest: str
+    sealed: str
+    renew_in_seconds: float
+    remaining_seconds: float
+
+
 _statements = load(Path(__file__).with_name("statements.sql"))
 
 FIND_RELAYS = Statement(_statements["FIND_RELAYS"], RelayRow)
 ADD_RELAYS = _statements["ADD_RELAYS"]
 RELAYS_VERSION = Statement(_statements["RELAYS_VERSION"], Version)
+
+READ_TOKEN = Statement(_statements["READ_TOKEN"], TokenRow)
+CLAIM_TOKEN = _statements["CLAIM_TOKEN"]
+SAVE_TOKEN = _statements["SAVE_TOKEN"]
+GIVE_UP_TOKEN = _statements["GIVE_UP_TOKEN"]

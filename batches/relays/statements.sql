@@ -38,3 +38,32 @@ ON CONFLICT (name) DO NOTHING
 -- Return a text that changes when a person changes a relay, or which relays a sender may use.
 SELECT concat_ws(' ', (SELECT count(*) FROM batches_relay), (SELECT max(updated_at) FROM batches_relay),
                  (SELECT count(*) FROM batches_sender), (SELECT max(updated_at) FROM batches_sender))
+
+-- name: READ_TOKEN
+-- Return the tokens of a relay, with the seconds until the access token is renewed and until it ends.
+SELECT t.client_digest, t.sealed,
+       extract(epoch FROM t.renew_at - clock_timestamp())::float8 AS renew_in_seconds,
+       extract(epoch FROM t.ends_at - clock_timestamp())::float8 AS remaining_seconds
+FROM batches_relaytoken t JOIN batches_relay r ON r.id = t.relay_id WHERE r.name = %(relay)s
+
+-- name: CLAIM_TOKEN
+-- Let the caller renew a relay's token, unless another process does so, or has done so since the caller read it.
+-- A process that died while it renewed keeps the others waiting until `renewing_until` only.
+INSERT INTO batches_relaytoken AS t (relay_id, client_digest, sealed, renew_at, ends_at, renewing_until)
+SELECT r.id, '', '', 'epoch', 'epoch', clock_timestamp() + %(seconds)s * interval '1 second'
+FROM batches_relay r WHERE r.name = %(relay)s
+ON CONFLICT (relay_id) DO UPDATE SET renewing_until = excluded.renewing_until
+WHERE (t.renewing_until IS NULL OR t.renewing_until < clock_timestamp()) AND t.sealed = %(sealed)s
+
+-- name: SAVE_TOKEN
+-- Keep a relay's new tokens, and end the renewal.
+UPDATE batches_relaytoken t
+SET client_digest = %(digest)s, sealed = %(sealed)s, renewing_until = NULL,
+    renew_at = clock_timestamp() + %(renew_in_seconds)s * interval '1 second',
+    ends_at = clock_timestamp() + %(life_seconds)s * interval '1 second'
+FROM batches_relay r WHERE r.id = t.relay_id AND r.name = %(relay)s
+
+-- name: GIVE_UP_TOKEN
+-- End a renewal that failed, so that another process may renew at once.
+UPDATE batches_relaytoken t SET renewing_until = NULL
+FROM batches_relay r WHERE r.id = t.relay_id AND r.name = %(relay)s

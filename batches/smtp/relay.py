@@ -1,7 +1,7 @@
-"""Where the relay is and how to reach it, from EMAIL_URL; and a connection up to its first MAIL.
+"""Where a relay is and how to reach it, from EMAIL_URL; and a connection up to its first MAIL.
 
-aiosmtplib connects, negotiates TLS, says EHLO and authenticates. From then on the connection is a
-``session.Session``.
+aiosmtplib connects, negotiates TLS, says EHLO and authenticates, with a password or with an access token (XOAUTH2).
+From then on the connection is a ``session.Session``.
 """
 
 from __future__ import annotations
@@ -9,20 +9,27 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote, urlsplit
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import aiosmtplib
 
 from batches.outcomes import ReplyMeaning
+from batches.smtp.access_tokens import AccessTokens
 from batches.smtp.connection import Capabilities, LaneEvents, Tag, Timeouts
+from batches.smtp.oauth import PROVIDERS, is_loopback
+from batches.smtp.replies import Reply
 from batches.smtp.session import Session
+from batches.smtp.stages import Stage
+from batches.smtp.token_endpoint import TokenError
+from batches.smtp.verdicts import judge
 
 UNIX = "smtp+unix"
 DEFAULT_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465, UNIX: None}
 """The schemes of EMAIL_URL, each with the port that its standard names."""
 
 EXAMPLE = "Write it like smtp+tls://user:password@mail.example.org:587"
+OAUTH_EXAMPLE = "Write it like smtp+tls://user%40example.org@mail.example.org:587?oauth=microsoft"
 
 
 class RelayUrlError(ValueError):
@@ -60,6 +67,10 @@ class RelayAddress:
     password: str | None
     path: str
     """Of a unix socket; empty for a host."""
+    oauth: str = ""
+    """The provider of access tokens, as in ``?oauth=microsoft``. Empty: the login is by password, if there is one."""
+    tokens: AccessTokens | None = field(default=None, compare=False)
+    """Where the access tokens come from. The registry of relays sets it."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -68,59 +79,88 @@ class RelayAddress:
     __repr__ = __str__
 
 
-def parse_relay(url: str) -> RelayAddress:
+def parse_relay(url: str, *, variable: str = "EMAIL_URL") -> RelayAddress:
     """Read ``smtp://user:password@host:port``, ``smtp+tls://``, ``smtp+ssl://`` or ``smtp+unix:///path``.
 
-    User, password and path may hold %-escapes.
+    User, password and path may hold %-escapes. ``?oauth=microsoft`` makes the login one by access tokens.
 
     Raises:
-        RelayUrlError: the URL is none of these. No message shows the URL, because it may hold a password.
+        RelayUrlError: the URL is none of these. The message names the variable. It does not show the URL, because it
+            may hold a password.
     """
     try:
         parts = urlsplit(url)
     except ValueError as exc:  # for example an IPv6 address without its closing bracket
-        raise RelayUrlError(f"EMAIL_URL can't be read: its host is malformed. {EXAMPLE}") from exc
+        raise RelayUrlError(f"{variable} can't be read: its host is malformed. {EXAMPLE}") from exc
     if parts.scheme not in DEFAULT_PORTS:
         schemes = ", ".join(f"{scheme}://" for scheme in DEFAULT_PORTS)
-        raise RelayUrlError(f"EMAIL_URL can't be read: it must begin with one of {schemes}. {EXAMPLE}")
+        raise RelayUrlError(f"{variable} can't be read: it must begin with one of {schemes}. {EXAMPLE}")
     if parts.scheme == UNIX and not parts.path.strip("/"):
-        raise RelayUrlError("EMAIL_URL names no socket. Write it like smtp+unix:///run/relay.sock")
+        raise RelayUrlError(f"{variable} names no socket. Write it like smtp+unix:///run/relay.sock")
     if parts.scheme != UNIX and not parts.hostname:
-        raise RelayUrlError(f"EMAIL_URL names no host. {EXAMPLE}")
+        raise RelayUrlError(f"{variable} names no host. {EXAMPLE}")
     return RelayAddress(
         scheme=parts.scheme,
         host=parts.hostname or "localhost",
-        port=_parse_port(parts),
+        port=_parse_port(parts, variable),
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
         path=unquote(parts.path) if parts.scheme == UNIX else "",
+        oauth=_parse_oauth(parts, variable),
     )
 
 
-def _parse_port(parts: SplitResult) -> int | None:
+def _parse_port(parts: SplitResult, variable: str) -> int | None:
     try:
         port = parts.port
     except ValueError:
         port = 0
     if port == 0:
-        raise RelayUrlError(f"The port in EMAIL_URL is not a number from 1 to 65535. {EXAMPLE}")
+        raise RelayUrlError(f"The port in {variable} is not a number from 1 to 65535. {EXAMPLE}")
     return port or DEFAULT_PORTS[parts.scheme]
 
 
-async def open_session(relay: RelayAddress, *, lane: LaneEvents[Tag], timeouts: Timeouts, depth: int) -> Session[Tag]:
+def _parse_oauth(parts: SplitResult, variable: str) -> str:
+    """Read the one option there is, and refuse what contradicts it."""
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    if not options:
+        return ""
+    unknown = [name for name, _ in options if name != "oauth"]
+    if unknown or len(options) > 1:
+        raise RelayUrlError(f"{variable} has options after the ? that are not known. {OAUTH_EXAMPLE}")
+    provider = options[0][1].lower()
+    if provider not in PROVIDERS:
+        raise RelayUrlError(f"{variable} has another ?oauth= than {', '.join(PROVIDERS)}. {OAUTH_EXAMPLE}")
+    if parts.password:
+        raise RelayUrlError(f"{variable} has a password and ?oauth=. Remove the password. {OAUTH_EXAMPLE}")
+    if not parts.username:
+        raise RelayUrlError(f"{variable} has ?oauth= and names no user. {OAUTH_EXAMPLE}")
+    if parts.scheme == "smtp" and not is_loopback(parts.hostname or ""):
+        raise RelayUrlError(f"{variable} would send access tokens without TLS. {OAUTH_EXAMPLE}")
+    return provider
+
+
+async def open_session(
+    relay: RelayAddress,
+    *,
+    lane: LaneEvents[Tag],
+    timeouts: Timeouts,
+    depth: int,
+    closes_after_refusals: bool = False,
+) -> Session[Tag]:
     """Connect, and return a session that is ready for its first message.
 
     ``depth`` is how many messages the session may have in flight if the relay offers CHUNKING.
 
     Raises:
         RelayError: the relay refuses the connection or the login, offers no TLS where EMAIL_URL requires it, or does
-            not answer.
+            not answer; or there is no access token.
     """
     client = aiosmtplib.SMTP(
         hostname=None if relay.path else relay.host,
         port=None if relay.path else relay.port,
         socket_path=relay.path or None,
-        username=relay.username,
+        username=None if relay.oauth else relay.username,
         password=relay.password,
         use_tls=relay.scheme == "smtp+ssl",
         start_tls=relay.scheme == "smtp+tls",  # always or never: no silent fallback to clear text
@@ -131,6 +171,11 @@ async def open_session(relay: RelayAddress, *, lane: LaneEvents[Tag], timeouts: 
         await client.connect()
         if client.is_ehlo_or_helo_needed:
             await client.ehlo()
+        if relay.oauth:
+            await _log_in_by_token(client, relay)
+    except RelayError:
+        client.close()
+        raise
     except (TimeoutError, aiosmtplib.SMTPException, OSError, ValueError) as exc:
         client.close()
         raise _explain(relay, exc) from exc
@@ -138,6 +183,38 @@ async def open_session(relay: RelayAddress, *, lane: LaneEvents[Tag], timeouts: 
         client.close()  # When its loop closes, uvloop waits without limit for a connection that is still open.
         raise
     return _take_over(client, lane=lane, timeouts=timeouts, depth=depth)
+
+
+async def _log_in_by_token(client: aiosmtplib.SMTP, relay: RelayAddress) -> None:
+    """Log in with XOAUTH2. A token that was revoked before its end is renewed once.
+
+    The token is taken when the relay waits for it, so it cannot expire while the connection is made.
+
+    Raises:
+        RelayError: the relay offers no XOAUTH2, or there is no token.
+        aiosmtplib.SMTPException: the relay refuses the login.
+    """
+    if "xoauth2" not in client.server_auth_methods:
+        raise RelayError(
+            f"The relay {relay} offers no login by access token (XOAUTH2). Remove ?oauth= from its address.",
+            meaning=ReplyMeaning.LOGIN,
+        )
+    if relay.tokens is None or relay.username is None:
+        raise RelayError(f"The relay {relay} has no OAuth client. Set its EMAIL_OAUTH_*.", meaning=ReplyMeaning.LOGIN)
+    try:
+        token = await relay.tokens.get()
+        try:
+            # aiosmtplib answers a refusal's JSON, which comes with 334, with an empty line, as the protocol wants it.
+            await client.auth_xoauth2(relay.username, token.text)
+        except aiosmtplib.SMTPAuthenticationError as exc:
+            if token.is_new or exc.code < 500:
+                raise
+            token = await relay.tokens.get(refused=token.text)
+            await client.auth_xoauth2(relay.username, token.text)
+    except TokenError as exc:
+        raise RelayError(
+            f"There is no login at {relay}: {exc}", meaning=ReplyMeaning.LOGIN, wait_seconds=exc.wait_seconds
+        ) from None
 
 
 def _take_over(client: aiosmtplib.SMTP, *, lane: LaneEvents[Tag], timeouts: Timeouts, depth: int) -> Session[Tag]:
@@ -159,17 +236,27 @@ def _own_name() -> str:
 
 
 def _explain(relay: RelayAddress, exc: Exception) -> RelayError:
-    """Say in one sentence, for a person, why the relay could not be used."""
+    """Say in one sentence, for a person, why the relay could not be used, and what its refusal is about."""
     if isinstance(exc, aiosmtplib.SMTPAuthenticationError):
-        return RelayError(f"The relay {relay} refused the login ({exc.code} {exc.message}).")
+        return _explain_refusal(f"The relay {relay} refused the login", Stage.LOGIN, exc)
     if isinstance(exc, aiosmtplib.SMTPResponseException):
-        return RelayError(
-            f"The relay {relay} refused the connection ({exc.code} {exc.message}).",
-            has_too_many_connections=exc.code == 421,
-        )
+        return _explain_refusal(f"The relay {relay} refused the connection", Stage.CONNECT, exc)
     if isinstance(exc, (TimeoutError, aiosmtplib.SMTPTimeoutError)):
         return RelayError(f"The relay {relay} does not answer.")
     return RelayError(f"The relay {relay} can't be reached: {_reason(exc).rstrip('.')}.")
+
+
+def _explain_refusal(happened: str, stage: Stage, exc: aiosmtplib.SMTPResponseException) -> RelayError:
+    verdict = judge(stage, Reply(exc.code, " ".join(exc.message.split()).encode()))
+    # Microsoft's refusal of passwords, whose own words name no remedy.
+    is_basic = stage is Stage.LOGIN and "basic authentication" in exc.message.lower()
+    remedy = " Use a login by access token (?oauth=) instead of a password." if is_basic else ""
+    return RelayError(
+        f"{happened} ({exc.code} {exc.message}).{remedy}",
+        has_too_many_connections=exc.code == 421,
+        meaning=verdict.meaning or ReplyMeaning.RELAY,
+        wait_seconds=verdict.wait_seconds,
+    )
 
 
 def _reason(exc: Exception) -> str:

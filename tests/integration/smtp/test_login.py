@@ -1,0 +1,103 @@
+"""The login of a real connection: by access token, by password, and what a refusal means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from batches.outcomes import ReplyMeaning
+from batches.smtp.access_tokens import AccessTokens
+from batches.smtp.connection import Timeouts
+from batches.smtp.oauth import make_client
+from batches.smtp.relay import RelayAddress, RelayError, open_session, parse_relay
+from tests.oauth_servers import CLIENT_ID, CLIENT_SECRET, TOKEN_PREFIX, USER, OAuthServers
+from tests.smtpserver import Behaviour, Rule, RunningServer
+from tests.unit.smtp.fakes import FakeLane
+
+TIMEOUTS = Timeouts(connect_seconds=10, command_seconds=10, final_seconds=10)
+
+
+@pytest.fixture
+def servers() -> Iterator[OAuthServers]:
+    with OAuthServers() as running:
+        yield running
+
+
+def address_of(servers: OAuthServers, **changes: str) -> RelayAddress:
+    values = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "TOKEN_URL": servers.token_url, **changes}
+    client = make_client("other", values, user=USER, variables="EMAIL_OAUTH_")
+    return replace(parse_relay(servers.email_url), tokens=AccessTokens(client))
+
+
+async def log_in(address: RelayAddress) -> None:
+    session = await open_session(address, lane=FakeLane(), timeouts=TIMEOUTS, depth=1)
+    session.quit()
+
+
+async def fail(address: RelayAddress) -> RelayError:
+    with pytest.raises(RelayError) as caught:
+        await log_in(address)
+    shown = f"{caught.value!r} {caught.value} {caught.value.__cause__!r}"
+    assert CLIENT_SECRET not in shown and TOKEN_PREFIX not in shown
+    return caught.value
+
+
+async def test_each_connection_logs_in_with_one_token(servers: OAuthServers) -> None:
+    address = address_of(servers)
+    for _ in range(3):
+        await log_in(address)
+    assert (servers.accepted_logins, servers.refused_logins, len(servers.requests)) == (3, 0, 1)
+
+
+async def test_token_is_renewed_once_when_it_was_revoked_before_its_end(servers: OAuthServers) -> None:
+    address = address_of(servers)
+    await log_in(address)
+    servers.revoke_all()
+    await log_in(address)
+    assert (servers.accepted_logins, servers.refused_logins, len(servers.requests)) == (2, 1, 2)
+
+
+async def test_refused_login_is_the_relays_pause_with_a_sentence(servers: OAuthServers) -> None:
+    address = replace(address_of(servers), username="somebody@else.example")
+    error = await fail(address)
+    assert str(error) == f"The relay {address} refused the login (535 5.7.3 Authentication unsuccessful)."
+    assert error.meaning is ReplyMeaning.LOGIN
+    assert (servers.refused_logins, len(servers.requests)) == (1, 1)
+
+
+async def test_endpoints_refusal_is_the_relays_pause_with_a_sentence(servers: OAuthServers) -> None:
+    address = address_of(servers, CLIENT_SECRET="another")
+    error = await fail(address)
+    assert str(error).startswith(f"There is no login at {address}: The token endpoint 127.0.0.1 refused us (invalid_cl")
+    assert (error.meaning, error.wait_seconds) == (ReplyMeaning.LOGIN, None)
+    servers.answer = (429, {"Retry-After": "7"}, b"")
+    error = await fail(address_of(servers))
+    assert (error.meaning, error.wait_seconds) == (ReplyMeaning.LOGIN, 7)
+    assert (servers.accepted_logins, servers.refused_logins) == (0, 0)
+
+
+async def test_relay_that_offers_no_access_tokens_is_named() -> None:
+    with RunningServer() as server:
+        error = await fail(parse_relay(server.url.replace("//", "//ann@") + "?oauth=google"))
+    assert "offers no login by access token (XOAUTH2). Remove ?oauth=" in str(error)
+    assert error.meaning is ReplyMeaning.LOGIN
+
+
+@pytest.mark.parametrize(
+    ("greeting", "meaning", "wait_seconds", "has_too_many"),
+    [
+        ("554 5.7.1 Go away", ReplyMeaning.POLICY, None, False),
+        ("421 4.7.0 Try again later", ReplyMeaning.RATE, None, True),
+        ("451 4.7.0 Try again in 12 minutes", ReplyMeaning.RATE, 720, False),
+    ],
+)
+async def test_refused_connection_has_its_meaning_and_wait(
+    greeting: str, meaning: ReplyMeaning, wait_seconds: float | None, has_too_many: bool
+) -> None:
+    with RunningServer(Behaviour(rules=(Rule(stage="connect", action=greeting),))) as server:
+        error = await fail(parse_relay(server.url))
+    assert f"refused the connection ({greeting})" in str(error)
+    assert (error.meaning, error.wait_seconds) == (meaning, wait_seconds)
+    assert error.has_too_many_connections is has_too_many

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from django.conf import settings
 
-from batches.smtp.reply_rules import WAIT_MAX_SECONDS, WAIT_MIN_SECONDS, Rule, RuleError, read_rules
+from batches.smtp.reply_rules import UNIT_SECONDS, WAIT_MAX_SECONDS, WAIT_MIN_SECONDS, Rule, RuleError, read_rules
 from batches.smtp.stages import Stage
 
 logger = logging.getLogger(__name__)
@@ -31,10 +33,13 @@ _FIRST_ENHANCED = re.compile(r"[#(\[]{0,2}([245]\.\d{1,3}\.\d{1,3})(?![.\d])")
 _ANY_ENHANCED = re.compile(r"(?<![.\d])([245]\.\d{1,3}\.\d{1,3})(?![.\d])")
 _STATED_WAIT = re.compile(
     r"(?:again|retry|retrying|resume|wait|come back|reset|resets|blocked|delayed|postponed|suspended)"
-    r"(?: \w{1,12}){0,3}? (?P<number>\d{1,5}) ?(?P<unit>s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b",
+    r"(?: \w{1,12}){0,3}? (?P<number>\d{1,5}(?:\.\d{1,3})?)"
+    r" ?(?P<unit>s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b",
     re.IGNORECASE,
 )
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_STATED_TIME = re.compile(
+    r"again (?:after|at) ((?:\w{3}, )?\d{1,2} [a-z]{3} \d{4} \d\d:\d\d:\d\d (?:UTC|GMT|[+-]\d{4}))", re.IGNORECASE
+)
 
 
 class ReadReply(NamedTuple):
@@ -112,16 +117,33 @@ def _find_wait(rule: Rule, words: str) -> float | None:
 
 
 def find_stated_wait(text: str) -> float | None:
-    """Return the seconds that a reply asks us to wait, as in "try again in 12 minutes", or None."""
-    found = _STATED_WAIT.search(text)
-    return _seconds(found) if found else None
+    """Return the seconds that a reply asks us to wait, or None.
+
+    It may state them ("try again in 12 minutes") or the time ("try again after Sun, 05 Oct 2025 19:22:44 UTC").
+    """
+    if found := _STATED_WAIT.search(text):
+        return _seconds(found)
+    return _find_stated_time(text)
+
+
+def _find_stated_time(text: str) -> float | None:
+    found = _STATED_TIME.search(text)
+    try:
+        stated = parsedate_to_datetime(found[1].upper().replace("UTC", "GMT")) if found else None
+    except ValueError:
+        return None
+    seconds = stated.timestamp() - time.time() if stated else 0
+    return _clamp(seconds) if seconds > 0 else None  # a time that is past says nothing: our clocks may differ
 
 
 def _seconds(found: re.Match[str]) -> float | None:
     if not found["number"] or not found["unit"]:
         return None
-    seconds = int(found["number"]) * _UNIT_SECONDS[found["unit"][0].lower()]
-    return float(min(max(seconds, WAIT_MIN_SECONDS), WAIT_MAX_SECONDS))
+    return _clamp(float(found["number"]) * UNIT_SECONDS[found["unit"][0].lower()])
+
+
+def _clamp(seconds: float) -> float:
+    return min(max(seconds, WAIT_MIN_SECONDS), WAIT_MAX_SECONDS)
 
 
 class _Current:

@@ -38,7 +38,7 @@ WAIT_MIN_SECONDS, WAIT_MAX_SECONDS = 1, 24 * 3600
 
 _KEYS = {"stage", "code", "enhanced", "pattern", "meaning", "wait", "may_be_one_recipient", "note"}
 _CODE = re.compile(r"[45](?:\d\d|\dx|xx)")
-_ENHANCED = re.compile(r"[245]\.(?:\d{1,3}|x)\.(?:\d{1,3}|x)")
+_ENHANCED = re.compile(r"[245](?:\.(?:x|\d{1,3}|\d{1,2}x{1,2})){2}")
 _WAIT = re.compile(r"(\d{1,5}) ?([smh])")
 _RULE_LINE = re.compile(r"\s*\[\[\s*rule\s*\]\]")
 
@@ -188,8 +188,9 @@ def _read_codes(codes: Sequence[str]) -> frozenset[int]:
 
 def _read_enhanced(codes: Sequence[str]) -> re.Pattern[str] | None:
     if wrong := [code for code in codes if not _ENHANCED.fullmatch(code)]:
-        raise ValueError(f"enhanced is {_quote(wrong)}. Write 5.7.1, 5.7.x or 5.x.x.")
-    return re.compile("|".join(re.escape(code).replace("x", r"\d+") for code in codes)) if codes else None
+        raise ValueError(f"enhanced is {_quote(wrong)}. Write 5.7.1, 5.7.x or 4.7.5xx.")
+    parts = [[r"\d+" if part == "x" else part.replace("x", r"\d") for part in code.split(".")] for code in codes]
+    return re.compile("|".join(r"\.".join(each) for each in parts)) if codes else None
 
 
 def _read_pattern(pattern: Any) -> re.Pattern[str] | None:

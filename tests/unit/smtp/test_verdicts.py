@@ -32,8 +32,8 @@ def test_message_is_deferred_only_where_the_recipient_is_named_when_the_relay_sa
         451,
         "4.9.9 Later",
     )
-    assert verdict.meaning is (None if stage in OF_ONE_EMAIL else ReplyMeaning.RATE)
-    assert not verdict.is_recognised
+    assert (verdict.meaning is None) == (stage in OF_ONE_EMAIL)
+    assert verdict.is_recognised == (stage is Stage.LOGIN)
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -41,7 +41,7 @@ def test_message_fails_only_where_the_recipient_is_named_when_the_relay_says_5xx
     verdict = judge(stage, Reply(550, b"5.9.9 No"))
     assert (verdict.outcome, verdict.code) == (FAILED if stage in OF_ONE_EMAIL else REQUEUED, 550)
     assert (verdict.meaning is None) == (stage in OF_ONE_EMAIL)
-    assert not verdict.is_recognised
+    assert verdict.is_recognised == (stage is Stage.LOGIN)
 
 
 @pytest.mark.parametrize("reply", [Reply(552, b"Too big"), Reply(552, b"5.3.4 Too big"), Reply(554, b"5.3.4 Too big")])
@@ -130,7 +130,7 @@ def test_outcome_says_who_refused_when_a_provider_answers_with_a_status(
     ("exc", "outcome", "meaning", "wait_seconds"),
     [
         (AmazonError(400, "Daily message quota exceeded."), REQUEUED, ReplyMeaning.QUOTA, 600),
-        (AmazonError(400, "Maximum sending rate exceeded."), REQUEUED, ReplyMeaning.RATE, 5),
+        (AmazonError(400, "Maximum sending rate exceeded."), REQUEUED, ReplyMeaning.RATE, 1),
         (AmazonError(400, "Illegal header."), FAILED, None, None),
         (AmazonError(500, "Internal failure."), UNKNOWN, None, None),
         (HttpError(401, "Maximum credits exceeded"), REQUEUED, ReplyMeaning.QUOTA, 3600),

@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
-from operator import attrgetter
 
 from batches.asyncio_tasks import end_tasks
 from batches.delivery import stop
 from batches.delivery.ledger import OUTAGES, Fenced, Ledger, clock
+from batches.delivery.pauses import Pauses
 from batches.delivery.policy import decide_reply, requeue
 from batches.delivery.pool import OpenConnection, open_connection
 from batches.delivery.route import Route
+from batches.delivery.routes import PATIENCE_SECONDS, Routes
 from batches.delivery.spec import LaneSpec
 from batches.delivery.terms import ClaimedEmail, LaneEnd
 from batches.models import sql
@@ -39,16 +41,17 @@ RECORD_SECONDS = 0.5
 PROGRESS_SECONDS = 0.5
 """How often a lane publishes a snapshot at most."""
 
-CLEAR_SECONDS = 5.0
-"""How often a lane that delivers clears a relay error that another lane reported."""
+NOTE_SUCCESS_SECONDS = 5.0
+"""How often a lane that delivers notes that its relays accept mail, whatever another lane has noted."""
 
 TURN_SECONDS = 3.0
-"""How long a lane runs before it checks whether a lane of another job waits, and how long until it checks again."""
+"""How long a lane runs before it checks whether it has to end, and how long until it checks again."""
+
+SPACE_SECONDS = 1.0
+"""How long a lane that found no space in a quota waits at most before it looks again. An email that fails uses none."""
 
 RECONNECT_SECONDS = 0.25
 """How long a lane waits between two attempts to reach PostgreSQL."""
-
-_outbox_of = attrgetter("outbox")
 
 
 class LaneRun:
@@ -57,7 +60,8 @@ class LaneRun:
     Args:
         ledger: the lane's ledger, which the run closes at its end.
         publish: called with the batch's counts when they have changed.
-        should_yield: called in a thread; says whether a lane of another job waits for this worker.
+        should_end: called in a thread; says why the lane has to end, for example because a lane of another job waits
+            for this worker.
     """
 
     def __init__(
@@ -66,41 +70,47 @@ class LaneRun:
         ledger: Ledger,
         *,
         publish: Callable[[sql.SnapshotRow], Awaitable[None]],
-        should_yield: Callable[[], bool],
+        should_end: Callable[[], LaneEnd | None],
         open_connection: OpenConnection = open_connection,
         clock: Callable[[], float] = clock,
     ) -> None:
-        self._spec, self._ledger, self._publish, self._should_yield = spec, ledger, publish, should_yield
+        self._spec, self._ledger, self._publish, self._should_end = spec, ledger, publish, should_end
         self._policy, self._clock = spec.policy, clock
-        self._routes = [
+        self._window = spec.window
+        """How many emails may be in flight now: none while each route is closed, and one to probe a relay."""
+        routes = [
             Route(spec, route, ledger=ledger, lane=self, clock=clock, open_connection=open_connection)
             for route in spec.routes
         ]
-        self._route = self._routes[0]
+        self._pauses = Pauses(spec, ledger)
+        self._routes = Routes(routes, self._pauses, clock=clock, retry_seconds=spec.policy.retry_seconds)
         # A commit costs as much as sending several emails. So, while the connections have messages to send, a cycle
         # waits until half of the window can be recorded.
         self._enough = max(1, spec.window // 2)
         self._wake = asyncio.Event()
         self._end: LaneEnd | None = None
-        self._relay_error, self._has_too_many_connections = "", False
         self._has_sent, self._has_news = False, True
+        # How many emails were requeued, and how many of them a cycle has recorded. A claim finds only those.
+        self._requeued_count = self._recorded_count = 0
+        self._space_at = 0.0
         self._publishing: asyncio.Task[None] | None = None
-        self._cycled_at = self._progress_at = self._clear_at = 0.0
+        self._cycled_at = self._progress_at = self._note_at = 0.0
+        self.on_route_changed()
 
     async def run(self) -> LaneEnd:
         """Send until nothing is due, or until there is a reason to stop. Then release the lane."""
         stop.call_when_requested(self.drain)
         tasks = [asyncio.ensure_future(self._tick()), asyncio.ensure_future(self._take_turns())]
-        tasks += [asyncio.ensure_future(route.gate.run()) for route in self._routes if route.gate is not None]
+        tasks += [asyncio.ensure_future(gate) for gate in self._routes.gates()]
         try:
             await self._cycle()
             await self._cycle_until_end()
-            await self._close_routes()
+            await self._routes.close()
             await self._release_lane()
         except Fenced:
             self._end = LaneEnd.FENCED
             logger.warning("Lane %s was reaped; this worker stops sending for it.", self._spec.lane_id)
-            await self._close_routes(abort_reason="The lane was reaped.")
+            await self._routes.close(abort_reason="The lane was reaped.")
         finally:
             await end_tasks(tasks)
             await self._ledger.close()
@@ -117,10 +127,11 @@ class LaneRun:
             self._wake.clear()
             if self._is_cycle_worthwhile() or self._is_cycle_overdue():
                 await self._cycle()
-            self._pump()
+            self._routes.pump()
             await self._report()
             if not self._ledger.in_flight and (self._end is not None or self._ledger.is_dry):
                 return
+            self._end_if_no_route_is_open()
             if not self._is_cycle_worthwhile():
                 await self._wake.wait()
 
@@ -129,7 +140,7 @@ class LaneRun:
         recordable = self._ledger.decision_count
         if recordable >= self._enough:
             return True
-        if self._end is None and self._has_ready():
+        if self._end is None and self._routes.has_ready():
             return False  # The connections have messages to send meanwhile.
         return recordable > 0 or (self._places() > 0 and not self._ledger.is_dry)
 
@@ -140,52 +151,62 @@ class LaneRun:
 
     def _places(self) -> int:
         """Return how many emails may be claimed. The emails that the same commit records leave the window."""
-        return 0 if self._end is not None else self._spec.window - self._ledger.undecided_count
+        if self._end is not None or self._clock() < self._space_at:
+            return 0
+        undecided_count = self._ledger.undecided_count
+        places = self._window - undecided_count
+        if self._window < self._spec.window:  # A suspended refusal must not keep a relay from being probed.
+            places = min(places + self._routes.suspended_count, self._spec.window - undecided_count)
+        return max(0, places)
 
     async def _cycle(self) -> None:
         self._cycled_at = self._clock()
+        places, requeued_count = self._places(), self._requeued_count
+        is_complete = self._recorded_count == requeued_count
         try:
-            claimed = await self._ledger.cycle(self._places())
+            claimed = await self._ledger.cycle(places, usable=self._routes.usable)
         except OUTAGES as exc:
             logger.warning("PostgreSQL is away. Decisions are kept, and nothing new is sent: %s", exc)
             await self._recover()
             return
+        self._recorded_count = requeued_count
         self._has_news = True
+        if not is_complete:
+            self._ledger.is_dry = False  # The claim could not find what the same statement requeued.
+        if places:
+            self._note_space(claimed)
         self._add_claimed(claimed)
+
+    def _note_space(self, claimed: list[ClaimedEmail]) -> None:
+        """Claim nothing more until a quota has space again, if the last claim found too little."""
+        now, space_at = self._clock(), self._ledger.space_at
+        if space_at is None:
+            return
+        self._space_at = min(space_at, now + SPACE_SECONDS)
+        if not claimed and self._has_only_suspended() and space_at > now + PATIENCE_SECONDS:
+            self._begin_end(LaneEnd.NO_ROOM)
 
     async def _recover(self) -> None:
         """Connect again, however long PostgreSQL is away; then record what was kept, and claim."""
         self._ledger.is_up = False
         while True:
             self._cycled_at = self._clock()
+            requeued_count = self._requeued_count
             try:
-                claimed = await self._ledger.recover(window=0 if self._end is not None else self._spec.window)
+                claimed = await self._ledger.recover(
+                    window=0 if self._end is not None else self._window, usable=self._routes.usable
+                )
                 break
             except OUTAGES:
                 await asyncio.sleep(RECONNECT_SECONDS)
-        self._ledger.is_up = True
+        self._recorded_count = requeued_count
+        self._ledger.is_up, self._ledger.is_dry = True, False
         self._add_claimed(claimed)
 
     def _add_claimed(self, claimed: list[ClaimedEmail]) -> None:
-        self._route.outbox.extend(claimed)
+        self._routes.extend(claimed)
         if self._ledger.is_halted:
             self._begin_end(LaneEnd.HALTED)
-        if self._end is not None:  # The end may have begun while the claim was on its way.
-            self._requeue_rest()
-
-    # --- make, send and judge: the routes do that ----------------------------------------------------
-
-    def _pump(self) -> None:
-        for route in self._routes:
-            route.pool.pump()
-
-    def _has_ready(self) -> bool:
-        """Whether a route has messages to send."""
-        return any(map(_outbox_of, self._routes))
-
-    async def _close_routes(self, *, abort_reason: str = "") -> None:
-        for route in self._routes:
-            await route.pool.close(abort_reason=abort_reason)
 
     # --- record: the routes say what became of each email --------------------------------------------
 
@@ -197,25 +218,56 @@ class LaneRun:
         if self._is_cycle_worthwhile():
             self._wake.set()
 
-    def on_route_down(self, route: Route, reason: str, *, has_too_many_connections: bool) -> None:
-        """Hear that a relay accepts no mail now."""
-        logger.warning("The relay %s accepts no mail: %s", route.spec.name, reason)
-        self._relay_error, self._has_too_many_connections = reason, has_too_many_connections
-        self._begin_end(LaneEnd.RELAY_DOWN)
+    def requeue(self, claimed: ClaimedEmail, reason: str, *, delay_seconds: float = 0.0) -> None:
+        """Take back an email that was not attempted. The next cycle requeues it, and a later one may claim it again."""
+        self._requeued_count += 1
+        self._ledger.add(requeue(claimed, reason, delay_seconds=delay_seconds))
+        self._wake.set()
+
+    def on_route_changed(self) -> None:
+        """Set the window by the routes that are open."""
+        if not self._routes.is_open:
+            self._window = 0
+        else:
+            self._window = 1 if self._routes.is_probing else self._spec.window
+        self._wake.set()
+
+    def on_suspended(self) -> None:
+        """Let the loop look at the breakers."""
+        self._wake.set()
 
     # --- report, between two cycles ------------------------------------------------------------------
 
     async def _report(self) -> None:
-        """Publish the counts, and record that the relay accepts mail. The next cycle deals with an outage."""
+        """Judge the breakers, note what the relays said, and publish the counts.
+
+        The next cycle deals with an outage, and the next call repeats what failed.
+        """
         now = self._clock()
         with contextlib.suppress(*OUTAGES):
-            await self._clear_relay_error_if_due(now)
+            if self._routes.suspended_count:
+                await self._judge_breakers()
+            await self._routes.note()
+            await self._note_success_if_due(now)
             await self._publish_if_due(now)
 
-    async def _clear_relay_error_if_due(self, now: float) -> None:
-        if self._has_sent and now >= self._clear_at:
-            self._has_sent, self._clear_at = False, now + CLEAR_SECONDS
-            await self._ledger.clear_relay_error()
+    async def _judge_breakers(self) -> None:
+        undecided_count = self._ledger.undecided_count
+        is_over = self._ledger.is_dry or self._end is not None or undecided_count >= self._spec.window
+        is_last = is_over and self._has_only_suspended()
+        if await self._routes.judge_breakers(is_last=is_last):
+            self._begin_end(LaneEnd.TRIPPED)
+            for route in self._routes.all:
+                route.requeue_suspended()
+
+    def _has_only_suspended(self) -> bool:
+        """Whether nothing is in flight, except refusals that wait to be judged."""
+        return self._ledger.undecided_count == self._routes.suspended_count
+
+    async def _note_success_if_due(self, now: float) -> None:
+        if self._has_sent and now >= self._note_at:
+            self._has_sent, self._note_at = False, now + NOTE_SUCCESS_SECONDS
+            await self._routes.note_success()
 
     async def _publish_if_due(self, now: float) -> None:
         is_publishing = self._publishing is not None and not self._publishing.done()
@@ -229,17 +281,26 @@ class LaneRun:
     # --- end -----------------------------------------------------------------------------------------
 
     def _begin_end(self, end: LaneEnd) -> None:
-        """Claim and take no more, and requeue what no connection has taken. The first reason to end counts."""
+        """Claim and take no more, and requeue what no connection has taken. The first reason to end counts.
+
+        Suspended refusals are requeued too. At the end of a turn they are judged instead: otherwise a slow relay and
+        short turns could requeue the same emails for ever.
+        """
         if self._end is not None:
             return
         self._end = end
-        self._requeue_rest()
+        self._routes.finish(keeps_suspended=end is LaneEnd.YIELDED)
         self._wake.set()
 
-    def _requeue_rest(self) -> None:
-        for route in self._routes:
-            for claimed in route.close():
-                self._ledger.add(requeue(claimed))
+    def _end_if_no_route_is_open(self) -> None:
+        """End if every relay is paused for so long that another job may use the worker meanwhile."""
+        if self._end is not None or self._routes.is_open or not self._routes.is_noted:
+            return
+        route = self._routes.first_to_open
+        if route.may_be_awaited and route.reopens_at <= self._clock() + PATIENCE_SECONDS:
+            return
+        # Without a refusal, only the next lane run can say why: it reads the pauses and the windows of the day.
+        self._begin_end(LaneEnd.REROUTED if route.refusal is None else LaneEnd.RELAY_DOWN)
 
     async def _release_lane(self) -> None:
         """Report a relay error, and release the lane. Nothing is in flight any more."""
@@ -258,12 +319,25 @@ class LaneRun:
 
     async def _report_and_release(self) -> None:
         if self._ledger.in_flight:  # A recovery found these claims, and requeued them at once.
-            await self._ledger.cycle(0)
+            await self._ledger.cycle(0, usable=self._routes.usable)
+        await self._routes.note()
         if self._end is LaneEnd.RELAY_DOWN:
-            await self._ledger.report_relay_error(
-                self._relay_error, has_too_many_connections=self._has_too_many_connections
-            )
+            await self._report_relay_down()
+        elif self._end is LaneEnd.NO_ROOM and self._ledger.space_at is not None:
+            await self._pauses.report_wait(self._ledger.space_sentence, self._ledger.space_at - self._clock())
         await self._ledger.release()
+
+    async def _report_relay_down(self) -> None:
+        route = self._routes.first_to_open
+        refusal = route.refusal
+        if refusal is None:
+            return
+        if math.isinf(route.reopens_at):
+            # There is no Relay to be noted, or other lanes have all the connections that the relay allows.
+            too_many = refusal.has_too_many_connections
+            await self._ledger.report_relay_error(refusal.sentence, has_too_many_connections=too_many)
+        else:
+            await self._pauses.report_wait(refusal.sentence, max(0.0, route.reopens_at - self._clock()))
 
     # --- tasks beside the cycles ---------------------------------------------------------------------
 
@@ -271,16 +345,16 @@ class LaneRun:
         """Wake the cycle for renewals and progress, and let the pool check its timeouts."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            for route in self._routes:
-                route.pool.tick(TICK_SECONDS)
+            self._routes.tick(TICK_SECONDS)
             self._wake.set()
 
     async def _take_turns(self) -> None:
-        """After each turn, end the lane if a lane of another job waits."""
+        """After each turn, end the lane if there is a reason to."""
         while True:
             # The random part keeps the lanes from ending at the same moment. While one lane changes, the others use
             # its part of SEND_RATE.
             await asyncio.sleep(TURN_SECONDS * random.uniform(0.7, 1.3))  # noqa: S311  (no secret)
-            if await asyncio.to_thread(self._should_yield):
-                self._begin_end(LaneEnd.YIELDED)
+            end = await asyncio.to_thread(self._should_end)
+            if end is not None:
+                self._begin_end(end)
                 return

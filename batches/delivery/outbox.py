@@ -78,6 +78,10 @@ class Outbox:
         """Put an email whose message was taken but not sent at the front of those without a message."""
         self._claimed.appendleft(claimed)
 
+    def put_last(self, claimed: ClaimedEmail) -> None:
+        """Put an email whose message was taken but not sent after all others."""
+        self._claimed.append(claimed)
+
     def clear(self) -> list[ClaimedEmail]:
         """Empty the outbox, and return its emails."""
         self._unmake()

@@ -95,9 +95,9 @@ def decide_reply(claimed: ClaimedEmail, verdict: Verdict, policy: RetryPolicy) -
     return Decision(claimed.id, _PENDING, outcome.value, code, reply, delay_seconds)
 
 
-def requeue(claimed: ClaimedEmail, reason: str = "") -> Decision:
-    """Decide that an email is pending again, due at once, and that no attempt is counted."""
-    return Decision(claimed.id, _PENDING, "", 0, reason)
+def requeue(claimed: ClaimedEmail, reason: str = "", *, delay_seconds: float = 0.0) -> Decision:
+    """Decide that an email is pending again, due at once or after a delay, and that no attempt is counted."""
+    return Decision(claimed.id, _PENDING, "", 0, reason, delay_seconds)
 
 
 def decide_deaths(emails: Sequence[InterruptedEmail], policy: RetryPolicy) -> list[DeathDecision]:

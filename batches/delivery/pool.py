@@ -17,6 +17,7 @@ from typing import Protocol
 
 from batches.delivery.spec import LaneSpec, RouteSpec
 from batches.delivery.terms import ClaimedEmail
+from batches.outcomes import ReplyMeaning
 from batches.smtp.backend import Backend, open_backend
 from batches.smtp.connection import Connection, LaneEvents, Loss, Timeouts
 from batches.smtp.relay import RelayAddress, RelayError, open_session
@@ -38,12 +39,30 @@ class OpenConnection(Protocol):
     """Opens a connection that is ready for its first message; raises ``RelayError`` if none can be had."""
 
     def __call__(
-        self, relay: RelayAddress | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
+        self,
+        relay: RelayAddress | Backend,
+        *,
+        lane: LaneEvents[ClaimedEmail],
+        timeouts: Timeouts,
+        depth: int,
+        closes_after_refusals: bool,
     ) -> Awaitable[Connection]: ...
 
 
+class PoolOwner(LaneEvents[ClaimedEmail], Protocol):
+    """The route, as its pool sees it."""
+
+    def on_relay_down(self, error: RelayError) -> None:
+        """Hear that no connection can be had: the relay accepts no mail now, or only other senders' mail."""
+
+
 async def open_connection(
-    relay: RelayAddress | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
+    relay: RelayAddress | Backend,
+    *,
+    lane: LaneEvents[ClaimedEmail],
+    timeouts: Timeouts,
+    depth: int,
+    closes_after_refusals: bool,
 ) -> Connection:
     """Open a session with the relay, or with the email backend that takes its place.
 
@@ -52,7 +71,7 @@ async def open_connection(
     """
     if isinstance(relay, Backend):
         return await open_backend(relay, lane=lane, timeouts=timeouts)
-    return await open_session(relay, lane=lane, timeouts=timeouts, depth=depth)
+    return await open_session(relay, lane=lane, timeouts=timeouts, depth=1 if closes_after_refusals else depth)
 
 
 class Pool:
@@ -66,7 +85,7 @@ class Pool:
         spec: LaneSpec,
         route: RouteSpec,
         *,
-        lane: LaneEvents[ClaimedEmail],
+        lane: PoolOwner,
         outbox: Sized,
         clock: Callable[[], float],
         open_connection: OpenConnection = open_connection,
@@ -75,11 +94,14 @@ class Pool:
         self._clock, self._open_connection = clock, open_connection
         self._openings: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
+        self._leaving: set[Connection] = set()  # those that have said QUIT
         self._reopen_at = 0.0
         self._target = route.connections
         self._grow_at, self._grow_by = 0.0, 1
         self._is_accepted = False
-        self._is_closed = False
+        self._is_closed = self._is_paused = self._is_probing = False
+        self._is_answered = False
+        self.closes_after_refusals = route.closes_after_refusals
         self._is_one_gone = asyncio.Event()
         # With CHUNKING, the window is spread over the connections.
         self._depth = max(2, -(-spec.window // route.connections))
@@ -89,7 +111,7 @@ class Pool:
         ready_count = len(self._outbox)
         for connection in list(self._connections):
             connection.pump()
-        if self._is_closed or self._clock() < self._reopen_at or not self._lane.can_record():
+        if self._is_closed or self._is_paused or self._clock() < self._reopen_at or not self._lane.can_record():
             return
         for _ in range(self._count_missing(ready_count)):
             task = asyncio.get_running_loop().create_task(self._open())
@@ -102,7 +124,8 @@ class Pool:
         The target bounds them.
         """
         idle = sum(connection.is_idle for connection in self._connections)
-        missing = min(self._target - len(self._connections), ready_count - idle) - len(self._openings)
+        target = 1 if self._is_probing else self._target
+        missing = min(target - len(self._connections), ready_count - idle) - len(self._openings)
         if not self._is_accepted:
             # Ask a relay that is away, or has too many connections, only once: not with all connections at a time.
             # Otherwise some opening would always be under way, and the lane would not hear that all of them fail.
@@ -112,14 +135,18 @@ class Pool:
     async def _open(self) -> None:
         try:
             connection = await self._open_connection(
-                self._route.address, lane=self._lane, timeouts=self._timeouts, depth=self._depth
+                self._route.address,
+                lane=self._lane,
+                timeouts=self._timeouts,
+                depth=self._depth,
+                closes_after_refusals=self.closes_after_refusals,
             )
         except RelayError as exc:
             self._forget_opening()
-            self._on_no_connection(str(exc), has_too_many_connections=exc.has_too_many_connections)
+            self._on_no_connection(exc)
             return
         self._forget_opening()
-        if self._is_closed:
+        if self._is_closed or self._is_paused:
             connection.quit()
             return
         self._connections.add(connection)
@@ -131,32 +158,63 @@ class Pool:
         """Count the current task no longer as an opening, although it still has to act on what it opened."""
         self._openings.discard(asyncio.current_task())
 
-    def _on_no_connection(self, reason: str, *, has_too_many_connections: bool) -> None:
+    def _on_no_connection(self, error: RelayError) -> None:
         self._reopen_at = self._clock() + REOPEN_SECONDS
-        if has_too_many_connections:
+        if error.has_too_many_connections:
             self._shrink()
         if self._connections:
             return
         self._is_accepted = False
-        if not self._openings and not self._is_closed:
-            self._lane.on_relay_error(reason, has_too_many_connections=has_too_many_connections)
+        if not (self._openings or self._is_closed or self._is_paused):
+            self._lane.on_relay_down(error)
+
+    def note_answer(self) -> None:
+        """Note that the relay has answered a message, although it did not accept it.
+
+        The next connection to end has then done its work, and another may be opened at once.
+        """
+        self._is_answered = True
 
     def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
-        """Forget a connection that is gone. Tell the lane if the relay accepts no mail."""
+        """Forget a connection that is gone. Tell the route if the relay accepts no mail."""
         self._connections.discard(connection)
+        self._leaving.discard(connection)
         self._is_one_gone.set()
-        if self._is_closed:
+        is_useful, self._is_answered = bool(connection.sent_count) or self._is_answered, False
+        if self._is_closed or self._is_paused:
             return
         logger.info("A connection to %s ended: %s", self._route.address, loss.reason)
         if not self._connections and not self._openings:
             # Ask at once, even if an opening failed a moment ago: only its answer tells why no mail goes out.
             self._is_accepted, self._reopen_at = False, 0.0
         if loss.is_relay_error:
-            self._lane.on_relay_error(loss.reason, has_too_many_connections=False)
-        elif not connection.sent_count:
+            self._lane.on_relay_down(RelayError(loss.reason, meaning=ReplyMeaning.POLICY))
+        elif not is_useful:
             # A connection that delivered may have reached the relay's limit for one connection: another may do.
-            self._on_no_connection(loss.reason, has_too_many_connections=loss.has_too_many_connections)
+            self._on_no_connection(RelayError(loss.reason, has_too_many_connections=loss.has_too_many_connections))
         self.pump()  # The other connections take the messages that this one did not send.
+
+    def pause(self) -> None:
+        """Open no more connections, and end each one when nothing is in flight on it."""
+        self._is_paused = True
+        with contextlib.suppress(RuntimeError):  # no loop: the lane run begins with a pause
+            # Not at once: a connection may be calling this while it still has replies to read.
+            asyncio.get_running_loop().call_soon(self._quit_idle)
+
+    def resume(self) -> None:
+        """Open one connection, and more after ``end_probe``."""
+        self._is_paused, self._is_accepted, self._is_probing = False, False, True
+        self._reopen_at = 0.0
+
+    def end_probe(self) -> None:
+        """Open as many connections as there is work for."""
+        self._is_probing = False
+
+    def _quit_idle(self) -> None:
+        if self._is_paused and not self._is_closed:
+            for connection in [each for each in self._connections - self._leaving if each.is_idle]:
+                self._leaving.add(connection)
+                connection.quit()
 
     def _shrink(self) -> None:
         self._target = max(1, len(self._connections))
@@ -174,6 +232,7 @@ class Pool:
         """Note that this much time has passed: drop connections that wait too long, and try more when that is due."""
         for connection in list(self._connections):
             connection.tick(seconds)
+        self._quit_idle()
         self._grow_if_due()
 
     async def close(self, *, abort_reason: str = "") -> None:
@@ -189,7 +248,7 @@ class Pool:
         for connection in list(self._connections):
             if abort_reason:
                 connection.abort(Loss(reason=abort_reason))
-            else:
+            elif connection not in self._leaving:
                 connection.quit()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):

@@ -1,24 +1,32 @@
 """A relay in one lane run: its connections, the emails that wait for them, and the verdicts on what they sent.
 
-Claimed emails enter, messages go to the connections, and verdicts leave. The lane owns the routes and the ledger.
+Claimed emails enter, messages go to the connections, and verdicts leave. The lane owns the routes and the ledger. A
+route is *open* while it may carry mail. It closes for the time of a relay pause, and then carries one message at first.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
+from batches.delivery.breaker import Breaker, Trip
 from batches.delivery.ledger import Ledger
 from batches.delivery.outbox import Outbox
+from batches.delivery.pauses import NEEDS_PERSON, RelayRefusal, say_refusal
 from batches.delivery.pool import OpenConnection, Pool
 from batches.delivery.rate import RateGate
 from batches.delivery.spec import LaneSpec, RouteSpec
+from batches.delivery.strikes import Effect, Strikes
 from batches.delivery.terms import ClaimedEmail
-from batches.outcomes import Outcome
+from batches.outcomes import Outcome, ReplyMeaning
 from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing
+from batches.smtp.relay import RelayError
+from batches.smtp.reply_rules import CHARGED, OF_ONE_EMAIL
 from batches.smtp.verdicts import Verdict
 
-_REQUEUED = Outcome.REQUEUED  # looked up once: finding a member of an enum searches its class
+# Looked up once: finding a member of an enum searches its class.
+_SENT, _REQUEUED = Outcome.SENT, Outcome.REQUEUED
 
 
 class RouteOwner(Protocol):
@@ -27,12 +35,22 @@ class RouteOwner(Protocol):
     def record(self, claimed: ClaimedEmail, verdict: Verdict) -> None:
         """Take the verdict on an email."""
 
-    def on_route_down(self, route: Route, reason: str, *, has_too_many_connections: bool) -> None:
-        """Hear that the route's relay accepts no mail now."""
+    def requeue(self, claimed: ClaimedEmail, reason: str, *, delay_seconds: float = 0.0) -> None:
+        """Take back an email that was not attempted."""
+
+    def on_route_changed(self) -> None:
+        """Hear that the route was closed, or has carried its first message after that."""
+
+    def on_suspended(self) -> None:
+        """Hear that a refusal waits until it is known whether it is about everybody."""
 
 
 class Route:
-    """One relay in one lane run. To its connections it is the lane (``LaneEvents``)."""
+    """One relay in one lane run. To its connections it is the lane (``LaneEvents``).
+
+    ``reopens_at`` is a time of the lane's clock: when the route is open again. It is infinite until PostgreSQL has
+    answered for how long the relay is paused, and if the route stays closed for the rest of the lane run.
+    """
 
     def __init__(
         self,
@@ -46,27 +64,115 @@ class Route:
     ) -> None:
         self.spec = spec
         self._ledger, self._lane, self._clock = ledger, lane, clock
-        self._record = lane.record
-        self._is_open = True
+        # The next success is looked at more closely. Each one after it goes straight to the lane.
+        self._record = self._record_success
+        self._retry_seconds = lane_spec.policy.retry_seconds
+        self.is_open = True
+        self.is_probing = False
+        """It was closed, and has carried no message since."""
+        self.has_sent = False
+        self.refusal: RelayRefusal | None = None
+        """Why it is closed. None: only the lane spec, or the window of the day, says so."""
+        self.is_noted = True
+        self.is_closing_noted = True
+        self.reopens_at = math.inf
+        self.closes_at = math.inf if spec.closes_in_seconds is None else clock() + spec.closes_in_seconds
+        self.breaker = Breaker(lane_spec.accepted_refusal)
+        self._strikes = Strikes()
+        self._struck: dict[int, Verdict] = {}
+        """The last strike of each email that was struck."""
         self.outbox = Outbox(lane_spec, record=lane.record, is_paced=spec.rate > 0)
         self.pool = Pool(lane_spec, spec, lane=self, outbox=self.outbox, clock=clock, open_connection=open_connection)
         self.gate = self._make_gate(lane_spec.redis_url)
+        if spec.paused_seconds > 0:
+            self._close()
+            self.reopens_at = clock() + spec.paused_seconds
 
     def _make_gate(self, redis_url: str) -> RateGate | None:
         if self.spec.rate <= 0:
             return None
         return RateGate(
             rate=self.spec.rate,
-            relay=str(self.spec.address),
+            relay=f"{self.spec.name}:{self.spec.address}",
             redis_url=redis_url,
             on_tokens=self.pool.pump,
             count_lanes=self._ledger.count_lanes,
         )
 
-    def close(self) -> list[ClaimedEmail]:
-        """Give out no more messages, and return the emails that no connection has taken."""
-        self._is_open = False
-        return self.outbox.clear()
+    # --- called by the lane --------------------------------------------------------------------------
+
+    def extend(self, claimed: list[ClaimedEmail]) -> None:
+        """Take newly claimed emails, or requeue them if the route was closed while the claim was on its way."""
+        if self.is_open:
+            self.outbox.extend(claimed)
+        else:
+            for each in claimed:
+                self._lane.requeue(each, "")
+
+    def finish(self, *, keeps_suspended: bool) -> None:
+        """Give out no more messages, and requeue what has no verdict and is on no connection."""
+        self._close()
+        for claimed in self.outbox.clear():
+            if self._strikes.is_clear(claimed.id):  # The next lane run would not know that.
+                self._lane.record(claimed, _charge(self._struck[claimed.id]))
+            else:
+                self._lane.requeue(claimed, "")
+        if not keeps_suspended:
+            self.requeue_suspended()
+
+    def pause(self, refusal: RelayRefusal) -> None:
+        """Close the route because its relay accepts no mail now. PostgreSQL then answers for how long.
+
+        The emails that no connection has taken are requeued. What is in flight still gets its replies. The suspended
+        refusals wait for the answer of PostgreSQL.
+        """
+        if not self.is_open:
+            return
+        self._close()
+        self.refusal, self.is_noted, self.reopens_at = refusal, False, math.inf
+        self._requeue_waiting()
+        self._lane.on_route_changed()
+
+    def close_for_good(self) -> None:
+        """Close the route for the rest of the lane run, because the window of the day has closed."""
+        self._close()
+        self.refusal, self.is_noted, self.reopens_at, self.closes_at = None, True, math.inf, math.inf
+        self._requeue_waiting()
+        self.requeue_suspended()
+        self._lane.on_route_changed()
+
+    def reopen(self) -> None:
+        """Carry one message, and more after its success."""
+        self.is_open = self.is_probing = True
+        self._record = self._record_success
+        self.pool.resume()
+        self._lane.on_route_changed()
+
+    def charge_suspended(self) -> None:
+        """Charge the suspended refusals to their recipients."""
+        for claimed, verdict, _ in self.breaker.end_run():
+            self._lane.record(claimed, verdict)
+
+    def charge_retries(self) -> None:
+        """Charge those of the suspended refusals whose emails were charged before: they look like everybody.
+
+        The retries of a list come together, and the relay has accepted others.
+        """
+        for claimed, verdict, _ in self.breaker.take_retries():
+            self._lane.record(claimed, verdict)
+
+    def requeue_suspended(self, *, delay_seconds: float = 0.0) -> None:
+        """Requeue the emails whose refusals are suspended. Nobody is charged."""
+        for claimed, verdict, _ in self.breaker.release():
+            self._lane.requeue(claimed, verdict.reply, delay_seconds=delay_seconds)
+
+    def _close(self) -> None:
+        self.is_open = self.is_probing = False
+        self.pool.pause()
+
+    def _requeue_waiting(self) -> None:
+        for claimed in self.outbox.clear():
+            self._lane.requeue(claimed, "")
 
     # --- called by the connections -------------------------------------------------------------------
 
@@ -84,13 +190,134 @@ class Route:
         return self._ledger.is_up
 
     def on_verdict(self, outgoing: Outgoing[ClaimedEmail], verdict: Verdict) -> None:
-        if verdict.outcome is _REQUEUED and self._is_open:
-            self.outbox.put_back(outgoing.tag)
-            return
-        self._record(outgoing.tag, verdict)
+        if verdict.outcome is _SENT:
+            self._record(outgoing.tag, verdict)
+        elif verdict.outcome is _REQUEUED:
+            self._on_requeued(outgoing, verdict)
+        else:
+            self._on_refused(outgoing, verdict)
 
     def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
+        if loss.follows_refusal and not self.spec.closes_after_refusals and not self.pool.closes_after_refusals:
+            self.pool.closes_after_refusals, self.is_closing_noted = True, False
         self.pool.on_connection_lost(connection, loss)
 
-    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
-        self._lane.on_route_down(self, reason, has_too_many_connections=has_too_many_connections)
+    def on_relay_down(self, error: RelayError) -> None:
+        """Hear from the pool that no connection can be had, or that the relay refuses us."""
+        too_many = error.has_too_many_connections
+        refusal = RelayRefusal(error.meaning, str(error), error.wait_seconds, has_too_many_connections=too_many)
+        self.pause(refusal)
+
+    # --- what follows from a verdict -----------------------------------------------------------------
+
+    def _record_success(self, claimed: ClaimedEmail, verdict: Verdict) -> None:
+        """Record a success after which something changes: the first one, or one after a refusal."""
+        self._record = self._lane.record
+        self.has_sent = True
+        self._strikes.on_success()
+        self.charge_suspended()
+        if self.is_probing:
+            self.is_probing = False
+            self.pool.end_probe()
+            self._lane.on_route_changed()
+        self._lane.record(claimed, verdict)
+
+    def _on_requeued(self, outgoing: Outgoing[ClaimedEmail], verdict: Verdict) -> None:
+        claimed = outgoing.tag
+        if not self.is_open:
+            self._lane.requeue(claimed, verdict.reply)
+        elif verdict.is_strike:
+            self._on_strike(claimed, verdict)
+        elif verdict.meaning is None:
+            self.outbox.put_back(claimed)
+        elif _may_be_about_one(outgoing, verdict):
+            self._on_strike(claimed, verdict)
+        else:
+            self._lane.requeue(claimed, verdict.reply)
+            self._pause_for(verdict, verdict.meaning)
+
+    def _pause_for(self, verdict: Verdict, meaning: ReplyMeaning) -> None:
+        sentence = say_refusal(self.spec.name, meaning, verdict)
+        self.pause(RelayRefusal(meaning, sentence, verdict.wait_seconds))
+
+    def _on_strike(self, claimed: ClaimedEmail, verdict: Verdict) -> None:
+        """Put a struck email last, so that the others go on. After more strikes, charge it or pause the relay."""
+        self._record = self._record_success
+        self.pool.note_answer()
+        is_ours = verdict.is_recognised and verdict.meaning not in (*CHARGED, None)
+        effect = self._strikes.add(claimed.id, is_retry=claimed.attempts > 1, is_recognised=is_ours)
+        if effect is Effect.BACK:
+            self._struck[claimed.id] = verdict
+            self.outbox.put_last(claimed)
+            return
+        has_success_since = self._strikes.has_success_since(claimed.id)
+        self._strikes.forget(claimed.id)
+        if effect is Effect.DEFER and has_success_since:
+            self._lane.record(claimed, _charge(verdict))
+        elif is_ours and verdict.meaning is not None:
+            # One email alone may be the reason. After the pause, others come first.
+            delay_seconds = 0.0 if effect is Effect.EVERYBODY else self._retry_seconds
+            self._lane.requeue(claimed, verdict.reply, delay_seconds=delay_seconds)
+            self._pause_for(verdict, verdict.meaning)
+        else:
+            self._suspend_struck(claimed, _charge(verdict), is_everybody=effect is Effect.EVERYBODY)
+
+    def _suspend_struck(self, claimed: ClaimedEmail, verdict: Verdict, *, is_everybody: bool) -> None:
+        """Charge an email that no rule excuses, or let the breaker look at it if it may be about everybody."""
+        # A retry was charged before, so the relay is known to accept others.
+        is_its_own = not is_everybody and (self.has_sent or claimed.attempts > 1)
+        if is_its_own or not self.breaker.suspend(claimed, verdict, stage=None):
+            self._lane.record(claimed, verdict)
+            return
+        if is_everybody:
+            self.breaker.trip = Trip(verdict._replace(meaning=ReplyMeaning.RATE), self._strikes.run_count, refusal="")
+        self._lane.on_suspended()
+
+    def _on_refused(self, outgoing: Outgoing[ClaimedEmail], verdict: Verdict) -> None:
+        """Record a refusal, unless it may be about everybody: then it waits for a success, or for more like it."""
+        claimed = outgoing.tag
+        if verdict.code or verdict.is_recognised:  # The relay has answered, or nobody knows what it did.
+            self.pool.note_answer()
+        # A letter that is refused for its content may be the same for everybody.
+        is_about_one = verdict.is_recognised and verdict.meaning is not ReplyMeaning.CONTENT
+        if is_about_one or self._is_known_to_be_deferred(claimed, verdict):
+            self._lane.record(claimed, verdict)
+        elif not self.is_open:
+            self._lane.requeue(claimed, verdict.reply)
+        else:
+            stage = outgoing.refusal[0] if outgoing.refusal is not None else None
+            if self.breaker.suspend(claimed, verdict, stage=stage):
+                self._record = self._record_success
+                self._lane.on_suspended()
+            else:
+                self._lane.record(claimed, verdict)
+
+    def _is_known_to_be_deferred(self, claimed: ClaimedEmail, verdict: Verdict) -> bool:
+        """Whether an email is deferred again after the relay has accepted others.
+
+        The retries of a list come together. So the few emails that a relay always defers come in a row then, and look
+        like everybody.
+        """
+        return verdict.outcome is Outcome.DEFERRED and claimed.attempts > 1 and self.has_sent
+
+    @property
+    def may_be_awaited(self) -> bool:
+        """Whether the relay may accept mail again soon, so that a lane run may wait for it in its place."""
+        refusal = self.refusal
+        return refusal is None or not (refusal.meaning in NEEDS_PERSON or refusal.has_too_many_connections)
+
+
+def _may_be_about_one(outgoing: Outgoing[ClaimedEmail], verdict: Verdict) -> bool:
+    """Whether a refusal whose words are about us or the relay may nevertheless be about this email alone.
+
+    A refusal at MAIL names no recipient. That of an email backend has no stage: then its meaning decides.
+    """
+    if outgoing.refusal is not None:
+        return outgoing.refusal[0] in OF_ONE_EMAIL
+    return verdict.meaning not in NEEDS_PERSON
+
+
+def _charge(verdict: Verdict) -> Verdict:
+    """Make a refusal that was to be requeued the email's own: its first digit decides (RFC 5321 section 4.2.1)."""
+    outcome = Outcome.FAILED if verdict.code >= 500 else Outcome.DEFERRED
+    return verdict._replace(outcome=outcome, is_strike=False, is_recognised=False)

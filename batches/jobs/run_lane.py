@@ -151,10 +151,10 @@ async def _send(spec: LaneSpec, ledger_connection: psycopg.AsyncConnection[Any],
     async def publish(row: sql.SnapshotRow) -> None:
         await progress.apublish(*progress.make_snapshot(sql.SnapshotRow(*row)))
 
-    def should_yield() -> bool:
-        return queues.has_other_job_waiting(spec.job_id, priority=priority)
+    def should_end() -> LaneEnd | None:
+        return LaneEnd.YIELDED if queues.has_other_job_waiting(spec.job_id, priority=priority) else None
 
-    lane_run = LaneRun(spec, Ledger(spec, ledger_connection), publish=publish, should_yield=should_yield)
+    lane_run = LaneRun(spec, Ledger(spec, ledger_connection), publish=publish, should_end=should_end)
     return await lane_run.run()
 
 
@@ -173,7 +173,7 @@ def _follow_up(lane_id: int, end: LaneEnd) -> None:
     lane = Lane.objects.select_related("job").get(pk=lane_id)
     if lifecycle.finish_job(lane.job_id):
         return
-    if end in (LaneEnd.YIELDED, LaneEnd.STOPPED) and lane.lease_until is None:
+    if end in (LaneEnd.YIELDED, LaneEnd.STOPPED, LaneEnd.REROUTED) and lane.lease_until is None:
         item = queues.WorkItem(job_id=lane.job_id, lane_id=lane.pk, token=lane.token, priority=lane.job.priority)
         queues.enqueue([item])
     progress.publish(lane.job.batch_id)

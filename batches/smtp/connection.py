@@ -48,9 +48,6 @@ class LaneEvents(Protocol[Tag]):
     def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
         """Hear that a connection is gone. Every message that it had taken has its verdict."""
 
-    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
-        """Hear that no connection can be had: the relay accepts no mail now, or only other senders' mail."""
-
 
 class Connection(Protocol):
     """What a pool asks of a connection, whether it is a ``Session`` or a ``BackendSession``."""

@@ -162,9 +162,6 @@ class _ReadyMessages:
         if self.left:
             raise ConnectionError(loss.reason)
 
-    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
-        raise ConnectionError(reason)
-
 
 def smtp(count: str) -> dict[str, Any]:
     """Measure the processor time to send ready messages over ten connections."""

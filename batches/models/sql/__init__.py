@@ -84,6 +84,7 @@ def _fill(text: str, parts: Mapping[str, str]) -> str:
 _FOLDER = Path(__file__).parent
 _SHARED = _read(_FOLDER / "parts.sql")
 _send, _sweep, _read_only = (load(_FOLDER / name) for name in ("send.sql", "sweep.sql", "read.sql"))
+_pauses = load(_FOLDER / "pauses.sql")
 _replays = load(_FOLDER / "replays.sql")
 
 
@@ -268,6 +269,15 @@ class ClaimedRowKey(NamedTuple):
     row: int
 
 
+class PauseLength(NamedTuple):
+    seconds: float
+    failure_count: int
+
+
+class JobProgress(NamedTuple):
+    has_sent: bool
+
+
 ACQUIRE_LANE = Statement(_send["ACQUIRE_LANE"], AcquiredLane)
 TAKE_ROW_RANGE = Statement(_send["TAKE_ROW_RANGE"], RowRange)
 LEDGER_CYCLE = Statement(_send["LEDGER_CYCLE"], ClaimedRow)
@@ -299,3 +309,10 @@ CLAIMED_ROWS = Statement(_read_only["CLAIMED_ROWS"], ClaimedRowKey)
 
 ADD_MISSING_ATTEMPTS = _replays["ADD_MISSING_ATTEMPTS"]
 RESTORE_SENT = _replays["RESTORE_SENT"]
+
+PAUSE_RELAY = Statement(_pauses["PAUSE_RELAY"], PauseLength)
+NOTE_SUCCESS = _pauses["NOTE_SUCCESS"]
+REPORT_WAIT = _pauses["REPORT_WAIT"]
+PAUSE_JOB = _pauses["PAUSE_JOB"]
+HAS_JOB_SENT = Statement(_pauses["HAS_JOB_SENT"], JobProgress)
+NOTE_CLOSING = _pauses["NOTE_CLOSING"]

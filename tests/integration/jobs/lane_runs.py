@@ -44,7 +44,13 @@ class FakeRelay:
     pumped: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open_connection(
-        self, relay: RelayAddress | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
+        self,
+        relay: RelayAddress | Backend,
+        *,
+        lane: LaneEvents[ClaimedEmail],
+        timeouts: Timeouts,
+        depth: int,
+        closes_after_refusals: bool,
     ) -> Connection:
         connection = FakeConnection(lane=lane, relay=self)
         self.connections.append(connection)
@@ -168,7 +174,7 @@ class ControlledRun:
             spec,
             Ledger(spec, watched),
             publish=self.publish,
-            should_yield=lambda: False,
+            should_end=lambda: None,
             open_connection=self.relay.open_connection,
             clock=lambda: self.clock(),
         )

@@ -68,7 +68,13 @@ class FakeRelay:
         self.open: set[FakeConnection] = set()
 
     async def open_connection(
-        self, relay: RelayAddress | Backend, *, lane: LaneEvents[ClaimedEmail], timeouts: Timeouts, depth: int
+        self,
+        relay: RelayAddress | Backend,
+        *,
+        lane: LaneEvents[ClaimedEmail],
+        timeouts: Timeouts,
+        depth: int,
+        closes_after_refusals: bool,
     ) -> Connection:
         self.asked_count += 1
         await let_run()
@@ -120,8 +126,8 @@ class FakeLane:
     def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
         self.pool.on_connection_lost(connection, loss)
 
-    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
-        self.errors.append((reason, has_too_many_connections))
+    def on_relay_down(self, error: RelayError) -> None:
+        self.errors.append((str(error), error.has_too_many_connections))
 
     async def pump(self, *, times: int = 5) -> None:
         """Pump as often as a busy lane does, and let the openings come to their end."""

@@ -70,9 +70,6 @@ class FakeLane:
         self.loss = loss
         self.is_over.set()
 
-    def on_relay_error(self, reason: str, *, has_too_many_connections: bool) -> None:
-        raise AssertionError("only a pool reports this")
-
 
 class Conversation:
     """A session between a lane and the test, which speaks for the relay."""

@@ -1,0 +1,170 @@
+"""The breaker of one route: a refusal that may be about everybody waits until it is known whether it is.
+
+Refusals that no reply rule can tell apart enter, with the emails that they answered. They are *suspended*: nothing is
+recorded, and nobody is charged an attempt. A success of the route shows that the relay accepts mail from us, so the
+refusals before it were the recipients' own. Refusals in a row that are all alike are about everybody: the breaker
+trips. The lane then pauses the job or the relay, and requeues the suspended emails.
+
+The limits are chosen so that a mistake in either direction is cheap (decision 26). It knows no database and no clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import NamedTuple
+
+from batches.delivery.terms import ClaimedEmail
+from batches.outcomes import Outcome, ReplyMeaning
+from batches.smtp.verdicts import Stage, Verdict
+
+FIRST_COUNT = 10
+"""Alike refusals in a row that trip the breaker while the relay has accepted nothing of the job. Ten strangers whose
+addresses are all wrong, and whom the relay refuses in words that no rule knows, are rare. A relay that denies everybody
+is common, and is seen before the eleventh."""
+
+LATER_COUNT = 20
+"""The same after the relay has accepted a message of the job. A list that is sorted by domain may have a run of dead
+addresses in its middle, so the run must be longer."""
+
+UNLIKE_FACTOR = 3
+"""Refusals in a row that are not alike trip the breaker too, at this many times the limit. Some relays put words into
+each reply that differ, and that nobody can foresee."""
+
+LAST_COUNT = 3
+"""At the end of a job of which nothing was accepted, this many are enough, if all are alike and their words do not name
+the recipient. One or two refusals are no pattern."""
+
+TEXT_MAX = 300
+"""Only the beginning of a reply is compared."""
+
+# What differs from recipient to recipient: an address, a word with a digit (an id, a time, an IP address), an id of
+# mixed letters, and a long word.
+_VARYING = re.compile(r"<[^<>\s]*>|\S*@\S*|\S*\d\S*|\b[A-Za-z]*[a-z][A-Z][A-Za-z]*\b|\S{25,}")
+_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")
+_ABOUT_RECIPIENT = re.compile(
+    r"\b(?:user|users|mailbox|mailboxes|account|recipient|inbox|addressee|alias|unknown|undeliverable|unroute?able"
+    r"|no such|not exist|doesn.t exist|over quota|is full)\b"
+)
+_ABOUT_US = re.compile(r"\b(?:sender|relay\w*|authent\w*|log ?in|policy|block\w*|black\w*|spam|client|denied)\b")
+
+
+def make_key(verdict: Verdict, *, stage: Stage | None, address: str) -> str:
+    """Return a line that is equal for refusals that are alike: same stage, code, enhanced code and words.
+
+    Addresses, ids and numbers in the words are left out, and so are the parts of the recipient's own address.
+    """
+    text = " ".join(verdict.reply[:TEXT_MAX].split())
+    enhanced = _ENHANCED.match(text)
+    if enhanced is not None:
+        text = text[enhanced.end() :]
+    words = _VARYING.sub("*", text).casefold()
+    local, _, domain = address.casefold().rpartition("@")
+    for part in (domain, local):
+        if part:
+            words = re.sub(rf"(?<![\w.-]){re.escape(part)}(?![\w-])", "*", words)
+    named = stage.value if stage is not None else ""
+    return " ".join(f"{named} {verdict.code} {enhanced[0] if enhanced else ''} {words}".split())
+
+
+def is_about_recipient(key: str) -> bool:
+    """Whether the words of a refusal name the recipient or the mailbox, as far as words can tell."""
+    return bool(_ABOUT_RECIPIENT.search(key)) and not _ABOUT_US.search(key)
+
+
+class Suspended(NamedTuple):
+    """A refusal that is not recorded yet."""
+
+    claimed: ClaimedEmail
+    verdict: Verdict
+    key: str
+
+
+class Trip(NamedTuple):
+    """What the breaker found: the last of the refusals, how many there were in a row, and their keys, a line each."""
+
+    verdict: Verdict
+    refusal_count: int
+    refusal: str
+    is_alike: bool = True
+    is_first: bool = False
+    """Nothing of the job was accepted before."""
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the relay may accept the mail after a while without anybody's help."""
+        passing = (ReplyMeaning.RATE, ReplyMeaning.QUOTA, ReplyMeaning.RELAY)
+        return self.verdict.outcome is Outcome.DEFERRED or self.verdict.meaning in passing
+
+
+class Breaker:
+    """The suspended refusals of one route, in their order.
+
+    Args:
+        accepted_refusal: the keys, a line each, that a person took for the recipients' own by resuming the job.
+    """
+
+    def __init__(self, accepted_refusal: str) -> None:
+        self._accepted = frozenset(accepted_refusal.splitlines())
+        self._counts: Counter[str] = Counter()
+        self.suspended: list[Suspended] = []
+        self.trip: Trip | None = None
+        """What the strikes found to be about everybody."""
+
+    def suspend(self, claimed: ClaimedEmail, verdict: Verdict, *, stage: Stage | None) -> bool:
+        """Suspend a refusal. False: it is to be charged, because a person has accepted it."""
+        key = make_key(verdict, stage=stage, address=claimed.address)
+        if key in self._accepted:
+            return False
+        self._counts[key] += 1
+        self.suspended.append(Suspended(claimed, verdict, key))
+        return True
+
+    def is_full(self, *, has_sent: bool) -> bool:
+        """Whether there are enough refusals in a row to trip."""
+        if self.trip is not None:
+            return True
+        if not self.suspended:
+            return False
+        limit = LATER_COUNT if has_sent else FIRST_COUNT
+        return max(self._counts.values()) >= limit or self._counts.total() >= UNLIKE_FACTOR * limit
+
+    def find_trip(self, *, has_sent: bool, is_last: bool) -> Trip | None:
+        """Say whether the refusals are about everybody.
+
+        Args:
+            has_sent: whether a message of the job was ever accepted.
+            is_last: whether nothing more of the job can be sent before the refusals have to be recorded.
+        """
+        if self.trip is not None:
+            return self.trip._replace(is_first=not has_sent)
+        if not self.is_full(has_sent=has_sent) and not (is_last and not has_sent and self._is_pattern()):
+            return None
+        key, count = self._counts.most_common(1)[0]
+        is_alike = count == self._counts.total() or count >= (LATER_COUNT if has_sent else FIRST_COUNT)
+        # The last of the commonest kind: the person reads it as the example.
+        last = [each for each in self.suspended if each.key == key] or self.suspended
+        refusal = "\n".join({key: None} if is_alike else dict.fromkeys(self._counts))
+        shown_count = count if is_alike else self._counts.total()
+        return Trip(last[-1].verdict, shown_count, refusal, is_alike=is_alike, is_first=not has_sent)
+
+    def _is_pattern(self) -> bool:
+        """Whether the few refusals of a small job look as if they were about everybody."""
+        keys = {each.key for each in self.suspended}
+        return len(self.suspended) >= LAST_COUNT and len(keys) == 1 and not is_about_recipient(keys.pop())
+
+    def release(self) -> list[Suspended]:
+        """Return the suspended refusals and forget them, but not how many there were in a row."""
+        suspended, self.suspended, self.trip = self.suspended, [], None
+        return suspended
+
+    def end_run(self) -> list[Suspended]:
+        """End the run of refusals, for example because of a success. Returns those that were suspended."""
+        self._counts.clear()
+        return self.release()
+
+    def take_retries(self) -> list[Suspended]:
+        """Return those that were charged an attempt before, and keep the others."""
+        retries = [each for each in self.suspended if each.claimed.attempts > 1]
+        self.suspended = [each for each in self.suspended if each.claimed.attempts <= 1]
+        return retries

@@ -13,7 +13,9 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from batches import service_urls
+from batches.mailboxes import SenderFault
 from batches.models import CrashPolicy
+from batches.sender_addresses import read_sender
 from batches.smtp import meanings
 from batches.smtp.reply_rules import RuleError
 
@@ -24,6 +26,7 @@ NO_HOST = "batches.E004"
 BAD_SENDING = "batches.E005"
 BAD_ADDRESS = "batches.E006"
 BAD_REPLY_RULES = "batches.E007"
+BAD_SENDER = "batches.E008"
 EMBEDDED_SERVICE = "batches.W001"
 
 
@@ -93,6 +96,17 @@ def check_reply_rules(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[
                 id=BAD_REPLY_RULES,
             )
         ]
+    return []
+
+
+@register()
+def check_default_sender(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a DEFAULT_FROM_EMAIL from which no mail can come, by the rules that hold for every sender."""
+    try:
+        read_sender(settings.DEFAULT_FROM_EMAIL)
+    except SenderFault as exc:
+        hint = "Set DEFAULT_FROM_EMAIL to an address such as Northtown School <news@example.org>."
+        return [Error(f"DEFAULT_FROM_EMAIL can't be the sender. {exc}", hint=hint, id=BAD_SENDER)]
     return []
 
 

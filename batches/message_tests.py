@@ -21,6 +21,7 @@ def send_test_message(
     template: EmailTemplate,
     subject: str | None,
     user: User,
+    sender: str | None = None,
 ) -> Batch:
     """Send a test message as a batch of its own with one recipient. Returns that batch.
 
@@ -28,6 +29,7 @@ def send_test_message(
         context: The values of the row's merge fields.
         to: The address that replaces the address of the row.
         subject: Replaces the template's subject, unless it is empty.
+        sender: The key or address of the sender, as in ``creation.create_job``.
 
     Raises:
         ListRefused: The address or a value can't be used. Nothing is kept.
@@ -38,7 +40,9 @@ def send_test_message(
     try:
         _copy_rows(test, context.get(ROWS, []))
         Batch.objects.filter(pk=test.pk).update(filename=f"Test of {draft.filename}"[:255])
-        creation.create_job(test, template=template, user=user, subject=f"[Test] {subject or template.subject}")
+        creation.create_job(
+            test, template=template, user=user, subject=f"[Test] {subject or template.subject}", sender=sender
+        )
     except Exception:  # a test that is not sent leaves no draft, whatever the reason
         intake.discard_draft(test)
         raise

@@ -32,7 +32,7 @@ class LaneInline(admin.TabularInline):  # type: ignore[type-arg]
 class EmailJobAdmin(ReadOnlyAdmin):
     list_display = (
         *("__str__", "kind", "status", "priority", "total_count", "sent_count", "failed_count"),
-        *("created_by", "created_at", "relay_error"),
+        *("from_email", "created_by", "created_at", "relay_error"),
     )
     list_filter = ("status", "kind", "priority")
     list_select_related = ("created_by",)

@@ -17,17 +17,18 @@ from batches.template_notes import TemplateNotes
 class TemplateForm(CheckedTemplateForm):
     class Meta:
         model = EmailTemplate
-        fields = ("key", "name", "subject", "html", "text")
+        fields = ("key", "name", "subject", "sender", "html", "text")
 
 
 @admin.register(EmailTemplate)
 class EmailTemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = TemplateForm
-    list_display = ("name", "key", "is_default", "updated_at")
+    list_display = ("name", "key", "sender", "is_default", "updated_at")
+    list_select_related = ("sender",)
     search_fields = ("name", "key", "subject")
     actions = ("make_default",)
     readonly_fields = ("is_default",)
-    fields = ("key", "name", "subject", "html", "text", "is_default")
+    fields = ("key", "name", "subject", "sender", "html", "text", "is_default")
     prepopulated_fields = {"key": ("name",)}
 
     def save_model(self, request: HttpRequest, obj: EmailTemplate, form: Any, change: bool) -> None:

@@ -23,8 +23,10 @@ from django.urls import reverse
 
 from batches import intake
 from batches.jobs import creation, lifecycle
+from batches.jobs.senders import choose_sender
 from batches.models import EmailTemplate
 from batches.rendering.message import SUBJECT_MAX_CHARS
+from batches.sender_form import SenderField
 
 admin.site.unregister(User)
 
@@ -39,8 +41,15 @@ class SendForm(forms.Form):
         help_text="Replaces the template's subject.",
         widget=AdminTextInputWidget,
     )
+    sender = SenderField()
     count = forms.IntegerField(widget=forms.HiddenInput)
     key = forms.UUIDField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["sender"]
+        assert isinstance(field, SenderField)  # noqa: S101  (declared so above)
+        field.offer(user, template=EmailTemplate.objects.find_default(), any_template=True)
 
 
 @admin.register(User)
@@ -55,13 +64,14 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
         """Show the form. When it comes back, make a batch of exactly these users and send it."""
         users = users.order_by("pk")
         count = users.count()
-        form = SendForm(request.POST) if "count" in request.POST else _new_form(count)
+        user = _sender_of(request)
+        form = SendForm(request.POST, user=user) if "count" in request.POST else _new_form(count, user)
         if not form.is_bound or not form.is_valid():
             return self._ask(request, users, form)
         if form.cleaned_data["count"] != count:
             self.message_user(request, f"The selection now has {count:,} users. Check it, then send.", messages.WARNING)
-            return self._ask(request, users, _new_form(count, template=form.cleaned_data["template"]))
-        return self._send(request, users, form.cleaned_data) or self._ask(request, users, _new_form(count))
+            return self._ask(request, users, _new_form(count, user, chosen=form.cleaned_data))
+        return self._send(request, users, form.cleaned_data) or self._ask(request, users, _new_form(count, user))
 
     def _ask(self, request: HttpRequest, users: QuerySet[User], form: SendForm) -> TemplateResponse:
         context = {
@@ -81,11 +91,18 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
 
     def _send(self, request: HttpRequest, users: QuerySet[User], chosen: dict[str, Any]) -> HttpResponseBase | None:
         """Send, and redirect to the page of the batch. None: it was refused, and the page shows why."""
-        assert isinstance(request.user, User)  # noqa: S101  (the admin refuses everybody else)
+        user = _sender_of(request)
         try:
-            batch = intake.import_users(users, user=request.user, key=_make_key(users, chosen)).batch
+            choose_sender(chosen["sender"], template=chosen["template"], user=user)  # refused before a batch is made
+            batch = intake.import_users(users, user=user, key=_make_key(users, chosen)).batch
             # A second click brings the same key, and so finds the same batch and the same job.
-            creation.send_once(batch, template=chosen["template"], user=request.user, subject=chosen["subject"])
+            creation.send_once(
+                batch,
+                template=chosen["template"],
+                user=user,
+                subject=chosen["subject"],
+                sender=chosen["sender"],
+            )
         except (intake.ListRefused, lifecycle.JobRefused) as exc:
             self.message_user(request, str(exc), messages.ERROR)
             return None
@@ -93,13 +110,19 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
         return HttpResponseRedirect(reverse("batch", args=[batch.pk]))
 
 
-def _new_form(count: int, template: EmailTemplate | None = None) -> SendForm:
-    chosen = template or EmailTemplate.objects.filter(is_default=True).first()
-    return SendForm(initial={"count": count, "key": uuid.uuid4(), "template": chosen.key if chosen else None})
+def _sender_of(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101  (the admin refuses everybody else)
+    return request.user
+
+
+def _new_form(count: int, user: User, *, chosen: dict[str, Any] | None = None) -> SendForm:
+    template = chosen["template"] if chosen else EmailTemplate.objects.find_default()
+    initial = {"count": count, "key": uuid.uuid4(), "template": template.key if template else None}
+    return SendForm(initial=initial | ({"sender": chosen["sender"]} if chosen else {}), user=user)
 
 
 def _make_key(users: QuerySet[User], chosen: dict[str, Any]) -> intake.IdempotencyKey:
-    digest = hashlib.sha256(f"{chosen['template'].key}\n{chosen['subject']}\n".encode())
+    digest = hashlib.sha256(f"{chosen['template'].key}\n{chosen['subject']}\n{chosen['sender']}\n".encode())
     for pk in users.values_list("pk", flat=True).iterator():
         digest.update(b"%d\n" % pk)
     return intake.IdempotencyKey(value=f"admin-{chosen['key']}", request_digest=digest.hexdigest())

@@ -23,7 +23,7 @@ REPLY_TO_MAX_CHARS = 320
 
 class SenderQuerySet(models.QuerySet["Sender"]):
     def usable_by(self, user: AbstractBaseUser | AnonymousUser | None) -> Self:
-        """Filter by what a user may send from. A sender without users and groups is everybody's.
+        """Filter by what a user may send from. A sender that was never limited to users or groups is everybody's.
 
         A superuser is no exception, so that nobody sends in another's name by accident. A superuser can add himself.
         None stands for a command of the operator, who may use every sender.
@@ -32,11 +32,11 @@ class SenderQuerySet(models.QuerySet["Sender"]):
             return self
         in_users = Sender.users.through.objects.filter(sender=OuterRef("pk"))
         in_groups = Sender.groups.through.objects.filter(sender=OuterRef("pk"))
-        is_open = ~Exists(in_users) & ~Exists(in_groups)
+        is_open = Q(is_limited=False) & ~Exists(in_users) & ~Exists(in_groups)
         if user.is_anonymous:
             return self.filter(is_open)
         is_named = Exists(in_users.filter(user=user.pk)) | Exists(in_groups.filter(group__user=user.pk))
-        return self.filter(Q(is_open) | Q(is_named))
+        return self.filter(is_open | Q(is_named))
 
 
 class Sender(models.Model):
@@ -62,6 +62,12 @@ class Sender(models.Model):
     )
     groups = models.ManyToManyField(
         Group, blank=True, related_name="senders", help_text="The groups whose members may send from it."
+    )
+    is_limited = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="It stays limited when the last of its users and groups is deleted: then nobody may use it.",
     )
     is_from_settings = models.BooleanField(
         default=False, editable=False, help_text="It follows DEFAULT_FROM_EMAIL until somebody edits it."

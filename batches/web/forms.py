@@ -10,12 +10,15 @@ from itertools import chain, count
 from typing import Any
 
 from django import forms
+from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.text import slugify
 
 from batches.files.addresses import BadAddress, normalise_address
-from batches.models import EmailTemplate
+from batches.jobs.senders import list_senders
+from batches.models import EmailTemplate, Sender
 from batches.rendering.message import SUBJECT_MAX_CHARS
+from batches.sender_form import SenderField
 from batches.template_form import CheckedTemplateForm
 from batches.wording import ENCODING_NAMES
 
@@ -46,9 +49,14 @@ class UploadForm(RefusableForm):
         error_messages={"required": "Choose a template. If there is none, write one under Templates first."},
     )
     subject = forms.CharField(required=False, max_length=SUBJECT_MAX_CHARS, strip=True)
+    sender = SenderField()
     encoding = forms.ChoiceField(required=False, choices=[("", "recognise automatically"), *ENCODING_NAMES.items()])
     then = forms.ChoiceField(choices=[("review", "Review first"), ("send", "Send at once")], initial="review")
     key = forms.CharField(max_length=64, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sender_field = _offer(self, user, template=EmailTemplate.objects.find_default(), any_template=True)
 
 
 def check_test_address(address: str) -> None:
@@ -68,6 +76,7 @@ class MessageForm(RefusableForm):
 
     template = forms.ModelChoiceField(EmailTemplate.objects.all(), to_field_name="key", empty_label=None)
     subject = forms.CharField(required=False, max_length=SUBJECT_MAX_CHARS)
+    sender = SenderField()
     to = forms.EmailField(label="Address for a test", required=False)
     scheduled_at = forms.DateTimeField(
         label="Send at",
@@ -75,6 +84,10 @@ class MessageForm(RefusableForm):
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
         error_messages={"invalid": "Write the time like 2026-03-31 09:00, or leave the field empty."},
     )
+
+    def __init__(self, *args: Any, user: User, template: EmailTemplate | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sender_field = _offer(self, user, template=template)
 
     def clean_scheduled_at(self) -> datetime | None:
         scheduled_at: datetime | None = self.cleaned_data["scheduled_at"]
@@ -91,12 +104,26 @@ class MessageForm(RefusableForm):
             "template": chosen["template"],
             "subject": chosen["subject"] or None,
             "scheduled_at": chosen["scheduled_at"],
+            "sender": chosen["sender"],
         }
 
     def test_options(self) -> dict[str, Any]:
         """Return the arguments of ``send_test_message`` that the user chose. A test is sent now."""
         chosen = self.cleaned_data
-        return {"to": chosen["to"], "template": chosen["template"], "subject": chosen["subject"] or None}
+        return {
+            "to": chosen["to"],
+            "template": chosen["template"],
+            "subject": chosen["subject"] or None,
+            "sender": chosen["sender"],
+        }
+
+
+def _offer(form: forms.Form, user: User, *, template: EmailTemplate | None, any_template: bool = False) -> SenderField:
+    """Fill the select of a form's sender, and return its field."""
+    field = form.fields["sender"]
+    assert isinstance(field, SenderField)  # noqa: S101  (both forms declare it so)
+    field.offer(user, template=template, any_template=any_template)
+    return field
 
 
 class TemplateForm(CheckedTemplateForm):
@@ -104,9 +131,12 @@ class TemplateForm(CheckedTemplateForm):
 
     class Meta:
         model = EmailTemplate
-        fields = ["name", "key", "subject", "html", "text"]
-        labels = {"html": "HTML body", "text": "Text body"}
-        help_texts = {"key": "A short name for programs, without spaces. Left empty, it is made from the name."}
+        fields = ["name", "key", "subject", "sender", "html", "text"]
+        labels = {"sender": "From", "html": "HTML body", "text": "Text body"}
+        help_texts = {
+            "key": "A short name for programs, without spaces. Left empty, it is made from the name.",
+            "sender": "It is chosen for those who may use it, if they name no other.",
+        }
         error_messages = {
             "key": {
                 "invalid": "Use only letters, digits, hyphens and underscores, and no spaces.",
@@ -119,9 +149,15 @@ class TemplateForm(CheckedTemplateForm):
             "text": forms.Textarea(attrs={"rows": 10, "class": "code"}),
         }
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["key"].required = False
+        field = self.fields["sender"]
+        assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  (Django makes it of the foreign key)
+        # The present one stays, so that a user who may not use it does not remove it by a correction of the text.
+        keys = [sender.pk for sender in list_senders(user)]
+        field.queryset = Sender.objects.filter(pk__in=[*keys, self.instance.sender_id])
+        field.empty_label = "The default sender"
 
     def clean_key(self) -> str:
         """Return the key, or the present one if the field is empty. A new template gets one made from its name."""

@@ -59,7 +59,7 @@ class LettersView:
 def letters(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Show the part of the page (GET), or begin a check and show the review (POST)."""
     batch = find_batch(request, batch_id)
-    choice = read_choice(batch, request.POST if request.method == "POST" else request.GET)
+    choice = read_choice(batch, request.POST if request.method == "POST" else request.GET, user=request.user)
     if request.method == "POST":
         parts = _find_parts(choice)
         if parts is not None:

@@ -39,7 +39,7 @@ def rename_fields(request: SignedInRequest, batch_id: int) -> HttpResponse:
         batch = intake.rename_merge_fields(batch, typed)
     except intake.ListRefused as exc:
         return _refuse(request, batch, exc, typed=typed)
-    return redirect(review_address(read_choice(batch, request.POST)) + "#list")
+    return redirect(review_address(read_choice(batch, request.POST, user=request.user)) + "#list")
 
 
 @posted_from_review
@@ -54,7 +54,7 @@ def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
     except intake.ListRefused as exc:
         return _refuse(request, batch, exc, reading=chosen)
     messages.success(request, f"The file was read again. Recipients: {batch.total_count:,}.")
-    return redirect(review_address(read_choice(batch, request.POST)) + "#list")
+    return redirect(review_address(read_choice(batch, request.POST, user=request.user)) + "#list")
 
 
 @posted_from_review
@@ -69,7 +69,7 @@ def add_rows(request: SignedInRequest, batch_id: int) -> HttpResponse:
     except intake.ListRefused as exc:
         return _refuse(request, batch, exc)
     messages.success(request, say_added(counts.total, rejected=counts.rejected, duplicates=counts.duplicate))
-    return redirect(review_address(read_choice(batch, request.POST)) + "#list")
+    return redirect(review_address(read_choice(batch, request.POST, user=request.user)) + "#list")
 
 
 @posted_from_review
@@ -97,5 +97,5 @@ def _refuse(
     if batch.status != BatchStatus.DRAFT:
         messages.error(request, str(exc))
         return redirect("batch", batch_id=batch.pk)
-    choice = read_choice(batch, request.POST)
+    choice = read_choice(batch, request.POST, user=request.user)
     return show_draft(request, choice, status=exc.http_status, list_error=str(exc), typed=typed, reading=reading)

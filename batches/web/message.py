@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.contrib.auth.models import User
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 
-from batches.models import Batch, Email, EmailTemplate
+from batches.jobs.senders import SenderRefused, choose_sender
+from batches.models import Batch, Email, EmailTemplate, Sender
 from batches.rendering.field_names import NO_COLUMN
 from batches.rendering.preview import render_preview
 from batches.rendering.template import MessageParts, Rendered, TemplateFault, make_context
@@ -28,6 +30,12 @@ class MessageChoice:
     template: EmailTemplate | None
     subject: str
     """Replaces the template's own subject, unless it is empty."""
+    sender: Sender | None
+    """Whom the mail would come from, or None if that can't be used."""
+    sender_key: str
+    """The sender that the user named. Empty: ``sender`` was chosen for the user."""
+    sender_fault: str
+    """Why there is no sender."""
     email: Email | None
     """The recipient whose message is shown, or None if the list is empty."""
     missed_line: str = ""
@@ -54,6 +62,7 @@ class MessageChoice:
         parts = {
             "template": self.template.key if self.template else "",
             "subject": self.subject,
+            "sender": self.sender_key,
             "row": str(self.email.row) if self.email else "",
         }
         return {name: value for name, value in parts.items() if value}
@@ -86,7 +95,7 @@ class MessageChoice:
         return rows.values_list("row", flat=True).first()
 
 
-def read_choice(batch: Batch, query: QueryDict) -> MessageChoice:
+def read_choice(batch: Batch, query: QueryDict, *, user: User) -> MessageChoice:
     """Read the choice from a query string or a form.
 
     A missing or unknown template becomes the default one, and a missing or unknown row a near one.
@@ -95,13 +104,25 @@ def read_choice(batch: Batch, query: QueryDict) -> MessageChoice:
     template = EmailTemplate.objects.filter(key=query.get("template", "")).first() or templates.first()
     line = query.get("line", "").strip()
     email = _find_email(batch, query.get("row", ""), line)
+    sender, sender_fault = _find_sender(query.get("sender", ""), template, user)
     return MessageChoice(
         batch=batch,
         template=template,
         subject=query.get("subject", "").strip(),
+        sender=sender,
+        sender_key=query.get("sender", "").strip(),
+        sender_fault=sender_fault,
         email=email,
         missed_line=line if email and line not in ("", str(email.shown_line)) else "",
     )
+
+
+def _find_sender(named: str, template: EmailTemplate | None, user: User) -> tuple[Sender | None, str]:
+    """Return the sender, or the sentence that says why there is none."""
+    try:
+        return choose_sender(named, template=template, user=user), ""
+    except SenderRefused as exc:
+        return None, str(exc)
 
 
 def hide_missing(fault: str) -> str:

@@ -45,13 +45,13 @@ def show_review(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = find_batch(request, batch_id)
     if batch.status != BatchStatus.DRAFT:
         return redirect("batch", batch_id=batch.pk)
-    return show_draft(request, read_choice(batch, request.GET))
+    return show_draft(request, read_choice(batch, request.GET, user=request.user))
 
 
 @posted_from_review
 def choose(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Redirect to the review of the message that the form chooses."""
-    choice = read_choice(find_batch(request, batch_id), request.POST)
+    choice = read_choice(find_batch(request, batch_id), request.POST, user=request.user)
     missed = f"&{urlencode({'line': choice.missed_line})}" if choice.missed_line else ""
     return redirect(f"{review_address(choice)}{missed}#message")
 
@@ -60,7 +60,7 @@ def choose(request: SignedInRequest, batch_id: int) -> HttpResponse:
 @login_required
 def show_message(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Show the HTML of one row's message. The page puts it into a frame in which nothing runs."""
-    choice = read_choice(find_batch(request, batch_id), request.GET)
+    choice = read_choice(find_batch(request, batch_id), request.GET, user=request.user)
     try:
         html = choice.render().html
     except TemplateFault:  # the page around the frame shows the fault
@@ -72,7 +72,8 @@ def show_message(request: SignedInRequest, batch_id: int) -> HttpResponse:
 def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Send the batch, now or at the chosen time. If that is refused, the form shows why."""
     batch = find_batch(request, batch_id)
-    form = MessageForm(request.POST)
+    choice = read_choice(batch, request.POST, user=request.user)
+    form = MessageForm(request.POST, user=request.user, template=choice.template)
     if form.is_valid():
         try:
             creation.create_job(batch, user=request.user, **form.job_options())
@@ -83,14 +84,14 @@ def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch.refresh_from_db()
     if batch.status != BatchStatus.DRAFT:  # the user pressed the button twice
         return redirect("batch", batch_id=batch.pk)
-    return show_draft(request, read_choice(batch, request.POST), form, status=422)
+    return show_draft(request, read_choice(batch, request.POST, user=request.user), form, status=422)
 
 
 @posted_from_review
 def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Send the message of the chosen row to one address, as a batch of its own with one recipient."""
-    choice = read_choice(find_batch(request, batch_id), request.POST)
-    form = MessageForm(request.POST)
+    choice = read_choice(find_batch(request, batch_id), request.POST, user=request.user)
+    form = MessageForm(request.POST, user=request.user, template=choice.template)
     form.fields["to"].required = True
     form.fields["to"].validators.append(check_test_address)
     if form.is_valid():
@@ -137,7 +138,7 @@ def show_draft(
         "shown_fault": hide_missing(str(context.get("fault", ""))),
         "batch": choice.batch,
         "choice": choice,
-        "form": form or MessageForm(initial=_initial(request, choice)),
+        "form": form or MessageForm(initial=_initial(request, choice), user=request.user, template=choice.template),
         "frame": f"{reverse('review-message', args=[choice.batch.pk])}?{urlencode(choice.query())}",
         "previous_address": _address_of_row(choice, choice.previous_row),
         "next_address": _address_of_row(choice, choice.next_row),
@@ -156,6 +157,7 @@ def _initial(request: SignedInRequest, choice: MessageChoice) -> dict[str, objec
     return {
         "template": choice.template and choice.template.key,
         "subject": choice.subject,
+        "sender": choice.sender_key,
         "to": request.session.get(TEST_ADDRESS) or _find_own_address(request),
     }
 

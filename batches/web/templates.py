@@ -48,7 +48,7 @@ def show_templates(request: SignedInRequest) -> HttpResponse:
 @login_required
 def create_template(request: SignedInRequest) -> HttpResponse:
     """Write a new template. The first one becomes the default."""
-    form = TemplateForm(request.POST or None)
+    form = TemplateForm(request.POST or None, user=request.user)
     if request.method == "POST" and form.is_valid():
         template = form.save()
         if EmailTemplate.objects.find_default() is None:
@@ -63,7 +63,7 @@ def create_template(request: SignedInRequest) -> HttpResponse:
 def edit_template(request: SignedInRequest, key: str) -> HttpResponse:
     """Change a template. A job that exists keeps the message parts it was made with."""
     template = get_object_or_404(_with_is_used(), key=key)
-    form = TemplateForm(request.POST or None, instance=template)
+    form = TemplateForm(request.POST or None, instance=template, user=request.user)
     if request.method == "POST" and form.is_valid():
         form.save()
         messages.success(
@@ -166,7 +166,9 @@ def _name_fields(compiled: CompiledTemplate) -> list[str]:
 
 
 def _with_is_used() -> QuerySet[EmailTemplate]:
-    return EmailTemplate.objects.annotate(is_used=Exists(EmailJob.objects.filter(template=OuterRef("pk"))))
+    return EmailTemplate.objects.annotate(
+        is_used=Exists(EmailJob.objects.filter(template=OuterRef("pk")))
+    ).select_related("sender")
 
 
 def _describe(template: EmailTemplate) -> ListedTemplate:

@@ -33,8 +33,8 @@ RECENT_COUNT = 8
 def home(request: SignedInRequest) -> HttpResponse:
     """Take an upload, or show the form and the newest batches."""
     if request.method != "POST":
-        return _show(request, _new_form())
-    form = UploadForm(request.POST, request.FILES)
+        return _show(request, _new_form(request))
+    form = UploadForm(request.POST, request.FILES, user=request.user)
     if not form.is_valid():
         return _show(request, form, status=422)
     try:
@@ -75,7 +75,13 @@ def _send(request: SignedInRequest, form: UploadForm, batch: Batch) -> HttpRespo
     """Send at once. If that is refused, the draft is kept, and its review shows why."""
     chosen = form.cleaned_data
     try:
-        creation.send_once(batch, template=chosen["template"], user=request.user, subject=chosen["subject"])
+        creation.send_once(
+            batch,
+            template=chosen["template"],
+            user=request.user,
+            subject=chosen["subject"],
+            sender=chosen["sender"],
+        )
     except lifecycle.JobRefused as exc:
         messages.error(request, str(exc))
         return _review(form, batch)
@@ -83,14 +89,16 @@ def _send(request: SignedInRequest, form: UploadForm, batch: Batch) -> HttpRespo
 
 
 def _review(form: UploadForm, batch: Batch) -> HttpResponse:
-    chosen = {"template": form.cleaned_data["template"].key, "subject": form.cleaned_data["subject"]}
+    cleaned = form.cleaned_data
+    chosen = {"template": cleaned["template"].key, "subject": cleaned["subject"], "sender": cleaned["sender"]}
     query = urlencode({name: value for name, value in chosen.items() if value})
     return redirect(f"{reverse('review', args=[batch.pk])}?{query}")
 
 
-def _new_form() -> UploadForm:
+def _new_form(request: SignedInRequest) -> UploadForm:
     default = EmailTemplate.objects.filter(is_default=True).first()
-    return UploadForm(initial={"template": default and default.key, "then": "review", "key": uuid.uuid4().hex})
+    initial = {"template": default and default.key, "then": "review", "key": uuid.uuid4().hex}
+    return UploadForm(initial=initial, user=request.user)
 
 
 def _show(request: SignedInRequest, form: UploadForm, status: int = 200) -> HttpResponse:

@@ -96,10 +96,16 @@ function body() {
   else data.set("draft", "true");
   const subject = form.elements.namedItem("subject").value.trim();
   if (isToSend() && subject) data.set("subject", subject);
+  if (isToSend() && sender()) data.set("sender", sender());
   const encoding = form.elements.namedItem("encoding").value;
   if (encoding) data.set("encoding", encoding);
   data.set("file", input.files[0]); // the last part, so that the server has read the fields before the file comes
   return data;
+}
+
+/** The chosen sender. Empty: the server chooses it. Who has one sender only has no choice of it. */
+function sender() {
+  return form.elements.namedItem("sender")?.value ?? "";
 }
 
 function isToSend() {
@@ -122,6 +128,7 @@ function next(batchId) {
   address.searchParams.set("template", form.elements.namedItem("template").value);
   const subject = form.elements.namedItem("subject").value.trim();
   if (subject) address.searchParams.set("subject", subject);
+  if (sender()) address.searchParams.set("sender", sender());
   return address;
 }
 

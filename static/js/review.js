@@ -6,8 +6,9 @@ import "./letters.js";
 const form = document.getElementById("message");
 const show = document.getElementById("show");
 
-for (const name of ["template", "subject", "line"]) {
-  form.elements.namedItem(name).addEventListener("change", () => form.requestSubmit(show));
+for (const name of ["template", "subject", "sender", "line"]) {
+  // Who has one sender only has no choice of it.
+  form.elements.namedItem(name)?.addEventListener("change", () => form.requestSubmit(show));
 }
 // Reading a long file takes a while. Say so, and keep the reader from starting it twice.
 for (const button of document.querySelectorAll("[data-busy]")) {

@@ -25,6 +25,9 @@ class Command(BaseCommand):
         which = parser.add_mutually_exclusive_group()
         for kind, meaning in WHICH.items():
             which.add_argument(f"--{kind.value}", dest="which", action="store_const", const=kind, help=meaning)
+        parser.add_argument(
+            "--sender", metavar="S", help="Another sender's key or address. Left out: the sender of the last job."
+        )
         waiting.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -32,7 +35,9 @@ class Command(BaseCommand):
         if batch is None:
             raise CommandError(f"There is no batch {options['batch_id']}. See the batches at /batches/.")
         try:
-            job = creation.replay_batch(batch, which=options["which"] or JobKind.FAILED, user=None)
+            job = creation.replay_batch(
+                batch, which=options["which"] or JobKind.FAILED, user=None, sender=options["sender"]
+            )
         except lifecycle.JobRefused as exc:
             raise CommandError(str(exc)) from exc
         waiting.report(job, wait=options["wait"], as_json=options["json"], stdout=self.stdout, stderr=self.stderr)

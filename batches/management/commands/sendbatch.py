@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from batches import intake
 from batches.jobs import creation, lifecycle
+from batches.jobs.senders import SenderRefused, choose_sender
 from batches.management import reading, waiting
 from batches.management.terminal import without_style
 from batches.models import Batch, EmailJob, EmailTemplate, SharedAddresses, TemplateNotFound
@@ -28,6 +29,9 @@ class Command(BaseCommand):
         parser.add_argument("file", metavar="FILE", help="The file of recipients. - means standard input.")
         parser.add_argument("--template", required=True, metavar="KEY", help="The template's key.")
         parser.add_argument("--subject", metavar="S", help="Replaces the template's subject.")
+        parser.add_argument(
+            "--sender", metavar="S", help="The sender's key or address. Left out: the template's, or the default one."
+        )
         parser.add_argument("--user", metavar="U", help="The owner of the batch. Left out: only staff see the batch.")
         waiting.add_arguments(parser)
         reading.add_arguments(parser)
@@ -35,6 +39,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user = find_user(options["user"]) if options["user"] else None
         template = find_template(options["template"], subject=options["subject"])
+        check_sender(options["sender"], template=template, user=user)
         batch = import_file(
             options["file"],
             user=user,
@@ -49,7 +54,7 @@ class Command(BaseCommand):
                 f"See them at /batches/{batch.pk}/?status=rejected.",
                 without_style,
             )
-        job = start(batch, template=template, subject=options["subject"], user=user)
+        job = start(batch, template=template, subject=options["subject"], user=user, sender=options["sender"])
         waiting.report(job, wait=options["wait"], as_json=options["json"], stdout=self.stdout, stderr=self.stderr)
 
 
@@ -70,6 +75,14 @@ def find_template(key: str, *, subject: str | None) -> EmailTemplate:
     return template
 
 
+def check_sender(named: str | None, *, template: EmailTemplate, user: User | None) -> None:
+    """Refuse a sender that the user may not use before the file is read. Without a user, every sender may be used."""
+    try:
+        choose_sender(named, template=template, user=user)
+    except SenderRefused as exc:
+        raise CommandError(str(exc)) from exc
+
+
 def import_file(name: str, *, user: User | None, choices: intake.ReadingOptions, shared: SharedAddresses) -> Batch:
     filename = "standard input" if name == "-" else name
     try:
@@ -88,8 +101,10 @@ def open_file(name: str) -> Any:
     return nullcontext(stdin) if name == "-" else Path(name).open("rb")
 
 
-def start(batch: Batch, *, template: EmailTemplate, subject: str | None, user: User | None) -> EmailJob:
+def start(
+    batch: Batch, *, template: EmailTemplate, subject: str | None, user: User | None, sender: str | None
+) -> EmailJob:
     try:
-        return creation.send_once(batch, template=template, user=user, subject=subject)
+        return creation.send_once(batch, template=template, user=user, subject=subject, sender=sender)
     except lifecycle.JobRefused as exc:
         raise CommandError(f"{exc} The list is kept as batch {batch.pk}, which is a draft.") from exc

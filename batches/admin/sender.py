@@ -1,0 +1,134 @@
+"""Senders in the admin: one from which no mail can come is refused, and one that was used is kept.
+
+What an administrator types enters. A Sender leaves, with the exact header lines that its mails will have.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from batches.jobs.senders import keep_default_sender
+from batches.mailboxes import SenderFault, parse_mailbox
+from batches.models import DEFAULT_SENDER, EmailJob, Sender
+from batches.rendering.headers import encode_mailbox
+
+FROM_THE_SETTING = ("display_name", "address")
+"""The fields that the setting DEFAULT_FROM_EMAIL fills until somebody edits one of them."""
+
+
+class SenderForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class takes no argument at run time
+    class Meta:
+        model = Sender
+        fields = ("key", "display_name", "address", "reply_to", "users", "groups", "relays")
+        help_texts = {"key": "A short name for programs, without spaces, such as school-office."}
+
+
+@admin.register(Sender)
+class SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = SenderForm
+    list_display = ("key", "shown", "reply_to", "for_whom", "follows")
+    search_fields = ("key", "display_name", "address")
+    filter_horizontal = ("users", "groups", "relays")
+    prepopulated_fields = {"key": ("display_name",)}
+    readonly_fields = ("header",)
+    actions = ("follow_setting",)
+    fieldsets = (
+        (None, {"fields": ("key", "display_name", "address", "reply_to", "header")}),
+        (
+            "Who may send from it",
+            {
+                "fields": ("users", "groups"),
+                "description": "Choose nobody, and everybody may. Otherwise these users and the members of these "
+                "groups may, and nobody else: an administrator who is not among them neither.",
+            },
+        ),
+        ("What carries it", {"fields": ("relays",)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Sender]:
+        keep_default_sender()
+        return super().get_queryset(request).prefetch_related("users", "groups")
+
+    @admin.display(description="sender")
+    def shown(self, sender: Sender) -> str:
+        return str(sender)
+
+    @admin.display(description="who may use it")
+    def for_whom(self, sender: Sender) -> str:
+        names = [*map(str, sender.users.all()), *(f"group {group}" for group in sender.groups.all())]
+        if not names:
+            return "nobody: its users and groups were deleted" if sender.is_limited else "everybody"
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+    @admin.display(description="from the setting", boolean=True)
+    def follows(self, sender: Sender) -> bool:
+        return sender.is_from_settings
+
+    @admin.display(description="header of its mails")
+    def header(self, sender: Sender) -> str:
+        """Show the header lines as they go out, so that nobody has to guess how a name is encoded."""
+        if not sender.address:
+            return "It is shown here after the sender is saved."
+        try:
+            lines = [encode_mailbox("From", sender.mailbox)]
+            if sender.reply_to:
+                lines.append(encode_mailbox("Reply-To", parse_mailbox(sender.reply_to)))
+        except SenderFault as exc:
+            return str(exc)
+        return format_html("<pre>{}</pre>", b"\n".join(lines).decode())
+
+    def save_model(self, request: HttpRequest, obj: Sender, form: ModelForm[Sender], change: bool) -> None:
+        """Save the sender. The default one no longer follows the setting if its name or address was edited."""
+        if obj.is_from_settings and any(name in form.changed_data for name in FROM_THE_SETTING):
+            obj.is_from_settings = False
+            self.message_user(request, "The sender no longer follows the setting DEFAULT_FROM_EMAIL.", messages.INFO)
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: ModelForm[Sender], formsets: Any, change: bool) -> None:
+        """Save who may use it, and note whether that is limited."""
+        super().save_related(request, form, formsets, change)
+        form.instance.is_limited = bool(form.cleaned_data["users"] or form.cleaned_data["groups"])
+        form.instance.save(update_fields=["is_limited"])
+
+    @admin.action(description="Follow DEFAULT_FROM_EMAIL again", permissions=["change"])
+    def follow_setting(self, request: HttpRequest, senders: QuerySet[Sender]) -> None:
+        if not senders.filter(key=DEFAULT_SENDER).update(is_from_settings=True):
+            self.message_user(request, f"Only the sender '{DEFAULT_SENDER}' can follow it.", messages.WARNING)
+            return
+        keep_default_sender()
+        default = Sender.objects.get(key=DEFAULT_SENDER)
+        self.message_user(request, f"The default sender is now {default}.", messages.SUCCESS)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Keep the key of the default sender, because the key makes it the default."""
+        return (*self.readonly_fields, "key") if _is_default(obj) else self.readonly_fields
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Any]:
+        return {} if obj is not None else dict(self.prepopulated_fields)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Keep the default sender, and each that a job used: otherwise everybody could replay what it sent."""
+        is_kept = obj is not None and (_is_default(obj) or EmailJob.objects.filter(sender=obj.pk).exists())
+        return not is_kept and super().has_delete_permission(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Sender]) -> None:
+        unused = queryset.exclude(key=DEFAULT_SENDER).filter(jobs=None)
+        count, wanted = unused.count(), queryset.count()
+        Sender.objects.filter(pk__in=list(unused.values_list("pk", flat=True))).delete()
+        if count < wanted:
+            self.message_user(
+                request,
+                "The default sender and those that sent mail were kept. To retire one, limit who may use it.",
+                messages.WARNING,
+            )
+
+
+def _is_default(obj: Any) -> bool:
+    return isinstance(obj, Sender) and obj.key == DEFAULT_SENDER

@@ -1,0 +1,61 @@
+"""The field in which a person chooses a sender. The pages and the admin share it.
+
+A user enters, with the template that the form has chosen so far. A select leaves with the senders of this user. What
+is posted is checked by ``jobs.senders``, so a posted key of another's sender gets its sentence.
+"""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib.auth.models import AnonymousUser, User
+
+from batches.jobs.senders import SenderRefused, choose_sender, list_senders
+from batches.models import EmailTemplate, Sender
+
+LABEL_MAX_CHARS = 90
+
+
+class SenderField(forms.CharField):
+    """A key of a sender, or an empty text: the sender is then chosen as if nobody had named one."""
+
+    def __init__(self) -> None:
+        super().__init__(label="From", required=False, max_length=320, widget=forms.Select)
+        self.has_choice = False
+        """Whether the user has more than one sender. Otherwise a form need not show the field."""
+
+    def offer(self, user: User | AnonymousUser, *, template: EmailTemplate | None, any_template: bool = False) -> None:
+        """Fill the select for a user.
+
+        Args:
+            template: The one whose sender the empty choice names.
+            any_template: The user can still choose another template in the form, without a new page.
+        """
+        senders = list_senders(user)
+        self.has_choice = len(senders) > 1
+        choices = [("", _say_automatic(user, template, any_template=any_template))]
+        self.widget.choices = [*choices, *((sender.key, _label(sender, senders)) for sender in senders)]
+
+
+def _say_automatic(user: User | AnonymousUser, template: EmailTemplate | None, *, any_template: bool) -> str:
+    try:
+        chosen = choose_sender(None, template=None if any_template else template, user=user)
+    except SenderRefused:
+        return "None that you may use"
+    if any_template and EmailTemplate.objects.exclude(sender=None).exists():
+        return f"The template's, or {_shorten(str(chosen))}"
+    return f"As usual: {_shorten(str(chosen))}"
+
+
+def _label(sender: Sender, senders: list[Sender]) -> str:
+    """Show a sender as its header does, with its key if two look the same."""
+    text = _shorten(str(sender))
+    is_ambiguous = sum(str(other) == str(sender) for other in senders) > 1
+    return f"{text} ({sender.key})" if is_ambiguous else text
+
+
+def _shorten(text: str) -> str:
+    """Cut the name of a long sender in its middle, because the address at its end matters most."""
+    if len(text) <= LABEL_MAX_CHARS:
+        return text
+    name, _, address = text.rpartition(" <")
+    return f"{name[: max(20, LABEL_MAX_CHARS - len(address) - 4)]}… <{address}"

@@ -15,8 +15,11 @@ from django.core.exceptions import ImproperlyConfigured
 from batches import service_urls
 from batches.mailboxes import SenderFault
 from batches.models import CrashPolicy
+from batches.models.relay import DEFAULT_RELAY
+from batches.relays import registry
 from batches.sender_addresses import read_sender
 from batches.smtp import meanings
+from batches.smtp.relay import RelayUrlError
 from batches.smtp.reply_rules import RuleError
 
 NO_SECRET_KEY = "batches.E001"  # noqa: S105  (an id)
@@ -27,6 +30,7 @@ BAD_SENDING = "batches.E005"
 BAD_ADDRESS = "batches.E006"
 BAD_REPLY_RULES = "batches.E007"
 BAD_SENDER = "batches.E008"
+BAD_RELAY_NAME = "batches.E009"
 EMBEDDED_SERVICE = "batches.W001"
 
 
@@ -118,9 +122,35 @@ def check_addresses(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Ch
         faults.append(service_urls.find_database_fault(settings.DATABASE_URL))
     if not settings.IS_LOCAL_REDIS:
         faults.append(service_urls.find_redis_fault(settings.REDIS_URL))
-    if not settings.IS_LOCAL_INBOX and not settings.SEND_BACKEND:
-        faults.append(service_urls.find_email_fault(settings.EMAIL_URL))
+    if not settings.IS_LOCAL_INBOX:
+        faults += [_find_relay_fault(name, url) for name, url in registry.relay_urls().items()]
     return [Error(fault, id=BAD_ADDRESS) for fault in faults if fault]
+
+
+def _find_relay_fault(name: str, url: str) -> str | None:
+    """Return what is wrong with a relay's address or with its OAuth client, or None."""
+    if name == DEFAULT_RELAY and settings.SEND_BACKEND:
+        return None
+    fault = service_urls.find_email_fault(url, variable=registry.url_variable(name))
+    if fault:
+        return fault
+    try:
+        registry.read_address(name)
+    except RelayUrlError as exc:
+        return str(exc)
+    return None
+
+
+@register()
+def check_relay_names(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a name of a relay that cannot be used, and a variable of a login that belongs to no relay."""
+    faults = [fault for name in settings.RELAY_URLS if (fault := registry.find_name_fault(name))]
+    faults += [
+        f"{variable} belongs to no relay. Write EMAIL_OAUTH_<NAME>_CLIENT_ID and the like, with the name of an "
+        "EMAIL_URL_<NAME>, or EMAIL_OAUTH_CLIENT_ID for EMAIL_URL."
+        for variable in settings.STRAY_OAUTH_VARIABLES
+    ]
+    return [Error(fault, id=BAD_RELAY_NAME) for fault in faults]
 
 
 @register(Tags.security, deploy=True)

@@ -7,7 +7,7 @@ one without a host, and their own errors repeat the address; so the usual mistak
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 import environ
@@ -62,9 +62,9 @@ def find_redis_fault(url: str) -> str | None:
     return _find_spelling_fault(url, REDIS) or _find_redis_fault(url, urlsplit(url))
 
 
-def find_email_fault(url: str) -> str | None:
-    """Return what is wrong with an EMAIL_URL, or None."""
-    return _find_spelling_fault(url, EMAIL) or _find_email_fault(url)
+def find_email_fault(url: str, *, variable: str = "EMAIL_URL") -> str | None:
+    """Return what is wrong with an EMAIL_URL or EMAIL_URL_<NAME>, or None."""
+    return _find_spelling_fault(url, replace(EMAIL, variable=variable)) or _find_email_fault(url, variable)
 
 
 def _find_spelling_fault(url: str, address: Address) -> str | None:
@@ -156,9 +156,9 @@ def _find_redis_fault(url: str, parts: SplitResult) -> str | None:
     return None
 
 
-def _find_email_fault(url: str) -> str | None:
+def _find_email_fault(url: str, variable: str) -> str | None:
     try:
-        parse_relay(url)
+        parse_relay(url, variable=variable)
     except RelayUrlError as exc:
         return str(exc)
     return None

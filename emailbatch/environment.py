@@ -8,11 +8,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
-
-from batches.smtp.oauth import CLIENT_VARIABLES
 
 POSTGRES_ENGINE = environ.Env.DB_SCHEMES["postgres"]
 """Django's PostgreSQL backend. Several schemes name it."""
@@ -79,6 +78,15 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no t
             raise ImproperlyConfigured(f"{var} is {text!r}. Set it to {', '.join(choices[:-1])} or {choices[-1]}.")
         return text
 
+    def time_zone(self, var: str, *, default: builtins.str) -> builtins.str:
+        """Read the name of a time zone, as in the IANA database."""
+        text = str(self.str(var, default="")).strip() or default
+        try:
+            ZoneInfo(text)
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of the database
+            raise ImproperlyConfigured(f"{var} is {text!r}. Set it to a zone such as Europe/Berlin.") from None
+        return text
+
 
 def _read_secret_file(path: str, *, variable: str) -> str:
     try:
@@ -118,22 +126,20 @@ def read_relay_urls(env: Environment) -> dict[str, str]:
     return urls
 
 
-def read_relay_oauth(env: Environment, names: Iterable[str]) -> dict[str, dict[str, str]]:
+def read_relay_oauth(env: Environment, names: Iterable[str], *, ends: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the values of EMAIL_OAUTH_* for the relay ``default``, and of EMAIL_OAUTH_<NAME>_* for each other relay.
 
     The keys are the relays' names, and then the ends of the variables, such as CLIENT_ID. Unset ones are left out.
     """
     prefixes = {"default": OAUTH_PREFIX} | {name: f"{OAUTH_PREFIX}{name.upper()}_" for name in names}
-    values = {
-        name: {end: env.secret(f"{prefix}{end}") for end in CLIENT_VARIABLES} for name, prefix in prefixes.items()
-    }
+    values = {name: {end: env.secret(f"{prefix}{end}") for end in ends} for name, prefix in prefixes.items()}
     return {name: {end: value for end, value in each.items() if value} for name, each in values.items()}
 
 
-def find_stray_oauth_variables(env: Environment, names: Iterable[str]) -> list[str]:
+def find_stray_oauth_variables(env: Environment, names: Iterable[str], *, ends: Sequence[str]) -> list[str]:
     """Return the variables EMAIL_OAUTH_* that belong to no relay, because a name in them is misspelt."""
     prefixes = [OAUTH_PREFIX, *(f"{OAUTH_PREFIX}{name.upper()}_" for name in names)]
-    known = {f"{prefix}{end}{file}" for prefix in prefixes for end in CLIENT_VARIABLES for file in ("", "_FILE")}
+    known = {f"{prefix}{end}{file}" for prefix in prefixes for end in ends for file in ("", "_FILE")}
     return sorted(name for name in env.ENVIRON if name.startswith(OAUTH_PREFIX) and name not in known)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from batches import limits
+from batches.smtp.oauth import CLIENT_VARIABLES
 from emailbatch import __version__
 from emailbatch.environment import (
     Environment,
@@ -30,8 +31,8 @@ EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.smtp
 # Our own SMTP replaces Django's. Kept separately, because Django's test runner overwrites EMAIL_BACKEND.
 SEND_BACKEND = "" if EMAIL_BACKEND == "django.core.mail.backends.smtp.EmailBackend" else EMAIL_BACKEND
 RELAY_URLS = read_relay_urls(env)  # the relays of EMAIL_URL_<NAME>, by name
-RELAY_OAUTH = read_relay_oauth(env, RELAY_URLS)  # the values of EMAIL_OAUTH_*, by relay
-STRAY_OAUTH_VARIABLES = find_stray_oauth_variables(env, RELAY_URLS)
+RELAY_OAUTH = read_relay_oauth(env, RELAY_URLS, ends=CLIENT_VARIABLES)  # the values of EMAIL_OAUTH_*, by relay
+STRAY_OAUTH_VARIABLES = find_stray_oauth_variables(env, RELAY_URLS, ends=CLIENT_VARIABLES)
 IS_LOCAL_INBOX = not (env.secret("EMAIL_URL") or SEND_BACKEND or RELAY_URLS)
 IS_LOCAL_STACK = IS_LOCAL_DATABASE or IS_LOCAL_REDIS or IS_LOCAL_INBOX
 
@@ -174,7 +175,7 @@ LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/accounts/login/"
 
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = "UTC"
+TIME_ZONE = env.time_zone("TIME_ZONE", default="UTC")
 USE_TZ = True
 
 STATIC_URL = "static/"

@@ -23,7 +23,7 @@ class VariableMissing(Exception):
 
 
 def read_compose(variables: dict[str, str]) -> dict[str, Any]:
-    """Parse the file and then fill in ${NAME}, ${NAME:-default} and ${NAME:?message}, as Compose does."""
+    """Parse the file and fill in ${NAME}, ${NAME:-default}, ${NAME-default} and ${NAME:?message}, as Compose does."""
     filled = _fill(yaml.safe_load((PROJECT_DIR / "compose.yaml").read_text()), variables)
     assert isinstance(filled, dict)
     return filled
@@ -35,13 +35,15 @@ def _fill(node: Any, variables: dict[str, str]) -> Any:
     if isinstance(node, list):
         return [_fill(item, variables) for item in node]
     return (
-        re.sub(r"\$\{(\w+)(:-|:\?)?([^}]*)\}", lambda m: _value(m, variables), node) if isinstance(node, str) else node
+        re.sub(r"\$\{(\w+)(:-|:\?|-)?([^}]*)\}", lambda m: _value(m, variables), node)
+        if isinstance(node, str)
+        else node
     )
 
 
 def _value(found: re.Match[str], variables: dict[str, str]) -> str:
     name, operator, rest = found.groups()
-    if variables.get(name):
+    if variables.get(name) or (operator == "-" and name in variables):
         return variables[name]
     if operator == ":?":
         raise VariableMissing(rest)

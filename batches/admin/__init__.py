@@ -1,5 +1,5 @@
-"""The Django admin: records to read, templates to write, and actions that steer batches and send to users."""
+"""The Django admin: records to read, templates and relays to edit, and actions that steer batches and send to users."""
 
-from batches.admin import batch, dashboard, email, job, sender, template, users
+from batches.admin import batch, dashboard, email, job, relay, sender, template, users
 
-__all__ = ["batch", "dashboard", "email", "job", "sender", "template", "users"]
+__all__ = ["batch", "dashboard", "email", "job", "relay", "sender", "template", "users"]

@@ -6,6 +6,7 @@ lane run. Nothing here connects to a relay.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
@@ -37,6 +38,10 @@ WAIT_IN_PLACE_SECONDS = 5.0
 
 MISCONFIGURED_RETRY_SECONDS = 60.0
 """How long a job waits if no relay may carry it at all. A change in the admin ends the wait at once."""
+
+
+RESERVED_NAMES = (DEFAULT_RELAY, "file")
+"""Names that no EMAIL_URL_<NAME> may have: the relay of EMAIL_URL, and the end of EMAIL_URL_FILE."""
 
 
 class Found(NamedTuple):
@@ -89,6 +94,16 @@ def read_client(name: str, address: RelayAddress) -> OAuthClient:
         raise RelayUrlError(str(exc)) from None
 
 
+def find_name_fault(name: str) -> str | None:
+    """Return why a relay of the environment cannot have this name, or None."""
+    variable = f"EMAIL_URL_{name.upper()}"
+    if name in RESERVED_NAMES:
+        return f"{variable} has no name of its own. Write EMAIL_URL, or choose another name."
+    if not re.fullmatch(r"[a-z0-9_]{1,50}", name):
+        return f"{variable} has a name that cannot be used. Write at most 50 letters, digits and underscores."
+    return None
+
+
 def url_variable(name: str) -> str:
     """Return the variable of the environment that holds a relay's address."""
     return "EMAIL_URL" if name == DEFAULT_RELAY else f"EMAIL_URL_{name.upper()}"
@@ -100,9 +115,19 @@ def oauth_variables(name: str) -> str:
 
 
 def sync() -> None:
-    """Add a row for each relay of the environment that has none. Safe to run at any time, and twice at once."""
+    """Add a row for each relay of the environment that has none, and keep the quotas of a minute right.
+
+    Safe to run at any time, and twice at once.
+    """
     with connection.cursor() as cursor:
         cursor.execute(sql.ADD_RELAYS, _added(relay_urls()))
+    keep_minute_quotas()
+
+
+def keep_minute_quotas() -> None:
+    """Let each relay have the quota that its messages per minute say. To be called after they changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.KEEP_MINUTE_QUOTAS)
 
 
 def find_routes(*, sender_id: int | None) -> Found:

@@ -35,6 +35,16 @@ class Version(NamedTuple):
     text: str
 
 
+class QuotaUse(NamedTuple):
+    """A quota, how many messages count against it now, and how many more the lanes have in flight."""
+
+    relay_id: int
+    amount: int
+    period_seconds: int
+    used: int
+    reserved: int
+
+
 class TokenRow(NamedTuple):
     """The sealed tokens of a relay, by the database's clock."""
 
@@ -48,6 +58,8 @@ _statements = load(Path(__file__).with_name("statements.sql"))
 
 FIND_RELAYS = Statement(_statements["FIND_RELAYS"], RelayRow)
 ADD_RELAYS = _statements["ADD_RELAYS"]
+KEEP_MINUTE_QUOTAS = _statements["KEEP_MINUTE_QUOTAS"]
+QUOTA_USES = Statement(_statements["QUOTA_USES"], QuotaUse)
 RELAYS_VERSION = Statement(_statements["RELAYS_VERSION"], Version)
 
 READ_TOKEN = Statement(_statements["READ_TOKEN"], TokenRow)

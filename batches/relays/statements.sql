@@ -34,6 +34,26 @@ SELECT name, true, %(preset)s, 1, 0, 0, 0, '{}'::smallint[], false, clock_timest
 FROM unnest(%(names)s::text[]) AS name
 ON CONFLICT (name) DO NOTHING
 
+-- name: KEEP_MINUTE_QUOTAS
+-- Let each relay's quota of a minute be its messages per minute. The ledger counts by quotas alone.
+-- A quota that is left as it is keeps its uses.
+WITH ended AS (
+  DELETE FROM batches_relayquota q USING batches_relay r
+  WHERE r.id = q.relay_id AND q.period_seconds = 60 AND r.rate_per_minute = 0
+)
+INSERT INTO batches_relayquota AS q (relay_id, amount, period_seconds)
+SELECT r.id, r.rate_per_minute, 60 FROM batches_relay r WHERE r.rate_per_minute > 0
+ON CONFLICT (relay_id, period_seconds) DO UPDATE SET amount = excluded.amount WHERE q.amount <> excluded.amount
+
+-- name: QUOTA_USES
+-- Return how much of each quota is used, with what the lanes have in flight.
+SELECT q.relay_id, q.amount, q.period_seconds,
+       coalesce((SELECT sum(u.count) FROM batches_relayuse u
+                 WHERE u.quota_id = q.id
+                   AND u.at > statement_timestamp() - q.period_seconds * interval '1 second'), 0)::bigint AS used,
+       coalesce((SELECT sum(v.count) FROM batches_reservation v WHERE v.relay_id = q.relay_id), 0)::bigint AS reserved
+FROM batches_relayquota q ORDER BY q.relay_id, q.period_seconds
+
 -- name: RELAYS_VERSION
 -- Return a text that changes when a person changes a relay, or which relays a sender may use.
 SELECT concat_ws(' ', (SELECT count(*) FROM batches_relay), (SELECT max(updated_at) FROM batches_relay),

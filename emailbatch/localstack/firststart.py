@@ -17,6 +17,7 @@ from django.core.management import call_command
 from django.db import connections, transaction
 from django.utils.module_loading import import_string
 
+from emailbatch.environment import Environment
 from emailbatch.localstack import addresses
 
 
@@ -43,7 +44,7 @@ def fill_database() -> str:
 def create_first_account() -> str:
     """Create an administrator if there is none; return a phrase that says how to sign in."""
     name = os.environ.get("DJANGO_SUPERUSER_USERNAME") or "admin"
-    given = os.environ.get("DJANGO_SUPERUSER_PASSWORD")
+    given = Environment().secret("DJANGO_SUPERUSER_PASSWORD")
     with transaction.atomic():
         if User.objects.filter(username=name).exists():
             return f"sign in as {name}"

@@ -32,6 +32,7 @@ def deployment(settings: Settings) -> Settings:
         setattr(settings, name, value)
     settings.ALLOWED_HOSTS = ["mail.example"]
     settings.SEND_BACKEND = ""
+    settings.RELAY_URLS, settings.RELAY_OAUTH, settings.STRAY_OAUTH_VARIABLES = {}, {}, []
     settings.DEBUG = False
     return settings
 
@@ -42,6 +43,7 @@ def found_ids() -> set[str | None]:
         *checks.check_deployment(None),
         *checks.check_sending(None),
         *checks.check_addresses(None),
+        *checks.check_relay_names(None),
         *checks.check_services(None),
     ]
     return {message.id for message in found}
@@ -119,6 +121,12 @@ def test_web_process_refuses_to_start_when_an_address_is_wrong(tmp_path: Path) -
         ("DATABASE_URL", "postgress://database.example/name", checks.BAD_ADDRESS),
         ("REDIS_URL", "redis://:6379", checks.BAD_ADDRESS),
         ("EMAIL_URL", "smpt://relay.example", checks.BAD_ADDRESS),
+        ("RELAY_URLS", {"second": "smpt://relay.example"}, checks.BAD_ADDRESS),
+        ("RELAY_URLS", {"m365": "smtp+tls://ann@relay.example?oauth=microsoft"}, checks.BAD_ADDRESS),
+        ("RELAY_URLS", {"my-relay": "smtp://relay.example"}, checks.BAD_RELAY_NAME),
+        ("RELAY_URLS", {"file": "smtp://relay.example"}, checks.BAD_RELAY_NAME),
+        ("RELAY_URLS", {"default": "smtp://relay.example"}, checks.BAD_RELAY_NAME),
+        ("STRAY_OAUTH_VARIABLES", ["EMAIL_OAUTH_M356_CLIENT_ID"], checks.BAD_RELAY_NAME),
         ("IS_LOCAL_DATABASE", True, checks.EMBEDDED_SERVICE),
         ("IS_LOCAL_REDIS", True, checks.EMBEDDED_SERVICE),
         ("IS_LOCAL_INBOX", True, checks.EMBEDDED_SERVICE),
@@ -138,6 +146,40 @@ def test_addresses_are_not_checked_when_the_services_are_local(deployment: Setti
     deployment.SEND_BACKEND = "example.Backend"
     deployment.EMAIL_URL = ""
     assert checks.check_addresses(None) == []
+
+
+def test_default_relay_is_not_missed_when_there_are_further_ones(deployment: Settings) -> None:
+    deployment.EMAIL_URL, deployment.RELAY_URLS = "", {"second": "smtp://relay.example"}
+    assert found_ids() == set()
+
+
+def test_each_relays_fault_names_its_variable_and_no_password(deployment: Settings) -> None:
+    deployment.RELAY_URLS = {
+        "second": "smpt://ann:hush@relay.example",
+        "m365": "smtp+tls://ann:hush@relay.example?oauth=microsoft",
+        "third": "smtp://ann:hush@relay.example:0",
+    }
+    messages = [message.msg for message in checks.check_addresses(None)]
+    assert [message.split()[0] for message in messages[:2]] == ["EMAIL_URL_SECOND", "EMAIL_URL_M365"]
+    assert "The port in EMAIL_URL_THIRD" in messages[2]
+    assert "hush" not in " ".join(messages)
+
+
+def test_local_inbox_is_not_used_when_a_further_relay_is_set(tmp_path: Path) -> None:
+    url = "smtp://relay.example"
+    result = manage(
+        tmp_path, {"EMAIL_URL": "", "EMAIL_URL_SECOND": url}, "check", "--deploy", "--fail-level", "WARNING"
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_deployment_is_complete_when_its_secrets_are_in_files(tmp_path: Path) -> None:
+    files: dict[str, str] = {}
+    for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"):
+        (tmp_path / name).write_text(PRODUCTION[name] + "\n")
+        files |= {name: "", f"{name}_FILE": str(tmp_path / name)}
+    result = manage(tmp_path, files, "check", "--deploy", "--fail-level", "WARNING")
+    assert result.returncode == 0, result.stderr
 
 
 def test_key_is_made_once_when_the_stack_is_local(tmp_path: Path) -> None:

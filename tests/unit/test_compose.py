@@ -28,6 +28,19 @@ def test_start_is_refused_when_a_required_variable_is_missing(missing: str) -> N
         read_compose({**REQUIRED, missing: ""})
 
 
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "smtp://mailpit:1025"),
+        ({"EMAIL_URL": "smtp://relay.example"}, "smtp://relay.example"),
+        ({"EMAIL_URL": ""}, ""),
+    ],
+)
+def test_mail_stops_in_mailpit_only_when_email_url_is_not_mentioned(variables: dict[str, str], expected: str) -> None:
+    compose = read_compose({**REQUIRED, **variables})
+    assert compose["services"]["worker"]["environment"]["EMAIL_URL"] == expected
+
+
 def test_example_names_every_required_variable() -> None:
     example = (PROJECT_DIR / ".env.example").read_text()
     assert set(re.findall(r"^(\w+)=$", example, re.MULTILINE)) >= set(REQUIRED)

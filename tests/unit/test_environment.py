@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from emailbatch.environment import Environment, read_database
+from emailbatch.environment import (
+    Environment,
+    find_stray_oauth_variables,
+    read_database,
+    read_relay_oauth,
+    read_relay_urls,
+)
 
 
 @pytest.mark.parametrize("text", ["many", "4.5", "1e3", "0x10"])
@@ -63,3 +71,127 @@ def test_socket_folder_becomes_the_host_when_the_address_names_it() -> None:
 @pytest.mark.parametrize("url", ["postgress://host/name", "user:password@host/name", "postgres://host:x/name"])
 def test_database_is_left_open_when_its_address_cannot_be_read(url: str) -> None:
     assert read_database(url) == {}
+
+
+SECRET_FILES = (
+    "EMAIL_URL_FILE",
+    "SECRET_KEY_FILE",
+    "DATABASE_URL_FILE",
+    "REDIS_URL_FILE",
+    "DJANGO_SUPERUSER_PASSWORD_FILE",
+    "EMAIL_OAUTH_CLIENT_SECRET_FILE",
+)
+"""Every variable that holds a secret can name a file instead. docs/settings.md lists them."""
+
+
+def environment_with(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Environment:
+    """An environment with these variables alone."""
+    environment = Environment()
+    monkeypatch.setattr(environment, "ENVIRON", variables)
+    return environment
+
+
+@pytest.mark.parametrize("variable", SECRET_FILES)
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n"])
+def test_secret_is_read_from_its_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, ending: str
+) -> None:
+    (tmp_path / "secret").write_bytes(f" hush ü{ending}".encode())
+    environment = environment_with(monkeypatch, **{variable: str(tmp_path / "secret")})
+    assert environment.secret(variable.removesuffix("_FILE")) == " hush ü"
+
+
+def test_secret_is_empty_when_neither_it_nor_a_file_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment_with(monkeypatch, SECRET_KEY="", SECRET_KEY_FILE="").secret("SECRET_KEY") == ""
+
+
+def test_both_are_refused_when_the_value_and_a_file_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = environment_with(monkeypatch, SECRET_KEY="hush", SECRET_KEY_FILE="/run/secrets/key")
+    with pytest.raises(ImproperlyConfigured, match=r"^SECRET_KEY and SECRET_KEY_FILE are both set\. Unset one of them"):
+        environment.secret("SECRET_KEY")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "which cannot be read: no such file or directory. Correct the path"),
+        (b"", "which is empty. Write the value into it."),
+        (b" \n", "which is empty"),
+        (b"hush \xff hush", "which is not text in UTF-8"),
+        (b"hush" * 20_000, "which is too large for a secret. Check the path."),
+    ],
+)
+def test_file_is_named_and_its_content_is_not_when_it_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ImproperlyConfigured) as caught:
+        environment_with(monkeypatch, SECRET_KEY_FILE=str(path)).secret("SECRET_KEY")
+    assert f"SECRET_KEY_FILE names the file {path}" in str(caught.value).replace("'", "")
+    assert words in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None  # so no traceback shows it either
+
+
+def test_folder_is_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(ImproperlyConfigured, match="which cannot be read: is a directory"):
+        environment_with(monkeypatch, SECRET_KEY_FILE=str(tmp_path)).secret("SECRET_KEY")
+
+
+def test_further_relays_are_read_from_variables_and_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("smtp://ann:hush@second.example\n")
+    environment = environment_with(
+        monkeypatch,
+        EMAIL_URL="smtp://default.example",
+        EMAIL_URL_FIRST="smtp://first.example",
+        EMAIL_URL_Second_2_FILE=str(tmp_path / "url"),
+        EMAIL_URL_EMPTY="",
+        EMAIL_URLS="smtp://other.example",
+    )
+    expected = {"first": "smtp://first.example", "second_2": "smtp://ann:hush@second.example"}
+    assert read_relay_urls(environment) == expected
+
+
+def test_file_of_email_url_is_no_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_relay_urls(environment_with(monkeypatch, EMAIL_URL_FILE="/run/secrets/url")) == {}
+
+
+def test_relay_is_refused_when_it_is_set_in_two_spellings(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = environment_with(monkeypatch, EMAIL_URL_A="smtp://a.example", EMAIL_URL_a="smtp://b.example")
+    with pytest.raises(ImproperlyConfigured, match="EMAIL_URL_a is set twice, in upper and lower case"):
+        read_relay_urls(environment)
+
+
+def test_client_is_read_for_each_relay_and_a_stray_variable_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("hush\n")
+    environment = environment_with(
+        monkeypatch,
+        EMAIL_OAUTH_CLIENT_ID="one",
+        EMAIL_OAUTH_M365_CLIENT_ID="two",
+        EMAIL_OAUTH_M365_CLIENT_SECRET_FILE=str(tmp_path / "secret"),
+        EMAIL_OAUTH_M356_CLIENT_ID="misspelt",
+        EMAIL_OAUTH_M365_SECRET="misspelt",
+    )
+    ends = ("CLIENT_ID", "CLIENT_SECRET")
+    assert read_relay_oauth(environment, ["m365"], ends=ends) == {
+        "default": {"CLIENT_ID": "one"},
+        "m365": {"CLIENT_ID": "two", "CLIENT_SECRET": "hush"},
+    }
+    stray = find_stray_oauth_variables(environment, ["m365"], ends=ends)
+    assert stray == ["EMAIL_OAUTH_M356_CLIENT_ID", "EMAIL_OAUTH_M365_SECRET"]
+
+
+@pytest.mark.parametrize("text", ["Berlin", "Europe", "../etc/passwd", "Europe/Berlin ; x", "+01:00"])
+def test_time_zone_is_refused_when_there_is_none_of_that_name(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"Set it to a zone such as Europe/Berlin\."):
+        environment_with(monkeypatch, TIME_ZONE=text).time_zone("TIME_ZONE", default="UTC")
+
+
+def test_time_zone_is_read_when_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment_with(monkeypatch).time_zone("TIME_ZONE", default="UTC") == "UTC"
+    environment = environment_with(monkeypatch, TIME_ZONE=" Europe/Berlin")
+    assert environment.time_zone("TIME_ZONE", default="UTC") == "Europe/Berlin"

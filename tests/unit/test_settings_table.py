@@ -13,7 +13,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 SETTINGS = PROJECT_DIR / "emailbatch" / "settings.py"
 TABLES = PROJECT_DIR / "docs" / "settings.md"
 
-PARSERS = {"str", "secret", "bool", "int", "float", "list", "choice"}
+PARSERS = {"str", "secret", "bool", "int", "float", "list", "choice", "time_zone"}
 """The methods of ``emailbatch.environment.Environment`` that read a variable."""
 
 OF_MAKE = {"PORT", "WORKERS"}
@@ -58,7 +58,7 @@ def shown(default: ast.expr | None) -> str:
 
 def read_outside_settings() -> set[str]:
     """Return the variables that programs and compose.yaml read without settings.py."""
-    pattern = re.compile(r"os\.environ(?:\.get\(|\.setdefault\(|\[)\s*[\"']([A-Z_]+)")
+    pattern = re.compile(r"(?:os\.environ|Environment\(\))(?:\.secret\(|\.get\(|\.setdefault\(|\[)\s*[\"']([A-Z_]+)")
     folders = [PROJECT_DIR / name for name in ("batches", "emailbatch", "docker")]
     sources = [path for folder in folders for path in folder.rglob("*.py")] + [PROJECT_DIR / "manage.py"]
     found = {name for path in sources for name in pattern.findall(path.read_text())}

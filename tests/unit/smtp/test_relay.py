@@ -68,6 +68,31 @@ def test_fault_is_named_when_the_url_cannot_be_read(url: str, words: str) -> Non
     assert "hush" not in str(caught.value)
 
 
+@pytest.mark.parametrize("provider", ["microsoft", "google", "other", "Microsoft"])
+def test_login_is_by_access_token_when_the_url_says_so(provider: str) -> None:
+    parsed = parse_relay(f"smtp+tls://ann%40example.org@h:587?oauth={provider}")
+    assert (parsed.oauth, parsed.username, parsed.password) == (provider.lower(), "ann@example.org", None)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("smtp+tls://ann@h?oauth=", "has another \\?oauth= than microsoft, google, other"),
+        ("smtp+tls://ann@h?oauth=hush", "has another \\?oauth="),
+        ("smtp+tls://ann@h?oauth=google&oauth=google", "has options after the \\? that are not known"),
+        ("smtp+tls://ann@h?timeout=hush", "has options after the \\? that are not known"),
+        ("smtp+tls://ann:hush@h?oauth=google", "has a password and \\?oauth=. Remove the password."),
+        ("smtp+tls://h?oauth=google", "names no user"),
+        ("smtp://ann@h?oauth=google", "would send access tokens without TLS"),
+    ],
+)
+def test_option_is_refused_when_it_contradicts_the_url(url: str, words: str) -> None:
+    with pytest.raises(RelayUrlError, match=f"^EMAIL_URL_M365 .*{words}") as caught:
+        parse_relay(url, variable="EMAIL_URL_M365")
+    assert "Write it like smtp+tls://user%40example.org@" in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("url", "name"),
     [

@@ -1,0 +1,63 @@
+"""The usual limits of providers. One choice in the admin puts them into a Relay."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from django.db import transaction
+
+from batches.models import Relay, RelayPreset, RelayQuota
+from batches.relays.registry import keep_minute_quotas
+from batches.relays.wording import name_quota
+
+DAY_SECONDS = 86_400
+MINUTE_SECONDS = 60
+
+
+class Limits(NamedTuple):
+    """Messages in any minute (0: no limit), and further quotas as pairs of an amount and a period in seconds."""
+
+    rate_per_minute: int = 0
+    quotas: tuple[tuple[int, int], ...] = ()
+
+    def __str__(self) -> str:
+        named = [name_quota(self.rate_per_minute, MINUTE_SECONDS)] if self.rate_per_minute else []
+        named += [name_quota(amount, period) for amount, period in self.quotas]
+        return " and ".join(named) or "no limits"
+
+
+PRESETS = {
+    RelayPreset.NONE: Limits(),
+    # SMTP AUTH submission of Exchange Online; each message of ours has one recipient.
+    RelayPreset.MICROSOFT365: Limits(rate_per_minute=30, quotas=((10_000, DAY_SECONDS),)),
+    RelayPreset.WORKSPACE: Limits(quotas=((2_000, DAY_SECONDS),)),
+    RelayPreset.GMAIL: Limits(quotas=((500, DAY_SECONDS),)),
+    # Each account of Amazon SES has limits of its own. SES says when one is reached, and the reply rules know how.
+    RelayPreset.SES: Limits(),
+}
+
+
+@transaction.atomic
+def apply_preset(relay: Relay) -> str:
+    """Put the limits of the relay's preset in place of its own, and return a sentence that says what changed.
+
+    A quota whose period stays keeps its uses.
+    """
+    preset, before = RelayPreset(relay.preset), read_limits(relay)
+    limits = PRESETS[preset]
+    relay.rate_per_minute = limits.rate_per_minute
+    relay.save(update_fields=["rate_per_minute", "updated_at"])
+    kept = {period for _, period in limits.quotas} | {MINUTE_SECONDS}
+    relay.quotas.exclude(period_seconds__in=kept).delete()
+    for amount, period in limits.quotas:
+        RelayQuota.objects.update_or_create(relay=relay, period_seconds=period, defaults={"amount": amount})
+    keep_minute_quotas()
+    if before == limits:
+        return f"The preset “{preset.label}” changed no limit of {relay}: {limits}."
+    return f"The preset “{preset.label}” set the limits of {relay}: {limits}. Before: {before}."
+
+
+def read_limits(relay: Relay) -> Limits:
+    """Return the limits that a relay has now."""
+    quotas = relay.quotas.exclude(period_seconds=MINUTE_SECONDS).order_by("period_seconds")
+    return Limits(relay.rate_per_minute, tuple(quotas.values_list("amount", "period_seconds")))

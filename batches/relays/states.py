@@ -1,0 +1,87 @@
+"""What each relay does now, in words, for the admin."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import connection
+from django.utils import timezone
+
+from batches.models import Relay
+from batches.relays import registry, sql
+from batches.relays.sql import QuotaUse
+from batches.relays.windows import Window, find_opening
+from batches.relays.wording import name_quota
+from batches.smtp.relay import RelayUrlError
+
+CARRIES = "carries mail"
+
+
+class RelayState(NamedTuple):
+    """``address`` has no credentials. ``is_carrying`` says whether mail can go now."""
+
+    words: str
+    is_carrying: bool
+    address: str
+    uses: tuple[str, ...]
+    """How much of each quota is used, such as ``1,200 of 10,000 in 24 hours``."""
+
+
+def read_states(relays: Sequence[Relay]) -> dict[int, RelayState]:
+    """Return the state of each relay by its id, in a few queries however many relays there are."""
+    now = timezone.now()
+    uses: Mapping[int, list[QuotaUse]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        for use in sql.QUOTA_USES.rows(cursor.execute(sql.QUOTA_USES).fetchall()):
+            uses[use.relay_id].append(use)
+    return {relay.pk: _read_state(relay, uses.get(relay.pk, []), now) for relay in relays}
+
+
+def _read_state(relay: Relay, uses: Sequence[QuotaUse], now: datetime) -> RelayState:
+    fault, address = "", "none"
+    if relay.name not in registry.relay_urls():
+        fault = f"not configured: {registry.url_variable(relay.name)} is not set"
+    else:
+        try:
+            address = str(registry.read_address(relay.name))
+        except RelayUrlError as exc:
+            fault = str(exc)
+    words = fault or _find_words(relay, uses, now)
+    return RelayState(
+        words=words,
+        is_carrying=words == CARRIES,
+        address=address,
+        uses=tuple(f"{use.used + use.reserved:,} of {name_quota(use.amount, use.period_seconds)}" for use in uses),
+    )
+
+
+def _find_words(relay: Relay, uses: Sequence[QuotaUse], now: datetime) -> str:
+    if not relay.is_enabled:
+        return "disabled"
+    pauses = sorted(
+        (pause for pause in relay.pauses.all() if pause.until > now), key=lambda each: each.until, reverse=True
+    )
+    for pause in pauses:
+        if pause.sender is None:
+            return f"paused until {say_time(pause.until, now)}. {pause.sentence}"
+    window = Window(opens_at=relay.opens_at, closes_at=relay.closes_at, weekdays=relay.weekdays)
+    opening = find_opening(window, now=now, zone=timezone.get_default_timezone())
+    if opening.opens_in_seconds:
+        opens_at = now + timedelta(seconds=opening.opens_in_seconds)
+        return f"waits for {say_time(opens_at, now)}, because it carries mail only {window}"
+    for use in uses:
+        if use.used >= use.amount:
+            return f"waits, because its limit of {name_quota(use.amount, use.period_seconds)} is used up"
+    if pauses:
+        return f"paused for {pauses[0].sender} until {say_time(pauses[0].until, now)}. {pauses[0].sentence}"
+    return CARRIES
+
+
+def say_time(moment: datetime, now: datetime) -> str:
+    """Say a time in the site's zone: ``16:20``, or ``Mon 30 Nov, 08:00`` on another day."""
+    local = timezone.localtime(moment, timezone.get_default_timezone())
+    is_today = local.date() == timezone.localtime(now, timezone.get_default_timezone()).date()
+    return f"{local:%H:%M}" if is_today else f"{local:%a} {local.day} {local:%b, %H:%M}"

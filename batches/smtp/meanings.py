@@ -180,7 +180,7 @@ def refresh() -> None:
             else "Only the program's own are in force."
         )
         logger.error("%s %s", exc, kept, extra={"action": "keep_reply_rules"})
-        _Current.rules = _Current.rules or Rules(read_rules(OWN_RULES))
+        _Current.rules = _Current.rules or Rules(read_own_rules())
 
 
 def load_rules() -> Rules:
@@ -190,7 +190,12 @@ def load_rules() -> Rules:
         RuleError: a file has a fault. The program's own has none, because a test reads it.
     """
     site = settings.SEND_REPLY_RULES
-    return Rules([*(read_rules(Path(site)) if site else ()), *read_rules(OWN_RULES)])
+    return Rules([*(read_rules(Path(site)) if site else ()), *read_own_rules()])
+
+
+def read_own_rules() -> list[Rule]:
+    """Read the program's own rules."""
+    return read_rules(OWN_RULES, name=OWN_RULES.name)
 
 
 def _stamp(path: str) -> tuple[str, int, int]:

@@ -71,8 +71,8 @@ class Rule:
         return self.enhanced is None or self.enhanced.fullmatch(enhanced) is not None
 
 
-def read_rules(path: Path) -> list[Rule]:
-    """Read a file of rules.
+def read_rules(path: Path, *, name: str = "") -> list[Rule]:
+    """Read a file of rules. Sentences call it ``name``, or by its path.
 
     Raises:
         RuleError: the file cannot be read, or a rule in it cannot be used.
@@ -85,7 +85,7 @@ def read_rules(path: Path) -> list[Rule]:
         ) from exc
     except UnicodeDecodeError as exc:
         raise RuleError(f"The reply rules in {path} can't be read: the file is not UTF-8. Save it as UTF-8.") from exc
-    return parse_rules(text, name=str(path))
+    return parse_rules(text, name=name or str(path))
 
 
 def parse_rules(text: str, *, name: str) -> list[Rule]:

@@ -17,13 +17,13 @@ from pytest_django.fixtures import Settings
 from batches.outcomes import Outcome, ReplyMeaning
 from batches.smtp import meanings
 from batches.smtp.replies import Reply
-from batches.smtp.reply_rules import CHARGED, OF_ONE_EMAIL, STAGES, read_rules
+from batches.smtp.reply_rules import CHARGED, OF_ONE_EMAIL, STAGES
 from batches.smtp.stages import Stage
 from batches.smtp.verdicts import judge
 
 TABLE = Path(__file__).parents[2] / "data" / "replies.txt"
 
-OWN_RULES = meanings.Rules(read_rules(meanings.OWN_RULES))
+OWN_RULES = meanings.Rules(meanings.read_own_rules())
 
 
 class RealReply(NamedTuple):

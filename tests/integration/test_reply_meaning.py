@@ -1,0 +1,115 @@
+"""The admin's page "What would this reply mean?"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from pytest_django.fixtures import Settings
+
+from batches.admin.reply_meaning import say_wait
+from batches.smtp import meanings
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    client.force_login(User.objects.create_user("staff", is_staff=True))
+    return client
+
+
+def ask(client: Client, stage: str, reply: str) -> str:
+    return client.get(reverse("reply_meaning"), {"stage": stage, "reply": reply}).content.decode()
+
+
+def test_page_is_for_staff_only(client: Client) -> None:
+    assert client.get(reverse("reply_meaning")).status_code == 302
+    client.force_login(User.objects.create_user("user"))
+    assert client.get(reverse("reply_meaning")).status_code == 302
+
+
+def test_admin_leads_to_the_page(staff: Client) -> None:
+    assert f'href="{reverse("reply_meaning")}"' in staff.get(reverse("admin:index")).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("stage", "reply", "sentences"),
+    [
+        (
+            "message",
+            "550 5.4.5 Daily user sending limit exceeded",
+            [
+                "The quota is used up.",
+                "No recipient is charged an attempt. The relay is paused for every recipient for 1 hour.",
+                "reply_rules.toml, line ",
+                "support.google.com/a/answer/3726730",
+                "<td>5.4.5</td>",
+            ],
+        ),
+        ("mail", "450 4.7.1 Error: too much mail", ["Too fast.", "for a short time, longer after each failure"]),
+        ("rcpt", "553 5.7.1 <n@x.example>: Sender address rejected: not owned by user", ["paused for this sender"]),
+        (
+            "rcpt",
+            "550 5.1.1 <kim@x.example>: User unknown",
+            ["About the recipient.", "The recipient fails.", "&lt;*&gt;"],
+        ),
+        ("rcpt", "452 4.2.2 Mailbox full", ["attempted again later, and fails after 3 attempts."]),
+        (
+            "rcpt",
+            "554 5.7.1 <kim@x.example>: Relay access denied",
+            [
+                "The words are the same when only this recipient is refused.",
+                "The recipient fails. If the relay refuses many",
+            ],
+        ),
+        (
+            "message",
+            "550 spam message rejected",
+            ["About the message.", "The recipient fails. If the relay refuses many"],
+        ),
+        ("rcpt", "550 Nope", ["Unknown: it may be", "If the relay refuses many", "No rule names this reply."]),
+        (
+            "message",
+            "421-4.7.28 Gmail has detected an unusual\n421-4.7.28 rate of mail\n421 4.7.28 today",
+            ["15 minutes"],
+        ),
+        ("rcpt", "250 2.1.5 Ok", ["250 is no refusal."]),
+        ("rcpt", "Relay access denied", ["Begin with the code of the reply"]),
+        ("rcpt", "   ", ["This field is required."]),
+        ("quit", "550 No", ["Select a valid choice."]),
+    ],
+)
+def test_answer_says_what_the_program_does(staff: Client, stage: str, reply: str, sentences: list[str]) -> None:
+    page = ask(staff, stage, reply)
+    assert [sentence for sentence in sentences if sentence not in page] == []
+    assert ('id="answer"' in page) == (stage != "quit" and reply[:1] in "45")
+
+
+def test_markup_in_a_reply_is_text(staff: Client) -> None:
+    page = ask(staff, "rcpt", "550 <script>alert(1)</script>")
+    assert "<script>alert" not in page
+
+
+def test_file_of_the_site_is_read_again_for_each_question(staff: Client, tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "rules.toml"
+    settings.SEND_REPLY_RULES = str(path)
+    path.write_text("[[rule]]\npattern = 'nope'\nmeaning = 'relay'\nwait = '90s'\nnote = 'Ours.'\n")
+    assert f"{path}, line 1" in ask(staff, "rcpt", "550 Nope")
+    path.write_text("[[rule]]\n")
+    page = ask(staff, "rcpt", "550 Nope")
+    assert "the rule fits every reply" in page
+    assert "90 seconds" in page
+    settings.SEND_REPLY_RULES = ""
+    meanings.refresh()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(1, "1 second"), (90, "90 seconds"), (60, "1 minute"), (900, "15 minutes"), (86400, "24 hours")],
+)
+def test_wait_is_said_in_the_largest_exact_unit(seconds: float, words: str) -> None:
+    assert say_wait(seconds) == words

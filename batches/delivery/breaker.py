@@ -32,8 +32,8 @@ UNLIKE_FACTOR = 3
 each reply that differ, and that nobody can foresee."""
 
 LAST_COUNT = 3
-"""At the end of a job of which nothing was accepted, this many are enough, if all are alike and their words do not name
-the recipient. One or two refusals are no pattern."""
+"""At the end of a job, this many are enough, if all are alike and their words do not name the recipient. One or two
+refusals are no pattern. If the relay has accepted a message of the job, this holds for 4xx replies only."""
 
 TEXT_MAX = 300
 """Only the beginning of a reply is compared."""
@@ -89,6 +89,8 @@ class Trip(NamedTuple):
     is_alike: bool = True
     is_first: bool = False
     """Nothing of the job was accepted before."""
+    is_last: bool = False
+    """There are few, and they are all that is left of the job."""
 
     @property
     def is_temporary(self) -> bool:
@@ -101,10 +103,12 @@ class Breaker:
     """The suspended refusals of one route, in their order.
 
     Args:
+        window: how many emails may be in flight. Half of them may be suspended before the breaker trips.
         accepted_refusal: the keys, a line each, that a person took for the recipients' own by resuming the job.
     """
 
-    def __init__(self, accepted_refusal: str) -> None:
+    def __init__(self, accepted_refusal: str, *, window: int) -> None:
+        self._limit_max = max(LAST_COUNT, window // 2)
         self._accepted = frozenset(accepted_refusal.splitlines())
         self._counts: Counter[str] = Counter()
         self.suspended: list[Suspended] = []
@@ -126,8 +130,11 @@ class Breaker:
             return True
         if not self.suspended:
             return False
-        limit = LATER_COUNT if has_sent else FIRST_COUNT
+        limit = self._limit(has_sent)
         return max(self._counts.values()) >= limit or self._counts.total() >= UNLIKE_FACTOR * limit
+
+    def _limit(self, has_sent: bool) -> int:
+        return min(LATER_COUNT if has_sent else FIRST_COUNT, self._limit_max)
 
     def find_trip(self, *, has_sent: bool, is_last: bool) -> Trip | None:
         """Say whether the refusals are about everybody.
@@ -138,20 +145,30 @@ class Breaker:
         """
         if self.trip is not None:
             return self.trip._replace(is_first=not has_sent)
-        if not self.is_full(has_sent=has_sent) and not (is_last and not has_sent and self._is_pattern()):
+        is_full = self.is_full(has_sent=has_sent)
+        if not is_full and not (is_last and self._is_pattern(has_sent=has_sent)):
             return None
         key, count = self._counts.most_common(1)[0]
-        is_alike = count == self._counts.total() or count >= (LATER_COUNT if has_sent else FIRST_COUNT)
+        is_alike = count == self._counts.total() or count >= self._limit(has_sent)
         # The last of the commonest kind: the person reads it as the example.
         last = [each for each in self.suspended if each.key == key] or self.suspended
         refusal = "\n".join({key: None} if is_alike else dict.fromkeys(self._counts))
         shown_count = count if is_alike else self._counts.total()
-        return Trip(last[-1].verdict, shown_count, refusal, is_alike=is_alike, is_first=not has_sent)
+        return Trip(
+            last[-1].verdict, shown_count, refusal, is_alike=is_alike, is_first=not has_sent, is_last=not is_full
+        )
 
-    def _is_pattern(self) -> bool:
-        """Whether the few refusals of a small job look as if they were about everybody."""
-        keys = {each.key for each in self.suspended}
-        return len(self.suspended) >= LAST_COUNT and len(keys) == 1 and not is_about_recipient(keys.pop())
+    def _is_pattern(self, *, has_sent: bool) -> bool:
+        """Whether the few refusals at the end of a job look as if they were about everybody.
+
+        After a success, only those that defer do: it costs little to wait for a relay that has a fault.
+        """
+        untried = [each for each in self.suspended if each.claimed.attempts <= 1]
+        considered = untried if has_sent else self.suspended
+        keys = {each.key for each in considered}
+        if len(considered) < LAST_COUNT or len(keys) > 1 or is_about_recipient(considered[0].key):
+            return False
+        return not has_sent or considered[0].verdict.outcome is Outcome.DEFERRED
 
     def release(self) -> list[Suspended]:
         """Return the suspended refusals and forget them, but not how many there were in a row."""

@@ -28,6 +28,14 @@ from batches.smtp.verdicts import Verdict
 # Looked up once: finding a member of an enum searches its class.
 _SENT, _REQUEUED = Outcome.SENT, Outcome.REQUEUED
 
+LONG_COUNT = 20
+"""So many pauses of a relay in a row, about fifteen minutes, without one message accepted from anybody. If the relay
+has accepted others of the job before, what is left may be what it never accepts: then attempts are charged, so that the
+job ends."""
+
+LAST_LONG_COUNT = 6
+"""The same for the last few emails of a job."""
+
 
 class RouteOwner(Protocol):
     """The lane run, as its routes see it."""
@@ -66,18 +74,18 @@ class Route:
         self._ledger, self._lane, self._clock = ledger, lane, clock
         # The next success is looked at more closely. Each one after it goes straight to the lane.
         self._record = self._record_success
-        self._retry_seconds = lane_spec.policy.retry_seconds
         self.is_open = True
         self.is_probing = False
         """It was closed, and has carried no message since."""
         self.has_sent = False
         self.refusal: RelayRefusal | None = None
         """Why it is closed. None: only the lane spec, or the window of the day, says so."""
+        self.charges_after = LONG_COUNT
         self.is_noted = True
         self.is_closing_noted = True
         self.reopens_at = math.inf
         self.closes_at = math.inf if spec.closes_in_seconds is None else clock() + spec.closes_in_seconds
-        self.breaker = Breaker(lane_spec.accepted_refusal)
+        self.breaker = Breaker(lane_spec.accepted_refusal, window=lane_spec.window)
         self._strikes = Strikes()
         self._struck: dict[int, Verdict] = {}
         """The last strike of each email that was struck."""
@@ -120,16 +128,18 @@ class Route:
         if not keeps_suspended:
             self.requeue_suspended()
 
-    def pause(self, refusal: RelayRefusal) -> None:
+    def pause(self, refusal: RelayRefusal, *, charges_after: int = LONG_COUNT) -> None:
         """Close the route because its relay accepts no mail now. PostgreSQL then answers for how long.
 
         The emails that no connection has taken are requeued. What is in flight still gets its replies. The suspended
-        refusals wait for the answer of PostgreSQL.
+        refusals wait for the answer of PostgreSQL: after so many pauses in a row they are charged, if the relay has
+        accepted others of the job.
         """
         if not self.is_open:
             return
         self._close()
         self.refusal, self.is_noted, self.reopens_at = refusal, False, math.inf
+        self.charges_after = charges_after
         self._requeue_waiting()
         self._lane.on_route_changed()
 
@@ -255,9 +265,8 @@ class Route:
         if effect is Effect.DEFER and has_success_since:
             self._lane.record(claimed, _charge(verdict))
         elif is_ours and verdict.meaning is not None:
-            # One email alone may be the reason. After the pause, others come first.
-            delay_seconds = 0.0 if effect is Effect.EVERYBODY else self._retry_seconds
-            self._lane.requeue(claimed, verdict.reply, delay_seconds=delay_seconds)
+            if effect is Effect.EVERYBODY or not self.breaker.suspend(claimed, _charge(verdict), stage=None):
+                self._lane.requeue(claimed, verdict.reply)
             self._pause_for(verdict, verdict.meaning)
         else:
             self._suspend_struck(claimed, _charge(verdict), is_everybody=effect is Effect.EVERYBODY)

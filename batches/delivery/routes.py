@@ -12,17 +12,12 @@ from operator import attrgetter
 from batches.delivery.breaker import Trip
 from batches.delivery.pauses import Pauses, RelayRefusal, say_refusal, say_trip
 from batches.delivery.policy import retry_delay
-from batches.delivery.route import Route
+from batches.delivery.route import LAST_LONG_COUNT, LONG_COUNT, Route
 from batches.delivery.terms import ClaimedEmail
 from batches.outcomes import ReplyMeaning
 
 PATIENCE_SECONDS = 5.0
 """How long a lane run waits in its place for a relay. For longer waits it releases the lane, and its worker is free."""
-
-LONG_COUNT = 20
-"""So many pauses of a relay in a row, about fifteen minutes, without one message accepted from anybody. If the relay
-has accepted others of the job before, what is left may be what it never accepts: then attempts are charged, so that the
-job ends."""
 
 _outbox_of = attrgetter("outbox")
 
@@ -135,7 +130,9 @@ class Routes:
         has_sent = bool(route.breaker.suspended) and await self._has_sent(route)
         noted = await self._pauses.pause_relay(route.spec, refusal)
         route.reopens_at = math.inf if noted is None else self._clock() + noted.seconds
-        if has_sent and noted is not None and noted.failure_count >= LONG_COUNT:
+        # A relay that says how long it takes does not refuse for ever.
+        is_long = noted is not None and refusal.wait_seconds is None and noted.failure_count >= route.charges_after
+        if has_sent and is_long:
             route.charge_suspended()
         elif has_sent:
             # Later and not at once: the relay may accept others. Untried emails then come first.
@@ -194,13 +191,17 @@ class Routes:
         route.breaker.trip = None
         if route.is_open:
             # For this sender alone: other jobs may have other contents, and find out by themselves.
-            route.pause(RelayRefusal(meaning, sentence, trip.verdict.wait_seconds, is_for_sender=True))
+            refusal = RelayRefusal(meaning, sentence, trip.verdict.wait_seconds, is_for_sender=True)
+            route.pause(refusal, charges_after=LAST_LONG_COUNT if trip.is_last else LONG_COUNT)
         else:
             route.requeue_suspended()
 
     async def _has_sent(self, route: Route) -> bool:
-        """Whether the job has ever sent anything, as far as this lane run or PostgreSQL knows."""
-        if not (route.has_sent or self._has_job_sent):
+        """Whether the relay has ever accepted a message of the job, as far as this lane run or PostgreSQL knows.
+
+        The lanes' counts do not say over which relay an email went. With several, only this lane run counts.
+        """
+        if not (route.has_sent or self._has_job_sent or len(self.all) > 1):
             self._has_job_sent = await self._pauses.has_job_sent()
         return route.has_sent or self._has_job_sent
 

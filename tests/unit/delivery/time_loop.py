@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+THREAD_SECONDS = 5.0
+"""How long a thread that the loop waits for may take."""
+
 
 class _JumpingSelector(selectors.SelectSelector):
     """Instead of waiting, it moves the clock to the moment at which the wait would have ended."""
@@ -18,7 +21,10 @@ class _JumpingSelector(selectors.SelectSelector):
         self.now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "The loop waits for something that no timer brings."
+        if timeout is None:  # Only a thread can bring what the loop waits for.
+            events = super().select(THREAD_SECONDS)
+            assert events, "The loop waits for something that no timer brings."
+            return events
         self.now += max(timeout, 0)
         return super().select(0)
 

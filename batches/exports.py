@@ -19,7 +19,8 @@ from typing import Any
 
 from batches.files.column_match import LINE_COLUMN, REASON_COLUMN
 from batches.files.formulas import disarm
-from batches.models import Batch
+from batches.history import History, read_histories
+from batches.models import Batch, Email
 from batches.paging import is_after
 
 PAGE_ROWS = 2000
@@ -27,29 +28,30 @@ FIRST_PAGE_ROWS = 20
 """The size of the first page, which shows how long the rows are."""
 PAGE_BYTES = 1 << 20
 """Pages after the first are about this long."""
-EMAIL_COLUMNS = ("row", "line", "address", "fields", "state", "code", "reply", "completed_at")
-RESULT_COLUMNS = ("status", "code", "reply", "time", LINE_COLUMN)
+RESULT_COLUMNS = ("status", "code", "reply", "time", LINE_COLUMN, "job", "history")
+ATTEMPT_SEPARATOR = " | "
+"""Separates the attempts in a cell of the column ``history``, oldest first."""
 ADDRESS_COLUMN = "address"
 """Ends results.csv if the list has several address columns: it says to which of the addresses the mail went."""
 
 
 def results_csv(batch: Batch) -> Iterator[bytes]:
-    """Yield the uploaded columns of each email with its state, code, reply, time and line, in the order of the file.
+    """Yield the uploaded columns of each email with its record, its line and its history, in the order of the file.
+
+    The record is the state, code, reply and time, and the job that made it. The history has all attempts of all jobs.
 
     An email that holds several rows of the list has a line for each. All of them name the line of its first row.
     """
     has_several_addresses = bool(batch.more_address_indexes)
     yield _header([*batch.columns, *RESULT_COLUMNS, *([ADDRESS_COLUMN] if has_several_addresses else [])])
     last_row, rows = -1, FIRST_PAGE_ROWS
-    while page := list(
-        batch.emails.filter(row__gt=last_row).with_state().order_by("row").values_list(*EMAIL_COLUMNS)[:rows]
-    ):
-        last_row = page[-1][0]
+    while page := list(batch.emails.filter(row__gt=last_row).with_state().order_by("row")[:rows]):
+        last_row = page[-1].row
+        histories = read_histories(page)
         chunk = _encode(
-            [*cells, state, _show(code), reply, _show(completed_at), str(line or row)]
-            + ([address] if has_several_addresses else [])
-            for row, line, address, fields, state, code, reply, completed_at in page
-            for cells in _uploaded_rows(batch, address, fields)
+            [*cells, *_result_cells(email, histories[email.pk])] + ([email.address] if has_several_addresses else [])
+            for email in page
+            for cells in _uploaded_rows(batch, email.address, email.fields)
         )
         rows = _next_page_rows(len(page), len(chunk))
         yield chunk
@@ -70,6 +72,19 @@ def rejected_csv(batch: Batch) -> Iterator[bytes]:
         chunk = _encode([*_pad(raw, width), str(line), reason, *raw[width:]] for line, _, raw, reason in page)
         rows = _next_page_rows(len(page), len(chunk))
         yield chunk
+
+
+def _result_cells(email: Email, history: History) -> list[str]:
+    """Return the cells of RESULT_COLUMNS."""
+    return [
+        history.state.value,
+        _show(history.code),
+        history.reply,
+        _show(history.completed_at),
+        str(email.shown_line),
+        _show(history.job_id),
+        ATTEMPT_SEPARATOR.join(attempt.said for attempt in history.attempts),
+    ]
 
 
 def _next_page_rows(count: int, length: int) -> int:

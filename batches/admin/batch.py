@@ -50,7 +50,7 @@ class BatchAdmin(ReadOnlyAdmin):
     search_fields = ("filename__istartswith", "created_by__username")
     search_help_text = "The beginning of a file name, the name of a user, or the number of a batch."
     date_hierarchy = None
-    actions = ("pause", "resume", "cancel", "replay_failed", "replay_unknown", "replay_all")
+    actions = ("pause", "resume", "cancel", "replay_failed", "replay_unsent", "replay_unknown", "replay_all")
     fieldsets = (
         (None, {"fields": ("filename", "source", "status", "created_by", "created_at", "completed_at")}),
         (None, {"fields": ("waiting", "links")}),
@@ -137,6 +137,10 @@ class BatchAdmin(ReadOnlyAdmin):
     @admin.action(description="Replay the failed emails", permissions=["steer"])
     def replay_failed(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
         self._replay(request, batches, JobKind.FAILED)
+
+    @admin.action(description="Replay the unsent emails: to those who have not got it", permissions=["steer"])
+    def replay_unsent(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
+        self._replay(request, batches, JobKind.UNSENT)
 
     @admin.action(description="Replay the unknown emails", permissions=["steer"])
     def replay_unknown(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:

@@ -14,7 +14,10 @@ from django.utils.html import format_html_join
 from django.utils.text import Truncator
 
 from batches.admin.readonly import ReadOnlyAdmin
+from batches.history import read_histories
 from batches.models import Email, EmailQuerySet, EmailStatus
+
+ATTEMPTS_SHOWN = 100
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -41,7 +44,7 @@ class EmailAdmin(ReadOnlyAdmin):
     actions = None
     fields = (
         *("batch", "row", "line", "address", "fields", "state", "attempts", "next_attempt_at"),
-        *("code", "reply", "completed_at", "lane", "history"),
+        *("code", "reply", "completed_at", "sent_before_at", "lane", "history"),
     )
     readonly_fields = ("state", "history")
 
@@ -70,6 +73,5 @@ class EmailAdmin(ReadOnlyAdmin):
 
     @admin.display(description="attempts, oldest first")
     def history(self, email: Email) -> str:
-        attempts = email.recorded_attempts.order_by("at", "number")[:100]
-        columns = attempts.values_list("at", "outcome", "code", "reply", "relay")
-        return format_html_join("", "<div>{} {} {} {} {}</div>", columns) or "none"
+        attempts = read_histories([email])[email.pk].attempts[-ATTEMPTS_SHOWN:]
+        return format_html_join("", "<div>{}</div>", ([attempt.said] for attempt in attempts)) or "none"

@@ -18,6 +18,7 @@ from ninja import Field, Query, Router, Status
 from batches import paging, progress
 from batches.api.errors import not_found
 from batches.api.schemas import (
+    AttemptOut,
     BatchList,
     BatchOut,
     EmailList,
@@ -31,9 +32,11 @@ from batches.api.schemas import (
 )
 from batches.api.sender_schemas import SenderOut
 from batches.api.senders import describe_choice, describe_sender_of
+from batches.history import PastAttempt, read_histories
 from batches.jobs import creation, forecasts, lifecycle
 from batches.mailboxes import parse_mailbox
-from batches.models import Batch, Email, EmailJob, EmailQuerySet, EmailStatus, EmailTemplate, SharedAddresses
+from batches.models import Batch, Email, EmailJob, EmailQuerySet, EmailStatus, EmailTemplate, JobKind, SharedAddresses
+from batches.outcomes import Outcome
 from batches.rendering.message import derive_message_key, make_message_id
 
 router = Router(tags=["batches"])
@@ -122,23 +125,42 @@ def list_emails(request: HttpRequest, batch_id: int, options: Query[EmailListOpt
 
 def _describe_emails(emails: list[Email], *, live_job_id: int | None) -> Iterable[EmailOut]:
     key = derive_message_key(settings.SECRET_KEY)
-    job_ids = {email.lane.job_id for email in emails if email.lane}
+    histories = read_histories(emails)
+    job_ids = {email.lane.job_id for email in emails if email.lane} | {each.job_id for each in histories.values()}
     senders = dict(EmailJob.objects.filter(Q(pk__in=job_ids) | Q(pk=live_job_id)).values_list("pk", "from_email"))
     for email in emails:
+        history = histories[email.pk]
         # The lane of an email that is sending may still be the lane of an earlier job.
-        job_id = live_job_id if email.state == EmailStatus.SENDING else email.lane and email.lane.job_id
+        job_id = (
+            live_job_id if email.state == EmailStatus.SENDING else history.job_id or (email.lane and email.lane.job_id)
+        )
         yield EmailOut(
             row=email.row,
             line=email.shown_line,
             address=email.address,
             status=email.state,
             attempts=email.attempts,
-            code=email.code,
-            reply=email.reply,
+            code=history.code,
+            reply=history.reply,
             messageId=_message_id(email, job_id, senders, key) if job_id else None,
-            sentAt=email.completed_at if email.status == EmailStatus.SENT else None,
+            sentAt=history.sent_at,
+            jobId=history.job_id,
+            resending=history.is_resending,
+            history=[_describe_attempt(attempt) for attempt in history.attempts],
             nextAttemptAt=email.next_attempt_at if email.status == EmailStatus.PENDING else None,
         )
+
+
+def _describe_attempt(attempt: PastAttempt) -> AttemptOut:
+    return AttemptOut(
+        jobId=attempt.job_id,
+        jobKind=JobKind(attempt.job_kind),
+        at=attempt.at,
+        outcome=Outcome(attempt.outcome),
+        code=attempt.code,
+        reply=attempt.reply,
+        relay=attempt.relay,
+    )
 
 
 def _message_id(email: Email, job_id: int, senders: dict[int, str], key: bytes) -> str:
@@ -165,9 +187,16 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendOptions | None 
 
 @router.post("/batches/{int:batch_id}/replay", response={202: SentOut})
 def replay_batch(request: HttpRequest, batch_id: int, payload: Replay) -> Status[SentOut]:
-    """Send the failed, the unknown or all emails of an ended batch again. That is a new job."""
+    """Send the failed, the unknown or all emails of an ended batch again, or to those who have not got it.
+
+    That is a new job. Whatever becomes of it, an email that was sent before stays known as sent.
+    """
     job = creation.replay_batch(
-        find_batch(request, batch_id), which=payload.which, user=request.user, sender=payload.sender
+        find_batch(request, batch_id),
+        which=payload.which,
+        user=request.user,
+        include_unknown=payload.includeUnknown,
+        sender=payload.sender,
     )
     return Status(202, describe_sent(job))
 

@@ -29,7 +29,10 @@ CSV = {"responses": {200: {"description": ESCAPED_FORMULAS, "content": {"text/cs
 
 @router.get("/batches/{int:batch_id}/results.csv", openapi_extra=CSV)
 async def download_results(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
-    """The uploaded columns, with the status, reply code, reply and time of each email."""
+    """The uploaded columns, with the record of each email: status, reply code, reply, time, line, job, and its history.
+
+    The history has every attempt of every job of the batch, oldest first.
+    """
     batch = await database_sync_to_async(find_batch)(request, batch_id)
     return _stream(exports.results_csv(batch), filename=_name(batch, "results"))
 

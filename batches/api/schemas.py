@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, ConfigDict
 from batches.api.reading_schemas import COLUMN_MAX, ReadingChoices, ReadingOut
 from batches.api.sender_schemas import SENDER_MEANING, SenderOut
 from batches.models import JobKind, JobPriority, SharedAddresses
+from batches.outcomes import Outcome
 from batches.rendering.message import SUBJECT_MAX_CHARS
 
 LIST_LIMIT_MAX = 500
@@ -73,7 +74,13 @@ class SendBulk(SendOptions):
 
 
 class Replay(Body):
-    which: JobKind = Field(description="Which emails to send again: failed, unknown or all.")
+    which: JobKind = Field(
+        description="Which emails to send again: failed, unknown or all; or unsent, to those who have not got it "
+        "because their email failed or was cancelled."
+    )
+    includeUnknown: bool = Field(
+        default=False, description="With unsent: send also to those of whom nobody knows whether they have got it."
+    )
     sender: str | None = Field(
         default=None, description="The key or the address of another sender. Left out: the sender of the last job."
     )
@@ -256,6 +263,18 @@ class BatchList(Schema):
     next: str | None = Field(description="The cursor of the next page, or null.")
 
 
+class AttemptOut(Schema):
+    """One attempt at an email that has ended."""
+
+    jobId: int
+    jobKind: JobKind
+    at: datetime
+    outcome: Outcome
+    code: int | None
+    reply: str
+    relay: str = Field(description="The relay that was given the message. Empty if the worker died.")
+
+
 class EmailOut(Schema):
     row: int = Field(
         description="The place in the batch. It is the line of the file, unless a line made several emails."
@@ -267,7 +286,14 @@ class EmailOut(Schema):
     code: int | None
     reply: str
     messageId: str | None
-    sentAt: datetime | None
+    sentAt: datetime | None = Field(
+        description="When it was sent. A later replay that does not send it changes nothing."
+    )
+    jobId: int | None = Field(description="The job that made this record. null: no attempt has ended.")
+    resending: bool = Field(
+        description="true: it was sent before, and a replay of all is sending it again. Its record is still the former."
+    )
+    history: list[AttemptOut] = Field(description="Every attempt of every job of the batch, oldest first.")
     nextAttemptAt: datetime | None = Field(description="When a retry is due. null for an untried email.")
 
 

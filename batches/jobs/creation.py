@@ -203,8 +203,8 @@ def _reset_sent(batch: Batch) -> int:
 def _reset_unsent(batch: Batch, statuses: Sequence[EmailStatus]) -> int:
     """Make the emails of these statuses pending, except those that were sent, and return how many.
 
-    No email with another status than sent has an Attempt that was sent. That is looked up all the same, because this
-    is where somebody would get the mail twice.
+    No email with another status than sent has an Attempt that was sent. It is looked up, because this is where
+    somebody would get the mail twice.
     """
     sent = Attempt.objects.filter(email=OuterRef("pk"), outcome=Outcome.SENT)
     unsent = [status for status in statuses if status != EmailStatus.SENT]

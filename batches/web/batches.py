@@ -14,9 +14,10 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from batches.history import History, read_histories
 from batches.jobs.forecasts import read_snapshot
 from batches.jobs.queues import fleet_status
-from batches.models import Attempt, Batch, BatchStatus, Email, EmailStatus, RejectionKind
+from batches.models import Batch, BatchStatus, Email, EmailStatus, RejectionKind
 from batches.paging import read_page
 from batches.progress import Snapshot
 from batches.web.findings import count_hidden_rows
@@ -63,9 +64,7 @@ class ListedEmail:
     """An email as the table lists it."""
 
     email: Email
-    state: EmailStatus
-    attempts: list[Attempt]
-    """The attempts, oldest first. Empty if there was only one, because the email itself records that one."""
+    history: History
     is_to_be_retried: bool
     """Whether the email waits for its next attempt, whose time is then known."""
 
@@ -125,16 +124,12 @@ def _read_rows(request: SignedInRequest, batch: Batch, status: str) -> dict[str,
 
 
 def _list_emails(emails: Sequence[Email]) -> list[ListedEmail]:
-    retried = [email.pk for email in emails if email.attempts > 1]
-    attempts: dict[int, list[Attempt]] = {}
-    for attempt in Attempt.objects.filter(email_id__in=retried).order_by("email_id", "at", "number"):
-        attempts.setdefault(attempt.email_id, []).append(attempt)
+    histories = read_histories(emails)
     return [
         ListedEmail(
             email=email,
-            state=EmailStatus(email.state),
-            attempts=attempts.get(email.pk, []),
-            is_to_be_retried=email.state == EmailStatus.PENDING and email.next_attempt_at is not None,
+            history=histories[email.pk],
+            is_to_be_retried=email.status == EmailStatus.PENDING and email.next_attempt_at is not None,
         )
         for email in emails
     ]
@@ -154,7 +149,7 @@ def _make_tabs(batch: Batch, now: Snapshot, *, hidden_count: int, chosen: str) -
         EmailStatus.UNKNOWN: (EmailStatus.UNKNOWN.label, now["unknown"], "unknown"),
         EmailStatus.PENDING: (EmailStatus.PENDING.label, now["pending"], "pending"),
         EmailStatus.SUPPRESSED: (EmailStatus.SUPPRESSED.label, now["suppressed"], "suppressed"),
-        EmailStatus.CANCELLED: (EmailStatus.CANCELLED.label, batch.cancelled_count, ""),
+        EmailStatus.CANCELLED: (EmailStatus.CANCELLED.label, now["cancelled"], "cancelled"),
         REJECTED: ("Rejected rows", batch.rejected_count + batch.duplicate_count, ""),
         HIDDEN: ("Hidden rows", hidden_count, ""),
     }

@@ -50,8 +50,10 @@ def make_card(batch: Batch, now: Snapshot) -> Card:
 
 def make_segments(now: Snapshot) -> list[Segment]:
     """Make the segments from left to right. The bare track after them is what is still to be sent."""
-    not_sent = now["processed"] - now["sent"] - now["failed"] - now["unknown"]
-    counts = {"sent": now["sent"], "failed": now["failed"], "unknown": now["unknown"], "not-sent": max(0, not_sent)}
+    # What a replay of all is still to send again is no progress of it, so the bar leaves it out.
+    sent = now["sent"] - now["resending"]
+    not_sent = now["processed"] - sent - now["failed"] - now["unknown"]
+    counts = {"sent": sent, "failed": now["failed"], "unknown": now["unknown"], "not-sent": max(0, not_sent)}
     segments, begin = [], 0.0
     for name, count in counts.items():
         width = round(100 * count / now["total"], 3) if now["total"] else 0.0

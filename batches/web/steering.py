@@ -5,7 +5,7 @@ The name of an action enters. A redirect to the batch's page leaves, with the se
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from django.contrib import messages
@@ -23,8 +23,21 @@ from batches.web.requests import SignedInRequest, find_batch
 MOVING = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING)
 ENDED = (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED)
 
-Perform = Callable[[Batch, User], str]
-"""Does the action for a user, and returns the sentence that says what happened. Raises ``JobRefused``."""
+Perform = Callable[[Batch, User, Container[str]], str]
+"""Does the action for a user, with the names of the boxes that the user ticked.
+
+Returns the sentence that says what happened. Raises ``JobRefused``.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TickBox:
+    """A choice beside a question."""
+
+    name: str
+    label: str
+    count: str
+    """The count of the snapshot that the choice is about. If it is 0, the box is hidden."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +47,7 @@ class Question:
     text: str
     yes: str
     no: str
+    tick_box: TickBox | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,13 +59,12 @@ class Action:
     statuses: tuple[BatchStatus, ...]
     perform: Perform
     count: str = ""
-    """The count of the snapshot that must not be 0, or an empty string."""
+    """The count that the button shows and that must not be 0, or an empty string. See ``count_for_actions``."""
     question: Question | None = None
 
     def fits(self, now: Snapshot) -> bool:
         """Return whether the action may be offered now."""
-        counts = {"failed": now["failed"], "unknown": now["unknown"]}
-        return now["status"] in self.statuses and (not self.count or counts[self.count] > 0)
+        return now["status"] in self.statuses and (not self.count or count_for_actions(now)[self.count] > 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +77,29 @@ class Button:
 
     action: Action
     is_shown: bool
+    count: int = 0
+    """How many emails the action is about, if it has a count."""
+    ticked_count: int = 0
+    """How many emails the tick box is about, if it has one."""
 
 
 def make_buttons(now: Snapshot) -> list[Button]:
     """Make a button for every action."""
-    return [Button(action=action, is_shown=action.fits(now)) for action in ACTIONS]
+    counts = count_for_actions(now) | {"": 0}
+    return [
+        Button(
+            action=action,
+            is_shown=action.fits(now),
+            count=counts[action.count],
+            ticked_count=counts[action.question.tick_box.count] if action.question and action.question.tick_box else 0,
+        )
+        for action in ACTIONS
+    ]
+
+
+def count_for_actions(now: Snapshot) -> dict[str, int]:
+    """Count what the actions are about. ``static/js/counts.js`` does the same while the page is open."""
+    return {"failed": now["failed"], "unknown": now["unknown"], "unsent": now["failed"] + now["cancelled"]}
 
 
 @require_POST
@@ -80,7 +111,7 @@ def steer_batch(request: SignedInRequest, batch_id: int, action: str) -> HttpRes
     if chosen is None:
         raise Http404(f"There is no action {action}.")
     try:
-        sentence = chosen.perform(batch, request.user)
+        sentence = chosen.perform(batch, request.user, request.POST)
     except lifecycle.JobRefused as exc:
         messages.error(request, str(exc))
     else:
@@ -88,28 +119,34 @@ def steer_batch(request: SignedInRequest, batch_id: int, action: str) -> HttpRes
     return redirect("batch", batch_id=batch.pk)
 
 
-def _pause(batch: Batch, user: User) -> str:
+def _pause(batch: Batch, user: User, ticked: Container[str]) -> str:
     lifecycle.pause_batch(batch)
     return "The batch is paused. A few emails that were already on their way may still arrive."
 
 
-def _resume(batch: Batch, user: User) -> str:
+def _resume(batch: Batch, user: User, ticked: Container[str]) -> str:
     lifecycle.resume_batch(batch)
     return "The batch is being sent again."
 
 
-def _cancel(batch: Batch, user: User) -> str:
+def _cancel(batch: Batch, user: User, ticked: Container[str]) -> str:
     lifecycle.cancel_batch(batch)
     return "The batch is cancelled. People who had not got the email yet will not get it."
 
 
 def _replay(which: JobKind) -> Perform:
-    def replay(batch: Batch, user: User) -> str:
-        job = creation.replay_batch(batch, which=which, user=user)
+    def replay(batch: Batch, user: User, ticked: Container[str]) -> str:
+        job = creation.replay_batch(batch, which=which, user=user, include_unknown=INCLUDE_UNKNOWN.name in ticked)
         return f"{job.total_count:,} email{' is' if job.total_count == 1 else 's are'} being sent again."
 
     return replay
 
+
+INCLUDE_UNKNOWN = TickBox(
+    name="include-unknown",
+    label="Send also to those of whom nobody knows whether they have got it. Some of them may get it twice.",
+    count="unknown",
+)
 
 ACTIONS = (
     Action(name="pause", label="Pause", statuses=MOVING, perform=_pause),
@@ -131,6 +168,19 @@ ACTIONS = (
         statuses=ENDED,
         perform=_replay(JobKind.FAILED),
         count="failed",
+    ),
+    Action(
+        name="replay-unsent",
+        label="Send to those who have not got it",
+        statuses=ENDED,
+        perform=_replay(JobKind.UNSENT),
+        count="unsent",
+        question=Question(
+            text="Everybody whose email failed or was cancelled gets it now. Nobody who has got it gets it again.",
+            yes="Send it now",
+            no="Do not send",
+            tick_box=INCLUDE_UNKNOWN,
+        ),
     ),
     Action(
         name="replay-unknown",

@@ -104,6 +104,7 @@ async function poll() {
     suppressed: batch.suppressedCount,
     cancelled: batch.cancelledCount,
     pending: batch.pendingCount,
+    resending: batch.resendingCount,
     ratePerSecond: 0,
     etaSeconds: null,
     waitingFor: batch.waitingFor,

@@ -5,9 +5,12 @@ export const figures = new Intl.NumberFormat("en-GB");
 
 /** Add the numbers that follow from a snapshot. The percentage is rounded down, so 100 means that all is done. */
 export function complete(snapshot) {
-  const notSent = Math.max(0, snapshot.processed - snapshot.sent - snapshot.failed - snapshot.unknown);
+  // What a replay of all is still to send again is no progress of it, so the bar leaves it out.
+  const sentNow = snapshot.sent - snapshot.resending;
+  const notSent = Math.max(0, snapshot.processed - sentNow - snapshot.failed - snapshot.unknown);
+  const unsent = snapshot.failed + snapshot.cancelled;
   const percent = snapshot.total ? Math.floor((100 * snapshot.processed) / snapshot.total) : 0;
-  return { ...snapshot, notSent, percent };
+  return { ...snapshot, sentNow, notSent, unsent, percent };
 }
 
 /** Draw a snapshot into `root`, unless `root` shows a newer one. Returns the completed snapshot, or null. */
@@ -54,7 +57,7 @@ export function sayDuration(seconds) {
 }
 
 function drawBar(bar, now) {
-  const counts = { sent: now.sent, failed: now.failed, unknown: now.unknown, "not-sent": now.notSent };
+  const counts = { sent: now.sentNow, failed: now.failed, unknown: now.unknown, "not-sent": now.notSent };
   let begin = 0;
   for (const segment of bar.querySelectorAll("[data-segment]")) {
     const width = now.total ? (100 * counts[segment.dataset.segment]) / now.total : 0;

@@ -127,6 +127,9 @@ def test_emails_are_in_the_order_of_the_file_when_they_are_listed_in_pages(
         "code": 250,
         "reply": "OK",
         "sentAt": "2030-01-02T03:04:05Z",
+        "jobId": None,
+        "resending": False,
+        "history": [],
         "nextAttemptAt": None,
     }
     waiting, _, deferred = first["items"]

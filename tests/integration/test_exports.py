@@ -30,9 +30,9 @@ def test_results_have_the_uploaded_columns_and_the_outcome_when_some_were_sent(u
         status=EmailStatus.SENT, code=250, reply="2.0.0 Ok", attempts=1, completed_at=sent_at
     )
     assert rows_of(results_csv(batch)) == [
-        ["Name", "E-Mail", "Note", "status", "code", "reply", "time", "line"],
-        ["Zoë", "zoe@example.com", 'a\nb, "c"', "sent", "250", "2.0.0 Ok", "2026-01-02T03:04:05+00:00", "2"],
-        ["Bob", "bob@example.com", "", "pending", "", "", "", "4"],
+        ["Name", "E-Mail", "Note", "status", "code", "reply", "time", "line", "job", "history"],
+        ["Zoë", "zoe@example.com", 'a\nb, "c"', "sent", "250", "2.0.0 Ok", "2026-01-02T03:04:05+00:00", "2", "", ""],
+        ["Bob", "bob@example.com", "", "pending", "", "", "", "4", "", ""],
     ]
 
 
@@ -56,9 +56,9 @@ def test_results_have_every_row_when_rows_went_together(sender: User) -> None:
     data = io.BytesIO(b"child,email\nAnn,pia@x.org\nCy,red@x.org\nBo,PIA@x.org\n")
     batch = import_csv(data, filename="x.csv", user=sender, shared=SharedAddresses.TOGETHER).batch
     assert rows_of(results_csv(batch))[1:] == [
-        ["Ann", "pia@x.org", "pending", "", "", "", "2"],
-        ["Bo", "pia@x.org", "pending", "", "", "", "2"],
-        ["Cy", "red@x.org", "pending", "", "", "", "3"],
+        ["Ann", "pia@x.org", "pending", "", "", "", "2", "", ""],
+        ["Bo", "pia@x.org", "pending", "", "", "", "2", "", ""],
+        ["Cy", "red@x.org", "pending", "", "", "", "3", "", ""],
     ]
 
 
@@ -108,5 +108,5 @@ def test_export_is_streamed_when_django_sends_it(upload: Upload) -> None:
 def test_only_the_header_is_exported_when_the_batch_is_empty(upload: Upload) -> None:
     batch = upload("email\nann@example.com\n")
     batch.emails.all().delete()
-    assert rows_of(results_csv(batch)) == [["email", "status", "code", "reply", "time", "line"]]
+    assert rows_of(results_csv(batch)) == [["email", "status", "code", "reply", "time", "line", "job", "history"]]
     assert rows_of(rejected_csv(batch)) == [["email", "line", "reason"]]

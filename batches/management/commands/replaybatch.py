@@ -1,4 +1,4 @@
-"""``manage.py replaybatch BATCH_ID``: send the failed, the unknown or all emails of an ended batch again."""
+"""``manage.py replaybatch BATCH_ID``: send a part of an ended batch again, or to those who have not got it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from batches.models import Batch, JobKind
 WHICH = {
     JobKind.FAILED: "Send the failed emails again (default).",
     JobKind.UNKNOWN: "Send the unknown emails again. Some recipients may get it twice.",
+    JobKind.UNSENT: "Send to those who have not got it: the failed and the cancelled. With --unknown, the unknown too.",
     JobKind.ALL: "Send all emails again, the sent ones too.",
 }
 
@@ -22,9 +23,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("batch_id", metavar="BATCH_ID", type=int)
-        which = parser.add_mutually_exclusive_group()
         for kind, meaning in WHICH.items():
-            which.add_argument(f"--{kind.value}", dest="which", action="store_const", const=kind, help=meaning)
+            parser.add_argument(f"--{kind.value}", dest="kinds", action="append_const", const=kind, help=meaning)
         parser.add_argument(
             "--sender", metavar="S", help="Another sender's key or address. Left out: the sender of the last job."
         )
@@ -35,9 +35,24 @@ class Command(BaseCommand):
         if batch is None:
             raise CommandError(f"There is no batch {options['batch_id']}. See the batches at /batches/.")
         try:
+            which, include_unknown = choose_kind(options["kinds"] or [JobKind.FAILED])
             job = creation.replay_batch(
-                batch, which=options["which"] or JobKind.FAILED, user=None, sender=options["sender"]
+                batch, which=which, user=None, include_unknown=include_unknown, sender=options["sender"]
             )
         except lifecycle.JobRefused as exc:
             raise CommandError(str(exc)) from exc
         waiting.report(job, wait=options["wait"], as_json=options["json"], stdout=self.stdout, stderr=self.stderr)
+
+
+def choose_kind(named: list[JobKind]) -> tuple[JobKind, bool]:
+    """Return the kind of the replay, and whether the unknown are included. Only --unsent can have --unknown beside it.
+
+    Raises:
+        CommandError: The options contradict each other.
+    """
+    kinds = set(named)
+    if kinds == {JobKind.UNSENT, JobKind.UNKNOWN}:
+        return JobKind.UNSENT, True
+    if len(kinds) > 1:
+        raise CommandError("Choose one of --failed, --unknown, --unsent and --all; or --unsent with --unknown.")
+    return named[0], False

@@ -13,9 +13,11 @@ from batches.jobs import creation, queues
 from batches.jobs.run_lane import acquire_lane, database_parameters, make_spec
 from batches.models import Batch, BatchSource, Email, EmailTemplate, Lane
 from tests.integration.jobs.ledgers import LedgerOnLine, Line, OpenLedger, Run
+from tests.integration.jobs.whole_jobs import run_to_end
 from tests.smtpserver import Behaviour, RunningServer
 
 MakeBatch = Callable[..., Batch]
+SendAll = Callable[..., Batch]
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +68,19 @@ def make_batch(transactional_db: None) -> MakeBatch:
         return batch
 
     return make
+
+
+@pytest.fixture
+def send_all(relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate) -> SendAll:
+    """``send_all(count)`` or ``send_all(addresses=[...])``: a batch whose first send has ended."""
+
+    def send(count: int = 0, *, addresses: list[str] | None = None) -> Batch:
+        batch = make_batch(count, addresses=addresses)
+        run_to_end(creation.create_job(batch, template=template, user=None))
+        batch.refresh_from_db()
+        return batch
+
+    return send
 
 
 @pytest.fixture

@@ -33,9 +33,10 @@ from batches.models import (
     sql,
 )
 from batches.outcomes import Outcome
-from tests.integration.jobs.conftest import MakeBatch
+from tests.integration.jobs.conftest import MakeBatch, SendAll
 from tests.integration.jobs.ledgers import OpenLedger, Run, deferred, sent
-from tests.integration.jobs.test_lanes import accepted, run, run_while, wait_for
+from tests.integration.jobs.test_lanes import accepted, run_while, wait_for
+from tests.integration.jobs.whole_jobs import replay, run_to_end
 from tests.smtpserver import Rule, RunningServer
 
 
@@ -55,36 +56,6 @@ def counts(batch: Batch) -> dict[str, int]:
     assert now["resending"] == unfinished.filter(sent_before_at__isnull=False).count()
     assert now["processed"] + now["pending"] == now["total"] == batch.emails.count()
     return {name: now[name] for name in ("sent", "failed", "unknown", "pending", "resending")}
-
-
-@pytest.fixture
-def send_all(relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate) -> Callable[..., Batch]:
-    """``send_all(count)`` or ``send_all(addresses=[...])``: a batch whose first send has ended."""
-
-    def send(*args: int, **options: list[str]) -> Batch:
-        batch = make_batch(*args, **options)
-        run_to_end(creation.create_job(batch, template=template, user=None))
-        batch.refresh_from_db()
-        return batch
-
-    return send
-
-
-def replay(batch: Batch, which: JobKind = JobKind.ALL, *, include_unknown: bool = False) -> EmailJob:
-    return creation.replay_batch(batch, which=which, user=None, include_unknown=include_unknown)
-
-
-def run_to_end(job: EmailJob) -> EmailJob:
-    """Run the lanes of a job one after another until it has ended."""
-
-    def is_over() -> bool:
-        for lane in job.lanes.order_by("number"):
-            run(lane)
-        job.refresh_from_db()
-        return job.completed_at is not None
-
-    wait_for(is_over)
-    return job
 
 
 def records(batch: Batch) -> list[tuple[object, ...]]:
@@ -115,9 +86,7 @@ def narrow(settings: LazySettings) -> None:
 
 
 @pytest.mark.usefixtures("narrow")
-def test_sent_stays_sent_when_a_replay_of_all_is_cancelled(
-    relay: RunningServer, send_all: Callable[..., Batch]
-) -> None:
+def test_sent_stays_sent_when_a_replay_of_all_is_cancelled(relay: RunningServer, send_all: SendAll) -> None:
     batch = send_all(60)
     before = records(batch)
     job = replay_and_stop(batch, relay, lifecycle.cancel_batch)
@@ -135,9 +104,7 @@ def test_sent_stays_sent_when_a_replay_of_all_is_cancelled(
 
 
 @pytest.mark.usefixtures("narrow")
-def test_sent_counts_as_sent_while_a_replay_of_all_is_paused(
-    relay: RunningServer, send_all: Callable[..., Batch]
-) -> None:
+def test_sent_counts_as_sent_while_a_replay_of_all_is_paused(relay: RunningServer, send_all: SendAll) -> None:
     batch = send_all(60)
     job = replay_and_stop(batch, relay, lifecycle.pause_batch)
     now = counts(batch)
@@ -152,7 +119,7 @@ def test_sent_counts_as_sent_while_a_replay_of_all_is_paused(
     assert set(accepted(relay, batch).values()) == {2}
 
 
-def test_sent_stays_sent_when_a_replay_of_all_is_refused(relay: RunningServer, send_all: Callable[..., Batch]) -> None:
+def test_sent_stays_sent_when_a_replay_of_all_is_refused(relay: RunningServer, send_all: SendAll) -> None:
     batch = send_all(30)
     before = records(batch)
     relay.configure(
@@ -168,9 +135,7 @@ def test_sent_stays_sent_when_a_replay_of_all_is_refused(relay: RunningServer, s
     assert (job.status, batch.status, batch.failed_count) == (JobStatus.COMPLETED, BatchStatus.COMPLETED, 0)
 
 
-def test_only_those_who_never_got_it_fail_in_a_replay_of_all(
-    relay: RunningServer, send_all: Callable[..., Batch]
-) -> None:
+def test_only_those_who_never_got_it_fail_in_a_replay_of_all(relay: RunningServer, send_all: SendAll) -> None:
     batch = send_all(addresses=["fail-a@x.org", "good-b@x.org", "fail-c@x.org", "good-d@x.org", "good-e@x.org"])
     assert counts(batch) == {"sent": 3, "failed": 2, "unknown": 0, "pending": 0, "resending": 0}
     job = replay(batch)
@@ -186,7 +151,7 @@ def test_only_those_who_never_got_it_fail_in_a_replay_of_all(
 
 
 def test_counts_are_true_at_each_cycle_of_a_replay_of_all(
-    run: Run, relay: RunningServer, send_all: Callable[..., Batch], open_ledger: OpenLedger, template: EmailTemplate
+    run: Run, relay: RunningServer, send_all: SendAll, open_ledger: OpenLedger, template: EmailTemplate
 ) -> None:
     """The replies to two commits are lost on the way. What was written twice counts once."""
     batch = send_all(addresses=[f"{'fail' if number % 3 else 'good'}-{number}@x.org" for number in range(30)])
@@ -213,7 +178,7 @@ def test_sent_stays_sent_when_the_worker_of_a_replay_dies(
     crash_policy: str,
     run: Run,
     relay: RunningServer,
-    send_all: Callable[..., Batch],
+    send_all: SendAll,
     open_ledger: OpenLedger,
     settings: LazySettings,
 ) -> None:
@@ -237,7 +202,7 @@ def test_sent_stays_sent_when_the_worker_of_a_replay_dies(
         assert [row for row in records(batch) if row in before] == before[5:10] and kept.count() == 5
 
 
-def test_record_is_restored_when_its_attempt_is_missing(relay: RunningServer, send_all: Callable[..., Batch]) -> None:
+def test_record_is_restored_when_its_attempt_is_missing(relay: RunningServer, send_all: SendAll) -> None:
     batch = send_all(5)
     before = records(batch)
     Attempt.objects.filter(email__batch=batch).delete()
@@ -246,9 +211,7 @@ def test_record_is_restored_when_its_attempt_is_missing(relay: RunningServer, se
     assert records(batch) == before
 
 
-def test_replays_follow_each_other_without_losing_a_record(
-    relay: RunningServer, send_all: Callable[..., Batch]
-) -> None:
+def test_replays_follow_each_other_without_losing_a_record(relay: RunningServer, send_all: SendAll) -> None:
     batch = send_all(addresses=["good-a@x.org", "good-b@x.org", "fail-c@x.org"])
     for _ in range(2):
         replay(batch)
@@ -266,7 +229,7 @@ def test_replays_follow_each_other_without_losing_a_record(
 
 @pytest.mark.parametrize(("include_unknown", "rows"), [(False, {3, 5}), (True, {3, 4, 5})])
 def test_replay_of_the_unsent_goes_to_those_who_have_not_got_it(
-    include_unknown: bool, rows: set[int], relay: RunningServer, send_all: Callable[..., Batch]
+    include_unknown: bool, rows: set[int], relay: RunningServer, send_all: SendAll
 ) -> None:
     batch = send_all(6)
     for row, status in {
@@ -299,7 +262,7 @@ def test_rest_goes_out_once_when_a_first_send_was_cancelled(
     assert job.pk
 
 
-def test_unknown_are_named_when_nobody_else_is_unsent(relay: RunningServer, send_all: Callable[..., Batch]) -> None:
+def test_unknown_are_named_when_nobody_else_is_unsent(relay: RunningServer, send_all: SendAll) -> None:
     batch = send_all(2)
     batch.emails.filter(row=3).update(status=EmailStatus.UNKNOWN)
     Attempt.objects.filter(email__batch=batch, email__row=3).update(outcome=Outcome.UNKNOWN)
@@ -309,7 +272,7 @@ def test_unknown_are_named_when_nobody_else_is_unsent(relay: RunningServer, send
         replay(batch, JobKind.FAILED, include_unknown=True)
 
 
-def test_migration_restores_what_earlier_replays_wiped(relay: RunningServer, send_all: Callable[..., Batch]) -> None:
+def test_migration_restores_what_earlier_replays_wiped(relay: RunningServer, send_all: SendAll) -> None:
     """Release 0.2.0 set every row to pending, and its Attempts alone kept that it was sent."""
     ended, live, other = send_all(4), send_all(4), send_all(2)
     before = records(ended)

@@ -118,7 +118,7 @@ def test_each_tab_lists_as_many_rows_as_it_counts(page: Client, live: Batch) -> 
 
 def test_pending_tab_shows_which_emails_are_being_sent_and_which_wait_for_a_retry(page: Client, live: Batch) -> None:
     listed = page.get(reverse("batch", args=[live.pk]), {"status": "pending"}).context["listed_emails"]
-    assert [(each.email.row, each.state, each.is_to_be_retried) for each in listed] == [
+    assert [(each.email.row, each.history.state, each.is_to_be_retried) for each in listed] == [
         (4, EmailStatus.PENDING, False),
         (5, EmailStatus.SENDING, False),
         (6, EmailStatus.SENDING, False),

@@ -47,6 +47,12 @@ def test_segments_follow_each_other_when_all_outcomes_occur() -> None:
     ]
 
 
+def test_bar_shows_the_progress_of_a_replay_of_all() -> None:
+    now = snapshot(total=10, sent=10)
+    now["processed"], now["pending"], now["resending"] = 3, 7, 7
+    assert [(segment.name, segment.count) for segment in make_segments(now) if segment.count] == [("sent", 3)]
+
+
 def test_bar_is_empty_when_the_batch_is_empty() -> None:
     card = make_card(Batch(), snapshot(total=0))
     assert card.percent == 0

@@ -23,9 +23,9 @@ def offered(status: BatchStatus, **counts: int) -> set[str]:
         (BatchStatus.PENDING, {"pause", "cancel"}),
         (BatchStatus.PROCESSING, {"pause", "cancel"}),
         (BatchStatus.PAUSED, {"resume", "cancel"}),
-        (BatchStatus.COMPLETED, {"replay-failed", "replay-unknown"}),
-        (BatchStatus.FAILED, {"replay-failed", "replay-unknown"}),
-        (BatchStatus.CANCELLED, {"replay-failed", "replay-unknown"}),
+        (BatchStatus.COMPLETED, {"replay-failed", "replay-unsent", "replay-unknown"}),
+        (BatchStatus.FAILED, {"replay-failed", "replay-unsent", "replay-unknown"}),
+        (BatchStatus.CANCELLED, {"replay-failed", "replay-unsent", "replay-unknown"}),
     ],
 )
 def test_buttons_fit_the_status(status: BatchStatus, actions: set[str]) -> None:
@@ -38,5 +38,13 @@ def test_replay_is_not_offered_when_no_email_would_be_sent() -> None:
 
 def test_answers_to_a_question_differ_from_each_other_and_from_the_button() -> None:
     questions = [(action.label, action.question) for action in ACTIONS if action.question]
-    assert len(questions) == 2
+    assert len(questions) == 3
     assert all(len({label, question.yes, question.no}) == 3 for label, question in questions)
+
+
+def test_replay_of_the_unsent_is_about_the_failed_and_the_cancelled() -> None:
+    now = snapshot(total=10, sent=3, failed=2, cancelled=4, unknown=1)
+    now["status"] = BatchStatus.CANCELLED
+    button = next(button for button in make_buttons(now) if button.action.name == "replay-unsent")
+    assert (button.is_shown, button.count, button.ticked_count) == (True, 6, 1)
+    assert offered(BatchStatus.CANCELLED, cancelled=4) == {"replay-unsent"}

@@ -37,6 +37,8 @@ class OAuthServers:
     """The endpoint's status, headers and body, if it shall give no token. The body is sent as JSON, or as bytes."""
     rotates: bool = False
     """Whether each refresh token is valid once, and replaced by the next."""
+    user: str = USER
+    """The one user that the relay knows."""
     closes_after: int = 0
     """After how many messages the relay closes a connection. 0: never."""
     delay_seconds: float = 0
@@ -150,7 +152,7 @@ class _Handler:
         """Read ``user=...^Aauth=Bearer ...^A^A``. A refusal is JSON first, which the client has to answer."""
         user, bearer, *_ = base64.b64decode(args[1]).decode().split("\x01")
         token = bearer.removeprefix("auth=Bearer ")
-        if user == f"user={USER}" and self._servers.is_valid(token):
+        if user == f"user={self._servers.user}" and self._servers.is_valid(token):
             self._servers.accepted_logins += 1
             return AuthResult(success=True, auth_data=user)
         self._servers.refused_logins += 1

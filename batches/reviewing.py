@@ -85,7 +85,7 @@ class Review:
         return tuple(field.name for field in self.missing)
 
 
-def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None) -> Review:
+def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None, sender_id: int | None = None) -> Review:
     """Compare a draft with the message parts that would be sent to it. Scans the emails of the batch once.
 
     Raises:
@@ -106,7 +106,7 @@ def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None) ->
         blank_counts=blank_counts,
         same_content_at=same.created_at if same else None,
         same_content_batch_id=same.batch_id if same else None,
-        forecast=forecast_send(batch.total_count),
+        forecast=forecast_send(batch.total_count, sender_id=sender_id),
     )
 
 

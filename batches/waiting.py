@@ -106,8 +106,10 @@ def say_scheduled(at: datetime, *, now: datetime) -> str:
 
 def _for_readers(sentence: str) -> str:
     said = sentence.strip()
-    if said.startswith("The relay "):
-        said = f"The mail server {said.removeprefix('The relay ')}"
+    for ours in ("The relay default ", "The relay "):  # most sites have one relay only, whose name says nothing
+        if said.startswith(ours):
+            said = f"The mail server {said.removeprefix(ours)}"
+            break
     return said if said.endswith((".", "!", "?")) else f"{said}."
 
 

@@ -19,6 +19,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 
 from batches import progress
 from batches.admin.deleting import delete_batches
@@ -27,6 +28,8 @@ from batches.jobs import creation, forecasts, lifecycle
 from batches.models import LIVE_JOB_STATUSES, Batch, EmailJob, JobKind
 
 REJECTED_SHOWN = 20
+LISTED_CHARS = 110
+"""How much of the sentence about waiting the list shows. The page of the batch shows all of it."""
 
 
 class BatchChangeList(ChangeList):
@@ -100,7 +103,11 @@ class BatchAdmin(ReadOnlyAdmin):
     def waiting(self, batch: Batch) -> str:
         """Say what the batch waits for, and when it will be done."""
         snapshot = read(batch) or forecasts.read_snapshot(batch.pk)
-        return " ".join(filter(None, (snapshot["waitingFor"], snapshot["finish"]))) if snapshot else ""
+        if snapshot is None:
+            return ""
+        is_listed = hasattr(batch, "snapshot")
+        said = Truncator(snapshot["waitingFor"]).chars(LISTED_CHARS) if is_listed else snapshot["waitingFor"]
+        return " ".join(filter(None, (said, snapshot["finish"])))
 
     @admin.display(description="rejected")
     def rejected(self, batch: Batch) -> str:

@@ -18,7 +18,7 @@ from batches.api.schemas import AddedOut, FieldNames, ReadAgain, ReviewOut, Revi
 from batches.api.sender_schemas import SenderOut
 from batches.api.senders import describe_choice
 from batches.files.findings import Reading
-from batches.models import Batch, BatchStatus, EmailTemplate, SharedAddresses
+from batches.models import Batch, BatchStatus, EmailTemplate, Sender, SharedAddresses
 from batches.rendering.template import MessageParts
 
 router = Router(tags=["drafts"])
@@ -46,7 +46,8 @@ def _review(
 ) -> ReviewOut:
     if batch.status != BatchStatus.DRAFT:
         raise intake.NotADraft("This batch is no longer a draft, so there is nothing to review.")
-    found = reviewing.review(batch, MessageParts.of(template, subject))
+    sender_id = Sender.objects.filter(key=sender["key"]).values_list("pk", flat=True).first() if sender else None
+    found = reviewing.review(batch, MessageParts.of(template, subject), sender_id=sender_id)
     return ReviewOut(
         batchId=batch.pk,
         templateId=template.key,

@@ -84,7 +84,7 @@ def describe_list(
     ``typed`` holds refused names of merge fields by their present names, and ``reading`` a refused choice of reading.
     """
     parts, used, shows_rows = _find_usable_parts(choice)
-    found = review(choice.batch, parts)
+    found = review(choice.batch, parts, sender_id=choice.sender.pk if choice.sender else None)
     earlier = found.same_content_batch_id
     present = present_choice(choice.batch)
     columns = _list_columns(choice.batch, used, typed)

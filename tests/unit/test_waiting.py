@@ -86,6 +86,9 @@ def test_times_are_said_in_the_time_zone_of_the_site(settings: LazySettings) -> 
 
 
 def test_reader_of_a_page_knows_the_relay_as_the_mail_server() -> None:
+    assert say_waiting("The relay default is slow.", next_try_at=None, waiting_count=0, now=NOW) == (
+        "The mail server is slow."
+    )
     words = say_waiting("The relay mail:25 does not answer", next_try_at=after(hours=-1), waiting_count=1, now=NOW)
     assert words == "The mail server mail:25 does not answer. 1 is waiting."
 

@@ -50,11 +50,16 @@ def pause_batch(batch: Batch) -> None:
 def resume_batch(batch: Batch) -> None:
     """Send the rest of a paused batch. A batch that was paused before its time waits for that time.
 
+    If the breaker paused the job, resuming accepts its refusals: the job's ``accepted_refusal`` holds them already, and
+    only a paused job has ones that nobody has accepted.
+
     Raises:
         JobRefused: The batch is not paused.
     """
     job = EmailJob.objects.filter(batch=batch, status=JobStatus.PAUSED).first()
     to = first_status(job.scheduled_at) if job else JobStatus.QUEUED
+    # What the breaker or a relay said before the pause is no reason to wait any more.
+    EmailJob.objects.filter(batch=batch, status=JobStatus.PAUSED).update(last_error="")
     _transition(batch, from_=(JobStatus.PAUSED,), to=to)
 
 

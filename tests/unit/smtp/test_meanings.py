@@ -21,7 +21,8 @@ from batches.smtp.reply_rules import CHARGED, OF_ONE_EMAIL, STAGES
 from batches.smtp.stages import Stage
 from batches.smtp.verdicts import judge
 
-TABLE = Path(__file__).parents[2] / "data" / "replies.txt"
+DATA = Path(__file__).parents[2] / "data"
+TABLE = DATA / "replies.txt"
 
 OWN_RULES = meanings.Rules(meanings.read_own_rules())
 
@@ -78,6 +79,19 @@ def test_table_is_large_and_names_its_sources() -> None:
 def test_each_rule_names_a_reply_of_the_table() -> None:
     found = [OWN_RULES.find(real.stage, real.reply.code, real.reply.text) for real in REPLIES]
     assert {rule.place for rule in OWN_RULES.rules} == {each.rule.place for each in found if each}
+
+
+@pytest.mark.parametrize("code", [450, 550])
+@pytest.mark.parametrize("stage", sorted(OF_ONE_EMAIL, key=lambda stage: stage.name))
+def test_words_about_one_recipient_never_pause_a_relay(stage: Stage, code: int) -> None:
+    lines = (DATA / "recipient_words.txt").read_text().splitlines()
+    words = [line for line in lines if line and not line.startswith("#")]
+    assert len(words) > 70
+    charged = Outcome.DEFERRED if code < 500 else Outcome.FAILED
+    wrong = {
+        text: verdict for text in words if (verdict := judge(stage, Reply(code, text.encode()))).outcome != charged
+    }
+    assert wrong == {}
 
 
 @given(

@@ -45,6 +45,11 @@ class Mailbox(NamedTuple):
         return f"{quote_name(self.name)} <{self.address}>"
 
     @property
+    def shown(self) -> str:
+        """The mailbox as a person reads it, without the quotation marks and backslashes of a header."""
+        return f"{self.name} <{self.address}>" if self.name else self.address
+
+    @property
     def domain(self) -> str:
         """The address after its last @-sign."""
         return self.address.rpartition("@")[2]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from hypothesis import settings as hypothesis_settings
 
 from batches.models import (
@@ -20,6 +20,7 @@ from batches.models import (
     JobStatus,
     RejectedRow,
     RejectionKind,
+    Sender,
 )
 from tests import services
 
@@ -29,6 +30,7 @@ hypothesis_settings.load_profile("no deadline")
 
 MakeBatch = Callable[..., Batch]
 MakeJob = Callable[..., EmailJob]
+MakeSender = Callable[..., Sender]
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +101,29 @@ def make_batch(sender: User) -> MakeBatch:
             for number in range(rejected)
         )
         return batch
+
+    return make
+
+
+@pytest.fixture
+def make_sender(db: None) -> MakeSender:
+    """Make a sender that the admin would accept: ``make_sender("office", users=(ann,))``."""
+
+    def make(
+        key: str,
+        name: str = "",
+        address: str = "",
+        *,
+        reply_to: str = "",
+        users: tuple[User, ...] = (),
+        groups: tuple[Group, ...] = (),
+    ) -> Sender:
+        made = Sender(key=key, display_name=name, address=address or f"{key}@example.org", reply_to=reply_to)
+        made.full_clean()
+        made.save()
+        made.users.set(users)
+        made.groups.set(groups)
+        return made
 
     return make
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.text import Truncator
 
 from batches.admin.readonly import ReadOnlyAdmin
+from batches.mailboxes import Mailbox, split_mailbox
 from batches.models import EmailJob, Lane
 
 
@@ -32,7 +33,7 @@ class LaneInline(admin.TabularInline):  # type: ignore[type-arg]
 class EmailJobAdmin(ReadOnlyAdmin):
     list_display = (
         *("__str__", "kind", "status", "priority", "total_count", "sent_count", "failed_count"),
-        *("from_email", "created_by", "created_at", "relay_error"),
+        *("comes_from", "created_by", "created_at", "relay_error"),
     )
     list_filter = ("status", "kind", "priority")
     list_select_related = ("created_by",)
@@ -40,6 +41,10 @@ class EmailJobAdmin(ReadOnlyAdmin):
     search_help_text = "The beginning of a template key, or the name of a user."
     actions = None
     inlines = (LaneInline,)
+
+    @admin.display(description="from")
+    def comes_from(self, job: EmailJob) -> str:
+        return Truncator(Mailbox(*split_mailbox(job.from_email)).shown).chars(60)
 
     @admin.display(description="last error")
     def relay_error(self, job: EmailJob) -> str:

@@ -19,6 +19,8 @@ from batches.mailboxes import SenderFault, parse_mailbox
 from batches.models import DEFAULT_SENDER, EmailJob, Sender
 from batches.rendering.headers import encode_mailbox
 
+IS_SHOWN_LATER = "It is shown here after the sender is saved."
+
 FROM_THE_SETTING = ("display_name", "address")
 """The fields that the setting DEFAULT_FROM_EMAIL fills until somebody edits one of them."""
 
@@ -27,6 +29,10 @@ class SenderForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class t
     class Meta:
         model = Sender
         fields = ("key", "display_name", "address", "reply_to", "users", "groups", "relays")
+        widgets = {
+            name: forms.TextInput(attrs={"class": "vLargeTextField"})
+            for name in ("display_name", "address", "reply_to")
+        }
         help_texts = {"key": "A short name for programs, without spaces, such as school-office."}
 
 
@@ -67,21 +73,21 @@ class SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return "nobody: its users and groups were deleted" if sender.is_limited else "everybody"
         return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
-    @admin.display(description="from the setting", boolean=True)
-    def follows(self, sender: Sender) -> bool:
-        return sender.is_from_settings
+    @admin.display(description="follows")
+    def follows(self, sender: Sender) -> str:
+        return "DEFAULT_FROM_EMAIL" if sender.is_from_settings else ""
 
     @admin.display(description="header of its mails")
     def header(self, sender: Sender) -> str:
         """Show the header lines as they go out, so that nobody has to guess how a name is encoded."""
         if not sender.address:
-            return "It is shown here after the sender is saved."
+            return IS_SHOWN_LATER
         try:
             lines = [encode_mailbox("From", sender.mailbox)]
             if sender.reply_to:
                 lines.append(encode_mailbox("Reply-To", parse_mailbox(sender.reply_to)))
         except SenderFault as exc:
-            return str(exc)
+            return str(exc) if sender.pk else IS_SHOWN_LATER
         return format_html("<pre>{}</pre>", b"\n".join(lines).decode())
 
     def save_model(self, request: HttpRequest, obj: Sender, form: ModelForm[Sender], change: bool) -> None:
@@ -117,17 +123,6 @@ class SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Keep the default sender, and each that a job used: otherwise everybody could replay what it sent."""
         is_kept = obj is not None and (_is_default(obj) or EmailJob.objects.filter(sender=obj.pk).exists())
         return not is_kept and super().has_delete_permission(request, obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Sender]) -> None:
-        unused = queryset.exclude(key=DEFAULT_SENDER).filter(jobs=None)
-        count, wanted = unused.count(), queryset.count()
-        Sender.objects.filter(pk__in=list(unused.values_list("pk", flat=True))).delete()
-        if count < wanted:
-            self.message_user(
-                request,
-                "The default sender and those that sent mail were kept. To retire one, limit who may use it.",
-                messages.WARNING,
-            )
 
 
 def _is_default(obj: Any) -> bool:

@@ -48,4 +48,4 @@ def describe_choice(
         if named:
             raise
         return None
-    return {"key": sender.key, "from": str(sender), "replyTo": sender.reply_to}
+    return {"key": sender.key, "from": str(sender.mailbox), "replyTo": sender.reply_to}

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
-from batches.mailboxes import Mailbox, SenderFault
+from batches.mailboxes import Mailbox, SenderFault, split_mailbox
 from batches.sender_addresses import check_address, check_name, join_sender, read_sender, refuse_local
 
 DEFAULT_SENDER = "default"
@@ -81,12 +81,17 @@ class Sender(models.Model):
         ordering = ["key"]
 
     def __str__(self) -> str:
-        return str(self.mailbox)
+        return self.mailbox.shown
 
     @property
     def mailbox(self) -> Mailbox:
         """The name and address of the From header."""
         return Mailbox(self.display_name, self.address)
+
+    @property
+    def reply_mailbox(self) -> Mailbox | None:
+        """The name and address of the Reply-To header, if there is one."""
+        return Mailbox(*split_mailbox(self.reply_to)) if self.reply_to else None
 
     def clean(self) -> None:
         """Put name, address and Reply-To into their stored form.

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from batches.history import History, read_histories
 from batches.jobs.forecasts import read_snapshot
 from batches.jobs.queues import fleet_status
+from batches.mailboxes import Mailbox, split_mailbox
 from batches.models import Batch, BatchStatus, Email, EmailStatus, RejectionKind
 from batches.paging import read_page
 from batches.progress import Snapshot
@@ -92,6 +93,8 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "batch": batch,
         "card": make_card(batch, now),
         "job": job,
+        "comes_from": Mailbox(*split_mailbox(job.from_email)) if job else None,
+        "replies_to": Mailbox(*split_mailbox(job.reply_to)) if job and job.reply_to else None,
         "buttons": make_buttons(now),
         "draft": BatchStatus.DRAFT,
         "scheduled": BatchStatus.SCHEDULED,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import AnonymousUser, Group, User
@@ -12,32 +10,7 @@ from django.core.exceptions import ValidationError
 from batches.jobs import creation
 from batches.jobs.senders import SenderRefused, choose_sender, keep_default_sender, list_senders
 from batches.models import BatchStatus, EmailJob, EmailTemplate, JobKind, JobStatus, Sender
-from tests.conftest import MakeBatch
-
-MakeSender = Callable[..., Sender]
-
-
-@pytest.fixture
-def make_sender(db: None) -> MakeSender:
-    """Make a sender that the admin would accept: ``make_sender("office", users=[ann])``."""
-
-    def make(
-        key: str,
-        name: str = "",
-        address: str = "",
-        *,
-        reply_to: str = "",
-        users: tuple[User, ...] = (),
-        groups: tuple[Group, ...] = (),
-    ) -> Sender:
-        made = Sender(key=key, display_name=name, address=address or f"{key}@example.org", reply_to=reply_to)
-        made.full_clean()
-        made.save()
-        made.users.set(users)
-        made.groups.set(groups)
-        return made
-
-    return make
+from tests.conftest import MakeBatch, MakeSender
 
 
 @pytest.fixture
@@ -118,6 +91,16 @@ def test_sender_is_refused_when_the_user_may_not_use_it(make_sender: MakeSender,
     sender.groups.add(group)
     assert choose_sender("choir", template=None, user=sender).key == "choir"
     assert choose_sender("head", template=None, user=None).key == "head"
+
+
+def test_sender_stays_limited_when_the_last_of_its_users_is_deleted(
+    make_sender: MakeSender, sender: User, other: User
+) -> None:
+    head = make_sender("head", users=(other,))
+    Sender.objects.filter(pk=head.pk).update(is_limited=True)  # as the admin does
+    other.delete()
+    with pytest.raises(SenderRefused, match="You may not send from 'head'"):
+        choose_sender("head", template=None, user=sender)
 
 
 def test_superuser_is_no_exception(make_sender: MakeSender, staff: User, other: User) -> None:

@@ -42,6 +42,7 @@ def found_ids() -> set[str | None]:
     found = [
         *checks.check_deployment(None),
         *checks.check_sending(None),
+        *checks.check_default_sender(None),
         *checks.check_addresses(None),
         *checks.check_relay_names(None),
         *checks.check_services(None),
@@ -116,6 +117,7 @@ def test_web_process_refuses_to_start_when_an_address_is_wrong(tmp_path: Path) -
         ("ALLOWED_HOSTS", [], checks.NO_HOST),
         ("DEBUG", True, checks.DEBUG_ON),
         ("SEND_ON_CRASH", "Hold", checks.BAD_SENDING),
+        ("DEFAULT_FROM_EMAIL", "a@example.org, b@example.org", checks.BAD_SENDER),
         ("SEND_WINDOW", 0, checks.BAD_SENDING),
         ("SEND_MAX_ATTEMPTS", -1, checks.BAD_SENDING),
         ("DATABASE_URL", "postgress://database.example/name", checks.BAD_ADDRESS),

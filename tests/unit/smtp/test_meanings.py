@@ -82,7 +82,7 @@ def test_each_rule_names_a_reply_of_the_table() -> None:
 
 
 @pytest.mark.parametrize("code", [450, 550])
-@pytest.mark.parametrize("stage", sorted(OF_ONE_EMAIL, key=lambda stage: stage.name))
+@pytest.mark.parametrize("stage", [Stage.RCPT, Stage.DATA, Stage.FINAL])
 def test_words_about_one_recipient_never_pause_a_relay(stage: Stage, code: int) -> None:
     lines = (DATA / "recipient_words.txt").read_text().splitlines()
     words = [line for line in lines if line and not line.startswith("#")]
@@ -109,7 +109,7 @@ def test_no_recipient_is_charged_when_a_stage_without_recipient_is_refused_for_n
 
 
 @given(
-    st.sampled_from(sorted(OF_ONE_EMAIL, key=lambda stage: stage.name)),
+    st.sampled_from([Stage.RCPT, Stage.DATA, Stage.FINAL]),
     st.integers(400, 599),
     st.one_of(st.text(max_size=80), st.sampled_from([real.reply.text for real in REPLIES])),
 )

@@ -240,7 +240,8 @@ class BatchOut(Schema):
         "them again. Otherwise 0."
     )
     waitingFor: str = Field(
-        description="Why no mail goes out now, until when, and how many emails wait, in sentences. Or empty."
+        description="What the batch waits for, such as a relay or its time, until when, and how many emails wait, in "
+        "sentences. Empty: for nothing."
     )
     doneAt: datetime | None = Field(
         description="When the batch will be done: an estimate from the rates, quotas and windows of the relays, and "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connections
 from django.test import AsyncClient, Client
+from django.utils import timezone
 
 from batches import feeds, intake, progress
 from batches.api import stream
 from batches.jobs import creation
-from batches.models import ApiToken, Batch, BatchStatus, EmailTemplate, Lane
+from batches.models import ApiToken, Batch, BatchStatus, EmailJob, EmailTemplate, Lane
 from batches.progress import Snapshot
 from emailbatch.asgi import application
 
@@ -211,6 +213,27 @@ async def test_older_snapshot_is_dropped_when_it_arrives_late(
     await get_channel_layer().group_send(progress.batch_group(batch.pk), group_message)
     received = await receive_until(socket, "batchId", LAST_MESSAGE)
     assert [snapshot["sent"] for snapshot in received if snapshot["batchId"] == batch.pk and snapshot["sent"] < 2] == []
+
+
+async def test_waiting_and_finish_are_said_live_and_kept_when_a_lane_publishes_counts(
+    sender: User, welcome: EmailTemplate, connect: Callable[..., Any]
+) -> None:
+    batch = await run(make_batch, sender)
+    await run(send, batch, welcome)
+    socket = await connect(f"/ws/batches/{batch.pk}/", OURS, await run(log_in, sender))
+    first = await until(socket, "sent", 0)
+    assert (first["waitingFor"], first["finish"]) == ("", "Done in less than a minute.")
+    reason = "The daily limit of relay m365 is used up (10,000 in 24 hours)."
+    wait = {"last_error": reason, "relay_retry_at": timezone.now() + timedelta(days=500)}
+    await run(EmailJob.objects.filter(batch=batch).update, **wait)
+    async with asyncio.timeout(feeds.RESYNC_SECONDS + 5):
+        while not (waiting := await socket.receive_json_from(timeout=10))["waitingFor"]:
+            pass
+    assert waiting["waitingFor"].startswith(f"{reason} Next try on ")
+    assert waiting["doneAt"] and waiting["finish"].startswith("Done on ")
+    await run(set_sent, batch, 1, publish=True)
+    published = await until(socket, "sent", 1)
+    assert (published["doneAt"], published["finish"]) == (waiting["doneAt"], waiting["finish"])
 
 
 async def test_new_batch_is_sent_when_all_batches_are_watched(

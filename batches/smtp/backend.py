@@ -91,6 +91,13 @@ class BackendSession(Generic[Tag]):
     def is_idle(self) -> bool:
         return self._outgoing is None
 
+    @property
+    def answered_count(self) -> int:
+        return self.sent_count
+
+    def send_one_at_a_time(self) -> None:
+        """Change nothing: a backend has one message at a time."""
+
     def pump(self) -> None:
         """Take a message and pass it to the backend, unless the backend has one."""
         if self._outgoing is not None or self._is_ending:

@@ -55,11 +55,24 @@ class Connection(Protocol):
     sent_count: int
 
     @property
+    def answered_count(self) -> int:
+        """How many messages the relay has answered: accepted, refused for their own sake, or ended the connection for.
+
+        Unless there is one, the connection did no good, and another one would do none.
+        """
+
+    @property
     def is_idle(self) -> bool:
         """Whether no message is in flight."""
 
     def pump(self) -> None:
         """Take messages, and send as many as may be in flight."""
+
+    def send_one_at_a_time(self) -> None:
+        """From now on, write nothing of a message before the one before it is answered.
+
+        For a relay that closes connections after refusals: what is in flight then would be in doubt.
+        """
 
     def quit(self) -> None:
         """End politely. Only for an idle connection."""
@@ -77,11 +90,14 @@ class Loss:
 
     reason: str
     is_relay_error: bool = False
-    """The relay refused us with a 5xx, for every recipient. It would refuse another connection too."""
+    """The email backend refused us, for every recipient. It would refuse another connection too."""
     has_too_many_connections: bool = False
     """The relay said 421. It may take mail over fewer connections."""
     follows_refusal: bool = False
-    """The relay closed the connection after it had refused recipients: it does not like many refusals."""
+    """The relay closed the connection right after it had refused a message, or refused the RSET that a refusal needs.
+
+    The next connections should send one message at a time.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

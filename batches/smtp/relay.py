@@ -150,7 +150,8 @@ async def open_session(
 ) -> Session[Tag]:
     """Connect, and return a session that is ready for its first message.
 
-    ``depth`` is how many messages the session may have in flight if the relay offers CHUNKING.
+    ``depth`` is how many messages the session may have in flight if the relay offers CHUNKING. A relay that
+    ``closes_after_refusals`` gets one at a time.
 
     Raises:
         RelayError: the relay refuses the connection or the login, offers no TLS where EMAIL_URL requires it, or does
@@ -182,7 +183,7 @@ async def open_session(
     except asyncio.CancelledError:
         client.close()  # When its loop closes, uvloop waits without limit for a connection that is still open.
         raise
-    return _take_over(client, lane=lane, timeouts=timeouts, depth=depth)
+    return _take_over(client, lane=lane, timeouts=timeouts, depth=depth, closes_after_refusals=closes_after_refusals)
 
 
 async def _log_in_by_token(client: aiosmtplib.SMTP, relay: RelayAddress) -> None:
@@ -217,12 +218,15 @@ async def _log_in_by_token(client: aiosmtplib.SMTP, relay: RelayAddress) -> None
         ) from None
 
 
-def _take_over(client: aiosmtplib.SMTP, *, lane: LaneEvents[Tag], timeouts: Timeouts, depth: int) -> Session[Tag]:
+def _take_over(
+    client: aiosmtplib.SMTP, *, lane: LaneEvents[Tag], timeouts: Timeouts, depth: int, closes_after_refusals: bool
+) -> Session[Tag]:
     transport = client.transport
     if transport is None or transport.is_closing():
         client.close()
         raise RelayError("The relay closed the connection after its greeting.")
-    session = Session(lane, Capabilities.of(client.esmtp_extensions), timeouts=timeouts, depth=depth)
+    capabilities = Capabilities.of(client.esmtp_extensions)
+    session = Session(lane, capabilities, timeouts=timeouts, depth=depth, closes_after_refusals=closes_after_refusals)
     transport.set_protocol(session)
     session.connection_made(transport)
     client.transport = client.protocol = None  # They belong to the session from here on.

@@ -1,10 +1,14 @@
-"""One SMTP connection: messages in, verdicts out, as many in flight as the relay allows.
+"""One SMTP connection: messages in, verdicts out, as many in flight as the relay's replies allow.
 
 What EHLO offered decides how messages are sent:
 
-* with CHUNKING and PIPELINING: whole messages by BDAT (RFC 3030), several in flight;
+* with CHUNKING and PIPELINING: by BDAT (RFC 3030). At first a message's content waits until the relay has accepted its
+  recipient. Then whole messages follow each other, and more of them as more are accepted;
 * with PIPELINING (RFC 2920): MAIL, RCPT and DATA in one write, and the next envelope right after the final dot;
 * with neither: one command at a time.
+
+A refusal brings a connection back to its first, careful way, because a relay that closes the connection then leaves in
+doubt what it has received and not answered. Decision 25 gives the reasons.
 
 The relay replies in the order of the commands, so a queue of messages is all the state. Each message that is taken
 gets exactly one verdict. Nothing here knows of databases or batches.
@@ -12,86 +16,102 @@ gets exactly one verdict. Nothing here knows of databases or batches.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic
 
 from batches.outcomes import Outcome
+from batches.smtp.commands import MailCommand, stuff
 from batches.smtp.connection import Capabilities, LaneEvents, Loss, Outgoing, Tag, Timeouts
-from batches.smtp.replies import Reply, ReplyReader, ReplyViolation
-from batches.smtp.verdicts import Stage, Verdict, is_relay_error, judge, judge_lost
+from batches.smtp.depth import Depth
+from batches.smtp.losses import explain_closing, judge_closed, judge_lost, requeue_unreset
+from batches.smtp.replies import Reply, ReplyViolation
+from batches.smtp.step_check import OUT_OF_STEP, StepCheck
+from batches.smtp.verdicts import Stage, Verdict, judge
+from batches.smtp.wire import Wire
 
 # Looked up once: finding a member of an enum searches its class, and each reply needs one.
-_CLEAR, _MAIL, _RCPT, _DATA, _FINAL, _RESET, *_ = Stage
+_CLEAR, _MAIL, _RCPT, _DATA, _FINAL, *_ = Stage
 _SENT = Outcome.SENT
+_NO_REPLY = Reply(0, b"")
 
-OUT_OF_STEP = "The relay's replies are out of step."
 LEASE_RAN_OUT = "The lane's lease ran out."
+ENOUGH_REFUSALS = "The relay has refused many messages on the connection, so another one takes its place."
 
 
-class Session(asyncio.Protocol, Generic[Tag]):
-    """One connection, from its first MAIL to QUIT or to its loss."""
+class Session(Wire, Generic[Tag]):
+    """One connection, from its first MAIL to QUIT or to its loss.
 
-    def __init__(self, lane: LaneEvents[Tag], capabilities: Capabilities, *, timeouts: Timeouts, depth: int) -> None:
+    ``depth`` is how many messages may be in flight at most. A relay of which it is known that it
+    ``closes_after_refusals`` gets one message at a time.
+    """
+
+    __slots__ = (
+        "_after_rcpt", "_closing_reply", "_depth", "_held", "_is_chunking", "_is_mail_open", "_is_pipelining",
+        "_is_pumping", "_judged_count", "_lane", "_mail_command", "_mail_reply", "_may_be_out_of_step",
+        "_plain_reply", "_queue", "_rcpt_reply", "_reset_reply", "_step_check", "_timeouts", "_waited_seconds",
+        "_was_idle", "capabilities", "sent_count",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        lane: LaneEvents[Tag],
+        capabilities: Capabilities,
+        *,
+        timeouts: Timeouts,
+        depth: int,
+        closes_after_refusals: bool = False,
+    ) -> None:
+        super().__init__()
         self.capabilities = capabilities
         self._lane, self._timeouts = lane, timeouts
-        # With DATA, two messages are in flight at most: one waits for the reply to its content, and the envelope of the
-        # next follows the final dot.
-        self._depth = depth if capabilities.chunking else 2 if capabilities.pipelining else 1
-        self._first_stage = _CLEAR if capabilities.chunking else _MAIL
+        self._is_chunking, self._is_pipelining = capabilities.chunking, capabilities.pipelining
         self._after_rcpt = _FINAL if capabilities.chunking else _DATA
-        self._mail_start = b""
-        self._mail_sender = ""
+        self._depth = Depth(
+            is_pipelining=capabilities.pipelining,
+            is_chunking=capabilities.chunking,
+            full=depth,
+            is_single=closes_after_refusals,
+        )
+        self._mail_command = MailCommand(capabilities).write
         self._queue: deque[Outgoing[Tag]] = deque()
-        self._reader = ReplyReader()
-        self._transport: asyncio.Transport | None = None
-        self._unwritten: list[bytes] = []
-        self._can_write = True
+        self._held: Outgoing[Tag] | None = None  # its envelope is out, its content waits for the reply to RCPT
         self._is_pumping = False
-        self._is_ending = False
-        self._is_closing = False
-        self._is_rest_refused = False
-        self._loss: Loss | None = None
+        self._is_mail_open = False
+        self._closing_reply: Reply | None = None
+        self._was_idle = False
         self.sent_count = 0
+        self._judged_count = 0
         self._waited_seconds = 0.0
-
-    # --- called by asyncio ---------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # a stream's, but uvloop's is not a subclass
-
-    def pause_writing(self) -> None:
-        self._can_write = False
-
-    def resume_writing(self) -> None:
-        self._can_write = True
-        self.pump()
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for reply in self._reader.feed(data):
-                if self._is_ending:
-                    return
-                self._on_reply(reply)
-        except ReplyViolation as exc:
-            self.abort(Loss(reason=str(exc)))
-            return
-        self.pump()
+        self._step_check = StepCheck[Tag]()
+        self._may_be_out_of_step = capabilities.pipelining
+        self._reset_reply = self._mail_reply = self._rcpt_reply = self._plain_reply = _NO_REPLY
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport, self._is_ending = None, True
-        loss = self._loss or Loss(reason="The relay closed the connection.")
+        loss = self._loss
+        if loss is None or not self._is_ending:
+            loss = Loss(reason="The relay closed the connection.", follows_refusal=self._is_after_refusal())
+        self._transport, self._is_taking, self._is_ending = None, False, True
+        for outgoing, _ in self._step_check.release():
+            self._lane.on_verdict(outgoing, judge_lost(outgoing, is_content_out=True, reason=loss.reason))
+        is_first = True
         while self._queue:
             outgoing = self._queue.popleft()
-            self._lane.on_verdict(outgoing, self._judge_lost(outgoing, loss.reason))
+            verdict = self._judge_lost(outgoing, loss, is_first=is_first)
+            is_first = False
+            self._judged_count += verdict.is_strike
+            self._lane.on_verdict(outgoing, verdict)
         self._lane.on_connection_lost(self, loss)
 
     # --- called by the pool --------------------------------------------------------------------------
 
     @property
     def is_idle(self) -> bool:
-        return not self._queue
+        return not (self._queue or self._step_check.suspended)
+
+    @property
+    def answered_count(self) -> int:
+        return self.sent_count + self._judged_count
 
     def pump(self) -> None:
         """Take messages, and write as many as may be in flight."""
@@ -99,7 +119,7 @@ class Session(asyncio.Protocol, Generic[Tag]):
             return
         self._is_pumping = True  # The lane may pump again while it gives a message.
         try:
-            while self._can_write and not (self._is_ending or self._is_closing) and self._may_start_next():
+            while self._can_write and self._is_taking and self._may_start_next():
                 outgoing = self._lane.take(self.capabilities)
                 if outgoing is None:
                     break
@@ -108,90 +128,69 @@ class Session(asyncio.Protocol, Generic[Tag]):
             self._is_pumping = False
             self._flush()
 
-    def quit(self) -> None:
-        """Say QUIT and close, without waiting for the relay's 221. Only for an idle session."""
-        self._is_ending = True
-        self._unwritten.append(b"QUIT\r\n")
-        self._flush()
-        if self._transport is not None:
-            self._transport.close()
-
-    def abort(self, loss: Loss) -> None:
-        """Drop the connection. How far each message in flight has come decides its verdict."""
-        self._loss = self._loss or loss
-        self._is_ending = True
-        if self._transport is not None:
-            self._transport.abort()
+    def send_one_at_a_time(self) -> None:
+        """From now on, write nothing of a message before the one before it has its reply."""
+        self._depth.become_single()
 
     def tick(self, seconds: float) -> None:
         """Note that this much time has passed, and drop the connection if it has waited too long for a reply.
 
         Counting ticks is coarse, but it spares a look at the clock for each reply.
         """
-        if not self._queue:
+        if self.is_idle:
             self._waited_seconds = 0.0
+            self._was_idle = True
             return
         self._waited_seconds += seconds
-        stage = self._queue[0].stage
+        stage = self._queue[0].stage if self._queue else _MAIL
         limit = self._timeouts.final_seconds if stage is _FINAL else self._timeouts.command_seconds
         if self._waited_seconds > limit:
-            self.abort(Loss(reason=f"The relay did not answer {stage.value} in time."))
+            self._drop(Loss(reason=f"The relay did not answer {stage.value} in time."))
 
     # --- writing -------------------------------------------------------------------------------------
 
     def _may_start_next(self) -> bool:
-        """Whether there is room for one more. With DATA, an envelope follows only a final dot.
+        """Whether there is room for one more. An envelope never follows one whose content is still to come.
 
         So at most one 354 is awaited at a time, and it is clear whose content the relay asks for.
         """
-        if not self._queue:
+        queue = self._queue
+        if not queue:
             return True
-        if len(self._queue) >= self._depth:
+        if len(queue) >= self._depth.in_flight_max:
             return False
-        return self.capabilities.chunking or self._queue[-1].stage is _FINAL
+        return self._held is None if self._is_chunking else queue[-1].stage is _FINAL
 
     def _start(self, outgoing: Outgoing[Tag]) -> None:
-        chunking = self.capabilities.chunking
-        if chunking and not self._lane.may_send():
+        queue, unwritten, is_chunking = self._queue, self._unwritten, self._is_chunking
+        if is_chunking and not (self._depth.holds_content or self._lane.may_send()):
             # With BDAT the content leaves together with its envelope. Nothing is written yet, so nothing is in doubt.
             self._lane.on_verdict(outgoing, Verdict(Outcome.REQUEUED, 0, LEASE_RAN_OUT))
             self.abort(Loss(reason=LEASE_RAN_OUT))
             return
-        outgoing.stage = self._first_stage
-        self._queue.append(outgoing)
-        if len(self._queue) == 1:
-            self._waited_seconds = 0.0
-        mail = self._mail_command(outgoing)
+        outgoing.stage = _MAIL
+        if self._is_mail_open or (queue and is_chunking):
+            # If the relay refuses the message before this one, that message's MAIL may still be open, and this RCPT
+            # would join it. With DATA the final dot ends it.
+            self._is_mail_open = False
+            outgoing.stage = _CLEAR
+            unwritten.append(b"RSET\r\n")
+        if not queue:
+            self._waited_seconds, self._was_idle = 0.0, False
+        queue.append(outgoing)
+        if not self._is_pipelining:
+            if outgoing.stage is _MAIL:
+                unwritten.append(self._mail_command(outgoing))
+            return
         rcpt = b"RCPT TO:<" + outgoing.recipient.encode() + b">\r\n"
-        if chunking:
-            # RSET comes first: if the relay refused the message before at RCPT, that message's MAIL may still be open,
-            # and this RCPT would join it.
-            bdat = b"BDAT %d LAST\r\n" % len(outgoing.content)
-            self._unwritten += (b"RSET\r\n", mail, rcpt, bdat, outgoing.content)
-        elif self.capabilities.pipelining:
-            self._unwritten += (mail, rcpt, b"DATA\r\n")
+        if not is_chunking:
+            unwritten += (self._mail_command(outgoing), rcpt, b"DATA\r\n")
+        elif self._depth.holds_content:
+            self._held = outgoing
+            unwritten += (self._mail_command(outgoing), rcpt)
         else:
-            self._unwritten.append(mail)
-
-    def _mail_command(self, outgoing: Outgoing[Tag]) -> bytes:
-        if outgoing.sender != self._mail_sender:
-            self._mail_sender = outgoing.sender
-            self._mail_start = b"MAIL FROM:<" + outgoing.sender.encode() + b">"
-        command = self._mail_start
-        capabilities = self.capabilities
-        if capabilities.size:
-            command += b" SIZE=%d" % len(outgoing.content)
-        if outgoing.is_8bit and capabilities.eight_bit:
-            command += b" BODY=8BITMIME"
-        if not outgoing.recipient.isascii():
-            command += b" SMTPUTF8"
-        return command + b"\r\n"
-
-    def _flush(self) -> None:
-        """Write everything that has gathered in one system call, for example a final dot and the next envelope."""
-        if self._unwritten and self._transport is not None:
-            self._transport.write(b"".join(self._unwritten))
-        self._unwritten.clear()
+            content = outgoing.content
+            unwritten += (self._mail_command(outgoing), rcpt, b"BDAT %d LAST\r\n" % len(content), content)
 
     def _write_content(self, outgoing: Outgoing[Tag]) -> None:
         """After the 354: write the content, or an empty one if the relay refused the message before."""
@@ -202,12 +201,18 @@ class Session(asyncio.Protocol, Generic[Tag]):
         if outgoing.refusal is not None:
             self._unwritten.append(b".\r\n")
             return
-        self._unwritten += (_stuff(outgoing.content) if outgoing.has_dots else outgoing.content, b".\r\n")
+        self._unwritten += (stuff(outgoing.content) if outgoing.has_dots else outgoing.content, b".\r\n")
 
-    def _reset(self, outgoing: Outgoing[Tag]) -> None:
-        """End the MAIL that the relay still holds open. Nothing follows until the relay has answered."""
-        outgoing.stage = _RESET
-        self._unwritten.append(b"RSET\r\n")
+    def _write_held(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
+        """After the reply to RCPT: write the content that waited for it, unless the relay refused the envelope."""
+        if outgoing.refusal is not None:
+            self._held = None
+            self._finish_refused(outgoing, reply)
+        elif not self._lane.may_send():
+            self.abort(Loss(reason=LEASE_RAN_OUT))
+        else:
+            self._held = None
+            self._unwritten += (b"BDAT %d LAST\r\n" % len(outgoing.content), outgoing.content)
 
     # --- reading: one method for the reply to each stage ---------------------------------------------
 
@@ -222,13 +227,6 @@ class Session(asyncio.Protocol, Generic[Tag]):
             self._note_refusal(outgoing, reply)
         _ON_REPLY[stage](self, outgoing, reply)
 
-    def _on_unasked(self, reply: Reply) -> None:
-        if reply.code != 421:
-            raise ReplyViolation("The relay sent a reply to no command.")
-        # A relay may say 421 at any time, and processes nothing that follows (RFC 5321 section 3.8).
-        self._is_rest_refused = True
-        self.abort(Loss(reason=f"The relay closed the connection (421 {reply.text}).", has_too_many_connections=True))
-
     def _note_refusal(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
         """Keep a message's first refusal. A 3xx is not a refusal, but it is right only after DATA."""
         if reply.code < 400:
@@ -238,23 +236,33 @@ class Session(asyncio.Protocol, Generic[Tag]):
 
     def _on_clear(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
         outgoing.stage = _MAIL
+        self._reset_reply = reply
+        self._depth.last_refusal_at = -1
+        if outgoing.refusal is not None:
+            self._on_reset_refused(reply)
+        elif not self._is_pipelining:
+            self._unwritten.append(self._mail_command(outgoing))
 
     def _on_mail(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
         outgoing.stage = _RCPT
-        if not self.capabilities.pipelining:
-            self._write_next(outgoing, b"RCPT TO:<" + outgoing.recipient.encode() + b">\r\n")
+        self._mail_reply = reply
+        if not self._is_pipelining:
+            self._write_next(outgoing, b"RCPT TO:<" + outgoing.recipient.encode() + b">\r\n", reply)
 
     def _on_rcpt(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
         outgoing.stage = self._after_rcpt
-        if not self.capabilities.pipelining:
-            self._write_next(outgoing, b"DATA\r\n")
+        self._rcpt_reply = reply
+        if self._held is outgoing:
+            self._write_held(outgoing, reply)
+        elif not self._is_pipelining:
+            self._write_next(outgoing, b"DATA\r\n", reply)
 
-    def _write_next(self, outgoing: Outgoing[Tag], command: bytes) -> None:
-        """Without PIPELINING: write a message's next command, or RSET if the relay refused the one before."""
+    def _write_next(self, outgoing: Outgoing[Tag], command: bytes, reply: Reply) -> None:
+        """Without PIPELINING: write a message's next command, unless the relay refused the one before."""
         if outgoing.refusal is None:
             self._unwritten.append(command)
         else:
-            self._reset(outgoing)
+            self._finish_refused(outgoing, reply)
 
     def _on_data(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
         if reply.code < 300:
@@ -263,51 +271,123 @@ class Session(asyncio.Protocol, Generic[Tag]):
             self._write_content(outgoing)
         else:
             self._note_refusal(outgoing, reply)
-            self._reset(outgoing)
+            self._finish_refused(outgoing, reply)
 
     def _on_final(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
-        # A status X.1.X is about an address (RFC 3463 section 3.2), so this reply answers a MAIL or an RCPT.
-        if reply.code < 300 and reply.octets.startswith(b"2.1."):
-            raise ReplyViolation(OUT_OF_STEP)
-        if outgoing.refusal is not None:
+        refusal = outgoing.refusal
+        if refusal is not None and (reply.code >= 400 or refusal[0] is not _CLEAR):
             self._finish_refused(outgoing, reply)
             return
         self._queue.popleft()
-        self.sent_count += 1
-        self._lane.on_verdict(outgoing, Verdict(_SENT, reply.code, reply.text))
-        self._end_if_over()
+        if reply is not self._plain_reply and self._looks_misplaced(reply):
+            self._step_check.suspend(outgoing, reply)
+            self._is_taking = False
+        else:
+            self.sent_count += 1
+            self._lane.on_verdict(outgoing, Verdict(_SENT, reply.code, reply.text))
+            if self.sent_count >= self._depth.grow_at:
+                self._depth.grow(self.sent_count)
+        if not (self._is_taking or self._queue):
+            self._on_drained()
 
-    def _on_reset(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
-        self._finish_refused(outgoing, reply)
+    def _looks_misplaced(self, reply: Reply) -> bool:
+        """Whether this acceptance looks like the reply to a command, or follows one that did."""
+        if not (self._may_be_out_of_step and (self._queue or self._is_chunking)):
+            return False
+        if (
+            self._step_check.suspended
+            or reply in (self._mail_reply, self._rcpt_reply, self._reset_reply)
+            or reply.octets.startswith(b"2.1.")  # about an address (RFC 3463 section 3.2)
+        ):
+            self._plain_reply = _NO_REPLY
+            return True
+        self._plain_reply = reply  # A relay that always says the same is looked at once.
+        return False
 
-    # --- judging -------------------------------------------------------------------------------------
+    # --- what a reply means for the connection -------------------------------------------------------
 
     def _finish_refused(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
-        """Give the verdict on a refused message. The connection ends too if the refusal is not about this email."""
+        """Give the verdict on a refused message, and be careful with the next ones."""
         self._queue.popleft()
-        stage, refusal = outgoing.refusal or (_RESET, reply)
-        self._lane.on_verdict(outgoing, judge(stage, refusal))
-        if is_relay_error(stage, refusal):
-            # Take no more. What is in flight still gets its replies, so that none of it is in doubt.
-            self._is_closing = True
-            reason = f"The relay refuses our mail ({refusal.code} {refusal.text})."
-            self._loss = Loss(reason=reason, is_relay_error=True)
-        elif outgoing.stage is _RESET and reply.code >= 400:
-            self.abort(Loss(reason=f"The relay refused RSET ({reply.code} {reply.text})."))
-        self._end_if_over()
+        stage, refusal = outgoing.refusal or (_MAIL, reply)
+        has_no_mail = stage is _MAIL and (not self._is_pipelining or self._rcpt_reply.code >= 400)
+        is_over = outgoing.stage is _FINAL and not self._is_chunking  # the final dot ended it
+        self._is_mail_open = not (self._queue or has_no_mail or is_over)
+        self._depth.note_refusal(self.sent_count)
+        verdict = requeue_unreset(refusal) if stage is _CLEAR else judge(stage, refusal)
+        self._judged_count += verdict.outcome is not Outcome.REQUEUED
+        self._lane.on_verdict(outgoing, verdict)
+        if self._depth.is_used_up:
+            self._close_when_drained(Loss(reason=ENOUGH_REFUSALS))
+        if not (self._is_taking or self._queue):
+            self._on_drained()
 
-    def _end_if_over(self) -> None:
-        if self._is_closing and not self._queue and self._transport is not None:
-            self._transport.abort()
+    def _on_reset_refused(self, reply: Reply) -> None:
+        """End the connection: a MAIL may be open that the next RCPT would join."""
+        loss = Loss(reason=requeue_unreset(reply).reply, follows_refusal=True)
+        self._close_when_drained(loss)
+        if not self._is_chunking or self._queue[0] is self._held:  # no content is out
+            self._drop(loss)
 
-    def _judge_lost(self, outgoing: Outgoing[Tag], reason: str) -> Verdict:
-        if outgoing.refusal is not None:
-            return judge(*outgoing.refusal)
-        if self._is_rest_refused:
-            return Verdict(Outcome.REQUEUED, 0, reason)
-        # With BDAT the content left together with its envelope, whatever stage the replies have reached.
-        is_content_out = outgoing.stage is _FINAL or self.capabilities.chunking
-        return judge_lost(outgoing.stage, is_content_out=is_content_out, reason=reason)
+    def _on_drained(self) -> None:
+        """Go on when nothing is in flight and nothing may be taken."""
+        if self._step_check.suspended:
+            self._ask()
+        elif not self._is_ending:
+            self.quit()
+
+    def _on_unasked(self, reply: Reply) -> None:
+        if reply.code == 421:
+            self._on_closing(reply)
+        elif self._step_check.suspended:
+            self._on_answer(reply)
+        else:
+            raise ReplyViolation("The relay sent a reply to no command.")
+
+    def _on_closing(self, reply: Reply) -> None:
+        """A relay may say 421 at any time, and processes nothing that follows (RFC 5321 section 3.8)."""
+        self._closing_reply = reply
+        head = self._queue[0] if self._queue else None
+        self._drop(explain_closing(reply, head, follows_refusal=self._is_after_refusal()))
+
+    def _is_after_refusal(self) -> bool:
+        """Whether a refusal is the last thing that the relay said about a message."""
+        head = self._queue[0] if self._queue else None
+        if head is not None and head.refusal is not None:
+            return True
+        if self._depth.last_refusal_at != self.sent_count:
+            return False
+        return not self._was_idle if head is None else head.stage in (_CLEAR, _MAIL)
+
+    # --- acceptances that may answer another command -------------------------------------------------
+
+    def _ask(self) -> None:
+        self._waited_seconds = 0.0
+        self._unwritten.append(self._step_check.ask())
+
+    def _on_answer(self, reply: Reply) -> None:
+        """Record what was suspended, if this reply shows that every reply before it was in its place."""
+        if not self._step_check.is_answered_by(reply):
+            self._ask()
+            return
+        self._may_be_out_of_step, self._is_taking = False, self._loss is None
+        for outgoing, accepted in self._step_check.release():
+            self.sent_count += 1
+            self._lane.on_verdict(outgoing, Verdict(_SENT, accepted.code, accepted.text))
+        if self._step_check.ends_connection or not self._is_taking:
+            self.quit()
+
+    # --- the end -------------------------------------------------------------------------------------
+
+    def _judge_lost(self, outgoing: Outgoing[Tag], loss: Loss, *, is_first: bool) -> Verdict:
+        closing_reply, reason = self._closing_reply, loss.reason
+        if closing_reply is not None:
+            is_answered = is_first and not loss.follows_refusal
+            return judge_closed(outgoing, closing_reply=closing_reply if is_answered else None, reason=reason)
+        # Without its content, a BDAT message is only an envelope. Otherwise both left together.
+        is_content_out = outgoing is not self._held if self._is_chunking else outgoing.stage is _FINAL
+        verdict = judge_lost(outgoing, is_content_out=is_content_out, reason=reason)
+        return verdict._replace(is_strike=False) if self._is_loss_ours else verdict
 
 
 _ON_REPLY: dict[Stage, Callable[[Session[Any], Outgoing[Any], Reply], None]] = {
@@ -316,11 +396,4 @@ _ON_REPLY: dict[Stage, Callable[[Session[Any], Outgoing[Any], Reply], None]] = {
     Stage.RCPT: Session._on_rcpt,
     Stage.DATA: Session._on_data,
     Stage.FINAL: Session._on_final,
-    Stage.RESET: Session._on_reset,
 }
-
-
-def _stuff(content: bytes) -> bytes:
-    """Double the dot at the beginning of each line (RFC 5321 section 4.5.2)."""
-    stuffed = content.replace(b"\r\n.", b"\r\n..")
-    return b"." + stuffed if stuffed.startswith(b".") else stuffed

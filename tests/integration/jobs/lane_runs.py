@@ -86,6 +86,12 @@ class FakeConnection:
     outgoing: Outgoing[ClaimedEmail] | None = None
 
     @property
+    def answered_count(self) -> int:
+        return self.sent_count
+
+    def send_one_at_a_time(self) -> None: ...
+
+    @property
     def is_idle(self) -> bool:
         return self.outgoing is None
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+from batches.outcomes import Outcome
 from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing, Timeouts
 from batches.smtp.session import Session
 from batches.smtp.verdicts import Verdict
 
 CONTENT = b"Subject: x\r\n\r\nHello\r\n"
+# The relay's replies to one message that is alone, up to the one that accepts it.
+ENVELOPE = {
+    "bdat": ("250 2.1.0 Ok", "250 2.1.5 Ok"),
+    "pipelined": ("250 2.1.0 Ok", "250 2.1.5 Ok", "354 Go on"),
+    "lockstep": ("250 2.1.0 Ok", "250 2.1.5 Ok", "354 Go on"),
+}
 WAYS = {
     "bdat": Capabilities.of({"pipelining": "", "chunking": ""}),
     "pipelined": Capabilities.of({"pipelining": ""}),
@@ -54,7 +61,8 @@ class FakeLane:
         if not self.waiting:
             return None
         recipient = self.waiting.pop(0)
-        return Outgoing(tag=recipient, sender="s@x.org", recipient=recipient, content=self.content, is_8bit=False)
+        content = self.content.replace(b"RECIPIENT", recipient.encode())
+        return Outgoing(tag=recipient, sender="s@x.org", recipient=recipient, content=content, is_8bit=False)
 
     def may_send(self) -> bool:
         return self.is_leased
@@ -74,10 +82,18 @@ class FakeLane:
 class Conversation:
     """A session between a lane and the test, which speaks for the relay."""
 
-    def __init__(self, lane: FakeLane, capabilities: Capabilities, *, depth: int = 8) -> None:
+    def __init__(
+        self, lane: FakeLane, capabilities: Capabilities, *, depth: int = 8, closes_after_refusals: bool = False
+    ) -> None:
         self.lane = lane
         self.transport = FakeTransport()
-        self.session = Session(lane, capabilities, timeouts=Timeouts(command_seconds=5, final_seconds=10), depth=depth)
+        self.session = Session(
+            lane,
+            capabilities,
+            timeouts=Timeouts(command_seconds=5, final_seconds=10),
+            depth=depth,
+            closes_after_refusals=closes_after_refusals,
+        )
         self.session.connection_made(self.transport)
         self.session.pump()
 
@@ -92,3 +108,12 @@ class Conversation:
     def lose(self) -> None:
         """End the connection, as the relay or the network does."""
         self.session.connection_lost(None)
+
+
+def talk(conversation: Conversation, *lines: str) -> bytes:
+    """Give replies one after another, and return all that the session wrote."""
+    return b"".join(conversation.reply(line) for line in lines)
+
+
+def outcomes(lane: FakeLane) -> dict[str, Outcome]:
+    return {recipient: verdict.outcome for recipient, verdict in lane.verdicts.items()}

@@ -7,30 +7,13 @@ import pytest
 from batches.outcomes import Outcome
 from batches.smtp.connection import Capabilities
 from batches.smtp.verdicts import Verdict
-from tests.unit.smtp.fakes import CONTENT, WAYS, Conversation, FakeLane
-
-# The relay's replies to one message, up to the one that accepts it.
-ENVELOPE = {
-    "bdat": ("250 2.0.0 Ok", "250 2.1.0 Ok", "250 2.1.5 Ok"),
-    "pipelined": ("250 2.1.0 Ok", "250 2.1.5 Ok", "354 Go on"),
-    "lockstep": ("250 2.1.0 Ok", "250 2.1.5 Ok", "354 Go on"),
-}
-
-
-def outcomes(lane: FakeLane) -> dict[str, Outcome]:
-    return {recipient: verdict.outcome for recipient, verdict in lane.verdicts.items()}
-
-
-def talk(conversation: Conversation, *lines: str) -> bytes:
-    """Give replies one after another, and return all that the session wrote."""
-    return b"".join(conversation.reply(line) for line in lines)
+from tests.unit.smtp.fakes import CONTENT, ENVELOPE, WAYS, Conversation, FakeLane, outcomes, talk
 
 
 def test_message_goes_out_by_bdat_when_the_relay_offers_chunking() -> None:
     conversation = Conversation(FakeLane("a@x.org"), WAYS["bdat"])
-    assert conversation.transport.read_written() == (
-        b"RSET\r\nMAIL FROM:<s@x.org>\r\nRCPT TO:<a@x.org>\r\nBDAT %d LAST\r\n%s" % (len(CONTENT), CONTENT)
-    )
+    assert conversation.transport.read_written() == b"MAIL FROM:<s@x.org>\r\nRCPT TO:<a@x.org>\r\n"
+    assert talk(conversation, *ENVELOPE["bdat"]) == b"BDAT %d LAST\r\n%s" % (len(CONTENT), CONTENT)
 
 
 def test_next_envelope_follows_the_final_dot_when_the_relay_offers_pipelining() -> None:
@@ -59,40 +42,27 @@ def test_message_is_sent_only_when_the_relay_has_accepted_its_content(way: str) 
     assert lane.verdicts["a@x.org"] == Verdict(Outcome.SENT, 250, "2.0.0 Ok: queued")
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("late", ["250 2.1.5 Ok", "250 2.1.0 Sender ok"])
-def test_message_is_in_doubt_when_a_late_reply_to_its_envelope_comes_in_place_of_its_own(way: str, late: str) -> None:
-    """A status X.1.X is about an address. Taking it for the message's own reply would record a false ``sent``."""
-    lane = FakeLane("a@x.org")
-    conversation = Conversation(lane, WAYS[way])
-    talk(conversation, *ENVELOPE[way], late)
-    assert outcomes(lane) == {"a@x.org": Outcome.UNKNOWN}
-    assert lane.loss is not None
-    assert "out of step" in lane.loss.reason
-
-
-@pytest.mark.parametrize("count", range(4))
-def test_message_is_in_doubt_when_a_bdat_connection_is_lost_at_any_stage(count: int) -> None:
-    """With BDAT the content left together with its envelope, so the relay may have accepted it."""
-    lane = FakeLane("a@x.org")
-    conversation = Conversation(lane, WAYS["bdat"])
-    talk(conversation, *ENVELOPE["bdat"][:count])
-    conversation.lose()
-    assert outcomes(lane) == {"a@x.org": Outcome.UNKNOWN}
-
-
-@pytest.mark.parametrize("way", ["pipelined", "lockstep"])
 @pytest.mark.parametrize(
-    ("count", "outcome"),
-    [(0, Outcome.REQUEUED), (1, Outcome.DEFERRED), (2, Outcome.DEFERRED), (3, Outcome.UNKNOWN)],
-    ids=["before MAIL's reply", "before RCPT's", "before DATA's", "before the message's"],
+    ("way", "count", "outcome", "is_strike"),
+    [
+        *((way, 0, Outcome.REQUEUED, False) for way in WAYS),
+        *((way, 1, Outcome.REQUEUED, True) for way in WAYS),
+        ("bdat", 2, Outcome.UNKNOWN, False),
+        *((way, 2, Outcome.REQUEUED, True) for way in ("pipelined", "lockstep")),
+        *((way, 3, Outcome.UNKNOWN, False) for way in ("pipelined", "lockstep")),
+    ],
 )
-def test_outcome_depends_on_the_stage_when_a_connection_is_lost(way: str, count: int, outcome: Outcome) -> None:
+def test_message_is_in_doubt_only_when_a_connection_is_lost_after_its_content(
+    way: str, count: int, outcome: Outcome, is_strike: bool
+) -> None:
+    """After its MAIL was accepted, the loss may be about the message, so it is a strike."""
     lane = FakeLane("a@x.org")
     conversation = Conversation(lane, WAYS[way])
     talk(conversation, *ENVELOPE[way][:count])
     conversation.lose()
     assert outcomes(lane) == {"a@x.org": outcome}
+    assert lane.verdicts["a@x.org"].is_strike == is_strike
+    assert conversation.session.answered_count == is_strike
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -108,7 +78,8 @@ def test_no_content_is_written_when_the_lease_has_run_out(way: str) -> None:
     assert conversation.transport.is_aborted
     assert CONTENT not in written
     conversation.lose()
-    assert outcomes(lane) == {"a@x.org": Outcome.REQUEUED if way == "bdat" else Outcome.DEFERRED}
+    assert outcomes(lane) == {"a@x.org": Outcome.REQUEUED}
+    assert not lane.verdicts["a@x.org"].is_strike
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -138,7 +109,7 @@ def test_connection_ends_when_a_reply_answers_no_command() -> None:
 def test_connection_ends_when_data_is_answered_with_2xx() -> None:
     lane = FakeLane("a@x.org")
     talk(Conversation(lane, WAYS["pipelined"]), "250 2.1.0 Ok", "250 2.1.5 Ok", "250 2.0.0 Ok")
-    assert outcomes(lane) == {"a@x.org": Outcome.DEFERRED}
+    assert outcomes(lane) == {"a@x.org": Outcome.REQUEUED}
     assert lane.loss is not None
     assert "out of step" in lane.loss.reason
 
@@ -153,18 +124,17 @@ def test_none_costs_an_attempt_when_the_relay_says_421(way: str) -> None:
     assert lane.loss.has_too_many_connections
 
 
-def test_others_in_flight_get_their_replies_when_the_relay_refuses_the_sender() -> None:
-    """The session takes no more, but none of what is in flight is in doubt."""
-    lane = FakeLane("a@x.org", "b@x.org", "c@x.org")
-    conversation = Conversation(lane, WAYS["bdat"], depth=2)
-    refused = ("250 2.0.0 Ok", "550 5.7.1 Not you", "503 5.5.1 No MAIL", "503 5.5.1 No MAIL")
-    conversation.reply(*refused)
-    assert not conversation.transport.is_aborted
-    conversation.reply(*ENVELOPE["bdat"], "250 2.0.0 Ok: queued")
+@pytest.mark.parametrize("way", WAYS)
+def test_verdict_says_what_it_means_when_the_relay_refuses_the_sender(way: str) -> None:
+    """Whether the connection still gets messages is the route's decision. No RSET is needed: no MAIL is open."""
+    lane = FakeLane("a@x.org", "b@x.org")
+    conversation = Conversation(lane, WAYS[way])
+    follow_ups = {"bdat": 1, "pipelined": 2, "lockstep": 0}[way]
+    written = conversation.reply("550 5.7.1 Not you", *["503 5.5.1 No MAIL"] * follow_ups)
+    assert written.startswith(b"MAIL FROM:<s@x.org>\r\n")
+    talk(conversation, *ENVELOPE[way], "250 2.0.0 Ok: queued")
     assert outcomes(lane) == {"a@x.org": Outcome.REQUEUED, "b@x.org": Outcome.SENT}
-    assert lane.waiting == ["c@x.org"]
-    assert lane.loss is not None
-    assert lane.loss.is_relay_error
+    assert lane.verdicts["a@x.org"].meaning is not None
 
 
 def test_open_mail_is_ended_before_the_next_when_the_relay_refuses_a_recipient() -> None:
@@ -183,8 +153,9 @@ def test_connection_ends_when_the_relay_refuses_to_end_an_open_mail() -> None:
     talk(conversation, "250 2.1.0 Ok", "550 5.1.1 No such user", "502 5.5.1 No such command")
     assert lane.loss is not None
     assert lane.loss.reason == "The relay refused RSET (502 5.5.1 No such command)."
-    assert outcomes(lane) == {"a@x.org": Outcome.FAILED}
-    assert lane.waiting == ["b@x.org"]
+    assert lane.loss.follows_refusal
+    assert outcomes(lane) == {"a@x.org": Outcome.FAILED, "b@x.org": Outcome.REQUEUED}
+    assert lane.verdicts["b@x.org"].meaning is None
 
 
 def test_connection_is_dropped_when_no_reply_comes_in_time() -> None:

@@ -18,6 +18,9 @@ _TEXT = "Write a text."
 _TIME = "Write a time such as 2026-03-31T09:00:00Z."
 _OBJECT = 'Write an object such as {"name": "Ann"}.'
 
+UNKNOWN_FIELD = "unknown_field"
+"""The type of the error about a field that a request does not have. Its message is that of ``say_unknown``."""
+
 _ADVICE = {
     "int_parsing": _NUMBER,
     "int_parsing_size": _NUMBER,
@@ -39,7 +42,6 @@ _ADVICE = {
     "datetime_parsing": _TIME,
     "datetime_from_date_parsing": _TIME,
     "missing": "It is missing. Add it.",
-    "extra_forbidden": "There is no such field. The page /api/docs names the fields of each request.",
 }
 """What to write, by the type of pydantic's error. A name in curly brackets is a limit from its context."""
 
@@ -48,7 +50,8 @@ def advise(error: Mapping[str, Any]) -> str:
     """Say what to write instead of the value that an error of pydantic is about."""
     advice = _ADVICE.get(error["type"])
     if advice is None:
-        return str(error["msg"]).removeprefix("Value error, ").rstrip(".") + "."
+        message = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+        return message if message.endswith("?") else f"{message}."
     for name, limit in error.get("ctx", {}).items():
         advice = advice.replace(f"{{{name}}}", str(limit))
     return advice

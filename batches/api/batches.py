@@ -32,6 +32,7 @@ from batches.api.schemas import (
 )
 from batches.api.sender_schemas import SenderOut
 from batches.api.senders import describe_choice, describe_sender_of
+from batches.api.unknown_fields import refuse_query
 from batches.history import PastAttempt, read_histories
 from batches.jobs import creation, forecasts, lifecycle
 from batches.mailboxes import parse_mailbox
@@ -171,6 +172,7 @@ def _message_id(email: Email, job_id: int, senders: dict[int, str], key: bytes) 
 @router.post("/batches/{int:batch_id}/send", response={202: SentOut})
 def send_batch(request: HttpRequest, batch_id: int, payload: SendOptions | None = None) -> Status[SentOut]:
     """Send a draft, now or at a time."""
+    refuse_query(request, fields=SendOptions.model_fields)
     batch = find_batch(request, batch_id)
     options = payload or SendOptions()
     job = creation.create_job(
@@ -191,6 +193,7 @@ def replay_batch(request: HttpRequest, batch_id: int, payload: Replay) -> Status
 
     That is a new job. Whatever becomes of it, an email that was sent before stays known as sent.
     """
+    refuse_query(request, fields=Replay.model_fields)
     job = creation.replay_batch(
         find_batch(request, batch_id),
         which=payload.which,

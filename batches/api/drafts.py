@@ -17,6 +17,7 @@ from batches.api.reading_choices import change_reading, describe_reading
 from batches.api.schemas import AddedOut, FieldNames, ReadAgain, ReviewOut, ReviewRowOut
 from batches.api.sender_schemas import SenderOut
 from batches.api.senders import describe_choice
+from batches.api.unknown_fields import refuse_unknown_form
 from batches.files.findings import Reading
 from batches.models import Batch, BatchStatus, EmailTemplate, Sender, SharedAddresses
 from batches.rendering.template import MessageParts
@@ -108,6 +109,7 @@ def add_rows(request: HttpRequest, batch_id: int, file: File[UploadedFile]) -> A
     The file must have the columns of the batch, in any order. If it is sent twice, its rows are duplicates the second
     time, whatever `sharedAddresses` is: a row that the batch already has, cell by cell, is not added again.
     """
+    refuse_unknown_form(request, [])
     batch, counts = intake.append_csv(find_batch(request, batch_id), cast(BinaryIO, file.file))
     return AddedOut(
         success=True,

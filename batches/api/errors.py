@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from batches.api.advice import advise
+from batches.api.advice import UNKNOWN_FIELD, advise
 from batches.files.errors import FileTooLarge, StorageFull
 from batches.files.full_disk import is_disk_full
 from batches.files.spooling import too_large_sentence
@@ -93,8 +93,10 @@ def _answer_http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
 def _answer_validation_error(request: HttpRequest, exc: ValidationError) -> HttpResponse:
     errors = [{"field": _name_field(error["loc"]), "message": advise(error)} for error in exc.errors]
     first = errors[0]
-    where = f"The field '{first['field']}' is invalid" if first["field"] else "The request is invalid"
-    return answer(422, f"{where}. {first['message']}", errors=errors)
+    where = f"The field '{first['field']}' is invalid. " if first["field"] else "The request is invalid. "
+    if exc.errors[0]["type"] == UNKNOWN_FIELD:
+        where = ""  # the message names the field
+    return answer(422, f"{where}{first['message']}", errors=errors)
 
 
 def _name_field(location: tuple[str | int, ...]) -> str:

@@ -5,21 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 
 from ninja import Field, Schema
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import AwareDatetime, field_validator
 
 from batches.api.reading_schemas import COLUMN_MAX, ReadingChoices, ReadingOut
 from batches.api.sender_schemas import SENDER_MEANING, SenderOut
+from batches.api.unknown_fields import Body
 from batches.models import JobKind, JobPriority, SharedAddresses
 from batches.outcomes import Outcome
 from batches.rendering.message import SUBJECT_MAX_CHARS
 
 LIST_LIMIT_MAX = 500
-
-
-class Body(Schema):
-    """The body of a request. An unknown field is an error, so that a misspelling is not silently ignored."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class ListOptions(Schema):
@@ -49,6 +44,10 @@ class UploadOptions(ReadingChoices):
     )
     subject: str | None = Field(default=None, description="Replaces the template's subject.")
     sender: str | None = Field(default=None, description=SENDER_MEANING)
+    scheduledAt: AwareDatetime | None = Field(default=None, description="ISO 8601 with a time zone. Left out: now.")
+    priority: JobPriority | None = Field(
+        default=None, description="Jobs of high priority are sent first. Left out: default."
+    )
     draft: bool | None = Field(default=None, description="true: keep the batch as a draft, to be sent later.")
     hold: bool | None = Field(
         default=None,
@@ -59,6 +58,12 @@ class UploadOptions(ReadingChoices):
     delimiter: str | None = Field(
         default=None, description="A comma, a semicolon, a tab character or |. Left out: detected."
     )
+
+    @field_validator("scheduledAt", "priority", mode="before")
+    @classmethod
+    def _leave_out_empty(cls, value: object) -> object:
+        """A form sends an empty text for a field that nobody filled in."""
+        return None if value == "" else value
 
 
 class SendBulk(SendOptions):

@@ -18,23 +18,20 @@ from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
 
 from batches import intake
-from batches.api.advice import say_unknown
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
 from batches.api.reading_choices import upload_choices
 from batches.api.reading_schemas import ReadingChoices
 from batches.api.schemas import LoadingOut, SendBulk, SentOut, UploadOptions, UploadOut
+from batches.api.unknown_fields import refuse_query, refuse_unknown_form
 from batches.files.spooling import check_size
 from batches.jobs import creation
 from batches.jobs.lifecycle import JobRefused
 from batches.jobs.senders import choose_sender
-from batches.models import Batch, EmailJob, EmailTemplate, SharedAddresses
+from batches.models import Batch, EmailJob, EmailTemplate, JobPriority, SharedAddresses
 from batches.rendering.template import MessageParts
 
 router = Router(tags=["sending"])
-
-CSRF_FIELD = "csrfmiddlewaretoken"
-"""A field that Django puts into the form of a page."""
 
 SEND_TO_GROUP = "batches.add_batch"
 """Users who are not staff need this permission to send to a group, because they may not know its members."""
@@ -47,8 +44,8 @@ def upload(
     options: Form[UploadOptions],
     idempotency_key: Header[str | None] = None,
 ) -> Status[UploadOut]:
-    """Import a file of recipients and send it; with `draft`, keep it as a draft to be sent later."""
-    _refuse_unknown_fields(request)
+    """Import a file of recipients and send it, now or at a time; with `draft`, keep it as a draft to be sent later."""
+    refuse_unknown_form(request, UploadOptions.model_fields)
     check_size(file.size or 0)
     is_draft = _is_draft(options)
     template = None
@@ -61,37 +58,39 @@ def upload(
     batch = imported.batch
     job = None
     if template is not None and not is_draft:
-        job = _send(imported, template=template, user=_user(request), subject=options.subject, sender=options.sender)
-    return Status(
-        202,
-        UploadOut(
-            success=True,
-            batchId=batch.pk,
-            jobId=job.pk if job else None,
-            filename=batch.filename,
-            totalEmails=batch.total_count,
-            rejectedRows=batch.rejected_count,
-            duplicateRows=batch.duplicate_count,
-        ),
+        job = _send(
+            imported,
+            template=template,
+            user=_user(request),
+            subject=options.subject,
+            priority=options.priority or JobPriority.DEFAULT,
+            scheduled_at=options.scheduledAt,
+            sender=options.sender,
+        )
+    return Status(202, _describe_upload(batch, job))
+
+
+def _describe_upload(batch: Batch, job: EmailJob | None) -> UploadOut:
+    return UploadOut(
+        success=True,
+        batchId=batch.pk,
+        jobId=job.pk if job else None,
+        filename=batch.filename,
+        totalEmails=batch.total_count,
+        rejectedRows=batch.rejected_count,
+        duplicateRows=batch.duplicate_count,
     )
-
-
-def _refuse_unknown_fields(request: HttpRequest) -> None:
-    """Refuse a misspelt option, because the file would be read and sent without it.
-
-    Raises:
-        ApiError: 422.
-    """
-    for name in request.POST:
-        if name not in UploadOptions.model_fields and name != CSRF_FIELD:
-            raise ApiError(422, say_unknown(name, UploadOptions.model_fields))
 
 
 def _is_draft(options: UploadOptions) -> bool:
     """Whether to keep the upload as a draft. ``hold`` is the former name of ``draft``."""
     if options.draft is not None and options.hold is not None and options.draft != options.hold:
         raise ApiError(422, "'draft' and 'hold' contradict each other. Send 'draft' alone: 'hold' is its former name.")
-    return bool(options.draft or options.hold)
+    is_draft = bool(options.draft or options.hold)
+    for name in ("scheduledAt", "priority"):
+        if is_draft and getattr(options, name) is not None:
+            raise ApiError(422, f"A draft has no '{name}' yet. Send it with POST /api/batches/{{id}}/send instead.")
+    return is_draft
 
 
 def _digestible(options: UploadOptions, is_draft: bool) -> dict[str, object]:
@@ -99,7 +98,11 @@ def _digestible(options: UploadOptions, is_draft: bool) -> dict[str, object]:
 
     For the same reason the options that are newer than version 0.2 are in it only if the request has them.
     """
-    return _leave_out_new(options.model_dump(exclude={"draft"})) | {"hold": is_draft}
+    dumped = options.model_dump(mode="json", exclude={"draft"})
+    for name in ("scheduledAt", "priority"):
+        if dumped[name] is None:
+            del dumped[name]
+    return _leave_out_new(dumped) | {"hold": is_draft}
 
 
 def _leave_out_new(options: dict[str, object]) -> dict[str, object]:
@@ -146,6 +149,7 @@ def get_import_progress(request: HttpRequest, key: str) -> LoadingOut:
 @router.post("/emails/send-bulk", response={202: SentOut})
 def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[str | None] = None) -> Status[SentOut]:
     """Send to a group of users (`roleFilter`) or to the `recipients` of the request."""
+    refuse_query(request, fields=SendBulk.model_fields)
     if (payload.roleFilter is None) == (payload.recipients is None):
         raise ApiError(422, "Name the recipients: send either 'roleFilter' or 'recipients', not both.")
     template = _usable_template(payload.templateId, payload.subject)

@@ -125,7 +125,7 @@ def test_choice_is_kept_when_another_is_made_and_found_again_when_it_is_null(api
         ({"headerRow": 1, "hasHeader": True}, "Send 'headerRow' alone."),
         ({"sharedAddresses": "all"}, "'first', 'each' or 'together'"),
         ({"hiddenRows": "perhaps"}, "The field 'hiddenRows' is invalid. Write true or false."),
-        ({"hederRow": 1}, "The field 'hederRow' is invalid. There is no such field."),
+        ({"hederRow": 1}, "There is no field 'hederRow'. Did you mean 'headerRow'?"),
     ],
 )
 def test_sentence_names_the_option_that_cannot_be(body: dict[str, Any], sentence: str, api: Client) -> None:

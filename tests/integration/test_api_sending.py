@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
 from django.test import Client
+from django.utils import timezone
 
 from batches.models import ApiToken, Batch, BatchStatus, EmailJob, EmailTemplate, JobPriority, JobStatus
 
@@ -191,6 +193,85 @@ def test_all_options_are_named_when_an_upload_has_one_that_resembles_none(api: C
     assert "These exist: addressColumns, delimiter, draft," in upload(api, zzz="1")[1]["detail"]
 
 
+NEXT_YEAR = (timezone.now() + timedelta(days=365)).replace(microsecond=0)
+
+
+def test_upload_is_sent_at_its_time_and_with_its_priority(api: Client) -> None:
+    status, answer = upload(api, scheduledAt=NEXT_YEAR.isoformat(), priority="high")
+    job = EmailJob.objects.get(pk=answer["jobId"])
+    assert (status, job.status, job.scheduled_at, job.priority) == (202, JobStatus.SCHEDULED, NEXT_YEAR, "high")
+    assert Batch.objects.get().status == BatchStatus.SCHEDULED
+
+
+@pytest.mark.parametrize("options", [{}, {"scheduledAt": "", "priority": ""}])
+def test_upload_is_sent_now_when_it_names_no_time(api: Client, options: dict[str, Any]) -> None:
+    assert upload(api, **options)[0] == 202
+    job = EmailJob.objects.get()
+    assert (job.status, job.scheduled_at, job.priority) == (JobStatus.QUEUED, None, JobPriority.DEFAULT)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"scheduledAt": "tomorrow"}, "'scheduledAt' is invalid. Write a time"),
+        ({"scheduledAt": "2030-01-01T09:00:00"}, "Add the time zone"),
+        ({"priority": "low"}, "'priority' is invalid. Write 'high' or 'default'"),
+        ({"scheduledAt": NEXT_YEAR.isoformat(), "draft": "true"}, "A draft has no 'scheduledAt' yet"),
+        ({"priority": "high", "hold": "true"}, "A draft has no 'priority' yet"),
+        ({"shedule": "x"}, "There is no field 'shedule'. Did you mean 'scheduledAt'?"),
+        ({"scheduled_at": "x"}, "Did you mean 'scheduledAt'?"),
+        ({"Priority": "high"}, "Did you mean 'priority'?"),
+        ({"sheduledAt": SimpleUploadedFile("x", b"x")}, "Did you mean 'scheduledAt'?"),
+        ({"scheduledAt": SimpleUploadedFile("x", b"x")}, "'scheduledAt' is a file. Send it as a text"),
+    ],
+)
+def test_nothing_is_imported_when_an_option_of_an_upload_cannot_be_followed(
+    api: Client, options: dict[str, Any], words: str
+) -> None:
+    status, answer = upload(api, **options)
+    assert status == 422 and words in answer["detail"], answer
+    assert not Batch.objects.exists()
+
+
+def test_other_time_is_another_request_when_the_idempotency_key_is_the_same(api: Client) -> None:
+    assert upload(api, HTTP_IDEMPOTENCY_KEY="k", scheduledAt=NEXT_YEAR.isoformat())[0] == 202
+    assert upload(api, HTTP_IDEMPOTENCY_KEY="k", scheduledAt=NEXT_YEAR.isoformat())[0] == 202
+    assert upload(api, HTTP_IDEMPOTENCY_KEY="k")[0] == 409
+    assert EmailJob.objects.count() == 1
+
+
+@pytest.mark.parametrize(("name", "near"), [("scheduledAt", ""), ("shedule", "Did you mean 'scheduledAt'?")])
+@pytest.mark.parametrize("door", ["upload", "send-bulk", "send"])
+def test_option_in_the_address_is_refused(api: Client, door: str, name: str, near: str) -> None:
+    draft = upload(api, draft="true")[1]["batchId"]
+    query = f"?{name}=2030-01-01T09:00:00Z"
+    if door == "upload":
+        response = api.post(f"/api/upload{query}", {"file": SimpleUploadedFile("a.csv", GOOD)})
+    else:
+        path, body = {
+            "send-bulk": ("/api/emails/send-bulk", {"recipients": ["ann@example.org"]}),
+            "send": (f"/api/batches/{draft}/send", {}),
+        }[door]
+        response = api.post(f"{path}{query}", json.dumps(body), content_type="application/json")
+    detail = response.json()["detail"]
+    assert response.status_code == 422 and f"The address of the request has '{name}'." in detail and near in detail
+    assert not EmailJob.objects.exists()
+
+
+def test_every_unknown_field_of_a_body_is_named_with_the_nearest(api: Client) -> None:
+    status, answer = send_bulk(api, recipients=["ann@example.org"], sheduledAt="x", zzz=1)
+    assert (status, answer["detail"]) == (422, "There is no field 'sheduledAt'. Did you mean 'scheduledAt'?")
+    assert [error["field"] for error in answer["errors"]] == ["sheduledAt", "zzz"]
+    assert "These exist: priority, recipients," in answer["errors"][1]["message"]
+    assert not Batch.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["{sheduledAt}", "%s", "x" * 300])
+def test_name_of_an_unknown_field_is_quoted_as_it_is(api: Client, name: str) -> None:
+    status, answer = send_bulk(api, recipients=["ann@example.org"], **{name: 1})
+    assert status == 422 and f"There is no field '{name}'." in answer["detail"]
+
+
 def test_upload_is_accepted_when_its_form_has_the_token_of_a_page(api: Client) -> None:
     assert upload(api, csrfmiddlewaretoken="x" * 32)[0] == 202
 
@@ -304,7 +385,7 @@ def test_job_is_scheduled_with_high_priority_when_the_request_says_so(api: Clien
 def test_request_is_refused_when_a_field_is_wrong(api: Client, body: dict[str, object], field: str) -> None:
     status, answer = send_bulk(api, **body)
     assert status in (400, 422)
-    assert field in answer["detail"] and answer["detail"].endswith(".")
+    assert field in answer["detail"] and answer["detail"].endswith((".", "?"))
     assert not Batch.objects.exists()
 
 

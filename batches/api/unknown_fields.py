@@ -1,0 +1,80 @@
+"""Refuse every name in a request that no door knows: otherwise a misspelt option would be left out in silence.
+
+A request enters. Nothing leaves but a refusal, whose sentence names the field and the known one that resembles it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Schema
+from pydantic import ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from batches.api.advice import UNKNOWN_FIELD, say_unknown
+from batches.api.errors import ApiError
+
+CSRF_FIELD = "csrfmiddlewaretoken"
+"""A field that Django puts into the form of a page."""
+
+FILE_FIELD = "file"
+
+
+class Body(Schema):
+    """The JSON body of a request. An unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, values: Any) -> Any:
+        """Refuse unknown fields before pydantic does, because its error does not say which fields there are."""
+        unknown = [name for name in values if name not in cls.model_fields] if isinstance(values, dict) else []
+        if not unknown:
+            return values
+        errors = [_describe_unknown(name, values[name], known=cls.model_fields) for name in unknown]
+        raise ValidationError.from_exception_data(cls.__name__, errors)
+
+
+def _describe_unknown(name: str, value: object, *, known: Collection[str]) -> InitErrorDetails:
+    error = PydanticCustomError(UNKNOWN_FIELD, "{sentence}", {"sentence": say_unknown(name, known)})
+    return InitErrorDetails(type=error, loc=(name,), input=value)
+
+
+def refuse_unknown_form(request: HttpRequest, fields: Collection[str]) -> None:
+    """Refuse an upload whose form or address has a name that is not known.
+
+    Args:
+        fields: The names of the form's fields beside the file.
+
+    Raises:
+        ApiError: 422.
+    """
+    _refuse([*request.POST, *request.FILES], known=[*fields, FILE_FIELD], hidden=[CSRF_FIELD])
+    for name in request.FILES:
+        if name != FILE_FIELD:
+            raise ApiError(422, f"The field '{name}' is a file. Send it as a text: only '{FILE_FIELD}' is a file.")
+    refuse_query(request, fields=[*fields, FILE_FIELD], place="as a field of the form")
+
+
+def refuse_query(request: HttpRequest, *, fields: Collection[str], place: str = "in the JSON body") -> None:
+    """Refuse a request whose address has parameters, which this door does not read.
+
+    Args:
+        fields: The names that belong to another place of the request.
+        place: That place.
+
+    Raises:
+        ApiError: 422.
+    """
+    for name in request.GET:
+        fault = "" if name in fields else f" {say_unknown(name, fields)}"
+        raise ApiError(422, f"The address of the request has '{name}'.{fault} Send each option {place}.")
+
+
+def _refuse(names: Iterable[str], *, known: Collection[str], hidden: Collection[str]) -> None:
+    for name in names:
+        if name not in known and name not in hidden:
+            raise ApiError(422, say_unknown(name, [each for each in known if each != FILE_FIELD]))

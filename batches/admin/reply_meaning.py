@@ -41,7 +41,7 @@ class ReplyForm(forms.Form):
 
     stage = forms.ChoiceField(choices=list(STAGE_WORDS.items()), label="Said to")
     reply = forms.CharField(
-        widget=forms.Textarea(attrs={"rows": 4, "cols": 90, "class": "vLargeTextField"}),
+        widget=forms.Textarea(attrs={"rows": 4, "cols": 80, "class": "vLargeTextField"}),
         help_text="For example: 550 5.4.5 Daily user sending limit exceeded. A reply may have several lines.",
     )
 

@@ -28,7 +28,7 @@ REMEMBERED_MAX = 512
 
 # It begins at the beginning of a word, so that a long word is read once and not once for each of its characters.
 _ADDRESS = re.compile(r"(?<![^\s<>()\[\],;:\"'])[^\s<>()\[\],;:\"'@]*@[^\s<>()\[\],;:\"']*")
-_ID = re.compile(r"(?<![\w.-])(?=[a-z._-]*\d)[\w.-]{20,}", re.IGNORECASE)
+_ID = re.compile(r"(?<![\w.-])(?=[a-z._-]*\d)[\w.-]{10,}", re.IGNORECASE)
 _FIRST_ENHANCED = re.compile(r"[#(\[]{0,2}([245]\.\d{1,3}\.\d{1,3})(?![.\d])")
 _ANY_ENHANCED = re.compile(r"(?<![.\d])([245]\.\d{1,3}\.\d{1,3})(?![.\d])")
 _STATED_WAIT = re.compile(
@@ -103,15 +103,20 @@ class Rules:
                 self._candidates.clear()
             candidates = tuple(rule for rule in self.rules if rule.names(*key))
             self._candidates[key] = candidates
+        words = reply.words.lower()
         for rule in candidates:
-            if rule.pattern is None or rule.pattern.search(reply.words):
+            if rule.pattern is None or rule.pattern.search(words):
                 return rule
         return None
 
 
 def _find_wait(rule: Rule, words: str) -> float | None:
     """Return the wait that the reply states in the groups of the rule's pattern, or anywhere; else the rule's own."""
-    if rule.pattern is not None and "number" in rule.pattern.groupindex and (found := rule.pattern.search(words)):
+    if (
+        rule.pattern is not None
+        and "number" in rule.pattern.groupindex
+        and (found := rule.pattern.search(words.lower()))
+    ):
         return _seconds(found) or rule.wait_seconds
     return find_stated_wait(words) or rule.wait_seconds
 

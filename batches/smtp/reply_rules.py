@@ -55,6 +55,7 @@ class Rule:
     codes: frozenset[int]
     enhanced: re.Pattern[str] | None
     pattern: re.Pattern[str] | None
+    """For text in small letters."""
     meaning: ReplyMeaning
     wait_seconds: float | None
     """None: as long as the back-off of the relay pause says."""

@@ -32,8 +32,10 @@ def test_page_is_for_staff_only(client: Client) -> None:
     assert client.get(reverse("reply_meaning")).status_code == 302
 
 
-def test_admin_leads_to_the_page(staff: Client) -> None:
-    assert f'href="{reverse("reply_meaning")}"' in staff.get(reverse("admin:index")).content.decode()
+def test_admin_and_the_list_of_relays_lead_to_the_page(admin_client: Client) -> None:
+    link = f'href="{reverse("reply_meaning")}"'
+    assert admin_client.get(reverse("admin:index")).content.decode().count(link) == 1
+    assert admin_client.get(reverse("admin:batches_relay_changelist")).content.decode().count(link) == 2
 
 
 @pytest.mark.parametrize(

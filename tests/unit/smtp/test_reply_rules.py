@@ -93,6 +93,24 @@ def test_pattern_is_accepted_when_it_cannot_be_slow(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("pattern", "text", "is_found"),
+    [
+        ("Daily LIMIT", "the daily limit", True),
+        (r"\Slimit", " limit", False),
+        (r"\Slimit", "xlimit", True),
+        ("[A-C]x", "bx", True),
+        ("[A-C]x", "dx", False),
+        (r"[\S]!", " !", False),
+        ("(?P<number>\\d) (?P<unit>M)", "7 m", True),
+    ],
+)
+def test_capitals_of_a_pattern_fit_small_letters(pattern: str, text: str, is_found: bool) -> None:
+    [rule] = parse_rules(RATE + f"pattern = '{pattern}'", name="x")
+    assert rule.pattern is not None
+    assert (rule.pattern.search(text) is not None) == is_found
+
+
+@pytest.mark.parametrize(
     ("content", "sentence"),
     [(None, "No such file or directory"), (b"\xff\xfe", "not UTF-8"), (b"[[rule]]\n\nmeaning = 'rate'", "line 1")],
 )

@@ -23,9 +23,9 @@ from batches.relays import sync, wake_jobs
 from batches.relays.presets import MINUTE_SECONDS, apply_preset
 from batches.relays.registry import keep_minute_quotas, relay_urls
 from batches.relays.states import RelayState, read_states
-from batches.relays.wording import DAYS, UNITS
+from batches.relays.wording import DAYS
 
-UNIT_CHOICES = [(seconds, f"{name}s") for seconds, name in reversed(UNITS)]
+UNITS = {1: "seconds", 60: "minutes", 3600: "hours", 86_400: "days"}
 
 
 class RelayForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -53,7 +53,7 @@ class QuotaForm(forms.ModelForm):  # type: ignore[type-arg]
     """A quota as a person writes it: so many messages in so many hours."""
 
     number = forms.IntegerField(label="in", min_value=1, max_value=366 * 86_400)
-    unit = forms.TypedChoiceField(label="unit", choices=UNIT_CHOICES, coerce=int, initial=3600)
+    unit = forms.TypedChoiceField(label="unit", choices=list(UNITS.items()), coerce=int, initial=3600)
 
     class Meta:
         model = RelayQuota
@@ -65,7 +65,7 @@ class QuotaForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.instance.pk:
             seconds = self.instance.period_seconds
             # A day is written as 24 hours, as the providers do.
-            unit = next(each for each, _ in UNITS[1:] if seconds % each == 0)
+            unit = next(each for each in (3600, 60, 1) if seconds % each == 0)
             self.initial.update(number=seconds // unit, unit=unit)
 
     def clean(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from batches.relays.sql import QuotaUse
 from batches.relays.windows import Window, find_opening
 from batches.relays.wording import name_quota
 from batches.smtp.relay import RelayUrlError
+from batches.waiting import say_time
 
 CARRIES = "carries mail"
 
@@ -66,22 +67,16 @@ def _find_words(relay: Relay, uses: Sequence[QuotaUse], now: datetime) -> str:
     )
     for pause in pauses:
         if pause.sender is None:
-            return f"paused until {say_time(pause.until, now)}. {pause.sentence}"
+            return f"paused. {pause.sentence} Next try {say_time(pause.until, now=now)}."
     window = Window(opens_at=relay.opens_at, closes_at=relay.closes_at, weekdays=relay.weekdays)
     opening = find_opening(window, now=now, zone=timezone.get_default_timezone())
     if opening.opens_in_seconds:
         opens_at = now + timedelta(seconds=opening.opens_in_seconds)
-        return f"waits for {say_time(opens_at, now)}, because it carries mail only {window}"
+        return f"opens {say_time(opens_at, now=now)}, because it carries mail only {window}"
     for use in uses:
         if use.used >= use.amount:
             return f"waits, because its limit of {name_quota(use.amount, use.period_seconds)} is used up"
     if pauses:
-        return f"paused for {pauses[0].sender} until {say_time(pauses[0].until, now)}. {pauses[0].sentence}"
+        retry_at = say_time(pauses[0].until, now=now)
+        return f"paused for mail of {pauses[0].sender}. {pauses[0].sentence} Next try {retry_at}."
     return CARRIES
-
-
-def say_time(moment: datetime, now: datetime) -> str:
-    """Say a time in the site's zone: ``16:20``, or ``Mon 30 Nov, 08:00`` on another day."""
-    local = timezone.localtime(moment, timezone.get_default_timezone())
-    is_today = local.date() == timezone.localtime(now, timezone.get_default_timezone()).date()
-    return f"{local:%H:%M}" if is_today else f"{local:%a} {local.day} {local:%b, %H:%M}"

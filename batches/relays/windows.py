@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from batches.relays.wording import list_days
 
-DAYS_AHEAD = 8
-"""How many days ahead spans are looked for. A weekday comes again after seven."""
+DAYS_AHEAD = 15
+"""How many days ahead spans are looked for. A weekday comes again after seven, but its window may fall into the hour
+that is left out when the clocks change."""
 
 ALL_DAYS = tuple(range(7))
 
@@ -60,7 +61,7 @@ class Window:
 
 
 def find_spans(window: Window, *, now: datetime, zone: tzinfo) -> list[Span]:
-    """Return the spans that end after ``now`` and begin within eight days, in order. Spans that touch are one."""
+    """Return the spans that end after ``now`` and begin within fifteen days, in order. Spans that touch are one."""
     today = now.astimezone(zone).date()
     opens_at, closes_at = window.opens_at or time(), window.closes_at or time()
     spans: list[Span] = []

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from batches.waiting import say_period
+
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def list_days(weekdays: Sequence[int]) -> str:
@@ -16,18 +17,6 @@ def list_days(weekdays: Sequence[int]) -> str:
     return ", ".join(DAYS[day] for day in days)
 
 
-def name_period(seconds: int) -> str:
-    """Name the length of a quota's period: ``24 hours``, ``minute``, ``90 seconds``."""
-    for unit_seconds, unit in UNITS[1:]:
-        if seconds % unit_seconds == 0:
-            count = seconds // unit_seconds
-            return unit if count == 1 else f"{count:,} {unit}s"
-    return f"{seconds:,} seconds"
-
-
 def name_quota(amount: int, period_seconds: int) -> str:
-    """Name a quota: ``10,000 in 24 hours``, ``30 in a minute``."""
-    period = name_period(period_seconds)
-    return (
-        f"{amount:,} in {'an' if period == 'hour' else 'a'} {period}" if period.isalpha() else f"{amount:,} in {period}"
-    )
+    """Name a quota: ``10,000 in 24 hours``."""
+    return f"{amount:,} in {say_period(period_seconds)}"

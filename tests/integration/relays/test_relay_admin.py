@@ -170,13 +170,13 @@ def test_form_says_what_is_wrong_and_saves_nothing(page: Client, changes: dict[s
 def test_preset_fills_the_limits_and_says_what_changed(page: Client) -> None:
     text = save(page, preset=RelayPreset.MICROSOFT365)
     assert (
-        "The preset “Microsoft 365” set the limits of m365: 30 in a minute and 10,000 in 24 hours. Before: no limits."
+        "The preset “Microsoft 365” set the limits of m365: 30 in 1 minute and 10,000 in 24 hours. Before: no limits."
         in text
     )
     assert (get().rate_per_minute, quotas()) == (30, [(30, 60), (10_000, DAY)])
     used = get().quotas.get(period_seconds=DAY)
     text = save(page, preset=RelayPreset.WORKSPACE)
-    assert "set the limits of m365: 2,000 in 24 hours. Before: 30 in a minute and 10,000 in 24 hours." in text
+    assert "set the limits of m365: 2,000 in 24 hours. Before: 30 in 1 minute and 10,000 in 24 hours." in text
     assert (get().rate_per_minute, quotas(), get().quotas.get().pk) == (0, [(2000, DAY)], used.pk)
     save(page, preset=RelayPreset.GMAIL)
     assert quotas() == [(500, DAY)]
@@ -213,7 +213,7 @@ def test_state_says_why_it_carries_no_mail(page: Client, settings: LazySettings)
     assert state_of(page) == "carries mail"
     quota = RelayQuota.objects.create(relay=get(), amount=5, period_seconds=3600)
     RelayUse.objects.create(quota=quota, at=timezone.now(), count=5)
-    assert state_of(page) == "waits, because its limit of 5 in an hour is used up"
+    assert state_of(page) == "waits, because its limit of 5 in 1 hour is used up"
     opens_at = (timezone.localtime() + timedelta(hours=1)).replace(second=0, microsecond=0)
     closes_at = opens_at + timedelta(hours=1)
     Relay.objects.filter(name="m365").update(opens_at=opens_at.time(), closes_at=closes_at.time())
@@ -222,7 +222,7 @@ def test_state_says_why_it_carries_no_mail(page: Client, settings: LazySettings)
     assert "because it carries mail only" in state_of(page)
     pause(3 * DAY)
     until = timezone.localtime() + timedelta(days=3)
-    assert state_of(page) == f"paused until {until:%a} {until.day} {until:%b, %H:%M}. It is full."
+    assert state_of(page).startswith(f"paused. It is full. Next try on {until:%A} {until.day} {until:%B}")
     Relay.objects.filter(name="m365").update(is_enabled=False)
     assert state_of(page) == "disabled"
     settings.RELAY_URLS = {"m365": "smpt://ann:hush@host"}
@@ -231,7 +231,7 @@ def test_state_says_why_it_carries_no_mail(page: Client, settings: LazySettings)
 
 def test_pause_of_one_sender_is_named(page: Client) -> None:
     pause(3 * DAY, sender=Sender.objects.create(key="ann", address="ann@example.org"))
-    assert state_of(page).startswith("paused for ann@example.org until")
+    assert state_of(page).startswith("paused for mail of ann@example.org. It is full. Next try on ")
 
 
 def act(page: Client, action: str, *names: str) -> str:

@@ -19,7 +19,7 @@ from batches.smtp.stages import Stage
 STAGES: dict[str, tuple[Stage, ...]] = {
     "connect": (Stage.CONNECT,),
     "login": (Stage.LOGIN,),
-    "rset": (Stage.CLEAR, Stage.RESET),
+    "rset": (Stage.CLEAR,),
     "mail": (Stage.MAIL,),
     "rcpt": (Stage.RCPT,),
     "data": (Stage.DATA,),

@@ -9,12 +9,11 @@ class Stage(Enum):
     """The SMTP command whose reply a message waits for. The value is for people."""
 
     CLEAR = "RSET"
-    """RSET before a BDAT message: it ends what the message before may have left open."""
+    """RSET before a message: it ends what the message before may have left open."""
     MAIL = "MAIL"
     RCPT = "RCPT"
     DATA = "DATA"
     FINAL = "the message"
-    RESET = "RSET after a refusal"
     CONNECT = "the connection"
     """The greeting and EHLO, before the first message."""
     LOGIN = "AUTH"

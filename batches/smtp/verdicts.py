@@ -1,4 +1,4 @@
-"""What a relay's reply, or its silence, says about one message."""
+"""What a relay's refusal says about one message. What the end of a connection says is in losses.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from batches.smtp.replies import Reply
 from batches.smtp.reply_rules import CHARGED, OF_ONE_EMAIL
 from batches.smtp.stages import Stage
 
-__all__ = ["Stage", "Verdict", "is_relay_error", "judge", "judge_lost"]
+__all__ = ["Stage", "Verdict", "judge"]
 
 
 class Verdict(NamedTuple):
@@ -37,18 +37,8 @@ _UNNAMED = {
     Stage.LOGIN: ReplyMeaning.LOGIN,
     Stage.MAIL: ReplyMeaning.POLICY,
     Stage.CLEAR: ReplyMeaning.RELAY,
-    Stage.RESET: ReplyMeaning.RELAY,
 }
 """The meaning of a 5xx that no rule names, at the stages that name no recipient."""
-
-
-def is_relay_error(stage: Stage, reply: Reply) -> bool:
-    """Whether a refusal is about us or the relay, and not about this email: a 5xx to MAIL FROM or RSET.
-
-    552 and 5.3.4 at MAIL answer its SIZE parameter (RFC 1870 section 6.1), so they are about the message.
-    """
-    is_about_size = reply.code == 552 or reply.text.startswith("5.3.4")
-    return stage in (Stage.CLEAR, Stage.MAIL) and reply.code >= 500 and not is_about_size
 
 
 def judge(stage: Stage, reply: Reply) -> Verdict:
@@ -78,13 +68,3 @@ def _judge_unnamed(stage: Stage, code: int, text: str) -> Verdict:
         return Verdict(outcome, code, text, is_recognised=False)
     meaning = ReplyMeaning.RATE if code < 500 else _UNNAMED[stage]
     return Verdict(Outcome.REQUEUED, code, text, meaning, meanings.find_stated_wait(text), is_recognised=False)
-
-
-def judge_lost(stage: Stage, *, is_content_out: bool, reason: str) -> Verdict:
-    """Return the verdict on a message whose connection was lost at this stage."""
-    if is_content_out:
-        return Verdict(Outcome.UNKNOWN, 0, f"{reason} The message was out, so the relay may have taken it.")
-    if stage is Stage.MAIL:
-        # The relay has said nothing about the message. Often an idle connection had just reached its time limit.
-        return Verdict(Outcome.REQUEUED, 0, reason)
-    return Verdict(Outcome.DEFERRED, 0, reason)

@@ -95,7 +95,7 @@ def test_words_about_one_recipient_never_pause_a_relay(stage: Stage, code: int) 
 
 
 @given(
-    st.sampled_from([Stage.CONNECT, Stage.LOGIN, Stage.MAIL, Stage.CLEAR, Stage.RESET]),
+    st.sampled_from([Stage.CONNECT, Stage.LOGIN, Stage.MAIL, Stage.CLEAR]),
     st.integers(400, 499),
     st.one_of(st.text(max_size=80), st.sampled_from([real.reply.text for real in REPLIES])),
 )
@@ -177,6 +177,23 @@ def test_stated_time_is_read_when_it_is_to_come() -> None:
 def test_refusal_at_mail_waits_as_stated_when_no_rule_names_it() -> None:
     verdict = judge(Stage.MAIL, Reply(450, b"4.9.9 Nothing now, come again in 3 minutes"))
     assert (verdict.meaning, verdict.wait_seconds) == (ReplyMeaning.RATE, 180)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4.4.2 mx.relay.example Error: timeout exceeded",
+        "relay.example: SMTP command timeout - closing connection",
+        "4.4.1 Connection timed out",
+        "Timeout waiting for data from client.",
+        "4.7.0 Connection expired, try reconnecting.",
+        "4.7.0 relay.example Error: too many errors",
+        "Max message per connection reached, closing transmission channel",
+    ],
+)
+def test_no_rule_names_a_421_that_ends_one_connection_only(text: str) -> None:
+    """The next connection takes mail at once, so there is nothing to wait for."""
+    assert OWN_RULES.find(Stage.MAIL, 421, text) is None
 
 
 def test_remembered_reply_gets_its_own_wait() -> None:

@@ -68,7 +68,7 @@ def test_conditions_hold_together_when_a_rule_has_several() -> None:
         RATE + "stage = ['mail', 'rset']\ncode = ['45x', 421]\nenhanced = ['4.7.x', '4.7.5xx', '4.3.2']\nwait = '15m'",
         name="x",
     )
-    assert rule.stages == {Stage.MAIL, Stage.CLEAR, Stage.RESET}
+    assert rule.stages == {Stage.MAIL, Stage.CLEAR}
     assert (rule.meaning, rule.wait_seconds, rule.place) == (ReplyMeaning.RATE, 900, "x, line 1")
     fits = [(450, "4.7.1"), (459, "4.7.28"), (421, "4.3.2"), (451, "4.7.550")]
     fits_not = [(450, "4.3.1"), (460, "4.7.1"), (450, ""), (450, "5.7.1"), (450, "4.7.1.1")]

@@ -1,4 +1,4 @@
-"""What a reply, a lost connection or a backend's exception says about one message."""
+"""What a reply or a backend's exception says about one message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from batches.outcomes import Outcome, ReplyMeaning
 from batches.smtp.backend_verdicts import judge_exception
 from batches.smtp.replies import Reply
-from batches.smtp.verdicts import Stage, judge, judge_lost
+from batches.smtp.verdicts import Stage, judge
 
 SENT, DEFERRED, FAILED, UNKNOWN, REQUEUED = (
     Outcome.SENT,
@@ -48,27 +48,6 @@ def test_message_fails_only_where_the_recipient_is_named_when_the_relay_says_5xx
 def test_message_fails_alone_when_its_size_is_refused_at_mail(reply: Reply) -> None:
     """Otherwise one big message would pause the relay for everybody."""
     assert judge(Stage.MAIL, reply)[:4] == (FAILED, reply.code, reply.text, ReplyMeaning.CONTENT)
-
-
-@pytest.mark.parametrize(
-    ("stage", "is_content_out", "outcome"),
-    [
-        (Stage.MAIL, False, REQUEUED),
-        (Stage.RCPT, False, DEFERRED),
-        (Stage.DATA, False, DEFERRED),
-        (Stage.FINAL, True, UNKNOWN),
-        (Stage.CLEAR, True, UNKNOWN),
-        (Stage.MAIL, True, UNKNOWN),
-        (Stage.RCPT, True, UNKNOWN),
-    ],
-)
-def test_message_is_in_doubt_only_when_its_content_was_out(
-    stage: Stage, is_content_out: bool, outcome: Outcome
-) -> None:
-    verdict = judge_lost(stage, is_content_out=is_content_out, reason="The relay closed the connection.")
-    assert (verdict.outcome, verdict.code) == (outcome, 0)
-    assert verdict.reply.startswith("The relay closed the connection.")
-    assert ("may have taken it" in verdict.reply) == (outcome is UNKNOWN)
 
 
 class HttpError(Exception):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -25,7 +25,10 @@ from batches.delivery.ledger_connection import (
     release_lane,
     report_relay_error,
 )
+from batches.delivery.literals import array, text_array
+from batches.delivery.quotas import Space
 from batches.delivery.recovery import Fenced, Recovery
+from batches.delivery.routing import Pinned, Plan, Routing, is_plain, returns_space
 from batches.delivery.spec import Counters, LaneSpec
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.models import EmailStatus, JobStatus, sql
@@ -85,6 +88,9 @@ class Ledger:
         self._counters = spec.counters
         self._token = spec.token
         self._statement = sql.LEDGER_CYCLE_OF_REPLAY if spec.resends_all else sql.LEDGER_CYCLE
+        self._routing = None if is_plain(spec) else Routing(spec)
+        self._relay_id, self._relay = spec.routes[0].relay_id or None, str(spec.routes[0].address)
+        self._transaction = asyncio.Lock()
         self._cursor = _START
         self._after_row, self._end_row = spec.row_range
         self._is_list_used_up = False
@@ -97,6 +103,8 @@ class Ledger:
         self.deadline = 0.0
         self.space_at: float | None = None
         self.space_sentence = ""
+        self._space_for: Sequence[int] | None = None
+        self._full: Mapping[int, Space] = {}
 
     def add(self, decision: Decision) -> None:
         """Keep a decision for the next cycle."""
@@ -127,15 +135,24 @@ class Ledger:
             Fenced: The lane was reaped.
             OUTAGES: PostgreSQL went away.
         """
-        if usable is not None and not usable:
+        if self.space_at is not None and returns_space(self._decisions):
+            self.space_at = None
+        if (usable is not None and not usable) or self._waits_for_space(usable):
             places = 0
         if places and self._after_row >= self._end_row and not self._is_list_used_up:
             await self._take_row_range()
         recording, self._decisions = self._decisions, []
         counters = self._count(recording)
         started = self._clock()
+        plan = None
         try:
-            rows = await fetch(self._connection, self._statement, self._arguments(recording, counters, places))
+            if self._routing is None:
+                rows = await fetch(self._connection, self._statement, self._arguments(recording, counters, places))
+                claimed = [
+                    ClaimedEmail(row.id, row.row, row.address, row.fields, row.attempts) for row in rows if row.id
+                ]
+            else:
+                plan, rows, claimed = await self._cycle_over_routes(self._routing, recording, counters, places, usable)
         except BaseException:
             self._decisions = recording + self._decisions
             raise
@@ -147,7 +164,72 @@ class Ledger:
         for decision in recording:
             self.in_flight.pop(decision.email_id, None)
         self.is_halted = rows[0].job_status != _PROCESSING
-        return self._take_in(rows, places)
+        self._take_in(rows, claimed, places if plan is None else len(plan.routes))
+        if plan is not None:
+            await self._note_space(plan, usable, places=places, claimed_count=len(claimed))
+        return claimed
+
+    async def _cycle_over_routes(
+        self,
+        routing: Routing,
+        recording: list[Decision],
+        counters: Counters,
+        places: int,
+        usable: Sequence[int] | None,
+    ) -> tuple[Plan, list[sql.ClaimedRow], list[ClaimedEmail]]:
+        """Do a cycle for several routes or quotas: a statement, and around it a transaction if quotas are read."""
+        in_flight, decisions = self.in_flight.values(), {decision.email_id: decision for decision in recording}
+        usable = range(len(self._spec.routes)) if usable is None else usable
+        async with self._transaction:
+            plan = await routing.plan(self._connection, places, usable=usable, in_flight=in_flight, recording=decisions)
+            arguments = self._arguments(recording, counters, places)
+            arguments |= routing.arguments(plan, in_flight=in_flight, recording=decisions)
+            rows = await fetch(self._connection, routing.statement, arguments)
+            if plan.is_in_transaction:
+                await self._connection.execute("COMMIT", {})
+        claimed = [
+            ClaimedEmail(row.id, row.row, row.address, row.fields, row.attempts, row.route - 1)
+            for row in rows
+            if row.id
+        ]
+        return plan, [sql.ClaimedRow(*row[:8]) for row in rows], claimed
+
+    def _waits_for_space(self, usable: Sequence[int] | None) -> bool:
+        """Whether the quotas of these very routes were found used up, and none has space again yet."""
+        return self.space_at is not None and usable == self._space_for and self._clock() < self.space_at
+
+    async def _note_space(self, plan: Plan, usable: Sequence[int] | None, *, places: int, claimed_count: int) -> None:
+        """Note when a quota has space again, if quotas let the claim have less than it asked for."""
+        if not places:
+            return
+        self._full = plan.full
+        self.space_at, self.space_sentence = None, ""
+        if claimed_count < len(plan.routes) or len(plan.routes) == places or not plan.full:
+            return
+        self.is_dry = not await self._has_work()
+        if self.is_dry:
+            return
+        space = min(plan.full.values(), key=lambda space: space.more_in_seconds)
+        self.space_at, self.space_sentence = self._clock() + space.more_in_seconds, space.sentence
+        self._space_for = usable
+
+    async def _has_work(self) -> bool:
+        try:
+            rows = await fetch(self._connection, sql.HAS_WORK, {"lane": self._spec.lane_id})
+        except OUTAGES:
+            return True  # The next cycle finds the outage. The emails that this one claimed must not be lost to it.
+        return bool(rows and rows[0].has_work)
+
+    async def find_pinned(self, usable: Sequence[int]) -> Pinned | None:
+        """Find a retry that is due and pinned to a relay that carries no mail now. Ask when the lane is dry.
+
+        Raises:
+            OUTAGES: PostgreSQL went away.
+        """
+        relays = [self._spec.routes[route].relay_id for route in usable if route not in self._full]
+        arguments = {"batch": self._spec.batch_id, "usable": relays}
+        rows = await fetch(self._connection, sql.FIND_PINNED, arguments)
+        return Pinned.of(rows[0], routes=self._spec.routes, full=self._full) if rows else None
 
     async def recover(self, *, window: int, usable: Sequence[int] | None = None) -> list[ClaimedEmail]:
         """Connect again, find the lost claims, write the kept decisions, and claim more up to a window.
@@ -193,9 +275,8 @@ class Ledger:
         else:
             self._after_row, self._end_row = after_row, end_row
 
-    def _take_in(self, rows: list[sql.ClaimedRow], places: int) -> list[ClaimedEmail]:
+    def _take_in(self, rows: Sequence[sql.ClaimedRow], claimed: list[ClaimedEmail], places: int) -> None:
         """Take up the emails that a cycle has claimed, and note where the next claim looks."""
-        claimed = [ClaimedEmail(row.id, row.row, row.address, row.fields, row.attempts) for row in rows if row.id]
         self.in_flight.update((email.id, email) for email in claimed)
         self._after_row = rows[0].range_after_row
         if len(claimed) < places:
@@ -207,7 +288,6 @@ class Ledger:
             self.is_dry = False
             retries = [_Cursor(row.due_at, row.id) for row in rows if row.due_at and row.id]
             self._cursor = max(retries, default=self._cursor)
-        return claimed
 
     def _has_searched_everything(self) -> bool:
         """Whether a claim that found too little has looked at all retries and all untried rows."""
@@ -230,15 +310,16 @@ class Ledger:
             "lease_seconds": self._spec.lease_seconds,
             **counters._asdict(),
             "rate": self._measure_rate(counters.sent),
-            "ids": _array(ids),
-            "statuses": _array(statuses),
-            "outcomes": _text_array(outcomes),
-            "codes": _array(codes),
-            "replies": _text_array(replies),
-            "delays": _array(delays),
-            "relay": str(self._spec.routes[0].address),
+            "ids": array(ids),
+            "statuses": array(statuses),
+            "outcomes": text_array(outcomes),
+            "codes": array(codes),
+            "replies": text_array(replies),
+            "delays": array(delays),
+            "relay": self._relay,
+            "relay_id": self._relay_id,
             "batch": self._spec.batch_id,
-            "in_flight_rows": _array(email.row for email in self.in_flight.values() if email.id not in recorded),
+            "in_flight_rows": array(email.row for email in self.in_flight.values() if email.id not in recorded),
             "after_row": self._after_row,
             "end_row": self._end_row,
             **self._cursor._asdict(),
@@ -260,7 +341,8 @@ class Ledger:
 
     async def count_lanes(self) -> int:
         """Count the leases that have not run out, this lane's among them."""
-        rows = await fetch(self._connection, sql.COUNT_LEASED_LANES, {})
+        async with self._transaction:
+            rows = await fetch(self._connection, sql.COUNT_LEASED_LANES, {})
         return max(1, rows[0].lane_count)
 
     async def execute(self, statement: str, arguments: Mapping[str, object]) -> psycopg.AsyncCursor[Any]:
@@ -269,7 +351,8 @@ class Ledger:
         Raises:
             OUTAGES: PostgreSQL went away.
         """
-        return await self._connection.execute(statement, arguments)
+        async with self._transaction:
+            return await self._connection.execute(statement, arguments)
 
     async def release(self, *, wait_seconds: float = 0) -> None:
         """Release the lane. Only while nothing is in flight. The sweep does not enqueue it during the wait."""
@@ -288,16 +371,3 @@ class Ledger:
     async def clear_relay_error(self) -> None:
         """Record on the job that the relay accepts mail again."""
         await self._connection.execute(sql.CLEAR_RELAY_ERROR, {"job": self._spec.job_id})
-
-
-def _array(values: Iterable[object]) -> str:
-    """Write a PostgreSQL array literal of numbers or plain words. psycopg's own list dumper is much slower."""
-    return "{" + ",".join(map(str, values)) + "}"
-
-
-def _text_array(values: Iterable[str]) -> str:
-    """Write a PostgreSQL array literal of any text (PostgreSQL 18, section 8.15.6)."""
-    quoted = '","'.join(values)
-    if "\\" in quoted or quoted.count('"') != 2 * quoted.count('","'):
-        quoted = '","'.join(value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return '{"' + quoted + '"}' if values else "{}"

@@ -50,4 +50,7 @@ class Recovery:
         """Find the emails claimed by a statement whose reply was lost. ``known`` are the ids of the others."""
         lane = {"batch": self._spec.batch_id, "lane": self._spec.lane_id}
         rows = await fetch(connection, sql.IN_FLIGHT_OF_LANE, lane)
-        self.found.update((row.id, ClaimedEmail(*row)) for row in rows if row.id not in known)
+        routes = {route.relay_id: number for number, route in enumerate(self._spec.routes)}
+        for row in rows:
+            if row.id not in known:
+                self.found[row.id] = ClaimedEmail(*row[:5], routes.get(row.relay_id or 0, 0))

@@ -93,6 +93,9 @@ def _reap_dead_lanes() -> int:
                 *(lane.lane_id, lane.job_id, emails.retried, emails.failed, emails.unknown),
                 extra={"action": "reap_lane", "lane": lane.lane_id, "job": lane.job_id},
             )
+        # With the reaping in one commit, so that no lane sees the quotas without these messages.
+        cursor.execute(sql.END_RESERVATIONS)
+        cursor.execute(sql.DELETE_OLD_USES)
     return len(lanes)
 
 

@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('pk', models.CompositePrimaryKey('relay_id', 'lane_id', blank=True, editable=False, primary_key=True, serialize=False)),
                 ('relay', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='reservations', to='batches.relay')),
-                ('lane', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reservations', to='batches.lane')),
+                ('lane', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='reservations', to='batches.lane')),
                 ('count', models.PositiveIntegerField()),
             ],
         ),

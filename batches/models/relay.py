@@ -109,7 +109,9 @@ class Reservation(models.Model):
 
     pk = models.CompositePrimaryKey("relay_id", "lane_id")
     relay = models.ForeignKey(Relay, on_delete=models.CASCADE, related_name="reservations", db_index=False)
-    lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="reservations")
+    # No constraint and no cascade: a lane that is deleted with its batch may have messages in flight. The sweep turns
+    # its reservation into uses.
+    lane = models.ForeignKey(Lane, on_delete=models.DO_NOTHING, related_name="reservations", db_constraint=False)
     count = models.PositiveIntegerField()
 
     def __str__(self) -> str:

@@ -28,7 +28,6 @@ _STATUSES = {
     **{f"{status}_batch": f"'{status}'" for status in BatchStatus},
     **{f"{kind}_kind": f"'{kind}'" for kind in JobKind},
     **{f"{outcome}_outcome": f"'{outcome}'" for outcome in Outcome},
-    "interrupted": f"'{Outcome.INTERRUPTED}'",
 }
 
 
@@ -83,7 +82,9 @@ def _fill(text: str, parts: Mapping[str, str]) -> str:
 
 _FOLDER = Path(__file__).parent
 _SHARED = _read(_FOLDER / "parts.sql")
-_send, _sweep, _read_only = (load(_FOLDER / name) for name in ("send.sql", "sweep.sql", "read.sql"))
+_send, _quotas, _sweep, _read_only = (
+    load(_FOLDER / name) for name in ("send.sql", "quotas.sql", "sweep.sql", "read.sql")
+)
 _pauses = load(_FOLDER / "pauses.sql")
 _replays = load(_FOLDER / "replays.sql")
 
@@ -144,6 +145,20 @@ class ClaimedRow(NamedTuple):
     attempts: int
 
 
+class RoutedRow(NamedTuple):
+    """A ``ClaimedRow`` of a lane with several routes or with quotas. ``route`` is counted from 1."""
+
+    job_status: str
+    range_after_row: int
+    due_at: datetime | None
+    id: int | None
+    row: int
+    address: str
+    fields: str
+    attempts: int
+    route: int
+
+
 class InFlightRow(NamedTuple):
     """An email in flight in a lane. ``attempts`` counts the present attempt. ``fields`` is JSON text."""
 
@@ -152,6 +167,32 @@ class InFlightRow(NamedTuple):
     address: str
     fields: str
     attempts: int
+    relay_id: int | None
+
+
+class QuotaSpace(NamedTuple):
+    """What a quota still allows a lane to claim. ``reserved`` is what other lanes have in flight."""
+
+    relay_id: int
+    amount: int
+    period_seconds: int
+    space: int
+    reserved: int
+    seconds: float | None
+    """After how long it allows one more than that."""
+
+
+class LaneWork(NamedTuple):
+    has_work: bool
+
+
+class PinnedRetry(NamedTuple):
+    """A retry that is due and that only one relay may carry."""
+
+    relay_id: int
+    relay_name: str
+    """Empty if the relay was deleted."""
+    is_enabled: bool
 
 
 class InterruptedEmail(NamedTuple):
@@ -287,6 +328,12 @@ IN_FLIGHT_OF_LANE = Statement(_send["IN_FLIGHT_OF_LANE"], InFlightRow)
 RENEW_LANE = Statement(_send["RENEW_LANE"], RenewedLane)
 RELEASE_LANE = _send["RELEASE_LANE"]
 COUNT_LEASED_LANES = Statement(_send["COUNT_LEASED_LANES"], LaneCount)
+LOCK_RELAYS = _quotas["LOCK_RELAYS"]
+FIND_SPACE = Statement(_quotas["FIND_SPACE"], QuotaSpace)
+ROUTED_CYCLE = Statement(_quotas["ROUTED_CYCLE"], RoutedRow)
+ROUTED_CYCLE_OF_REPLAY = Statement(load(_FOLDER / "quotas.sql", counts="counts_of_replay")["ROUTED_CYCLE"], RoutedRow)
+HAS_WORK = Statement(_quotas["HAS_WORK"], LaneWork)
+FIND_PINNED = Statement(_quotas["FIND_PINNED"], PinnedRetry)
 REPORT_RELAY_ERROR = _send["REPORT_RELAY_ERROR"]
 CLEAR_RELAY_ERROR = _send["CLEAR_RELAY_ERROR"]
 
@@ -297,6 +344,8 @@ LOCK_IN_FLIGHT = Statement(_sweep["LOCK_IN_FLIGHT"], InterruptedEmail)
 RECORD_DEATHS = _sweep["RECORD_DEATHS"]
 LANES_TO_ENQUEUE = Statement(_sweep["LANES_TO_ENQUEUE"], LaneToEnqueue)
 JOBS_TO_FINISH = Statement(_sweep["JOBS_TO_FINISH"], JobToFinish)
+END_RESERVATIONS = _sweep["END_RESERVATIONS"]
+DELETE_OLD_USES = _sweep["DELETE_OLD_USES"]
 EXPIRE_STRAY_LANES = _sweep["EXPIRE_STRAY_LANES"]
 START_OVER = _sweep["START_OVER"]
 

@@ -16,11 +16,51 @@ e.status = {pending} AND e.next_attempt_at IS NULL
 e.sent_before_at IS NOT NULL
 
 -- name: in_flight_of_lane
--- The emails in flight in one lane. `attempts_made` counts the present attempt.
+-- The emails in flight in one lane. `attempts_made` counts the present attempt. `carrier_id` is the relay of it.
 (
-  SELECT e.*, e.attempts + (e.status = {pending})::int AS attempts_made
+  SELECT e.*, e.attempts + (e.status = {pending})::int AS attempts_made,
+         {carrier} AS carrier_id
   FROM batches_lane l JOIN batches_email e ON e.batch_id = %(batch)s AND e.row = ANY(l.claimed_rows)
   WHERE l.id = %(lane)s AND {is_in_flight})
+
+-- name: renewed
+-- What each cycle writes of the lease.
+lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
+      heartbeat_at = clock_timestamp(), rate_per_second = %(rate)s
+
+-- name: counts
+-- The lane's counters are set, because its holder knows them: writing them twice counts once.
+sent_count = %(sent)s, failed_count = %(failed)s, unknown_count = %(unknown)s, retried_count = %(retried)s
+
+-- name: counts_of_replay
+-- In a replay of all, the lane's counters are added to. The holder does not know which of its emails were sent before,
+-- and those have a counter of their own. A decision counts only while its email is in flight, so writing it twice
+-- counts once here too.
+(sent_count, failed_count, unknown_count, retried_count, resent_count) = (
+  SELECT l.sent_count + count(*) FILTER (WHERE d.status = {sent} AND NOT {was_sent}),
+         l.failed_count + count(*) FILTER (WHERE d.status = {failed} AND NOT {was_sent}),
+         l.unknown_count + count(*) FILTER (WHERE d.status = {unknown} AND NOT {was_sent}),
+         l.retried_count + count(*) FILTER (WHERE d.status = {pending} AND d.outcome <> ''),
+         l.resent_count + count(*) FILTER (WHERE d.status <> {pending} AND {was_sent})
+  FROM decided d JOIN batches_email e ON e.id = d.email_id
+  WHERE {is_in_flight})
+
+-- name: decision
+-- What a decision d writes of an email, except its pin.
+status = d.status, code = nullif(d.code, 0), reply = d.reply, lane_id = l.id,
+      attempts = e.attempts + (d.outcome <> '')::int - (e.status = {sending})::int,
+      next_attempt_at = CASE WHEN d.status = {pending}
+                        THEN clock_timestamp() + d.delay_seconds * interval '1 second' END,
+      completed_at = CASE WHEN d.status <> {pending} THEN clock_timestamp() END
+
+-- name: carrier
+-- The relay that carries an email in flight in the lane.
+coalesce(l.relay_id, l.claimed_relays[array_position(l.claimed_rows, e.row)], e.relay_id)
+
+-- name: slice_end
+-- The end of the present slice of the quota q. A use counts from there, so never from before the relay's reply.
+to_timestamp(ceil(extract(epoch FROM clock_timestamp())::float8 / (q.period_seconds / 500.0::float8))
+             * (q.period_seconds / 500.0::float8))
 
 -- The next three are subqueries with an order, and not EXISTS: PostgreSQL may answer EXISTS by reading the table from
 -- its start, because the statistics of a batch that is being sent are always old.
@@ -37,6 +77,18 @@ e.sent_before_at IS NOT NULL
 (
     SELECT e.next_attempt_at FROM batches_email e
     WHERE e.batch_id = j.batch_id AND e.next_attempt_at IS NOT NULL AND e.status = {pending}
+    ORDER BY e.next_attempt_at LIMIT 1)
+
+-- name: first_carried_retry
+-- When the first retry of the batch is due that a relay may carry now.
+(
+    SELECT e.next_attempt_at FROM batches_email e
+    WHERE e.batch_id = j.batch_id AND e.next_attempt_at IS NOT NULL AND e.status = {pending}
+      AND (e.relay_id IS NULL OR EXISTS (SELECT FROM batches_relay r WHERE r.id = e.relay_id AND r.is_enabled)
+        AND NOT EXISTS (
+          SELECT FROM batches_relaypause p
+          WHERE p.relay_id = e.relay_id AND p.until > clock_timestamp()
+            AND coalesce(p.sender_id = j.sender_id, p.sender_id IS NULL)))
     ORDER BY e.next_attempt_at LIMIT 1)
 
 -- name: first_in_range

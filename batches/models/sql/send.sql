@@ -17,7 +17,7 @@ WITH begun AS (
 )
 UPDATE batches_lane l
 SET token = l.token + 1, worker = %(worker)s, heartbeat_at = clock_timestamp(), rate_per_second = 0,
-    lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
+    waits_until = NULL, lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
 FROM batches_emailjob j JOIN batches_batch b ON b.id = j.batch_id
 WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL AND (SELECT count(*) FROM moved) IS NOT NULL
   AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
@@ -58,23 +58,6 @@ WITH job AS (
 )
 SELECT taken.range_after_row, taken.range_end_row FROM job LEFT JOIN taken ON true
 
--- name: counts
--- The lane's counters are set, because its holder knows them: writing them twice counts once.
-sent_count = %(sent)s, failed_count = %(failed)s, unknown_count = %(unknown)s, retried_count = %(retried)s
-
--- name: counts_of_replay
--- In a replay of all, the lane's counters are added to. The holder does not know which of its emails were sent before,
--- and those have a counter of their own. A decision counts only while its email is in flight, so writing it twice
--- counts once here too.
-(sent_count, failed_count, unknown_count, retried_count, resent_count) = (
-  SELECT l.sent_count + count(*) FILTER (WHERE d.status = {sent} AND NOT {was_sent}),
-         l.failed_count + count(*) FILTER (WHERE d.status = {failed} AND NOT {was_sent}),
-         l.unknown_count + count(*) FILTER (WHERE d.status = {unknown} AND NOT {was_sent}),
-         l.retried_count + count(*) FILTER (WHERE d.status = {pending} AND d.outcome <> ''),
-         l.resent_count + count(*) FILTER (WHERE d.status <> {pending} AND {was_sent})
-  FROM decided d JOIN batches_email e ON e.id = d.email_id
-  WHERE {is_in_flight})
-
 -- name: LEDGER_CYCLE
 -- Renew the lease, record decisions with their Attempts, and claim more emails: one round trip and one commit.
 --
@@ -114,6 +97,9 @@ sent_count = %(sent)s, failed_count = %(failed)s, unknown_count = %(unknown)s, r
 -- `attempted` has no ON CONFLICT, which would write each row to the WAL twice. No conflict is possible: an attempt's
 -- number is the value to which `recorded` or the claim raised `attempts`, and `recorded` ends each claim once.
 --
+-- An email that ended in doubt, and is pending again, is pinned to the relay that may have its message. A later attempt
+-- that is deferred or requeued leaves the doubt, so the pin stays until the email's end.
+--
 -- now() and not clock_timestamp(): PostgreSQL searches an index only for a value that is stable within the statement.
 -- coalesce(..., 0) around each limit: a LIMIT of null is no limit.
 WITH asked AS (
@@ -124,6 +110,7 @@ WITH asked AS (
   FROM batches_email e
   WHERE e.batch_id = %(batch)s AND e.next_attempt_at <= now() AND e.status = {pending}
     AND (e.next_attempt_at, e.id) > (%(after_at)s::timestamptz, %(after_id)s::bigint)
+    AND (e.relay_id IS NULL OR e.relay_id = %(relay_id)s::bigint)
   ORDER BY e.next_attempt_at, e.id
   LIMIT coalesce((SELECT places FROM asked), 0)
   FOR UPDATE OF e SKIP LOCKED
@@ -140,10 +127,7 @@ WITH asked AS (
   ) AS d(email_id, status, outcome, code, reply, delay_seconds)
 ), lease AS (
   UPDATE batches_lane l
-  SET lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
-      heartbeat_at = clock_timestamp(),
-      {counts},
-      rate_per_second = %(rate)s,
+  SET {renewed}, {counts}, relay_id = %(relay_id)s::bigint,
       range_after_row = CASE
         WHEN (SELECT count(*) FROM untried) < (SELECT places FROM asked) - (SELECT count(*) FROM due) THEN %(end_row)s
         ELSE coalesce((SELECT max(row) FROM untried), %(after_row)s) END,
@@ -152,11 +136,9 @@ WITH asked AS (
   RETURNING l.id, l.range_after_row
 ), recorded AS (
   UPDATE batches_email e
-  SET status = d.status, code = nullif(d.code, 0), reply = d.reply, lane_id = l.id,
-      attempts = e.attempts + (d.outcome <> '')::int - (e.status = {sending})::int,
-      next_attempt_at = CASE WHEN d.status = {pending}
-                        THEN clock_timestamp() + d.delay_seconds * interval '1 second' END,
-      completed_at = CASE WHEN d.status <> {pending} THEN clock_timestamp() END
+  SET {decision},
+      relay_id = CASE WHEN d.status <> {pending} THEN NULL
+                 WHEN d.outcome = {unknown_outcome} THEN %(relay_id)s::bigint ELSE e.relay_id END
   FROM decided d CROSS JOIN lease l
   WHERE e.id = d.email_id AND {is_in_flight}
   RETURNING e.id, e.attempts, d.outcome, d.code, d.reply
@@ -180,7 +162,7 @@ FROM lease CROSS JOIN asked LEFT JOIN (
 
 -- name: IN_FLIGHT_OF_LANE
 -- Find the emails in flight in a lane, after the reply to a commit was lost and before the next cycle.
-SELECT id, row, address, fields::text, attempts_made FROM {in_flight_of_lane} e
+SELECT e.id, e.row, e.address, e.fields::text, e.attempts_made, e.carrier_id FROM {in_flight_of_lane} e
 
 -- name: RENEW_LANE
 -- Renew a lease under a new token, and write nothing else.
@@ -199,10 +181,14 @@ RETURNING range_after_row, range_end_row
 -- Release a lane that has nothing in flight. Its next holder continues with its row range.
 -- The token rises here too. If the reply is lost, RENEW_LANE must not take the next holder's lease for ours.
 -- A lane that found no space, or only retries of a paused relay, waits: nobody enqueues it every two seconds in vain.
-UPDATE batches_lane
-SET lease_until = NULL, rate_per_second = 0, token = token + 1,
-    waits_until = CASE WHEN %(wait_seconds)s > 0 THEN clock_timestamp() + %(wait_seconds)s * interval '1 second' END
-WHERE id = %(lane)s AND token = %(token)s
+WITH released AS (
+  UPDATE batches_lane
+  SET lease_until = NULL, rate_per_second = 0, token = token + 1,
+      waits_until = CASE WHEN %(wait_seconds)s > 0 THEN clock_timestamp() + %(wait_seconds)s * interval '1 second' END
+  WHERE id = %(lane)s AND token = %(token)s
+  RETURNING id
+)
+DELETE FROM batches_reservation r USING released WHERE r.lane_id = released.id
 
 -- name: COUNT_LEASED_LANES
 -- Count the leases of live jobs that have not run out. A lane whose lease has run out is still leased, and is not

@@ -40,7 +40,7 @@ SELECT e.id, e.attempts_made FROM {in_flight_of_lane} e FOR UPDATE OF e
 
 -- name: RECORD_DEATHS
 -- Reap a dead lane: fence its holder, end its lease, and record the decisions about the emails that it had in flight,
--- each with an Attempt.
+-- each with an Attempt. An email that is pending again is pinned to its relay, which may have the message.
 -- ON CONFLICT: no conflict is known to happen, and none may keep a dead lane from being reaped.
 -- statement_timestamp() and not clock_timestamp(): the waits spread the emails, so all of them begin at one moment.
 -- An email that was sent before a replay of all counts apart, as in the cycle (`counts_of_replay`).
@@ -59,28 +59,52 @@ WITH decided AS (
   WHERE l.id = %(lane)s
 ), recorded AS (
   UPDATE batches_email e
-  SET status = d.status, reply = %(reason)s, code = NULL, lane_id = %(lane)s,
+  SET status = d.status, reply = %(reason)s, code = NULL, lane_id = l.id,
+      relay_id = CASE WHEN d.status = {pending} THEN {carrier} END,
       attempts = e.attempts + (e.status = {pending})::int,
       next_attempt_at = CASE WHEN d.status = {pending}
                         THEN statement_timestamp() + d.delay_seconds * interval '1 second' END,
       completed_at = CASE WHEN d.status <> {pending} THEN clock_timestamp() END
-  FROM decided d
-  WHERE e.id = d.email_id
+  FROM decided d CROSS JOIN batches_lane l
+  WHERE e.id = d.email_id AND l.id = %(lane)s
   RETURNING e.id, e.attempts
 )
 INSERT INTO batches_attempt (email_id, lane_id, number, outcome, code, reply, relay, at)
-SELECT id, %(lane)s, attempts, {interrupted}, NULL, %(reason)s, '', clock_timestamp() FROM recorded
+SELECT id, %(lane)s, attempts, {interrupted_outcome}, NULL, %(reason)s, '', clock_timestamp() FROM recorded
 ON CONFLICT DO NOTHING
 
 -- name: LANES_TO_ENQUEUE
 -- Find the free lanes of jobs that have work due now: lane 0 of every job before lane 1 of any job.
+-- A retry is no work while the one relay that may carry it is paused or disabled.
 SELECT l.id, l.job_id, l.token, j.priority
 FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
 WHERE j.completed_at IS NULL AND j.status IN ({queued_job}, {processing_job})
   AND coalesce(j.relay_retry_at <= clock_timestamp(), true) AND l.lease_until IS NULL
   AND coalesce(l.waits_until <= clock_timestamp(), true)
-  AND (coalesce({first_retry} <= now(), false) OR {first_in_range} IS NOT NULL OR {first_untried} IS NOT NULL)
+  AND (coalesce({first_carried_retry} <= now(), false) OR {first_in_range} IS NOT NULL OR {first_untried} IS NOT NULL)
 ORDER BY l.number, j.id
+
+-- name: END_RESERVATIONS
+-- Turn the reservations of lanes that are not leased into uses, because their messages may have been accepted.
+-- The lanes that this transaction has reaped leave them, and lanes that were deleted with their batch.
+-- In one statement and in the order of the quotas, so that it cannot deadlock with a cycle.
+-- FOR KEY SHARE: a quota that somebody deletes meanwhile is left out, and the insertion does not fail by its key.
+WITH freed AS (
+  DELETE FROM batches_reservation r
+  WHERE NOT EXISTS (SELECT FROM batches_lane l WHERE l.id = r.lane_id AND l.lease_until IS NOT NULL)
+  RETURNING relay_id, count
+)
+INSERT INTO batches_relayuse (quota_id, at, count)
+SELECT q.id, {slice_end}, sum(freed.count)
+FROM (SELECT * FROM batches_relayquota ORDER BY id FOR KEY SHARE) q JOIN freed ON freed.relay_id = q.relay_id
+WHERE freed.count > 0
+GROUP BY q.id, q.period_seconds ORDER BY q.id
+ON CONFLICT (quota_id, at) DO UPDATE SET count = batches_relayuse.count + excluded.count
+
+-- name: DELETE_OLD_USES
+-- Delete the uses that count no longer in their quota.
+DELETE FROM batches_relayuse u USING batches_relayquota q
+WHERE q.id = u.quota_id AND u.at < now() - q.period_seconds * interval '1 second'
 
 -- name: JOBS_TO_FINISH
 -- Find the jobs none of whose emails is pending or in flight; with a job's id, only that job.

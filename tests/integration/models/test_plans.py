@@ -46,7 +46,7 @@ def as_ledger(half_sent: Batch) -> None:
 
 def assert_by_index(plan: Plan, *indexes: str, blocks_max: int) -> None:
     assert "Seq Scan on batches_email " not in plan
-    assert "Bitmap" not in plan
+    assert "Bitmap Heap Scan on batches_email " not in plan
     for index in indexes:
         assert f"using {index} on batches_email " in plan
     assert rows_removed_of(plan) <= ROWS_REMOVED_MAX
@@ -57,6 +57,7 @@ def cycle_arguments(lane: Lane, **changed: object) -> dict[str, Any]:
     arguments = {
         **{"job": lane.job_id, "batch": lane.job.batch_id, "lane": lane.pk, "token": lane.token, "lease_seconds": 15},
         **{"sent": 0, "failed": 0, "unknown": 0, "retried": 0, "rate": 0.0, "relay": "smtp://relay"},
+        "relay_id": None,
         **dict.fromkeys(("ids", "statuses", "outcomes", "codes", "replies", "delays", "in_flight_rows"), "{}"),
         **{"after_row": HALF, "end_row": HALF + 1000, "after_at": "0001-01-01T00:00:00Z", "after_id": 0, "limit": 0},
     }

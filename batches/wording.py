@@ -9,6 +9,7 @@ from __future__ import annotations
 from batches.jobs.forecasts import Forecast
 from batches.jobs.letter_checks import LetterCheck
 from batches.jobs.queues import Fleet
+from batches.jobs.redis_health import RedisFault
 from batches.models import BatchStatus, EmailStatus, LetterCheckState
 from batches.progress import Snapshot
 
@@ -16,6 +17,30 @@ WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
 """The statuses in which a batch needs a worker to get further."""
 
 NO_REDIS = "Redis can't be reached, so no email is sent now. The batch is safe, and sending goes on when Redis is back."
+REDIS_FAULTS = {
+    RedisFault.AWAY: NO_REDIS,
+    RedisFault.LOADING: (
+        "Redis is still loading its data, so no sending starts now. The batch is safe, and sending goes on when Redis "
+        "is ready."
+    ),
+    RedisFault.FULL: (
+        "Redis is out of memory, so no sending starts now. The batch is safe, and sending goes on when Redis has "
+        "memory again. Raise its maxmemory, or delete what fills it."
+    ),
+    RedisFault.READ_ONLY: (
+        "Redis is a replica that accepts no writes, so no sending starts now. The batch is safe, and sending goes on "
+        "when it accepts writes. Let REDIS_URL name the primary."
+    ),
+    RedisFault.REFUSING: (
+        "Redis refuses to store anything, so no sending starts now. The batch is safe, and sending goes on when Redis "
+        "accepts writes. Its log says why it refuses, for example a full disk."
+    ),
+}
+"""Why no sending starts, and what to do about Redis."""
+
+REDIS_NEARLY_FULL_SHARE = 0.9
+"""From this part of its memory on, the health check says that Redis will be full."""
+
 NO_WORKER = "No worker is running, so no email is sent now. The batch waits, and sending starts when a worker starts."
 
 SHORT_SECONDS = 90.0
@@ -141,7 +166,7 @@ def say_rate(now: Snapshot) -> str:
 def say_letter_check(check: LetterCheck | None, fleet: Fleet) -> str:
     """Say how far the check of every letter is, and what was found. Empty if there is no check."""
     if not fleet.redis:
-        return "Redis can't be reached, so the letters of the other rows can't be checked now."
+        return "Redis can't be used now, so the letters of the other rows can't be checked."
     if check is None:
         return ""
     done = f"{check.checked:,} of {check.total:,} letters"
@@ -205,7 +230,26 @@ def say_why_waiting(status: BatchStatus, fleet: Fleet) -> str:
     if status not in WAITING:
         return ""
     if not fleet.redis:
-        return NO_REDIS
+        return say_redis_fault(fleet)
     if not fleet.workers:
         return NO_WORKER
+    return ""
+
+
+def say_redis_fault(fleet: Fleet) -> str:
+    """Say why Redis can't be used, and what to do. Empty if it can be used."""
+    return "" if fleet.redis else REDIS_FAULTS[fleet.fault or RedisFault.AWAY]
+
+
+def say_health(fleet: Fleet, *, database: bool) -> str:
+    """Say what is wrong with the site, or soon will be, for operators. Empty if all is well.
+
+    The number of workers speaks for itself.
+    """
+    if not database:
+        return "PostgreSQL can't be reached, so nothing can be read, stored or sent. Start it, or correct DATABASE_URL."
+    if not fleet.redis:
+        return say_redis_fault(fleet)
+    if fleet.memory_share is not None and fleet.memory_share >= REDIS_NEARLY_FULL_SHARE:
+        return f"Redis uses {fleet.memory_share:.0%} of its memory. Raise its maxmemory before no sending can start."
     return ""

@@ -21,6 +21,7 @@ from batches.api.schemas import HealthOut
 from batches.credentials import Credentials
 from batches.jobs.queues import fleet_status
 from batches.models import LIVE_JOB_STATUSES, EmailJob, EmailStatus
+from batches.wording import say_health
 
 router = Router(tags=["health"])
 
@@ -37,9 +38,9 @@ COUNTED = {
 """Each email status, and the field of a snapshot that counts it. Emails in flight count as pending."""
 
 
-@router.get("/health", auth=None, response={200: HealthOut, 503: HealthOut})
+@router.get("/health", auth=None, response={200: HealthOut, 503: HealthOut}, exclude_none=True)
 async def get_health(request: HttpRequest) -> Status[HealthOut]:
-    """200 if the database and Redis answer, otherwise 503. Needs no login, and tells nothing about any batch."""
+    """200 if the database answers and Redis accepts writes, otherwise 503. Needs no login, and tells of no batch."""
     fleet, database = await asyncio.gather(sync_to_async(fleet_status, thread_sensitive=False)(), _is_database_up())
     healthy = database and fleet.redis
     health = HealthOut(
@@ -48,6 +49,7 @@ async def get_health(request: HttpRequest) -> Status[HealthOut]:
         redis=fleet.redis,
         workers=fleet.workers,
         queued=fleet.queued,
+        detail=say_health(fleet, database=database) or None,
     )
     return Status(200 if healthy else 503, health)
 
@@ -95,7 +97,8 @@ def _lines() -> list[str]:
         *_gauge("send_rate", "Emails sent per second, over all live jobs.", rate),
         *_gauge("queued_lanes", "Work items that wait in Redis for a worker.", fleet.queued),
         *_gauge("workers", "Workers that are alive.", fleet.workers),
-        *_gauge("redis_up", "Whether Redis answers.", int(fleet.redis)),
+        *_gauge("redis_up", "Whether Redis answers and accepts writes.", int(fleet.redis)),
+        *_gauge("redis_memory_share", "The used part of Redis's maxmemory, 0 without one.", fleet.memory_share or 0.0),
     ]
 
 

@@ -58,7 +58,7 @@ def begin_letter_check(
     parts.compile_for(batch)
     check = begin_check(batch, parts, again=again)
     if check is None:
-        raise ApiError(503, "The letters can't be checked, because Redis can't be reached. Try again later.")
+        raise ApiError(503, "The letters can't be checked, because Redis can't be used now. Try again later.")
     return Status(202, _describe(check, template))
 
 

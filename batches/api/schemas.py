@@ -109,9 +109,10 @@ class ErrorOut(Schema):
 class HealthOut(Schema):
     status: str
     database: bool
-    redis: bool
+    redis: bool = Field(description="Whether Redis answers and accepts writes.")
     workers: int
     queued: int
+    detail: str | None = Field(description="What is wrong, or soon will be, in a sentence. Left out if nothing is.")
 
 
 class UploadOut(Schema):

@@ -21,6 +21,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from batches import redis_client
+from batches.jobs.redis_health import RedisFault, name_fault, probe
 from batches.models import JobPriority
 
 logger = logging.getLogger(__name__)
@@ -68,11 +69,16 @@ class WorkItem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fleet:
-    """Whether Redis answers, how many workers are registered, and how many work items wait."""
+    """Whether Redis can be used, how many workers are registered, and how many work items wait."""
 
     redis: bool
+    """Whether Redis answers and accepts writes."""
     workers: int
     queued: int
+    fault: RedisFault | None = None
+    """Why Redis can't be used. None although ``redis`` is false: it is away."""
+    memory_share: float | None = None
+    """The used part of Redis's memory, or None if it has no limit."""
 
 
 @cache
@@ -203,12 +209,21 @@ def has_waiting_items() -> bool:
 
 
 def fleet_status() -> Fleet:
-    """Count the workers and the waiting work items, for health and pages. Never raises, never cleans registries."""
+    """Look whether Redis can be used, and count the workers and the waiting work items, for health and pages.
+
+    Never raises, and never cleans registries.
+    """
+    health = probe(client())
     try:
-        queued = sum(open_queue(name).count for name in QUEUE_NAMES)
-        return Fleet(redis=True, workers=len(_living_workers()), queued=queued)
-    except RedisError:
-        return Fleet(redis=False, workers=0, queued=0)
+        return Fleet(
+            redis=health.fault is None,
+            workers=len(_living_workers()),
+            queued=sum(open_queue(name).count for name in QUEUE_NAMES),
+            fault=health.fault,
+            memory_share=health.memory_share,
+        )
+    except RedisError as exc:
+        return Fleet(redis=False, workers=0, queued=0, fault=health.fault or name_fault(exc))
 
 
 def _living_workers() -> list[str]:

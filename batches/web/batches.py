@@ -27,7 +27,6 @@ from batches.web.requests import SignedInRequest, batches_of, find_batch
 from batches.web.steering import make_buttons
 from batches.wording import (
     HIDDEN_MEANING,
-    NO_REDIS,
     NO_WORKER,
     REJECTED_MEANING,
     STATE_MEANINGS,
@@ -102,7 +101,6 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "rate": say_rate(now),
         "waiting": say_why_waiting(BatchStatus(now["status"]), fleet_status()),
         "no_worker": NO_WORKER,
-        "no_redis": NO_REDIS,
         "may_wait": WAITING,
         "moving": BatchStatus.PROCESSING,
         "tabs": _make_tabs(batch, now, hidden_count=hidden_count, chosen=status),

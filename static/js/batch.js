@@ -75,7 +75,7 @@ async function checkHealth() {
     try {
       const answer = await fetch(section.dataset.health);
       const health = await answer.json();
-      const sentence = !health.redis ? waiting.dataset.noRedis : health.workers ? "" : waiting.dataset.noWorker;
+      const sentence = !health.redis ? health.detail : health.workers ? "" : waiting.dataset.noWorker;
       if (waiting.textContent !== sentence) waiting.textContent = sentence;
       waiting.hidden = !sentence;
     } catch {

@@ -133,5 +133,5 @@ def test_letter_check_says_what_to_do_when_it_was_killed_or_nobody_works() -> No
     assert say_letter_check(killed, FLEET).startswith("The check stopped after 4 of 9 letters.")
     waiting = LetterCheck(run="x", batch_id=1, total=9)
     assert "No worker is running" in say_letter_check(waiting, Fleet(redis=True, workers=0, queued=1))
-    assert "Redis can't be reached" in say_letter_check(None, Fleet(redis=False, workers=0, queued=0))
+    assert "Redis can't be used" in say_letter_check(None, Fleet(redis=False, workers=0, queued=0))
     assert say_letter_check(None, FLEET) == ""

@@ -47,7 +47,8 @@ def _read_state(relay: Relay, uses: Sequence[QuotaUse], now: datetime) -> RelayS
         fault = f"not configured: {registry.url_variable(relay.name)} is not set"
     else:
         try:
-            address = str(registry.read_address(relay.name))
+            found = registry.read_address(relay.name)
+            address = f"{found}, by access token" if getattr(found, "oauth", "") else str(found)
         except RelayUrlError as exc:
             fault = str(exc)
     words = fault or _find_words(relay, uses, now)

@@ -12,6 +12,9 @@ from batches.smtp.access_tokens import AccessTokens
 from batches.smtp.connection import Timeouts
 from batches.smtp.oauth import make_client
 from batches.smtp.relay import RelayAddress, RelayError, open_session, parse_relay
+from batches.smtp.replies import Reply
+from batches.smtp.stages import Stage
+from batches.smtp.verdicts import judge
 from tests.oauth_servers import CLIENT_ID, CLIENT_SECRET, TOKEN_PREFIX, USER, OAuthServers
 from tests.smtpserver import Behaviour, Rule, RunningServer
 from tests.unit.smtp.fakes import FakeLane
@@ -85,19 +88,23 @@ async def test_relay_that_offers_no_access_tokens_is_named() -> None:
     assert error.meaning is ReplyMeaning.LOGIN
 
 
-@pytest.mark.parametrize(
-    ("greeting", "meaning", "wait_seconds", "has_too_many"),
-    [
-        ("554 5.7.1 Go away", ReplyMeaning.POLICY, None, False),
-        ("421 4.7.0 Try again later", ReplyMeaning.RATE, None, True),
-        ("451 4.7.0 Try again in 12 minutes", ReplyMeaning.RATE, 720, False),
-    ],
-)
-async def test_refused_connection_has_its_meaning_and_wait(
-    greeting: str, meaning: ReplyMeaning, wait_seconds: float | None, has_too_many: bool
-) -> None:
+@pytest.mark.parametrize("greeting", ["554 5.7.1 Go away", "421 4.7.0 Wait", "451 4.7.0 Try again in 12 minutes"])
+async def test_refused_connection_has_the_meaning_and_the_wait_of_its_reply(greeting: str) -> None:
+    code, text = int(greeting[:3]), greeting[4:]
+    expected = judge(Stage.CONNECT, Reply(code, text.encode()))
+    assert expected.meaning is not None
     with RunningServer(Behaviour(rules=(Rule(stage="connect", action=greeting),))) as server:
         error = await fail(parse_relay(server.url))
     assert f"refused the connection ({greeting})" in str(error)
-    assert (error.meaning, error.wait_seconds) == (meaning, wait_seconds)
-    assert error.has_too_many_connections is has_too_many
+    assert (error.meaning, error.wait_seconds) == (expected.meaning, expected.wait_seconds)
+    assert error.has_too_many_connections is (code == 421)
+    assert (error.wait_seconds == 720) is ("12 minutes" in text)
+
+
+async def test_password_that_is_refused_is_about_the_login_and_access_tokens_are_named_where_they_are_needed() -> None:
+    with RunningServer(Behaviour(credentials="ann:right")) as server:
+        url = server.url.replace("//", "//ann:wrong@")
+        assert (await fail(parse_relay(url))).meaning is ReplyMeaning.LOGIN
+        server.configure(rules=(Rule(stage="auth", action="535 5.7.139 Basic authentication is disabled"),))
+        error = await fail(parse_relay(url))
+    assert str(error).endswith("Use a login by access token (?oauth=) instead of a password.")

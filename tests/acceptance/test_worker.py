@@ -161,6 +161,33 @@ def test_workers_go_on_and_are_seen_again_when_redis_was_away(stack: Stack) -> N
     assert row == (2,)
 
 
+@pytest.mark.parametrize("fault", ["full", "replica"])
+def test_workers_go_on_when_redis_refused_writes(fault: str, stack: Stack) -> None:
+    workers = [stack.start_worker(environment=FEW_IN_FLIGHT, wait=False) for _ in range(2)]
+    wait_for_fleet(2, seconds=30)
+    start_batch(stack, 300, rate=6)  # One lane: one worker is busy for longer than Redis refuses, the other is idle.
+    wait_for_accepted(stack, 5)
+    with contextlib.closing(stack.services.redis()) as client:
+        if fault == "full":
+            client.config_set("maxmemory", 1)
+        else:
+            client.replicaof("127.0.0.1", "1")
+        assert not queues.fleet_status().redis
+        refused_at, before = time.monotonic(), sum(accepted(stack).values())
+        wait_until(lambda: time.monotonic() > refused_at + 10, seconds=11, what="ten seconds to pass")
+        assert sum(accepted(stack).values()) > before, "the lane was to go on"
+        client.config_set("maxmemory", 0)
+        client.replicaof("NO", "ONE")
+    wait_for_fleet(2)
+    stack.smtp.configure(rate=0)
+    wait_for_end(stack, 300)
+    assert set(accepted(stack).values()) == {1}
+    assert not any(worker.has_ended() for worker in workers)
+    start_batch(stack, 1000)
+    wait_for_end(stack, 1300)
+    assert set(accepted(stack).values()) == {1}
+
+
 def test_worker_stops_cleanly_when_redis_is_away(stack: Stack) -> None:
     worker = stack.start_worker()
     start_batch(stack, 3000, rate=300)

@@ -74,8 +74,9 @@ class Services:
 running = Services()
 os.environ["DATA_DIR"] = str(running.data_dir)
 os.environ["SECRET_KEY"] = "only-for-the-test-run"
-for name in ("DATABASE_URL", "REDIS_URL", "EMAIL_URL"):
-    os.environ.pop(name, None)
+for name in list(os.environ):
+    if name.startswith(("DATABASE_URL", "REDIS_URL", "EMAIL_URL", "EMAIL_OAUTH_")) or name == "SECRET_KEY_FILE":
+        del os.environ[name]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from batches.models import Relay, RelayPause, RelayQuota
+from batches.models import Relay, RelayPause, RelayQuota, Sender
 from batches.relays import sync, wake_jobs
 from batches.relays.presets import MINUTE_SECONDS, apply_preset
 from batches.relays.registry import keep_minute_quotas, relay_urls
@@ -95,6 +95,7 @@ class QuotaInline(admin.TabularInline):  # type: ignore[type-arg]
     form, formset = QuotaForm, QuotaFormSet
     fields = ("amount", "number", "unit")
     extra = 1
+    verbose_name = "quota"
     verbose_name_plural = "rolling quotas: so many messages in any span of so many hours"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RelayQuota]:
@@ -200,8 +201,11 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        is_configured = isinstance(obj, Relay) and obj.name in relay_urls()
-        return not is_configured and super().has_delete_permission(request, obj)
+        if isinstance(obj, Relay) and (obj.name in relay_urls() or Sender.objects.filter(relays=obj).exists()):
+            # A relay of the environment would be there again at once. And a sender whose only relay is deleted would be
+            # carried by every relay.
+            return False
+        return super().has_delete_permission(request, obj)
 
 
 def _state(relay: Relay) -> RelayState:

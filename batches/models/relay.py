@@ -15,6 +15,7 @@ from batches.models.choices import RelayPreset
 from batches.models.job import Lane
 from batches.models.sender import Sender
 from batches.outcomes import ReplyMeaning
+from batches.waiting import say_period
 
 DEFAULT_RELAY = "default"
 """The name of the relay of EMAIL_URL."""
@@ -89,7 +90,7 @@ class RelayQuota(models.Model):
         ordering = ["relay", "period_seconds"]
 
     def __str__(self) -> str:
-        return f"{self.amount:,} in {self.period_seconds:,} s"
+        return f"{self.amount:,} in {say_period(self.period_seconds)}"
 
 
 class RelayUse(models.Model):

@@ -32,7 +32,8 @@ USERNAME = "admin"
 PASSWORD = "a-password-for-tests"
 READY_SECONDS = 90
 STOP_SECONDS = 60
-NOT_INHERITED = ("DATABASE_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "DEBUG", "DJANGO_SETTINGS_MODULE")
+NOT_INHERITED = ("DATABASE_URL", "REDIS_URL", "EMAIL_", "SECRET_KEY", "DEBUG", "DJANGO_SETTINGS_MODULE")
+"""How the variables begin that a stack of a test does not take from the environment of the tests."""
 
 
 def wait_until(condition: Callable[[], bool], *, within_seconds: float, what: str) -> None:
@@ -163,7 +164,7 @@ class RunningStack:
 
 def stack_environment(data_dir: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment in which only the local stack is configured."""
-    environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     account = {"DJANGO_SUPERUSER_USERNAME": USERNAME, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
     return {**environment, **account, "DATA_DIR": str(data_dir), "PYTHONWARNINGS": "", **(extra or {})}
 

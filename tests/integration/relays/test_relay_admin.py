@@ -116,6 +116,16 @@ def test_nobody_adds_a_relay_and_only_an_unconfigured_one_is_deleted(page: Clien
     assert not Relay.objects.filter(name="m365").exists()
 
 
+def test_emails_in_doubt_are_released_when_their_relay_is_gone_for_good(
+    page: Client, settings: LazySettings, make_batch: MakeBatch
+) -> None:
+    batch = make_batch(BatchStatus.PROCESSING, pending=3)
+    batch.emails.update(relay=get())
+    settings.RELAY_URLS = {}
+    page.post(reverse("admin:batches_relay_delete", args=[get().pk]), {"post": "yes"})
+    assert set(batch.emails.values_list("relay", flat=True)) == {None}
+
+
 def test_quota_is_saved_in_its_unit_and_shown_with_its_use(
     page: Client, make_batch: MakeBatch, make_job: MakeJob
 ) -> None:

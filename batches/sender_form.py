@@ -6,6 +6,8 @@ is posted is checked by ``jobs.senders``, so a posted key of another's sender ge
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib.auth.models import AnonymousUser, User
 
@@ -22,6 +24,10 @@ class SenderField(forms.CharField):
         super().__init__(label="From", required=False, max_length=320, widget=forms.Select)
         self.has_choice = False
         """Whether the user has more than one sender. Otherwise a form need not show the field."""
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        """Leave out ``maxlength``, which a select does not have."""
+        return {}
 
     def offer(self, user: User | AnonymousUser, *, template: EmailTemplate | None, any_template: bool = False) -> None:
         """Fill the select for a user.

@@ -8,7 +8,7 @@ from ninja import Field, Schema
 from pydantic import AwareDatetime, field_validator
 
 from batches.api.reading_schemas import COLUMN_MAX, ReadingChoices, ReadingOut
-from batches.api.sender_schemas import SENDER_MEANING, SenderOut
+from batches.api.sender_schemas import SENDER_MAX_CHARS, SENDER_MEANING, SenderOut
 from batches.api.unknown_fields import Body
 from batches.models import JobKind, JobPriority, SharedAddresses
 from batches.outcomes import Outcome
@@ -33,7 +33,7 @@ class SendOptions(Body):
     )
     scheduledAt: AwareDatetime | None = Field(default=None, description="ISO 8601 with a time zone. Left out: now.")
     priority: JobPriority = Field(default=JobPriority.DEFAULT, description="Jobs of high priority are sent first.")
-    sender: str | None = Field(default=None, description=SENDER_MEANING)
+    sender: str | None = Field(default=None, max_length=SENDER_MAX_CHARS, description=SENDER_MEANING)
 
 
 class UploadOptions(ReadingChoices):
@@ -43,7 +43,7 @@ class UploadOptions(ReadingChoices):
         default=None, description="The key or id of a template. Left out: the default template."
     )
     subject: str | None = Field(default=None, description="Replaces the template's subject.")
-    sender: str | None = Field(default=None, description=SENDER_MEANING)
+    sender: str | None = Field(default=None, max_length=SENDER_MAX_CHARS, description=SENDER_MEANING)
     scheduledAt: AwareDatetime | None = Field(default=None, description="ISO 8601 with a time zone. Left out: now.")
     priority: JobPriority | None = Field(
         default=None, description="Jobs of high priority are sent first. Left out: default."
@@ -87,7 +87,9 @@ class Replay(Body):
         default=False, description="With unsent: send also to those of whom nobody knows whether they have got it."
     )
     sender: str | None = Field(
-        default=None, description="The key or the address of another sender. Left out: the sender of the last job."
+        default=None,
+        max_length=SENDER_MAX_CHARS,
+        description="The key or the address of another sender. Left out: the sender of the last job.",
     )
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 from ninja import Field, Schema
 from pydantic import WithJsonSchema
 
+SENDER_MAX_CHARS = 320
+
 SENDER_MEANING = (
     "The key or the address of a sender. Left out: the template's, else the default one, else the first that you may "
     "use. `GET /api/senders` lists them."

@@ -1,6 +1,7 @@
 """A name in From or Reply-To is what readers show, whatever letters and signs it has.
 
-Three readers parse each header: the standard library's old and new parser, and a strict one of this file.
+Three readers parse each header: the standard library's old and new parser, and a strict one of this file. The new
+parser reads the addresses only, because it puts a space between encoded words, those of the library itself too.
 """
 
 from __future__ import annotations

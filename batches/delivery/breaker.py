@@ -73,11 +73,17 @@ def is_about_recipient(key: str) -> bool:
 
 
 class Suspended(NamedTuple):
-    """A refusal that is not recorded yet."""
+    """A refusal that is not recorded yet.
+
+    ``place`` is that of its email in the order in which emails are taken, and ``free_place`` that of the first email
+    that was not taken when the refusal came.
+    """
 
     claimed: ClaimedEmail
     verdict: Verdict
     key: str
+    place: int
+    free_place: int
 
 
 class Trip(NamedTuple):
@@ -110,28 +116,47 @@ class Breaker:
     def __init__(self, accepted_refusal: str, *, window: int) -> None:
         self._limit_max = max(LAST_COUNT, window // 2)
         self._accepted = frozenset(accepted_refusal.splitlines())
-        self._counts: Counter[str] = Counter()
+        # Those of requeued emails, which are still in a row with what comes after a pause.
+        self._kept: Counter[str] = Counter()
+        self._success_place = -1
         self.suspended: list[Suspended] = []
         self.trip: Trip | None = None
         """What the strikes found to be about everybody."""
 
-    def suspend(self, claimed: ClaimedEmail, verdict: Verdict, *, stage: Stage | None) -> bool:
+    def suspend(
+        self, claimed: ClaimedEmail, verdict: Verdict, *, stage: Stage | None, place: int, free_place: int
+    ) -> bool:
         """Suspend a refusal. False: it is to be charged, because a person has accepted it."""
         key = make_key(verdict, stage=stage, address=claimed.address)
         if key in self._accepted:
             return False
-        self._counts[key] += 1
-        self.suspended.append(Suspended(claimed, verdict, key))
+        self.suspended.append(Suspended(claimed, verdict, key, place, free_place))
         return True
+
+    def on_success(self, place: int) -> list[Suspended]:
+        """Note a success, and return the refusals that are charged by it: those that came before it was taken.
+
+        A success that was taken after a refused email, but before its refusal came, charges nothing. Yet the two are
+        not in a row.
+        """
+        self._success_place = max(self._success_place, place)
+        charged = [each for each in self.suspended if each.free_place <= place]
+        self.suspended = [each for each in self.suspended if each.free_place > place]
+        return charged
+
+    def _count(self) -> Counter[str]:
+        """Count the refusals in a row, by their keys."""
+        return self._kept + Counter(each.key for each in self.suspended if each.place > self._success_place)
 
     def is_full(self, *, has_sent: bool) -> bool:
         """Whether there are enough refusals in a row to trip."""
         if self.trip is not None:
             return True
-        if not self.suspended:
+        counts = self._count() if self.suspended else None
+        if not counts:
             return False
         limit = self._limit(has_sent)
-        return max(self._counts.values()) >= limit or self._counts.total() >= UNLIKE_FACTOR * limit
+        return max(counts.values()) >= limit or counts.total() >= UNLIKE_FACTOR * limit
 
     def _limit(self, has_sent: bool) -> int:
         return min(LATER_COUNT if has_sent else FIRST_COUNT, self._limit_max)
@@ -148,12 +173,13 @@ class Breaker:
         is_full = self.is_full(has_sent=has_sent)
         if not is_full and not (is_last and self._is_pattern(has_sent=has_sent)):
             return None
-        key, count = self._counts.most_common(1)[0]
-        is_alike = count == self._counts.total() or count >= self._limit(has_sent)
+        counts = self._count() or Counter(each.key for each in self.suspended)
+        key, count = counts.most_common(1)[0]
+        is_alike = count == counts.total() or count >= self._limit(has_sent)
         # The last of the commonest kind: the person reads it as the example.
         last = [each for each in self.suspended if each.key == key] or self.suspended
-        refusal = "\n".join({key: None} if is_alike else dict.fromkeys(self._counts))
-        shown_count = count if is_alike else self._counts.total()
+        refusal = "\n".join({key: None} if is_alike else dict.fromkeys(counts))
+        shown_count = count if is_alike else counts.total()
         return Trip(
             last[-1].verdict, shown_count, refusal, is_alike=is_alike, is_first=not has_sent, is_last=not is_full
         )
@@ -172,13 +198,22 @@ class Breaker:
 
     def release(self) -> list[Suspended]:
         """Return the suspended refusals and forget them, but not how many there were in a row."""
-        suspended, self.suspended, self.trip = self.suspended, [], None
-        return suspended
+        self._kept = self._count()
+        return self._take_all()
 
     def end_run(self) -> list[Suspended]:
-        """End the run of refusals, for example because of a success. Returns those that were suspended."""
-        self._counts.clear()
-        return self.release()
+        """End the run of refusals. Returns those that were suspended."""
+        self.forget_run()
+        return self._take_all()
+
+    def forget_run(self) -> None:
+        """Forget what was refused before the last pause, because a message was accepted after it."""
+        self._kept.clear()
+
+    def _take_all(self) -> list[Suspended]:
+        suspended, self.suspended, self.trip = self.suspended, [], None
+        self._success_place = -1
+        return suspended
 
     def take_retries(self) -> list[Suspended]:
         """Return those that were charged an attempt before, and keep the others."""

@@ -74,6 +74,13 @@ class Outbox:
         """Append newly claimed emails."""
         self._claimed.extend(claimed)
 
+    @property
+    def first(self) -> ClaimedEmail | None:
+        """The email that is taken next."""
+        if self._made:
+            return self._made[0].tag
+        return self._claimed[0] if self._claimed else None
+
     def put_back(self, claimed: ClaimedEmail) -> None:
         """Put an email whose message was taken but not sent at the front of those without a message."""
         self._claimed.appendleft(claimed)

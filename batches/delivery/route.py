@@ -18,12 +18,13 @@ from batches.delivery.pool import OpenConnection, Pool
 from batches.delivery.rate import RateGate
 from batches.delivery.spec import LaneSpec, RouteSpec
 from batches.delivery.strikes import Effect, Strikes
+from batches.delivery.take_order import TakeOrder
 from batches.delivery.terms import ClaimedEmail
 from batches.outcomes import Outcome, ReplyMeaning
 from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing
 from batches.smtp.relay import RelayError
 from batches.smtp.reply_rules import CHARGED, OF_ONE_EMAIL
-from batches.smtp.verdicts import Verdict
+from batches.smtp.verdicts import Stage, Verdict
 
 # Looked up once: finding a member of an enum searches its class.
 _SENT, _REQUEUED = Outcome.SENT, Outcome.REQUEUED
@@ -72,8 +73,11 @@ class Route:
     ) -> None:
         self.spec = spec
         self._ledger, self._lane, self._clock = ledger, lane, clock
-        # The next success is looked at more closely. Each one after it goes straight to the lane.
+        # While nothing is watched, each success but the first goes straight to the lane.
         self._record = self._record_success
+        self._order: TakeOrder | None = None
+        """While a success may end something: the order in which emails are taken."""
+        self._watched_from = self._struck_from = 0
         self.is_open = True
         self.is_probing = False
         """It was closed, and has carried no message since."""
@@ -113,6 +117,9 @@ class Route:
         """Take newly claimed emails, or requeue them if the route was closed while the claim was on its way."""
         if self.is_open:
             self.outbox.extend(claimed)
+            if self._order is not None:
+                for each in claimed:
+                    self._order.append(each.id)
         else:
             for each in claimed:
                 self._lane.requeue(each, "")
@@ -154,27 +161,28 @@ class Route:
     def reopen(self) -> None:
         """Carry one message, and more after its success."""
         self.is_open = self.is_probing = True
-        self._record = self._record_success
+        self._order = None
+        self._watch()
         self.pool.resume()
         self._lane.on_route_changed()
 
     def charge_suspended(self) -> None:
         """Charge the suspended refusals to their recipients."""
-        for claimed, verdict, _ in self.breaker.end_run():
-            self._lane.record(claimed, verdict)
+        for each in self.breaker.end_run():
+            self._lane.record(each.claimed, each.verdict)
 
     def charge_retries(self) -> None:
         """Charge those of the suspended refusals whose emails were charged before: they look like everybody.
 
         The retries of a list come together, and the relay has accepted others.
         """
-        for claimed, verdict, _ in self.breaker.take_retries():
-            self._lane.record(claimed, verdict)
+        for each in self.breaker.take_retries():
+            self._lane.record(each.claimed, each.verdict)
 
     def requeue_suspended(self, *, delay_seconds: float = 0.0) -> None:
         """Requeue the emails whose refusals are suspended. Nobody is charged."""
-        for claimed, verdict, _ in self.breaker.release():
-            self._lane.requeue(claimed, verdict.reply, delay_seconds=delay_seconds)
+        for each in self.breaker.release():
+            self._lane.requeue(each.claimed, each.verdict.reply, delay_seconds=delay_seconds)
 
     def _close(self) -> None:
         self.is_open = self.is_probing = False
@@ -220,17 +228,54 @@ class Route:
 
     # --- what follows from a verdict -----------------------------------------------------------------
 
+    def _watch(self) -> TakeOrder:
+        """Compare successes with what was refused or closed before, from now on until there is nothing to compare."""
+        if self._order is None:
+            self._order = TakeOrder(self._ledger.in_flight)
+            self._watched_from = self._find_free_place(self._order)
+            self._record = self._record_success
+        return self._order
+
+    def _find_free_place(self, order: TakeOrder) -> int:
+        """Return the place of the first email that is not taken yet. A success is new from there on."""
+        first = self.outbox.first
+        return order.end_place if first is None else order.place_of(first.id)
+
     def _record_success(self, claimed: ClaimedEmail, verdict: Verdict) -> None:
-        """Record a success after which something changes: the first one, or one after a refusal."""
-        self._record = self._lane.record
+        """Record the first success, or one that may end what is watched."""
         self.has_sent = True
-        self._strikes.on_success()
-        self.charge_suspended()
+        if self._order is None:
+            self._record = self._lane.record
+        else:
+            self._note_success(self._order.place_of(claimed.id))
+        self._lane.record(claimed, verdict)
+
+    def _note_success(self, place: int) -> None:
+        for each in self.breaker.on_success(place):
+            self._lane.record(each.claimed, each.verdict)
+        if place >= self._struck_from:
+            self._strikes.on_success()
+        if place < self._watched_from:
+            return  # It was on its way already, so it says nothing about the relay as it is now.
+        self.breaker.forget_run()
         if self.is_probing:
             self.is_probing = False
             self.pool.end_probe()
             self._lane.on_route_changed()
-        self._lane.record(claimed, verdict)
+        if not (self.breaker.suspended or self._strikes.run_count):
+            self._order = None
+            self._record = self._lane.record
+
+    def _suspend(self, claimed: ClaimedEmail, verdict: Verdict, *, stage: Stage | None) -> bool:
+        """Let the breaker keep a refusal. False: it is to be charged."""
+        order = self._watch()
+        return self.breaker.suspend(
+            claimed,
+            verdict,
+            stage=stage,
+            place=order.place_of(claimed.id),
+            free_place=self._find_free_place(order),
+        )
 
     def _on_requeued(self, outgoing: Outgoing[ClaimedEmail], verdict: Verdict) -> None:
         claimed = outgoing.tag
@@ -239,12 +284,23 @@ class Route:
         elif verdict.is_strike:
             self._on_strike(claimed, verdict)
         elif verdict.meaning is None:
-            self.outbox.put_back(claimed)
+            self._put_back(claimed)
         elif _may_be_about_one(outgoing, verdict):
             self._on_strike(claimed, verdict)
         else:
             self._lane.requeue(claimed, verdict.reply)
             self._pause_for(verdict, verdict.meaning)
+
+    def _put_back(self, claimed: ClaimedEmail) -> None:
+        """Put back an email that no relay has refused."""
+        if self._order is None:
+            self.outbox.put_back(claimed)
+        else:
+            self._put_last(claimed, self._order)  # So that the order of the outbox is that of the places.
+
+    def _put_last(self, claimed: ClaimedEmail, order: TakeOrder) -> None:
+        self.outbox.put_last(claimed)
+        order.append(claimed.id)
 
     def _pause_for(self, verdict: Verdict, meaning: ReplyMeaning) -> None:
         sentence = say_refusal(self.spec.name, meaning, verdict)
@@ -252,20 +308,22 @@ class Route:
 
     def _on_strike(self, claimed: ClaimedEmail, verdict: Verdict) -> None:
         """Put a struck email last, so that the others go on. After more strikes, charge it or pause the relay."""
-        self._record = self._record_success
         self.pool.note_answer()
+        order = self._watch()
+        if not self._strikes.run_count:
+            self._struck_from = self._find_free_place(order)
         is_ours = verdict.is_recognised and verdict.meaning not in (*CHARGED, None)
         effect = self._strikes.add(claimed.id, is_retry=claimed.attempts > 1, is_recognised=is_ours)
         if effect is Effect.BACK:
             self._struck[claimed.id] = verdict
-            self.outbox.put_last(claimed)
+            self._put_last(claimed, order)
             return
         has_success_since = self._strikes.has_success_since(claimed.id)
         self._strikes.forget(claimed.id)
         if effect is Effect.DEFER and has_success_since:
             self._lane.record(claimed, _charge(verdict))
         elif is_ours and verdict.meaning is not None:
-            if effect is Effect.EVERYBODY or not self.breaker.suspend(claimed, _charge(verdict), stage=None):
+            if effect is Effect.EVERYBODY or not self._suspend(claimed, _charge(verdict), stage=None):
                 self._lane.requeue(claimed, verdict.reply)
             self._pause_for(verdict, verdict.meaning)
         else:
@@ -275,7 +333,7 @@ class Route:
         """Charge an email that no rule excuses, or let the breaker look at it if it may be about everybody."""
         # A retry was charged before, so the relay is known to accept others.
         is_its_own = not is_everybody and (self.has_sent or claimed.attempts > 1)
-        if is_its_own or not self.breaker.suspend(claimed, verdict, stage=None):
+        if is_its_own or not self._suspend(claimed, verdict, stage=None):
             self._lane.record(claimed, verdict)
             return
         if is_everybody:
@@ -295,8 +353,7 @@ class Route:
             self._lane.requeue(claimed, verdict.reply)
         else:
             stage = outgoing.refusal[0] if outgoing.refusal is not None else None
-            if self.breaker.suspend(claimed, verdict, stage=stage):
-                self._record = self._record_success
+            if self._suspend(claimed, verdict, stage=stage):
                 self._lane.on_suspended()
             else:
                 self._lane.record(claimed, verdict)

@@ -215,13 +215,14 @@ class ScriptedConnection:
         self.outgoing = self.lane.take(OFFERED)
         if self.outgoing is not None:
             self.world.carried.append((self.outgoing.tag.id, self.place))
-            asyncio.get_running_loop().call_later(0.001, self.answer)
+            # The relay reads at once what the connection writes, and answers later.
+            verdict = self.world.script(self.outgoing.tag.id, self.place)
+            asyncio.get_running_loop().call_later(self.world.find_delay(), self.answer, verdict)
 
-    def answer(self) -> None:
+    def answer(self, verdict: Verdict) -> None:
         outgoing, self.outgoing = self.outgoing, None
         if outgoing is None:
             return
-        verdict = self.world.script(outgoing.tag.id, self.place)
         if verdict.code >= 400:
             stage = Stage.MAIL if "MAIL" in verdict.reply else Stage.RCPT
             outgoing.refusal = None if verdict.is_strike else (stage, Reply(verdict.code, verdict.reply.encode()))
@@ -250,6 +251,8 @@ class World:
 
     def __init__(self, count: int, script: Script, *, routes: int = 1, connections: int = 4, window: int = 16) -> None:
         self.script, self.window = script, window
+        self.find_delay: Callable[[], float] = lambda: 0.001
+        """How many seconds the relay takes for its next answer."""
         self.loop_time = asyncio.get_running_loop().time
         self.table = Table(count, clock=self.loop_time)
         self.carried: list[tuple[int, int]] = []

@@ -137,6 +137,42 @@ def test_nobody_is_charged_when_relay_takes_nothing_in_the_middle(verdict: Verdi
     run(go())
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), taken_before=st.integers(5, 150), verdict=st.sampled_from([DENIED, LATER, STRIKE]))
+def test_nobody_is_charged_when_messages_are_on_their_way_while_the_relay_changes(
+    seed: int, taken_before: int, verdict: Verdict
+) -> None:
+    """The answers to messages that the relay read before come after its first refusals, in any order."""
+
+    async def go() -> None:
+        rng = random.Random(seed)
+
+        def script(number: int, place: int) -> Verdict:
+            return SENT if len(world.carried) <= taken_before else verdict
+
+        world = World(300, script, window=128, connections=32)
+        world.find_delay = lambda: rng.uniform(0.001, 0.05)
+        await world.run_once()
+        charged = {row.decisions[-1].outcome for row in world.table.rows.values() if row.attempts}
+        assert charged == {Outcome.SENT.value}
+        assert world.statuses()[SENT_STATUS] == taken_before
+
+    run(go())
+
+
+def test_no_job_is_paused_when_a_third_of_what_is_on_its_way_is_refused_alike() -> None:
+    async def go() -> None:
+        rng = random.Random(1)
+        unknown = {number for number in range(1, 601) if rng.random() < 0.3}
+        world = World(600, lambda number, place: DENIED if number in unknown else SENT, window=128, connections=64)
+        world.find_delay = lambda: rng.uniform(0.001, 0.05)
+        await world.run_until_over()
+        assert world.statuses() == {FAILED_STATUS: len(unknown), SENT_STATUS: 600 - len(unknown)}
+        assert world.ends == [LaneEnd.DRY]
+
+    run(go())
+
+
 @pytest.mark.parametrize("verdict", [STRIKE, LATER, TOO_FAST, USED_UP])
 def test_job_ends_when_one_recipient_is_always_put_off(verdict: Verdict) -> None:
     """The 421 of a policy service, or a refusal that a rule takes to be about us."""

@@ -164,7 +164,7 @@ def test_no_job_is_paused_when_a_third_of_what_is_on_its_way_is_refused_alike() 
     async def go() -> None:
         rng = random.Random(1)
         unknown = {number for number in range(1, 601) if rng.random() < 0.3}
-        world = World(600, lambda number, place: DENIED if number in unknown else SENT, window=128, connections=64)
+        world = World(600, lambda number, place: DENIED if number in unknown else SENT, window=128, connections=128)
         world.find_delay = lambda: rng.uniform(0.001, 0.05)
         await world.run_until_over()
         assert world.statuses() == {FAILED_STATUS: len(unknown), SENT_STATUS: 600 - len(unknown)}

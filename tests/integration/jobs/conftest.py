@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from django.conf import LazySettings
 
 from batches.delivery.ledger import connect
+from batches.delivery.spec import RouteSpec
 from batches.jobs import creation, queues
 from batches.jobs.run_lane import acquire_lane, database_parameters, make_spec
 from batches.models import Batch, BatchSource, Email, EmailTemplate, Lane
@@ -94,16 +96,17 @@ def open_ledger(run: Run, template: EmailTemplate) -> Iterator[OpenLedger]:
     """The ledgers of lanes just acquired, connected until the test's end."""
     opened: list[LedgerOnLine] = []
 
-    async def take(lane: Lane) -> LedgerOnLine:
+    async def take(lane: Lane, routes: tuple[RouteSpec, ...]) -> LedgerOnLine:
         database = database_parameters()
         ledger_connection = await connect(database)
         acquired = await acquire_lane(ledger_connection, lane.pk, worker="")
         assert acquired is not None
-        return LedgerOnLine(make_spec(acquired, database), Line(ledger_connection))
+        spec = make_spec(acquired, database)
+        return LedgerOnLine(replace(spec, routes=routes or spec.routes), Line(ledger_connection))
 
-    def open_one(batch: Batch, *, lane_number: int = 0) -> LedgerOnLine:
+    def open_one(batch: Batch, *, lane_number: int = 0, routes: tuple[RouteSpec, ...] = ()) -> LedgerOnLine:
         job = batch.jobs.order_by("pk").last() or creation.create_job(batch, template=template, user=None)
-        opened.append(run(take(job.lanes.get(number=lane_number))))
+        opened.append(run(take(job.lanes.get(number=lane_number), routes)))
         return opened[-1]
 
     yield open_one

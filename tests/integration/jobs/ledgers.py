@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import psycopg
 
 from batches.delivery.ledger import Ledger, connect
-from batches.delivery.spec import LaneSpec
+from batches.delivery.spec import LaneSpec, RouteSpec
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.jobs.run_lane import database_parameters
 from batches.models import Batch, EmailStatus, sql
@@ -70,7 +70,7 @@ class LedgerOnLine(Ledger):
 
 
 class OpenLedger(Protocol):
-    def __call__(self, batch: Batch, *, lane_number: int = 0) -> LedgerOnLine: ...
+    def __call__(self, batch: Batch, *, lane_number: int = 0, routes: tuple[RouteSpec, ...] = ()) -> LedgerOnLine: ...
 
 
 def sent(claimed: ClaimedEmail) -> Decision:

@@ -36,6 +36,7 @@ from batches.outcomes import Outcome
 from tests.integration.jobs.conftest import MakeBatch, SendAll
 from tests.integration.jobs.ledgers import OpenLedger, Run, deferred, sent
 from tests.integration.jobs.test_lanes import accepted, run_while, wait_for
+from tests.integration.jobs.test_quotas import make_route
 from tests.integration.jobs.whole_jobs import replay, run_to_end
 from tests.smtpserver import Rule, RunningServer
 
@@ -150,22 +151,24 @@ def test_only_those_who_never_got_it_fail_in_a_replay_of_all(relay: RunningServe
     assert (failed.address, failed.code) == ("fail-c@x.org", 550)
 
 
+@pytest.mark.parametrize("relay_names", [[], ["a", "b"]], ids=["one relay", "two relays with quotas"])
 def test_counts_are_true_at_each_cycle_of_a_replay_of_all(
-    run: Run, relay: RunningServer, send_all: SendAll, open_ledger: OpenLedger, template: EmailTemplate
+    relay_names: list[str], run: Run, relay: RunningServer, send_all: SendAll, open_ledger: OpenLedger
 ) -> None:
     """The replies to two commits are lost on the way. What was written twice counts once."""
     batch = send_all(addresses=[f"{'fail' if number % 3 else 'good'}-{number}@x.org" for number in range(30)])
     job = replay(batch)
-    ledger = open_ledger(batch)
+    ledger = open_ledger(batch, routes=tuple(make_route(name, quotas=((1000, 60),)) for name in relay_names))
     claimed = run(ledger.cycle(12))
     for email in claimed[:4]:
         ledger.add(sent(email))
     for email in claimed[4:6]:
         ledger.add(deferred(email, seconds=3600))
-    ledger.line.lose(2, statement=sql.LEDGER_CYCLE_OF_REPLAY)
-    for _ in range(2):
+    cycle = sql.ROUTED_CYCLE_OF_REPLAY if relay_names else sql.LEDGER_CYCLE_OF_REPLAY
+    ledger.line.lose(2, statement=cycle)
+    for lost in range(2):
         with pytest.raises(Exception, match="lost"):
-            run(ledger.cycle(0) if not ledger.line.undelivered else ledger.recover(window=12))
+            run(ledger.cycle(0) if lost == 0 else ledger.recover(window=12))
         counts(batch)
     run(ledger.recover(window=6))
     assert counts(batch)["pending"] == 26

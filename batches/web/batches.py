@@ -68,6 +68,11 @@ class ListedEmail:
     is_to_be_retried: bool
     """Whether the email waits for its next attempt, whose time is then known."""
 
+    @property
+    def has_more_to_tell(self) -> bool:
+        """Whether there were attempts that the row's own record does not tell of."""
+        return len(self.history.attempts) > (0 if self.history.job_id is None else 1)
+
 
 @require_safe
 @login_required

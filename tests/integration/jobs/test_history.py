@@ -71,6 +71,7 @@ def test_record_and_history_are_told_everywhere_while_a_replay_of_all_waits(
     page = client.get(f"/batches/{batch.pk}/").content.decode()
     assert page.count("It is being sent again") == 2
     assert page.count(">Sent</span>") == 2
+    assert page.count("The attempt before") == 1  # of the row that failed
     described = client.get(f"/api/batches/{batch.pk}").json()
     assert (described["sentCount"], described["pendingCount"], described["resendingCount"]) == (2, 3, 2)
     shown = client.get(f"/admin/batches/email/{batch.emails.get(row=2).pk}/change/").content.decode()

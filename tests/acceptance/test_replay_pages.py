@@ -1,0 +1,83 @@
+"""A replay of all and a replay of the unsent, from the page of a batch in a real browser, with a worker and a relay."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.acceptance.browser import take_picture
+from tests.acceptance.client import Client
+from tests.acceptance.stack import RunningStack, stack_in_new_folder
+from tests.smtpserver import Behaviour, RunningServer
+
+COUNT = 40
+LIST = "email,name\n" + "".join(
+    f"{'fail-550' if number % 10 == 0 else 'good'}-{number}@example.org,P{number}\n" for number in range(COUNT)
+)
+REFUSED = COUNT // 10
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[RunningServer]:
+    with RunningServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(relay: RunningServer) -> Iterator[RunningStack]:
+    environment = {"EMAIL_URL": relay.url, "SEND_WINDOW": "4", "SEND_CONNECTIONS": "1", "SEND_LANES": "1"}
+    with stack_in_new_folder("replays", workers=1, environment=environment) as running:
+        yield running
+
+
+def test_nobody_who_has_the_mail_is_forgotten_and_the_others_get_it(
+    page: Page, client: Client, relay: RunningServer
+) -> None:
+    page.goto("/")
+    page.set_input_files("#id_file", {"name": "people.csv", "mimeType": "text/csv", "buffer": LIST.encode()})
+    page.check('input[name="then"][value="send"]')
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_url(re.compile(r"/batches/\d+/"))
+    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+    batch_id = int(re.findall(r"/batches/(\d+)/", page.url)[0])
+    button = page.locator("summary:has-text('Send to those who have not got it')")
+    expect(button).to_contain_text(f"({REFUSED})")
+
+    relay.become(Behaviour(rate=5))
+    status, _ = client.request("POST", f"/api/batches/{batch_id}/replay", {"which": "all"})
+    assert status == 202
+    expect(page.locator("#status")).to_have_text("processing", timeout=20_000)
+    expect(page.locator('dd[data-count="sent"]')).to_have_text(str(COUNT - REFUSED))
+    expect(page.locator('p[data-some="resending"]')).to_be_visible()
+    expect(page.locator("#rows")).to_contain_text("It is being sent again.", timeout=20_000)
+    take_picture(page, "replay-of-all")
+    page.click("summary:has-text('Cancel')")
+    page.get_by_role("button", name="Stop sending").click()
+    expect(page.locator("#status")).to_have_text("cancelled", timeout=30_000)
+    expect(page.locator('dd[data-count="sent"]')).to_have_text(str(COUNT - REFUSED), timeout=20_000)
+    expect(page.locator('p[data-some="resending"]')).to_be_hidden(timeout=20_000)
+
+    relay.become(Behaviour(address_faults=False))
+    page.reload()
+    page.set_viewport_size({"width": 360, "height": 800})
+    button.click()
+    expect(page.get_by_text("Nobody who has got it gets it again.")).to_be_visible()
+    expect(page.locator('input[name="include-unknown"]')).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    take_picture(page, "replay-of-the-unsent")
+    page.get_by_role("button", name="Send it now").click()
+    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+    expect(page.locator('dd[data-count="sent"]')).to_have_text(str(COUNT), timeout=20_000)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.reload()
+    page.locator("#rows details summary").first.click()
+    take_picture(page, "history")
+    expect(page.locator("#rows details[open] li").first).to_contain_text("first send, job")
+    _, items = client.request("GET", f"/api/batches/{batch_id}/emails?limit=100")
+    assert {item["status"] for item in items["items"]} == {"sent"}
+    assert {item["jobId"] for item in items["items"] if item["address"].startswith("fail")} == {
+        client.request("GET", f"/api/batches/{batch_id}")[1]["jobId"]
+    }

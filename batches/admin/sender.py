@@ -16,7 +16,7 @@ from django.utils.html import format_html
 
 from batches.jobs.senders import keep_default_sender
 from batches.mailboxes import SenderFault, parse_mailbox
-from batches.models import DEFAULT_SENDER, EmailJob, Sender
+from batches.models import DEFAULT_SENDER, EmailJob, Relay, Sender
 from batches.rendering.headers import encode_mailbox
 
 IS_SHOWN_LATER = "It is shown here after the sender is saved."
@@ -120,9 +120,19 @@ class SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return {} if obj is not None else dict(self.prepopulated_fields)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Keep the default sender, and each that a job used: otherwise everybody could replay what it sent."""
-        is_kept = obj is not None and (_is_default(obj) or EmailJob.objects.filter(sender=obj.pk).exists())
-        return not is_kept and super().has_delete_permission(request, obj)
+        """Keep the default sender, and each that a job or a relay names.
+
+        Otherwise everybody could replay what it sent, and the relay would carry every sender.
+        """
+        return not (obj is not None and _is_kept(obj)) and super().has_delete_permission(request, obj)
+
+
+def _is_kept(sender: Model) -> bool:
+    return (
+        _is_default(sender)
+        or EmailJob.objects.filter(sender=sender.pk).exists()
+        or Relay.objects.filter(senders=sender.pk).exists()
+    )
 
 
 def _is_default(obj: Any) -> bool:

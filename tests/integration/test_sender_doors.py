@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from batches.jobs import lifecycle
-from batches.models import Batch, BatchStatus, EmailJob, EmailStatus, EmailTemplate, Sender
+from batches.models import Batch, BatchStatus, EmailJob, EmailStatus, EmailTemplate, Relay, Sender
 from tests.conftest import MakeBatch, MakeSender
 
 FILE = b"name,email\nAda,ada@example.org\n"
@@ -262,6 +262,10 @@ def test_used_and_default_senders_are_kept(admin: Client, staff: User, choir: Se
     data = {"action": "delete_selected", "post": "yes", "_selected_action": [choir.pk, unused.pk]}
     assert admin.post("/admin/batches/sender/", data).status_code == 403
     assert Sender.objects.count() == 3
+    relay = Relay.objects.get_or_create(name="default")[0]
+    relay.senders.add(unused)
+    assert admin.post(f"/admin/batches/sender/{unused.pk}/delete/", {"post": "yes"}).status_code == 403
+    relay.senders.clear()
     assert admin.post("/admin/batches/sender/", data | {"_selected_action": [unused.pk]}).status_code == 302
     assert [sender.key for sender in Sender.objects.all()] == ["choir", "default"]
 

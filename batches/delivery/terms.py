@@ -5,6 +5,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+LEAD_SECONDS = 3.0
+"""How much earlier than its relay a lane starts again: the sweep comes every two seconds, and a worker must start. The
+lane waits for the rest of the time in its place, so that mail goes on at the very moment."""
+
 
 class LaneEnd(Enum):
     """Why a lane run ended. The value is for RQ's log."""

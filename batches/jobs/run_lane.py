@@ -14,21 +14,21 @@ import psycopg
 import uvloop
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.db import connection, connections
+from django.db import DatabaseError, connection, connections
 from rq import get_current_job
 
 from batches import progress
 from batches.delivery.lane_run import LaneRun
-from batches.delivery.ledger import Ledger, connect, release_lane, report_relay_error
+from batches.delivery.ledger import Ledger, connect, release_lane
 from batches.delivery.policy import RetryPolicy
 from batches.delivery.spec import Counters, LaneSpec, RouteSpec
-from batches.delivery.terms import LaneEnd
+from batches.delivery.terms import LEAD_SECONDS, LaneEnd
 from batches.jobs import lifecycle, queues
 from batches.models import Lane, sql
+from batches.relays import Found, afind_routes, relays_version
+from batches.relays import sql as relay_sql
 from batches.rendering.message import derive_message_key
-from batches.smtp.backend import Backend
 from batches.smtp.connection import Timeouts
-from batches.smtp.relay import RelayUrlError, parse_relay
 
 logger = logging.getLogger(__name__)
 
@@ -70,12 +70,12 @@ async def _run(lane_id: int, *, worker: str, database: Mapping[str, Any]) -> Lan
         acquired = await acquire_lane(ledger_connection, lane_id, worker=worker)
         if acquired is None:
             return None
-        try:
-            spec = make_spec(acquired, database)
-        except RelayUrlError as exc:
-            end = await _release_without_relay(ledger_connection, acquired, reason=str(exc))
+        found, version = await _find_routes(ledger_connection, acquired)
+        if found.why:
+            end = await _release_without_relay(ledger_connection, acquired, found)
         else:
-            end = await _send(spec, ledger_connection, priority=acquired.priority)
+            spec = make_spec(acquired, database, routes=found.routes)
+            end = await _send(spec, ledger_connection, priority=acquired.priority, version=version)
     finally:
         await ledger_connection.close()
     logger.info(
@@ -95,12 +95,26 @@ async def acquire_lane(
     return sql.ACQUIRE_LANE.rows([row])[0] if row else None
 
 
-def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSpec:
-    """Gather what a lane run is given.
+async def _find_routes(
+    ledger_connection: psycopg.AsyncConnection[Any], acquired: sql.AcquiredLane
+) -> tuple[Found, str]:
+    """Return the relays that may carry the lane's mail, and the version of the relays of which that is true."""
+    version = await _read_version(ledger_connection)
+    while True:
+        found = await afind_routes(ledger_connection, sender_id=acquired.sender_id)
+        # A person may have changed a relay between the two statements, or a new relay got its row.
+        before, version = version, await _read_version(ledger_connection)
+        if version == before:
+            return found, version
 
-    Raises:
-        RelayUrlError: EMAIL_URL cannot be read.
-    """
+
+async def _read_version(ledger_connection: psycopg.AsyncConnection[Any]) -> str:
+    cursor = await ledger_connection.execute(relay_sql.RELAYS_VERSION)
+    return relay_sql.RELAYS_VERSION.rows(await cursor.fetchall())[0].text
+
+
+def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any], *, routes: tuple[RouteSpec, ...]) -> LaneSpec:
+    """Gather what a lane run is given. ``routes`` are the relays that may carry its mail: one at least."""
     return LaneSpec(
         lane_id=acquired.lane_id,
         token=acquired.token,
@@ -118,7 +132,7 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSp
         resends_all=acquired.resends_all,
         accepted_refusal=acquired.accepted_refusal,
         message_key=derive_message_key(settings.SECRET_KEY),
-        routes=(_find_route(),),
+        routes=routes,
         timeouts=Timeouts(
             connect_seconds=min(CONNECT_MAX_SECONDS, settings.SEND_REPLY_TIMEOUT_SECONDS),
             command_seconds=settings.SEND_REPLY_TIMEOUT_SECONDS,
@@ -133,37 +147,45 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any]) -> LaneSp
     )
 
 
-def _find_route() -> RouteSpec:
-    """Return the route by the relay of EMAIL_URL, or by the other Django email backend that SEND_BACKEND names."""
-    address = Backend(path=settings.SEND_BACKEND) if settings.SEND_BACKEND else parse_relay(settings.EMAIL_URL)
-    return RouteSpec(
-        relay_id=0, name="default", address=address, connections=settings.SEND_CONNECTIONS, rate=settings.SEND_RATE
-    )
-
-
 def database_parameters() -> dict[str, Any]:
     """Return what ``psycopg.connect`` takes: Django's parameters without those that only Django understands."""
     django_only = {"context", "prepare_threshold", "server_side_binding", "cursor_factory"}
     return {name: value for name, value in connection.get_connection_params().items() if name not in django_only}
 
 
-async def _send(spec: LaneSpec, ledger_connection: psycopg.AsyncConnection[Any], *, priority: str) -> LaneEnd:
+async def _send(
+    spec: LaneSpec, ledger_connection: psycopg.AsyncConnection[Any], *, priority: str, version: str
+) -> LaneEnd:
     async def publish(row: sql.SnapshotRow) -> None:
         await progress.apublish(*progress.make_snapshot(sql.SnapshotRow(*row)))
 
     def should_end() -> LaneEnd | None:
-        return LaneEnd.YIELDED if queues.has_other_job_waiting(spec.job_id, priority=priority) else None
+        if queues.has_other_job_waiting(spec.job_id, priority=priority):
+            return LaneEnd.YIELDED
+        return LaneEnd.REROUTED if _have_relays_changed(version) else None
 
     lane_run = LaneRun(spec, Ledger(spec, ledger_connection), publish=publish, should_end=should_end)
     return await lane_run.run()
 
 
+def _have_relays_changed(version: str) -> bool:
+    """Whether a person has changed a relay since this version. Called in a thread, which keeps no connection."""
+    try:
+        return relays_version() != version
+    except DatabaseError:
+        return False  # The ledger deals with an outage.
+    finally:
+        connections.close_all()
+
+
 async def _release_without_relay(
-    ledger_connection: psycopg.AsyncConnection[Any], acquired: sql.AcquiredLane, *, reason: str
+    ledger_connection: psycopg.AsyncConnection[Any], acquired: sql.AcquiredLane, found: Found
 ) -> LaneEnd:
-    """Report an address that cannot be read as the job's relay error, and release the lane. No email was claimed."""
-    logger.error("Lane %s cannot send: %s", acquired.lane_id, reason)
-    await report_relay_error(ledger_connection, reason, job_id=acquired.job_id, lane_id=acquired.lane_id)
+    """Note on the job why no relay may carry its mail now, and release the lane. No email was claimed."""
+    logger.warning("Lane %s cannot send: %s", acquired.lane_id, found.why)
+    seconds = max(0.0, (found.retry_seconds or 0.0) - LEAD_SECONDS)
+    arguments = {"job": acquired.job_id, "sentence": found.why, "seconds": seconds}
+    await ledger_connection.execute(sql.REPORT_WAIT, arguments)
     await release_lane(ledger_connection, lane_id=acquired.lane_id, token=acquired.token)
     return LaneEnd.RELAY_DOWN
 

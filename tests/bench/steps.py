@@ -32,6 +32,7 @@ from batches.delivery.terms import ClaimedEmail, Decision
 from batches.jobs import creation, lifecycle, queues, run_lane
 from batches.models import Batch, EmailJob, EmailStatus, EmailTemplate, Lane
 from batches.outcomes import Outcome
+from batches.relays import afind_routes
 from batches.rendering.message import Message, MessageLayout
 from batches.rendering.plain import MessageWriter
 from batches.rendering.template import MessageParts
@@ -195,7 +196,8 @@ def ledger(batch_id: str, group: str) -> dict[str, Any]:
         ledger_connection, count = await connect(database), 0
         taken = await run_lane.acquire_lane(ledger_connection, lane_id, worker="")
         assert taken is not None
-        ledger = Ledger(run_lane.make_spec(taken, database), ledger_connection)
+        found = await afind_routes(ledger_connection, sender_id=taken.sender_id)
+        ledger = Ledger(run_lane.make_spec(taken, database, routes=found.routes), ledger_connection)
         started, wall = time.process_time(), time.perf_counter()
         claimed: list[ClaimedEmail] = await ledger.cycle(int(group))
         while claimed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 from django.conf import LazySettings
@@ -14,6 +13,7 @@ from batches.delivery.spec import RouteSpec
 from batches.jobs import creation, queues
 from batches.jobs.run_lane import acquire_lane, database_parameters, make_spec
 from batches.models import Batch, BatchSource, Email, EmailTemplate, Lane
+from batches.relays import afind_routes
 from tests.integration.jobs.ledgers import LedgerOnLine, Line, OpenLedger, Run
 from tests.integration.jobs.whole_jobs import run_to_end
 from tests.smtpserver import Behaviour, RunningServer
@@ -101,8 +101,8 @@ def open_ledger(run: Run, template: EmailTemplate) -> Iterator[OpenLedger]:
         ledger_connection = await connect(database)
         acquired = await acquire_lane(ledger_connection, lane.pk, worker="")
         assert acquired is not None
-        spec = make_spec(acquired, database)
-        return LedgerOnLine(replace(spec, routes=routes or spec.routes), Line(ledger_connection))
+        found = await afind_routes(ledger_connection, sender_id=acquired.sender_id)
+        return LedgerOnLine(make_spec(acquired, database, routes=routes or found.routes), Line(ledger_connection))
 
     def open_one(batch: Batch, *, lane_number: int = 0, routes: tuple[RouteSpec, ...] = ()) -> LedgerOnLine:
         job = batch.jobs.order_by("pk").last() or creation.create_job(batch, template=template, user=None)

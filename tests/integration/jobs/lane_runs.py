@@ -16,6 +16,7 @@ from batches.delivery.terms import ClaimedEmail, LaneEnd
 from batches.jobs.run_lane import acquire_lane, database_parameters, make_spec
 from batches.models import Lane, sql
 from batches.outcomes import Outcome
+from batches.relays import afind_routes
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Capabilities, Connection, LaneEvents, Loss, Outgoing, Timeouts
 from batches.smtp.relay import RelayAddress
@@ -172,7 +173,8 @@ class ControlledRun:
         self.backend_pid = connection.info.backend_pid
         acquired = await acquire_lane(connection, self.lane.pk, worker="")
         assert acquired is not None
-        spec = make_spec(acquired, self.database)
+        found = await afind_routes(connection, sender_id=acquired.sender_id)
+        spec = make_spec(acquired, self.database, routes=found.routes)
         routes = tuple(replace(route, connections=self.connections) for route in spec.routes)
         spec = replace(spec, window=self.window, routes=routes)
         watched = WatchedConnection(connection=connection, before=self.before, after=self.after)

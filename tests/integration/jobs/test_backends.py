@@ -21,7 +21,7 @@ from batches.delivery.terms import LaneEnd
 from batches.jobs import creation
 from batches.jobs.run_lane import run_lane
 from batches.jobs.sweep import sweep
-from batches.models import Attempt, Email, EmailJob, EmailStatus, EmailTemplate
+from batches.models import Attempt, Email, EmailJob, EmailStatus, EmailTemplate, RelayPause
 from tests.integration.jobs.conftest import MakeBatch
 from tests.integration.jobs.test_lanes import accepted, wait_for
 from tests.smtpserver import Rule, RunningServer
@@ -231,6 +231,7 @@ def test_job_says_why_when_backend_cannot_be_opened(
     assert Email.objects.get(batch=job.batch).attempts == 0
     assert set(job.lanes.values_list("lease_until", flat=True)) == {None}
     settings.SEND_BACKEND = f"{__name__}.Faulty"
+    RelayPause.objects.all().delete()
     EmailJob.objects.filter(pk=job.pk).update(relay_retry_at=Now())
     assert run_lane(lane_id=job.lanes.get(number=0).pk) == LaneEnd.DRY.value
     job.refresh_from_db()

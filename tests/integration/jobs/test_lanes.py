@@ -28,6 +28,7 @@ from batches.models import (
     JobKind,
     JobStatus,
     Lane,
+    RelayPause,
 )
 from batches.outcomes import Outcome
 from tests.integration.jobs.conftest import MakeBatch
@@ -204,7 +205,7 @@ def test_nothing_is_sent_twice_when_backends_are_terminated(
     kills: list[int] = []
 
     def terminate() -> None:
-        for milestone in range(20, 120, 20):
+        for milestone in range(20, 520, 100):
             wait_for_sent(batch, milestone)
             with connection.cursor() as cursor:
                 cursor.execute(
@@ -263,6 +264,7 @@ def test_job_says_why_and_goes_on_by_itself_when_relay_comes_back(
     waiting.update(relay_retry_at=Now() + timedelta(hours=1))
     assert sweep().enqueued == 0
     relay.configure(refuse=False)
+    RelayPause.objects.all().delete()
     waiting.update(relay_retry_at=Now())
     assert sweep().enqueued == 1
     assert run(lane) == LaneEnd.DRY.value
@@ -293,6 +295,7 @@ def test_lane_is_free_and_job_says_why_when_email_url_cannot_be_read(
     assert (lane.lease_until, count_claimed(batch)) == (None, 0)
     assert set(Email.objects.filter(batch=batch).values_list("status", "attempts")) == {(EmailStatus.PENDING, 0)}
     settings.EMAIL_URL = right
+    RelayPause.objects.all().delete()
     EmailJob.objects.filter(pk=job.pk).update(relay_retry_at=Now())
     assert sweep().enqueued == 1
     assert run(lane) == LaneEnd.DRY.value
@@ -310,6 +313,7 @@ def test_wait_grows_when_email_url_stays_wrong(
         assert run(lane) == LaneEnd.RELAY_DOWN.value
         assert EmailJob.objects.get(pk=job.pk).relay_failure_count == failure_count
         assert run(lane) == NOT_ACQUIRED
+        RelayPause.objects.all().delete()
         EmailJob.objects.filter(pk=job.pk).update(relay_retry_at=Now())
 
 

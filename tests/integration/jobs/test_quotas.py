@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 from typing import Any
@@ -73,7 +72,7 @@ class Lanes:
         ledger_connection = await connect(database)
         acquired = await acquire_lane(ledger_connection, lane.pk, worker="")
         assert acquired is not None
-        spec = replace(make_spec(acquired, database), routes=routes)
+        spec = make_spec(acquired, database, routes=routes)
         return LedgerOnLine(spec, Line(ledger_connection))
 
 

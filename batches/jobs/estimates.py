@@ -8,6 +8,7 @@ a relay becomes usable again. Then the speeds are worked out again.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +19,14 @@ from batches.relays.windows import DAYS_AHEAD, Window, find_spans
 DEFAULT_RATE_PER_SECOND = 500.0
 """The assumed speed of the workers until a first batch has shown how fast they are."""
 
-STEPS_MAX = 600
+STEPS_MAX = 400
 """After so many changes of speed, the rest is assumed to go at the mean speed. So an estimate takes milliseconds."""
 
-SLICES = 240
-"""Uses are counted in slices of a period's 240th part, as the ledger counts them. A slice ends at a round time."""
+SLICES = 120
+"""What is sent is counted in slices of a period's 120th part: twelve minutes of a day. The ledger's are half of that."""
+
+FAR_SECONDS = 1e9
+"""How far one step goes if no speed changes any more: 30 years."""
 
 DAY_SECONDS = 86400.0
 NEVER = math.inf
@@ -166,38 +170,70 @@ class _Relay:
         return self._spans_from(seconds)[0][1] - seconds
 
 
+class Simulation:
+    """How many messages have gone by which time, from one moment on. It goes only as far as it is asked."""
+
+    def __init__(
+        self, relays: Sequence[RelayNow], *, now: datetime, capacity: float, start_seconds: float = 0.0
+    ) -> None:
+        """Begin at ``now``, in the site's time zone, in which the windows are written.
+
+        Args:
+            capacity: The messages a second that the workers manage where no relay limits them.
+            start_seconds: When the first message may go, from now.
+        """
+        self._states = [_Relay(relay, now) for relay in relays]
+        self._capacity = capacity
+        # The moments at which the speed changed, and how many messages had gone by then.
+        self._times, self._counts = [max(0.0, start_seconds)], [0.0]
+        self._is_stuck = False
+
+    def time_of(self, count: int) -> float | None:
+        """Return after how many seconds ``count`` messages have gone.
+
+        Returns:
+            None if the relays carry so many messages at no time that is known.
+        """
+        while self._counts[-1] < count - _CLOSE and not self._is_stuck and len(self._times) <= STEPS_MAX:
+            self._step()
+        place = bisect_left(self._counts, count - _CLOSE)
+        if place < len(self._counts):
+            return self._between(place, count)
+        return None if self._is_stuck else self._beyond(count)
+
+    def _step(self) -> None:
+        """Go on to the next moment at which a speed changes."""
+        at = self._times[-1]
+        free_at = [state.usable_from(at) for state in self._states]
+        _share_out(self._states, [each <= at + _CLOSE for each in free_at], self._capacity)
+        until = _next_change(self._states, free_at, at)
+        speed = sum(state.speed for state in self._states)
+        if until == NEVER:
+            self._is_stuck = not speed
+            until = at + FAR_SECONDS
+        for state in self._states:
+            state.carry(at, until)
+        self._times.append(until)
+        self._counts.append(self._counts[-1] + speed * (until - at))
+
+    def _between(self, place: int, count: int) -> float:
+        if place == 0:
+            return self._times[0]
+        before, after = self._counts[place - 1], self._counts[place]
+        share = min(1.0, (count - before) / (after - before))
+        return self._times[place - 1] + share * (self._times[place] - self._times[place - 1])
+
+    def _beyond(self, count: int) -> float | None:
+        """Assume the mean speed for what goes after the last step."""
+        mean = min(self._capacity, sum(state.mean_speed(self._capacity) for state in self._states))
+        return self._times[-1] + (count - self._counts[-1]) / mean if mean else None
+
+
 def simulate(
     count: int, relays: Sequence[RelayNow], *, now: datetime, capacity: float, start_seconds: float = 0.0
 ) -> float | None:
-    """Return in how many seconds ``count`` messages are sent.
-
-    Args:
-        now: The present time in the site's time zone, in which the windows are written.
-        capacity: The messages a second that the workers manage where no relay limits them.
-        start_seconds: When the first message may go, from now.
-
-    Returns:
-        None if the relays carry so many messages at no time that is known.
-    """
-    states = [_Relay(relay, now) for relay in relays]
-    at, left = max(0.0, start_seconds), float(count)
-    for _ in range(STEPS_MAX):
-        if left < _CLOSE:
-            return at
-        free_at = [state.usable_from(at) for state in states]
-        _share_out(states, [each <= at + _CLOSE for each in free_at], capacity)
-        speed = sum(state.speed for state in states)
-        until = _next_change(states, free_at, at)
-        if speed and at + left / speed <= until + _CLOSE:
-            return at + left / speed
-        if until == NEVER:
-            return None
-        left -= speed * (until - at)
-        for state in states:
-            state.carry(at, until)
-        at = until
-    mean = min(capacity, sum(state.mean_speed(capacity) for state in states))
-    return at + left / mean if mean else None
+    """Return in how many seconds ``count`` messages are sent: one question to one ``Simulation``."""
+    return Simulation(relays, now=now, capacity=capacity, start_seconds=start_seconds).time_of(count)
 
 
 def _next_change(states: Sequence[_Relay], free_at: Sequence[float], at: float) -> float:

@@ -7,7 +7,7 @@ any number of batches, and none while no batch is live. A finish time is an esti
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from batches import progress
-from batches.jobs.estimates import DEFAULT_RATE_PER_SECOND, NEVER, QuotaNow, RelayNow, simulate
+from batches.jobs.estimates import DEFAULT_RATE_PER_SECOND, NEVER, QuotaNow, RelayNow, Simulation
 from batches.models import BatchStatus, JobPriority, JobStatus, sql
 from batches.models.relay import DEFAULT_RELAY
 from batches.outcomes import ReplyMeaning
@@ -61,25 +61,44 @@ class Outlook:
     jobs: Sequence[sql.WaitingJob]
     recent_speed: float | None
     """The messages a second of the fastest of the last jobs. None: no job has shown it."""
+    simulations: dict[tuple[int | None, int], Simulation] = field(default_factory=dict)
+    """Those made so far, by sender and start."""
 
     def forecast(
         self, count: int, *, sender_id: int | None, priority: str, job: sql.WaitingJob | None = None
     ) -> Forecast:
         """Estimate when ``count`` emails are sent, of a live job or of one that would be made now."""
-        relays = [_relay_now(relay, sender_id) for relay in self.relays if _may_carry(relay, sender_id)]
-        if not self.relays:  # the rows are made when a worker starts
-            relays = [RelayNow(rate=settings.SEND_RATE)]
-        running = sum(each.rate_per_second for each in self.jobs)
-        capacity = running or self.recent_speed or DEFAULT_RATE_PER_SECOND
+        relays = self._relays_of(sender_id)
         start = self._start_seconds(job)
+        simulation = self._simulate(relays, sender_id=sender_id, start_seconds=start)
         seconds: float | None = start
         for _ in range(2):  # the second time with the scheduled jobs that begin before the first estimate
             ahead = self._ahead(count, priority=priority, job=job, within=seconds or 0.0)
-            seconds = simulate(
-                count + ahead, relays, now=timezone.localtime(self.now), capacity=capacity, start_seconds=start
+            seconds = simulation.time_of(count + ahead)
+        is_measured = self._measured_speed or any(relay.rate or relay.quotas for relay in relays)
+        return self._describe(seconds, is_known=bool(is_measured) or count <= SURE_COUNT)
+
+    @property
+    def _measured_speed(self) -> float | None:
+        """The present speed of all workers, or else that of earlier jobs."""
+        return sum(each.rate_per_second for each in self.jobs) or self.recent_speed
+
+    def _relays_of(self, sender_id: int | None) -> list[RelayNow]:
+        if not self.relays:  # the rows are made when a worker starts
+            return [RelayNow(rate=settings.SEND_RATE)]
+        return [_relay_now(relay, sender_id) for relay in self.relays if _may_carry(relay, sender_id)]
+
+    def _simulate(self, relays: Sequence[RelayNow], *, sender_id: int | None, start_seconds: float) -> Simulation:
+        """Return the simulation that all batches of a sender share if they begin in the same second."""
+        key = (sender_id, round(start_seconds))
+        if key not in self.simulations:
+            self.simulations[key] = Simulation(
+                relays,
+                now=timezone.localtime(self.now),
+                capacity=self._measured_speed or DEFAULT_RATE_PER_SECOND,
+                start_seconds=start_seconds,
             )
-        is_measured = bool(running or self.recent_speed) or any(relay.rate or relay.quotas for relay in relays)
-        return self._describe(seconds, is_known=is_measured or count <= SURE_COUNT)
+        return self.simulations[key]
 
     def _describe(self, seconds: float | None, *, is_known: bool) -> Forecast:
         if seconds is None:

@@ -71,7 +71,9 @@ async def open_connection(
     """
     if isinstance(relay, Backend):
         return await open_backend(relay, lane=lane, timeouts=timeouts)
-    return await open_session(relay, lane=lane, timeouts=timeouts, depth=1 if closes_after_refusals else depth)
+    return await open_session(
+        relay, lane=lane, timeouts=timeouts, depth=depth, closes_after_refusals=closes_after_refusals
+    )
 
 
 class Pool:
@@ -100,7 +102,6 @@ class Pool:
         self._grow_at, self._grow_by = 0.0, 1
         self._is_accepted = False
         self._is_closed = self._is_paused = self._is_probing = False
-        self._is_answered = False
         self.closes_after_refusals = route.closes_after_refusals
         self._is_one_gone = asyncio.Event()
         # With CHUNKING, the window is spread over the connections.
@@ -168,19 +169,17 @@ class Pool:
         if not (self._openings or self._is_closed or self._is_paused):
             self._lane.on_relay_down(error)
 
-    def note_answer(self) -> None:
-        """Note that the relay has answered a message, although it did not accept it.
-
-        The next connection to end has then done its work, and another may be opened at once.
-        """
-        self._is_answered = True
+    def note_closing_after_refusal(self) -> None:
+        """Send one message at a time from now on, over the open connections too."""
+        self.closes_after_refusals = True
+        for connection in self._connections:
+            connection.send_one_at_a_time()
 
     def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
         """Forget a connection that is gone. Tell the route if the relay accepts no mail."""
         self._connections.discard(connection)
         self._leaving.discard(connection)
         self._is_one_gone.set()
-        is_useful, self._is_answered = bool(connection.sent_count) or self._is_answered, False
         if self._is_closed or self._is_paused:
             return
         logger.info("A connection to %s ended: %s", self._route.address, loss.reason)
@@ -189,7 +188,7 @@ class Pool:
             self._is_accepted, self._reopen_at = False, 0.0
         if loss.is_relay_error:
             self._lane.on_relay_down(RelayError(loss.reason, meaning=ReplyMeaning.POLICY))
-        elif not is_useful:
+        elif not connection.answered_count:
             # A connection that delivered may have reached the relay's limit for one connection: another may do.
             self._on_no_connection(RelayError(loss.reason, has_too_many_connections=loss.has_too_many_connections))
         self.pump()  # The other connections take the messages that this one did not send.

@@ -217,7 +217,8 @@ class Route:
 
     def on_connection_lost(self, connection: Connection, loss: Loss) -> None:
         if loss.follows_refusal and not self.spec.closes_after_refusals and not self.pool.closes_after_refusals:
-            self.pool.closes_after_refusals, self.is_closing_noted = True, False
+            self.is_closing_noted = False
+            self.pool.note_closing_after_refusal()
         self.pool.on_connection_lost(connection, loss)
 
     def on_relay_down(self, error: RelayError) -> None:
@@ -308,7 +309,6 @@ class Route:
 
     def _on_strike(self, claimed: ClaimedEmail, verdict: Verdict) -> None:
         """Put a struck email last, so that the others go on. After more strikes, charge it or pause the relay."""
-        self.pool.note_answer()
         order = self._watch()
         if not self._strikes.run_count:
             self._struck_from = self._find_free_place(order)
@@ -343,8 +343,6 @@ class Route:
     def _on_refused(self, outgoing: Outgoing[ClaimedEmail], verdict: Verdict) -> None:
         """Record a refusal, unless it may be about everybody: then it waits for a success, or for more like it."""
         claimed = outgoing.tag
-        if verdict.code or verdict.is_recognised:  # The relay has answered, or nobody knows what it did.
-            self.pool.note_answer()
         # A letter that is refused for its content may be the same for everybody.
         is_about_one = verdict.is_recognised and verdict.meaning is not ReplyMeaning.CONTENT
         if is_about_one or self._is_known_to_be_deferred(claimed, verdict):

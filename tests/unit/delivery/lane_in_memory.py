@@ -197,13 +197,9 @@ class ScriptedConnection:
 
     def __init__(self, lane: LaneEvents[ClaimedEmail], world: World, place: int) -> None:
         self.lane, self.world, self.place = lane, world, place
-        self.sent_count = 0
+        self.sent_count = self.answered_count = 0
         self.outgoing: Outgoing[ClaimedEmail] | None = None
         self.is_over = False
-
-    @property
-    def answered_count(self) -> int:
-        return self.sent_count
 
     @property
     def is_idle(self) -> bool:
@@ -227,6 +223,7 @@ class ScriptedConnection:
             stage = Stage.MAIL if "MAIL" in verdict.reply else Stage.RCPT
             outgoing.refusal = None if verdict.is_strike else (stage, Reply(verdict.code, verdict.reply.encode()))
         self.sent_count += verdict.outcome is Outcome.SENT
+        self.answered_count += verdict.is_strike or verdict.outcome not in (Outcome.REQUEUED, Outcome.UNKNOWN)
         self.lane.on_verdict(outgoing, verdict)
         if verdict.is_strike or not verdict.code:
             self.abort(Loss(reason=verdict.reply))

@@ -26,7 +26,6 @@ from batches.delivery.terms import LEAD_SECONDS, LaneEnd
 from batches.jobs import lifecycle, queues
 from batches.models import Lane, sql
 from batches.relays import Found, afind_routes, relays_version
-from batches.relays import sql as relay_sql
 from batches.rendering.message import derive_message_key
 from batches.smtp.connection import Timeouts
 
@@ -70,12 +69,12 @@ async def _run(lane_id: int, *, worker: str, database: Mapping[str, Any]) -> Lan
         acquired = await acquire_lane(ledger_connection, lane_id, worker=worker)
         if acquired is None:
             return None
-        found, version = await _find_routes(ledger_connection, acquired)
+        found = await afind_routes(ledger_connection, sender_id=acquired.sender_id)
         if found.why:
             end = await _release_without_relay(ledger_connection, acquired, found)
         else:
             spec = make_spec(acquired, database, routes=found.routes)
-            end = await _send(spec, ledger_connection, priority=acquired.priority, version=version)
+            end = await _send(spec, ledger_connection, priority=acquired.priority, version=found.version)
     finally:
         await ledger_connection.close()
     logger.info(
@@ -93,24 +92,6 @@ async def acquire_lane(
     arguments = {"lane": lane_id, "worker": worker, "lease_seconds": settings.SEND_LEASE_SECONDS}
     row = await (await ledger_connection.execute(sql.ACQUIRE_LANE, arguments)).fetchone()
     return sql.ACQUIRE_LANE.rows([row])[0] if row else None
-
-
-async def _find_routes(
-    ledger_connection: psycopg.AsyncConnection[Any], acquired: sql.AcquiredLane
-) -> tuple[Found, str]:
-    """Return the relays that may carry the lane's mail, and the version of the relays of which that is true."""
-    version = await _read_version(ledger_connection)
-    while True:
-        found = await afind_routes(ledger_connection, sender_id=acquired.sender_id)
-        # A person may have changed a relay between the two statements, or a new relay got its row.
-        before, version = version, await _read_version(ledger_connection)
-        if version == before:
-            return found, version
-
-
-async def _read_version(ledger_connection: psycopg.AsyncConnection[Any]) -> str:
-    cursor = await ledger_connection.execute(relay_sql.RELAYS_VERSION)
-    return relay_sql.RELAYS_VERSION.rows(await cursor.fetchall())[0].text
 
 
 def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any], *, routes: tuple[RouteSpec, ...]) -> LaneSpec:

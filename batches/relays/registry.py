@@ -7,7 +7,7 @@ lane run. Nothing here connects to a relay.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -48,12 +48,14 @@ class Found(NamedTuple):
     """The relays that may carry a job's mail, those that accept none now included.
 
     If none of them is usable within five seconds, ``why`` says so in a sentence, and ``retry_seconds`` says after how
-    long one is. Otherwise ``why`` is empty and ``retry_seconds`` is None.
+    long one is. Otherwise ``why`` is empty and ``retry_seconds`` is None. ``version`` is ``relays_version`` as it was
+    then.
     """
 
     routes: tuple[RouteSpec, ...]
     why: str
     retry_seconds: float | None
+    version: str = ""
 
 
 def relay_urls() -> dict[str, str]:
@@ -181,9 +183,9 @@ def _added(names: Iterable[str]) -> dict[str, Any]:
     return {"names": sorted(names), "preset": RelayPreset.NONE.value}
 
 
-def choose_routes(rows: Iterable[RelayRow]) -> Found:
+def choose_routes(rows: Sequence[RelayRow]) -> Found:
     """Make a route of each relay that is configured, enabled and allowed, and say why if none is usable."""
-    urls = relay_urls()
+    urls, version = relay_urls(), rows[0].version if rows else ""
     configured = [row for row in rows if row.name in urls]
     allowed = [row for row in configured if row.is_enabled and row.is_allowed]
     routes: list[RouteSpec] = []
@@ -197,11 +199,11 @@ def choose_routes(rows: Iterable[RelayRow]) -> Found:
         routes.append(route)
         reasons.append((route.paused_seconds, reason))
     if not reasons:
-        return Found((), _explain_none(configured), MISCONFIGURED_RETRY_SECONDS)
+        return Found((), _explain_none(configured), MISCONFIGURED_RETRY_SECONDS, version)
     retry_seconds, why = min(reasons)
     if routes and retry_seconds <= WAIT_IN_PLACE_SECONDS:
-        return Found(tuple(routes), "", None)
-    return Found(tuple(routes), why, retry_seconds)
+        return Found(tuple(routes), "", None, version)
+    return Found(tuple(routes), why, retry_seconds, version)
 
 
 def _make_route(row: RelayRow) -> tuple[RouteSpec, str]:

@@ -29,6 +29,7 @@ class RelayRow(NamedTuple):
     paused_seconds: float
     pause_sentence: str
     now: datetime
+    version: str
 
 
 class Version(NamedTuple):

@@ -1,5 +1,11 @@
 -- The statements that find the relays of a lane run. The loader is batches/models/sql.
 
+-- name: relays_version
+-- A text that changes when a person changes a relay, or which relays a sender may use.
+-- The times are numbers, because as text they depend on the time zone of the connection.
+(SELECT concat_ws(' ', count(*), extract(epoch FROM max(updated_at))) FROM batches_relay)
+       || ' ' || (SELECT concat_ws(' ', count(*), extract(epoch FROM max(updated_at))) FROM batches_sender)
+
 -- name: FIND_RELAYS
 -- Return every relay, with the longest pause that holds for mail of one sender.
 -- A relay that names senders carries no other sender's mail, and a sender that names relays is carried by no other.
@@ -15,7 +21,7 @@ SELECT r.id, r.name, r.is_enabled,
        EXISTS (SELECT FROM batches_relayquota q WHERE q.relay_id = r.id) AS has_quotas,
        coalesce(extract(epoch FROM p.until - statement_timestamp())::float8, 0) AS paused_seconds,
        coalesce(p.sentence, '') AS pause_sentence,
-       statement_timestamp() AS now
+       statement_timestamp() AS now, {relays_version} AS version
 FROM batches_relay r
 LEFT JOIN LATERAL (
   SELECT p.until, p.sentence FROM batches_relaypause p
@@ -55,9 +61,8 @@ SELECT q.relay_id, q.amount, q.period_seconds,
 FROM batches_relayquota q ORDER BY q.relay_id, q.period_seconds
 
 -- name: RELAYS_VERSION
--- Return a text that changes when a person changes a relay, or which relays a sender may use.
-SELECT concat_ws(' ', (SELECT count(*) FROM batches_relay), (SELECT max(updated_at) FROM batches_relay),
-                 (SELECT count(*) FROM batches_sender), (SELECT max(updated_at) FROM batches_sender))
+-- Return the version of the relays alone, for a lane run that asks whether it still has the right ones.
+SELECT {relays_version}
 
 -- name: READ_TOKEN
 -- Return the tokens of a relay, with the seconds until the access token is renewed and until it ends.

@@ -19,8 +19,8 @@ from typing import Any
 
 from batches.files.column_match import LINE_COLUMN, REASON_COLUMN
 from batches.files.formulas import disarm
-from batches.history import History, read_histories
-from batches.models import Batch, Email
+from batches.history import EmailRow, History, read_histories, say_attempt
+from batches.models import Batch
 from batches.paging import is_after
 
 PAGE_ROWS = 2000
@@ -45,11 +45,11 @@ def results_csv(batch: Batch) -> Iterator[bytes]:
     has_several_addresses = bool(batch.more_address_indexes)
     yield _header([*batch.columns, *RESULT_COLUMNS, *([ADDRESS_COLUMN] if has_several_addresses else [])])
     last_row, rows = -1, FIRST_PAGE_ROWS
-    while page := list(batch.emails.filter(row__gt=last_row).with_state().order_by("row")[:rows]):
+    while page := _read_page(batch, last_row, rows):
         last_row = page[-1].row
         histories = read_histories(page)
         chunk = _encode(
-            [*cells, *_result_cells(email, histories[email.pk])] + ([email.address] if has_several_addresses else [])
+            [*cells, *_result_cells(email, histories[email.id])] + ([email.address] if has_several_addresses else [])
             for email in page
             for cells in _uploaded_rows(batch, email.address, email.fields)
         )
@@ -74,16 +74,21 @@ def rejected_csv(batch: Batch) -> Iterator[bytes]:
         yield chunk
 
 
-def _result_cells(email: Email, history: History) -> list[str]:
+def _read_page(batch: Batch, after_row: int, rows: int) -> list[EmailRow]:
+    emails = batch.emails.filter(row__gt=after_row).with_state().order_by("row")
+    return list(map(EmailRow._make, emails.values_list(*EmailRow._fields)[:rows]))
+
+
+def _result_cells(email: EmailRow, history: History) -> list[str]:
     """Return the cells of RESULT_COLUMNS."""
     return [
         history.state.value,
         _show(history.code),
         history.reply,
         _show(history.completed_at),
-        str(email.shown_line),
+        str(email.line or email.row),
         _show(history.job_id),
-        ATTEMPT_SEPARATOR.join(attempt.said for attempt in history.attempts),
+        ATTEMPT_SEPARATOR.join(map(say_attempt, history.attempts)),
     ]
 
 

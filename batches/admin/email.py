@@ -14,7 +14,7 @@ from django.utils.html import format_html_join
 from django.utils.text import Truncator
 
 from batches.admin.readonly import ReadOnlyAdmin
-from batches.history import read_histories
+from batches.history import read_histories, say_attempt
 from batches.models import Email, EmailQuerySet, EmailStatus
 
 ATTEMPTS_SHOWN = 100
@@ -74,4 +74,4 @@ class EmailAdmin(ReadOnlyAdmin):
     @admin.display(description="attempts, oldest first")
     def history(self, email: Email) -> str:
         attempts = read_histories([email])[email.pk].attempts[-ATTEMPTS_SHOWN:]
-        return format_html_join("", "<div>{}</div>", ([attempt.said] for attempt in attempts)) or "none"
+        return format_html_join("", "<div>{}</div>", ([say_attempt(attempt)] for attempt in attempts)) or "none"

@@ -33,10 +33,11 @@ from batches.api.schemas import (
 from batches.api.sender_schemas import SenderOut
 from batches.api.senders import describe_choice, describe_sender_of
 from batches.api.unknown_fields import refuse_query
-from batches.history import PastAttempt, read_histories
+from batches.history import read_histories
 from batches.jobs import creation, forecasts, lifecycle
 from batches.mailboxes import parse_mailbox
 from batches.models import Batch, Email, EmailJob, EmailQuerySet, EmailStatus, EmailTemplate, JobKind, SharedAddresses
+from batches.models.sql import AttemptRow
 from batches.outcomes import Outcome
 from batches.rendering.message import derive_message_key, make_message_id
 
@@ -152,7 +153,7 @@ def _describe_emails(emails: list[Email], *, live_job_id: int | None) -> Iterabl
         )
 
 
-def _describe_attempt(attempt: PastAttempt) -> AttemptOut:
+def _describe_attempt(attempt: AttemptRow) -> AttemptOut:
     return AttemptOut(
         jobId=attempt.job_id,
         jobKind=JobKind(attempt.job_kind),

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from batches import progress
 from batches.jobs import queues
-from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, JobKind, JobStatus, sql
+from batches.models import WAS_SENT, Batch, BatchStatus, Email, EmailJob, EmailStatus, JobKind, JobStatus, sql
 
 logger = logging.getLogger(__name__)
 
@@ -146,8 +146,10 @@ def finish_job(job_id: int) -> bool:
         if not is_over:
             return False
         counts = _count(job.batch_id, lane_ids=list(job.lanes.values_list("pk", flat=True)))
-        if counts.unfinished:
-            _find_overlooked(job, count=counts.unfinished)
+        # A cancelled replay of all leaves the emails that were sent before pending. They are restored below.
+        unfinished = counts.unfinished - (counts.resending if job.status == JobStatus.CANCELLED else 0)
+        if unfinished:
+            _find_overlooked(job, count=unfinished)
             return False
         if job.kind == JobKind.ALL:
             _restore_sent(job.batch_id)
@@ -158,10 +160,12 @@ def finish_job(job_id: int) -> bool:
 def _cancel_pending(job: EmailJob, *, is_over: bool) -> None:
     """Cancel the pending emails. While a lane is leased, leave its row range alone: first attempts may be in flight.
 
+    Emails that were sent before a replay of all are left alone: the end of the job restores them.
+
     A lane that is acquired after ``_is_over`` looked finds the job cancelled before it claims an email.
     """
     pending = Q() if is_over else Q(next_attempt_at__isnull=False) | Q(row__gt=job.handed_out_to_row)
-    Email.objects.filter(pending, batch=job.batch_id, status=EmailStatus.PENDING).update(
+    Email.objects.filter(pending, ~WAS_SENT, batch=job.batch_id, status=EmailStatus.PENDING).update(
         status=EmailStatus.CANCELLED, completed_at=Now(), next_attempt_at=None
     )
 

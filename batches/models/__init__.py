@@ -15,7 +15,7 @@ from batches.models.choices import (
     RelayPreset,
     SharedAddresses,
 )
-from batches.models.email import Attempt, Email, EmailQuerySet
+from batches.models.email import WAS_SENT, Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
 from batches.models.relay import Relay, RelayPause, RelayQuota, RelayToken, RelayUse, Reservation
 from batches.models.sender import DEFAULT_SENDER, Sender
@@ -25,6 +25,7 @@ from batches.models.token import ApiToken
 __all__ = [
     "DEFAULT_SENDER",
     "LIVE_JOB_STATUSES",
+    "WAS_SENT",
     "ApiToken",
     "Attempt",
     "Batch",

@@ -14,11 +14,12 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
-from batches.history import History, read_histories
+from batches.history import JOB_LABELS, OUTCOME_LABELS, History, read_histories
 from batches.jobs.forecasts import read_snapshot
 from batches.jobs.queues import fleet_status
 from batches.mailboxes import Mailbox, split_mailbox
 from batches.models import Batch, BatchStatus, Email, EmailStatus, RejectionKind
+from batches.models.sql import AttemptRow
 from batches.paging import read_page
 from batches.progress import Snapshot
 from batches.web.findings import count_hidden_rows
@@ -60,11 +61,21 @@ class Tab:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ListedAttempt:
+    """An attempt as the table lists it, oldest first."""
+
+    attempt: AttemptRow
+    outcome: str
+    job: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ListedEmail:
     """An email as the table lists it."""
 
     email: Email
     history: History
+    attempts: list[ListedAttempt]
     is_to_be_retried: bool
     """Whether the email waits for its next attempt, whose time is then known."""
 
@@ -135,6 +146,12 @@ def _list_emails(emails: Sequence[Email]) -> list[ListedEmail]:
         ListedEmail(
             email=email,
             history=histories[email.pk],
+            attempts=[
+                ListedAttempt(
+                    attempt=attempt, outcome=OUTCOME_LABELS[attempt.outcome], job=JOB_LABELS[attempt.job_kind]
+                )
+                for attempt in histories[email.pk].attempts
+            ],
             is_to_be_retried=email.status == EmailStatus.PENDING and email.next_attempt_at is not None,
         )
         for email in emails

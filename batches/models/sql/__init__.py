@@ -233,6 +233,8 @@ class BatchCounts(NamedTuple):
     cancelled: int
     unfinished: int
     """Still to be sent, also those of a replay of all that an earlier job has sent."""
+    resending: int
+    """Those of the unfinished that an earlier job has sent."""
     job_sent: int
     job_failed: int
 
@@ -305,6 +307,19 @@ class RecentSpeed(NamedTuple):
     per_second: float | None
 
 
+class AttemptRow(NamedTuple):
+    """One attempt at an email that has ended, with the job in which it was made."""
+
+    email_id: int
+    job_id: int
+    job_kind: str
+    at: datetime
+    outcome: str
+    code: int | None
+    reply: str
+    relay: str
+
+
 class ClaimedRowKey(NamedTuple):
     batch_id: int
     row: int
@@ -354,6 +369,7 @@ SNAPSHOTS = Statement(_read_only["SNAPSHOTS"], SnapshotRow)
 WAITING_JOBS = Statement(_read_only["WAITING_JOBS"], WaitingJob)
 RELAYS_NOW = Statement(_read_only["RELAYS_NOW"], RelayLimits)
 RECENT_SPEED = Statement(_read_only["RECENT_SPEED"], RecentSpeed)
+ATTEMPTS = Statement(_read_only["ATTEMPTS"], AttemptRow)
 CLAIMED_ROWS = Statement(_read_only["CLAIMED_ROWS"], ClaimedRowKey)
 
 ADD_MISSING_ATTEMPTS = _replays["ADD_MISSING_ATTEMPTS"]

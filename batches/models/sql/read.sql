@@ -9,6 +9,7 @@ SELECT count(*) FILTER (WHERE e.status = {sent} OR {was_sent}),
        count(*) FILTER (WHERE e.status = {suppressed} AND NOT {was_sent}),
        count(*) FILTER (WHERE e.status = {cancelled} AND NOT {was_sent}),
        count(*) FILTER (WHERE e.status IN ({pending}, {sending})),
+       count(*) FILTER (WHERE e.status IN ({pending}, {sending}) AND {was_sent}),
        count(*) FILTER (WHERE e.status = {sent} AND e.lane_id = ANY(%(lanes)s)),
        count(*) FILTER (WHERE e.status = {failed} AND e.lane_id = ANY(%(lanes)s))
 FROM batches_email e WHERE e.batch_id = %(batch)s
@@ -65,6 +66,12 @@ ORDER BY r."order", r.name
 SELECT max(sent_count / greatest(extract(epoch FROM completed_at - started_at), 0.001))::float8
 FROM (SELECT sent_count, started_at, completed_at FROM batches_emailjob ORDER BY id DESC LIMIT 100) AS recent
 WHERE completed_at IS NOT NULL AND started_at IS NOT NULL AND sent_count >= %(sent_min)s
+
+-- name: ATTEMPTS
+-- Read the attempts at some emails, each with its job: by email, and then the oldest first.
+SELECT a.email_id, l.job_id, j.kind, a.at, a.outcome, a.code, a.reply, a.relay
+FROM batches_attempt a JOIN batches_lane l ON l.id = a.lane_id JOIN batches_emailjob j ON j.id = l.job_id
+WHERE a.email_id = ANY(%(emails)s) ORDER BY a.email_id, a.at, a.number
 
 -- name: CLAIMED_ROWS
 -- Read the batch and the row of each email that a lane of a live job has claimed: at most a window for each lane.

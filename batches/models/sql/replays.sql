@@ -21,5 +21,5 @@ SET status = {sent}, code = a.code, reply = coalesce(a.reply, ''), lane_id = coa
 FROM batches_email o LEFT JOIN LATERAL (
   SELECT * FROM batches_attempt WHERE email_id = o.id AND outcome = {sent_outcome} ORDER BY at DESC LIMIT 1
 ) a ON true
-WHERE o.batch_id = %(batch)s AND o.sent_before_at IS NOT NULL AND o.status IN ({failed}, {unknown}, {cancelled})
+WHERE o.batch_id = %(batch)s AND o.sent_before_at IS NOT NULL AND o.status <> {sent}
   AND e.id = o.id

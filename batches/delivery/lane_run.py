@@ -20,9 +20,9 @@ from batches.delivery.pauses import Pauses
 from batches.delivery.policy import decide_reply, requeue
 from batches.delivery.pool import OpenConnection, open_connection
 from batches.delivery.route import Route
-from batches.delivery.routes import PATIENCE_SECONDS, Routes
+from batches.delivery.routes import PATIENCE_SECONDS, PINNED_SECONDS, Routes
 from batches.delivery.spec import LaneSpec
-from batches.delivery.terms import ClaimedEmail, LaneEnd
+from batches.delivery.terms import LEAD_SECONDS, ClaimedEmail, LaneEnd
 from batches.models import sql
 from batches.outcomes import Outcome
 from batches.smtp.verdicts import Verdict
@@ -93,6 +93,7 @@ class LaneRun:
         # How many emails were requeued, and how many of them a cycle has recorded. A claim finds only those.
         self._requeued_count = self._recorded_count = 0
         self._space_at = 0.0
+        self._open_places: list[int] = []
         self._publishing: asyncio.Task[None] | None = None
         self._cycled_at = self._progress_at = self._note_at = 0.0
         self.on_route_changed()
@@ -304,6 +305,7 @@ class LaneRun:
 
     async def _release_lane(self) -> None:
         """Report a relay error, and release the lane. Nothing is in flight any more."""
+        self._open_places = [place for place, route in enumerate(self._routes.all) if route.is_open]
         self._begin_end(LaneEnd.DRY)  # Nothing more is claimed, even if PostgreSQL has to be reached again.
         while True:
             try:
@@ -323,9 +325,21 @@ class LaneRun:
         await self._routes.note()
         if self._end is LaneEnd.RELAY_DOWN:
             await self._report_relay_down()
-        elif self._end is LaneEnd.NO_ROOM and self._ledger.space_at is not None:
-            await self._pauses.report_wait(self._ledger.space_sentence, self._ledger.space_at - self._clock())
-        await self._ledger.release()
+        await self._ledger.release(wait_seconds=await self._report_lane_wait())
+
+    async def _report_lane_wait(self) -> float:
+        """Report that no relay has space, or none for what is left, and return for how long the lane waits."""
+        if self._end is LaneEnd.NO_ROOM and self._ledger.space_at is not None:
+            seconds = max(0.0, self._ledger.space_at - self._clock() - LEAD_SECONDS)
+            await self._pauses.report_wait(self._ledger.space_sentence, seconds)
+            return seconds
+        pinned = await self._ledger.find_pinned(self._open_places) if self._end is LaneEnd.DRY else None
+        if pinned is None:
+            return 0.0
+        seconds = self._routes.seconds_of(pinned)
+        # The job waits no longer than that, because other retries may be due sooner, over other relays.
+        await self._pauses.report_wait(pinned.sentence, min(seconds, PINNED_SECONDS))
+        return seconds
 
     async def _report_relay_down(self) -> None:
         route = self._routes.first_to_open

@@ -13,11 +13,15 @@ from batches.delivery.breaker import Trip
 from batches.delivery.pauses import Pauses, RelayRefusal, say_refusal, say_trip
 from batches.delivery.policy import retry_delay
 from batches.delivery.route import LAST_LONG_COUNT, LONG_COUNT, Route
+from batches.delivery.routing import Pinned
 from batches.delivery.terms import ClaimedEmail
 from batches.outcomes import ReplyMeaning
 
 PATIENCE_SECONDS = 5.0
 """How long a lane run waits in its place for a relay. For longer waits it releases the lane, and its worker is free."""
+
+PINNED_SECONDS = 60.0
+"""How long retries wait for a relay of which nobody knows when it carries mail again, before a lane asks again."""
 
 _outbox_of = attrgetter("outbox")
 
@@ -68,6 +72,13 @@ class Routes:
     def first_to_open(self) -> Route:
         """The closed route that is open again first."""
         return min(self.all, key=lambda route: route.reopens_at)
+
+    def seconds_of(self, pinned: Pinned) -> float:
+        """Return for how long a retry has to wait for the only relay that may carry it."""
+        if pinned.seconds is not None:
+            return pinned.seconds
+        reopens_at = math.inf if pinned.route is None else self.all[pinned.route].reopens_at
+        return PINNED_SECONDS if math.isinf(reopens_at) else max(1.0, reopens_at - self._clock())
 
     def has_ready(self) -> bool:
         """Whether a route has messages to send."""

@@ -141,5 +141,5 @@ def _count_held(in_flight: Collection[ClaimedEmail], recording: Mapping[int, Dec
 
 
 def returns_space(recording: Iterable[Decision]) -> bool:
-    """Whether a decision gives back what was reserved for its email."""
+    """Whether a decision frees what was reserved for its email."""
     return any(decision.outcome not in _USES for decision in recording)

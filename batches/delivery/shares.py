@@ -11,11 +11,11 @@ from batches.delivery.spec import RouteSpec
 
 
 class Shares:
-    """Smooth weighted round robin, as nginx does it (``ngx_http_upstream_round_robin.c``), over a lane's whole run.
+    """Smooth weighted round robin, as nginx does it, over a lane's whole run.
 
-    At each place every route that takes part gains its weight. The route that has most gets the email, and gives back
-    what all of them gained. So the routes take turns, and after any number of places each is within one email of its
-    share.
+    At each place every route that takes part gains its weight. The route that has most gets the email, and loses what
+    all of them gained. So the routes take turns. While the same routes take part, each has exactly its share after as
+    many places as the weights add up to.
     """
 
     def __init__(self, routes: Sequence[RouteSpec]) -> None:

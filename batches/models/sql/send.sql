@@ -180,7 +180,7 @@ RETURNING range_after_row, range_end_row
 -- name: RELEASE_LANE
 -- Release a lane that has nothing in flight. Its next holder continues with its row range.
 -- The token rises here too. If the reply is lost, RENEW_LANE must not take the next holder's lease for ours.
--- A lane that found no space, or only retries of a paused relay, waits: nobody enqueues it every two seconds in vain.
+-- A lane that found no space, or only retries of a paused relay, waits: the sweep does not enqueue it every two seconds.
 WITH released AS (
   UPDATE batches_lane
   SET lease_until = NULL, rate_per_second = 0, token = token + 1,

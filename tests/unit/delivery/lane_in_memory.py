@@ -183,8 +183,11 @@ class MemoryLedger:
     async def count_lanes(self) -> int:
         return 1
 
-    async def release(self) -> None:
+    async def release(self, *, wait_seconds: float = 0) -> None:
         assert not self.in_flight, "the lane was released with emails in flight"
+
+    async def find_pinned(self, usable: Sequence[int]) -> None:
+        """Nothing else looks at the table's retries when the lane has ended, so it need not be told why they wait."""
 
     async def report_relay_error(self, error: str, *, has_too_many_connections: bool) -> None:
         self.table.sentences.append(error)

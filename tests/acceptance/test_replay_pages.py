@@ -19,6 +19,10 @@ LIST = "email,name\n" + "".join(
 )
 REFUSED = COUNT // 10
 
+UNSENT = "summary:has-text('Send to those who have not got it')"
+SENT = 'dd[data-count="sent"]'
+RESENDING = 'p[data-some="resending"]'
+
 
 @pytest.fixture(scope="module")
 def relay() -> Iterator[RunningServer]:
@@ -36,48 +40,58 @@ def stack(relay: RunningServer) -> Iterator[RunningStack]:
 def test_nobody_who_has_the_mail_is_forgotten_and_the_others_get_it(
     page: Page, client: Client, relay: RunningServer
 ) -> None:
+    batch_id = send_list(page)
+    relay.become(Behaviour(rate=5))
+    assert client.request("POST", f"/api/batches/{batch_id}/replay", {"which": "all"})[0] == 202
+    cancel_replay_of_all(page)
+    relay.become(Behaviour(address_faults=False))
+    replay_the_unsent(page)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.reload()
+    page.locator("#rows details summary").first.click()
+    take_picture(page, "history")
+    expect(page.locator("#rows details[open] li").first).to_contain_text("first send, job")
+    items = client.request("GET", f"/api/batches/{batch_id}/emails?limit=100")[1]["items"]
+    assert {item["status"] for item in items} == {"sent"}
+    last_job = client.request("GET", f"/api/batches/{batch_id}")[1]["jobId"]
+    assert {item["jobId"] for item in items if item["address"].startswith("fail")} == {last_job}
+
+
+def send_list(page: Page) -> int:
+    """Upload the list and send it at once. Returns the batch's id when it is completed."""
     page.goto("/")
     page.set_input_files("#id_file", {"name": "people.csv", "mimeType": "text/csv", "buffer": LIST.encode()})
     page.check('input[name="then"][value="send"]')
     page.get_by_role("button", name="Upload").click()
     page.wait_for_url(re.compile(r"/batches/\d+/"))
     expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
-    batch_id = int(re.findall(r"/batches/(\d+)/", page.url)[0])
-    button = page.locator("summary:has-text('Send to those who have not got it')")
-    expect(button).to_contain_text(f"({REFUSED})")
+    expect(page.locator(UNSENT)).to_contain_text(f"({REFUSED})")
+    return int(re.findall(r"/batches/(\d+)/", page.url)[0])
 
-    relay.become(Behaviour(rate=5))
-    status, _ = client.request("POST", f"/api/batches/{batch_id}/replay", {"which": "all"})
-    assert status == 202
+
+def cancel_replay_of_all(page: Page) -> None:
+    """Watch a replay of all, and cancel it. Those who have the mail count as sent all the time."""
     expect(page.locator("#status")).to_have_text("processing", timeout=20_000)
-    expect(page.locator('dd[data-count="sent"]')).to_have_text(str(COUNT - REFUSED))
-    expect(page.locator('p[data-some="resending"]')).to_be_visible()
+    expect(page.locator(SENT)).to_have_text(str(COUNT - REFUSED))
+    expect(page.locator(RESENDING)).to_be_visible()
     expect(page.locator("#rows")).to_contain_text("It is being sent again.", timeout=20_000)
     take_picture(page, "replay-of-all")
     page.click("summary:has-text('Cancel')")
     page.get_by_role("button", name="Stop sending").click()
     expect(page.locator("#status")).to_have_text("cancelled", timeout=30_000)
-    expect(page.locator('dd[data-count="sent"]')).to_have_text(str(COUNT - REFUSED), timeout=20_000)
-    expect(page.locator('p[data-some="resending"]')).to_be_hidden(timeout=20_000)
+    expect(page.locator(SENT)).to_have_text(str(COUNT - REFUSED), timeout=20_000)
+    expect(page.locator(RESENDING)).to_be_hidden(timeout=20_000)
 
-    relay.become(Behaviour(address_faults=False))
+
+def replay_the_unsent(page: Page) -> None:
+    """Send to those who have not got it, on a narrow screen."""
     page.reload()
     page.set_viewport_size({"width": 360, "height": 800})
-    button.click()
+    page.locator(UNSENT).click()
     expect(page.get_by_text("Nobody who has got it gets it again.")).to_be_visible()
     expect(page.locator('input[name="include-unknown"]')).to_be_hidden()
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     take_picture(page, "replay-of-the-unsent")
     page.get_by_role("button", name="Send it now").click()
     expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
-    expect(page.locator('dd[data-count="sent"]')).to_have_text(str(COUNT), timeout=20_000)
-    page.set_viewport_size({"width": 1280, "height": 900})
-    page.reload()
-    page.locator("#rows details summary").first.click()
-    take_picture(page, "history")
-    expect(page.locator("#rows details[open] li").first).to_contain_text("first send, job")
-    _, items = client.request("GET", f"/api/batches/{batch_id}/emails?limit=100")
-    assert {item["status"] for item in items["items"]} == {"sent"}
-    assert {item["jobId"] for item in items["items"] if item["address"].startswith("fail")} == {
-        client.request("GET", f"/api/batches/{batch_id}")[1]["jobId"]
-    }
+    expect(page.locator(SENT)).to_have_text(str(COUNT), timeout=20_000)

@@ -240,38 +240,6 @@ def test_other_time_is_another_request_when_the_idempotency_key_is_the_same(api:
     assert EmailJob.objects.count() == 1
 
 
-@pytest.mark.parametrize(("name", "near"), [("scheduledAt", ""), ("shedule", "Did you mean 'scheduledAt'?")])
-@pytest.mark.parametrize("door", ["upload", "send-bulk", "send"])
-def test_option_in_the_address_is_refused(api: Client, door: str, name: str, near: str) -> None:
-    draft = upload(api, draft="true")[1]["batchId"]
-    query = f"?{name}=2030-01-01T09:00:00Z"
-    if door == "upload":
-        response = api.post(f"/api/upload{query}", {"file": SimpleUploadedFile("a.csv", GOOD)})
-    else:
-        path, body = {
-            "send-bulk": ("/api/emails/send-bulk", {"recipients": ["ann@example.org"]}),
-            "send": (f"/api/batches/{draft}/send", {}),
-        }[door]
-        response = api.post(f"{path}{query}", json.dumps(body), content_type="application/json")
-    detail = response.json()["detail"]
-    assert response.status_code == 422 and f"The address of the request has '{name}'." in detail and near in detail
-    assert not EmailJob.objects.exists()
-
-
-def test_every_unknown_field_of_a_body_is_named_with_the_nearest(api: Client) -> None:
-    status, answer = send_bulk(api, recipients=["ann@example.org"], sheduledAt="x", zzz=1)
-    assert (status, answer["detail"]) == (422, "There is no field 'sheduledAt'. Did you mean 'scheduledAt'?")
-    assert [error["field"] for error in answer["errors"]] == ["sheduledAt", "zzz"]
-    assert "These exist: priority, recipients," in answer["errors"][1]["message"]
-    assert not Batch.objects.exists()
-
-
-@pytest.mark.parametrize("name", ["{sheduledAt}", "%s", "x" * 300])
-def test_name_of_an_unknown_field_is_quoted_as_it_is(api: Client, name: str) -> None:
-    status, answer = send_bulk(api, recipients=["ann@example.org"], **{name: 1})
-    assert status == 422 and f"There is no field '{name}'." in answer["detail"]
-
-
 def test_upload_is_accepted_when_its_form_has_the_token_of_a_page(api: Client) -> None:
     assert upload(api, csrfmiddlewaretoken="x" * 32)[0] == 202
 

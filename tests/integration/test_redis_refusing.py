@@ -61,7 +61,9 @@ def accept() -> None:
 
 
 def upload(api: Client) -> Batch:
-    answer = api.post("/api/upload", {"file": SimpleUploadedFile("list.csv", LIST)})
+    answer = api.post(
+        "/api/upload", {"file": SimpleUploadedFile("list.csv", LIST)}, headers={"Idempotency-Key": "once"}
+    )
     assert answer.status_code == 202, answer.content
     return Batch.objects.get(pk=answer.json()["batchId"])
 

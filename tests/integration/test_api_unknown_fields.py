@@ -1,0 +1,46 @@
+"""A name that a door does not know is refused, in body and address, with the known name that resembles it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from batches.models import Batch, EmailJob
+from tests.integration.test_api_sending import GOOD, api, send_bulk, upload
+
+__all__ = ["api"]  # a fixture
+
+
+@pytest.mark.parametrize(("name", "near"), [("scheduledAt", ""), ("shedule", "Did you mean 'scheduledAt'?")])
+@pytest.mark.parametrize("door", ["upload", "send-bulk", "send"])
+def test_option_in_the_address_is_refused(api: Client, door: str, name: str, near: str) -> None:
+    draft = upload(api, draft="true")[1]["batchId"]
+    query = f"?{name}=2030-01-01T09:00:00Z"
+    if door == "upload":
+        response = api.post(f"/api/upload{query}", {"file": SimpleUploadedFile("a.csv", GOOD)})
+    else:
+        path, body = {
+            "send-bulk": ("/api/emails/send-bulk", {"recipients": ["ann@example.org"]}),
+            "send": (f"/api/batches/{draft}/send", {}),
+        }[door]
+        response = api.post(f"{path}{query}", json.dumps(body), content_type="application/json")
+    detail = response.json()["detail"]
+    assert response.status_code == 422 and f"The address of the request has '{name}'." in detail and near in detail
+    assert not EmailJob.objects.exists()
+
+
+def test_every_unknown_field_of_a_body_is_named_with_the_nearest(api: Client) -> None:
+    status, answer = send_bulk(api, recipients=["ann@example.org"], sheduledAt="x", zzz=1)
+    assert (status, answer["detail"]) == (422, "There is no field 'sheduledAt'. Did you mean 'scheduledAt'?")
+    assert [error["field"] for error in answer["errors"]] == ["sheduledAt", "zzz"]
+    assert "These exist: priority, recipients," in answer["errors"][1]["message"]
+    assert not Batch.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["{sheduledAt}", "%s", "x" * 300])
+def test_name_of_an_unknown_field_is_quoted_as_it_is(api: Client, name: str) -> None:
+    status, answer = send_bulk(api, recipients=["ann@example.org"], **{name: 1})
+    assert status == 422 and f"There is no field '{name}'." in answer["detail"]

@@ -79,7 +79,7 @@ class BackendSession(Generic[Tag]):
         self, connection: Any, executor: ThreadPoolExecutor, *, lane: LaneEvents[Tag], timeouts: Timeouts
     ) -> None:
         self.capabilities = _CAPABILITIES
-        self.sent_count = 0
+        self.sent_count = self.answered_count = 0
         self._connection, self._executor = connection, executor
         self._lane, self._timeouts = lane, timeouts
         self._loop = asyncio.get_running_loop()
@@ -90,10 +90,6 @@ class BackendSession(Generic[Tag]):
     @property
     def is_idle(self) -> bool:
         return self._outgoing is None
-
-    @property
-    def answered_count(self) -> int:
-        return self.sent_count
 
     def send_one_at_a_time(self) -> None:
         """Change nothing: a backend has one message at a time."""
@@ -131,7 +127,9 @@ class BackendSession(Generic[Tag]):
         outgoing, self._outgoing = self._outgoing, None
         if outgoing is None or self._is_ending:
             return  # abort() has given the message its verdict.
-        self.sent_count += result.verdict.outcome is Outcome.SENT
+        outcome = result.verdict.outcome
+        self.sent_count += outcome is Outcome.SENT
+        self.answered_count += outcome not in (Outcome.REQUEUED, Outcome.UNKNOWN)
         self._lane.on_verdict(outgoing, result.verdict)
         if result.loss is not None:
             self._end(result.loss)

@@ -40,6 +40,7 @@ daemon_smtp_ports = {port}
 local_interfaces = 127.0.0.1
 tls_advertise_hosts =
 host_lookup =
+helo_lookup_domains =
 queue_only = true
 queue_run_max = 0
 keep_environment =

@@ -1,4 +1,4 @@
-"""Interoperation with a real Exim and its default limits: refusals that close the connection and refusals that do not."""
+"""Interoperation with a real Exim and its default limits: refusals, closings, full disks and limits of a connection."""
 
 from __future__ import annotations
 

@@ -160,7 +160,8 @@ def finish_job(job_id: int) -> bool:
 def _cancel_pending(job: EmailJob, *, is_over: bool) -> None:
     """Cancel the pending emails. While a lane is leased, leave its row range alone: first attempts may be in flight.
 
-    Emails that were sent before a replay of all are left alone: the end of the job restores them.
+    Emails that were sent before a replay of all are left alone: the end of the job restores them. Emails in doubt end
+    as unknown, because nobody can say that they were not sent.
 
     A lane that is acquired after ``_is_over`` looked finds the job cancelled before it claims an email.
     """
@@ -168,6 +169,9 @@ def _cancel_pending(job: EmailJob, *, is_over: bool) -> None:
     Email.objects.filter(pending, ~WAS_SENT, batch=job.batch_id, status=EmailStatus.PENDING).update(
         status=EmailStatus.CANCELLED, completed_at=Now(), next_attempt_at=None
     )
+    if is_over:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.KEEP_DOUBT, {"batch": job.batch_id, "is_replay": job.kind != JobKind.FIRST})
 
 
 def _restore_sent(batch_id: int) -> None:

@@ -374,6 +374,7 @@ CLAIMED_ROWS = Statement(_read_only["CLAIMED_ROWS"], ClaimedRowKey)
 
 ADD_MISSING_ATTEMPTS = _replays["ADD_MISSING_ATTEMPTS"]
 RESTORE_SENT = _replays["RESTORE_SENT"]
+KEEP_DOUBT = _replays["KEEP_DOUBT"]
 
 PAUSE_RELAY = Statement(_pauses["PAUSE_RELAY"], PauseLength)
 NOTE_SUCCESS = _pauses["NOTE_SUCCESS"]

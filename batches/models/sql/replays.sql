@@ -1,4 +1,5 @@
--- The statements of a replay of all: no email that was sent before loses its record (docs/decisions/0030).
+-- The statements that keep a record when a job ends without a new one (docs/decisions/0030): an email that was sent
+-- stays sent, and an email in doubt stays in doubt.
 
 -- name: ADD_MISSING_ATTEMPTS
 -- Give each sent email of a batch that has no Attempt of its sending one, before a replay overwrites its row.
@@ -23,3 +24,16 @@ FROM batches_email o LEFT JOIN LATERAL (
 ) a ON true
 WHERE o.batch_id = %(batch)s AND o.sent_before_at IS NOT NULL AND o.status <> {sent}
   AND e.id = o.id
+
+-- name: KEEP_DOUBT
+-- End the cancelled emails as unknown of which nobody can know whether they were sent: an attempt was in doubt, in this
+-- job or in an earlier one. Otherwise a replay of the unsent would send a second copy without asking.
+-- In a first send only the emails that waited for a retry can have an Attempt.
+UPDATE batches_email e
+SET status = {unknown}, code = a.code, reply = a.reply, lane_id = a.lane_id, attempts = a.number, relay_id = NULL
+FROM batches_email o CROSS JOIN LATERAL (
+  SELECT * FROM batches_attempt WHERE email_id = o.id AND outcome IN ({unknown_outcome}, {interrupted_outcome})
+  ORDER BY at DESC LIMIT 1
+) a
+WHERE o.batch_id = %(batch)s AND o.status = {cancelled} AND o.sent_before_at IS NULL
+  AND (%(is_replay)s OR o.attempts > 0) AND e.id = o.id

@@ -18,6 +18,7 @@ from django.db.models import F, Q
 
 from batches import progress
 from batches.jobs import creation, lifecycle
+from batches.jobs.run_lane import run_lane
 from batches.jobs.sweep import sweep
 from batches.models import (
     Attempt,
@@ -203,6 +204,35 @@ def test_sent_stays_sent_when_the_worker_of_a_replay_dies(
     kept = batch.emails.filter(lane__job__lt=job.pk)
     if crash_policy == "hold":
         assert [row for row in records(batch) if row in before] == before[5:10] and kept.count() == 5
+
+
+@pytest.mark.parametrize("which", [JobKind.UNKNOWN, JobKind.UNSENT, JobKind.ALL])
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.INTERRUPTED])
+def test_doubt_stays_when_a_replay_is_cancelled(
+    outcome: Outcome, which: JobKind, relay: RunningServer, send_all: SendAll
+) -> None:
+    batch = send_all(addresses=["good-a@x.org", "fail-b@x.org", "good-c@x.org"])
+    doubtful = batch.emails.filter(row=4)
+    doubtful.get().recorded_attempts.update(outcome=outcome, code=None, reply="Nobody knows it.")
+    doubtful.update(status=EmailStatus.UNKNOWN, code=None, reply="Nobody knows it.")
+    replay(batch, which, include_unknown=which == JobKind.UNSENT)
+    lifecycle.cancel_batch(batch)
+    assert doubtful.values_list("status", "code", "reply").get() == ("unknown", None, "Nobody knows it.")
+    batch.refresh_from_db()
+    assert (counts(batch)["sent"], batch.unknown_count) == (1, 1)
+    failed_or_cancelled = 1
+    assert replay(batch, JobKind.UNSENT).total_count == failed_or_cancelled
+
+
+def test_retry_in_doubt_ends_as_unknown_when_its_batch_is_cancelled(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    settings.SEND_RETRY_SECONDS = 60
+    relay.configure(chunking=False)
+    batch = make_batch(addresses=["lose-once-a@x.org", "defer-451-b@x.org", "good-c@x.org"])
+    run_lane(lane_id=creation.create_job(batch, template=template, user=None).lanes.get().pk)
+    lifecycle.cancel_batch(batch)
+    assert list(batch.emails.order_by("row").values_list("status", flat=True)) == ["unknown", "cancelled", "sent"]
 
 
 def test_record_is_restored_when_its_attempt_is_missing(relay: RunningServer, send_all: SendAll) -> None:

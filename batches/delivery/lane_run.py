@@ -351,7 +351,9 @@ class LaneRun:
             too_many = refusal.has_too_many_connections
             await self._ledger.report_relay_error(refusal.sentence, has_too_many_connections=too_many)
         else:
-            await self._pauses.report_wait(refusal.sentence, max(0.0, route.reopens_at - self._clock()))
+            # The next lane run begins a little early, and waits in its place for the very end.
+            seconds = max(0.0, route.reopens_at - self._clock() - LEAD_SECONDS)
+            await self._pauses.report_wait(refusal.sentence, seconds)
 
     # --- tasks beside the cycles ---------------------------------------------------------------------
 

@@ -100,8 +100,9 @@ class Table:
 class MemoryLedger:
     """What a lane run asks of its ledger, over a table in memory. It checks that each decision is about a claim."""
 
-    def __init__(self, table: Table, route_count: int) -> None:
-        self.table, self._places = table, range(route_count)
+    def __init__(self, table: Table, route_count: int, *, clock: Callable[[], float]) -> None:
+        self.table, self._places, self._clock = table, range(route_count), clock
+        self.space, self.space_returns_at = 10**9, 0.0
         self.in_flight: dict[int, ClaimedEmail] = {}
         self._decisions: list[Decision] = []
         self.is_halted = self.is_dry = False
@@ -126,12 +127,19 @@ class MemoryLedger:
     async def cycle(self, places: int, usable: Sequence[int] | None = None) -> list[ClaimedEmail]:
         open_places = list(self._places if usable is None else usable)
         recording, self._decisions = self._decisions, []
+        if self._clock() >= self.space_returns_at:
+            self.space = 10**9
+        asked, places = places, min(places, self.space)
         due = self._find_due(places, open_places)  # one snapshot: before the decisions are recorded
         await asyncio.sleep(0)
         for decision in recording:
             self._record(decision)
         claimed = [self._claim(number, open_places) for number in due]
         self.is_halted = self.table.is_paused
+        self.space -= len(claimed)
+        is_full = asked > places == len(claimed)
+        self.space_at = self.space_returns_at if is_full else None
+        self.space_sentence = "The limit is used up." if is_full else ""
         if len(claimed) < places and not claimed:
             self.is_dry = True
         elif claimed:
@@ -269,6 +277,9 @@ class World:
             for place in range(routes)
         )
         self.lane_run: LaneRun | None = None
+        self.should_end: LaneEnd | None = None
+        self.space, self.space_returns_at = 10**9, 0.0
+        """How many emails a quota lets the lane claim before the time at which it has space again."""
 
     def make_opener(self) -> OpenConnection:
         async def open_connection(
@@ -285,11 +296,13 @@ class World:
         return open_connection
 
     async def run_once(self, **changes: Any) -> LaneEnd:
-        ledger = MemoryLedger(self.table, len(self.routes))
+        """Run the lane once. ``changes`` are fields of its spec."""
+        ledger = MemoryLedger(self.table, len(self.routes), clock=self.loop_time)
+        ledger.space, ledger.space_returns_at = self.space, self.space_returns_at
         now = self.loop_time()
         pauses = [self.table.pauses.get(route.relay_id, Pause(0.0, 0)) for route in self.routes]
         routes = tuple(
-            replace(route, paused_seconds=max(0.0, pause.until - now))
+            replace(route, paused_seconds=max(route.paused_seconds, pause.until - now))
             for route, pause in zip(self.routes, pauses, strict=True)
         )
         spec = replace(SPEC, routes=routes, window=self.window, **changes)
@@ -297,7 +310,7 @@ class World:
             spec,
             ledger,  # type: ignore[arg-type]  # a ledger in memory
             publish=_publish,
-            should_end=lambda: None,
+            should_end=lambda: self.should_end,
             open_connection=self.make_opener(),
             clock=self.loop_time,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Coroutine
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -230,6 +231,86 @@ def test_relay_is_probed_with_one_email_when_a_short_pause_ends() -> None:
         assert len(world.ends) == 1
         assert len([at for at in probes if at > 0.5]) == 1
         assert world.statuses() == {SENT_STATUS: 300}
+
+    run(go())
+
+
+@pytest.mark.parametrize("seconds", [2, 4.5])
+def test_lane_waits_in_its_place_when_a_pause_ends_soon(seconds: float) -> None:
+    async def go() -> None:
+        world = World(30, lambda number, place: SENT)
+        world.routes = (replace(world.routes[0], paused_seconds=seconds),)
+        assert await world.run_once() is LaneEnd.DRY
+        assert seconds <= world.loop_time() < seconds + 1
+        assert world.statuses() == {SENT_STATUS: 30}
+
+    run(go())
+
+
+def test_rest_goes_over_another_relay_when_the_window_of_the_day_closes() -> None:
+    async def go() -> None:
+        world = World(400, lambda number, place: SENT, routes=2, connections=1)
+        world.find_delay = lambda: 0.05
+        world.routes = (replace(world.routes[0], closes_in_seconds=2.0), world.routes[1])
+        assert await world.run_once() is LaneEnd.DRY
+        assert world.statuses() == {SENT_STATUS: 400}
+        carried = [place for _, place in world.carried]
+        assert carried.count(0) < 50
+        assert set(carried[-300:]) == {1}
+
+    run(go())
+
+
+def test_lane_ends_for_new_routes_when_the_only_window_closes() -> None:
+    """The next lane run reads why no relay is open, and when one is."""
+
+    async def go() -> None:
+        world = World(400, lambda number, place: SENT, connections=1)
+        world.find_delay = lambda: 0.05
+        world.routes = (replace(world.routes[0], closes_in_seconds=2.0),)
+        assert await world.run_once() is LaneEnd.REROUTED
+        assert set(world.statuses()) == {PENDING_STATUS, SENT_STATUS}
+
+    run(go())
+
+
+@pytest.mark.parametrize(("seconds", "end"), [(3.0, LaneEnd.DRY), (3600.0, LaneEnd.NO_ROOM)])
+def test_lane_waits_for_a_quota_or_ends_by_how_long_it_takes(seconds: float, end: LaneEnd) -> None:
+    async def go() -> None:
+        world = World(100, lambda number, place: SENT)
+        world.space, world.space_returns_at = 40, seconds
+        assert await world.run_once() is end
+        if end is LaneEnd.DRY:
+            assert world.statuses() == {SENT_STATUS: 100}
+            return
+        assert world.statuses() == {PENDING_STATUS: 60, SENT_STATUS: 40}
+        assert world.table.sentences == ["The limit is used up."]
+
+    run(go())
+
+
+@pytest.mark.parametrize("verdict", [DENIED, LATER])
+def test_job_does_not_stand_still_when_turns_are_short_and_the_relay_is_slow(verdict: Verdict) -> None:
+    """Each turn ends before ten refusals in a row have come."""
+
+    async def go() -> None:
+        world = World(40, lambda number, place: verdict if world.loop_time() < 60 else SENT, connections=1)
+        world.find_delay = lambda: 0.7
+        world.should_end = LaneEnd.YIELDED
+        await world.run_until_over()
+        assert world.charged() == {} or world.statuses() == {SENT_STATUS: 40}
+
+    run(go())
+
+
+@pytest.mark.parametrize("end", [LaneEnd.STOPPED, LaneEnd.REROUTED])
+def test_nobody_is_charged_when_the_lane_is_asked_to_end_while_refusals_are_suspended(end: LaneEnd) -> None:
+    async def go() -> None:
+        world = World(40, lambda number, place: DENIED, connections=1)
+        world.find_delay = lambda: 0.7
+        world.should_end = end
+        assert await world.run_once() is end
+        assert (world.statuses(), world.charged()) == ({PENDING_STATUS: 40}, {})
 
     run(go())
 

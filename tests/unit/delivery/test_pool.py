@@ -25,16 +25,18 @@ class FakeConnection:
 
     def __init__(self, lane: LaneEvents[ClaimedEmail], relay: FakeRelay) -> None:
         self.lane, self.relay = lane, relay
-        self.sent_count = 0
+        self.sent_count = self.refused_count = 0
+        self.is_single = False
         self.outgoing: Outgoing[ClaimedEmail] | None = None
         self.ticked_seconds = 0.0
         self.aborted: Loss | None = None
 
     @property
     def answered_count(self) -> int:
-        return self.sent_count
+        return self.sent_count + self.refused_count
 
-    def send_one_at_a_time(self) -> None: ...
+    def send_one_at_a_time(self) -> None:
+        self.is_single = True
 
     @property
     def is_idle(self) -> bool:
@@ -71,6 +73,7 @@ class FakeRelay:
         self.limit, self.is_away = limit, is_away
         self.silent: list[asyncio.Future[None]] | None = None  # a list of the openings that it leaves without an answer
         self.asked_count = 0
+        self.careful_count = 0  # openings for one message at a time
         self.open: set[FakeConnection] = set()
 
     async def open_connection(
@@ -83,6 +86,7 @@ class FakeRelay:
         closes_after_refusals: bool,
     ) -> Connection:
         self.asked_count += 1
+        self.careful_count += closes_after_refusals
         await let_run()
         if self.silent is not None:
             answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -357,3 +361,61 @@ async def test_as_many_are_opened_as_messages_were_ready_when_one_connection_tak
     next(iter(relay.open)).deliver()
     await lane.pump(times=1)
     assert len(relay.open) == 5  # The four messages were counted before the idle connection took one of them.
+
+
+async def test_connection_is_replaced_at_once_when_the_relay_answered_without_accepting() -> None:
+    """It refused a recipient and closed, or said 421 to one message: that says nothing about the next connection."""
+    relay = FakeRelay()
+    lane = FakeLane(relay, ready=1)
+    await lane.pump()
+    await lane.pump()
+    [connection] = relay.open
+    connection.refused_count = 1
+    lane.ready.append(None)
+    connection.lose(Loss(reason="The relay closed the connection.", follows_refusal=True))
+    await lane.pump()
+    assert (len(relay.open), lane.errors) == (1, [])
+
+
+async def test_each_connection_sends_one_at_a_time_when_the_relay_closes_after_refusals() -> None:
+    relay = FakeRelay()
+    lane = FakeLane(relay, ready=3)
+    await lane.pump()
+    await lane.pump()
+    lane.pool.note_closing_after_refusal()
+    assert {connection.is_single for connection in relay.open} == {True}
+    lane.ready.extend([None] * 2)
+    await lane.pump()
+    assert relay.careful_count == 2
+
+
+async def test_idle_connections_end_and_none_is_opened_when_the_pool_is_paused() -> None:
+    relay = FakeRelay()
+    lane = FakeLane(relay, ready=3)
+    await lane.pump()
+    await lane.pump()
+    first, *_ = relay.open
+    first.deliver()
+    lane.pool.pause()
+    await let_run()
+    assert len(relay.open) == 2, "those with a message in flight wait for its reply"
+    for connection in list(relay.open):
+        connection.deliver()
+    await lane.wait(1)
+    lane.ready.extend([None] * 5)
+    await lane.wait(REOPEN_SECONDS + 1)
+    assert (len(relay.open), relay.asked_count, lane.errors) == (0, 3, [])
+
+
+async def test_one_connection_is_opened_until_the_probe_ends_when_the_pool_resumes() -> None:
+    relay = FakeRelay()
+    lane = FakeLane(relay, ready=0)
+    lane.pool.pause()
+    lane.pool.resume()
+    lane.ready.extend([None] * 5)
+    await lane.pump()
+    await lane.pump()
+    assert len(relay.open) == 1
+    lane.pool.end_probe()
+    await lane.pump()
+    assert len(relay.open) == 5

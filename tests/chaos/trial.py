@@ -50,6 +50,8 @@ class Fault:
     inject: Callable[[Trial], None]
     """Called at the random instant. It returns when the fault is over, and marks that moment with ``Trial.mark``."""
     bounds: Callable[[Trial], Bounds] = lambda trial: Bounds()
+    prepare: Callable[[Trial], None] = lambda trial: None
+    """Called before the workers start. It may put another relay in the place of the recording server."""
     behaviour: Behaviour = dataclasses.field(default_factory=Behaviour)
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     workers: int = 1
@@ -111,6 +113,10 @@ class Trial:
         self.new_connections_only = False
         self.connections_at_mark = 0
         self.batch_id = 0
+        self.witness: Callable[[], list[Accepted]] | None = None
+        """Reads what another relay than the recording server accepted. ``Fault.prepare`` may set it."""
+        self.relay_log: Callable[[], str] = str
+        """Reads the log of that relay."""
         self.frozen_ports: set[int] = set()
         self.thawed_at = 0.0
 
@@ -175,6 +181,8 @@ class Trial:
 
     def read_accepted(self) -> list[Accepted]:
         """Return what the relays have accepted so far, oldest first."""
+        if self.witness is not None:
+            return self.witness()
         records = [server.record_path for server in (self.stack.smtp, self.stack.second) if server is not None]
         return sorted((each for path in records for each in read_record(path)), key=lambda each: each.at)
 
@@ -207,6 +215,7 @@ class Trial:
         )
         with self.stack:
             self._write_reply_rules()
+            fault.prepare(self)
             self.addresses = [fault.address(number) for number in range(options.recipients)]
             path = write_recipients(self.stack.folder / "recipients.csv", self.addresses)
             self._load_and_inject(path)

@@ -49,10 +49,6 @@ def statuses(batch: Batch) -> Counter[str]:
     return Counter(Email.objects.filter(batch=batch).values_list("status", flat=True))
 
 
-def count_claimed(batch: Batch) -> int:
-    return len(rows_in_flight(batch))
-
-
 def accepted(relay: RunningServer, batch: Batch) -> Counter[str]:
     wanted = set(Email.objects.filter(batch=batch).values_list("address", flat=True))
     return Counter(entry.recipient for entry in relay.accepted() if entry.recipient in wanted)
@@ -292,7 +288,7 @@ def test_lane_is_free_and_job_says_why_when_email_url_cannot_be_read(
     lane.refresh_from_db()
     assert words in job.last_error
     assert job.relay_retry_at is not None
-    assert (lane.lease_until, count_claimed(batch)) == (None, 0)
+    assert (lane.lease_until, rows_in_flight(batch)) == (None, set())
     assert set(Email.objects.filter(batch=batch).values_list("status", "attempts")) == {(EmailStatus.PENDING, 0)}
     settings.EMAIL_URL = right
     RelayPause.objects.all().delete()
@@ -343,7 +339,7 @@ def test_rest_waits_when_batch_is_paused_and_goes_when_resumed(
 
     assert run_while(lane, pause) == LaneEnd.HALTED.value
     counts = statuses(batch)
-    assert (counts[EmailStatus.SENDING], count_claimed(batch)) == (0, 0)
+    assert (counts[EmailStatus.SENDING], rows_in_flight(batch)) == (0, set())
     assert counts[EmailStatus.PENDING] > 100
     assert batch.status == BatchStatus.PAUSED
     relay.configure(rate=0)

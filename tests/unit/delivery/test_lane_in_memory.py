@@ -290,7 +290,7 @@ def test_lane_waits_for_a_quota_or_ends_by_how_long_it_takes(seconds: float, end
 
 
 @pytest.mark.parametrize("verdict", [DENIED, LATER])
-def test_job_does_not_stand_still_when_turns_are_short_and_the_relay_is_slow(verdict: Verdict) -> None:
+def test_job_goes_on_when_turns_are_short_and_the_relay_is_slow(verdict: Verdict) -> None:
     """Each turn ends before ten refusals in a row have come."""
 
     async def go() -> None:

@@ -140,6 +140,12 @@ class Exim:
             )
         wait_until(self.is_up, seconds=START_SECONDS, what=f"Exim to answer; it says {self.output}")
 
+    def change(self, before: str, after: str) -> None:
+        """Restart Exim with another line in its configuration. A SIGHUP would start the system's program."""
+        self.stop()
+        self.config.write_text(self.config.read_text().replace(before, after))
+        self.start()
+
     def is_up(self) -> bool:
         assert self.process.poll() is None, self.output
         try:

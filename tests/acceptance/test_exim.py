@@ -8,8 +8,10 @@ from collections import Counter
 import pytest
 
 from batches.models import EmailStatus
+from batches.smtp.depth import RESETS_MAX
 from tests.acceptance import exim
 from tests.acceptance.exim import Exim
+from tests.acceptance.test_postfix import wait_for_relay_error
 from tests.acceptance.test_worker import statuses
 from tests.chaos.stack import Stack, wait_until
 from tests.chaos.trial import write_recipients
@@ -19,6 +21,8 @@ if exim.missing() and not os.environ.get("REQUIRE_EXIM"):
 
 RECIPIENTS = 2000
 POLICIES = ["resend", "hold"]
+FIRST_DOUBTS_MAX = 2 * RESETS_MAX
+"""Each of two lanes learns of closings by its first one, which may meet other messages in flight."""
 REFUSE = "  {verb} message = {message}\n    local_parts = ^unknown"
 
 
@@ -91,3 +95,69 @@ def test_every_good_recipient_is_sent_once_when_exim_knows_many_users_not(
         assert count_doubts(stack) == 0
         assert "too many nonmail commands" not in relay.log
         assert "protocol error" not in relay.log
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("verb", ["deny", "drop"])
+def test_a_loss_puts_next_to_nothing_in_doubt_when_exim_refuses_a_few(stack: Stack, verb: str, policy: str) -> None:
+    """After long runs of accepted messages connections have their full depth when the first refusal comes.
+
+    The second half of the list has all its unknown users in one block, as if their domain were gone.
+    """
+    first_half = [
+        f"{'unknown' if number % 100 == 99 else 'known'}.few{number:05d}@example.org" for number in range(1000)
+    ]
+    block = [f"unknown.block{number:05d}@example.org" for number in range(40)]
+    addresses = [*first_half, *(f"known.few{number:05d}@example.org" for number in range(1000, 1960)), *block]
+    unknown = {address for address in addresses if address.startswith("unknown")}
+    with Exim(at_rcpt=REFUSE.format(verb=verb, message="no such user here")) as relay:
+        send(stack, relay, addresses, policy=policy)
+        counts = wait_for_end(stack)
+        print(f"{verb} a few, {policy}: {dict(counts)}, {count_doubts(stack)} in doubt")  # noqa: T201
+        in_doubt = read_addresses(stack, EmailStatus.UNKNOWN)
+        assert count_doubts(stack) <= (0 if verb == "deny" else FIRST_DOUBTS_MAX)
+        assert read_addresses(stack, EmailStatus.FAILED) == unknown - in_doubt
+        assert read_addresses(stack, EmailStatus.SENT) == set(addresses) - unknown - in_doubt
+        assert relay.accepted() == Counter(set(addresses) - unknown - in_doubt)
+        assert "too many nonmail commands" not in relay.log
+
+
+def test_every_recipient_is_sent_once_when_exim_limits_the_messages_of_a_connection(stack: Stack) -> None:
+    addresses, _ = name_recipients("limit", tenths_unknown=0)
+    with Exim(options="smtp_accept_max_per_connection = 20") as relay:
+        send(stack, relay, addresses, policy="hold")
+        assert wait_for_end(stack) == {EmailStatus.SENT: RECIPIENTS}
+        assert relay.accepted() == Counter(addresses)
+        assert count_doubts(stack) == 0
+
+
+@pytest.mark.parametrize("stage", ["at_rcpt", "at_data"])
+def test_only_the_deferred_are_attempted_again_when_exim_defers_some(stack: Stack, stage: str) -> None:
+    addresses, deferred = name_recipients(stage.replace("_", ""), tenths_unknown=3)
+    condition = {"at_rcpt": "local_parts = ^unknown", "at_data": "condition = ${if match{$h_to:}{unknown}}"}[stage]
+    with Exim(**{stage: f"  defer message = mailbox is locked\n    {condition}"}) as relay:
+        send(stack, relay, addresses, policy="hold", SEND_MAX_ATTEMPTS="2")
+        wait_for_end(stack)
+        assert read_addresses(stack, EmailStatus.FAILED) == deferred
+        assert read_addresses(stack, EmailStatus.SENT) == set(addresses) - deferred
+        assert relay.accepted() == Counter(set(addresses) - deferred)
+        assert count_doubts(stack) == 0
+        with stack.services.connect() as connection:
+            found = connection.execute("SELECT status, attempts, count(*) FROM batches_email GROUP BY 1, 2").fetchall()
+    assert set(found) == {(EmailStatus.SENT, 1, 1400), (EmailStatus.FAILED, 2, 600)}
+
+
+def test_nobody_is_charged_when_the_disk_of_exim_is_full_for_a_while(stack: Stack) -> None:
+    """Exim says ``452 space shortage`` to MAIL. The first attempt of each email is the one that sends it."""
+    addresses, _ = name_recipients("disk", tenths_unknown=0)
+    with Exim(options="check_spool_space = 2000000G") as relay:
+        send(stack, relay, addresses)
+        reason = wait_for_relay_error(stack)
+        assert "452" in reason
+        assert statuses(stack)[EmailStatus.SENT] == 0
+        relay.change("check_spool_space = 2000000G", "check_spool_space = 0")
+        assert wait_for_end(stack, seconds=90) == {EmailStatus.SENT: RECIPIENTS}
+        assert relay.accepted() == Counter(addresses)
+        with stack.services.connect() as connection:
+            assert connection.execute("SELECT DISTINCT attempts FROM batches_email").fetchall() == [(1,)]
+            assert connection.execute("SELECT count(*) FROM batches_attempt").fetchone() == (RECIPIENTS,)

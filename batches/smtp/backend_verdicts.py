@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from batches.outcomes import Outcome, ReplyMeaning
 from batches.smtp.connection import Loss
 from batches.smtp.replies import Reply
-from batches.smtp.reply_rules import WAIT_MAX_SECONDS
+from batches.smtp.stated_waits import WAIT_MAX_SECONDS
 from batches.smtp.verdicts import Stage, Verdict, judge
 
 _OURS = {

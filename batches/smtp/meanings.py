@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Sequence
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from django.conf import settings
 
-from batches.smtp.reply_rules import UNIT_SECONDS, WAIT_MAX_SECONDS, WAIT_MIN_SECONDS, Rule, RuleError, read_rules
+from batches.smtp.reply_rules import Rule, RuleError, read_rules
 from batches.smtp.stages import Stage
+from batches.smtp.stated_waits import find_stated_wait, read_wait
 
 logger = logging.getLogger(__name__)
 
@@ -28,18 +27,10 @@ REMEMBERED_MAX = 512
 
 # It begins at the beginning of a word, so that a long word is read once and not once for each of its characters.
 _ADDRESS = re.compile(r"(?<![^\s<>()\[\],;:\"'])[^\s<>()\[\],;:\"'@]*@[^\s<>()\[\],;:\"']*")
+_URL = re.compile(r"https?://([^\s/<>?#]*)\S*", re.IGNORECASE)
 _ID = re.compile(r"(?<![\w.-])(?=[a-z._-]*\d)[\w.-]{10,}", re.IGNORECASE)
 _FIRST_ENHANCED = re.compile(r"[#(\[]{0,2}([245]\.\d{1,3}\.\d{1,3})(?![.\d])")
 _ANY_ENHANCED = re.compile(r"(?<![.\d])([245]\.\d{1,3}\.\d{1,3})(?![.\d])")
-_STATED_WAIT = re.compile(
-    r"(?:again|retry|retrying|resume|wait|come back|reset|resets|blocked|delayed|postponed|suspended)"
-    r"(?: \w{1,12}){0,3}? (?P<number>\d{1,5}(?:\.\d{1,3})?)"
-    r" ?(?P<unit>s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b",
-    re.IGNORECASE,
-)
-_STATED_TIME = re.compile(
-    r"again (?:after|at) ((?:\w{3}, )?\d{1,2} [a-z]{3} \d{4} \d\d:\d\d:\d\d (?:UTC|GMT|[+-]\d{4}))", re.IGNORECASE
-)
 
 
 class ReadReply(NamedTuple):
@@ -48,8 +39,8 @@ class ReadReply(NamedTuple):
     enhanced: str
     """The enhanced code (RFC 3463), or the empty string."""
     words: str
-    """The text without addresses, long ids and the enhanced code, so that the name of a recipient, such as
-    quota@example.org, decides nothing."""
+    """The text without addresses, paths of URLs, long ids and the enhanced code, so that neither the name of a
+    recipient, such as quota@example.org, nor that of a help page decides anything."""
 
 
 class Found(NamedTuple):
@@ -61,6 +52,8 @@ class Found(NamedTuple):
 
 def read_reply(code: int, text: str) -> ReadReply:
     """Take a reply's text apart. A relay may repeat the enhanced code in each line of a reply."""
+    if "://" in text:
+        text = _URL.sub(r"\1", text)
     if "@" in text:
         text = _ADDRESS.sub("*", text)
     found = _FIRST_ENHANCED.match(text)
@@ -93,7 +86,7 @@ class Rules:
             if len(self._remembered) >= REMEMBERED_MAX:
                 self._remembered.clear()
             rule = self._remembered[key] = self._search(stage, code, reply)
-        return None if rule is None else Found(rule, _find_wait(rule, reply.words))
+        return None if rule is None else Found(rule, _find_wait(rule, reply.words, text))
 
     def _search(self, stage: Stage, code: int, reply: ReadReply) -> Rule | None:
         key = (stage, code, reply.enhanced)
@@ -110,45 +103,15 @@ class Rules:
         return None
 
 
-def _find_wait(rule: Rule, words: str) -> float | None:
+def _find_wait(rule: Rule, words: str, text: str) -> float | None:
     """Return the wait that the reply states in the groups of the rule's pattern, or anywhere; else the rule's own."""
     if (
         rule.pattern is not None
         and "number" in rule.pattern.groupindex
         and (found := rule.pattern.search(words.lower()))
     ):
-        return _seconds(found) or rule.wait_seconds
-    return find_stated_wait(words) or rule.wait_seconds
-
-
-def find_stated_wait(text: str) -> float | None:
-    """Return the seconds that a reply asks us to wait, or None.
-
-    It may state them ("try again in 12 minutes") or the time ("try again after Sun, 05 Oct 2025 19:22:44 UTC").
-    """
-    if found := _STATED_WAIT.search(text):
-        return _seconds(found)
-    return _find_stated_time(text)
-
-
-def _find_stated_time(text: str) -> float | None:
-    found = _STATED_TIME.search(text)
-    try:
-        stated = parsedate_to_datetime(found[1].upper().replace("UTC", "GMT")) if found else None
-    except ValueError:
-        return None
-    seconds = stated.timestamp() - time.time() if stated else 0
-    return _clamp(seconds) if seconds > 0 else None  # a time that is past says nothing: our clocks may differ
-
-
-def _seconds(found: re.Match[str]) -> float | None:
-    if not found["number"] or not found["unit"]:
-        return None
-    return _clamp(float(found["number"]) * UNIT_SECONDS[found["unit"][0].lower()])
-
-
-def _clamp(seconds: float) -> float:
-    return min(max(seconds, WAIT_MIN_SECONDS), WAIT_MAX_SECONDS)
+        return read_wait(found["number"], found["unit"]) or rule.wait_seconds
+    return find_stated_wait(text) or rule.wait_seconds
 
 
 class _Current:

@@ -15,6 +15,7 @@ from typing import Any
 from batches.outcomes import ReplyMeaning
 from batches.smtp import reply_patterns
 from batches.smtp.stages import Stage
+from batches.smtp.stated_waits import WAIT_MAX_SECONDS, WAIT_MIN_SECONDS
 
 STAGES: dict[str, tuple[Stage, ...]] = {
     "connect": (Stage.CONNECT,),
@@ -33,13 +34,14 @@ OF_ONE_EMAIL = frozenset({Stage.RCPT, Stage.DATA, Stage.FINAL})
 CHARGED = frozenset({ReplyMeaning.RECIPIENT, ReplyMeaning.CONTENT})
 """The meanings that cost the recipient an attempt."""
 
+FILE_MAX_CHARS = 1_000_000
+
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
-WAIT_MIN_SECONDS, WAIT_MAX_SECONDS = 1, 24 * 3600
 
 _KEYS = {"stage", "code", "enhanced", "pattern", "meaning", "wait", "may_be_one_recipient", "note"}
-_CODE = re.compile(r"[45](?:\d\d|\dx|xx)")
-_ENHANCED = re.compile(r"[245](?:\.(?:x|\d{1,3}|\d{1,2}x{1,2})){2}")
-_WAIT = re.compile(r"(\d{1,5}) ?([smh])")
+_CODE = re.compile(r"[45](?:\d\d|\dx|xx)", re.ASCII)
+_ENHANCED = re.compile(r"[245](?:\.(?:x|\d{1,3}|\d{1,2}x{1,2})){2}", re.ASCII)
+_WAIT = re.compile(r"(\d{1,5}) ?([smh])", re.ASCII)
 _RULE_LINE = re.compile(r"\s*\[\[\s*rule\s*\]\]")
 
 
@@ -79,13 +81,16 @@ def read_rules(path: Path, *, name: str = "") -> list[Rule]:
         RuleError: the file cannot be read, or a rule in it cannot be used.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8-sig") as file:  # an editor of Windows may begin it with a byte order mark
+            text = file.read(FILE_MAX_CHARS + 1)
     except OSError as exc:
         raise RuleError(
             f"The reply rules in {path} can't be read: {exc.strerror}. Correct the path or its rights."
         ) from exc
     except UnicodeDecodeError as exc:
         raise RuleError(f"The reply rules in {path} can't be read: the file is not UTF-8. Save it as UTF-8.") from exc
+    if len(text) > FILE_MAX_CHARS:
+        raise RuleError(f"The reply rules in {path} have more than {FILE_MAX_CHARS} characters. Remove rules.")
     return parse_rules(text, name=name or str(path))
 
 
@@ -97,7 +102,7 @@ def parse_rules(text: str, *, name: str) -> list[Rule]:
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:  # its message ends in the line
+    except (ValueError, RecursionError) as exc:  # the message of TOMLDecodeError ends in the line
         raise RuleError(f"{name} is not TOML: {exc}. Correct that place.") from exc
     if unknown := set(tables) - {"rule"}:
         raise RuleError(f"{name} has {_quote(sorted(unknown))}, which is no rule. Begin each rule with [[rule]].")
@@ -166,6 +171,8 @@ def _refuse_contradiction(rule: Rule, *, has_wait: bool) -> None:
 def _strings(table: Mapping[str, Any], key: str) -> list[str]:
     """Return a value, or a list of them, as a list. A code may be written as a number."""
     value = table.get(key, [])
+    if value == [] and key in table:  # it would fit every reply
+        raise ValueError(f"{key} is an empty list. Write a value, or remove {key}.")
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(each, str) or type(each) is int for each in values):
         raise ValueError(f"{key} is {value!r}. Write it as text, or as a list of texts.")

@@ -9,6 +9,7 @@ from batches.smtp import meanings
 from batches.smtp.replies import Reply
 from batches.smtp.reply_rules import CHARGED, OF_ONE_EMAIL
 from batches.smtp.stages import Stage
+from batches.smtp.stated_waits import find_stated_wait
 
 __all__ = ["Stage", "Verdict", "judge"]
 
@@ -67,4 +68,4 @@ def _judge_unnamed(stage: Stage, code: int, text: str) -> Verdict:
         outcome = Outcome.DEFERRED if code < 500 else Outcome.FAILED
         return Verdict(outcome, code, text, is_recognised=False)
     meaning = ReplyMeaning.RATE if code < 500 else _UNNAMED[stage]
-    return Verdict(Outcome.REQUEUED, code, text, meaning, meanings.find_stated_wait(text), is_recognised=False)
+    return Verdict(Outcome.REQUEUED, code, text, meaning, find_stated_wait(text), is_recognised=False)

@@ -1,11 +1,9 @@
-"""Replies of real relays, each with what it means; and the reading of addresses, waits and files of rules."""
+"""Replies of real relays, each with what it means; and the reading of addresses and files of rules."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
-from email.utils import formatdate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,39 +137,12 @@ def test_words_in_an_address_decide_nothing(local: str, shape: str) -> None:
         (550, "blocked 5.1.1.7 here", "", "blocked 5.1.1.7 here"),
         (550, "version 4.2.1 says no", "", "version 4.2.1 says no"),
         (451, "4.3.0 id d2e1a72fcca58-7a2b3c4d5e6sor123456 - gsmtp", "4.3.0", "id * - gsmtp"),
+        (550, "gone, see https://help.x.example/rate-limit?to=kim@x.example", "", "gone, see help.x.example"),
         (550, "", "", ""),
     ],
 )
 def test_text_is_taken_apart(code: int, text: str, enhanced: str, words: str) -> None:
     assert meanings.read_reply(code, text) == (enhanced, words)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("try again in 12 minutes", 720),
-        ("Please retry after 30 seconds.", 30),
-        ("retry in 45s", 45),
-        ("You are blocked for 2 hours", 7200),
-        ("please wait at least 5 min", 300),
-        ("the quota will reset in 1.5 hours", 5400),
-        ("try again in 90 hours", 86400),
-        ("try again in 0 seconds", 1),
-        ("try again later", None),
-        ("limit of 400 recipients per 24 hours", None),
-        ("try again after Sun, 05 Oct 2025 19:22:44 UTC", None),
-        ("try again after Sun, 99 Foo 2025 19:22:44 UTC", None),
-    ],
-)
-def test_stated_wait_is_read(text: str, seconds: float | None) -> None:
-    assert meanings.find_stated_wait(text) == seconds
-
-
-def test_stated_time_is_read_when_it_is_to_come() -> None:
-    stated = formatdate(time.time() + 600, usegmt=True)
-    seconds = meanings.find_stated_wait(f"recipient limit exceeded, try again after {stated}")
-    assert seconds is not None
-    assert 590 < seconds <= 600
 
 
 def test_refusal_at_mail_waits_as_stated_when_no_rule_names_it() -> None:
@@ -268,3 +239,10 @@ def test_groups_of_a_pattern_state_the_wait(site: Path) -> None:
     meanings.refresh()
     said = [b"go slow 7 min", b"window 9m", b"window", b"window. Try again in 8 seconds"]
     assert [judge(Stage.MAIL, Reply(450, text)).wait_seconds for text in said] == [420, 540, 7200, 7200]
+
+
+@pytest.mark.parametrize(("said", "seconds"), [(b"ten min", 600), (b"some min", 900), (b"7 fortnights", 900)])
+def test_wait_of_the_rule_holds_when_the_groups_found_no_length(site: Path, said: bytes, seconds: float) -> None:
+    site.write_text("[[rule]]\npattern = 'slow (?P<number>\\S{1,9}) (?P<unit>\\w+)'\nmeaning = 'rate'\nwait = '15m'\n")
+    meanings.refresh()
+    assert judge(Stage.MAIL, Reply(450, b"go slow " + said)).wait_seconds == seconds

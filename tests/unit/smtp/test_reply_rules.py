@@ -43,6 +43,20 @@ RECIPIENT = "[[rule]]\nmeaning = 'recipient'\n"
         (RATE + "pattern = '(?:ab){2,3}c'", "repeats a group"),
         (RATE + "pattern = '(a)b\\1'", "refers back"),
         (RATE + "pattern = '.*a.*b'", "too many repeats"),
+        (RATE + f"pattern = '{'(?:a|aa)' * 22}b'", "too many repeats or alternatives"),
+        (RATE + f"pattern = '{'(a|a)?' * 12}b'", "too many repeats or alternatives"),
+        (RATE + "pattern = '[[:alpha:]]x'", "Possible nested set"),
+        (RATE + f"pattern = '{'(' * 3000}a{')' * 3000}'", "recursion"),
+        (RATE + "pattern = 'a{99999999999999}'", "too large"),
+        (RATE + "pattern = 'limit of kim@school'", "has an @-sign"),
+        (RATE + "pattern = '^450 too'", "begins with the code"),
+        (RATE + r"pattern = '5\.7\.1 Slow'", "Move it to the key enhanced"),
+        (RATE + "code = []", "code is an empty list"),
+        (RATE + "enhanced = []", "enhanced is an empty list"),
+        (RATE + "code = '5٣٣'", "code is '5٣٣'"),
+        (RATE + "enhanced = '5.٣.٣'", "enhanced is"),
+        (RATE + f"code = {'9' * 5000}", "is not TOML"),
+        ("a = " + "[" * 5000, "is not TOML"),
         (RATE + "pattern = 'a.{0,99}b.{0,99}c.{0,99}d'", "too many repeats"),
         (RATE + "code = 450\nwait = '0s'", "wait is '0s'. Write 60s, 15m or 24h"),
         (RATE + "code = 450\nwait = '25h'", "wait is '25h'"),
@@ -93,6 +107,14 @@ def test_pattern_is_accepted_when_it_cannot_be_slow(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "pattern",
+    ["(?:one|two|three|four) " * 9, "(?:send(?:ing)?|out(?:going)?) (?:quota|limit)s?", "(?i:a)(?#b)c", "500 a day"],
+)
+def test_alternatives_are_accepted_when_few_begin_alike(pattern: str) -> None:
+    assert len(parse_rules(RATE + f"pattern = '{pattern}'", name="x")) == 1
+
+
+@pytest.mark.parametrize(
     ("pattern", "text", "is_found"),
     [
         ("Daily LIMIT", "the daily limit", True),
@@ -112,7 +134,12 @@ def test_capitals_of_a_pattern_fit_small_letters(pattern: str, text: str, is_fou
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "No such file or directory"), (b"\xff\xfe", "not UTF-8"), (b"[[rule]]\n\nmeaning = 'rate'", "line 1")],
+    [
+        (None, "No such file or directory"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[[rule]]\n\nmeaning = 'rate'", "line 1"),
+        (b"#" * 1_000_001, "more than 1000000 characters"),
+    ],
 )
 def test_system_check_names_a_file_that_cannot_be_used(
     tmp_path: Path, settings: Settings, content: bytes | None, sentence: str
@@ -134,3 +161,12 @@ def test_system_check_finds_nothing_when_the_rules_are_good(tmp_path: Path, sett
     settings.SEND_REPLY_RULES = str(path)
     assert checks.check_reply_rules(None) == []
     assert [rule.meaning for rule in read_rules(path)] == [ReplyMeaning.RATE]
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xef\xbb\xbf" + RATE.encode() + b"code = 450", RATE.encode() + b"code\t=\t450\r\n"]
+)
+def test_file_is_read_when_an_editor_of_windows_wrote_it(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_bytes(content)
+    assert [rule.codes for rule in read_rules(path)] == [{450}]

@@ -216,3 +216,28 @@ def test_quota_of_the_admin_is_kept_and_said(golden: Golden) -> None:
             r"(?:Next try at|Next try tomorrow at) \d\d:\d\d\. 50 are waiting\.",
             words,
         ), words
+
+
+# --- When will it be done? ----------------------------------------------------------------------------------------
+
+SLOW_RELAY = """
+from batches.models import Relay
+from batches.relays import sync
+sync()
+Relay.objects.update(rate_per_second=40)
+Relay.objects.get(name="default").quotas.create(amount=300, period_seconds=12)
+"""
+
+FORECAST = "from batches.jobs.forecasts import forecast_send; print(forecast_send(800).seconds)"
+
+
+def test_batch_is_done_about_when_the_forecast_says(golden: Golden) -> None:
+    with scripted(golden) as script:
+        script.manage(SLOW_RELAY)
+        predicted = float(script.manage(FORECAST).splitlines()[-1])
+        assert 24 < predicted < 36, "two whole periods, and the rest at the rate"
+        script.load(800)
+        script.wait_for_end(seconds=90)
+        times = [each.at for each in script.stack.smtp.accepted()]
+        assert_all_sent_once(script, 800)
+        assert max(times) - min(times) == pytest.approx(predicted, rel=0.2)

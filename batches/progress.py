@@ -52,8 +52,8 @@ class Snapshot(TypedDict):
     resending: int
     ratePerSecond: float
     etaSeconds: float | None
-    waitingFor: str
-    """Why no mail goes out now, until when, and how many emails wait, in sentences. Empty: nothing is waited for."""
+    waitingFor: str | None
+    """What the batch waits for, until when, and how many emails wait, in sentences. None: it waits for nothing."""
     doneAt: str | None
     """When the batch will be done, in ISO 8601. An estimate; ``jobs.forecasts`` makes it."""
     finish: str
@@ -113,7 +113,7 @@ def make_snapshot(row: SnapshotRow) -> tuple[Snapshot, int | None]:
         resending=resending,
         ratePerSecond=round(row.rate_per_second, 1),
         etaSeconds=round(pending / row.rate_per_second, 1) if row.rate_per_second > 0 else None,
-        waitingFor=_say_waiting(row, pending),
+        waitingFor=_say_waiting(row, pending) or None,
         doneAt=None,
         finish="",
         sequence=row.sequence,

@@ -106,7 +106,8 @@ class BatchAdmin(ReadOnlyAdmin):
         if snapshot is None:
             return ""
         is_listed = hasattr(batch, "snapshot")
-        said = Truncator(snapshot["waitingFor"]).chars(LISTED_CHARS) if is_listed else snapshot["waitingFor"]
+        sentence = snapshot["waitingFor"] or ""
+        said = Truncator(sentence).chars(LISTED_CHARS) if is_listed else sentence
         return " ".join(filter(None, (said, snapshot["finish"])))
 
     @admin.display(description="rejected")

@@ -247,9 +247,9 @@ class BatchOut(Schema):
         description="How many emails are counted in both sentCount and pendingCount, because a replay of all sends "
         "them again. Otherwise 0."
     )
-    waitingFor: str = Field(
+    waitingFor: str | None = Field(
         description="What the batch waits for, such as a relay or its time, until when, and how many emails wait, in "
-        "sentences. Empty: for nothing."
+        "sentences. null: for nothing."
     )
     doneAt: datetime | None = Field(
         description="When the batch will be done: an estimate from the rates, quotas and windows of the relays, and "

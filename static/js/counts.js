@@ -25,9 +25,10 @@ export function draw(root, snapshot) {
   return now;
 }
 
-/** Show a sentence of the server. Without one the place is hidden. Undefined: the answer did not hold it. */
-function drawWords(place, words) {
-  if (words === undefined) return;
+/** Show a sentence of the server. Without one (null) the place is hidden. Undefined: the answer did not hold it. */
+function drawWords(place, sentence) {
+  if (sentence === undefined) return;
+  const words = sentence ?? "";
   if (place.textContent !== words) place.textContent = words; // so that a screen reader says each sentence once
   place.hidden = !words;
 }

@@ -59,7 +59,7 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
         "cancelledCount": 0,
         "pendingCount": 0,
         "resendingCount": 0,
-        "waitingFor": "",
+        "waitingFor": None,
         "doneAt": None,
         "rejectedRows": 0,
         "duplicateRows": 0,

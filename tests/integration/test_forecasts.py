@@ -169,7 +169,7 @@ def test_scheduled_batch_is_done_after_its_time(relay: Relay, make_live: MakeLiv
     now = read_snapshot(job.batch_id)
     assert now is not None and now["doneAt"] is not None
     assert datetime.fromisoformat(now["doneAt"]) >= at
-    assert now["waitingFor"].startswith("The emails go out on ")
+    assert (now["waitingFor"] or "").startswith("The emails go out on ")
 
 
 @pytest.mark.parametrize("status", [BatchStatus.DRAFT, BatchStatus.PAUSED, BatchStatus.COMPLETED])

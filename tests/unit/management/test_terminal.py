@@ -28,7 +28,7 @@ def make_snapshot(
         resending=0,
         ratePerSecond=rate,
         etaSeconds=eta,
-        waitingFor="",
+        waitingFor=None,
         doneAt=None,
         finish="",
         sequence=1,

@@ -30,7 +30,7 @@ def snapshot(**counts: int) -> Snapshot:
         resending=0,
         ratePerSecond=0.0,
         etaSeconds=None,
-        waitingFor="",
+        waitingFor=None,
         doneAt=None,
         finish="",
         sequence=1,

@@ -19,6 +19,7 @@ from batches.models.relay import DEFAULT_RELAY
 from batches.relays import registry
 from batches.sender_addresses import read_sender
 from batches.smtp import meanings
+from batches.smtp.oauth import PROVIDERS
 from batches.smtp.relay import RelayUrlError
 from batches.smtp.reply_rules import RuleError
 
@@ -135,9 +136,14 @@ def _find_relay_fault(name: str, url: str) -> str | None:
     if fault:
         return fault
     try:
-        registry.read_address(name)
+        address = registry.read_address(name)
     except RelayUrlError as exc:
         return str(exc)
+    if settings.RELAY_OAUTH.get(name) and not getattr(address, "oauth", ""):
+        return (
+            f"{registry.oauth_variables(name)}* is set, but {registry.url_variable(name)} has no ?oauth=. "
+            f"Add ?oauth= with {', '.join(PROVIDERS[:-1])} or {PROVIDERS[-1]}, or unset those variables."
+        )
     return None
 
 

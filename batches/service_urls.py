@@ -158,9 +158,11 @@ def _find_redis_fault(url: str, parts: SplitResult) -> str | None:
 
 def _find_email_fault(url: str, variable: str) -> str | None:
     try:
-        parse_relay(url, variable=variable)
+        relay = parse_relay(url, variable=variable)
     except RelayUrlError as exc:
         return str(exc)
+    if relay.username and not relay.oauth and urlsplit(url).password is None:
+        return f"{variable} names a user and no password. Add the password after a colon, or ?oauth= at the end."
     return None
 
 

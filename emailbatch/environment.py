@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -38,9 +39,11 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no t
 
         The file is named by the variable with _FILE at its end.
 
-        Empty is unset. Line breaks at the end of the file are cut. No message shows what the file contains.
+        Empty is unset. Line breaks at the end of the file are cut, and so is a byte order mark before it. No message
+        shows what the file contains.
         """
-        value, path = str(self.str(var, default="")), str(self.str(f"{var}_FILE", default=""))
+        # Not by self.str: that takes a value which begins with $ for the name of another variable.
+        value, path = self.ENVIRON.get(var, ""), self.ENVIRON.get(f"{var}_FILE", "")
         if value and path:
             raise ImproperlyConfigured(f"{var} and {var}_FILE are both set. Unset one of them.")
         return _read_secret_file(path, variable=f"{var}_FILE") if path else value
@@ -89,30 +92,30 @@ class Environment(environ.Env):  # type: ignore[misc]  # django-environ has no t
 
 
 def _read_secret_file(path: str, *, variable: str) -> str:
+    # A relative path is not repeated: it may be the secret itself, in the wrong variable.
+    named = f"names the file {path}" if os.path.isabs(path) else "names a file by a relative path"
     try:
         with open(path, "rb") as file:
             data = file.read(SECRET_MAX_BYTES + 1)
-        text = data.decode().rstrip("\r\n")
+        text = data.decode("utf-8-sig").rstrip("\r\n")  # -sig: some editors begin a file with a byte order mark
     except OSError as exc:
         reason = (exc.strerror or "it cannot be opened").lower()
         raise ImproperlyConfigured(
-            f"{variable} names the file {path}, which cannot be read: {reason}. Correct the path or the file's rights."
+            f"{variable} {named}, which cannot be read: {reason}. Correct the path or the file's rights."
         ) from None
-    except ValueError:  # from None: Python's own error shows the bytes. A path with a NUL is a ValueError too.
-        raise ImproperlyConfigured(f"{variable} names the file {path!r}, which is not text in UTF-8.") from None
+    except ValueError:  # from None: Python's own error shows the bytes
+        raise ImproperlyConfigured(f"{variable} {named}, which is not text in UTF-8.") from None
     if len(data) > SECRET_MAX_BYTES:
-        raise ImproperlyConfigured(
-            f"{variable} names the file {path}, which is too large for a secret. Check the path."
-        )
+        raise ImproperlyConfigured(f"{variable} {named}, which is too large for a secret. Check the path.")
     if not text.strip():
-        raise ImproperlyConfigured(f"{variable} names the file {path}, which is empty. Write the value into it.")
+        raise ImproperlyConfigured(f"{variable} {named}, which is empty. Write the value into it.")
     return text
 
 
 def read_relay_urls(env: Environment) -> dict[str, str]:
     """Return the addresses of EMAIL_URL_<NAME> and EMAIL_URL_<NAME>_FILE, by name in lower case.
 
-    A name that cannot be used is kept as it is written, so that the system check batches.E007 can say what is wrong.
+    A name that cannot be used is kept as it is written, so that the system check batches.E009 can say what is wrong.
     """
     urls: dict[str, str] = {}
     for variable in sorted(_list_relay_variables(env.ENVIRON)):
@@ -146,7 +149,7 @@ def find_stray_oauth_variables(env: Environment, names: Iterable[str], *, ends: 
 def _list_relay_variables(environment: Mapping[str, str]) -> set[str]:
     """Return the variables of further relays, without _FILE. FILE is no name: it is the file of EMAIL_URL."""
     variables = {name for name in environment if name.startswith(RELAY_PREFIX)}
-    return {re.sub("_FILE$", "", name) for name in variables} - {RELAY_PREFIX.rstrip("_"), RELAY_PREFIX}
+    return {re.sub("_FILE$", "", name) for name in variables} - {RELAY_PREFIX.rstrip("_")}
 
 
 def read_database(url: str) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def _read_service_account(values: Mapping[str, str], variables: str) -> ServiceA
     try:
         account = json.loads(text)
         return ServiceAccount(email=str(account["client_email"]), private_key=str(account["private_key"]))
-    except (ValueError, KeyError, TypeError):  # from None: Python's own error shows the text
+    except (ValueError, KeyError, TypeError, RecursionError):  # from None: Python's own error shows the text
         raise OAuthSettingsError(
             f"{variables}SERVICE_ACCOUNT is not the JSON key of a service account. Name the file that Google gave in "
             f"{variables}SERVICE_ACCOUNT_FILE."

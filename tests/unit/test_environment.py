@@ -101,6 +101,26 @@ def test_secret_is_read_from_its_file(
     assert environment.secret(variable.removesuffix("_FILE")) == " hush ü"
 
 
+def test_secret_is_taken_as_it_is_when_it_begins_with_a_dollar(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = environment_with(monkeypatch, SECRET_KEY="$HOME", HOME="/root")
+    assert environment.secret("SECRET_KEY") == "$HOME"
+
+
+def test_byte_order_mark_is_no_part_of_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "url").write_bytes(b"\xef\xbb\xbfsmtp://relay.example\r\n")
+    environment = environment_with(monkeypatch, EMAIL_URL_FILE=str(tmp_path / "url"))
+    assert environment.secret("EMAIL_URL") == "smtp://relay.example"
+
+
+@pytest.mark.parametrize("value", ["smtp://ann:hush@relay.example", "hush", "~/hush", "h" * 5000])
+def test_secret_is_not_repeated_when_the_variable_of_its_file_holds_it(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match="^EMAIL_URL_FILE names a file by a relative path, which ") as caught:
+        environment_with(monkeypatch, EMAIL_URL_FILE=value).secret("EMAIL_URL")
+    assert "hush" not in str(caught.value) and "hhh" not in str(caught.value)
+
+
 def test_secret_is_empty_when_neither_it_nor_a_file_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment_with(monkeypatch, SECRET_KEY="", SECRET_KEY_FILE="").secret("SECRET_KEY") == ""
 
@@ -152,6 +172,12 @@ def test_further_relays_are_read_from_variables_and_files(monkeypatch: pytest.Mo
     )
     expected = {"first": "smtp://first.example", "second_2": "smtp://ann:hush@second.example"}
     assert read_relay_urls(environment) == expected
+
+
+def test_relay_without_a_name_is_kept_for_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_relay_urls(environment_with(monkeypatch, EMAIL_URL_="smtp://relay.example")) == {
+        "": "smtp://relay.example"
+    }
 
 
 def test_file_of_email_url_is_no_relay(monkeypatch: pytest.MonkeyPatch) -> None:

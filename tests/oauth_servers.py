@@ -39,6 +39,8 @@ class OAuthServers:
     """Whether each refresh token is valid once, and replaced by the next."""
     user: str = USER
     """The one user that the relay knows."""
+    repeats: bool = False
+    """Whether the relay repeats a token that it refuses."""
     closes_after: int = 0
     """After how many messages the relay closes a connection. 0: never."""
     delay_seconds: float = 0
@@ -159,7 +161,8 @@ class _Handler:
         challenge = base64.b64encode(json.dumps({"status": "401", "schemes": "bearer"}).encode()).decode()
         await server.push(f"334 {challenge}")
         assert await server._reader.readline() == b"\r\n", "the client must answer with an empty line"
-        await server.push("535 5.7.3 Authentication unsuccessful")
+        words = f"Not {args[1]} nor {token}" if self._servers.repeats else "Authentication unsuccessful"
+        await server.push(f"535 5.7.3 {words}")
         return AuthResult(success=False, handled=True)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:

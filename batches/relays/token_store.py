@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils.crypto import salted_hmac
 
 from batches.relays import sql
 from batches.relays.sql import TokenRow
 from batches.smtp.access_tokens import RENEWAL_MAX_SECONDS, Stored
 from batches.smtp.oauth import OAuthClient
-from batches.smtp.token_endpoint import Grant
+from batches.smtp.token_endpoint import Grant, TokenError
 
 _SALT = "batches.relays.token_store"
 
@@ -32,6 +34,10 @@ class DatabaseStore:
         self._refresh_token = ""
 
     def read(self, *, refused: str) -> Stored:
+        with _explain_outages():
+            return self._read(refused)
+
+    def _read(self, refused: str) -> Stored:
         row = self._read_row()
         access_token, self._refresh_token = self._open(row)
         if access_token in ("", refused) or row is None or row.renew_in_seconds <= 0:
@@ -55,11 +61,11 @@ class DatabaseStore:
             "renew_in_seconds": renew_in_seconds,
             "life_seconds": grant.life_seconds,
         }
-        with connection.cursor() as cursor:
+        with _explain_outages(), connection.cursor() as cursor:
             cursor.execute(sql.SAVE_TOKEN, arguments)
 
     def give_up(self) -> None:
-        with connection.cursor() as cursor:
+        with _explain_outages(), connection.cursor() as cursor:
             cursor.execute(sql.GIVE_UP_TOKEN, {"relay": self._relay})
 
     def close(self) -> None:
@@ -89,6 +95,15 @@ class DatabaseStore:
         with connection.cursor() as cursor:
             cursor.execute(sql.CLAIM_TOKEN, arguments)
             return bool(cursor.rowcount)
+
+
+@contextmanager
+def _explain_outages() -> Iterator[None]:
+    """Make an outage of PostgreSQL a failure of the login, which pauses the relay and does not end the lane."""
+    try:
+        yield
+    except DatabaseError:
+        raise TokenError("The access token in PostgreSQL can't be reached now. It is looked for again.") from None
 
 
 def _digest(client: OAuthClient) -> str:

@@ -52,7 +52,10 @@ class Stored:
 
 
 class TokenStore(Protocol):
-    """Keeps one client's tokens for all processes. Its methods may block: they are called in a thread."""
+    """Keeps one client's tokens for all processes. Its methods may block: they are called in a thread.
+
+    Each raises TokenError if the store cannot be used.
+    """
 
     def read(self, *, refused: str) -> Stored:
         """Return the token. If it is due, or the relay refused it, let one caller renew it (``is_ours``)."""
@@ -138,18 +141,19 @@ class AccessTokens:
 
     async def _obtain(self, refused: str) -> AccessToken:
         """Take the token of another process, or renew it."""
-        give_up_at = time.monotonic() + RENEWAL_MAX_SECONDS
         try:
-            while time.monotonic() < give_up_at:
+            async with asyncio.timeout(RENEWAL_MAX_SECONDS):
                 # In one thread, which ends even if the connection is cancelled meanwhile. A refresh token that the
                 # endpoint has just replaced is then stored nevertheless.
-                if (token := await asyncio.to_thread(self._read_or_renew, refused)) is not None:
-                    return token
-                await asyncio.sleep(ASK_AGAIN_SECONDS)
-            raise TokenError(f"No new token came from {self.client.endpoint_host} in time. It is asked again.")
+                while (token := await asyncio.to_thread(self._read_or_renew, refused)) is None:
+                    await asyncio.sleep(ASK_AGAIN_SECONDS)
+            return token
         except TokenError as exc:
-            self._failure, self._failed_at = exc, time.monotonic()
-            raise
+            failure = exc
+        except TimeoutError:
+            failure = TokenError(f"No new token came from {self.client.endpoint_host} in time. It is asked again.")
+        self._failure, self._failed_at = failure, time.monotonic()
+        raise failure
 
     def _read_or_renew(self, refused: str) -> AccessToken | None:
         """Return the token, renewed if this process is the one that renews. None: another one is renewing it."""
@@ -182,6 +186,9 @@ class AccessTokens:
             logger.warning("The access token of %s was not renewed: %s", self.client.user, exc)
             return AccessToken(stored.access_token, is_new=False)
         renew_in_seconds = renewal_due_after(grant.life_seconds)
-        self._store.save(grant, renew_in_seconds=renew_in_seconds)
+        try:
+            self._store.save(grant, renew_in_seconds=renew_in_seconds)
+        except TokenError as exc:  # The token itself is good.
+            logger.warning("The new access token of %s is not stored for other processes: %s", self.client.user, exc)
         self._text, self._renew_at = grant.access_token, time.monotonic() + renew_in_seconds
         return AccessToken(grant.access_token, is_new=True)

@@ -66,12 +66,6 @@ class OAuthClient:
     """The beginning of its variables, for sentences: ``EMAIL_OAUTH_M365_``."""
 
     @property
-    def secrets(self) -> tuple[str, ...]:
-        """The values that no message may contain."""
-        key = self.service_account.private_key if self.service_account else ""
-        return tuple(secret for secret in (self.client_secret, self.refresh_token, key) if secret)
-
-    @property
     def endpoint_host(self) -> str:
         return urlsplit(self.token_url).hostname or ""
 

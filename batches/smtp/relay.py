@@ -7,6 +7,7 @@ From then on the connection is a ``session.Session``.
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import socket
 from dataclasses import dataclass, field
@@ -179,7 +180,7 @@ async def open_session(
         raise
     except (TimeoutError, aiosmtplib.SMTPException, OSError, ValueError) as exc:
         client.close()
-        raise _explain(relay, exc) from exc
+        raise _explain(relay, exc) from None  # The relay's own words may contain the password.
     except asyncio.CancelledError:
         client.close()  # When its loop closes, uvloop waits without limit for a connection that is still open.
         raise
@@ -212,6 +213,9 @@ async def _log_in_by_token(client: aiosmtplib.SMTP, relay: RelayAddress) -> None
                 raise
             token = await relay.tokens.get(refused=token.text)
             await client.auth_xoauth2(relay.username, token.text)
+    except aiosmtplib.SMTPAuthenticationError as exc:
+        sent = f"user={relay.username}\x01auth=Bearer {token.text}\x01\x01"
+        raise _explain_login(relay, exc, hidden=(sent, token.text)) from None  # its message may contain the token
     except TokenError as exc:
         raise RelayError(
             f"There is no login at {relay}: {exc}", meaning=ReplyMeaning.LOGIN, wait_seconds=exc.wait_seconds
@@ -242,22 +246,46 @@ def _own_name() -> str:
 def _explain(relay: RelayAddress, exc: Exception) -> RelayError:
     """Say in one sentence, for a person, why the relay could not be used, and what its refusal is about."""
     if isinstance(exc, aiosmtplib.SMTPAuthenticationError):
-        return _explain_refusal(f"The relay {relay} refused the login", Stage.LOGIN, exc)
+        password = relay.password or ""
+        return _explain_login(relay, exc, hidden=(f"\0{relay.username}\0{password}", password))
     if isinstance(exc, aiosmtplib.SMTPResponseException):
-        return _explain_refusal(f"The relay {relay} refused the connection", Stage.CONNECT, exc)
+        return _explain_refusal(f"The relay {relay} refused the connection", Stage.CONNECT, exc.code, exc.message)
     if isinstance(exc, (TimeoutError, aiosmtplib.SMTPTimeoutError)):
         return RelayError(f"The relay {relay} does not answer.")
-    return RelayError(f"The relay {relay} can't be reached: {_reason(exc).rstrip('.')}.")
+    reason = _reason(exc).rstrip(".")
+    if "STARTTLS extension not supported" in reason:
+        return RelayError(f"The relay {relay} offers no TLS (STARTTLS). If it has TLS from the start, use smtp+ssl://.")
+    if "AUTH extension is not supported" in reason or "No suitable authentication method" in reason:
+        return RelayError(
+            f"The relay {relay} offers no login by password here. Many offer it with TLS only: use smtp+tls:// or "
+            "smtp+ssl://. If it needs no login, remove the user and the password from its address.",
+            meaning=ReplyMeaning.LOGIN,
+        )
+    return RelayError(f"The relay {relay} can't be reached: {reason}.")
 
 
-def _explain_refusal(happened: str, stage: Stage, exc: aiosmtplib.SMTPResponseException) -> RelayError:
-    verdict = judge(stage, Reply(exc.code, " ".join(exc.message.split()).encode()))
+def _explain_login(
+    relay: RelayAddress, exc: aiosmtplib.SMTPAuthenticationError, *, hidden: tuple[str, ...]
+) -> RelayError:
+    """Some relays repeat what they do not accept. ``hidden`` is what was sent, and is not shown, in base64 neither."""
+    message = exc.message
+    for text in filter(None, hidden):
+        for shown in (base64.b64encode(text.encode()).decode(), text):
+            message = message.replace(shown, "***")
+    error = _explain_refusal(f"The relay {relay} refused the login", Stage.LOGIN, exc.code, message)
+    if exc.code < 400:  # no refusal by the standard, and no login either
+        error.meaning = ReplyMeaning.LOGIN
+    return error
+
+
+def _explain_refusal(happened: str, stage: Stage, code: int, message: str) -> RelayError:
+    verdict = judge(stage, Reply(code, " ".join(message.split()).encode()))
     # Microsoft's refusal of passwords, whose own words name no remedy.
-    is_basic = stage is Stage.LOGIN and "basic authentication" in exc.message.lower()
+    is_basic = stage is Stage.LOGIN and "basic authentication" in message.lower()
     remedy = " Use a login by access token (?oauth=) instead of a password." if is_basic else ""
     return RelayError(
-        f"{happened} ({exc.code} {exc.message}).{remedy}",
-        has_too_many_connections=exc.code == 421,
+        f"{happened} ({code} {message}).{remedy}",
+        has_too_many_connections=code == 421,
         meaning=verdict.meaning or ReplyMeaning.RELAY,
         wait_seconds=verdict.wait_seconds,
     )

@@ -7,6 +7,7 @@ whatever the endpoint answers.
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import re
 import time
@@ -15,7 +16,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import IO, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -28,6 +29,9 @@ TIMEOUT_SECONDS = 10
 """How long the endpoint may stay silent."""
 
 ANSWER_MAX_BYTES = 65_536
+
+ANSWER_MAX_SECONDS = 20
+"""How long a request may take in all. Less than RENEWAL_MAX_SECONDS, after which another process renews."""
 
 ASSUMED_LIFE_SECONDS = 300.0
 """The life of a token whose answer names none. RFC 6749 section 5.1 only recommends that it does."""
@@ -42,7 +46,13 @@ ASSERTION_SECONDS = 3600
 # would end the SASL message, and a line break the command.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
+_SECRET_FIELDS = ("client_secret", "refresh_token", "assertion")
+"""The fields of a request that no message may repeat."""
+
 _AADSTS = re.compile(r"AADSTS\d{4,9}")
+
+_CLOCK = re.compile("iat and exp")
+"""Google's words about the times in a signed request (RFC 7519 section 4.1)."""
 
 # Microsoft's codes and OAuth's errors (RFC 6749 section 5.2), and what a person does about each. The first that the
 # answer contains is used. {v} is the beginning of the relay's variables.
@@ -60,6 +70,7 @@ _ADVICE = {
     "AADSTS50076": "The sign-in needs a second factor. Sign in again and set {v}REFRESH_TOKEN.",
     "AADSTS53003": "A conditional access policy of the tenant blocks it. Its administrator has to allow it.",
     "AADSTS70011": "The scope is wrong. Check {v}SCOPE.",
+    "iat and exp": "The clock of this machine is wrong. Set it.",
     "invalid_client": "The client is unknown, or its secret is wrong. Check {v}CLIENT_ID and {v}CLIENT_SECRET.",
     "invalid_grant": "The refresh token or the key is revoked or expired. Sign in again and set {v}REFRESH_TOKEN, or "
     "make a new key.",
@@ -107,23 +118,38 @@ def request_token(client: OAuthClient, *, refresh_token: str = "") -> Grant:
         TokenError: there is none. Its message says what to do.
     """
     begun_at = time.monotonic()
+    form = _make_form(client, refresh_token or client.refresh_token)
     # S310: the address was checked when the client was made, so it is https, or http on this machine.
     request = urllib.request.Request(  # noqa: S310
         client.token_url,
-        data=urlencode(_make_form(client, refresh_token or client.refresh_token)).encode(),
+        data=urlencode(form).encode(),
         headers={"Accept": "application/json", "User-Agent": "emailbatch"},
     )
     proxies = [urllib.request.ProxyHandler({})] if is_loopback(client.endpoint_host) else []
     opener = urllib.request.build_opener(_NoRedirects, *proxies)
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
-            answer = response.read(ANSWER_MAX_BYTES)
+            answer = _read_answer(response, until=begun_at + ANSWER_MAX_SECONDS)
     except urllib.error.HTTPError as exc:
         with exc:
-            raise _explain_refusal(client, exc) from None  # from None: a traceback could show the request
-    except (OSError, ValueError) as exc:
+            raise _explain_refusal(client, exc, form=form) from None  # from None: a traceback could show the request
+    except (OSError, ValueError, http.client.HTTPException) as exc:
         raise TokenError(_explain_outage(client, exc)) from None
     return _read_grant(client, answer, seconds=time.monotonic() - begun_at)
+
+
+def _read_answer(response: http.client.HTTPResponse, *, until: float) -> bytes:
+    """Read the body, at most until this time of ``time.monotonic``, however slowly it comes.
+
+    Raises:
+        TimeoutError: it had not ended by then.
+    """
+    answer = b""
+    while len(answer) < ANSWER_MAX_BYTES and (piece := response.read1(ANSWER_MAX_BYTES)):
+        answer += piece
+        if time.monotonic() > until:
+            raise TimeoutError
+    return answer
 
 
 def _make_form(client: OAuthClient, refresh_token: str) -> dict[str, str]:
@@ -185,7 +211,7 @@ def _read_grant(client: OAuthClient, answer: bytes, *, seconds: float) -> Grant:
 def _read_fields(answer: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
 
@@ -199,10 +225,10 @@ def _read_seconds(value: object, *, otherwise: float) -> float:
     return seconds if 0 < seconds < 1e9 else otherwise  # not NaN either
 
 
-def _explain_refusal(client: OAuthClient, exc: urllib.error.HTTPError) -> TokenError:
+def _explain_refusal(client: OAuthClient, exc: urllib.error.HTTPError, *, form: dict[str, str]) -> TokenError:
     try:
         fields = _read_fields(exc.read(ANSWER_MAX_BYTES))
-    except OSError:
+    except (OSError, http.client.HTTPException):
         fields = {}
     host, error = client.endpoint_host, str(fields.get("error") or "")
     if exc.code == 429 or exc.code >= 500 or error in ("temporarily_unavailable", "server_error"):
@@ -213,18 +239,24 @@ def _explain_refusal(client: OAuthClient, exc: urllib.error.HTTPError) -> TokenE
     if exc.code in (301, 302, 303, 307, 308):
         return TokenError(f"The token endpoint {host} redirects. Set {client.variables}TOKEN_URL to the new address.")
     detail = " ".join(str(fields.get("error_description") or "").split())
-    named = next((name for name in _ADVICE if name in (error, *_AADSTS.findall(detail))), "")
-    reason = " ".join(dict.fromkeys(filter(None, (_show(client, error), *_AADSTS.findall(detail)[:1]))))
+    known = (error, *_AADSTS.findall(detail), *_CLOCK.findall(detail))
+    named = next((name for name in _ADVICE if name in known), "")
+    reason = " ".join(dict.fromkeys(filter(None, (_show(error, form), *_AADSTS.findall(detail)[:1]))))
     reason = reason or f"HTTP {exc.code}"
     # A text of the endpoint's own is shown only where we have no better one.
-    advice = _ADVICE[named].format(v=client.variables) if named else _show(client, detail)
-    return TokenError(f"The token endpoint {host} refused us ({reason}). {advice}".strip())
+    advice = _ADVICE[named].format(v=client.variables) if named else _show(detail, form)
+    advice = advice or f"Check {client.variables}TOKEN_URL and the values beside it."
+    return TokenError(f"The token endpoint {host} refused us ({reason}). {advice}")
 
 
-def _show(client: OAuthClient, text: str) -> str:
-    """Return a text of the endpoint for a sentence: short, in one line, and without any secret that it repeats."""
-    for secret in client.secrets:
-        text = text.replace(secret, "***")
+def _show(text: str, form: dict[str, str]) -> str:
+    """Return a text of the endpoint for a sentence: short, in one line, and without any secret that it repeats.
+
+    The secrets are those of the form that was sent, the newest refresh token among them, as they are and as sent.
+    """
+    for secret in filter(None, (form.get(name) for name in _SECRET_FIELDS)):
+        for written in (secret, quote_plus(secret), quote(secret, safe="")):
+            text = text.replace(written, "***")
     return re.sub(r"[^\x20-\x7e]", "?", text)[:200]
 
 

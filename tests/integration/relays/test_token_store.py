@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection
 from django.db.models.functions import Now
 
 from batches.models import Relay, RelayToken
@@ -14,7 +16,7 @@ from batches.relays import registry, sync
 from batches.relays.token_store import DatabaseStore
 from batches.smtp.oauth import make_client
 from batches.smtp.relay import RelayAddress, RelayUrlError
-from batches.smtp.token_endpoint import Grant
+from batches.smtp.token_endpoint import Grant, TokenError
 
 pytestmark = pytest.mark.django_db
 
@@ -111,6 +113,21 @@ def test_tokens_are_forgotten_when_secret_key_changes(settings: LazySettings) ->
     settings.SECRET_KEY = "another"
     stored = store().read(refused="")
     assert (stored.access_token, stored.refresh_token, stored.is_ours) == ("", "", True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outage_of_postgresql_is_a_failure_of_the_login() -> None:
+    sync()
+    refusing = store()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE batches_relaytoken RENAME TO elsewhere")
+    try:
+        for call in (partial(refusing.read, refused=""), partial(refusing.save, GRANT, renew_in_seconds=1)):
+            with pytest.raises(TokenError, match=r"PostgreSQL can't be reached now\. It is looked for again\."):
+                call()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE elsewhere RENAME TO batches_relaytoken")
 
 
 def test_row_shows_no_token() -> None:

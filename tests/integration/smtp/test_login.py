@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 
@@ -108,3 +110,38 @@ async def test_password_that_is_refused_is_about_the_login_and_access_tokens_are
         server.configure(rules=(Rule(stage="auth", action="535 5.7.139 Basic authentication is disabled"),))
         error = await fail(parse_relay(url))
     assert str(error).endswith("Use a login by access token (?oauth=) instead of a password.")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["500 5.5.1 Command unrecognized: AUTH PLAIN {sent}", "535 5.7.8 {password} is wrong", "535 5.7.8 No {coded}"],
+)
+async def test_password_is_not_shown_when_the_relay_repeats_it(reply: str) -> None:
+    password = "hush+/ü"
+    sent, coded = (base64.b64encode(text.encode()).decode() for text in (f"\0ann\0{password}", password))
+    action = reply.format(sent=sent, password=password, coded=coded)
+    with RunningServer(Behaviour(credentials="ann:right", rules=(Rule(stage="auth", action=action),))) as server:
+        error = await fail(parse_relay(server.url.replace("//", f"//ann:{quote(password, safe='')}@")))
+    assert "refused the login (" in str(error) and "***" in str(error)
+    assert error.__cause__ is None and error.__suppress_context__
+    assert all(secret not in str(error) for secret in (password, sent, coded))
+
+
+async def test_token_is_not_shown_when_the_relay_repeats_it(servers: OAuthServers) -> None:
+    servers.repeats = True
+    error = await fail(replace(address_of(servers), username="somebody@else.example"))
+    assert str(error).endswith("refused the login (535 5.7.3 Not *** nor ***).")
+    assert error.__cause__ is None and error.__suppress_context__
+
+
+async def test_login_is_named_when_the_relay_offers_none() -> None:
+    with RunningServer() as server:
+        error = await fail(parse_relay(server.url.replace("//", "//ann:hush@")))
+    assert "offers no login by password here. Many offer it with TLS only: use smtp+tls://" in str(error)
+    assert error.meaning is ReplyMeaning.LOGIN
+
+
+async def test_tls_is_named_when_the_relay_offers_none() -> None:
+    with RunningServer() as server:
+        error = await fail(parse_relay(server.url.replace("smtp://", "smtp+tls://")))
+    assert str(error).endswith("offers no TLS (STARTTLS). If it has TLS from the start, use smtp+ssl://.")

@@ -5,13 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
+from urllib.parse import quote, quote_plus
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from batches.smtp import token_endpoint
+from batches.smtp.access_tokens import RENEWAL_MAX_SECONDS
 from batches.smtp.oauth import OAuthClient, ServiceAccount, make_client
 from batches.smtp.token_endpoint import TokenError, request_token
 from tests.oauth_servers import CLIENT_ID, CLIENT_SECRET, TOKEN_PREFIX, USER, OAuthServers
@@ -137,6 +143,26 @@ def test_unknown_refusal_is_quoted_without_the_secrets_that_it_repeats(servers: 
     assert len(str(fault)) < 400
 
 
+@pytest.mark.parametrize("write", [str, quote_plus, partial(quote, safe="")])
+def test_secret_is_not_shown_when_the_endpoint_repeats_the_request(
+    servers: OAuthServers, write: Callable[[str], str]
+) -> None:
+    newest = "newest+refresh/token= ~"
+    body = {"error": "odd", "error_description": f"refresh_token={write(newest)} client_secret={write(CLIENT_SECRET)}"}
+    servers.answer = (400, {}, body)
+    with pytest.raises(TokenError) as caught:
+        request_token(make(servers), refresh_token=newest)
+    assert "refused us (odd). refresh_token=*** client_secret=***" in str(caught.value)
+
+
+def test_clock_is_named_when_google_refuses_the_times_of_a_signed_request(servers: OAuthServers) -> None:
+    words = (
+        "Invalid JWT: Token must be a short-lived token and in a reasonable timeframe. Check your iat and exp values"
+    )
+    fault = refusal(servers, 400, {"error": "invalid_grant", "error_description": words})
+    assert str(fault).endswith("refused us (invalid_grant). The clock of this machine is wrong. Set it.")
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", {"error": 7}, {"error": ["x"]}])
 def test_status_is_named_when_a_refusal_says_nothing(servers: OAuthServers, body: object) -> None:
     assert "127.0.0.1 refused us (" in str(refusal(servers, 403, body))
@@ -172,6 +198,7 @@ def test_secret_is_not_sent_on_when_the_endpoint_redirects(servers: OAuthServers
         b"",
         b"<html>",
         b"[]",
+        b"[" * 60_000,
         {},
         {"access_token": ""},
         {"access_token": 5},
@@ -199,3 +226,55 @@ def test_endpoint_that_cannot_be_reached_is_named() -> None:
         client = make_client("other", values, user=USER, variables="EMAIL_OAUTH_")
         with pytest.raises(TokenError, match=r"The token endpoint 127\.0\.0\.1 can't be reached: Connection refused"):
             request_token(client)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"220 relay.example ESMTP\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        b"",
+    ],
+)
+def test_endpoint_that_speaks_no_http_is_named(answer: bytes) -> None:
+    with raw_endpoint([answer]) as url, pytest.raises(TokenError, match=r"^The token endpoint 127\.0\.0\.1 "):
+        request_token(make_for(url))
+
+
+def test_slow_answer_is_given_up_before_another_process_renews(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert token_endpoint.ANSWER_MAX_SECONDS < RENEWAL_MAX_SECONDS
+    monkeypatch.setattr(token_endpoint, "ANSWER_MAX_SECONDS", 0.2)
+    slow = [b"HTTP/1.1 200 OK\r\n\r\n", *[b" "] * 500]
+    with raw_endpoint(slow, seconds=0.02) as url, pytest.raises(TokenError, match="does not answer"):
+        request_token(make_for(url))
+
+
+def make_for(url: str) -> OAuthClient:
+    values = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "TOKEN_URL": url}
+    return make_client("other", values, user=USER, variables="EMAIL_OAUTH_")
+
+
+@contextmanager
+def raw_endpoint(pieces: Sequence[bytes], *, seconds: float = 0) -> Iterator[str]:
+    """Answer one request with these bytes, one piece each so many seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ended = threading.Event()
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):  # the client may go away
+                while b"client_id" not in connection.recv(65_536):
+                    pass
+                for piece in pieces:
+                    connection.sendall(piece)
+                    if ended.wait(seconds):
+                        return
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/token"
+        ended.set()
+        thread.join()

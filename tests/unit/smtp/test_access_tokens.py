@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from batches.smtp import access_tokens
 from batches.smtp.access_tokens import AccessTokens, MemoryStore, Stored, renewal_due_after
 from batches.smtp.oauth import OAuthClient
 from batches.smtp.token_endpoint import Grant, TokenError
@@ -136,3 +137,22 @@ async def test_no_token_is_shown_when_its_holders_are_shown() -> None:
     stored = Stored(access_token="hush", refresh_token="hush")
     token = await AccessTokens(CLIENT, request=Endpoint()).get()
     assert "hush" not in f"{grant!r} {stored!r}" and "t1" not in repr(token)
+
+
+async def test_waiting_ends_with_a_sentence_when_the_endpoint_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_tokens, "RENEWAL_MAX_SECONDS", 0.05)
+    endpoint = Endpoint()
+    endpoint.may_answer.clear()
+    with pytest.raises(TokenError, match=r"^No new token came from login\.example in time\. It is asked again\.$"):
+        await AccessTokens(CLIENT, request=endpoint).get()
+    endpoint.may_answer.set()
+
+
+async def test_new_token_is_used_when_it_cannot_be_stored(caplog: pytest.LogCaptureFixture) -> None:
+    class FullStore(MemoryStore):
+        def save(self, grant: Grant, *, renew_in_seconds: float) -> None:
+            raise TokenError("It is full.")
+
+    assert (await AccessTokens(CLIENT, FullStore(), request=Endpoint()).get()).text == "t1"
+    assert "is not stored for other processes: It is full." in caplog.text
+    assert "t1" not in caplog.text

@@ -97,4 +97,3 @@ def test_tenant_cannot_change_the_endpoints_host() -> None:
 def test_no_secret_is_shown_when_a_client_is_shown() -> None:
     made = client("google", CLIENT_ID="a", CLIENT_SECRET=SECRET, REFRESH_TOKEN=SECRET, SERVICE_ACCOUNT=KEY)
     assert SECRET not in repr(made) + str(made)
-    assert made.secrets == (SECRET, SECRET, SECRET)

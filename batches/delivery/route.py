@@ -16,6 +16,7 @@ from batches.delivery.outbox import Outbox
 from batches.delivery.pauses import NEEDS_PERSON, RelayRefusal, say_refusal
 from batches.delivery.pool import OpenConnection, Pool
 from batches.delivery.rate import RateGate
+from batches.delivery.refusals import MAIL_COUNT, charge, is_ours, may_be_about_one, may_pass_at_once
 from batches.delivery.spec import LaneSpec, RouteSpec
 from batches.delivery.strikes import Effect, Strikes
 from batches.delivery.take_order import TakeOrder
@@ -23,7 +24,6 @@ from batches.delivery.terms import ClaimedEmail
 from batches.outcomes import Outcome, ReplyMeaning
 from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing
 from batches.smtp.relay import RelayError
-from batches.smtp.reply_rules import CHARGED, OF_ONE_EMAIL
 from batches.smtp.verdicts import Stage, Verdict
 
 # Looked up once: finding a member of an enum searches its class.
@@ -90,6 +90,7 @@ class Route:
         self.reopens_at = math.inf
         self.closes_at = math.inf if spec.closes_in_seconds is None else clock() + spec.closes_in_seconds
         self.breaker = Breaker(lane_spec.accepted_refusal, window=lane_spec.window)
+        self._mail_count, self._mail_limit = 0, MAIL_COUNT
         self._strikes = Strikes()
         self._struck: dict[int, Verdict] = {}
         """The last strike of each email that was struck."""
@@ -129,7 +130,7 @@ class Route:
         self._close()
         for claimed in self.outbox.clear():
             if self._strikes.is_clear(claimed.id):  # The next lane run would not know that.
-                self._lane.record(claimed, _charge(self._struck[claimed.id]))
+                self._lane.record(claimed, charge(self._struck[claimed.id]))
             else:
                 self._lane.requeue(claimed, "")
         if not keeps_suspended:
@@ -252,6 +253,7 @@ class Route:
         self._lane.record(claimed, verdict)
 
     def _note_success(self, place: int) -> None:
+        self._mail_count = 0
         for each in self.breaker.on_success(place):
             self._lane.record(each.claimed, each.verdict)
         if place >= self._struck_from:
@@ -259,6 +261,7 @@ class Route:
         if place < self._watched_from:
             return  # It was on its way already, so it says nothing about the relay as it is now.
         self.breaker.forget_run()
+        self._mail_limit = MAIL_COUNT
         if self.is_probing:
             self.is_probing = False
             self.pool.end_probe()
@@ -286,9 +289,13 @@ class Route:
             self._on_strike(claimed, verdict)
         elif verdict.meaning is None:
             self._put_back(claimed)
-        elif _may_be_about_one(outgoing, verdict):
+        elif may_be_about_one(outgoing, verdict):
             self._on_strike(claimed, verdict)
+        elif may_pass_at_once(verdict) and self._mail_count + 1 < self._mail_limit:
+            self._mail_count += 1
+            self._put_last(claimed, self._watch())
         else:
+            self._mail_count, self._mail_limit = 0, 1  # After the pause, one is enough.
             self._lane.requeue(claimed, verdict.reply)
             self._pause_for(verdict, verdict.meaning)
 
@@ -312,8 +319,7 @@ class Route:
         order = self._watch()
         if not self._strikes.run_count:
             self._struck_from = self._find_free_place(order)
-        is_ours = verdict.is_recognised and verdict.meaning not in (*CHARGED, None)
-        effect = self._strikes.add(claimed.id, is_retry=claimed.attempts > 1, is_recognised=is_ours)
+        effect = self._strikes.add(claimed.id, is_retry=claimed.attempts > 1, is_recognised=is_ours(verdict))
         if effect is Effect.BACK:
             self._struck[claimed.id] = verdict
             self._put_last(claimed, order)
@@ -321,13 +327,13 @@ class Route:
         has_success_since = self._strikes.has_success_since(claimed.id)
         self._strikes.forget(claimed.id)
         if effect is Effect.DEFER and has_success_since:
-            self._lane.record(claimed, _charge(verdict))
-        elif is_ours and verdict.meaning is not None:
-            if effect is Effect.EVERYBODY or not self._suspend(claimed, _charge(verdict), stage=None):
+            self._lane.record(claimed, charge(verdict))
+        elif is_ours(verdict) and verdict.meaning is not None:
+            if effect is Effect.EVERYBODY or not self._suspend(claimed, charge(verdict), stage=None):
                 self._lane.requeue(claimed, verdict.reply)
             self._pause_for(verdict, verdict.meaning)
         else:
-            self._suspend_struck(claimed, _charge(verdict), is_everybody=effect is Effect.EVERYBODY)
+            self._suspend_struck(claimed, charge(verdict), is_everybody=effect is Effect.EVERYBODY)
 
     def _suspend_struck(self, claimed: ClaimedEmail, verdict: Verdict, *, is_everybody: bool) -> None:
         """Charge an email that no rule excuses, or let the breaker look at it if it may be about everybody."""
@@ -369,19 +375,3 @@ class Route:
         """Whether the relay may accept mail again soon, so that a lane run may wait for it in its place."""
         refusal = self.refusal
         return refusal is None or not (refusal.meaning in NEEDS_PERSON or refusal.has_too_many_connections)
-
-
-def _may_be_about_one(outgoing: Outgoing[ClaimedEmail], verdict: Verdict) -> bool:
-    """Whether a refusal whose words are about us or the relay may nevertheless be about this email alone.
-
-    A refusal at MAIL names no recipient. That of an email backend has no stage: then its meaning decides.
-    """
-    if outgoing.refusal is not None:
-        return outgoing.refusal[0] in OF_ONE_EMAIL
-    return verdict.meaning not in NEEDS_PERSON
-
-
-def _charge(verdict: Verdict) -> Verdict:
-    """Make a refusal that was to be requeued the email's own: its first digit decides (RFC 5321 section 4.2.1)."""
-    outcome = Outcome.FAILED if verdict.code >= 500 else Outcome.DEFERRED
-    return verdict._replace(outcome=outcome, is_strike=False, is_recognised=False)

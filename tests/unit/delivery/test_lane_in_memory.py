@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from batches.delivery.terms import LaneEnd
 from batches.models import EmailStatus
-from batches.outcomes import Outcome
+from batches.outcomes import Outcome, ReplyMeaning
 from batches.smtp.verdicts import Verdict
 from tests.unit.delivery import time_loop
 from tests.unit.delivery.lane_in_memory import (
@@ -231,6 +231,34 @@ def test_relay_is_probed_with_one_email_when_a_short_pause_ends() -> None:
         assert len(world.ends) == 1
         assert len([at for at in probes if at > 0.5]) == 1
         assert world.statuses() == {SENT_STATUS: 300}
+
+    run(go())
+
+
+def test_no_relay_is_paused_when_it_puts_off_one_mail_in_five() -> None:
+    """The refusals name no rate and no recipient, and the messages between them are accepted."""
+
+    async def go() -> None:
+        rng = random.Random(62456)
+        busy = Verdict(Outcome.REQUEUED, 451, "4.3.0 MAIL later", ReplyMeaning.RATE, is_recognised=False)
+        world = World(2000, lambda number, place: busy if rng.random() < 0.2 else SENT, window=128, connections=10)
+        assert await world.run_once() is LaneEnd.DRY
+        assert world.statuses() == {SENT_STATUS: 2000}
+        assert set(world.charged().values()) == {1}
+        assert world.loop_time() < 10
+
+    run(go())
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_relay_is_paused_when_it_puts_off_every_mail(count: int) -> None:
+    async def go() -> None:
+        busy = Verdict(Outcome.REQUEUED, 451, "4.3.0 MAIL later", ReplyMeaning.RATE, is_recognised=False)
+        world = World(count, lambda number, place: busy if world.loop_time() < 900 else SENT)
+        await world.run_until_over()
+        assert world.statuses() == {SENT_STATUS: count}
+        assert set(world.charged().values()) == {1}
+        assert any("451 4.3.0" in sentence for sentence in world.table.sentences)
 
     run(go())
 

@@ -19,6 +19,10 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 STATEMENT_TIMEOUT_MS = 30_000
 """A cycle takes milliseconds. One that takes this long waits for a lock or for a dying server."""
 
+IDLE_TRANSACTION_MS = 4_000
+"""A lane that reads quotas has locked their relays until its transaction ends, and the other lanes wait. If its machine
+stops in between, PostgreSQL ends the transaction after this time: well within a lease."""
+
 RELAY_BACKOFF_SECONDS = 1.0
 RELAY_BACKOFF_MAX_SECONDS = 60.0
 """How long a job waits after its first relay error. Each further one doubles the wait, up to the maximum."""
@@ -35,13 +39,14 @@ SESSION_SETTINGS = (
     "enable_memoize=off",
     "jit=off",
     f"statement_timeout={STATEMENT_TIMEOUT_MS}",
+    f"idle_in_transaction_session_timeout={IDLE_TRANSACTION_MS}",
 )
 
 clock = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 """Seconds that also pass while the machine is suspended, on systems that can measure them."""
 
 
-OUTAGES = (psycopg.OperationalError, psycopg.InterfaceError)
+OUTAGES = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.IdleInTransactionSessionTimeout)
 """PostgreSQL is away, restarting, full or stuck, so another attempt is worthwhile. Any other error is a bug."""
 
 

@@ -28,6 +28,7 @@ from batches.models import (
     RelayQuota,
     RelayUse,
     Reservation,
+    sql,
 )
 from batches.outcomes import Outcome, ReplyMeaning
 from batches.smtp.relay import parse_relay
@@ -296,6 +297,23 @@ def test_old_uses_are_deleted_when_they_count_no_longer(lanes: Lanes) -> None:
         RelayUse.objects.create(quota=quota, at=now - timedelta(seconds=age_seconds), count=1)
     sweep()
     assert used() == 1
+
+
+def test_other_lanes_go_on_when_one_stops_while_it_has_locked_a_relay(
+    lanes: Lanes, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = make_batch(200)
+    route = make_route("a", quotas=((100, HOUR),))
+    stopped, other = (lanes.open(batch, route, lane=number) for number in range(2))
+    lanes.run(stopped.cycle(10))
+    lanes.run(stopped.execute("SET idle_in_transaction_session_timeout = 200", {}))
+    lanes.run(stopped.execute("BEGIN", {}))
+    lanes.run(stopped.execute(sql.LOCK_RELAYS, {"relays": [route.relay_id]}))
+    assert len(lanes.run(other.cycle(10))) == 10
+    with pytest.raises(OUTAGES):
+        lanes.run(stopped.cycle(20))
+    assert len(lanes.run(stopped.recover(window=20))) == 10
+    assert (len(stopped.in_flight), len(other.in_flight)) == (20, 10)
 
 
 # --- lanes that wait -------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from django.db import connection
 from django.utils import timezone
 
 from batches.delivery.ledger_connection import SESSION_SETTINGS
-from batches.models import Batch, EmailJob, EmailStatus, Lane, sql
+from batches.models import Batch, EmailJob, EmailStatus, Lane, Relay, RelayQuota, RelayUse, sql
+from batches.models.relay import DEFAULT_RELAY
 from tests.integration.models.conftest import ROWS
 from tests.integration.models.plans import Plan, blocks_of, plan_of, rows_removed_of
 
@@ -44,12 +45,12 @@ def as_ledger(half_sent: Batch) -> None:
             cursor.execute(f"SET LOCAL {name} = {value}")
 
 
-def assert_by_index(plan: Plan, *indexes: str, blocks_max: int) -> None:
+def assert_by_index(plan: Plan, *indexes: str, blocks_max: int, removed_max: int = ROWS_REMOVED_MAX) -> None:
     assert "Seq Scan on batches_email " not in plan
     assert "Bitmap Heap Scan on batches_email " not in plan
     for index in indexes:
         assert f"using {index} on batches_email " in plan
-    assert rows_removed_of(plan) <= ROWS_REMOVED_MAX
+    assert rows_removed_of(plan) <= removed_max
     assert blocks_of(plan) <= blocks_max
 
 
@@ -87,6 +88,58 @@ def test_ledger_cycle_finds_emails_by_their_key_when_it_records(half_sent: Batch
     plan = plan_of(sql.LEDGER_CYCLE, cycle_arguments(lane, **decisions))
     assert_by_index(plan, "batches_email_pkey", blocks_max=200)
     assert half_sent.emails.filter(pk__in=ids, status=EmailStatus.SENT).count() == 2
+
+
+def routed_arguments(lane: Lane, **changed: object) -> dict[str, Any]:
+    """Two relays with quotas. The plan gives the first 28 emails to one, and 100 to the other."""
+    arguments = {
+        **{"relay_ids": [1, 2], "labels": ["a", "b"], "limit": 128, "plan": [1] * 28 + [2] * 100},
+        **{"spaces": [28, 128], "pins": [1, 2], "routes": [], "in_flight_relays": [], "limited": [1, 2]},
+        "held": [0, 0],
+    }
+    return cycle_arguments(lane) | arguments | changed
+
+
+@pytest.mark.usefixtures("as_ledger")
+def test_routed_cycle_walks_the_same_indexes_when_it_claims(half_sent: Batch) -> None:
+    lane = half_sent.jobs.get().lanes.get(number=0)
+    Lane.objects.filter(pk=lane.pk).update(lease_until=timezone.now())
+    plan = plan_of(sql.ROUTED_CYCLE, routed_arguments(lane))
+    # What is removed are rows of its own parts, each of which has a window of rows at most.
+    assert_by_index(plan, "email_retry", "email_row_once", blocks_max=2000, removed_max=4 * 128)
+    lane.refresh_from_db()
+    assert sorted(lane.claimed_rows) == [*range(1, 101), *range(HALF + 1, HALF + 29)]
+    assert (lane.claimed_relays.count(1), lane.claimed_relays.count(2)) == (28, 100)
+
+
+@pytest.mark.usefixtures("as_ledger")
+def test_routed_cycle_finds_emails_by_their_key_when_it_records(half_sent: Batch) -> None:
+    lane = half_sent.jobs.get().lanes.get(number=0)
+    Lane.objects.filter(pk=lane.pk).update(lease_until=timezone.now())
+    ids = list(half_sent.emails.filter(row__in=(HALF + 1, HALF + 2)).values_list("pk", flat=True))
+    decisions = {
+        **{"ids": ids, "statuses": ["sent"] * 2, "outcomes": ["sent"] * 2, "codes": [250] * 2, "routes": [1, 2]},
+        **{"replies": ["Ok"] * 2, "delays": [0.0] * 2, "limit": 0, "plan": [], "spaces": [0, 0], "pins": []},
+    }
+    plan = plan_of(sql.ROUTED_CYCLE, routed_arguments(lane, **decisions))
+    assert_by_index(plan, "batches_email_pkey", blocks_max=300)
+    assert half_sent.emails.filter(pk__in=ids, status=EmailStatus.SENT).count() == 2
+
+
+@pytest.mark.usefixtures("as_ledger")
+def test_space_is_found_in_the_period_alone_when_old_uses_are_left(half_sent: Batch) -> None:
+    lane = half_sent.jobs.get().lanes.get(number=0)
+    relay = Relay.objects.get(name=DEFAULT_RELAY)
+    quota = RelayQuota.objects.create(relay=relay, amount=1000, period_seconds=3600)
+    now = timezone.now()
+    RelayUse.objects.bulk_create(
+        RelayUse(quota=quota, at=now - timedelta(seconds=60 * number), count=1) for number in range(1, 3000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE batches_relayuse")
+    plan = plan_of(sql.FIND_SPACE, {"relays": [relay.pk], "held": [0], "lane": lane.pk})
+    assert "Seq Scan on batches_relayuse" not in plan
+    assert blocks_of(plan) <= 50
 
 
 @pytest.mark.usefixtures("as_ledger")

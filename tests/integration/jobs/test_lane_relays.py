@@ -1,0 +1,98 @@
+"""Which relays a lane run gets, and what it does when a person changes one or none may carry the mail."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.conf import LazySettings
+from django.utils import timezone
+
+from batches.delivery.terms import LaneEnd
+from batches.jobs import queues
+from batches.jobs.sweep import sweep
+from batches.models import Email, EmailStatus, EmailTemplate, Lane, Relay, RelayQuota
+from batches.models.relay import DEFAULT_RELAY
+from batches.relays import sync, wake_jobs
+from tests.integration.jobs.conftest import MakeBatch
+from tests.integration.jobs.test_lanes import accepted, run, run_while, start, statuses, wait_for_sent
+from tests.smtpserver import RunningServer
+
+
+@pytest.fixture
+def row(transactional_db: None) -> Relay:
+    """The Relay of EMAIL_URL."""
+    sync()
+    return Relay.objects.get(name=DEFAULT_RELAY)
+
+
+def test_lane_begins_again_when_a_person_changes_its_relay(
+    relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    settings.SEND_WINDOW = 16
+    relay.configure(rate=40)
+    batch = make_batch(400)
+    _, lane = start(batch, template)
+    queues.client().flushall()
+
+    def change() -> None:
+        wait_for_sent(batch, 1)
+        Relay.objects.get(pk=row.pk).save()
+
+    assert run_while(lane, change) == LaneEnd.REROUTED.value
+    assert statuses(batch)[EmailStatus.PENDING] > 0
+    assert set(Email.objects.filter(batch=batch).values_list("attempts", flat=True)) == {0, 1}
+    assert len(queues.waiting_item_ids()) == 1
+    relay.configure(rate=0)
+    assert run(lane) == LaneEnd.DRY.value
+    assert set(accepted(relay, batch).values()) == {1}
+
+
+def test_job_says_why_and_waits_when_every_relay_is_disabled(
+    relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    Relay.objects.update(is_enabled=False)
+    batch = make_batch(3)
+    job, lane = start(batch, template)
+    assert run(lane) == LaneEnd.RELAY_DOWN.value
+    job.refresh_from_db()
+    assert job.last_error == "Every relay is disabled. Enable one in the admin, under Relays."
+    assert job.relay_retry_at is not None and job.relay_retry_at > timezone.now() + timedelta(seconds=30)
+    assert Lane.objects.get(pk=lane.pk).lease_until is None
+    queues.client().flushall()
+    assert sweep().enqueued == 0
+    Relay.objects.update(is_enabled=True)
+    wake_jobs()
+    assert sweep().enqueued == 1
+    assert run(lane) == LaneEnd.DRY.value
+    job.refresh_from_db()
+    assert job.last_error == ""
+
+
+def test_job_says_which_quota_is_used_up_and_waits_when_it_is(
+    relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    RelayQuota.objects.create(relay=row, amount=30, period_seconds=3600)
+    batch = make_batch(50)
+    job, lane = start(batch, template)
+    assert run(lane) == LaneEnd.NO_ROOM.value
+    job.refresh_from_db()
+    assert job.last_error == "The hourly limit of relay default is used up (30 in 1 hour)."
+    until = timezone.now() + timedelta(hours=1)
+    for at in (job.relay_retry_at, Lane.objects.get(pk=lane.pk).waits_until):
+        assert at is not None and until - timedelta(seconds=60) < at < until + timedelta(seconds=10)
+    assert statuses(batch) == {EmailStatus.SENT: 30, EmailStatus.PENDING: 20}
+    assert set(batch.emails.filter(status=EmailStatus.PENDING).values_list("attempts", flat=True)) == {0}
+    queues.client().flushall()
+    assert sweep().enqueued == 0
+
+
+def test_job_ends_when_the_quota_is_just_enough_for_its_list(
+    relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    RelayQuota.objects.create(relay=row, amount=30, period_seconds=3600)
+    batch = make_batch(30)
+    job, lane = start(batch, template)
+    assert run(lane) == LaneEnd.DRY.value
+    job.refresh_from_db()
+    assert (job.completed_at is not None, job.last_error) == (True, "")

@@ -24,7 +24,8 @@ WATCHED = 3000
 """Takes three seconds at that rate, so that several snapshots come."""
 
 SNAPSHOT_FIELDS = {"batchId", "status", "processed", "total", "sent", "failed", "unknown", "suppressed", "pending"}
-SNAPSHOT_FIELDS |= {"ratePerSecond", "etaSeconds", "sequence"}
+SNAPSHOT_FIELDS |= {"cancelled", "resending", "ratePerSecond", "etaSeconds", "sequence"}
+SNAPSHOT_FIELDS |= {"waitingFor", "doneAt", "finish"}
 
 MAKE_BOARD = """
 from django.contrib.auth.models import Group, User

@@ -186,6 +186,11 @@ class Trial:
         records = [server.record_path for server in (self.stack.smtp, self.stack.second) if server is not None]
         return sorted((each for path in records for each in read_record(path)), key=lambda each: each.at)
 
+    def count_accepted(self) -> int:
+        """Return how many messages the recording servers have accepted."""
+        servers = [server for server in (self.stack.smtp, self.stack.second) if server is not None]
+        return sum(server.stats()["accepted"] for server in servers)
+
     def read_value(self, query: str) -> Any:
         """Return the first column of the first row that a query about the batch answers. It may name ``%(batch)s``."""
         with self.stack.services.connect() as connection:
@@ -270,7 +275,7 @@ class Trial:
         wanted = share * self.options.recipients
         self.notes["instant"] = round(share, 3)
         wait_until(
-            lambda: self.stack.smtp.stats()["accepted"] >= wanted or self.has_ended(),
+            lambda: self.count_accepted() >= wanted or self.has_ended(),
             seconds=self.options.limit_seconds,
             what=f"{wanted:.0f} messages",
         )

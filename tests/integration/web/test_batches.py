@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.conf import LazySettings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -176,3 +177,14 @@ def test_line_of_the_file_is_shown_when_it_is_not_the_row(page: Client, make_bat
     batch = make_batch(pending=2)
     batch.emails.filter(row=3).update(line=41)
     assert "41 person3@example.org" in read(page, batch.pk)
+
+
+def test_times_of_recipients_are_in_the_zone_that_the_page_names(
+    page: Client, make_batch: MakeBatch, settings: LazySettings
+) -> None:
+    settings.TIME_ZONE = "Asia/Tokyo"
+    batch = make_batch(BatchStatus.COMPLETED, sent=1)
+    batch.emails.update(completed_at=datetime(2026, 3, 31, 22, 0, 5, tzinfo=UTC))
+    text = page.get(reverse("batch", args=[batch.pk])).content.decode()
+    assert "<th>When (Asia/Tokyo)</th>" in text
+    assert "1 Apr, 07:00:05</time>" in text

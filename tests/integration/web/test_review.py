@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -44,6 +45,15 @@ def read(page: Client, batch: Batch, **query: str) -> str:
 def test_message_of_any_row_is_shown(page: Client, draft: Batch, town: EmailTemplate) -> None:
     assert "<b>Zoë of Oslo</b>" in read(page, draft, template="town")
     assert "<b>&lt;b&gt;Bo&lt;/b&gt; of</b>" in read(page, draft, template="town", row="3")
+
+
+def test_time_is_read_in_the_zone_that_the_page_names(
+    page: Client, draft: Batch, welcome: EmailTemplate, settings: LazySettings
+) -> None:
+    settings.TIME_ZONE = "Asia/Tokyo"
+    assert "time in Asia/Tokyo; leave empty to send now" in read(page, draft)
+    page.post(address(draft, "review-send"), {"template": welcome.key, "scheduled_at": "2099-01-01T09:00"})
+    assert EmailJob.objects.get().scheduled_at == datetime(2099, 1, 1, 0, 0, tzinfo=UTC)
 
 
 def test_typed_subject_replaces_the_one_of_the_template(page: Client, draft: Batch, town: EmailTemplate) -> None:

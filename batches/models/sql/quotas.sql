@@ -7,7 +7,7 @@
 --
 -- The locks are taken in this order: relays by their id, retries, the lane, quotas by their id, uses. Only a claim locks
 -- relays. A statement that records needs no such lock: it turns a reservation into a use in one commit, and a reader
--- sees either.
+-- sees either (docs/decisions/0027).
 
 -- name: LOCK_RELAYS
 -- Lock the relays with quotas before their space is read, so that no two lanes reserve the same space.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
 from batches.relays.wording import list_days
@@ -72,13 +72,32 @@ def find_spans(window: Window, *, now: datetime, zone: tzinfo) -> list[Span]:
         last_day = day if closes_at > opens_at else day + timedelta(days=1)
         # Converted to UTC before they are compared: on the day of a change of the clocks, the difference of two local
         # times is not the time between them.
-        begin = datetime.combine(day, opens_at, zone).astimezone(UTC)
-        end = datetime.combine(last_day, closes_at, zone).astimezone(UTC)
+        begin, end = _find_moment(day, opens_at, zone), _find_moment(last_day, closes_at, zone)
         if spans and begin <= spans[-1].end:
             spans[-1] = Span(spans[-1].begin, max(spans[-1].end, end))
         elif end > begin:
             spans.append(Span(begin, end))
     return [span for span in spans if span.end > now]
+
+
+def _find_moment(day: date, at: time, zone: tzinfo) -> datetime:
+    """Return when a clock shows this time, in UTC: the first time if it does twice.
+
+    A time that is left out when the clocks change is the moment of the change. Python itself would count it on from the
+    hour before, so that a window until 02:30 would end at 03:30.
+    """
+    local = datetime.combine(day, at, zone)
+    after, before = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+    if before >= after:  # The time is not left out (PEP 495).
+        return after
+    offset = before.astimezone(zone).utcoffset()
+    while after - before > timedelta(seconds=1):
+        middle = before + timedelta(seconds=(after - before).total_seconds() // 2)
+        if middle.astimezone(zone).utcoffset() == offset:
+            before = middle
+        else:
+            after = middle
+    return after.replace(microsecond=0)
 
 
 def find_opening(window: Window, *, now: datetime, zone: tzinfo) -> Opening:

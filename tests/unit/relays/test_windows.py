@@ -76,6 +76,20 @@ def test_window_in_the_hour_that_is_left_out_opens_a_week_later_when_it_would_en
     assert opening.opens_in_seconds == (at("2027-04-04T02:30").astimezone(UTC) - at("2027-03-22T12:00")).total_seconds()
 
 
+@pytest.mark.parametrize(
+    ("window", "local", "is_open"),
+    [
+        (Window(opens_at=time(22), closes_at=time(2, 30)), "2027-03-28T01:59", True),
+        (Window(opens_at=time(22), closes_at=time(2, 30)), "2027-03-28T03:00", False),
+        (Window(opens_at=time(2, 30), closes_at=time(5)), "2027-03-28T03:00", True),
+        (Window(opens_at=time(2, 30), closes_at=time(5)), "2027-03-28T01:59", False),
+    ],
+)
+def test_time_that_is_left_out_is_the_moment_of_the_change(window: Window, local: str, is_open: bool) -> None:
+    opening = find_opening(window, now=at(local), zone=BERLIN)
+    assert (opening.opens_in_seconds == 0) is is_open
+
+
 TIMES = st.one_of(st.none(), st.times(max_value=time(23, 59)).map(lambda each: each.replace(second=0, microsecond=0)))
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
 
@@ -96,6 +110,35 @@ def test_spans_are_in_order_apart_and_the_opening_is_the_first(
     assert (opening.opens_in_seconds == 0) == (spans[0].begin <= now)
     local = spans[0].begin.astimezone(BERLIN)
     assert not weekdays or local.weekday() in weekdays
+
+
+def shows_open(window: Window, local: datetime) -> bool:
+    """Whether a person with a clock would say that the window is open."""
+    opens_at, closes_at, days = window.opens_at or time(), window.closes_at or time(), set(window.weekdays or range(7))
+    today, yesterday = local.weekday() in days, (local.weekday() - 1) % 7 in days
+    if closes_at > opens_at:
+        return today and opens_at <= local.time() < closes_at
+    return (today and local.time() >= opens_at) or (yesterday and local.time() < closes_at)
+
+
+NIGHTS = st.sampled_from([datetime(2027, 3, 27, tzinfo=UTC), datetime(2026, 10, 24, tzinfo=UTC)])
+
+
+@given(
+    opens_at=TIMES,
+    closes_at=TIMES,
+    weekdays=st.lists(st.integers(0, 6), max_size=7, unique=True),
+    now=st.one_of(
+        MOMENTS, st.builds(lambda day, minutes: day + timedelta(minutes=minutes), NIGHTS, st.integers(0, 3000))
+    ),
+)
+def test_window_is_open_when_the_clock_says_so(
+    opens_at: time | None, closes_at: time | None, weekdays: list[int], now: datetime
+) -> None:
+    window, local = Window(opens_at=opens_at, closes_at=closes_at, weekdays=weekdays), now.astimezone(BERLIN)
+    if local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset():
+        return  # The clock shows this hour twice, and a span does not end and begin again in it.
+    assert (find_opening(window, now=now, zone=BERLIN).opens_in_seconds == 0) is shows_open(window, local)
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,13 @@ from batches.relays import sync, wake_jobs
 from batches.relays.presets import MINUTE_SECONDS, apply_preset
 from batches.relays.registry import keep_minute_quotas, relay_urls
 from batches.relays.states import RelayState, read_states
-from batches.relays.wording import DAYS
+from batches.relays.wording import DAYS, list_days
+from batches.waiting import say_period
 
 UNITS = {1: "seconds", 60: "minutes", 3600: "hours", 86_400: "days"}
+
+
+WINDOW_FIELDS: tuple[str | tuple[str, ...], ...] = (("opens_at", "closes_at"), "weekdays")
 
 
 class RelayForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -93,13 +97,21 @@ class QuotaFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
 class QuotaInline(admin.TabularInline):  # type: ignore[type-arg]
     model = RelayQuota
     form, formset = QuotaForm, QuotaFormSet
-    fields = ("amount", "number", "unit")
+    readonly_fields = ("period",)
     extra = 1
     verbose_name = "quota"
     verbose_name_plural = "rolling quotas: so many messages in any span of so many hours"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RelayQuota]:
         return super().get_queryset(request).exclude(period_seconds=MINUTE_SECONDS)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        # The two fields of the form are none of the model, so a page that only shows the quota would have no value.
+        return ("amount", "number", "unit") if self.has_change_permission(request, obj) else ("amount", "period")
+
+    @admin.display(description="in")
+    def period(self, quota: RelayQuota) -> str:
+        return say_period(quota.period_seconds)
 
 
 class RelayChangeList(ChangeList):
@@ -119,7 +131,7 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "doing", "address", "used", "order", "weight", "preset")
     actions = ("try_again", "enable", "disable")
     filter_horizontal = ("senders",)
-    readonly_fields = ("name", "doing", "address", "used")
+    readonly_fields = ("name", "doing", "address", "used", "days")
     fieldsets = (
         (None, {"fields": ("name", "address", "doing", "used", "is_enabled")}),
         ("Share of the mail", {"fields": (("weight", "order"), "senders")}),
@@ -131,7 +143,7 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 "fields": ("preset", ("rate_per_second", "rate_per_minute"), "connections"),
             },
         ),
-        ("Window of the day", {"fields": (("opens_at", "closes_at"), "weekdays")}),
+        ("Window of the day", {"fields": WINDOW_FIELDS}),
         ("Seen by the workers", {"fields": ("closes_after_refusals",)}),
     )
 
@@ -144,6 +156,17 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Relay]:
         return super().get_queryset(request).prefetch_related("pauses__sender")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if self.has_change_permission(request, obj):
+            return self.fieldsets
+        # A page that only shows a relay would have the days as numbers.
+        shown = {"fields": (*WINDOW_FIELDS[:-1], "days")}
+        return [(name, shown if options["fields"] is WINDOW_FIELDS else options) for name, options in self.fieldsets]
+
+    @admin.display(description="weekdays")
+    def days(self, relay: Relay) -> str:
+        return list_days(relay.weekdays) or "every day"
 
     @admin.display(description="state")
     def doing(self, relay: Relay) -> str:

@@ -223,6 +223,13 @@ def test_version_changes_when_a_person_changes_a_relay() -> None:
     assert relays_version() != after
 
 
+def test_version_changes_when_the_clock_of_the_web_process_is_behind() -> None:
+    change("default", updated_at=timezone.now() + timedelta(hours=1))
+    before = relays_version()
+    Relay.objects.get(name="second").save()
+    assert relays_version() != before
+
+
 def test_waiting_jobs_go_on_when_they_are_woken(make_batch: MakeBatch, make_job: MakeJob) -> None:
     later = timezone.now() + timedelta(hours=1)
     job = make_job(make_batch(BatchStatus.PROCESSING, pending=1), JobStatus.PROCESSING, relay_retry_at=later)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
@@ -288,3 +288,19 @@ def test_relays_are_not_for_everybody(client: Client, sender: User) -> None:
     sender.save()
     client.force_login(sender)
     assert client.get(LIST).status_code == 403
+
+
+def test_reader_sees_limits_and_days_in_words_and_changes_nothing(client: Client, sender: User) -> None:
+    sender.is_staff = True
+    sender.save()
+    sender.user_permissions.set(Permission.objects.filter(codename__in=["view_relay", "view_relayquota"]))
+    client.force_login(sender)
+    Relay.objects.filter(name="m365").update(weekdays=[0, 4])
+    get().quotas.create(amount=77, period_seconds=7200)
+    url = reverse("admin:batches_relay_change", args=[get().pk])
+    text = client.get(url).content.decode()
+    assert "Mon, Fri" in text and "2 hours" in text
+    assert "None" not in text.split("Rolling quotas")[1].split("</fieldset>")[0]
+    assert client.post(url, {"weight": 3}).status_code == 403
+    client.post(LIST, {"action": "disable", "_selected_action": [get().pk]})
+    assert get().is_enabled

@@ -314,7 +314,8 @@ def test_job_ends_when_it_was_cancelled_while_a_dead_lane_had_a_row_range(
     assert job.status == JobStatus.CANCELLED
     assert job.completed_at is not None
     counts = Counter(Email.objects.filter(batch=batch).values_list("status", flat=True))
-    assert counts == {EmailStatus.CANCELLED: 590, EmailStatus.SENT: 10}
+    # Nobody can say that what the dead lane had in flight was not sent.
+    assert counts == {EmailStatus.CANCELLED: 580, EmailStatus.UNKNOWN: 10, EmailStatus.SENT: 10}
 
 
 def test_email_is_attempted_again_when_it_is_sending_in_a_free_lane(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,17 @@ def test_older_snapshot_changes_nothing(page: Page, running: Batch) -> None:
     expect(page.locator('[data-count="sent"]')).to_have_text("7")
     expect(page.locator('#rows [data-live="sent"]')).to_have_text("7")
     expect(page.locator("#rate")).to_have_text("3 a second, about 5 s left")
+
+
+def test_reason_to_wait_appears_and_vanishes_while_the_page_is_open(page: Page, running: Batch) -> None:
+    page.goto(f"/batches/{running.pk}/")
+    expect(page.locator("#waiting-for")).to_be_hidden()
+    running.jobs.update(last_error="The limit is used up.", relay_retry_at=timezone.now() + timedelta(days=500))
+    sentence = re.compile(r"^The limit is used up\. Next try on \w+ \d+ \w+ \d+ at \d\d:\d\d\. 5 are waiting\.$")
+    expect(page.locator("#waiting-for")).to_have_text(sentence)
+    expect(page.locator("#progress [data-words=finish]")).to_have_text(re.compile(r"^Done on \w+ \d+ \w+ \d+\.$"))
+    running.jobs.update(last_error="", relay_retry_at=None)
+    expect(page.locator("#waiting-for")).to_be_hidden()
 
 
 @pytest.mark.parametrize("seconds", [0.2, 9.4, 89.4, 90, 3599, 5399, 7200, 7800, 86_399, 3600 * 1500])

@@ -167,7 +167,15 @@ class Delivery(NamedTuple):
 class Postfix:
     """Start it with ``with Postfix(...) as relay``. Its method ``accepted`` counts messages by recipient."""
 
-    def __init__(self, *, accounts: Accounts, has_tls: bool = False, needs_login: bool = False, size: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        has_tls: bool = False,
+        needs_login: bool = False,
+        size: int = 0,
+        unknown_users: str = "",
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="postfix-"))
         self.folder.chmod(0o755)
         self.port = free_port()
@@ -194,6 +202,10 @@ class Postfix:
                 size=size,
             )
         )
+        if unknown_users:  # a regular expression
+            (self.folder / "etc" / "unknown").write_text(f"/{unknown_users}/ 550 5.1.1 User unknown\n")
+            with (self.folder / "etc" / "main.cf").open("a") as file:
+                file.write(f"smtpd_recipient_restrictions = check_recipient_access regexp:{self.folder}/etc/unknown\n")
         (self.folder / "etc" / "master.cf").write_text(MASTER.format(port=self.port))
 
     def __enter__(self) -> Self:

@@ -118,6 +118,24 @@ def test_each_recipient_gets_one_mail_when_postfix_offers_pipelining_and_chunkin
     assert plain.wait_for(expected) == dict.fromkeys(expected, 1)
 
 
+@pytest.mark.parametrize("policy", ["resend", "hold"])
+def test_only_the_unknown_users_fail_when_postfix_knows_six_in_ten_not(
+    stack: Stack, accounts: Accounts, policy: str
+) -> None:
+    """Postfix waits a second for each reply after ten errors on a connection, and closes it after twenty."""
+    addresses = {f"{'unknown' if number % 10 < 6 else 'known'}{number:05d}@example.org" for number in range(RECIPIENTS)}
+    unknown = {address for address in addresses if address.startswith("unknown")}
+    with Postfix(accounts=accounts, size=SIZE_LIMIT, unknown_users="^unknown") as relay:
+        start_worker(stack, relay, "smtp", SEND_ON_CRASH=policy)
+        stack.send_batch(
+            write_recipients(stack.folder / "recipients.csv", sorted(addresses, key=lambda each: each[-17:]))
+        )
+        wait_for_sent(stack, len(addresses - unknown))
+        wait_until(lambda: statuses(stack)[EmailStatus.FAILED] == len(unknown), seconds=40, what="the refusals")
+        assert relay.wait_for(addresses - unknown) == dict.fromkeys(addresses - unknown, 1)
+        assert "too many errors" not in relay.log
+
+
 def test_each_recipient_gets_one_mail_when_postfix_requires_tls_and_a_login(
     stack: Stack, secure: Postfix, accounts: Accounts
 ) -> None:

@@ -181,6 +181,20 @@ async def test_connection_ends_and_nothing_is_falsely_sent_when_replies_are_not_
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "meant", ["^taken0-", "^taken1-", "^taken9-", "^taken"], ids=["first", "second", "tenth", "all"]
+)
+async def test_each_message_is_sent_once_when_relay_accepts_contents_as_it_accepts_recipients(
+    server: RunningServer, way: str, meant: str
+) -> None:
+    recipients = [f"taken{number}-{way}-{len(meant)}{meant[6:7]}@example.org" for number in range(40)]
+    rule = Rule(stage="reply", action="250 2.1.5 Ok", recipient=meant)
+    lane = await send(server, way, recipients, rules=(rule,))
+    assert {verdict.outcome for verdict in lane.verdicts.values()} == {Outcome.SENT}
+    assert sorted(accepted(server, recipients)) == sorted(recipients)
+
+
+@pytest.mark.parametrize("way", WAYS)
 async def test_reply_is_kept_readable_when_it_has_many_lines_and_odd_letters(server: RunningServer, way: str) -> None:
     recipient = f"odd-{way}@example.org"
     rule = Rule(stage="rcpt", action="550-5.1.1 Zoë\r\n550-\x07line\r\n550 end")

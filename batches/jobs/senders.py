@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 
 from batches.jobs.lifecycle import JobRefused
-from batches.mailboxes import Mailbox, SenderFault
+from batches.mailboxes import Mailbox, SenderFault, refuse_controls
 from batches.models import DEFAULT_SENDER, EmailJob, EmailTemplate, Sender
 from batches.sender_addresses import check_address, join_sender, read_sender
 
@@ -135,9 +135,10 @@ def _find_named(named: str, user: AnyUser) -> Sender:
 
 
 def _find_by_key_or_address(named: str) -> list[Sender]:
-    if by_key := Sender.objects.filter(key=named).first():
-        return [by_key]
     try:
+        refuse_controls(named)  # PostgreSQL can't compare a text with NUL
+        if by_key := Sender.objects.filter(key=named).first():
+            return [by_key]
         address = check_address(named)
     except SenderFault:
         return []

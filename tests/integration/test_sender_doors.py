@@ -7,6 +7,7 @@ import re
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
@@ -91,6 +92,23 @@ def test_api_refuses_a_sender_of_a_draft(page: Client, choir: Sender, head: Send
     assert post(page, f"{address}/reread?sender=choir", encoding="utf-8").json()["sender"] == CHOIR
     assert post(page, f"{address}/send", sender="choir").status_code == 202
     assert EmailJob.objects.get().sender == choir
+
+
+@pytest.mark.parametrize("named", ["\0", "choir\0", "\u202e", "' OR 1=1", "CHOIR", "x" * 320, "choir@example.org."])
+def test_no_door_fails_when_a_sender_has_a_name_that_none_can_have(
+    page: Client, choir: Sender, make_batch: MakeBatch, named: str
+) -> None:
+    batch = make_batch(pending=1)
+    answers = [
+        upload(page, sender=named),
+        send_bulk(page, sender=named),
+        post(page, f"/api/batches/{batch.pk}/send", templateId="welcome_email", sender=named),
+        page.get(f"/api/batches/{batch.pk}/review", {"sender": named}),
+        page.post(f"/batches/{batch.pk}/review/send/", {"template": "welcome_email", "sender": named}),
+    ]
+    assert {answer.status_code for answer in answers} == {422}
+    assert "There is no sender" in show(page, f"/batches/{batch.pk}/review/?{urlencode({'sender': named})}")
+    assert not EmailJob.objects.exists()
 
 
 def test_draft_shows_the_present_sender(page: Client, choir: Sender, welcome: EmailTemplate) -> None:

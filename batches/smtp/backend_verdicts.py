@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import smtplib
 import socket
+import ssl
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -30,6 +31,9 @@ _OURS = {
 }
 """HTTP: the provider took nothing from us and would take nothing for any recipient, now or until we pay or log in."""
 _TEMPORARY = (425, 429, 503)
+_NOT_FOUND = 404
+"""HTTP 404 may be about the recipient. It is also Mailgun's "Domain not found" for a sender's domain, and any
+provider's for a wrong URL. So it counts as one recipient's only while others are accepted: the breaker decides."""
 _DOUBTFUL = 408
 """HTTP 408 says that the request timed out, not what became of it. The same holds for each 5xx except 503."""
 
@@ -43,7 +47,7 @@ class BackendResult(NamedTuple):
 
 def judge_exception(exc: Exception, *, recipient: str) -> BackendResult:
     """Return what became of the message whose sending raised this exception."""
-    if isinstance(exc, smtplib.SMTPRecipientsRefused):
+    if isinstance(exc, smtplib.SMTPRecipientsRefused) and exc.recipients:
         return _judge_reply(Stage.RCPT, *_own_refusal(exc.recipients, recipient))
     if isinstance(exc, smtplib.SMTPSenderRefused):
         return _judge_reply(Stage.MAIL, exc.smtp_code, exc.smtp_error)
@@ -55,7 +59,8 @@ def judge_exception(exc: Exception, *, recipient: str) -> BackendResult:
         return _judge_reply(Stage.FINAL, exc.smtp_code, exc.smtp_error)
     if isinstance(exc, smtplib.SMTPNotSupportedError):
         return _judge_unsupported(exc)
-    if isinstance(exc, (ConnectionRefusedError, socket.gaierror)):
+    # Nothing is sent before the certificate was checked.
+    if isinstance(exc, (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)):
         return _refuse_connection(exc, _requeued(exc, ReplyMeaning.RELAY))
     if type(exc).__name__.endswith("RecipientsRefused"):  # anymail's own: the provider refuses the address
         return BackendResult(Verdict(Outcome.FAILED, 0, describe(exc), ReplyMeaning.RECIPIENT))
@@ -67,13 +72,18 @@ def _own_refusal(refused: Mapping[str, tuple[int, bytes | str]], recipient: str)
     return refused.get(recipient) or next(iter(refused.values()))
 
 
-def _reply(code: int, said: bytes | str) -> Reply:
-    return Reply(code, said if isinstance(said, bytes) else said.encode())
+def _reply(code: Any, said: Any) -> Reply:
+    """Make a Reply of what an exception holds. smtplib's types are not enforced, so a backend may have put others."""
+    text = said if isinstance(said, bytes) else str(said or "").encode("utf-8", "replace")
+    return Reply(int(code) if re.fullmatch(r"[45]\d\d", str(code), re.ASCII) else -1, text)
 
 
-def _judge_reply(stage: Stage, code: int, said: bytes | str) -> BackendResult:
+def _judge_reply(stage: Stage, code: Any, said: Any) -> BackendResult:
     reply = _reply(code, said)
-    if code == 421 or code < 400:  # smtplib uses -1 for a line that is not a reply
+    if reply.code == -1 and stage is Stage.FINAL:  # smtplib's code for a line that is not a reply
+        reason = f"The relay's reply can't be read ({code} {reply.text}). The message was out, so it may have gone out."
+        return BackendResult(Verdict(Outcome.UNKNOWN, 0, reason), Loss(reason=reason))
+    if reply.code in (421, -1):
         reason = f"The relay closed the connection ({code} {reply.text})."
         return BackendResult(Verdict(Outcome.REQUEUED, 0, reason), Loss(reason=reason, has_too_many_connections=True))
     return BackendResult(judge(stage, reply))
@@ -105,8 +115,11 @@ def _judge_status(exc: Exception) -> BackendResult:
         return BackendResult(Verdict(Outcome.UNKNOWN, 0, reason), Loss(reason=describe(exc)))
     # A status has three digits as a reply has, but other ones: only "temporary" and "permanent" are the same.
     verdict = judge(Stage.FINAL, Reply(450 if status in _TEMPORARY else 550, describe(exc).encode("utf-8", "replace")))
-    if status in _OURS and not (verdict.is_recognised and verdict.meaning):
+    is_ours = verdict.is_recognised and verdict.meaning not in (None, ReplyMeaning.RECIPIENT)
+    if status in _OURS and not is_ours:  # "Domain not found" is then said of the sender's
         verdict = _requeued(exc, _OURS[status])
+    if status == _NOT_FOUND and verdict.meaning is ReplyMeaning.RECIPIENT:
+        verdict = verdict._replace(meaning=ReplyMeaning.SENDER, is_recognised=False)
     wait_seconds = verdict.wait_seconds if verdict.wait_seconds is not None else _find_wait(response)
     return BackendResult(verdict._replace(code=0, wait_seconds=wait_seconds))
 

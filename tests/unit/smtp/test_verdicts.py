@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import socket
+import ssl
 
 import pytest
 
@@ -114,6 +115,14 @@ def test_outcome_says_who_refused_when_a_provider_answers_with_a_status(
         (AmazonError(500, "Internal failure."), UNKNOWN, None, None),
         (HttpError(401, "Maximum credits exceeded"), REQUEUED, ReplyMeaning.QUOTA, 3600),
         (HttpError(400, "5.1.1 <quota@x.org>: no such user"), FAILED, ReplyMeaning.RECIPIENT, None),
+        (HttpError(403, "Domain not found: school.example"), REQUEUED, ReplyMeaning.LOGIN, None),
+        (HttpError(404, "Domain not found: school.example"), FAILED, ReplyMeaning.SENDER, None),
+        (
+            AmazonError(400, "An error occurred (MessageRejected): Address blacklisted."),
+            FAILED,
+            ReplyMeaning.RECIPIENT,
+            None,
+        ),
         (HttpErrorWithResponse(429, retry_after="17"), REQUEUED, ReplyMeaning.RATE, 17),
         (HttpErrorWithResponse(429, retry_after="9999999"), REQUEUED, ReplyMeaning.RATE, None),
         (HttpErrorWithResponse(503, retry_after="999999"), REQUEUED, ReplyMeaning.RELAY, 86400),
@@ -137,7 +146,13 @@ def test_words_of_a_provider_are_read_by_the_reply_rules_when_it_answers_with_a_
         (smtplib.SMTPDataError(554, b"5.6.0 No"), FAILED, None),
         (smtplib.SMTPDataError(550, b"5.4.5 Daily user sending limit exceeded"), REQUEUED, None),
         (smtplib.SMTPDataError(421, b"4.3.2 Going down"), REQUEUED, False),
-        (smtplib.SMTPDataError(-1, b"no reply at all"), REQUEUED, False),
+        (smtplib.SMTPDataError(-1, b"no reply at all"), UNKNOWN, False),  # the message may have been out
+        (smtplib.SMTPSenderRefused(-1, b"no reply at all", "f@x.org"), REQUEUED, False),
+        (smtplib.SMTPDataError("550", "5.4.5 Daily user sending limit exceeded"), REQUEUED, None),  # type: ignore[arg-type]
+        (smtplib.SMTPDataError(None, None), UNKNOWN, False),  # type: ignore[arg-type]
+        (smtplib.SMTPSenderRefused(550, None, "f@x.org"), REQUEUED, None),  # type: ignore[arg-type]
+        (smtplib.SMTPRecipientsRefused({}), FAILED, None),
+        (ssl.SSLCertVerificationError("self-signed certificate"), REQUEUED, True),
         (smtplib.SMTPAuthenticationError(535, b"5.7.8 No"), REQUEUED, True),
         (smtplib.SMTPConnectError(554, b"Go away"), REQUEUED, True),
         (smtplib.SMTPNotSupportedError("SMTP AUTH extension not supported by server."), REQUEUED, True),

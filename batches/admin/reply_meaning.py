@@ -33,7 +33,11 @@ STAGE_WORDS = {
 }
 """The stages in the order in which they are offered: the most usual first."""
 
-_FIRST_LINE = re.compile(r"\d{3}(?:[ -]|$)")
+_FIRST_LINE = re.compile(r"\d{3}(?:[ -]|$)", re.ASCII)
+_IN_LOG = re.compile(r"(?:^|[\s(:;\ufeff])([45][0-5]\d[ =-]\S.*)", re.ASCII)
+"""A reply in a line of a log or a bounce, such as Postfix's ``said: 550 ...`` or Exim's ``host [...]: 550 ...``. The
+second digit leaves out ports, such as 587."""
+_AFTER_REPLY = re.compile(r" ?\(in reply to [^)]*\)\)?$")
 
 
 class ReplyForm(forms.Form):
@@ -42,18 +46,23 @@ class ReplyForm(forms.Form):
     stage = forms.ChoiceField(choices=list(STAGE_WORDS.items()), label="Said to")
     reply = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 4, "cols": 80, "class": "vLargeTextField"}),
-        help_text="For example: 550 5.4.5 Daily user sending limit exceeded. A reply may have several lines.",
+        help_text="For example: 550 5.4.5 Daily user sending limit exceeded. A reply may have several lines, or be in "
+        "a line of a log.",
     )
 
     def clean_reply(self) -> Reply:
         """Read the reply. A line without the code, as a log folds it, belongs to the line before."""
-        lines = [line.strip() for line in self.cleaned_data["reply"].splitlines() if line.strip()]
+        lines = [" ".join(line.split()) for line in self.cleaned_data["reply"].splitlines() if line.strip()]
         if not _FIRST_LINE.match(lines[0]):
-            raise ValidationError("Begin with the code of the reply, for example 550.")
+            found = _IN_LOG.search(lines[0])
+            if found is None:
+                raise ValidationError("There is no code. Begin with the code of the reply, for example 550.")
+            lines[0] = found[1]
+        lines[-1] = _AFTER_REPLY.sub("", lines[-1])
         code = lines[0][:3]
         if not 400 <= int(code) <= 599:
             raise ValidationError(f"{code} is no refusal. Enter a reply whose code is from 400 to 599.")
-        texts = [re.sub(rf"^{code}(?:[ -]|$)", "", line) for line in lines]
+        texts = [re.sub(rf"^{code}(?:[ =-]|$)", "", line) for line in lines]
         return Reply(int(code), " ".join(texts).encode())
 
 

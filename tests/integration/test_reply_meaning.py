@@ -32,6 +32,31 @@ def test_page_is_for_staff_only(client: Client) -> None:
     assert client.get(reverse("reply_meaning")).status_code == 302
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "550 5.4.5 Daily user sending limit exceeded",
+        "550\t5.4.5  Daily user sending limit exceeded",
+        "\ufeff550 5.4.5 Daily user sending limit exceeded",
+        "<<< 550 5.4.5 Daily user sending limit exceeded",
+        "550-5.4.5 Daily user sending\r\n550 5.4.5 limit exceeded",
+        "status=bounced (host smtp.x.example[192.0.2.1]:587 said: 550 5.4.5 Daily user sending limit exceeded "
+        "(in reply to end of DATA command))",
+        "SMTP error from remote mail server after end of data: host x [192.0.2.1]: 550-5.4.5 Daily user sending\n"
+        "550 5.4.5 limit exceeded",
+    ],
+)
+def test_reply_is_found_in_what_an_operator_copies(staff: Client, line: str) -> None:
+    page = ask(staff, "message", line)
+    assert "<td>5.4.5</td>" in page
+    assert "<td>Daily user sending limit exceeded</td>" in page
+
+
+@pytest.mark.parametrize("line", ["port 587 said no", "status=sent", "\u0665\u0665\u0660 no"])
+def test_page_says_so_when_there_is_no_code(staff: Client, line: str) -> None:
+    assert "There is no code." in ask(staff, "message", line)
+
+
 def test_admin_and_the_list_of_relays_lead_to_the_page(admin_client: Client) -> None:
     link = f'href="{reverse("reply_meaning")}"'
     assert admin_client.get(reverse("admin:index")).content.decode().count(link) == 1

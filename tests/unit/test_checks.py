@@ -187,6 +187,34 @@ def test_deployment_is_complete_when_its_secrets_are_in_files(tmp_path: Path) ->
     assert result.returncode == 0, result.stderr
 
 
+def test_debug_page_shows_no_secret_of_a_setting(tmp_path: Path) -> None:
+    code = (
+        "import django; django.setup()\n"
+        "from django.views.debug import get_default_exception_reporter_filter as found\n"
+        "print(found().get_safe_settings())"
+    )
+    secrets = {
+        "SECRET_KEY": "s3cr3t",
+        "DATABASE_URL": "postgres://user:s3cr3t@database.example/name",
+        "REDIS_URL": "redis://:s3cr3t@redis.example",
+        "EMAIL_URL": "smtp://user:s3cr3t@relay.example",
+        "EMAIL_URL_SECOND": "smtp://user:s3cr3t@relay.example",
+        "EMAIL_URL_THIRD": "smtp+tls://user@relay.example?oauth=google",
+        "EMAIL_OAUTH_THIRD_SERVICE_ACCOUNT": '{"client_email": "a", "private_key": "s3cr3t"}',
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "DATA_DIR": str(tmp_path), **PRODUCTION, **secrets},
+        cwd=PROJECT_DIR,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "RELAY_URLS" in result.stdout
+    assert "s3cr3t" not in result.stdout
+
+
 def test_key_is_made_once_when_the_stack_is_local(tmp_path: Path) -> None:
     key = local_secret_key(tmp_path)
     assert len(key) >= 50

@@ -22,11 +22,21 @@ class VariableMissing(Exception):
     """A required variable is unset. The message is the one in the file."""
 
 
-def read_compose(variables: dict[str, str]) -> dict[str, Any]:
-    """Parse the file and fill in ${NAME}, ${NAME:-default}, ${NAME-default} and ${NAME:?message}, as Compose does."""
-    filled = _fill(yaml.safe_load((PROJECT_DIR / "compose.yaml").read_text()), variables)
-    assert isinstance(filled, dict)
-    return filled
+def read_compose(variables: dict[str, str], *files: str) -> dict[str, Any]:
+    """Parse compose.yaml, with further files over it, and fill in the variables, as Compose does.
+
+    ${NAME}, ${NAME:-default}, ${NAME-default}, ${NAME:?message} and ${NAME?message} are understood.
+    """
+    merged: dict[str, Any] = {}
+    for name in ("compose.yaml", *files):
+        merged = _merge(merged, _fill(yaml.safe_load((PROJECT_DIR / name).read_text()), variables))
+    return merged
+
+
+def _merge(first: Any, second: Any) -> Any:
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first | {key: _merge(first.get(key), value) for key, value in second.items()}
+    return second
 
 
 def _fill(node: Any, variables: dict[str, str]) -> Any:
@@ -35,7 +45,7 @@ def _fill(node: Any, variables: dict[str, str]) -> Any:
     if isinstance(node, list):
         return [_fill(item, variables) for item in node]
     return (
-        re.sub(r"\$\{(\w+)(:-|:\?|-)?([^}]*)\}", lambda m: _value(m, variables), node)
+        re.sub(r"\$\{(\w+)(:-|:\?|-|\?)?([^}]*)\}", lambda m: _value(m, variables), node)
         if isinstance(node, str)
         else node
     )
@@ -43,8 +53,8 @@ def _fill(node: Any, variables: dict[str, str]) -> Any:
 
 def _value(found: re.Match[str], variables: dict[str, str]) -> str:
     name, operator, rest = found.groups()
-    if variables.get(name) or (operator == "-" and name in variables):
+    if variables.get(name) or (operator in ("-", "?") and name in variables):
         return variables[name]
-    if operator == ":?":
+    if operator in (":?", "?"):
         raise VariableMissing(rest)
     return rest or ""

@@ -3,7 +3,7 @@
 -- name: relays_version
 -- A text that changes when a person changes a relay, or which relays a sender may use.
 -- The times are numbers, because as text they depend on the time zone of the connection. They are added up: the newest
--- alone would hide a change by a process whose clock is behind, or that commits after a later one.
+-- alone would hide a change by a process whose clock is slow, or that commits after a later one.
 (SELECT concat_ws(' ', count(*), sum(extract(epoch FROM updated_at))) FROM batches_relay)
        || ' ' || (SELECT concat_ws(' ', count(*), sum(extract(epoch FROM updated_at))) FROM batches_sender)
 

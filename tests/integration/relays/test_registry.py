@@ -223,7 +223,7 @@ def test_version_changes_when_a_person_changes_a_relay() -> None:
     assert relays_version() != after
 
 
-def test_version_changes_when_the_clock_of_the_web_process_is_behind() -> None:
+def test_version_changes_when_the_clock_of_the_web_process_is_slow() -> None:
     change("default", updated_at=timezone.now() + timedelta(hours=1))
     before = relays_version()
     Relay.objects.get(name="second").save()

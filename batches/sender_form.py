@@ -48,20 +48,20 @@ def _say_automatic(user: User | AnonymousUser, template: EmailTemplate | None, *
     except SenderRefused:
         return "None that you may use"
     if any_template and EmailTemplate.objects.exclude(sender=None).exists():
-        return f"The template's, or {_shorten(str(chosen))}"
-    return f"As usual: {_shorten(str(chosen))}"
+        return f"The template's, or {shorten(str(chosen))}"
+    return f"As usual: {shorten(str(chosen))}"
 
 
 def _label(sender: Sender, senders: list[Sender]) -> str:
     """Show a sender as its header does, with its key if two look the same."""
-    text = _shorten(str(sender))
+    text = shorten(str(sender))
     is_ambiguous = sum(str(other) == str(sender) for other in senders) > 1
     return f"{text} ({sender.key})" if is_ambiguous else text
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str, *, max_chars: int = LABEL_MAX_CHARS) -> str:
     """Cut the name of a long sender in its middle, because the address at its end matters most."""
-    if len(text) <= LABEL_MAX_CHARS:
+    name, mark, address = text.rpartition(" <")
+    if len(text) <= max_chars or not mark:
         return text
-    name, _, address = text.rpartition(" <")
-    return f"{name[: max(20, LABEL_MAX_CHARS - len(address) - 4)]}… <{address}"
+    return f"{name[: max(20, max_chars - len(address) - 4)]}… <{address}"

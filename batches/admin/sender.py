@@ -18,8 +18,11 @@ from batches.jobs.senders import keep_default_sender
 from batches.mailboxes import SenderFault, parse_mailbox
 from batches.models import DEFAULT_SENDER, EmailJob, Relay, Sender
 from batches.rendering.headers import encode_mailbox
+from batches.sender_form import shorten
 
 IS_SHOWN_LATER = "It is shown here after the sender is saved."
+
+LIST_MAX_CHARS = 50
 
 FROM_THE_SETTING = ("display_name", "address")
 """The fields that the setting DEFAULT_FROM_EMAIL fills until somebody edits one of them."""
@@ -64,7 +67,8 @@ class SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="sender")
     def shown(self, sender: Sender) -> str:
-        return str(sender)
+        """Show the sender cut, so that a long name does not push the other columns out of the window."""
+        return shorten(str(sender), max_chars=LIST_MAX_CHARS)
 
     @admin.display(description="who may use it")
     def for_whom(self, sender: Sender) -> str:

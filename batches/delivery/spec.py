@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from batches.delivery.policy import RetryPolicy
@@ -48,7 +48,10 @@ class RouteSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneSpec:
-    """What a lane run is given before it starts: its lane, its job, and the settings of sending."""
+    """What a lane run is given before it starts: its lane, its job, and the settings of sending.
+
+    ``repr`` shows no secret.
+    """
 
     lane_id: int
     token: int
@@ -69,13 +72,13 @@ class LaneSpec:
     """Whether the job is a replay of all, which sends to people who have the mail."""
     accepted_refusal: str = ""
     """A reply that stopped the job before, and that a person took for the recipients' own by resuming."""
-    message_key: bytes
+    message_key: bytes = field(repr=False)
     routes: tuple[RouteSpec, ...]
     """The relays that may carry the job's mail now. At least one."""
     timeouts: Timeouts
-    database: Mapping[str, Any]
+    database: Mapping[str, Any] = field(repr=False)
     """The arguments of ``psycopg.connect``."""
-    redis_url: str
+    redis_url: str = field(repr=False)
     window: int
     policy: RetryPolicy
     lease_seconds: float

@@ -15,7 +15,7 @@ from batches.names import make_key
 _NUMBER = "Write a whole number such as 4."
 _SWITCH = "Write true or false."
 _TEXT = "Write a text."
-_TIME = "Write a time such as 2026-03-31T09:00:00Z."
+WRITE_TIME = "Write a time such as 2026-03-31T09:00:00Z."
 _OBJECT = 'Write an object such as {"name": "Ann"}.'
 
 UNKNOWN_FIELD = "unknown_field"
@@ -38,9 +38,9 @@ _ADVICE = {
     "dict_type": _OBJECT,
     "model_attributes_type": "Send a JSON object, in curly brackets.",
     "timezone_aware": "Add the time zone, as in 2026-03-31T09:00:00Z.",
-    "datetime_type": _TIME,
-    "datetime_parsing": _TIME,
-    "datetime_from_date_parsing": _TIME,
+    "datetime_type": WRITE_TIME,
+    "datetime_parsing": WRITE_TIME,
+    "datetime_from_date_parsing": WRITE_TIME,
     "missing": "It is missing. Add it.",
 }
 """What to write, by the type of pydantic's error. A name in curly brackets is a limit from its context."""

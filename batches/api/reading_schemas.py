@@ -12,6 +12,8 @@ from batches.models import SharedAddresses
 LINE_MAX = 2**31 - 1
 """Lines are PostgreSQL integers."""
 COLUMN_MAX = 2**15 - 1
+LIST_FIELDS = ("addressColumns",)
+"""The fields that a form may have several times."""
 
 
 class ReadingChoices(Schema):

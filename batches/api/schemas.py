@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from ninja import Field, Schema
-from pydantic import AwareDatetime, field_validator
+from pydantic import field_validator
 
 from batches.api.reading_schemas import COLUMN_MAX, ReadingChoices, ReadingOut
+from batches.api.send_times import SEND_TIME_MEANING, SendTime
 from batches.api.sender_schemas import SENDER_MAX_CHARS, SENDER_MEANING, SenderOut
 from batches.api.unknown_fields import Body
 from batches.models import JobKind, JobPriority, SharedAddresses
@@ -31,7 +32,7 @@ class SendOptions(Body):
     subject: str | None = Field(
         default=None, max_length=SUBJECT_MAX_CHARS, description="Replaces the template's subject."
     )
-    scheduledAt: AwareDatetime | None = Field(default=None, description="ISO 8601 with a time zone. Left out: now.")
+    scheduledAt: SendTime | None = Field(default=None, description=SEND_TIME_MEANING)
     priority: JobPriority = Field(default=JobPriority.DEFAULT, description="Jobs of high priority are sent first.")
     sender: str | None = Field(default=None, max_length=SENDER_MAX_CHARS, description=SENDER_MEANING)
 
@@ -44,7 +45,7 @@ class UploadOptions(ReadingChoices):
     )
     subject: str | None = Field(default=None, description="Replaces the template's subject.")
     sender: str | None = Field(default=None, max_length=SENDER_MAX_CHARS, description=SENDER_MEANING)
-    scheduledAt: AwareDatetime | None = Field(default=None, description="ISO 8601 with a time zone. Left out: now.")
+    scheduledAt: SendTime | None = Field(default=None, description=SEND_TIME_MEANING)
     priority: JobPriority | None = Field(
         default=None, description="Jobs of high priority are sent first. Left out: default."
     )

@@ -21,7 +21,7 @@ from batches import intake
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
 from batches.api.reading_choices import upload_choices
-from batches.api.reading_schemas import ReadingChoices
+from batches.api.reading_schemas import LIST_FIELDS, ReadingChoices
 from batches.api.schemas import LoadingOut, SendBulk, SentOut, UploadOptions, UploadOut
 from batches.api.unknown_fields import refuse_query, refuse_unknown_form
 from batches.files.spooling import check_size
@@ -45,7 +45,7 @@ def upload(
     idempotency_key: Header[str | None] = None,
 ) -> Status[UploadOut]:
     """Import a file of recipients and send it, now or at a time; with `draft`, keep it as a draft to be sent later."""
-    refuse_unknown_form(request, UploadOptions.model_fields)
+    refuse_unknown_form(request, UploadOptions.model_fields, lists=LIST_FIELDS)
     check_size(file.size or 0)
     is_draft = _is_draft(options)
     template = None

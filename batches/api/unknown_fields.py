@@ -5,6 +5,7 @@ A request enters. Nothing leaves but a refusal, whose sentence names the field a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -43,16 +44,22 @@ def _describe_unknown(name: str, value: object, *, known: Collection[str]) -> In
     return InitErrorDetails(type=error, loc=(name,), input=value)
 
 
-def refuse_unknown_form(request: HttpRequest, fields: Collection[str]) -> None:
-    """Refuse an upload whose form or address has a name that is not known.
+def refuse_unknown_form(request: HttpRequest, fields: Collection[str], *, lists: Collection[str] = ()) -> None:
+    """Refuse an upload whose form or address has a name that is not known, or a field twice.
 
     Args:
         fields: The names of the form's fields beside the file.
+        lists: Those of them that may come several times.
 
     Raises:
         ApiError: 422.
     """
     _refuse([*request.POST, *request.FILES], known=[*fields, FILE_FIELD], hidden=[CSRF_FIELD])
+    counts = Counter({name: len(request.POST.getlist(name)) for name in request.POST})
+    counts.update({name: len(request.FILES.getlist(name)) for name in request.FILES})
+    for name, count in counts.items():
+        if count > 1 and name not in lists:  # Django would take the last one, and leave the others out in silence.
+            raise ApiError(422, f"The form has the field '{name}' {count} times. Send it once.")
     for name in request.FILES:
         if name != FILE_FIELD:
             raise ApiError(422, f"The field '{name}' is a file. Send it as a text: only '{FILE_FIELD}' is a file.")

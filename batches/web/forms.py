@@ -5,7 +5,7 @@ What the user typed enters. Arguments for the domain's functions leave, or a sen
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain, count
 from typing import Any
 
@@ -18,6 +18,7 @@ from batches.files.addresses import BadAddress, normalise_address
 from batches.jobs.senders import list_senders
 from batches.models import EmailTemplate, Sender
 from batches.rendering.message import SUBJECT_MAX_CHARS
+from batches.send_times import say_bad_send_time
 from batches.sender_form import SenderField
 from batches.template_form import CheckedTemplateForm
 from batches.wording import ENCODING_NAMES
@@ -91,10 +92,10 @@ class MessageForm(RefusableForm):
 
     def clean_scheduled_at(self) -> datetime | None:
         scheduled_at: datetime | None = self.cleaned_data["scheduled_at"]
-        if scheduled_at and scheduled_at <= timezone.now():
-            raise forms.ValidationError(
-                "That time has passed. Choose a later one, or leave the field empty to send now."
-            )
+        if scheduled_at:
+            sentence = say_bad_send_time(scheduled_at, now=timezone.now(), passed_max=timedelta())
+            if sentence:
+                raise forms.ValidationError(sentence)
         return scheduled_at
 
     def job_options(self) -> dict[str, Any]:

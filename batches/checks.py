@@ -22,6 +22,7 @@ from batches.smtp import meanings
 from batches.smtp.oauth import PROVIDERS
 from batches.smtp.relay import RelayUrlError
 from batches.smtp.reply_rules import RuleError
+from batches.smtp.token_endpoint import TokenError, read_key
 
 NO_SECRET_KEY = "batches.E001"  # noqa: S105  (an id)
 ANY_HOST = "batches.E002"
@@ -137,7 +138,9 @@ def _find_relay_fault(name: str, url: str) -> str | None:
         return fault
     try:
         address = registry.read_address(name)
-    except RelayUrlError as exc:
+        if (tokens := getattr(address, "tokens", None)) and tokens.client.service_account:
+            read_key(tokens.client, tokens.client.service_account)
+    except (RelayUrlError, TokenError) as exc:
         return str(exc)
     if settings.RELAY_OAUTH.get(name) and not getattr(address, "oauth", ""):
         return (

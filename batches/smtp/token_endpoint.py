@@ -176,6 +176,16 @@ def _sign(client: OAuthClient, account: ServiceAccount) -> str:
         "exp": now + ASSERTION_SECONDS,
     }
     signed = b".".join(_encode(json.dumps(part).encode()) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
+    signature = read_key(client, account).sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    return b".".join((signed, _encode(signature))).decode()
+
+
+def read_key(client: OAuthClient, account: ServiceAccount) -> rsa.RSAPrivateKey:
+    """Return the key of a service account.
+
+    Raises:
+        TokenError: it is none.
+    """
     try:
         key = load_pem_private_key(account.private_key.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -184,8 +194,7 @@ def _sign(client: OAuthClient, account: ServiceAccount) -> str:
         raise TokenError(
             f"The private key in {client.variables}SERVICE_ACCOUNT cannot be read. Make a new JSON key at Google."
         )
-    signature = key.sign(signed, padding.PKCS1v15(), hashes.SHA256())
-    return b".".join((signed, _encode(signature))).decode()
+    return key
 
 
 def _encode(data: bytes) -> bytes:

@@ -170,6 +170,14 @@ def test_each_relays_fault_names_its_variable_and_no_password(deployment: Settin
     assert "hush" not in " ".join(messages)
 
 
+def test_key_of_a_service_account_is_refused_when_it_is_none(deployment: Settings) -> None:
+    deployment.RELAY_URLS = {"workspace": "smtp+tls://ann@relay.example?oauth=google"}
+    deployment.RELAY_OAUTH = {"workspace": {"SERVICE_ACCOUNT": '{"client_email": "a", "private_key": "hush"}'}}
+    (message,) = [message.msg for message in checks.check_addresses(None)]
+    assert message.startswith("The private key in EMAIL_OAUTH_WORKSPACE_SERVICE_ACCOUNT cannot be read.")
+    assert "hush" not in message
+
+
 def test_local_inbox_is_not_used_when_a_further_relay_is_set(tmp_path: Path) -> None:
     url = "smtp://relay.example"
     result = manage(

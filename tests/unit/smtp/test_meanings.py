@@ -21,6 +21,8 @@ from batches.smtp.verdicts import judge
 
 DATA = Path(__file__).parents[2] / "data"
 TABLE = DATA / "replies.txt"
+WRITTEN = DATA / "replies_written.txt"
+"""Replies that no relay is known to have said, so they count as no evidence."""
 
 OWN_RULES = meanings.Rules(meanings.read_own_rules())
 
@@ -34,9 +36,9 @@ class RealReply(NamedTuple):
     source: str
 
 
-def read_table() -> tuple[list[RealReply], dict[str, str]]:
+def read_table(path: Path) -> tuple[list[RealReply], dict[str, str]]:
     """Read the table, and its sources by their short names."""
-    lines = [line for line in TABLE.read_text().splitlines() if line and not line.startswith("#")]
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
     sources = dict(line[1:].split(" = ", 1) for line in lines if line.startswith("@"))
     return [read_line(line) for line in lines if not line.startswith("@")], sources
 
@@ -53,13 +55,14 @@ def read_line(line: str) -> RealReply:
     )
 
 
-REPLIES, SOURCES = read_table()
+REPLIES, SOURCES = read_table(TABLE)
+WRITTEN_REPLIES, _ = read_table(WRITTEN)
 
 
 @pytest.mark.parametrize(
-    "real", REPLIES, ids=lambda real: f"{real.stage.name}-{real.reply.code} {real.reply.text[:60]}"
+    "real", [*REPLIES, *WRITTEN_REPLIES], ids=lambda real: f"{real.stage.name}-{real.reply.code} {real.reply.text[:60]}"
 )
-def test_real_reply_means_what_the_table_says(real: RealReply) -> None:
+def test_reply_means_what_its_table_says(real: RealReply) -> None:
     verdict = judge(real.stage, real.reply)
     assert (verdict.meaning, verdict.outcome, verdict.wait_seconds) == (real.meaning, real.outcome, real.wait_seconds)
     assert (verdict.code, verdict.reply) == (real.reply.code, real.reply.text)
@@ -74,8 +77,9 @@ def test_table_is_large_and_names_its_sources() -> None:
     assert {real.stage for real in REPLIES} == {Stage.CONNECT, Stage.LOGIN, Stage.MAIL, *OF_ONE_EMAIL}
 
 
-def test_each_rule_names_a_reply_of_the_table() -> None:
-    found = [OWN_RULES.find(real.stage, real.reply.code, real.reply.text) for real in REPLIES]
+def test_each_rule_names_a_reply_of_the_tables() -> None:
+    replies = [*REPLIES, *WRITTEN_REPLIES]
+    found = [OWN_RULES.find(real.stage, real.reply.code, real.reply.text) for real in replies]
     assert {rule.place for rule in OWN_RULES.rules} == {each.rule.place for each in found if each}
 
 

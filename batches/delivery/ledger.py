@@ -367,7 +367,3 @@ class Ledger:
             lane_id=self._spec.lane_id,
             has_too_many_connections=has_too_many_connections,
         )
-
-    async def clear_relay_error(self) -> None:
-        """Record on the job that the relay accepts mail again."""
-        await self._connection.execute(sql.CLEAR_RELAY_ERROR, {"job": self._spec.job_id})

@@ -350,7 +350,6 @@ ROUTED_CYCLE_OF_REPLAY = Statement(load(_FOLDER / "quotas.sql", counts="counts_o
 HAS_WORK = Statement(_quotas["HAS_WORK"], LaneWork)
 FIND_PINNED = Statement(_quotas["FIND_PINNED"], PinnedRetry)
 REPORT_RELAY_ERROR = _send["REPORT_RELAY_ERROR"]
-CLEAR_RELAY_ERROR = _send["CLEAR_RELAY_ERROR"]
 
 EXPIRE_LANE = _sweep["EXPIRE_LANE"]
 SUSPECT_LANES = _sweep["SUSPECT_LANES"]

@@ -214,8 +214,3 @@ WHERE id = %(job)s AND completed_at IS NULL
   AND NOT (%(has_too_many_connections)s AND EXISTS (
     SELECT FROM batches_lane l
     WHERE l.job_id = %(job)s AND l.id <> %(lane)s AND l.lease_until > clock_timestamp() AND l.rate_per_second > 0))
-
--- name: CLEAR_RELAY_ERROR
--- Note that the relay accepted a message again.
-UPDATE batches_emailjob SET last_error = '', relay_failure_count = 0, relay_retry_at = NULL
-WHERE id = %(job)s AND (relay_failure_count > 0 OR last_error <> '')

@@ -142,9 +142,9 @@ class Pool:
                 depth=self._depth,
                 closes_after_refusals=self.closes_after_refusals,
             )
-        except RelayError as exc:
+        except Exception as exc:
             self._forget_opening()
-            self._on_no_connection(exc)
+            self._on_no_connection(exc if isinstance(exc, RelayError) else self._explain_fault(exc))
             return
         self._forget_opening()
         if self._is_closed or self._is_paused:
@@ -154,6 +154,12 @@ class Pool:
         self._is_accepted = True
         connection.pump()
         self.pump()  # The relay accepts us, so this connection takes messages and the others are opened.
+
+    def _explain_fault(self, exc: Exception) -> RelayError:
+        """Make a relay error of a fault of ours. Lost in this task, it would stop the mail without a word."""
+        logger.exception("A connection to %s could not be opened.", self._route.address, exc_info=exc)
+        kind = type(exc).__name__
+        return RelayError(f"The relay {self._route.name} can't be used ({kind}). The worker's log says why.")
 
     def _forget_opening(self) -> None:
         """Count the current task no longer as an opening, although it still has to act on what it opened."""

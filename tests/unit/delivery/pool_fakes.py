@@ -69,6 +69,7 @@ class FakeRelay:
     def __init__(self, *, limit: int = 100, is_away: bool = False) -> None:
         self.limit, self.is_away = limit, is_away
         self.silent: list[asyncio.Future[None]] | None = None  # a list of the openings that it leaves without an answer
+        self.fault: Exception | None = None  # what opening a connection raises
         self.asked_count = 0
         self.careful_count = 0  # openings for one message at a time
         self.open: set[FakeConnection] = set()
@@ -89,6 +90,8 @@ class FakeRelay:
             answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.silent.append(answer)
             await answer
+        if self.fault is not None:
+            raise self.fault
         if self.is_away:
             raise RelayError("The relay can't be reached.")
         if len(self.open) >= self.limit:

@@ -220,3 +220,16 @@ async def test_as_many_are_opened_as_messages_were_ready_when_one_connection_tak
     next(iter(relay.open)).deliver()
     await lane.pump(times=1)
     assert len(relay.open) == 5  # The four messages were counted before the idle connection took one of them.
+
+
+async def test_lane_hears_of_it_when_opening_a_connection_has_a_fault_of_its_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    relay = FakeRelay()
+    relay.fault = KeyError("a bug")
+    lane = FakeLane(relay)
+    await lane.pump()
+    assert lane.errors == [("The relay default can't be used (KeyError). The worker's log says why.", False)]
+    assert "a bug" in caplog.text
+    await lane.wait(REOPEN_SECONDS - 0.1)
+    assert relay.asked_count == 1

@@ -67,7 +67,7 @@ def outlast_redis() -> Iterator[None]:
     try:
         yield
     except RedisError as exc:
-        logger.warning("Redis is away: %s", exc)
+        logger.warning("Redis can't be used: %s", exc)
 
 
 @contextlib.contextmanager

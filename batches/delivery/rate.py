@@ -33,6 +33,8 @@ LANES_ASSUMED = 8
 REDIS_RETRY_SECONDS = 0.5
 """How long to wait between two questions whether Redis is back."""
 
+WRITE_TEST_SECONDS = 60
+
 # The bucket is one number: the theoretical arrival time (TAT) of the next message, by the clock of Redis. The script
 # grants up to ARGV[2] messages, of 1/rate seconds each, as long as the TAT stays within the burst. If it grants none,
 # it says how long to wait for the next.
@@ -114,7 +116,9 @@ class RateGate:
             try:
                 granted, wait_seconds = await self._ask(script)
             except (RedisError, OSError) as exc:
-                logger.warning("Redis is away, so this lane keeps to its share of the rate by its own clock: %s", exc)
+                logger.warning(
+                    "Redis can't be used, so this lane keeps to its share of the rate by its own clock: %s", exc
+                )
                 self._lane_count = await self._count_sharing_lanes()
                 self._return = asyncio.ensure_future(self._await_return(redis))
                 break
@@ -144,10 +148,10 @@ class RateGate:
         return self._fetch_count
 
     async def _await_return(self, redis: Redis) -> None:
-        """Wait until Redis answers again."""
+        """Wait until Redis accepts writes again. One that is full answers a PING."""
         while True:
             await asyncio.sleep(REDIS_RETRY_SECONDS)
             with contextlib.suppress(RedisError, OSError):
-                await redis.ping()
+                await redis.set(self._key + ":write-test", 1, ex=WRITE_TEST_SECONDS)
                 self._return = None
                 return

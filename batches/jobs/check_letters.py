@@ -64,7 +64,7 @@ def check_every_letter(*, run: str) -> str:
     try:
         return _continue(run)
     except RedisError as exc:
-        logger.warning("The letter check %s is given up, because Redis is away: %s", run, exc)
+        logger.warning("The letter check %s is given up, because Redis can't be used: %s", run, exc)
         return "Redis is away"
 
 

@@ -105,7 +105,7 @@ def enqueue(items: Iterable[WorkItem]) -> int:
             _enqueue(RUN_LANE, {"lane_id": item.lane_id}, queue_name=item.priority, entry_id=item.id)
             count += 1
     except RedisError as exc:
-        logger.warning("Redis is away; the sweep will enqueue the lanes: %s", exc)
+        logger.warning("Redis can't be used; the sweep will enqueue the lanes: %s", exc)
     return count
 
 
@@ -129,7 +129,7 @@ def enqueue_check(run: str, *, turn: int) -> bool:
     try:
         _enqueue(CHECK_LETTERS, {"run": run}, queue_name=CHECK_QUEUE, entry_id=_check_id(run, turn))
     except RedisError as exc:
-        logger.warning("Redis is away, so no letters are checked: %s", exc)
+        logger.warning("Redis can't be used, so no letters are checked: %s", exc)
         return False
     return True
 

@@ -141,6 +141,6 @@ def _enqueue_lanes() -> int:
     try:
         waiting = queues.waiting_item_ids()
     except RedisError as exc:
-        logger.warning("Redis is away, so no lane was enqueued: %s", exc)
+        logger.warning("Redis can't be used, so no lane was enqueued: %s", exc)
         return 0
     return queues.enqueue(item for item in items if item.id not in waiting)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -17,6 +19,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from batches.delivery.rate import REDIS_RETRY_SECONDS, RateGate
 from batches.jobs import lifecycle, queues
 from batches.jobs.redis_health import RedisFault, name_fault, probe
 from batches.jobs.sweep import sweep
@@ -139,3 +142,32 @@ def test_health_warns_before_redis_is_full(api: Client) -> None:
 )
 def test_error_of_a_write_is_named(error: RedisError, fault: RedisFault) -> None:
     assert name_fault(error) == fault
+
+
+def test_lane_says_once_that_it_keeps_to_its_share(refuse: Refuse, caplog: pytest.LogCaptureFixture) -> None:
+    """A full Valkey answers a PING, so the lane took it for one that is back, and said so twice a second."""
+    rate = 100.0
+
+    async def send(count: int) -> None:
+        tokens = asyncio.Event()
+        gate = RateGate(
+            rate=rate,
+            relay="test",
+            redis_url=settings.REDIS_URL,
+            on_tokens=tokens.set,
+            count_lanes=lambda: asyncio.sleep(0, result=1),
+        )
+        fetching = asyncio.ensure_future(gate.run())
+        while count:
+            tokens.clear()
+            if gate.spend():
+                count -= 1
+            else:
+                await tokens.wait()
+        fetching.cancel()
+        await asyncio.gather(fetching, return_exceptions=True)
+
+    refuse()
+    asyncio.run(asyncio.wait_for(send(int(rate * REDIS_RETRY_SECONDS * 4)), 30))
+    assert caplog.text.count("keeps to its share of the rate") == 1
+    assert "Redis can't be used" in caplog.text

@@ -44,7 +44,7 @@ class FakeRedis:
         if self.is_away:
             raise RedisConnectionError("Connection refused.")
 
-    async def ping(self) -> None:
+    async def set(self, key: str, value: int, *, ex: int) -> None:
         self.check()
 
     async def incrbyfloat(self, key: str, amount: float) -> None:

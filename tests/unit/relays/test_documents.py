@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pytest_django.fixtures import Settings
 
 from batches import checks
@@ -32,9 +34,14 @@ EXAMPLES = [
         "EMAIL_OAUTH_GMAIL_REFRESH_TOKEN_FILE",
     ),
 ]
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+)
 CONTENTS = {
     "EMAIL_URL_BACKUP_FILE": "smtp://backup.example",
-    "EMAIL_OAUTH_WORKSPACE_SERVICE_ACCOUNT_FILE": json.dumps({"client_email": "a@b.example", "private_key": "key"}),
+    "EMAIL_OAUTH_WORKSPACE_SERVICE_ACCOUNT_FILE": json.dumps(
+        {"client_email": "a@b.example", "private_key": KEY.decode()}
+    ),
 }
 
 

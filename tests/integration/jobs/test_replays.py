@@ -333,3 +333,22 @@ def test_migration_restores_what_earlier_replays_wiped(relay: RunningServer, sen
     assert counts(live) == {"sent": 4, "failed": 0, "unknown": 0, "pending": 3, "resending": 3}
     assert records(other) == untouched
     assert not Email.objects.filter(Q(batch=other), sent_before_at__isnull=False).exists()
+
+
+def test_migration_keeps_doubt_that_earlier_releases_recorded_as_cancelled(
+    relay: RunningServer, send_all: SendAll
+) -> None:
+    batch = send_all(addresses=["good-a@x.org", "fail-b@x.org", "good-c@x.org"])
+    batch.emails.exclude(row=2).update(status=EmailStatus.CANCELLED, code=None, reply="", attempts=0)
+    Attempt.objects.filter(email__batch=batch, email__row=4).update(outcome=Outcome.UNKNOWN, code=None, reply="Lost.")
+    Batch.objects.filter(pk=batch.pk).update(sent_count=1, failed_count=0, cancelled_count=2)
+    migration = importlib.import_module("batches.migrations.0009_restore_sent")
+    with connection.schema_editor() as editor:
+        migration.restore_sent(apps, editor)
+    assert list(batch.emails.order_by("row").values_list("status", "reply"))[1:] == [
+        ("cancelled", ""),
+        ("unknown", "Lost."),
+    ]
+    batch.refresh_from_db()
+    assert (counts(batch)["unknown"], batch.cancelled_count) == (1, 1)
+    assert replay(batch, JobKind.UNSENT).total_count == 1

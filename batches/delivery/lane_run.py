@@ -92,7 +92,7 @@ class LaneRun:
         self._has_sent, self._has_news = False, True
         # How many emails were requeued, and how many of them a cycle has recorded. A claim finds only those.
         self._requeued_count = self._recorded_count = 0
-        self._space_at = 0.0
+        self._space_at = self._resumes_at = 0.0
         self._open_places: list[int] = []
         self._publishing: asyncio.Task[None] | None = None
         self._cycled_at = self._progress_at = self._note_at = 0.0
@@ -184,7 +184,10 @@ class LaneRun:
         if space_at is None:
             return
         self._space_at = min(space_at, now + SPACE_SECONDS)
-        if not claimed and self._has_only_suspended() and space_at > now + PATIENCE_SECONDS:
+        if claimed or self._ledger.undecided_count or not self._routes.is_noted:
+            return  # Suspended refusals hold space, and are judged first.
+        self._resumes_at = min(space_at, self._routes.reopens_at)
+        if self._resumes_at > now + PATIENCE_SECONDS:
             self._begin_end(LaneEnd.NO_ROOM)
 
     async def _recover(self) -> None:
@@ -254,7 +257,8 @@ class LaneRun:
 
     async def _judge_breakers(self) -> None:
         undecided_count = self._ledger.undecided_count
-        is_over = self._ledger.is_dry or self._end is not None or undecided_count >= self._spec.window
+        is_full = undecided_count >= self._spec.window or self._ledger.space_at is not None
+        is_over = self._ledger.is_dry or self._end is not None or is_full
         is_last = is_over and self._has_only_suspended()
         if await self._routes.judge_breakers(is_last=is_last):
             self._begin_end(LaneEnd.TRIPPED)
@@ -329,16 +333,16 @@ class LaneRun:
 
     async def _report_lane_wait(self) -> float:
         """Report that no relay has space, or none for what is left, and return for how long the lane waits."""
-        if self._end is LaneEnd.NO_ROOM and self._ledger.space_at is not None:
-            seconds = max(0.0, self._ledger.space_at - self._clock() - LEAD_SECONDS)
+        if self._end is LaneEnd.NO_ROOM:
+            seconds = max(0.0, self._resumes_at - self._clock() - LEAD_SECONDS)
             await self._pauses.report_wait(self._ledger.space_sentence, seconds)
             return seconds
         pinned = await self._ledger.find_pinned(self._open_places) if self._end is LaneEnd.DRY else None
         if pinned is None:
             return 0.0
-        seconds = self._routes.seconds_of(pinned)
-        # The job waits no longer than that, because other retries may be due sooner, over other relays.
-        await self._pauses.report_wait(pinned.sentence, min(seconds, PINNED_SECONDS))
+        # No longer than that, because other retries may be due sooner, over other relays.
+        seconds = min(self._routes.seconds_of(pinned), PINNED_SECONDS)
+        await self._pauses.report_wait(pinned.sentence, seconds)
         return seconds
 
     async def _report_relay_down(self) -> None:

@@ -263,7 +263,7 @@ class Route:
         self.breaker.forget_run()
         self._mail_limit = MAIL_COUNT
         if self.is_probing:
-            self.is_probing = False
+            self.is_probing, self.refusal = False, None
             self.pool.end_probe()
             self._lane.on_route_changed()
         if not (self.breaker.suspended or self._strikes.run_count):

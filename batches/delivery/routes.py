@@ -39,7 +39,7 @@ class Routes:
         self.all = list(routes)
         self._pauses, self._clock, self._retry_seconds = pauses, clock, retry_seconds
         self._is_plain = len(self.all) == 1 and not self.all[0].spec.has_quotas
-        self._has_job_sent = False
+        self._has_job_sent = self._is_finished = False
         self._reported: RelayRefusal | None = None
 
     # --- what the lane asks --------------------------------------------------------------------------
@@ -73,6 +73,13 @@ class Routes:
         """The closed route that is open again first."""
         return min(self.all, key=lambda route: route.reopens_at)
 
+    @property
+    def reopens_at(self) -> float:
+        """When the first closed route is open again, or when to ask again if nobody knows. Infinite: none is closed."""
+        ask_at = self._clock() + PINNED_SECONDS
+        closed = [route.reopens_at for route in self.all if not route.is_open]
+        return min([ask_at if math.isinf(time) else time for time in closed], default=math.inf)
+
     def seconds_of(self, pinned: Pinned) -> float:
         """Return for how long a retry has to wait for the only relay that may carry it."""
         if pinned.seconds is not None:
@@ -103,12 +110,16 @@ class Routes:
         now = self._clock()
         for route in self.all:
             route.pool.tick(seconds)
+            if self._is_finished:
+                continue  # A route that opened now would carry what it was to requeue.
             if now >= route.closes_at:
                 route.close_for_good()
             elif not route.is_open and now >= route.reopens_at:
                 route.reopen()
 
     def finish(self, *, keeps_suspended: bool) -> None:
+        """Let each route give out no more messages, and stay closed."""
+        self._is_finished = True
         for route in self.all:
             route.finish(keeps_suspended=keeps_suspended)
 
@@ -217,6 +228,10 @@ class Routes:
         return route.has_sent or self._has_job_sent
 
     async def note_success(self) -> None:
-        """Note that the routes that have sent carry mail, and that the job waits for none."""
-        await self._pauses.note_success([route.spec.relay_id for route in self.all if route.has_sent])
+        """Note that the routes that send carry mail, and that the job waits for none.
+
+        A route that was paused counts only after a success. Otherwise those of another route would end its back-off.
+        """
+        sending = [route for route in self.all if route.has_sent and route.refusal is None]
+        await self._pauses.note_success([route.spec.relay_id for route in sending])
         self._reported = None

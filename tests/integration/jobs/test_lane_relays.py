@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from batches.models.relay import DEFAULT_RELAY
 from batches.relays import sync, wake_jobs
 from tests.integration.jobs.conftest import MakeBatch
 from tests.integration.jobs.test_lanes import accepted, run, run_while, start, statuses, wait_for_sent
-from tests.smtpserver import RunningServer
+from tests.smtpserver import Rule, RunningServer
 
 
 @pytest.fixture
@@ -96,3 +97,18 @@ def test_job_ends_when_the_quota_is_just_enough_for_its_list(
     assert run(lane) == LaneEnd.DRY.value
     job.refresh_from_db()
     assert (job.completed_at is not None, job.last_error) == (True, "")
+
+
+@pytest.mark.parametrize("amount", [1, 2])
+def test_job_goes_on_when_refusals_that_wait_to_be_judged_hold_the_whole_quota(
+    relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate, amount: int
+) -> None:
+    RelayQuota.objects.create(relay=row, amount=amount, period_seconds=3600)
+    batch = make_batch(3)
+    addresses = list(Email.objects.filter(batch=batch).order_by("row").values_list("address", flat=True))
+    refused = "|".join(map(re.escape, addresses[:amount]))
+    relay.configure(rules=(Rule(stage="rcpt", action="550 5.7.0 Not for you", recipient=refused),))
+    _, lane = start(batch, template)
+    assert run(lane) in (LaneEnd.NO_ROOM.value, LaneEnd.DRY.value)
+    assert statuses(batch)[EmailStatus.FAILED] == amount
+    assert statuses(batch)[EmailStatus.SENT] == 1

@@ -19,7 +19,7 @@ from typing import Any
 
 from batches.files.column_match import LINE_COLUMN, REASON_COLUMN
 from batches.files.formulas import disarm
-from batches.history import EmailRow, History, read_histories, say_attempt
+from batches.history import EmailRow, SaidHistory, say_histories
 from batches.models import Batch
 from batches.paging import is_after
 
@@ -47,10 +47,11 @@ def results_csv(batch: Batch) -> Iterator[bytes]:
     last_row, rows = -1, FIRST_PAGE_ROWS
     while page := _read_page(batch, last_row, rows):
         last_row = page[-1].row
-        histories = read_histories(page)
-        chunk = _encode(
-            [*cells, *_result_cells(email, histories[email.id])] + ([email.address] if has_several_addresses else [])
-            for email in page
+        histories = say_histories(page, separator=ATTEMPT_SEPARATOR)
+        chunk = _write(
+            [*map(disarm, cells), *_result_cells(email, history)]
+            + ([disarm(email.address)] if has_several_addresses else [])
+            for email, history in zip(page, histories, strict=True)
             for cells in _uploaded_rows(batch, email.address, email.fields)
         )
         rows = _next_page_rows(len(page), len(chunk))
@@ -79,16 +80,17 @@ def _read_page(batch: Batch, after_row: int, rows: int) -> list[EmailRow]:
     return list(map(EmailRow._make, emails.values_list(*EmailRow._fields)[:rows]))
 
 
-def _result_cells(email: EmailRow, history: History) -> list[str]:
-    """Return the cells of RESULT_COLUMNS."""
+def _result_cells(email: EmailRow, history: SaidHistory) -> list[str]:
+    """Return the cells of RESULT_COLUMNS. Only the reply can look like a formula: the history begins with a year."""
+    record = history.record
     return [
-        history.state.value,
-        _show(history.code),
-        history.reply,
-        _show(history.completed_at),
+        record.state.value,
+        _show(record.code),
+        disarm(record.reply),
+        _show(record.completed_at),
         str(email.line or email.row),
-        _show(history.job_id),
-        ATTEMPT_SEPARATOR.join(map(say_attempt, history.attempts)),
+        _show(record.job_id),
+        history.text,
     ]
 
 
@@ -121,6 +123,10 @@ def _header(columns: Sequence[str]) -> bytes:
 
 
 def _encode(rows: Iterable[Sequence[str]]) -> bytes:
+    return _write([disarm(cell) for cell in row] for row in rows)
+
+
+def _write(rows: Iterable[Sequence[str]]) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([disarm(cell) for cell in row] for row in rows)
+    csv.writer(text).writerows(rows)
     return text.getvalue().encode()

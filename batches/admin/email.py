@@ -14,10 +14,12 @@ from django.utils.html import format_html_join
 from django.utils.text import Truncator
 
 from batches.admin.readonly import ReadOnlyAdmin
-from batches.history import read_histories, say_attempt
+from batches.history import say_histories
 from batches.models import Email, EmailQuerySet, EmailStatus
 
 ATTEMPTS_SHOWN = 100
+_SEPARATOR = "\x1e"
+"""ASCII's record separator, which no text has."""
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -73,5 +75,6 @@ class EmailAdmin(ReadOnlyAdmin):
 
     @admin.display(description="attempts, oldest first")
     def history(self, email: Email) -> str:
-        attempts = read_histories([email])[email.pk].attempts[-ATTEMPTS_SHOWN:]
-        return format_html_join("", "<div>{}</div>", ([say_attempt(attempt)] for attempt in attempts)) or "none"
+        [(_, text)] = say_histories([email], separator=_SEPARATOR)
+        attempts = text.split(_SEPARATOR)[-ATTEMPTS_SHOWN:] if text else []
+        return format_html_join("", "<div>{}</div>", ([attempt] for attempt in attempts)) or "none"

@@ -320,6 +320,17 @@ class AttemptRow(NamedTuple):
     relay: str
 
 
+class HistoryRow(NamedTuple):
+    """The attempts at an email in words, the job of the last one, and job, code and reply of the last that was sent."""
+
+    email_id: int
+    text: str
+    last_job_id: int | None
+    sent_job_id: int | None
+    sent_code: int | None
+    sent_reply: str | None
+
+
 class ClaimedRowKey(NamedTuple):
     batch_id: int
     row: int
@@ -369,6 +380,7 @@ WAITING_JOBS = Statement(_read_only["WAITING_JOBS"], WaitingJob)
 RELAYS_NOW = Statement(_read_only["RELAYS_NOW"], RelayLimits)
 RECENT_SPEED = Statement(_read_only["RECENT_SPEED"], RecentSpeed)
 ATTEMPTS = Statement(_read_only["ATTEMPTS"], AttemptRow)
+HISTORIES = Statement(_read_only["HISTORIES"], HistoryRow)
 CLAIMED_ROWS = Statement(_read_only["CLAIMED_ROWS"], ClaimedRowKey)
 
 ADD_MISSING_ATTEMPTS = _replays["ADD_MISSING_ATTEMPTS"]

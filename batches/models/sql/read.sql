@@ -73,6 +73,21 @@ SELECT a.email_id, l.job_id, j.kind, a.at, a.outcome, a.code, a.reply, a.relay
 FROM batches_attempt a JOIN batches_lane l ON l.id = a.lane_id JOIN batches_emailjob j ON j.id = l.job_id
 WHERE a.email_id = ANY(%(emails)s) ORDER BY a.email_id, a.at, a.number
 
+-- name: HISTORIES
+-- Say the attempts at some emails in words, the oldest first, and find the last attempt and the last one that was sent.
+-- In SQL, because an export tells of a million attempts. The labels of the kinds and outcomes are JSON objects.
+SELECT a.email_id, string_agg(
+         to_char(a.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS+00:00') || ' job ' || j.id
+         || ' (' || (%(kinds)s::jsonb ->> j.kind) || '): ' || concat_ws(', ', %(outcomes)s::jsonb ->> a.outcome,
+           nullif(concat_ws(' ', a.code, nullif(a.reply, '')), ''), 'through ' || nullif(a.relay, '')),
+         %(separator)s ORDER BY a.at, a.number),
+       (array_agg(j.id ORDER BY a.at DESC, a.number DESC))[1],
+       (array_agg(j.id ORDER BY a.at DESC, a.number DESC) FILTER (WHERE a.outcome = {sent_outcome}))[1],
+       (array_agg(a.code ORDER BY a.at DESC, a.number DESC) FILTER (WHERE a.outcome = {sent_outcome}))[1],
+       (array_agg(a.reply ORDER BY a.at DESC, a.number DESC) FILTER (WHERE a.outcome = {sent_outcome}))[1]
+FROM batches_attempt a JOIN batches_lane l ON l.id = a.lane_id JOIN batches_emailjob j ON j.id = l.job_id
+WHERE a.email_id = ANY(%(emails)s) GROUP BY a.email_id
+
 -- name: CLAIMED_ROWS
 -- Read the batch and the row of each email that a lane of a live job has claimed: at most a window for each lane.
 SELECT j.batch_id, claimed.row

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from batches import exports
 from batches.jobs import lifecycle
@@ -129,3 +130,15 @@ def test_program_is_refused_when_it_includes_the_unknown_in_another_replay(
     body = {"which": "failed", "includeUnknown": True}
     answer = client.post(f"/api/batches/{batch.pk}/replay", body, "application/json")
     assert answer.status_code == 409 and "Only a replay of the unsent" in answer.json()["detail"]
+
+
+def test_admin_shows_the_record_of_the_sending_when_a_replay_of_all_refuses(
+    relay: RunningServer, send_all: SendAll, client: Client
+) -> None:
+    batch = send_all(addresses=["good-a@x.org"])
+    email, job = batch.emails.get(), replay(batch)
+    lane = job.lanes.get()
+    batch.emails.update(status=EmailStatus.FAILED, code=550, reply="5.1.1 Gone", lane=lane, completed_at=timezone.now())
+    for path in ("", f"{email.pk}/change/"):
+        page = client.get(f"/admin/batches/email/{path}").content.decode()
+        assert "2.0.0 Ok" in page and "5.1.1 Gone" not in page

@@ -152,6 +152,8 @@ class Pool:
             return
         self._connections.add(connection)
         self._is_accepted = True
+        if self.closes_after_refusals:  # perhaps learned while this connection was being opened
+            connection.send_one_at_a_time()
         connection.pump()
         self.pump()  # The relay accepts us, so this connection takes messages and the others are opened.
 

@@ -35,7 +35,6 @@ _CLEAR, _MAIL, _RCPT, _DATA, _FINAL, *_ = Stage
 _SENT = Outcome.SENT
 _NO_REPLY = Reply(0, b"")
 
-LEASE_RAN_OUT = "The lane's lease ran out."
 ENOUGH_REFUSALS = "The relay has refused many messages on the connection, so another one takes its place."
 
 
@@ -163,11 +162,6 @@ class Session(Wire, Generic[Tag]):
 
     def _start(self, outgoing: Outgoing[Tag]) -> None:
         queue, unwritten, is_chunking = self._queue, self._unwritten, self._is_chunking
-        if is_chunking and not (self._depth.holds_content or self._lane.may_send()):
-            # With BDAT the content leaves together with its envelope. Nothing is written yet, so nothing is in doubt.
-            self._lane.on_verdict(outgoing, Verdict(Outcome.REQUEUED, 0, LEASE_RAN_OUT))
-            self.abort(Loss(reason=LEASE_RAN_OUT))
-            return
         outgoing.stage = _MAIL
         if self._is_mail_open or (queue and is_chunking):
             # If the relay refuses the message before this one, that message's MAIL may still be open, and this RCPT
@@ -190,29 +184,29 @@ class Session(Wire, Generic[Tag]):
             unwritten += (self._mail_command(outgoing), rcpt)
         else:
             content = outgoing.content
+            self._gathered.append(outgoing)
             unwritten += (self._mail_command(outgoing), rcpt, b"BDAT %d LAST\r\n" % len(content), content)
 
     def _write_content(self, outgoing: Outgoing[Tag]) -> None:
         """After the 354: write the content, or an empty one if the relay refused the message before."""
-        if outgoing.refusal is None and not self._lane.may_send():
-            self.abort(Loss(reason=LEASE_RAN_OUT))
-            return
         outgoing.stage = _FINAL
         if outgoing.refusal is not None:
             self._unwritten.append(b".\r\n")
             return
+        self._gathered.append(outgoing)
         self._unwritten += (stuff(outgoing.content) if outgoing.has_dots else outgoing.content, b".\r\n")
 
     def _write_held(self, outgoing: Outgoing[Tag], reply: Reply) -> None:
         """After the reply to RCPT: write the content that waited for it, unless the relay refused the envelope."""
+        self._held = None
         if outgoing.refusal is not None:
-            self._held = None
             self._finish_refused(outgoing, reply)
-        elif not self._lane.may_send():
-            self.abort(Loss(reason=LEASE_RAN_OUT))
         else:
-            self._held = None
+            self._gathered.append(outgoing)
             self._unwritten += (b"BDAT %d LAST\r\n" % len(outgoing.content), outgoing.content)
+
+    def _may_send(self) -> bool:
+        return self._lane.may_send()
 
     # --- reading: one method for the reply to each stage ---------------------------------------------
 
@@ -386,6 +380,7 @@ class Session(Wire, Generic[Tag]):
             return judge_closed(outgoing, closing_reply=closing_reply if is_answered else None, reason=reason)
         # Without its content, a BDAT message is only an envelope. Otherwise both left together.
         is_content_out = outgoing is not self._held if self._is_chunking else outgoing.stage is _FINAL
+        is_content_out = is_content_out and outgoing not in self._gathered
         verdict = judge_lost(outgoing, is_content_out=is_content_out, reason=reason)
         return verdict._replace(is_strike=False) if self._is_loss_ours else verdict
 

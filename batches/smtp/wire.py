@@ -7,6 +7,8 @@ import asyncio
 from batches.smtp.connection import Loss
 from batches.smtp.replies import Reply, ReplyReader, ReplyViolation
 
+LEASE_RAN_OUT = "The lane's lease ran out."
+
 
 class Wire(asyncio.Protocol):
     """A connection as asyncio sees it. ``Session`` adds what the replies mean."""
@@ -14,6 +16,7 @@ class Wire(asyncio.Protocol):
     # More attributes than 30 would be slow without slots.
     __slots__ = (
         "_can_write",
+        "_gathered",
         "_is_ending",
         "_is_loss_ours",
         "_is_taking",
@@ -27,6 +30,8 @@ class Wire(asyncio.Protocol):
         self._reader = ReplyReader()
         self._transport: asyncio.Transport | None = None
         self._unwritten: list[bytes] = []
+        self._gathered: list[object] = []
+        """The messages whose contents are in ``_unwritten``."""
         self._can_write = True
         self._is_taking = True
         """Whether the next message may be taken."""
@@ -38,6 +43,9 @@ class Wire(asyncio.Protocol):
 
     def pump(self) -> None:
         """Take messages, and write as many as may be in flight."""
+        raise NotImplementedError
+
+    def _may_send(self) -> bool:
         raise NotImplementedError
 
     def _on_reply(self, reply: Reply) -> None:
@@ -69,7 +77,17 @@ class Wire(asyncio.Protocol):
     # --- writing and ending --------------------------------------------------------------------------
 
     def _flush(self) -> None:
-        """Write everything that has gathered in one system call, for example a final dot and the next envelope."""
+        """Write everything that has gathered in one system call, for example a final dot and the next envelope.
+
+        Whether a content may be sent is asked right before the write: messages are made after it was gathered, and the
+        process may be frozen in the middle of that.
+        """
+        if self._gathered:
+            if self._may_send():
+                self._gathered.clear()
+            else:
+                self._unwritten.clear()
+                self.abort(Loss(reason=LEASE_RAN_OUT))
         if self._unwritten and self._transport is not None:
             self._transport.write(b"".join(self._unwritten))
         self._unwritten.clear()

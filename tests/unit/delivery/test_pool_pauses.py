@@ -34,6 +34,24 @@ async def test_each_connection_sends_one_at_a_time_when_the_relay_closes_after_r
     assert relay.careful_count == 2
 
 
+async def test_connection_sends_one_at_a_time_when_its_pool_learned_that_during_its_opening() -> None:
+    relay = FakeRelay()
+    lane = FakeLane(relay, ready=1)
+    await lane.pump()
+    await lane.pump()
+    relay.silent = []
+    lane.ready.extend([None] * 3)
+    await lane.pump()
+    await let_run()
+    lane.pool.note_closing_after_refusal()
+    for answer in relay.silent:
+        answer.set_result(None)
+    await let_run()
+    await lane.pump()
+    assert len(relay.open) == 4
+    assert {connection.is_single for connection in relay.open} == {True}
+
+
 async def test_idle_connections_end_and_none_is_opened_when_the_pool_is_paused() -> None:
     relay = FakeRelay()
     lane = FakeLane(relay, ready=3)

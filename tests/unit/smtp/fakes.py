@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from batches.outcomes import Outcome
 from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing, Timeouts
@@ -53,6 +54,7 @@ class FakeLane:
         self.waiting = list(recipients)
         self.content = content
         self.is_leased = True
+        self.on_take: Callable[[], None] = lambda: None
         self.verdicts: dict[str, Verdict] = {}
         self.loss: Loss | None = None
         self.is_over = asyncio.Event()
@@ -61,6 +63,7 @@ class FakeLane:
         if not self.waiting:
             return None
         recipient = self.waiting.pop(0)
+        self.on_take()
         content = self.content.replace(b"RECIPIENT", recipient.encode())
         return Outgoing(tag=recipient, sender="s@x.org", recipient=recipient, content=content, is_8bit=False)
 

@@ -82,6 +82,20 @@ def test_no_content_is_written_when_the_lease_has_run_out(way: str) -> None:
     assert not lane.verdicts["a@x.org"].is_strike
 
 
+@pytest.mark.parametrize("way", ["bdat", "pipelined"])
+def test_no_content_is_written_when_the_lease_runs_out_while_the_next_message_is_made(way: str) -> None:
+    """The process may be frozen for minutes between the reply that asks for a content and its write."""
+    lane = FakeLane("a@x.org")
+    conversation = Conversation(lane, WAYS[way])
+    talk(conversation, *ENVELOPE[way][:-1])
+    lane.waiting.append("b@x.org")
+    lane.on_take = lambda: setattr(lane, "is_leased", False)
+    assert conversation.reply(ENVELOPE[way][-1]) == b""
+    assert conversation.transport.is_aborted
+    assert outcomes(lane) == {"a@x.org": Outcome.REQUEUED, "b@x.org": Outcome.REQUEUED}
+    assert not any(verdict.is_strike for verdict in lane.verdicts.values())
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     ("replies", "reason"),

@@ -153,7 +153,8 @@ class _Relay:
         """Return when the window opens and closes, from a time on for some days at least."""
         self.spans = [span for span in self.spans if span[1] > seconds]
         if seconds > self.spans_until:
-            now = self.began_at + timedelta(seconds=seconds)
+            # In UTC: the sum of a local time and a duration is off by an hour after the clocks change.
+            now = self.began_at.astimezone(UTC) + timedelta(seconds=seconds)
             found = find_spans(self.spec.window, now=now, zone=self.began_at.tzinfo or UTC)
             self.spans = [tuple((at - self.began_at).total_seconds() for at in span) for span in found]  # type: ignore[misc]
             self.spans_until = seconds + (DAYS_AHEAD - 7) * DAY_SECONDS

@@ -23,7 +23,7 @@ from batches.outcomes import ReplyMeaning
 from batches.progress import Snapshot
 from batches.relays.registry import relay_urls
 from batches.relays.windows import Window
-from batches.waiting import NOT_KNOWN, NOT_KNOWN_WHILE_REFUSED, say_finish
+from batches.waiting import NOT_IN_A_LIFETIME, NOT_KNOWN, NOT_KNOWN_WHILE_REFUSED, say_finish
 
 FORECAST_STATUSES = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING)
 """The batches that have a finish time. Nobody knows when a paused one is resumed."""
@@ -35,6 +35,9 @@ SURE_COUNT = 600
 """So many emails are sent in a minute by any relay that limits nothing."""
 
 SAID_BY_RATE_SECONDS = 90.0
+
+LIFETIME_SECONDS = 100 * 365 * 86400.0
+"""What takes longer has no date: it may be after the last year that a calendar has."""
 
 WAITED_OUT = (ReplyMeaning.RATE, ReplyMeaning.QUOTA)
 """The meanings of relay pauses whose end is known. After any other one, the relay may refuse again."""
@@ -103,6 +106,8 @@ class Outlook:
     def _describe(self, seconds: float | None, *, is_known: bool) -> Forecast:
         if seconds is None:
             return Forecast(done_at=None, seconds=None, words=NOT_KNOWN_WHILE_REFUSED)
+        if seconds > LIFETIME_SECONDS:
+            return Forecast(done_at=None, seconds=seconds, words=NOT_IN_A_LIFETIME)
         if not is_known:
             return Forecast(done_at=None, seconds=seconds, words=NOT_KNOWN)
         done_at = self.now + timedelta(seconds=seconds)

@@ -67,6 +67,12 @@ def test_finish_is_not_known_until_a_job_has_shown_a_speed(make_batch: MakeBatch
     assert seconds_for(100_000) == pytest.approx(1000)
 
 
+def test_no_date_is_said_when_the_limits_allow_none(relay: Relay) -> None:
+    relay.quotas.create(amount=1, period_seconds=30 * 86400)
+    forecast = forecast_send(10_000_000)
+    assert forecast.done_at is None and "more than a hundred years" in forecast.words
+
+
 def test_quota_of_a_relay_spreads_a_list_over_days(relay: Relay, make_batch: MakeBatch, make_job: MakeJob) -> None:
     RelayQuota.objects.create(relay=relay, amount=10_000, period_seconds=86_400)
     show_speed(make_batch, make_job, per_second=100)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time as clock
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -83,6 +83,17 @@ def test_the_window_follows_the_clock_on_the_wall_when_summer_time_ends() -> Non
     evening = datetime(2026, 10, 24, 20, 0, tzinfo=ZoneInfo("Europe/Berlin"))  # clocks go back in this night
     relay = RelayNow(rate=1, window=Window(opens_at=time(9), closes_at=time(17)))
     assert run(1, relay, now=evening) == pytest.approx(14 * HOUR + 1)
+
+
+def test_no_window_is_left_out_when_the_clocks_change_on_the_way() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    began_at = datetime(2026, 10, 18, 0, 1, tzinfo=berlin)
+    window = Window(closes_at=time(0, 1))
+    seconds = simulate(211, [RelayNow(rate=0.5, window=window)], now=began_at, capacity=1000)
+    assert seconds is not None
+    # Seven windows of 30 messages each, and one message in the eighth.
+    done_at = began_at.astimezone(UTC) + timedelta(seconds=seconds)
+    assert done_at == datetime(2026, 10, 26, 0, 0, 2, tzinfo=berlin)
 
 
 def test_relays_share_the_capacity_by_weight_and_leave_the_rest_to_the_faster() -> None:

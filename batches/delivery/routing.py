@@ -6,6 +6,7 @@ The quotas are read in a transaction that the cycle commits.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -21,6 +22,10 @@ from batches.outcomes import Outcome
 
 _USES = (Outcome.SENT.value, Outcome.UNKNOWN.value)
 """The outcomes that use up a quota: the relay accepted the message, or may have accepted it."""
+
+
+AHEAD_SECONDS = 5.0
+"""A route with a rate holds so many seconds' worth of emails at most while another one is faster."""
 
 
 class Plan(NamedTuple):
@@ -71,6 +76,7 @@ class Routing:
         self._names = {route.relay_id: route.name for route in spec.routes}
         self._limited = {route.relay_id: number for number, route in enumerate(spec.routes) if route.has_quotas}
         self._shares = Shares(spec.routes)
+        self._is_paced = any(route.rate for route in spec.routes)
 
     async def plan(
         self,
@@ -106,7 +112,27 @@ class Routing:
             spaces[number] = min(places, space.left)
             if space.left < places:
                 full[number] = space
+        if self._is_paced:
+            self._bound_by_rates(spaces, set(full), held=_count_left(in_flight, recording))
         return Plan(self._shares.plan(places, spaces), spaces, full, bool(limited))
+
+    def _bound_by_rates(self, spaces: dict[int, int], full: Collection[int], *, held: Mapping[int, int]) -> None:
+        """Leave to the fastest route of an order what its slower ones would carry too late.
+
+        Otherwise the emails of a slow route would fill the window, and the fast one would be as slow. The fastest is
+        one that no quota bounds, and is not bounded here. So a claim never finds too little because of a rate.
+        """
+        for order in {self._routes[number].order for number in spaces}:
+            paces = {
+                number: self._routes[number].rate or math.inf
+                for number in spaces
+                if number not in full and self._routes[number].order == order
+            }
+            fastest = max(paces.values(), default=0.0)
+            for number, rate in paces.items():
+                if rate < fastest:
+                    ahead = max(self._routes[number].connections, math.ceil(rate * AHEAD_SECONDS))
+                    spaces[number] = max(0, min(spaces[number], ahead - held[number]))
 
     def arguments(
         self, plan: Plan, *, in_flight: Collection[ClaimedEmail], recording: Mapping[int, Decision]
@@ -138,6 +164,11 @@ def _count_held(in_flight: Collection[ClaimedEmail], recording: Mapping[int, Dec
     return Counter(
         email.route for email in in_flight if email.id not in recording or recording[email.id].outcome in _USES
     )
+
+
+def _count_left(in_flight: Collection[ClaimedEmail], recording: Mapping[int, Decision]) -> Counter[int]:
+    """Count by route what is in flight after the lane has recorded."""
+    return Counter(email.route for email in in_flight if email.id not in recording)
 
 
 def returns_space(recording: Iterable[Decision]) -> bool:

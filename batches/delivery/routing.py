@@ -55,8 +55,14 @@ class Pinned(NamedTuple):
         name = found.relay_name or "that was deleted"
         sentence = f"Some emails may have reached the relay {name}, so they wait until it carries mail again."
         if route is None:
-            sentence += " Enable it for this sender in the admin, under Relays, or cancel the batch."
+            sentence += f" {_say_remedy(found)}, or cancel the batch."
         return cls(route, sentence, None)
+
+
+def _say_remedy(found: sql.PinnedRetry) -> str:
+    if found.relay_name and not found.is_enabled:
+        return "Enable it in the admin, under Relays"
+    return "Set its address in the environment again, allow it for this sender in the admin, or delete it there"
 
 
 def is_plain(spec: LaneSpec) -> bool:

@@ -80,12 +80,11 @@ to_timestamp(ceil(extract(epoch FROM clock_timestamp())::float8 / (q.period_seco
     ORDER BY e.next_attempt_at LIMIT 1)
 
 -- name: first_carried_retry
--- When the first retry of the batch is due that a relay may carry now.
+-- When the first retry of the batch is due that no relay pause keeps from being carried.
 (
     SELECT e.next_attempt_at FROM batches_email e
     WHERE e.batch_id = j.batch_id AND e.next_attempt_at IS NOT NULL AND e.status = {pending}
-      AND (e.relay_id IS NULL OR EXISTS (SELECT FROM batches_relay r WHERE r.id = e.relay_id AND r.is_enabled)
-        AND NOT EXISTS (
+      AND (e.relay_id IS NULL OR NOT EXISTS (
           SELECT FROM batches_relaypause p
           WHERE p.relay_id = e.relay_id AND p.until > clock_timestamp()
             AND coalesce(p.sender_id = j.sender_id, p.sender_id IS NULL)))

@@ -75,7 +75,8 @@ ON CONFLICT DO NOTHING
 
 -- name: LANES_TO_ENQUEUE
 -- Find the free lanes of jobs that have work due now: lane 0 of every job before lane 1 of any job.
--- A retry is no work while the one relay that may carry it is paused or disabled.
+-- A retry is no work while the one relay that may carry it is paused. If that relay is disabled, a lane run says so on
+-- the job, and waits.
 SELECT l.id, l.job_id, l.token, j.priority
 FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
 WHERE j.completed_at IS NULL AND j.status IN ({queued_job}, {processing_job})

@@ -112,3 +112,20 @@ def test_job_goes_on_when_refusals_that_wait_to_be_judged_hold_the_whole_quota(
     assert run(lane) in (LaneEnd.NO_ROOM.value, LaneEnd.DRY.value)
     assert statuses(batch)[EmailStatus.FAILED] == amount
     assert statuses(batch)[EmailStatus.SENT] == 1
+
+
+def test_job_says_why_when_the_one_relay_of_its_last_retries_was_disabled(
+    relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    """No lane ran while the relay was disabled, so a lane has to be enqueued to say so."""
+    batch = make_batch(3)
+    job, lane = start(batch, template)
+    Email.objects.filter(batch=batch).update(next_attempt_at=timezone.now(), relay=row, attempts=1)
+    Relay.objects.update(is_enabled=False)
+    queues.client().flushall()
+    assert sweep().enqueued == 1
+    assert run(lane) == LaneEnd.RELAY_DOWN.value
+    job.refresh_from_db()
+    assert "disabled" in job.last_error
+    queues.client().flushall()
+    assert sweep().enqueued == 0

@@ -345,7 +345,4 @@ def test_lane_is_not_enqueued_when_only_retries_of_a_paused_relay_are_left(lanes
     )
     assert sweep().enqueued == 0
     pause.delete()
-    Relay.objects.filter(name="a").update(is_enabled=False)
-    assert sweep().enqueued == 0
-    Relay.objects.filter(name="a").update(is_enabled=True)
     assert sweep().enqueued == 1

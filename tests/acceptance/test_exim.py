@@ -11,9 +11,10 @@ from batches.models import EmailStatus
 from batches.smtp.depth import RESETS_MAX
 from tests.acceptance import exim
 from tests.acceptance.exim import Exim
+from tests.acceptance.fates import count_doubts, read_addresses, wait_for_end
 from tests.acceptance.test_postfix import wait_for_relay_error
 from tests.acceptance.test_worker import statuses
-from tests.chaos.stack import Stack, wait_until
+from tests.chaos.stack import Stack
 from tests.chaos.trial import write_recipients
 
 if exim.missing() and not os.environ.get("REQUIRE_EXIM"):
@@ -46,36 +47,6 @@ def send(stack: Stack, relay: Exim, addresses: list[str], *, policy: str = "rese
     for _ in range(2):
         stack.start_worker(environment=environment, wait=False)
     stack.send_batch(write_recipients(stack.folder / "recipients.csv", addresses))
-
-
-def wait_for_end(stack: Stack, *, seconds: float = 60) -> Counter[str]:
-    """Wait until every recipient has its last status, and count them."""
-
-    def count() -> Counter[str] | None:
-        found = Counter(statuses(stack))
-        is_over = sum(found.values()) and not found[EmailStatus.PENDING] and not found[EmailStatus.SENDING]
-        return +found if is_over else None
-
-    try:
-        return wait_until(count, seconds=seconds, what="the end of the batch", every=0.1) or Counter()
-    except TimeoutError as exc:
-        with stack.services.connect() as connection:
-            job = connection.execute("SELECT status, last_error, relay_retry_at FROM batches_emailjob").fetchall()
-        logs = "\n".join(worker.read_log()[-300000:] for worker in stack.workers)
-        raise AssertionError(f"the batch has not ended: {statuses(stack)} {job}\n{logs}") from exc
-
-
-def read_addresses(stack: Stack, status: str) -> set[str]:
-    with stack.services.connect() as connection:
-        rows = connection.execute("SELECT address FROM batches_email WHERE status = %s", [status]).fetchall()
-    return {address for (address,) in rows}
-
-
-def count_doubts(stack: Stack) -> int:
-    """Count the attempts of which nobody knew what became of them."""
-    with stack.services.connect() as connection:
-        row = connection.execute("SELECT count(*) FROM batches_attempt WHERE outcome = 'unknown'").fetchone()
-    return row[0] if row else 0
 
 
 @pytest.mark.parametrize("policy", POLICIES)

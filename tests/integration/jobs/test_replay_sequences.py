@@ -113,9 +113,7 @@ class Walk:
             }
 
     def replay(self, which: JobKind, *, include_unknown: bool) -> None:
-        spared = Attempt.objects.filter(email__batch=self.batch, outcome=Outcome.SENT).values_list(
-            "email_id", flat=True
-        )
+        sent = Attempt.objects.filter(email__batch=self.batch, outcome=Outcome.SENT)
         unknown = self.batch.emails.filter(status=EmailStatus.UNKNOWN).values_list("pk", flat=True)
         known = set() if which == JobKind.ALL else set(sent.values_list("email_id", flat=True))
         doubtful = set() if include_unknown or which in (JobKind.ALL, JobKind.UNKNOWN) else set(unknown)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from batches.delivery.routing import AHEAD_SECONDS, Routing
+from batches.delivery.routing import AHEAD_SECONDS, Pinned, Routing
 from batches.delivery.terms import ClaimedEmail
+from batches.models import sql
 from tests.unit.delivery.specs import ROUTE, SPEC, claim
 
 
@@ -62,3 +63,15 @@ def test_every_place_is_planned_when_no_other_route_is_faster(rates: tuple[float
 def test_second_order_gets_nothing_when_the_first_is_slow() -> None:
     routing = make_routing({"rate": 2}, {"order": 1})
     assert plan(routing, 100, in_flight=claim_for(0, count=50), usable=[0, 1]) == {0: 100}
+
+
+@pytest.mark.parametrize(
+    ("found", "remedy"),
+    [
+        (sql.PinnedRetry(7, "m365", False), "Enable it in the admin, under Relays, or cancel the batch."),
+        (sql.PinnedRetry(7, "m365", True), "Set its address in the environment again"),
+        (sql.PinnedRetry(7, "", False), "or delete it there, or cancel the batch."),
+    ],
+)
+def test_remedy_fits_when_a_retry_waits_for_a_relay_that_is_no_route(found: sql.PinnedRetry, remedy: str) -> None:
+    assert remedy in Pinned.of(found, routes=SPEC.routes, full={}).sentence

@@ -17,6 +17,9 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	done; echo python3)
 VENV_PYTHON = .venv/bin/python
 
+# Tests mostly wait for real servers. Each process has a PostgreSQL and a Valkey of its own.
+TEST_PROCESSES ?= 2
+
 .PHONY: help up test check lint unit lock bench chaos clean venv venv-dev
 
 help:
@@ -26,7 +29,7 @@ up: venv
 	@exec $(VENV_PYTHON) manage.py up --port $(PORT) --workers $(WORKERS)
 
 test: lint
-	$(VENV_PYTHON) -m pytest $(ARGS)
+	$(VENV_PYTHON) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint unit
 

@@ -18,7 +18,9 @@ export function draw(root, snapshot) {
   if (snapshot.sequence <= Number(root.dataset.sequence)) return null;
   root.dataset.sequence = snapshot.sequence;
   const now = complete(snapshot);
-  for (const place of root.querySelectorAll("[data-count]")) place.textContent = figures.format(now[place.dataset.count]);
+  // A number in a button repeats a count of the page, so it has a name of its own.
+  for (const place of root.querySelectorAll("[data-count], [data-number]"))
+    place.textContent = figures.format(now[place.dataset.count ?? place.dataset.number]);
   for (const place of root.querySelectorAll("[data-some]:not([data-statuses])")) place.hidden = !now[place.dataset.some];
   for (const place of root.querySelectorAll("[data-words]")) drawWords(place, now[place.dataset.words]);
   for (const bar of root.querySelectorAll("[data-bar]")) drawBar(bar, now);

@@ -106,7 +106,7 @@ def test_page_says_so_when_redis_is_away(
     finally:
         for cached in (queues.client, queues.open_queue):
             cached.cache_clear()
-    assert "Redis can&#x27;t be reached, so the letters of the other rows can&#x27;t be checked now." in text
+    assert "Redis can&#x27;t be used now, so the letters of the other rows can&#x27;t be checked." in text
 
 
 def test_letters_of_another_users_draft_are_not_found(draft: Batch, staff: User, welcome: EmailTemplate) -> None:

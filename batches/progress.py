@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from batches.models import BatchStatus, EmailJob, JobKind, sql
 from batches.models.sql import SnapshotRow
-from batches.waiting import say_scheduled, say_waiting
+from batches.waiting import NOT_KNOWN_WHILE_PAUSED, say_scheduled, say_waiting
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def make_snapshot(row: SnapshotRow) -> tuple[Snapshot, int | None]:
         etaSeconds=round(pending / row.rate_per_second, 1) if row.rate_per_second > 0 else None,
         waitingFor=_say_waiting(row, pending) or None,
         doneAt=None,
-        finish="",
+        finish=NOT_KNOWN_WHILE_PAUSED if row.status == BatchStatus.PAUSED and pending else "",
         sequence=row.sequence,
     )
     return snapshot, row.owner_id

@@ -18,6 +18,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 NOT_KNOWN = "When it will be done is not known yet."
 NOT_IN_A_LIFETIME = "It would take more than a hundred years with the limits of the mail server. Ask an administrator."
 NOT_KNOWN_WHILE_REFUSED = "When it will be done is not known while the mail server accepts no mail."
+NOT_KNOWN_WHILE_PAUSED = "When it will be done is not known until it is resumed."
 
 
 def say_limit(relay: str, amount: int, period_seconds: int) -> str:

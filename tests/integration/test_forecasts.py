@@ -17,7 +17,7 @@ from batches.jobs.forecasts import forecast_send, read_outlook, read_snapshot, r
 from batches.models import Batch, BatchStatus, EmailJob, JobPriority, JobStatus, Lane, Relay, Sender
 from batches.models.relay import RelayPause, RelayQuota, RelayUse, Reservation
 from batches.outcomes import ReplyMeaning
-from batches.waiting import NOT_KNOWN, NOT_KNOWN_WHILE_REFUSED
+from batches.waiting import NOT_KNOWN, NOT_KNOWN_WHILE_PAUSED, NOT_KNOWN_WHILE_REFUSED
 from tests.conftest import MakeBatch, MakeJob
 
 pytestmark = pytest.mark.django_db
@@ -178,11 +178,18 @@ def test_scheduled_batch_is_done_after_its_time(relay: Relay, make_live: MakeLiv
     assert (now["waitingFor"] or "").startswith("The emails go out on ")
 
 
-@pytest.mark.parametrize("status", [BatchStatus.DRAFT, BatchStatus.PAUSED, BatchStatus.COMPLETED])
+@pytest.mark.parametrize("status", [BatchStatus.DRAFT, BatchStatus.COMPLETED])
 def test_batch_that_is_not_being_sent_has_no_finish(status: BatchStatus, make_batch: MakeBatch) -> None:
     now = read_snapshot(make_batch(status, pending=3).pk)
     assert now is not None
     assert (now["doneAt"], now["finish"]) == (None, "")
+
+
+def test_paused_batch_says_that_nobody_knows_its_finish(make_live: MakeLive) -> None:
+    job = make_live(50, JobStatus.PAUSED)
+    for now in (read_snapshot(job.batch_id), progress.read_snapshot(job.batch_id)):  # of a page, and as it is published
+        assert now is not None
+        assert (now["doneAt"], now["finish"]) == (None, NOT_KNOWN_WHILE_PAUSED)
 
 
 def test_job_that_waits_says_why_until_when_and_for_how_many(make_live: MakeLive) -> None:

@@ -51,16 +51,30 @@ def resume_batch(batch: Batch) -> None:
     """Send the rest of a paused batch. A batch that was paused before its time waits for that time.
 
     If the breaker paused the job, resuming accepts its refusals: the job's ``accepted_refusal`` holds them already, and
-    only a paused job has ones that nobody has accepted.
+    only a paused job has ones that nobody has accepted. If the job waited for a relay or a quota, it waits on, and
+    still says so.
 
     Raises:
         JobRefused: The batch is not paused.
     """
-    job = EmailJob.objects.filter(batch=batch, status=JobStatus.PAUSED).first()
-    to = first_status(job.scheduled_at) if job else JobStatus.QUEUED
-    # What the breaker or a relay said before the pause is no reason to wait any more.
-    EmailJob.objects.filter(batch=batch, status=JobStatus.PAUSED).update(last_error="")
-    _transition(batch, from_=(JobStatus.PAUSED,), to=to)
+    with transaction.atomic():
+        # Locked, so that the wait is judged and the status changed at once.
+        job = EmailJob.objects.select_for_update().filter(batch=batch, status=JobStatus.PAUSED).first()
+        _transition(batch, from_=(JobStatus.PAUSED,), to=_resumed_status(job) if job else JobStatus.QUEUED)
+
+
+def _resumed_status(job: EmailJob) -> JobStatus:
+    """Return the status in which a paused job goes on. A wait goes on too, unless nothing says what it is for.
+
+    A lane may have begun to wait after the pause, when its reason was no longer noted. Such a lane starts at once, and
+    says what it waits for. After a pause by the breaker there is no wait.
+    """
+    is_waiting = EmailJob.objects.filter(pk=job.pk, relay_retry_at__gt=Now()).exclude(last_error="").exists()
+    if is_waiting:
+        return JobStatus.PROCESSING  # as before the pause: only a lane that began can have noted a wait
+    EmailJob.objects.filter(pk=job.pk).update(last_error="", relay_retry_at=None)
+    job.lanes.filter(waits_until__gt=Now()).update(waits_until=None)
+    return first_status(job.scheduled_at)
 
 
 def start_due_job(job_id: int) -> bool:

@@ -9,11 +9,25 @@ import pytest
 from django.conf import LazySettings
 from django.utils import timezone
 
+from batches import progress
 from batches.delivery.terms import LaneEnd
-from batches.jobs import queues
+from batches.jobs import creation, lifecycle, queues
 from batches.jobs.sweep import sweep
-from batches.models import Email, EmailStatus, EmailTemplate, Lane, Relay, RelayQuota
+from batches.models import (
+    Batch,
+    BatchStatus,
+    Email,
+    EmailJob,
+    EmailStatus,
+    EmailTemplate,
+    JobKind,
+    Lane,
+    Relay,
+    RelayPause,
+    RelayQuota,
+)
 from batches.models.relay import DEFAULT_RELAY
+from batches.outcomes import ReplyMeaning
 from batches.relays import sync, wake_jobs
 from tests.integration.jobs.conftest import MakeBatch
 from tests.integration.jobs.test_lanes import accepted, run, run_while, start, statuses, wait_for_sent
@@ -86,6 +100,61 @@ def test_job_says_which_quota_is_used_up_and_waits_when_it_is(
     assert set(batch.emails.filter(status=EmailStatus.PENDING).values_list("attempts", flat=True)) == {0}
     queues.client().flushall()
     assert sweep().enqueued == 0
+
+
+def waiting_for(batch: Batch) -> tuple[str, str | None]:
+    now = progress.read_snapshot(batch.pk)
+    assert now is not None
+    return now["status"], now["waitingFor"]
+
+
+@pytest.mark.parametrize("is_replay", [False, True])
+@pytest.mark.parametrize("cause", ["quota", "pause", "disabled"])
+def test_job_waits_on_and_says_why_when_it_is_resumed_during_a_wait(
+    relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate, cause: str, is_replay: bool
+) -> None:
+    batch = make_batch(50)
+    job, lane = start(batch, template)
+    if is_replay:
+        lifecycle.cancel_batch(batch)
+        job = creation.replay_batch(batch, which=JobKind.UNSENT, user=None)
+        lane = job.lanes.get()
+    if cause == "quota":
+        RelayQuota.objects.create(relay=row, amount=30, period_seconds=3600)
+    elif cause == "pause":
+        until = timezone.now() + timedelta(hours=1)
+        RelayPause.objects.create(relay=row, meaning=ReplyMeaning.RATE, sentence="Too fast.", until=until)
+    else:
+        Relay.objects.update(is_enabled=False)
+    run(lane)
+    before = waiting_for(batch)
+    assert before[0] == BatchStatus.PROCESSING and before[1]
+    lifecycle.pause_batch(batch)
+    lifecycle.resume_batch(batch)
+    assert waiting_for(batch) == before
+    assert batch.status == BatchStatus.PROCESSING
+    queues.client().flushall()
+    assert sweep().enqueued == 0
+    wake_jobs()
+    assert sweep().enqueued == 1
+
+
+def test_lane_that_began_to_wait_during_a_pause_says_why_after_it(
+    relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    """REPORT_WAIT notes nothing on a paused job, and the lane is released with its wait all the same."""
+    RelayQuota.objects.create(relay=row, amount=30, period_seconds=3600)
+    batch = make_batch(50)
+    job, lane = start(batch, template)
+    run(lane)
+    before = waiting_for(batch)
+    lifecycle.pause_batch(batch)
+    EmailJob.objects.filter(pk=job.pk).update(last_error="", relay_retry_at=None)
+    lifecycle.resume_batch(batch)
+    queues.client().flushall()  # the work item of the resumption is lost, and the sweep must not wait for an hour
+    assert sweep().enqueued == 1
+    assert run(lane) == LaneEnd.NO_ROOM.value
+    assert waiting_for(batch) == before
 
 
 def test_job_ends_when_the_quota_is_just_enough_for_its_list(

@@ -142,7 +142,7 @@ def test_job_waits_on_and_says_why_when_it_is_resumed_during_a_wait(
 def test_lane_that_began_to_wait_during_a_pause_says_why_after_it(
     relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate
 ) -> None:
-    """REPORT_WAIT notes nothing on a paused job, and the lane is released with its wait all the same."""
+    """REPORT_WAIT notes nothing on a paused job, and the lane is released with its wait nevertheless."""
     RelayQuota.objects.create(relay=row, amount=30, period_seconds=3600)
     batch = make_batch(50)
     job, lane = start(batch, template)

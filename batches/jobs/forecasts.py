@@ -123,18 +123,22 @@ class Outlook:
         """Count the emails of other jobs that are sent before the last one of this job.
 
         Jobs of one priority take turns, so no more of another job goes before than this one has. Jobs of high priority
-        go first.
+        go first. What a job has reserved is on its way: it goes before in any case. It is counted here or in ``count``
+        and not as a use of the quotas, because each email takes one message of a quota.
         """
         ahead = 0
         for other in self.jobs:
-            if other.status == JobStatus.PAUSED or (job is not None and other.job_id == job.job_id):
+            if job is not None and other.job_id == job.job_id:
+                continue
+            if other.status == JobStatus.PAUSED:
+                ahead += other.reserved_count
                 continue
             if other.scheduled_at is not None and (other.scheduled_at - self.now).total_seconds() > within:
                 continue
             if other.priority == priority:
-                ahead += min(other.left_count, count)
-            elif other.priority == JobPriority.HIGH:
-                ahead += other.left_count
+                ahead += max(min(other.left_count, count), other.reserved_count)
+            else:
+                ahead += other.left_count if other.priority == JobPriority.HIGH else other.reserved_count
         return ahead
 
 

@@ -91,6 +91,58 @@ def test_uses_and_reservations_count_against_the_quota(relay: Relay, make_live: 
     assert seconds_for(400) == pytest.approx(4 * 3600, rel=0.01)
 
 
+def hours_of(job: EmailJob) -> float:
+    """The hours until a live batch is done, as its page says."""
+    now = read_snapshot(job.batch_id)
+    assert now is not None and now["doneAt"] is not None
+    return (datetime.fromisoformat(now["doneAt"]) - timezone.now()).total_seconds() / 3600
+
+
+@pytest.mark.parametrize(("recorded", "reserved"), [(0, 0), (0, 20), (1, 19), (6, 14), (20, 0)])
+def test_finish_is_the_same_at_each_moment_of_a_job(
+    recorded: int, reserved: int, relay: Relay, make_live: MakeLive
+) -> None:
+    """What is reserved and not yet sent was counted as used and as still to be sent, so the finish was an hour off."""
+    Relay.objects.filter(pk=relay.pk).update(rate_per_minute=30)
+    quota = RelayQuota.objects.create(relay=relay, amount=20, period_seconds=3600)
+    assert seconds_for(50) / 3600 == pytest.approx(2, abs=0.1)
+    job = make_live(50)
+    lane = Lane.objects.create(job=job, number=0, sent_count=recorded)
+    if reserved:
+        Reservation.objects.create(relay=relay, lane=lane, count=reserved)
+    if recorded:
+        RelayUse.objects.create(quota=quota, at=timezone.now(), count=recorded)
+    assert hours_of(job) == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize("status", [JobStatus.PROCESSING, JobStatus.PAUSED])
+@pytest.mark.parametrize("priority", list(JobPriority))
+def test_reserved_emails_of_another_job_are_counted_once(
+    status: JobStatus, priority: JobPriority, relay: Relay, make_live: MakeLive
+) -> None:
+    RelayQuota.objects.create(relay=relay, amount=20, period_seconds=3600)
+    other = make_live(20, status)
+    Reservation.objects.create(relay=relay, lane=Lane.objects.create(job=other, number=0), count=20)
+    assert seconds_for(20, priority=priority) / 3600 == pytest.approx(1, abs=0.1)
+
+
+def test_reservation_that_an_ended_job_left_counts_as_used(
+    relay: Relay, make_batch: MakeBatch, make_job: MakeJob
+) -> None:
+    RelayQuota.objects.create(relay=relay, amount=20, period_seconds=3600)
+    ended = make_job(make_batch(BatchStatus.COMPLETED), JobStatus.COMPLETED, completed_at=timezone.now())
+    Reservation.objects.create(relay=relay, lane=Lane.objects.create(job=ended, number=0), count=20)
+    assert seconds_for(20) / 3600 == pytest.approx(1, abs=0.1)
+
+
+def test_slow_rate_of_a_snapshot_is_exact_to_the_minute(make_live: MakeLive) -> None:
+    lease = timezone.now() + timedelta(minutes=1)
+    job = make_live(50)
+    Lane.objects.create(job=job, number=0, rate_per_second=1 / 6, lease_until=lease)
+    now = progress.read_snapshot(job.batch_id)
+    assert now is not None and round(now["ratePerSecond"] * 60) == 10
+
+
 def test_rates_of_the_relay_and_of_the_settings_count(relay: Relay, settings: LazySettings) -> None:
     settings.SEND_RATE = 10
     assert seconds_for(1000) == pytest.approx(100)

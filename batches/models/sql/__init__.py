@@ -276,6 +276,8 @@ class WaitingJob(NamedTuple):
     left_count: int
     rate_per_second: float
     """The rates of its leased lanes together."""
+    reserved_count: int
+    """Those of ``left_count`` for which its lanes have reserved quotas. They go before all others."""
 
 
 class RelayLimits(NamedTuple):

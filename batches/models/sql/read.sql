@@ -34,16 +34,18 @@ GROUP BY b.id, j.id
 
 -- name: WAITING_JOBS
 -- Read what each live job has still to send, and since when it may: for estimates of when a batch will be done.
+-- What its lanes have reserved of quotas is a part of what it has still to send.
 SELECT j.id, j.batch_id, j.status, j.priority, j.sender_id, j.scheduled_at, j.relay_retry_at,
        greatest(0, j.total_count - coalesce(sum(l.sent_count + l.failed_count + l.unknown_count + l.resent_count), 0))::bigint,
-       coalesce(sum(l.rate_per_second) FILTER (WHERE l.lease_until > clock_timestamp()), 0)
+       coalesce(sum(l.rate_per_second) FILTER (WHERE l.lease_until > clock_timestamp()), 0),
+       coalesce(sum((SELECT sum(v.count) FROM batches_reservation v WHERE v.lane_id = l.id)), 0)::bigint
 FROM batches_emailjob j LEFT JOIN batches_lane l ON l.job_id = j.id
 WHERE j.completed_at IS NULL
 GROUP BY j.id
 
 -- name: RELAYS_NOW
 -- Read the limits of the relays, each with the senders it may carry, its pauses, and the used part of its quotas.
--- Times are in seconds from now. A reservation counts as used now.
+-- Times are in seconds from now. The reservations are only those that WAITING_JOBS does not count, of ended jobs.
 SELECT r.name, r.is_enabled, r.weight, r."order", r.rate_per_second, r.rate_per_minute, r.opens_at, r.closes_at, r.weekdays,
        ARRAY(SELECT s.sender_id FROM batches_relay_senders s WHERE s.relay_id = r.id),
        ARRAY(SELECT s.sender_id FROM batches_sender_relays s WHERE s.relay_id = r.id),
@@ -57,7 +59,9 @@ SELECT r.name, r.is_enabled, r.weight, r."order", r.rate_per_second, r.rate_per_
                WHERE u.quota_id = q.id AND u.at > clock_timestamp() - q.period_seconds * interval '1 second'
                ORDER BY u.at))), '[]')
         FROM batches_relayquota q WHERE q.relay_id = r.id),
-       (SELECT coalesce(sum(v.count), 0) FROM batches_reservation v WHERE v.relay_id = r.id)
+       (SELECT coalesce(sum(v.count), 0)
+        FROM batches_reservation v JOIN batches_lane l ON l.id = v.lane_id JOIN batches_emailjob j ON j.id = l.job_id
+        WHERE v.relay_id = r.id AND j.completed_at IS NOT NULL)
 FROM batches_relay r
 ORDER BY r."order", r.name
 

@@ -21,6 +21,7 @@ from django.db import DatabaseError
 from redis.exceptions import RedisError
 
 from batches.asyncio_tasks import end_tasks
+from batches.jobs.forecasts import FORECAST_STATUSES
 from batches.models import BatchStatus
 from batches.progress import Snapshot
 from batches.subscriptions import ReadSnapshots, Subscription, may_watch
@@ -77,8 +78,10 @@ class Feed:
         known = self.snapshots.get(snapshot["batchId"])
         if known is not None and snapshot["sequence"] <= known["sequence"]:
             return
-        if known is not None and snapshot["doneAt"] is None and snapshot["status"] == known["status"]:
-            # A lane publishes counts alone. Only the reading from PostgreSQL estimates the finish time.
+        has_finish = snapshot["doneAt"] is not None or snapshot["finish"]
+        if known is not None and not has_finish and {known["status"], snapshot["status"]} <= {*FORECAST_STATUSES}:
+            # A lane publishes counts alone. Only the reading from PostgreSQL estimates the finish time, or says why
+            # there is none. Without it, the page would say the time that the rate gives, which knows no quota.
             snapshot = Snapshot(**{**snapshot, "doneAt": known["doneAt"], "finish": known["finish"]})
         self.snapshots[snapshot["batchId"]] = snapshot
         if known is None or without_sequence(known) != without_sequence(snapshot):

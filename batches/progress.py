@@ -111,7 +111,7 @@ def make_snapshot(row: SnapshotRow) -> tuple[Snapshot, int | None]:
         cancelled=row.cancelled,
         pending=pending,
         resending=resending,
-        ratePerSecond=round(row.rate_per_second, 1),
+        ratePerSecond=round(row.rate_per_second, 1 if row.rate_per_second >= 10 else 3),
         etaSeconds=round(pending / row.rate_per_second, 1) if row.rate_per_second > 0 else None,
         waitingFor=_say_waiting(row, pending) or None,
         doneAt=None,

@@ -46,6 +46,9 @@ NO_WORKER = "No worker is running, so no email is sent now. The batch waits, and
 SHORT_SECONDS = 90.0
 """A shorter time is said without the time of the clock."""
 
+SLOW_PER_SECOND = 10.0
+"""A lower speed is said in messages a minute."""
+
 LONG_SECONDS = 48 * 3600.0
 """For a longer time the day says more than the hours."""
 
@@ -155,12 +158,24 @@ def say_duration(seconds: float) -> str:
 
 
 def say_rate(now: Snapshot) -> str:
-    """Say how fast a batch is being sent, and how much longer that takes. Empty while nothing is sent."""
+    """Say how fast a batch is being sent, and how much longer that takes. Empty while nothing is sent.
+
+    The time left is what the present rate gives. It is not said beside a finish time: the finish time knows the limits
+    of the relays too, so the two would contradict each other.
+    """
     if now["status"] != BatchStatus.PROCESSING or not now["ratePerSecond"]:
         return ""
-    rate = f"{now['ratePerSecond']:,.0f} a second"
+    rate = _say_speed(now["ratePerSecond"])
     eta = now["etaSeconds"]
-    return f"{rate}, {say_duration(eta)} left" if eta is not None else rate
+    return f"{rate}, {say_duration(eta)} left" if eta is not None and not now["finish"] else rate
+
+
+def _say_speed(per_second: float) -> str:
+    """Say a slow speed by the minute, because it would be rounded to a wrong number of messages a second."""
+    if per_second >= SLOW_PER_SECOND:
+        return f"{per_second:,.0f} a second"
+    per_minute = per_second * 60
+    return f"{per_minute:,.0f} a minute" if per_minute >= 1 else "less than 1 a minute"
 
 
 def say_letter_check(check: LetterCheck | None, fleet: Fleet) -> str:

@@ -45,8 +45,16 @@ export function drawStatus(pill, status) {
 /** Say how fast a batch is being sent, as `say_rate` in batches/wording.py does for a batch in progress. */
 export function sayRate(now) {
   if (!now.ratePerSecond) return "";
-  const rate = `${figures.format(Math.round(now.ratePerSecond))} a second`;
-  return now.etaSeconds === null ? rate : `${rate}, ${sayDuration(now.etaSeconds)} left`;
+  const rate = saySpeed(now.ratePerSecond);
+  // A finish time knows the limits of the relays too, so the time by the rate would contradict it.
+  return now.etaSeconds === null || now.finish ? rate : `${rate}, ${sayDuration(now.etaSeconds)} left`;
+}
+
+/** Say a speed below ten messages a second by the minute. */
+function saySpeed(perSecond) {
+  if (perSecond >= 10) return `${figures.format(Math.round(perSecond))} a second`;
+  const perMinute = perSecond * 60;
+  return perMinute >= 1 ? `${figures.format(Math.round(perMinute))} a minute` : "less than 1 a minute";
 }
 
 /** Say a length of time, as `say_duration` in batches/wording.py does. */

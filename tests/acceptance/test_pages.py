@@ -146,7 +146,7 @@ def test_page_reaches_the_end_when_a_channel_is_blocked(blocked: str, page: Page
 
 def test_older_snapshot_changes_nothing(page: Page, running: Batch) -> None:
     newest = '{"batchId": %d, "status": "processing", "processed": %d, "total": 10, "sent": %d, "failed": 1, '
-    newest += '"unknown": 0, "suppressed": 0, "pending": 2, "ratePerSecond": 3, "etaSeconds": 5, "sequence": %d}'
+    newest += '"unknown": 0, "pending": 2, "ratePerSecond": 3, "etaSeconds": 5, "finish": "Soon", "sequence": %d}'
     far = 10**18
     page.route_web_socket(
         re.compile("/ws/"),
@@ -155,7 +155,7 @@ def test_older_snapshot_changes_nothing(page: Page, running: Batch) -> None:
     page.goto(f"/batches/{running.pk}/")
     expect(page.locator('[data-count="sent"]')).to_have_text("7")
     expect(page.locator('#rows [data-live="sent"]')).to_have_text("7")
-    expect(page.locator("#rate")).to_have_text("3 a second, about 5 s left")
+    expect(page.locator("#rate")).to_have_text("180 a minute")
 
 
 def test_reason_to_wait_appears_and_vanishes_while_the_page_is_open(page: Page, running: Batch) -> None:

@@ -10,6 +10,7 @@ from batches.jobs.forecasts import Forecast
 from batches.jobs.letter_checks import LetterCheck
 from batches.jobs.queues import Fleet
 from batches.models import BatchStatus, EmailStatus, LetterCheckState
+from batches.progress import Snapshot
 from batches.rendering.letters import LetterFault
 from batches.waiting import NOT_KNOWN, NOT_KNOWN_WHILE_REFUSED
 from batches.wording import (
@@ -20,6 +21,7 @@ from batches.wording import (
     say_added,
     say_duration,
     say_letter_check,
+    say_rate,
     say_sending,
     say_why_waiting,
 )
@@ -58,6 +60,31 @@ def test_rejected_rows_and_duplicates_are_counted_apart_when_rows_are_added(
 )
 def test_duration_is_rounded_to_a_unit_that_people_use(seconds: float, words: str) -> None:
     assert say_duration(seconds) == words
+
+
+def say_rate_of(per_second: float, *, eta: float | None = None, finish: str = "") -> str:
+    now = {"status": BatchStatus.PROCESSING, "ratePerSecond": per_second, "etaSeconds": eta, "finish": finish}
+    return say_rate(Snapshot(**now))  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    ("per_second", "words"),
+    [
+        (0.005, "less than 1 a minute"),
+        (0.167, "10 a minute"),
+        (0.5, "30 a minute"),
+        (9.9, "594 a minute"),
+        (10, "10 a second"),
+        (1413.2, "1,413 a second"),
+    ],
+)
+def test_slow_rate_is_said_by_the_minute(per_second: float, words: str) -> None:
+    assert say_rate_of(per_second) == words
+
+
+def test_time_by_the_rate_is_not_said_beside_a_finish_time() -> None:
+    assert say_rate_of(0.5, eta=89) == "30 a minute, about 89 s left"
+    assert say_rate_of(0.5, eta=89, finish="Done at about 20:25.") == "30 a minute"
 
 
 @pytest.mark.parametrize("status", WAITING)

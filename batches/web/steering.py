@@ -42,7 +42,7 @@ class TickBox:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What a person is asked before something that can't be undone, with a button for each answer."""
+    """What a person is asked before a step that is hard to take back, with a button for each answer."""
 
     text: str
     yes: str
@@ -126,7 +126,7 @@ def _pause(batch: Batch, user: User, ticked: Container[str]) -> str:
 
 def _resume(batch: Batch, user: User, ticked: Container[str]) -> str:
     lifecycle.resume_batch(batch)
-    return "The batch is being sent again."
+    return "The batch goes on."
 
 
 def _cancel(batch: Batch, user: User, ticked: Container[str]) -> str:
@@ -137,7 +137,7 @@ def _cancel(batch: Batch, user: User, ticked: Container[str]) -> str:
 def _replay(which: JobKind) -> Perform:
     def replay(batch: Batch, user: User, ticked: Container[str]) -> str:
         job = creation.replay_batch(batch, which=which, user=user, include_unknown=INCLUDE_UNKNOWN.name in ticked)
-        return f"{job.total_count:,} email{' is' if job.total_count == 1 else 's are'} being sent again."
+        return f"{job.total_count:,} email{' is' if job.total_count == 1 else 's are'} being sent."
 
     return replay
 
@@ -157,7 +157,7 @@ ACTIONS = (
         statuses=(*MOVING, BatchStatus.PAUSED),
         perform=_cancel,
         question=Question(
-            text="People who have not got the email yet will not get it. This can't be undone.",
+            text="People who have not got the email yet will not get it. You can send to them later.",
             yes="Stop sending",
             no="Keep sending",
         ),

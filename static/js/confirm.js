@@ -1,4 +1,4 @@
-// Questions before something that can't be undone. "No" and Esc close a question, and the page stays as it is.
+// Questions before a step that is hard to take back. "No" and Esc close a question, and the page stays as it is.
 // Without this script, "No" is a link to the same page.
 
 document.addEventListener("click", (event) => {

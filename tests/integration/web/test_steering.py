@@ -37,9 +37,18 @@ def test_button_changes_the_status_of_the_batch(
 ) -> None:
     batch = make_batch(before, pending=3)
     make_job(batch, job_before)
-    press(page, batch.pk, action)
+    text = press(page, batch.pk, action)
     batch.refresh_from_db()
     assert batch.status == after
+    assert ("The batch goes on." in text) == (action == "resume")
+
+
+def test_cancel_asks_with_what_comes_after_it(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
+    batch = make_batch(BatchStatus.PROCESSING, pending=3)
+    make_job(batch, JobStatus.PROCESSING)
+    text = page.get(reverse("batch", args=[batch.pk])).content.decode()
+    assert "People who have not got the email yet will not get it. You can send to them later." in text
+    assert "be undone" not in text
 
 
 @pytest.mark.parametrize(("action", "kind"), [("replay-failed", JobKind.FAILED), ("replay-unknown", JobKind.UNKNOWN)])
@@ -48,7 +57,7 @@ def test_replay_sends_only_the_emails_of_its_kind(
 ) -> None:
     batch = make_batch(BatchStatus.COMPLETED, sent=3, failed=2, unknown=2)
     make_job(batch, JobStatus.COMPLETED, completed_at=timezone.now())
-    assert "2 emails are being sent again." in press(page, batch.pk, action)
+    assert "2 emails are being sent." in press(page, batch.pk, action)
     job = batch.jobs.get(completed_at=None)
     assert (job.kind, job.total_count) == (kind, 2)
 

@@ -80,6 +80,11 @@ class ListedEmail:
     """Whether the email waits for its next attempt, whose time is then known."""
 
     @property
+    def attempt_count(self) -> int:
+        """How many attempts there were in all jobs. The email's own count is of its last job."""
+        return max(self.email.attempts, len(self.history.attempts))
+
+    @property
     def has_more_to_tell(self) -> bool:
         """Whether there were attempts that the row's own record does not tell of."""
         return len(self.history.attempts) > (0 if self.history.job_id is None else 1)

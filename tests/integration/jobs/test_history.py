@@ -73,6 +73,7 @@ def test_record_and_history_are_told_everywhere_while_a_replay_of_all_waits(
     assert page.count("It is being sent again") == 2
     assert page.count(">Sent</span>") == 2
     assert page.count("The attempt before") == 1  # of the row that failed
+    assert page.count('data-label="Attempts">1</td>') == 3
     described = client.get(f"/api/batches/{batch.pk}").json()
     assert (described["sentCount"], described["pendingCount"], described["resendingCount"]) == (2, 3, 2)
     shown = client.get(f"/admin/batches/email/{batch.emails.get(row=2).pk}/change/").content.decode()
@@ -100,6 +101,7 @@ def test_history_has_every_job_when_a_replay_of_all_is_refused(
     assert [row["history"].count(" | ") for row in exported(batch)] == [1, 1, 1]
     page = client.get(f"/batches/{batch.pk}/").content.decode()
     assert page.count("All 2 attempts") == 3 and "replay of all" in page
+    assert page.count('data-label="Attempts">2</td>') == 3
 
 
 def test_cancelled_row_names_no_job_that_did_not_make_its_record(

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from batches.models import BatchStatus
+from batches.progress import Snapshot
+from batches.wording import say_rate
 from tests.acceptance.browser import take_picture
 from tests.acceptance.client import Client
 from tests.acceptance.stack import RunningStack, stack_in_new_folder
@@ -86,6 +89,13 @@ def cancel_replay_of_all(page: Page) -> None:
 def replay_the_unsent(page: Page) -> None:
     """Send to those who have not got it, on a narrow screen."""
     page.reload()
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        take_picture(page, f"button-{width}")
+    # Each child of a button is a box of its own, with a gap before the next.
+    children = "it => [...it.childNodes].filter(child => child.textContent.trim()).length"
+    assert page.locator(UNSENT).evaluate(children) == 1
+    assert page.locator(UNSENT).inner_text().startswith("Send to those who have not got it (")
     page.set_viewport_size({"width": 360, "height": 800})
     page.locator(UNSENT).click()
     expect(page.get_by_text("Nobody who has got it gets it again.")).to_be_visible()
@@ -95,3 +105,12 @@ def replay_the_unsent(page: Page) -> None:
     page.get_by_role("button", name="Send it now").click()
     expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
     expect(page.locator(SENT)).to_have_text(str(COUNT), timeout=20_000)
+
+
+@pytest.mark.parametrize("finish", ["", "Done at about 20:25."])
+@pytest.mark.parametrize("speed", [0, 0.005, 0.167, 0.5, 9.9, 10, 1413.2])
+def test_script_says_a_rate_as_the_server_does(speed: float, finish: str, page: Page) -> None:
+    now = {"status": BatchStatus.PROCESSING.value, "ratePerSecond": speed, "etaSeconds": 89.0, "finish": finish}
+    page.goto("/")
+    script = "async (now) => (await import('/static/js/counts.js')).sayRate(now)"
+    assert page.evaluate(script, now) == say_rate(Snapshot(**now))  # type: ignore[typeddict-item]

@@ -29,7 +29,7 @@ up: venv
 	@exec $(VENV_PYTHON) manage.py up --port $(PORT) --workers $(WORKERS)
 
 test: lint
-	$(VENV_PYTHON) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(VENV_PYTHON) -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
 check: lint unit
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Control characters, and the two line separators of Unicode. One of them in a header could begin another header."""
 
+_LOCALHOST = re.compile(r"(?:^|[.@])localhost(?:\.localdomain)?$", re.IGNORECASE)
+
 _ASCII_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 EXAMPLE = "Write it like Northtown School <news@example.org>."
@@ -53,6 +55,11 @@ class Mailbox(NamedTuple):
     def domain(self) -> str:
         """The address after its last @-sign."""
         return self.address.rpartition("@")[2]
+
+
+def is_on_localhost(address: str) -> bool:
+    """Whether an address or a From value is one on this machine, such as ``webmaster@localhost``."""
+    return bool(_LOCALHOST.search(split_mailbox(address)[1]))
 
 
 def quote_name(name: str) -> str:

@@ -34,6 +34,7 @@ from rq.serializers import JSONSerializer
 from batches.delivery import stop
 from batches.jobs import queues
 from batches.jobs.run_lane import expire_lane, preload
+from batches.jobs.senders import keep_default_sender
 from batches.jobs.sweep import sweep
 from batches.smtp import meanings
 
@@ -109,6 +110,9 @@ class Worker(rq.Worker):
         """Overridden to load once what all work-horses need, and to end with one sentence if Redis is away."""
         preload()
         meanings.refresh()
+        with contextlib.suppress(DatabaseError, InterfaceError):
+            keep_default_sender()  # other processes may not have the setting that it follows
+        connections.close_all()
         # Otherwise a work-horse's first garbage collection would touch, and so copy, all memory that it shares.
         gc.freeze()
         # Blocked until check_for_suspension: a stop in between would leave a stale registration in Redis.

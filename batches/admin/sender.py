@@ -112,7 +112,7 @@ class SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not senders.filter(key=DEFAULT_SENDER).update(is_from_settings=True):
             self.message_user(request, f"Only the sender '{DEFAULT_SENDER}' can follow it.", messages.WARNING)
             return
-        keep_default_sender()
+        keep_default_sender(even_local=True)
         default = Sender.objects.get(key=DEFAULT_SENDER)
         self.message_user(request, f"The default sender is now {default}.", messages.SUCCESS)
 

@@ -26,6 +26,7 @@ from batches.delivery.terms import LEAD_SECONDS, LaneEnd
 from batches.jobs import lifecycle, queues
 from batches.models import Lane, sql
 from batches.relays import Found, afind_routes, relays_version
+from batches.relays.local_senders import find_local_fault
 from batches.rendering.message import derive_message_key
 from batches.smtp.connection import Timeouts
 
@@ -70,7 +71,9 @@ async def _run(lane_id: int, *, worker: str, database: Mapping[str, Any]) -> Lan
         if acquired is None:
             return None
         found = await afind_routes(ledger_connection, sender_id=acquired.sender_id)
-        if found.why:
+        if fault := find_local_fault(acquired.from_email, found.routes):
+            end = await _pause_and_release(ledger_connection, acquired, fault)
+        elif found.why:
             end = await _release_without_relay(ledger_connection, acquired, found)
         else:
             spec = make_spec(acquired, database, routes=found.routes)
@@ -169,6 +172,17 @@ async def _release_without_relay(
     await ledger_connection.execute(sql.REPORT_WAIT, arguments)
     await release_lane(ledger_connection, lane_id=acquired.lane_id, token=acquired.token)
     return LaneEnd.RELAY_DOWN
+
+
+async def _pause_and_release(
+    ledger_connection: psycopg.AsyncConnection[Any], acquired: sql.AcquiredLane, fault: str
+) -> LaneEnd:
+    """Pause a job whose sender no mail may come from over these relays, and release the lane. No email was claimed."""
+    logger.warning("Lane %s cannot send: %s", acquired.lane_id, fault)
+    sentence = f"{fault} Then cancel this batch, and replay those who have not got it. Nobody was charged an attempt."
+    await ledger_connection.execute(sql.PAUSE_JOB, {"job": acquired.job_id, "sentence": sentence, "refusal": ""})
+    await release_lane(ledger_connection, lane_id=acquired.lane_id, token=acquired.token)
+    return LaneEnd.HALTED
 
 
 def _follow_up(lane_id: int, end: LaneEnd) -> None:

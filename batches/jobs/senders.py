@@ -13,8 +13,10 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 
 from batches.jobs.lifecycle import JobRefused
-from batches.mailboxes import Mailbox, SenderFault, refuse_controls
+from batches.mailboxes import Mailbox, SenderFault, is_on_localhost, refuse_controls
 from batches.models import DEFAULT_SENDER, EmailJob, EmailTemplate, Sender
+from batches.relays import find_routes
+from batches.relays.local_senders import find_local_fault
 from batches.sender_addresses import check_address, join_sender, read_sender
 
 NAMED_COUNT_MAX = 20
@@ -64,23 +66,46 @@ def copy_chosen(named: str | None, *, template: EmailTemplate, user: AnyUser) ->
     Raises:
         SenderRefused: as ``choose_sender``.
     """
-    return _copy(choose_sender(named, template=template, user=user))
+    return _refuse_local(_copy(choose_sender(named, template=template, user=user)))
 
 
 def copy_last(last: EmailJob, named: str | None, *, user: AnyUser) -> JobSender:
     """Return the sender of a replay: that of the last job as it was then, or the one that the user named.
 
+    An address on this machine, such as webmaster@localhost, is not kept if the sender has another one by now.
+
     Raises:
         SenderRefused: as ``choose_sender``. The sender of the last job is refused too if the user may not use it.
     """
     if named and named.strip():
-        return _copy(choose_sender(named, template=last.template, user=user))
+        return _refuse_local(_copy(choose_sender(named, template=last.template, user=user)))
     if last.sender_id is not None and not Sender.objects.usable_by(user).filter(pk=last.sender_id).exists():
         raise SenderRefused(
             f"The batch was sent from {last.from_email}, and you may not send from that. {_name_usable(user)}",
             http_status=NOT_YOURS,
         )
-    return JobSender(sender_id=last.sender_id, from_email=last.from_email, reply_to=last.reply_to)
+    kept = JobSender(sender_id=last.sender_id, from_email=last.from_email, reply_to=last.reply_to)
+    return _refuse_local(_renew_local(kept))
+
+
+def _renew_local(kept: JobSender) -> JobSender:
+    if kept.sender_id is None or not is_on_localhost(kept.from_email):
+        return kept
+    keep_default_sender()
+    now = Sender.objects.filter(pk=kept.sender_id).first()
+    return kept if now is None or is_on_localhost(now.address) else _copy(now)
+
+
+def _refuse_local(sender: JobSender) -> JobSender:
+    """Refuse an address on this machine where it is known that a relay would carry the mail elsewhere.
+
+    This process may know other relays than the workers do, so each lane looks again.
+    """
+    if is_on_localhost(sender.from_email):
+        fault = find_local_fault(sender.from_email, find_routes(sender_id=sender.sender_id).routes)
+        if fault:
+            raise SenderRefused(fault)
+    return sender
 
 
 def list_senders(user: AnyUser) -> list[Sender]:
@@ -94,8 +119,12 @@ def _list_usable(user: AnyUser) -> list[Sender]:
     return sorted(usable, key=lambda sender: sender.key != DEFAULT_SENDER)
 
 
-def keep_default_sender() -> None:
+def keep_default_sender(*, even_local: bool = False) -> None:
     """Let the default sender follow DEFAULT_FROM_EMAIL until somebody edits it. Creates it if it is missing.
+
+    A process in which nobody has set DEFAULT_FROM_EMAIL has webmaster@localhost there, as a command in a second
+    terminal. It replaces no better address, which another process has from its own setting. With ``even_local`` it
+    does, because a person asked for the setting of this process.
 
     Safe to call at any time. A faulty setting changes nothing; it is refused when somebody chooses the sender.
     """
@@ -111,11 +140,15 @@ def keep_default_sender() -> None:
         Sender.objects.get_or_create(
             key=DEFAULT_SENDER, defaults={"display_name": name, "address": address, "is_from_settings": True}
         )
-    elif wanted and default.mailbox != wanted:
+    elif wanted and default.mailbox != wanted and (even_local or not _is_worse(wanted.address, default.address)):
         # Conditional, because somebody may edit it at this moment.
         Sender.objects.filter(pk=default.pk, is_from_settings=True).update(
             display_name=wanted.name, address=wanted.address
         )
+
+
+def _is_worse(wanted: str, present: str) -> bool:
+    return is_on_localhost(wanted) and not is_on_localhost(present)
 
 
 def _find_named(named: str, user: AnyUser) -> Sender:

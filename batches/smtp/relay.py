@@ -11,6 +11,7 @@ import base64
 import os
 import socket
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import aiosmtplib
@@ -57,6 +58,10 @@ class RelayError(Exception):
         """The relay has too many of our connections (a 421). It may take mail over fewer."""
 
 
+_NEAR_HOSTS = ("localhost", "mailpit")
+"""This machine, and the inbox of compose.yaml."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RelayAddress:
     """Where a relay is and how to log in there. ``repr`` shows no password."""
@@ -72,6 +77,14 @@ class RelayAddress:
     """The provider of access tokens, as in ``?oauth=microsoft``. Empty: the login is by password, if there is one."""
     tokens: AccessTokens | None = field(default=None, compare=False)
     """Where the access tokens come from. The registry of relays sets it."""
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it is on this machine, or the inbox of compose.yaml."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return bool(self.path) or self.host.lower() in _NEAR_HOSTS
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -94,6 +94,14 @@ def test_rest_is_given_back_within_seconds_when_worker_is_asked_to_stop(stack: S
     assert set(accepted(stack).values()) == {1}
 
 
+def test_command_without_the_setting_sends_from_the_address_of_the_running_worker(stack: Stack) -> None:
+    stack.start_worker(environment={"DEFAULT_FROM_EMAIL": "News <news@example.org>"})
+    assert "DEFAULT_FROM_EMAIL" not in stack.environment
+    start_batch(stack, 1)
+    with stack.services.connect() as connection:
+        assert connection.execute("SELECT from_email FROM batches_emailjob").fetchone() == ("News <news@example.org>",)
+
+
 def test_nothing_is_sent_twice_when_relay_is_slow_to_answer_a_stopping_worker(stack: Stack) -> None:
     worker = stack.start_worker()
     start_batch(stack, 2000, rate=500)

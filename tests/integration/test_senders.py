@@ -7,7 +7,7 @@ from django.conf import LazySettings
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.exceptions import ValidationError
 
-from batches.jobs import creation
+from batches.jobs import creation, lifecycle
 from batches.jobs.senders import SenderRefused, choose_sender, keep_default_sender, list_senders
 from batches.models import BatchStatus, EmailJob, EmailTemplate, JobKind, JobStatus, Sender
 from tests.conftest import MakeBatch, MakeSender
@@ -36,6 +36,60 @@ def test_default_sender_is_made_again_when_it_is_missing(db: None, settings: Laz
     settings.DEFAULT_FROM_EMAIL = "News <news@example.org>"
     keep_default_sender()
     assert str(Sender.objects.get()) == "News <news@example.org>"
+
+
+def test_process_without_the_setting_uses_the_address_that_another_process_has(
+    welcome: EmailTemplate, make_batch: MakeBatch, settings: LazySettings
+) -> None:
+    settings.DEFAULT_FROM_EMAIL = "News <news@example.org>"
+    keep_default_sender()
+    settings.DEFAULT_FROM_EMAIL = "webmaster@localhost"
+    job = creation.create_job(make_batch(BatchStatus.DRAFT, pending=1), template=welcome, user=None)
+    assert job.from_email == "News <news@example.org>"
+    assert str(list_senders(None)[0]) == "News <news@example.org>"
+    settings.DEFAULT_FROM_EMAIL = "else@example.org"
+    assert str(choose_sender(None, template=None, user=None)) == "else@example.org"
+
+
+FAR = "smtp+tls://u:p@mail.example.org:587"
+
+
+@pytest.mark.parametrize("from_email", ["webmaster@localhost", "News <news@localhost.localdomain>", "a@x.localhost"])
+def test_job_from_an_address_on_this_machine_is_refused_when_a_relay_carries_it_elsewhere(
+    welcome: EmailTemplate, make_batch: MakeBatch, settings: LazySettings, from_email: str
+) -> None:
+    settings.EMAIL_URL, settings.DEFAULT_FROM_EMAIL = FAR, from_email
+    batch = make_batch(BatchStatus.DRAFT, pending=1)
+    with pytest.raises(SenderRefused, match=r"exists on this machine only.* Set DEFAULT_FROM_EMAIL"):
+        creation.create_job(batch, template=welcome, user=None)
+    assert not EmailJob.objects.exists()
+    settings.DEFAULT_FROM_EMAIL = "news@example.org"
+    assert creation.create_job(batch, template=welcome, user=None).from_email == "news@example.org"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["smtp+unix:///run/inbox", "smtp://127.0.0.1:25", "smtp://[::1]:25", "smtp://localhost:25", "smtp://mailpit:1025"],
+)
+def test_job_from_an_address_on_this_machine_is_made_when_the_relay_is_there_too(
+    welcome: EmailTemplate, make_batch: MakeBatch, settings: LazySettings, url: str
+) -> None:
+    settings.EMAIL_URL = url
+    job = creation.create_job(make_batch(BatchStatus.DRAFT, pending=1), template=welcome, user=None)
+    assert job.from_email == "webmaster@localhost"
+
+
+def test_replay_takes_the_corrected_address_when_the_job_before_had_one_on_this_machine(
+    welcome: EmailTemplate, make_batch: MakeBatch, settings: LazySettings
+) -> None:
+    batch = make_batch(BatchStatus.DRAFT, pending=1)
+    creation.create_job(batch, template=welcome, user=None)
+    lifecycle.cancel_batch(batch)
+    settings.EMAIL_URL = FAR
+    with pytest.raises(SenderRefused, match="exists on this machine only"):
+        creation.replay_batch(batch, which=JobKind.UNSENT, user=None)
+    settings.DEFAULT_FROM_EMAIL = "news@example.org"
+    assert creation.replay_batch(batch, which=JobKind.UNSENT, user=None).from_email == "news@example.org"
 
 
 def test_other_sender_works_when_the_setting_is_faulty(

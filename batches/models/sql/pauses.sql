@@ -55,12 +55,12 @@ WHERE id = %(job)s AND completed_at IS NULL AND status IN ({queued_job}, {proces
 
 -- name: PAUSE_JOB
 -- Pause a job in which the relay refuses everybody alike, and keep the refusals. Nobody is charged.
+-- The refusal is empty if the job is paused before a relay was asked.
 -- Resuming accepts them: the next time they are the recipients' own. The locks are taken in the order job, batch.
 WITH paused AS (
   UPDATE batches_emailjob
   SET status = {paused_job}, last_error = %(sentence)s, relay_retry_at = NULL, relay_failure_count = 0,
-      accepted_refusal = CASE WHEN accepted_refusal = '' THEN %(refusal)s
-                              ELSE accepted_refusal || E'\n' || %(refusal)s END
+      accepted_refusal = concat_ws(E'\n', nullif(accepted_refusal, ''), nullif(%(refusal)s::text, ''))
   WHERE id = %(job)s AND completed_at IS NULL AND status IN ({queued_job}, {processing_job})
   RETURNING batch_id
 )

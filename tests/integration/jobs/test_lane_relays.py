@@ -198,3 +198,25 @@ def test_job_says_why_when_the_one_relay_of_its_last_retries_was_disabled(
     assert "disabled" in job.last_error
     queues.client().flushall()
     assert sweep().enqueued == 0
+
+
+def test_job_is_paused_before_a_claim_when_its_sender_is_on_this_machine_and_the_relay_is_not(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    """The process that made the job knew only the local inbox. The worker knows the relay."""
+    batch = make_batch(3)
+    job, lane = start(batch, template)
+    EmailJob.objects.filter(pk=job.pk).update(accepted_refusal="RCPT 550 no")
+    settings.EMAIL_URL = "smtp+tls://u:p@mail.example.org:587"
+    for _ in range(2):  # resuming sends nothing either
+        assert run(lane) == LaneEnd.HALTED.value
+        status, why = waiting_for(batch)
+        assert status == BatchStatus.PAUSED
+        assert "webmaster@localhost exists on this machine only" in (why or "") and "Nobody was charged" in (why or "")
+        lifecycle.resume_batch(batch)
+    assert set(batch.emails.values_list("status", "attempts")) == {(EmailStatus.PENDING, 0)}
+    job.refresh_from_db()
+    assert job.accepted_refusal == "RCPT 550 no"
+    assert not accepted(relay, batch)
+    settings.EMAIL_URL = relay.url
+    assert run(lane) == LaneEnd.DRY.value

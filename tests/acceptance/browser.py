@@ -59,6 +59,9 @@ def running_site() -> Iterator[str]:
     environment = os.environ | {
         "DATABASE_URL": database.replace(f"/{addresses.DATABASE_NAME}?", f"/{name}?"),
         "DATABASE_POOL_SIZE": "4",
+        # A page's last reading may meet the TRUNCATE at the end of a test. Then the reading fails and not the TRUNCATE,
+        # which looks for a deadlock after a second (PostgreSQL's default).
+        "PGOPTIONS": "-c deadlock_timeout=50ms",
         "PYTHONWARNINGS": "",
     }
     with socket.socket() as listener:

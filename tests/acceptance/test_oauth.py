@@ -67,22 +67,26 @@ def send(client: Client, count: int) -> tuple[int, set[str]]:
 def test_no_login_is_refused_when_tokens_live_five_seconds(
     stack: RunningStack, servers: OAuthServers, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Other tests of this module, in whatever order, use the same servers and refuse logins.
+    refused, accepted, requests = servers.refused_logins, servers.accepted_logins, len(servers.requests)
     begun_at = time.monotonic()
     batch_id, addresses = send(client, RECIPIENTS)
     batch = client.wait_for_end(batch_id, within_seconds=COMPLETE_SECONDS)
     seconds = time.monotonic() - begun_at
     with capsys.disabled():
         print(  # noqa: T201
-            f"\n{RECIPIENTS:,} mails in {seconds:.1f} s: {servers.accepted_logins} logins, {servers.refused_logins} "
-            f"refused, {len(servers.requests)} requests for a token",
+            f"\n{RECIPIENTS:,} mails in {seconds:.1f} s: {servers.accepted_logins - accepted} logins, "
+            f"{servers.refused_logins - refused} refused, {len(servers.requests) - requests} requests for a token",
             flush=True,
         )
     assert (batch["status"], batch["sentCount"]) == ("completed", RECIPIENTS)
-    assert servers.recipients == Counter(addresses)
-    assert servers.refused_logins == 0
-    assert servers.accepted_logins >= RECIPIENTS / MESSAGES_A_CONNECTION
+    assert {address: count for address, count in servers.recipients.items() if address in addresses} == Counter(
+        addresses
+    )
+    assert servers.refused_logins == refused
+    assert servers.accepted_logins - accepted >= RECIPIENTS / MESSAGES_A_CONNECTION
     # All workers share one token: one request for each 4 seconds of its life, and not one for each worker.
-    assert seconds / LIFE_SECONDS - 2 < len(servers.requests) < seconds / (LIFE_SECONDS * 0.8) + 5
+    assert seconds / LIFE_SECONDS - 2 < len(servers.requests) - requests < seconds / (LIFE_SECONDS * 0.8) + 5
     assert find_secrets(read_logs(stack), servers) == []
 
 

@@ -31,7 +31,7 @@ from batches.api.schemas import (
     SentOut,
 )
 from batches.api.sender_schemas import SenderOut
-from batches.api.senders import describe_choice, describe_sender_of
+from batches.api.senders import describe_sender, describe_sender_of, find_choice
 from batches.api.unknown_fields import refuse_query
 from batches.history import read_histories
 from batches.jobs import creation, forecasts, lifecycle
@@ -90,7 +90,7 @@ def describe_batches(batches: list[Batch], user: User | AnonymousUser) -> list[B
 
 def _describe_default_sender(user: User | AnonymousUser) -> SenderOut | None:
     """Describe the sender of a user's drafts: a draft has no sender of its own until it is sent."""
-    return describe_choice(None, template=EmailTemplate.objects.find_default(), user=user)
+    return describe_sender(find_choice(None, template=EmailTemplate.objects.find_default(), user=user))
 
 
 def _describe(batch: Batch, snapshot: progress.Snapshot, job: EmailJob | None, of_drafts: SenderOut | None) -> BatchOut:

@@ -15,8 +15,7 @@ from batches import intake, reviewing
 from batches.api.batches import find_batch
 from batches.api.reading_choices import change_reading, describe_reading
 from batches.api.schemas import AddedOut, FieldNames, ReadAgain, ReviewOut, ReviewRowOut
-from batches.api.sender_schemas import SenderOut
-from batches.api.senders import describe_choice
+from batches.api.senders import describe_sender, find_choice
 from batches.api.unknown_fields import refuse_unknown_form
 from batches.files.findings import Reading
 from batches.models import Batch, BatchStatus, EmailTemplate, Sender, SharedAddresses
@@ -38,21 +37,18 @@ def get_review(
     `POST /api/templates/{key}/preview` renders the message of any row.
     """
     template = EmailTemplate.objects.find_named(templateId)
-    chosen = describe_choice(sender, template=template, user=request.user)
+    chosen = find_choice(sender, template=template, user=request.user)
     return _review(find_batch(request, batch_id), template, sender=chosen, subject=subject)
 
 
-def _review(
-    batch: Batch, template: EmailTemplate, *, sender: SenderOut | None, subject: str | None = None
-) -> ReviewOut:
+def _review(batch: Batch, template: EmailTemplate, *, sender: Sender | None, subject: str | None = None) -> ReviewOut:
     if batch.status != BatchStatus.DRAFT:
         raise intake.NotADraft("This batch is no longer a draft, so there is nothing to review.")
-    sender_id = Sender.objects.filter(key=sender["key"]).values_list("pk", flat=True).first() if sender else None
-    found = reviewing.review(batch, MessageParts.of(template, subject), sender_id=sender_id)
+    found = reviewing.review(batch, MessageParts.of(template, subject), sender_id=sender.pk if sender else None)
     return ReviewOut(
         batchId=batch.pk,
         templateId=template.key,
-        sender=sender,
+        sender=describe_sender(sender),
         totalEmails=found.total_count,
         rejectedRows=found.rejected_count,
         duplicateRows=found.duplicate_count,
@@ -85,7 +81,7 @@ def rename_fields(
 ) -> ReviewOut:
     """Rename merge fields of a draft, so that its columns fill the merge fields of the template."""
     template = EmailTemplate.objects.find_named(templateId)
-    chosen = describe_choice(sender, template=template, user=request.user)
+    chosen = find_choice(sender, template=template, user=request.user)
     batch = intake.rename_merge_fields(find_batch(request, batch_id), payload.names)
     return _review(batch, template, sender=chosen)
 
@@ -96,7 +92,7 @@ def reread(
 ) -> ReviewOut:
     """Read the file of a draft again, another way. Refused after rows were added: the file is not kept then."""
     template = EmailTemplate.objects.find_named(templateId)
-    chosen = describe_choice(sender, template=template, user=request.user)
+    chosen = find_choice(sender, template=template, user=request.user)
     batch = find_batch(request, batch_id)
     batch = intake.reread_upload(batch, change_reading(batch, payload), shared=payload.sharedAddresses)
     return _review(batch, template, sender=chosen)

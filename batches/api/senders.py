@@ -8,7 +8,7 @@ from ninja import Router
 
 from batches.api.sender_schemas import ListedSender, SenderList, SenderOut
 from batches.jobs.senders import SenderRefused, choose_sender, list_senders
-from batches.models import DEFAULT_SENDER, EmailJob, EmailTemplate
+from batches.models import DEFAULT_SENDER, EmailJob, EmailTemplate, Sender
 
 router = Router(tags=["senders"])
 
@@ -34,18 +34,20 @@ def describe_sender_of(job: EmailJob) -> SenderOut:
     return {"key": job.sender.key if job.sender else None, "from": job.from_email, "replyTo": job.reply_to}
 
 
-def describe_choice(
-    named: str | None, *, template: EmailTemplate | None, user: User | AnonymousUser
-) -> SenderOut | None:
-    """Describe the sender that a send would choose. None: nobody named one, and the user has none.
+def find_choice(named: str | None, *, template: EmailTemplate | None, user: User | AnonymousUser) -> Sender | None:
+    """Find the sender that a send would choose. None: nobody named one, and the user has none.
 
     Raises:
         SenderRefused: the user may not use the sender that the request names, or there is none of that name.
     """
     try:
-        sender = choose_sender(named, template=template, user=user)
+        return choose_sender(named, template=template, user=user)
     except SenderRefused:
         if named:
             raise
         return None
-    return {"key": sender.key, "from": str(sender.mailbox), "replyTo": sender.reply_to}
+
+
+def describe_sender(sender: Sender | None) -> SenderOut | None:
+    """Describe a sender as it is now."""
+    return {"key": sender.key, "from": str(sender.mailbox), "replyTo": sender.reply_to} if sender else None

@@ -61,5 +61,8 @@ def say_unknown(name: str, known: Collection[str]) -> str:
     """Say that a request has no field of a name, and which one resembles it."""
     by_key = {make_key(other): other for other in known}
     near = get_close_matches(make_key(name), by_key, 1)
-    advice = f"Did you mean '{by_key[near[0]]}'?" if near else f"These exist: {', '.join(sorted(known))}."
+    if near:
+        advice = f"Did you mean '{by_key[near[0]]}'?"
+    else:
+        advice = f"These exist: {', '.join(sorted(known))}." if known else "Leave it out."
     return f"There is no field '{name}'. {advice}"

@@ -6,7 +6,7 @@ A request enters. Nothing leaves but a refusal, whose sentence names the field a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 from django.http import HttpRequest
@@ -54,7 +54,9 @@ def refuse_unknown_form(request: HttpRequest, fields: Collection[str], *, lists:
     Raises:
         ApiError: 422.
     """
-    _refuse([*request.POST, *request.FILES], known=[*fields, FILE_FIELD], hidden=[CSRF_FIELD])
+    for name in (*request.POST, *request.FILES):
+        if name not in (*fields, FILE_FIELD, CSRF_FIELD):
+            raise ApiError(422, say_unknown(name, fields))
     counts = Counter({name: len(request.POST.getlist(name)) for name in request.POST})
     counts.update({name: len(request.FILES.getlist(name)) for name in request.FILES})
     for name, count in counts.items():
@@ -79,9 +81,3 @@ def refuse_query(request: HttpRequest, *, fields: Collection[str], place: str = 
     for name in request.GET:
         fault = "" if name in fields else f" {say_unknown(name, fields)}"
         raise ApiError(422, f"The address of the request has '{name}'.{fault} Send each option {place}.")
-
-
-def _refuse(names: Iterable[str], *, known: Collection[str], hidden: Collection[str]) -> None:
-    for name in names:
-        if name not in known and name not in hidden:
-            raise ApiError(422, say_unknown(name, [each for each in known if each != FILE_FIELD]))

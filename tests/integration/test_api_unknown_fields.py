@@ -40,6 +40,13 @@ def test_every_unknown_field_of_a_body_is_named_with_the_nearest(api: Client) ->
     assert not Batch.objects.exists()
 
 
+def test_form_that_has_a_file_alone_is_told_to_leave_a_field_out(api: Client) -> None:
+    draft = upload(api, draft="true")[1]["batchId"]
+    form = {"file": SimpleUploadedFile("a.csv", GOOD), "delimiter": ";"}
+    response = api.post(f"/api/batches/{draft}/rows", form)
+    assert (response.status_code, response.json()["detail"]) == (422, "There is no field 'delimiter'. Leave it out.")
+
+
 @pytest.mark.parametrize("name", ["{sheduledAt}", "%s", "x" * 300])
 def test_name_of_an_unknown_field_is_quoted_as_it_is(api: Client, name: str) -> None:
     status, answer = send_bulk(api, recipients=["ann@example.org"], **{name: 1})

@@ -16,6 +16,11 @@ LIST_FIELDS = ("addressColumns",)
 """The fields that a form may have several times."""
 
 
+def leave_out_blank(value: object) -> object:
+    """Return None for the empty text that a form sends for a field that nobody filled in."""
+    return None if value == "" else value
+
+
 class ReadingChoices(Schema):
     """What a caller says about the file of a list."""
 
@@ -42,11 +47,9 @@ class ReadingChoices(Schema):
         "makes one, or all go `together` in one email, whose template shows them with {% for row in rows %}.",
     )
 
-    @field_validator("headerRow", "hiddenRows", "splitCells", "sharedAddresses", "sheet", mode="before")
-    @classmethod
-    def _leave_out_blank(cls, value: object) -> object:
-        """A form sends an empty text for a field that nobody filled in."""
-        return None if value == "" else value
+    _leave_out_blank = field_validator(
+        "headerRow", "hiddenRows", "splitCells", "sharedAddresses", "sheet", mode="before"
+    )(leave_out_blank)
 
     @field_validator("addressColumns", mode="before")
     @classmethod

@@ -7,7 +7,7 @@ from datetime import datetime
 from ninja import Field, Schema
 from pydantic import field_validator
 
-from batches.api.reading_schemas import COLUMN_MAX, ReadingChoices, ReadingOut
+from batches.api.reading_schemas import COLUMN_MAX, ReadingChoices, ReadingOut, leave_out_blank
 from batches.api.send_times import SEND_TIME_MEANING, SendTime
 from batches.api.sender_schemas import SENDER_MAX_CHARS, SENDER_MEANING, SenderOut
 from batches.api.unknown_fields import Body
@@ -16,6 +16,8 @@ from batches.outcomes import Outcome
 from batches.rendering.message import SUBJECT_MAX_CHARS
 
 LIST_LIMIT_MAX = 500
+TIMING_FIELDS = ("scheduledAt", "priority")
+"""The fields of an upload that say when its mail goes out. A draft has none of them."""
 
 
 class ListOptions(Schema):
@@ -60,11 +62,7 @@ class UploadOptions(ReadingChoices):
         default=None, description="A comma, a semicolon, a tab character or |. Left out: detected."
     )
 
-    @field_validator("scheduledAt", "priority", mode="before")
-    @classmethod
-    def _leave_out_empty(cls, value: object) -> object:
-        """A form sends an empty text for a field that nobody filled in."""
-        return None if value == "" else value
+    _leave_out_blank_timing = field_validator(*TIMING_FIELDS, mode="before")(leave_out_blank)
 
 
 class SendBulk(SendOptions):

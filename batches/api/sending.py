@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
@@ -22,7 +22,7 @@ from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
 from batches.api.reading_choices import upload_choices
 from batches.api.reading_schemas import LIST_FIELDS, ReadingChoices
-from batches.api.schemas import LoadingOut, SendBulk, SentOut, UploadOptions, UploadOut
+from batches.api.schemas import TIMING_FIELDS, LoadingOut, SendBulk, SentOut, UploadOptions, UploadOut
 from batches.api.unknown_fields import refuse_query, refuse_unknown_form
 from batches.files.spooling import check_size
 from batches.jobs import creation
@@ -32,6 +32,9 @@ from batches.models import Batch, EmailJob, EmailTemplate, JobPriority, SharedAd
 from batches.rendering.template import MessageParts
 
 router = Router(tags=["sending"])
+
+NEW_FIELDS = {*ReadingChoices.model_fields, "sender"}
+"""The options of both doors that are newer than version 0.2. An upload's time and priority are new too."""
 
 SEND_TO_GROUP = "batches.add_batch"
 """Users who are not staff need this permission to send to a group, because they may not know its members."""
@@ -87,7 +90,7 @@ def _is_draft(options: UploadOptions) -> bool:
     if options.draft is not None and options.hold is not None and options.draft != options.hold:
         raise ApiError(422, "'draft' and 'hold' contradict each other. Send 'draft' alone: 'hold' is its former name.")
     is_draft = bool(options.draft or options.hold)
-    for name in ("scheduledAt", "priority"):
+    for name in TIMING_FIELDS:
         if is_draft and getattr(options, name) is not None:
             raise ApiError(422, f"A draft has no '{name}' yet. Send it with POST /api/batches/{{id}}/send instead.")
     return is_draft
@@ -99,14 +102,10 @@ def _digestible(options: UploadOptions, is_draft: bool) -> dict[str, object]:
     For the same reason the options that are newer than version 0.2 are in it only if the request has them.
     """
     dumped = options.model_dump(mode="json", exclude={"draft"})
-    for name in ("scheduledAt", "priority"):
-        if dumped[name] is None:
-            del dumped[name]
-    return _leave_out_new(dumped) | {"hold": is_draft}
+    return _leave_out_new(dumped, NEW_FIELDS | {*TIMING_FIELDS}) | {"hold": is_draft}
 
 
-def _leave_out_new(options: dict[str, object]) -> dict[str, object]:
-    new = {*ReadingChoices.model_fields, "sender"}
+def _leave_out_new(options: dict[str, object], new: Collection[str]) -> dict[str, object]:
     return {name: value for name, value in options.items() if value is not None or name not in new}
 
 
@@ -154,7 +153,7 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
         raise ApiError(422, "Name the recipients: send either 'roleFilter' or 'recipients', not both.")
     template = _usable_template(payload.templateId, payload.subject)
     choose_sender(payload.sender, template=template, user=_user(request))
-    key = _make_key(idempotency_key, request, [], _leave_out_new(payload.model_dump(mode="json")))
+    key = _make_key(idempotency_key, request, [], _leave_out_new(payload.model_dump(mode="json"), NEW_FIELDS))
     user, shared = _user(request), payload.sharedAddresses or SharedAddresses.FIRST
     if payload.roleFilter is not None:
         imported = intake.import_group(_find_group(request, payload.roleFilter), user=user, key=key, shared=shared)

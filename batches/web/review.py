@@ -84,7 +84,7 @@ def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch.refresh_from_db()
     if batch.status != BatchStatus.DRAFT:  # the user pressed the button twice
         return redirect("batch", batch_id=batch.pk)
-    return show_draft(request, read_choice(batch, request.POST, user=request.user), form, status=422)
+    return show_draft(request, choice, form, status=422)
 
 
 @posted_from_review

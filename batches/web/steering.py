@@ -85,12 +85,12 @@ class Button:
 
 def make_buttons(now: Snapshot) -> list[Button]:
     """Make a button for every action."""
-    counts = count_for_actions(now) | {"": 0}
+    counts = count_for_actions(now)
     return [
         Button(
             action=action,
             is_shown=action.fits(now),
-            count=counts[action.count],
+            count=counts.get(action.count, 0),
             ticked_count=counts[action.question.tick_box.count] if action.question and action.question.tick_box else 0,
         )
         for action in ACTIONS

@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString
 
 from batches.models import Relay, RelayPause, RelayQuota, Sender
 from batches.relays import sync, wake_jobs
-from batches.relays.presets import MINUTE_SECONDS, apply_preset
+from batches.relays.presets import MINUTE_SECONDS, apply_preset, read_limits
 from batches.relays.registry import keep_minute_quotas, relay_urls
 from batches.relays.states import RelayState, read_states
 from batches.relays.wording import DAYS, list_days
@@ -139,7 +139,7 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "Limits",
             {
                 "description": "They hold for all workers together. Another preset replaces the messages per minute "
-                "and the quotas when you save.",
+                "and the quotas when you save, except those that you type together with it.",
                 "fields": ("preset", ("rate_per_second", "rate_per_minute"), "connections"),
             },
         ),
@@ -181,9 +181,11 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return format_html_join("", "<div>{}</div>", ((use,) for use in _state(relay).uses)) or "no quota"
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        # The relay itself is saved by now, and its quotas are not.
+        before = read_limits(form.instance)._replace(rate_per_minute=form.initial["rate_per_minute"])
         super().save_related(request, form, formsets, change)
         if "preset" in form.changed_data:
-            self.message_user(request, apply_preset(form.instance), messages.INFO)
+            self.message_user(request, apply_preset(form.instance, before=before), messages.INFO)
         keep_minute_quotas()
         wake_jobs()
 

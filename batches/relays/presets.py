@@ -38,23 +38,31 @@ PRESETS = {
 
 
 @transaction.atomic
-def apply_preset(relay: Relay) -> str:
+def apply_preset(relay: Relay, *, before: Limits) -> str:
     """Put the limits of the relay's preset in place of its own, and return a sentence that says what changed.
 
     A quota whose period stays keeps its uses.
+
+    Args:
+        before: The limits that the relay had before the form with the preset was saved. A limit that differs from them
+            was typed into that form, and stays.
     """
-    preset, before = RelayPreset(relay.preset), read_limits(relay)
+    preset, saved = RelayPreset(relay.preset), read_limits(relay)
     limits = PRESETS[preset]
-    relay.rate_per_minute = limits.rate_per_minute
-    relay.save(update_fields=["rate_per_minute", "updated_at"])
-    kept = {period for _, period in limits.quotas} | {MINUTE_SECONDS}
-    relay.quotas.exclude(period_seconds__in=kept).delete()
-    for amount, period in limits.quotas:
+    typed = {period: amount for amount, period in set(saved.quotas) - set(before.quotas)}
+    if saved.rate_per_minute == before.rate_per_minute:
+        relay.rate_per_minute = limits.rate_per_minute
+        relay.save(update_fields=["rate_per_minute", "updated_at"])
+    quotas = {period: amount for amount, period in limits.quotas} | typed
+    relay.quotas.exclude(period_seconds__in={MINUTE_SECONDS, *quotas}).delete()
+    for period, amount in quotas.items():
         RelayQuota.objects.update_or_create(relay=relay, period_seconds=period, defaults={"amount": amount})
     keep_minute_quotas()
-    if before == limits:
-        return f"The preset “{preset.label}” changed no limit of {relay}: {limits}."
-    return f"The preset “{preset.label}” set the limits of {relay}: {limits}. Before: {before}."
+    now = read_limits(relay)
+    if before == now:
+        return f"The preset “{preset.label}” changed no limit of {relay}: {now}."
+    precedence = " What you typed goes before the preset." if now != limits else ""
+    return f"The preset “{preset.label}” set the limits of {relay}: {now}. Before: {before}.{precedence}"
 
 
 def read_limits(relay: Relay) -> Limits:

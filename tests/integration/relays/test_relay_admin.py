@@ -199,6 +199,30 @@ def test_preset_fills_the_limits_and_says_what_changed(page: Client) -> None:
     assert quotas() == []
 
 
+@pytest.mark.parametrize(
+    ("typed", "rate_per_minute", "kept"),
+    [
+        ({"quotas": [(400, 24, 3600)]}, 30, [(30, 60), (400, DAY)]),
+        ({"quotas": [(50, 1, 3600)]}, 30, [(30, 60), (50, 3600), (10_000, DAY)]),
+        ({"rate_per_minute": 20}, 20, [(20, 60), (10_000, DAY)]),
+        ({"rate_per_minute": 20, "quotas": [(400, 1, DAY)]}, 20, [(20, 60), (400, DAY)]),
+    ],
+)
+def test_preset_keeps_what_is_typed_in_the_same_form(
+    page: Client, typed: dict[str, Any], rate_per_minute: int, kept: list[tuple[int, int]]
+) -> None:
+    text = save(page, preset=RelayPreset.MICROSOFT365, **typed)
+    assert (get().rate_per_minute, quotas()) == (rate_per_minute, kept)
+    assert "What you typed goes before the preset." in text
+
+
+def test_preset_replaces_a_quota_that_was_there_and_keeps_one_that_is_edited(page: Client) -> None:
+    save(page, quotas=[(7, 1, 3600), (900, 2, DAY)])
+    text = save(page, preset=RelayPreset.GMAIL, quotas=[(7, 1, 3600), (800, 2, DAY)])
+    assert quotas() == [(500, DAY), (800, 2 * DAY)]
+    assert "limits of m365: 500 in 24 hours and 800 in 48 hours. Before: 7 in 1 hour and 900 in 48 hours." in text
+
+
 def test_own_limits_stay_when_the_preset_stays(page: Client) -> None:
     save(page, preset=RelayPreset.MICROSOFT365)
     save(page, rate_per_minute=20)

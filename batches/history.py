@@ -2,7 +2,7 @@
 
 Emails that were read with ``with_state`` enter. A History for each leaves, with one query however many there are.
 The record is that of the last attempt, with one exception: an email that was sent before a replay of all keeps the
-record of that sending until it is sent again (docs/decisions/0030).
+record of that sending until it is sent again (docs/decisions/0029).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class EmailQuerySet(models.QuerySet["Email"]):
     The two differ in two cases. A first attempt is claimed by its lane's row alone (docs/decisions/0015), so the row of
     an email in its first attempt says ``pending``, and its state is ``sending``. The SQL of the send path has the same
     predicate, ``is_in_flight`` in ``sql/parts.sql``. And an email that an earlier job sent stays in state ``sent``,
-    whatever a replay of all does with it (docs/decisions/0030).
+    whatever a replay of all does with it (docs/decisions/0029).
     """
 
     def with_state(self) -> Self:

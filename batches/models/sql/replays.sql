@@ -1,4 +1,4 @@
--- The statements that keep a record when a job ends without a new one (docs/decisions/0030): an email that was sent
+-- The statements that keep a record when a job ends without a new one (docs/decisions/0029): an email that was sent
 -- stays sent, and an email in doubt stays in doubt.
 
 -- name: ADD_MISSING_ATTEMPTS

@@ -23,7 +23,7 @@ STEPS_MAX = 400
 """After so many changes of speed, the rest is assumed to go at the mean speed. So an estimate takes milliseconds."""
 
 SLICES = 120
-"""What is sent is counted in slices of a period's 120th part, 12 minutes of a day. The ledger's are half of that."""
+"""What is sent is counted in slices of a period's 120th part, 12 minutes of a day. Those of the ledger are finer."""
 
 FAR_SECONDS = 1e9
 """How far one step goes if no speed changes any more: 30 years."""

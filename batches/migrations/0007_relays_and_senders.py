@@ -130,7 +130,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='lane',
             name='waits_until',
-            field=models.DateTimeField(blank=True, help_text='The free lane is not enqueued before this time, because no relay has room.', null=True),
+            field=models.DateTimeField(blank=True, help_text='The free lane is not enqueued before this time, because no relay has space.', null=True),
         ),
         migrations.AlterField(
             model_name='emailjob',

@@ -105,7 +105,7 @@ class Lane(models.Model):
         help_text="When a sweep found that the lease had run out. Without meaning after a renewal.",
     )
     waits_until = models.DateTimeField(
-        null=True, blank=True, help_text="The free lane is not enqueued before this time, because no relay has room."
+        null=True, blank=True, help_text="The free lane is not enqueued before this time, because no relay has space."
     )
     sent_count = models.PositiveIntegerField(default=0)
     failed_count = models.PositiveIntegerField(default=0)

@@ -18,10 +18,9 @@ from django.utils import timezone
 from batches import progress
 from batches.jobs.estimates import DEFAULT_RATE_PER_SECOND, NEVER, QuotaNow, RelayNow, Simulation
 from batches.models import BatchStatus, JobPriority, JobStatus, sql
-from batches.models.relay import DEFAULT_RELAY
 from batches.outcomes import ReplyMeaning
 from batches.progress import Snapshot
-from batches.relays.registry import relay_urls
+from batches.relays.registry import find_rate, relay_urls
 from batches.relays.windows import Window
 from batches.waiting import NOT_IN_A_LIFETIME, NOT_KNOWN, NOT_KNOWN_WHILE_REFUSED, say_finish
 
@@ -209,15 +208,13 @@ def _may_carry(relay: sql.RelayLimits, sender_id: int | None) -> bool:
 
 
 def _relay_now(relay: sql.RelayLimits, sender_id: int | None) -> RelayNow:
-    rates = [relay.rate_per_second or (settings.SEND_RATE if relay.name == DEFAULT_RELAY else 0)]
-    rates.append(relay.rate_per_minute / 60)
     pauses = [
         seconds if meaning in WAITED_OUT else NEVER
         for sender, meaning, seconds in relay.pauses
         if sender in (None, sender_id)
     ]
     return RelayNow(
-        rate=min((rate for rate in rates if rate), default=0.0),
+        rate=find_rate(relay),
         weight=relay.weight,
         order=relay.order,
         quotas=tuple(_quota_now(relay, *quota) for quota in relay.quotas),

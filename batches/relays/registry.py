@@ -21,6 +21,7 @@ from django.utils import timezone
 from batches.delivery.spec import RouteSpec
 from batches.models import EmailJob, Lane, RelayPreset
 from batches.models.relay import DEFAULT_RELAY
+from batches.models.sql import RelayLimits
 from batches.relays import sql
 from batches.relays.sql import RelayRow
 from batches.relays.token_store import DatabaseStore
@@ -216,7 +217,7 @@ def _make_route(row: RelayRow) -> tuple[RouteSpec, str]:
         name=row.name,
         address=address,
         connections=row.connections or settings.SEND_CONNECTIONS,
-        rate=_find_rate(row),
+        rate=find_rate(row),
         weight=row.weight,
         order=row.order,
         has_quotas=row.has_quotas,
@@ -240,7 +241,7 @@ def _find_opening(row: RelayRow, window: Window) -> tuple[Opening, str]:
     return Opening(paused + opening.opens_in_seconds, closes_in), reason
 
 
-def _find_rate(row: RelayRow) -> float:
+def find_rate(row: RelayRow | RelayLimits) -> float:
     """Return the messages a second. A rate per minute is spread evenly, and its quota bounds each minute."""
     per_second = row.rate_per_second or (settings.SEND_RATE if row.name == DEFAULT_RELAY else 0)
     rates = [rate for rate in (per_second, row.rate_per_minute / 60) if rate > 0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import math
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -149,7 +148,7 @@ def find_stray_oauth_variables(env: Environment, names: Iterable[str], *, ends: 
 def _list_relay_variables(environment: Mapping[str, str]) -> set[str]:
     """Return the variables of further relays, without _FILE. FILE is no name: it is the file of EMAIL_URL."""
     variables = {name for name in environment if name.startswith(RELAY_PREFIX)}
-    return {re.sub("_FILE$", "", name) for name in variables} - {RELAY_PREFIX.rstrip("_")}
+    return {name.removesuffix("_FILE") for name in variables} - {RELAY_PREFIX.rstrip("_")}
 
 
 def read_database(url: str) -> dict[str, Any]:

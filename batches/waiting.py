@@ -25,11 +25,16 @@ def say_limit(relay: str, amount: int, period_seconds: int) -> str:
     """Say that a quota is used up: ``"The daily limit of relay m365 is used up (10,000 in 24 hours)."``"""
     kinds = {DAY: "daily limit", HOUR: "hourly limit", MINUTE: "limit per minute"}
     kind = kinds.get(period_seconds, "limit")
-    return f"The {kind} of relay {relay} is used up ({amount:,} in {say_period(period_seconds)})."
+    return f"The {kind} of relay {relay} is used up ({say_quota(amount, period_seconds)})."
+
+
+def say_quota(amount: int, period_seconds: int) -> str:
+    """Say a quota: ``"10,000 in 24 hours"``."""
+    return f"{amount:,} in {say_period(period_seconds)}"
 
 
 def say_period(seconds: int) -> str:
-    """Say the length of a quota in the largest unit that fits: ``"24 hours"``, ``"90 minutes"``, ``"7 days"``.
+    """Say a length of time in the largest unit that fits: ``"24 hours"``, ``"90 minutes"``, ``"7 days"``.
 
     One or two days are said in hours, as providers do.
     """

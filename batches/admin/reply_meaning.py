@@ -21,6 +21,7 @@ from batches.smtp import meanings
 from batches.smtp.replies import TEXT_MAX_CHARS, Reply
 from batches.smtp.reply_rules import STAGES, RuleError
 from batches.smtp.verdicts import Verdict, judge
+from batches.waiting import say_period
 
 STAGE_WORDS = {
     "rcpt": "RCPT: the recipient's address",
@@ -146,17 +147,8 @@ def say_consequence(verdict: Verdict) -> str:
 def _say_pause(verdict: Verdict) -> str:
     whose = "for this sender" if verdict.meaning is ReplyMeaning.SENDER else "for every recipient"
     wait = (
-        f"for {say_wait(verdict.wait_seconds)}"
+        f"for {say_period(round(verdict.wait_seconds))}"
         if verdict.wait_seconds
         else "for a short time, longer after each failure"
     )
     return f"The relay is paused {whose} {wait}. Other relays go on. Then the email is attempted again."
-
-
-def say_wait(seconds: float) -> str:
-    """Say a wait in the largest unit that is exact."""
-    whole = round(seconds)
-    for length, unit in ((3600, "hour"), (60, "minute")):
-        if whole >= length and whole % length == 0:
-            return f"{whole // length} {unit}{'' if whole == length else 's'}"
-    return f"{whole} second{'' if whole == 1 else 's'}"

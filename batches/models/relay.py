@@ -15,7 +15,7 @@ from batches.models.choices import RelayPreset
 from batches.models.job import Lane
 from batches.models.sender import Sender
 from batches.outcomes import ReplyMeaning
-from batches.waiting import say_period
+from batches.waiting import say_quota
 
 DEFAULT_RELAY = "default"
 """The name of the relay of EMAIL_URL."""
@@ -90,7 +90,7 @@ class RelayQuota(models.Model):
         ordering = ["relay", "period_seconds"]
 
     def __str__(self) -> str:
-        return f"{self.amount:,} in {say_period(self.period_seconds)}"
+        return say_quota(self.amount, self.period_seconds)
 
 
 class RelayUse(models.Model):

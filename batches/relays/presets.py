@@ -8,7 +8,7 @@ from django.db import transaction
 
 from batches.models import Relay, RelayPreset, RelayQuota
 from batches.relays.registry import keep_minute_quotas
-from batches.relays.wording import name_quota
+from batches.waiting import say_quota
 
 DAY_SECONDS = 86_400
 MINUTE_SECONDS = 60
@@ -21,8 +21,8 @@ class Limits(NamedTuple):
     quotas: tuple[tuple[int, int], ...] = ()
 
     def __str__(self) -> str:
-        named = [name_quota(self.rate_per_minute, MINUTE_SECONDS)] if self.rate_per_minute else []
-        named += [name_quota(amount, period) for amount, period in self.quotas]
+        named = [say_quota(self.rate_per_minute, MINUTE_SECONDS)] if self.rate_per_minute else []
+        named += [say_quota(amount, period) for amount, period in self.quotas]
         return " and ".join(named) or "no limits"
 
 

@@ -14,9 +14,8 @@ from batches.models import Relay
 from batches.relays import registry, sql
 from batches.relays.sql import QuotaUse
 from batches.relays.windows import Window, find_opening
-from batches.relays.wording import name_quota
 from batches.smtp.relay import RelayUrlError
-from batches.waiting import say_time
+from batches.waiting import say_quota, say_time
 
 CARRIES = "carries mail"
 
@@ -56,7 +55,7 @@ def _read_state(relay: Relay, uses: Sequence[QuotaUse], now: datetime) -> RelayS
         words=words,
         is_carrying=words == CARRIES,
         address=address,
-        uses=tuple(f"{use.used + use.reserved:,} of {name_quota(use.amount, use.period_seconds)}" for use in uses),
+        uses=tuple(f"{use.used + use.reserved:,} of {say_quota(use.amount, use.period_seconds)}" for use in uses),
     )
 
 
@@ -76,7 +75,7 @@ def _find_words(relay: Relay, uses: Sequence[QuotaUse], now: datetime) -> str:
         return f"opens {say_time(opens_at, now=now)}, because it carries mail only {window}"
     for use in uses:
         if use.used >= use.amount:
-            return f"waits, because its limit of {name_quota(use.amount, use.period_seconds)} is used up"
+            return f"waits, because its limit of {say_quota(use.amount, use.period_seconds)} is used up"
     if pauses:
         retry_at = say_time(pauses[0].until, now=now)
         return f"paused for mail of {pauses[0].sender}. {pauses[0].sentence} Next try {retry_at}."

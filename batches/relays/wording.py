@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from batches.waiting import say_period
-
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -15,8 +13,3 @@ def list_days(weekdays: Sequence[int]) -> str:
     if len(days) > 2 and days[-1] - days[0] == len(days) - 1:
         return f"{DAYS[days[0]]} to {DAYS[days[-1]]}"
     return ", ".join(DAYS[day] for day in days)
-
-
-def name_quota(amount: int, period_seconds: int) -> str:
-    """Name a quota: ``10,000 in 24 hours``."""
-    return f"{amount:,} in {say_period(period_seconds)}"

@@ -10,7 +10,6 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
-from batches.admin.reply_meaning import say_wait
 from batches.smtp import meanings
 
 pytestmark = pytest.mark.django_db
@@ -132,11 +131,3 @@ def test_file_of_the_site_is_read_again_for_each_question(staff: Client, tmp_pat
     assert "90 seconds" in page
     settings.SEND_REPLY_RULES = ""
     meanings.refresh()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(1, "1 second"), (90, "90 seconds"), (60, "1 minute"), (900, "15 minutes"), (86400, "24 hours")],
-)
-def test_wait_is_said_in_the_largest_exact_unit(seconds: float, words: str) -> None:
-    assert say_wait(seconds) == words

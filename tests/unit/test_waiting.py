@@ -30,6 +30,7 @@ def test_used_up_quota_is_said_as_a_person_would() -> None:
         (1, "1 second"),
         (45, "45 seconds"),
         (60, "1 minute"),
+        (900, "15 minutes"),
         (90, "90 seconds"),
         (3600, "1 hour"),
         (5400, "90 minutes"),

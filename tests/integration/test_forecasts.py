@@ -211,14 +211,13 @@ def test_scheduled_job_counts_if_it_begins_before_the_end(relay: Relay, make_liv
 def test_snapshot_of_a_live_batch_has_its_finish(relay: Relay, make_live: MakeLive) -> None:
     Relay.objects.filter(pk=relay.pk).update(rate_per_second=1)
     job = make_live(7200)
-    lane = Lane.objects.create(job=job, number=0, sent_count=3600)
+    Lane.objects.create(job=job, number=0, sent_count=3600)
     now = read_snapshot(job.batch_id)
     assert now is not None and now["doneAt"] is not None
     assert datetime.fromisoformat(now["doneAt"]) == pytest.approx(  # rounded up to a minute
         timezone.now() + timedelta(hours=1), abs=timedelta(seconds=62)
     )
     assert now["finish"].startswith("Done ")
-    assert lane.sent_count == 3600
 
 
 def test_scheduled_batch_is_done_after_its_time(relay: Relay, make_live: MakeLive) -> None:

@@ -180,9 +180,10 @@ class LaneRun:
 
     def _note_space(self, claimed: list[ClaimedEmail]) -> None:
         """Claim nothing more until a quota has space again, if the last claim found too little."""
-        now, space_at = self._clock(), self._ledger.space_at
+        space_at = self._ledger.space_at
         if space_at is None:
             return
+        now = self._clock()
         self._space_at = min(space_at, now + SPACE_SECONDS)
         if claimed or self._ledger.undecided_count or not self._routes.is_noted:
             return  # Suspended refusals hold space, and are judged first.

@@ -80,7 +80,7 @@ class RetryPolicy:
 
 def decide_reply(claimed: ClaimedEmail, verdict: Verdict, policy: RetryPolicy) -> Decision:
     """Decide what to record for one email after SMTP's verdict on it."""
-    outcome, code, reply, *_ = verdict
+    outcome, code, reply = verdict.outcome, verdict.code, verdict.reply
     if outcome is _OUTCOME_SENT:
         return Decision(claimed.id, _SENT, _OUTCOME_SENT_VALUE, code, reply)
     if outcome is Outcome.REQUEUED:

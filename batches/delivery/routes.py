@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Coroutine, Sequence
-from operator import attrgetter
 
 from batches.delivery.breaker import Trip
 from batches.delivery.pauses import Pauses, RelayRefusal, say_refusal, say_trip
@@ -23,8 +22,6 @@ PATIENCE_SECONDS = 5.0
 PINNED_SECONDS = 60.0
 """How long retries wait for a relay of which nobody knows when it carries mail again, before a lane asks again."""
 
-_outbox_of = attrgetter("outbox")
-
 
 class Routes:
     """The routes of one lane run, in the order of the lane spec.
@@ -37,6 +34,7 @@ class Routes:
         self, routes: Sequence[Route], pauses: Pauses, *, clock: Callable[[], float], retry_seconds: float
     ) -> None:
         self.all = list(routes)
+        self._outboxes = [route.outbox for route in routes]  # each verdict asks ``has_ready``
         self._pauses, self._clock, self._retry_seconds = pauses, clock, retry_seconds
         self._is_plain = len(self.all) == 1 and not self.all[0].spec.has_quotas
         self._has_job_sent = self._is_finished = False
@@ -89,7 +87,7 @@ class Routes:
 
     def has_ready(self) -> bool:
         """Whether a route has messages to send."""
-        return any(map(_outbox_of, self.all))
+        return any(self._outboxes)
 
     # --- what the lane does with all of them -----------------------------------------------------------
 

@@ -142,9 +142,9 @@ class Ledger:
         if places and self._after_row >= self._end_row and not self._is_list_used_up:
             await self._take_row_range()
         recording, self._decisions = self._decisions, []
-        counters = self._count(recording)
-        started = self._clock()
+        counters, started = self._count(recording), self._clock()
         plan = None
+        rows: list[sql.ClaimedRow] | list[sql.RoutedRow]
         try:
             if self._routing is None:
                 rows = await fetch(self._connection, self._statement, self._arguments(recording, counters, places))
@@ -176,7 +176,7 @@ class Ledger:
         counters: Counters,
         places: int,
         usable: Sequence[int] | None,
-    ) -> tuple[Plan, list[sql.ClaimedRow], list[ClaimedEmail]]:
+    ) -> tuple[Plan, list[sql.RoutedRow], list[ClaimedEmail]]:
         """Do a cycle for several routes or quotas: a statement, and around it a transaction if quotas are read."""
         in_flight, decisions = self.in_flight.values(), {decision.email_id: decision for decision in recording}
         usable = range(len(self._spec.routes)) if usable is None else usable
@@ -192,7 +192,7 @@ class Ledger:
             for row in rows
             if row.id
         ]
-        return plan, [sql.ClaimedRow(*row[:8]) for row in rows], claimed
+        return plan, rows, claimed
 
     def _waits_for_space(self, usable: Sequence[int] | None) -> bool:
         """Whether the quotas of these very routes were found used up, and none has space again yet."""
@@ -275,7 +275,9 @@ class Ledger:
         else:
             self._after_row, self._end_row = after_row, end_row
 
-    def _take_in(self, rows: Sequence[sql.ClaimedRow], claimed: list[ClaimedEmail], places: int) -> None:
+    def _take_in(
+        self, rows: list[sql.ClaimedRow] | list[sql.RoutedRow], claimed: list[ClaimedEmail], places: int
+    ) -> None:
         """Take up the emails that a cycle has claimed, and note where the next claim looks."""
         self.in_flight.update((email.id, email) for email in claimed)
         self._after_row = rows[0].range_after_row

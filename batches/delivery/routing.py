@@ -145,7 +145,7 @@ class Routing:
     ) -> dict[str, object]:
         """Return the arguments that ROUTED_CYCLE has besides those of LEDGER_CYCLE.
 
-        ``in_flight`` are all claimed emails by id, those included whose decision is in ``recording``.
+        ``in_flight`` are all claimed emails, those included whose decision is in ``recording``.
         """
         routes = {email.id: email.route for email in in_flight}
         left = [email.route for email in in_flight if email.id not in recording]

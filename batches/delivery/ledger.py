@@ -23,9 +23,9 @@ from batches.delivery.ledger_connection import (
     connect,
     fetch,
     release_lane,
-    report_relay_error,
 )
 from batches.delivery.literals import array, text_array
+from batches.delivery.pauses import BACKOFF_MAX_SECONDS, BACKOFF_SECONDS
 from batches.delivery.quotas import Space
 from batches.delivery.recovery import Fenced, Recovery
 from batches.delivery.routing import Pinned, Plan, Routing, is_plain, returns_space
@@ -33,7 +33,7 @@ from batches.delivery.spec import Counters, LaneSpec
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.models import EmailStatus, JobStatus, sql
 
-__all__ = ["OUTAGES", "Fenced", "Ledger", "clock", "connect", "release_lane", "report_relay_error"]
+__all__ = ["OUTAGES", "Fenced", "Ledger", "clock", "connect", "release_lane"]
 
 logger = logging.getLogger(__name__)
 
@@ -362,10 +362,12 @@ class Ledger:
 
     async def report_relay_error(self, error: str, *, has_too_many_connections: bool) -> None:
         """Record on the job why no mail is sent, and when its lanes start again."""
-        await report_relay_error(
-            self._connection,
-            error,
-            job_id=self._spec.job_id,
-            lane_id=self._spec.lane_id,
-            has_too_many_connections=has_too_many_connections,
-        )
+        arguments = {
+            "job": self._spec.job_id,
+            "lane": self._spec.lane_id,
+            "error": error,
+            "base_seconds": BACKOFF_SECONDS,
+            "cap_seconds": BACKOFF_MAX_SECONDS,
+            "has_too_many_connections": has_too_many_connections,
+        }
+        await self.execute(sql.REPORT_RELAY_ERROR, arguments)

@@ -23,10 +23,6 @@ IDLE_TRANSACTION_MS = 4_000
 """A lane that reads quotas has locked their relays until its transaction ends, and the other lanes wait. If its machine
 stops in between, PostgreSQL ends the transaction after this time: well within a lease."""
 
-RELAY_BACKOFF_SECONDS = 1.0
-RELAY_BACKOFF_MAX_SECONDS = 60.0
-"""How long a job waits after its first relay error. Each further one doubles the wait, up to the maximum."""
-
 # PostgreSQL makes one generic plan and keeps it, because planning each cycle again would cost more than running it. A
 # generic plan knows neither the LIMIT nor the lengths of the arrays, so the planner may only walk the right index.
 SESSION_SETTINGS = (
@@ -78,21 +74,6 @@ async def fetch(
 ) -> list[Row]:
     cursor = await connection.execute(statement, arguments)
     return statement.rows(await cursor.fetchall())
-
-
-async def report_relay_error(
-    connection: LedgerConnection, error: str, *, job_id: int, lane_id: int, has_too_many_connections: bool = False
-) -> None:
-    """Record on a job why no mail is sent, and when its lanes start again."""
-    arguments = {
-        "job": job_id,
-        "lane": lane_id,
-        "error": error,
-        "base_seconds": RELAY_BACKOFF_SECONDS,
-        "cap_seconds": RELAY_BACKOFF_MAX_SECONDS,
-        "has_too_many_connections": has_too_many_connections,
-    }
-    await connection.execute(sql.REPORT_RELAY_ERROR, arguments)
 
 
 async def release_lane(connection: LedgerConnection, *, lane_id: int, token: int, wait_seconds: float = 0) -> None:

@@ -15,7 +15,8 @@ from batches.outcomes import ReplyMeaning
 from batches.smtp.verdicts import Verdict
 
 BACKOFF_SECONDS = 1.0
-"""How long a relay is paused after its first failure, if it did not say how long. Each further one doubles that."""
+"""How long a relay is paused after its first failure, if it did not say how long. Each further one doubles that. A job
+whose relay can't be paused for all its lanes waits as long."""
 
 BACKOFF_MAX_SECONDS = 60.0
 """The longest pause of a relay that may accept mail again without anybody's help."""
@@ -50,14 +51,6 @@ class DeliversStatements(Protocol):
 
     async def execute(self, statement: str, arguments: Mapping[str, object]) -> Any:
         """Execute a statement over the lane's connection, and return its cursor."""
-
-
-class Noted(NamedTuple):
-    """A pause as PostgreSQL has it."""
-
-    seconds: float
-    failure_count: int
-    """Failures of the relay in a row."""
 
 
 class RelayRefusal(NamedTuple):
@@ -105,7 +98,7 @@ class Pauses:
     def __init__(self, spec: LaneSpec, ledger: DeliversStatements) -> None:
         self._spec, self._ledger = spec, ledger
 
-    async def pause_relay(self, route: RouteSpec, refusal: RelayRefusal) -> Noted | None:
+    async def pause_relay(self, route: RouteSpec, refusal: RelayRefusal) -> sql.NotedPause | None:
         """Note that a relay accepts no mail now. Returns for how long.
 
         None: there is no Relay to be noted, or it has too many connections and accepts mail over those of other lanes.
@@ -126,7 +119,7 @@ class Pauses:
         }
         cursor = await self._ledger.execute(sql.PAUSE_RELAY, arguments)
         rows = sql.PAUSE_RELAY.rows(await cursor.fetchall())
-        return Noted(*rows[0]) if rows else None
+        return rows[0] if rows else None
 
     async def note_success(self, relay_ids: Collection[int]) -> None:
         """Note that these relays accept mail, and that the job waits for none."""

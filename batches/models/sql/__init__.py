@@ -338,7 +338,9 @@ class ClaimedRowKey(NamedTuple):
     row: int
 
 
-class PauseLength(NamedTuple):
+class NotedPause(NamedTuple):
+    """A relay pause that was just noted: for how long, and after how many failures of the relay in a row."""
+
     seconds: float
     failure_count: int
 
@@ -389,7 +391,7 @@ ADD_MISSING_ATTEMPTS = _replays["ADD_MISSING_ATTEMPTS"]
 RESTORE_SENT = _replays["RESTORE_SENT"]
 KEEP_DOUBT = _replays["KEEP_DOUBT"]
 
-PAUSE_RELAY = Statement(_pauses["PAUSE_RELAY"], PauseLength)
+PAUSE_RELAY = Statement(_pauses["PAUSE_RELAY"], NotedPause)
 NOTE_SUCCESS = _pauses["NOTE_SUCCESS"]
 REPORT_WAIT = _pauses["REPORT_WAIT"]
 PAUSE_JOB = _pauses["PAUSE_JOB"]

@@ -12,7 +12,7 @@ from django.conf import LazySettings
 from django.utils import timezone
 
 from batches.delivery.ledger import OUTAGES, Fenced
-from batches.delivery.ledger_connection import RELAY_BACKOFF_SECONDS
+from batches.delivery.pauses import BACKOFF_SECONDS
 from batches.delivery.terms import ClaimedEmail
 from batches.jobs import creation, lifecycle
 from batches.jobs.run_lane import database_parameters, run_lane
@@ -366,7 +366,7 @@ def test_wait_for_the_relay_is_doubled_when_it_fails_after_the_wait(
     report_relay_error(run, ledger)
     ended = timezone.now()
     second = batch.jobs.get()
-    doubled = timedelta(seconds=2 * RELAY_BACKOFF_SECONDS)
+    doubled = timedelta(seconds=2 * BACKOFF_SECONDS)
     assert second.relay_retry_at is not None
     assert second.relay_failure_count == 2
     assert started + doubled <= second.relay_retry_at <= ended + doubled

@@ -178,7 +178,7 @@ class MemoryLedger:
         is_in_doubt = decision.outcome == Outcome.UNKNOWN.value and decision.status == EmailStatus.PENDING
         if is_in_doubt:
             row.pin = claimed.route
-        elif decision.outcome:
+        elif decision.status != EmailStatus.PENDING:  # a later attempt that is deferred leaves the doubt
             row.pin = None
 
     async def execute(self, statement: str, arguments: Mapping[str, Any]) -> Cursor:

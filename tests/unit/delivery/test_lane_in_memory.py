@@ -6,7 +6,6 @@ import random
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -378,8 +377,9 @@ def test_each_email_gets_one_decision_when_relays_say_anything(
             verdicts = Counter(verdict.outcome.value for _, verdict in said)
             for outcome in (Outcome.SENT.value, Outcome.UNKNOWN.value):
                 assert outcomes[outcome] == verdicts[outcome]
-            for (place, verdict), (next_place, _) in pairwise(said):
-                if verdict is IN_DOUBT:
-                    assert next_place == place, "an email in doubt went over another relay"
+            places = [place for place, _ in said]
+            doubts = [turn for turn, (_, verdict) in enumerate(said) if verdict is IN_DOUBT]
+            if doubts:  # an attempt that is deferred after that leaves the doubt
+                assert len(set(places[doubts[0] :])) == 1, "an email in doubt went over another relay"
 
     run(go())

@@ -189,7 +189,7 @@ class LaneRun:
             return  # Suspended refusals hold space, and are judged first.
         self._resumes_at = min(space_at, self._routes.reopens_at)
         if self._resumes_at > now + PATIENCE_SECONDS:
-            self._begin_end(LaneEnd.NO_ROOM)
+            self._begin_end(LaneEnd.NO_SPACE)
 
     async def _recover(self) -> None:
         """Connect again, however long PostgreSQL is away; then record what was kept, and claim."""
@@ -334,7 +334,7 @@ class LaneRun:
 
     async def _report_lane_wait(self) -> float:
         """Report that no relay has space, or none for what is left, and return for how long the lane waits."""
-        if self._end is LaneEnd.NO_ROOM:
+        if self._end is LaneEnd.NO_SPACE:
             seconds = max(0.0, self._resumes_at - self._clock() - LEAD_SECONDS)
             await self._pauses.report_wait(self._ledger.space_sentence, seconds)
             return seconds

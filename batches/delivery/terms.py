@@ -18,7 +18,7 @@ class LaneEnd(Enum):
     STOPPED = "asked to stop"
     HALTED = "the job is paused, cancelled or over"
     RELAY_DOWN = "no relay accepts mail now"
-    NO_ROOM = "the quotas of the relays are used up"
+    NO_SPACE = "the quotas of the relays are used up"
     REROUTED = "a relay was changed in the admin"
     TRIPPED = "every email was refused alike, so the job is paused"
     FENCED = "the lane was reaped"

@@ -90,7 +90,7 @@ def test_job_says_which_quota_is_used_up_and_waits_when_it_is(
     RelayQuota.objects.create(relay=row, amount=30, period_seconds=3600)
     batch = make_batch(50)
     job, lane = start(batch, template)
-    assert run(lane) == LaneEnd.NO_ROOM.value
+    assert run(lane) == LaneEnd.NO_SPACE.value
     job.refresh_from_db()
     assert job.last_error == "The hourly limit of relay default is used up (30 in 1 hour)."
     until = timezone.now() + timedelta(hours=1)
@@ -153,7 +153,7 @@ def test_lane_that_began_to_wait_during_a_pause_says_why_after_it(
     lifecycle.resume_batch(batch)
     queues.client().flushall()  # the work item of the resumption is lost, and the sweep must not wait for an hour
     assert sweep().enqueued == 1
-    assert run(lane) == LaneEnd.NO_ROOM.value
+    assert run(lane) == LaneEnd.NO_SPACE.value
     assert waiting_for(batch) == before
 
 
@@ -178,7 +178,7 @@ def test_job_goes_on_when_refusals_that_wait_to_be_judged_hold_the_whole_quota(
     refused = "|".join(map(re.escape, addresses[:amount]))
     relay.configure(rules=(Rule(stage="rcpt", action="550 5.7.0 Not for you", recipient=refused),))
     _, lane = start(batch, template)
-    assert run(lane) in (LaneEnd.NO_ROOM.value, LaneEnd.DRY.value)
+    assert run(lane) in (LaneEnd.NO_SPACE.value, LaneEnd.DRY.value)
     assert statuses(batch)[EmailStatus.FAILED] == amount
     assert statuses(batch)[EmailStatus.SENT] == 1
 

@@ -301,7 +301,7 @@ def test_lane_ends_for_new_routes_when_the_only_window_closes() -> None:
     run(go())
 
 
-@pytest.mark.parametrize(("seconds", "end"), [(3.0, LaneEnd.DRY), (3600.0, LaneEnd.NO_ROOM)])
+@pytest.mark.parametrize(("seconds", "end"), [(3.0, LaneEnd.DRY), (3600.0, LaneEnd.NO_SPACE)])
 def test_lane_waits_for_a_quota_or_ends_by_how_long_it_takes(seconds: float, end: LaneEnd) -> None:
     async def go() -> None:
         world = World(100, lambda number, place: SENT)

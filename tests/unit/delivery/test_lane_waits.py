@@ -34,7 +34,7 @@ def test_lane_ends_when_refusals_that_wait_to_be_judged_hold_all_the_space_of_a_
         world.space, world.space_returns_at = count, 3600.0
         async with asyncio.timeout(600):
             end = await world.run_once()
-        assert end is (LaneEnd.NO_ROOM if count < 3 else LaneEnd.TRIPPED)
+        assert end is (LaneEnd.NO_SPACE if count < 3 else LaneEnd.TRIPPED)
         assert sum(world.charged().values()) == (count if count < 3 else 0)
 
     run(go())
@@ -46,7 +46,7 @@ def test_lane_without_space_waits_no_longer_than_for_the_pause_of_another_relay(
         world = World(100, lambda number, place: SENT, routes=2)
         world.routes = (world.routes[0], replace(world.routes[1], paused_seconds=pause_seconds))
         world.space, world.space_returns_at = 40, 3600.0
-        assert await world.run_once() is LaneEnd.NO_ROOM
+        assert await world.run_once() is LaneEnd.NO_SPACE
         assert world.table.retry_at <= min(pause_seconds, 3600.0)
         assert world.table.retry_at >= min(pause_seconds, 3600.0) - 10
 

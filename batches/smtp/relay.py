@@ -11,7 +11,6 @@ import base64
 import os
 import socket
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import aiosmtplib
@@ -81,10 +80,7 @@ class RelayAddress:
     @property
     def is_near(self) -> bool:
         """Whether it is on this machine, or the inbox of compose.yaml."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return bool(self.path) or self.host.lower() in _NEAR_HOSTS
+        return bool(self.path) or is_loopback(self.host) or self.host.lower() in _NEAR_HOSTS
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -280,7 +276,7 @@ def _explain(relay: RelayAddress, exc: Exception) -> RelayError:
 def _explain_login(
     relay: RelayAddress, exc: aiosmtplib.SMTPAuthenticationError, *, hidden: tuple[str, ...]
 ) -> RelayError:
-    """Some relays repeat what they do not accept. ``hidden`` is what was sent, and is not shown, in base64 neither."""
+    """Explain a refused login without ``hidden``: what was sent. Some relays repeat it, as it is or in base64."""
     message = exc.message
     for text in filter(None, hidden):
         for shown in (base64.b64encode(text.encode()).decode(), text):

@@ -37,7 +37,7 @@ class RouteSpec:
     order: int = 0
     """A route carries mail only while none with a lower order can."""
     has_quotas: bool = False
-    """Whether room has to be reserved in PostgreSQL before emails are claimed for it."""
+    """Whether space has to be reserved in PostgreSQL before emails are claimed for it."""
     paused_seconds: float = 0.0
     """For how long from the start of the lane run it accepts no mail: a relay pause, or the window of the day."""
     closes_in_seconds: float | None = None
@@ -71,7 +71,8 @@ class LaneSpec:
     resends_all: bool = False
     """Whether the job is a replay of all, which sends to people who have the mail."""
     accepted_refusal: str = ""
-    """A reply that stopped the job before, and that a person took for the recipients' own by resuming."""
+    """The keys of the refusals that paused the job before, a line each. By resuming it, a person took them for the
+    recipients' own."""
     message_key: bytes = field(repr=False)
     routes: tuple[RouteSpec, ...]
     """The relays that may carry the job's mail now. At least one."""

@@ -1,6 +1,7 @@
-"""Strikes: a 421 that answers one email, or everybody.
+"""Strikes: refusals of which nobody knows yet whether they are about one email or about everybody.
 
-A relay that says 421 ends the connection, so one email that always meets it would end each connection that carries it.
+A strike is a 421, a connection that ended without a word, or a refusal at RCPT or later whose words are about us. A 421
+ends the connection, so one email that always meets it would end each connection that carries it.
 The ids of emails that were struck enter, and what to do with each leaves. It knows no database and no clock.
 """
 
@@ -9,8 +10,8 @@ from __future__ import annotations
 from enum import Enum
 
 STRIKES_MAX = 3
-"""A relay may say 421 by chance: it restarts, or has too many connections. Three connections that end at the same
-email are no chance."""
+"""A relay may say 421 by chance: it restarts, or has too many connections. Three strikes against the same email are no
+chance."""
 
 CLEAR_COUNT = 2
 """So many strikes are enough if the lane run ends, and other emails were accepted in between."""
@@ -19,14 +20,14 @@ EVERYBODY_COUNT = 10
 """So many different emails that are struck for the first time, without a success in between, are about everybody."""
 
 EVERYBODY_RECOGNISED_COUNT = 3
-"""The same if a reply rule says that the 421 is about the rate, the login or the like."""
+"""The same if a reply rule says that the refusal is about the rate, the login or the like."""
 
 
 class Effect(Enum):
     """What follows from a strike."""
 
     BACK = "the email goes to the back, and the others go on"
-    DEFER = "the email is deferred, with an attempt"
+    DEFER = "the email is charged an attempt, if others were accepted"
     EVERYBODY = "the relay is paused, and nobody is charged"
 
 
@@ -46,7 +47,7 @@ class Strikes:
         Args:
             is_retry: the email was charged an attempt before. Emails that are struck each time come again together,
                 so they must not look like everybody.
-            is_recognised: a reply rule says that the 421 is about us or the relay.
+            is_recognised: a reply rule says that the refusal is about us or the relay.
         """
         count = self._counts[email_id] = self._counts.get(email_id, 0) + 1
         self._struck_at.setdefault(email_id, self._success_count)

@@ -90,7 +90,7 @@ def _judge_reply(stage: Stage, code: Any, said: Any) -> BackendResult:
 
 
 def _judge_unsupported(exc: smtplib.SMTPNotSupportedError) -> BackendResult:
-    """Judge what smtplib refuses itself: an address that the relay cannot take, or a login that the relay has not."""
+    """Judge what smtplib refuses itself: an address that the relay cannot take, or a login that it does not offer."""
     if "SMTPUTF8" in str(exc):
         return BackendResult(Verdict(Outcome.FAILED, 0, describe(exc), ReplyMeaning.RECIPIENT))
     return _refuse_connection(exc, _requeued(exc, ReplyMeaning.LOGIN))

@@ -133,16 +133,22 @@ def read_relay_oauth(env: Environment, names: Iterable[str], *, ends: Sequence[s
 
     The keys are the relays' names, and then the ends of the variables, such as CLIENT_ID. Unset ones are left out.
     """
-    prefixes = {"default": OAUTH_PREFIX} | {name: f"{OAUTH_PREFIX}{name.upper()}_" for name in names}
-    values = {name: {end: env.secret(f"{prefix}{end}") for end in ends} for name, prefix in prefixes.items()}
+    values = {
+        name: {end: env.secret(f"{prefix}{end}") for end in ends} for name, prefix in _oauth_prefixes(names).items()
+    }
     return {name: {end: value for end, value in each.items() if value} for name, each in values.items()}
 
 
 def find_stray_oauth_variables(env: Environment, names: Iterable[str], *, ends: Sequence[str]) -> list[str]:
     """Return the variables EMAIL_OAUTH_* that belong to no relay, because a name in them is misspelt."""
-    prefixes = [OAUTH_PREFIX, *(f"{OAUTH_PREFIX}{name.upper()}_" for name in names)]
+    prefixes = _oauth_prefixes(names).values()
     known = {f"{prefix}{end}{file}" for prefix in prefixes for end in ends for file in ("", "_FILE")}
     return sorted(name for name in env.ENVIRON if name.startswith(OAUTH_PREFIX) and name not in known)
+
+
+def _oauth_prefixes(names: Iterable[str]) -> dict[str, str]:
+    """Return the beginning of the variables of each relay's OAuth client, by the relay's name."""
+    return {name: f"{OAUTH_PREFIX}{name.upper()}_" for name in names} | {"default": OAUTH_PREFIX}
 
 
 def _list_relay_variables(environment: Mapping[str, str]) -> set[str]:

@@ -64,7 +64,7 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
         """Show the form. When it comes back, make a batch of exactly these users and send it."""
         users = users.order_by("pk")
         count = users.count()
-        user = _sender_of(request)
+        user = _user_of(request)
         form = SendForm(request.POST, user=user) if "count" in request.POST else _new_form(count, user)
         if not form.is_bound or not form.is_valid():
             return self._ask(request, users, form)
@@ -91,7 +91,7 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
 
     def _send(self, request: HttpRequest, users: QuerySet[User], chosen: dict[str, Any]) -> HttpResponseBase | None:
         """Send, and redirect to the page of the batch. None: it was refused, and the page shows why."""
-        user = _sender_of(request)
+        user = _user_of(request)
         try:
             choose_sender(chosen["sender"], template=chosen["template"], user=user)  # refused before a batch is made
             batch = intake.import_users(users, user=user, key=_make_key(users, chosen)).batch
@@ -110,7 +110,7 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
         return HttpResponseRedirect(reverse("batch", args=[batch.pk]))
 
 
-def _sender_of(request: HttpRequest) -> User:
+def _user_of(request: HttpRequest) -> User:
     assert isinstance(request.user, User)  # noqa: S101  (the admin refuses everybody else)
     return request.user
 

@@ -186,8 +186,8 @@ def replay_batch(
 def _reset_sent(batch: Batch) -> int:
     """Make the sent emails of a batch pending, and return how many. Needs the batch's row locked.
 
-    Each keeps in ``sent_before_at`` that it was sent, and its Attempt keeps the reply. The end of the job makes those
-    sent again that the job did not send (``lifecycle.finish_job``).
+    Each keeps in ``sent_before_at`` that it was sent, and its Attempt keeps the reply. At the end
+    of the job, ``lifecycle.finish_job`` sets the status to sent for those that it did not send.
     """
     with connection.cursor() as cursor:
         cursor.execute(sql.ADD_MISSING_ATTEMPTS, {"batch": batch.pk})
@@ -225,7 +225,7 @@ def _say_none(batch: Batch, which: JobKind) -> str:
         return f"Batch {batch.pk} has no {kind}emails."
     unknown = Email.objects.filter(batch=batch, status=EmailStatus.UNKNOWN).count()
     if unknown:
-        return f"Only {unknown:,} unknown emails of batch {batch.pk} are not known as sent. Include the unknown."
+        return f"Batch {batch.pk} has no failed or cancelled emails, but {unknown:,} unknown. Include the unknown."
     return f"Everybody in batch {batch.pk} has got the email."
 
 

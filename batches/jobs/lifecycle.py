@@ -189,9 +189,9 @@ def _cancel_pending(job: EmailJob, *, is_over: bool) -> None:
 
 
 def _restore_sent(batch_id: int) -> None:
-    """Make the emails sent again that an earlier job had sent, and a replay of all has not. Needs the job's row locked.
+    """Set the status to sent for emails that an earlier job sent and a replay of all did not.
 
-    Their state was sent all the time. Now their rows say so too.
+    Needs the job's row locked. Their state was sent all the time. Now their rows say so too.
     """
     with connection.cursor() as cursor:
         cursor.execute(sql.RESTORE_SENT, {"batch": batch_id})

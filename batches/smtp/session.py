@@ -61,7 +61,7 @@ class Session(Wire, Generic[Tag]):
         depth: int,
         closes_after_refusals: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(lane.may_send)
         self.capabilities = capabilities
         self._lane, self._timeouts = lane, timeouts
         self._is_chunking, self._is_pipelining = capabilities.chunking, capabilities.pipelining
@@ -204,9 +204,6 @@ class Session(Wire, Generic[Tag]):
         else:
             self._gathered.append(outgoing)
             self._unwritten += (b"BDAT %d LAST\r\n" % len(outgoing.content), outgoing.content)
-
-    def _may_send(self) -> bool:
-        return self._lane.may_send()
 
     # --- reading: one method for the reply to each stage ---------------------------------------------
 

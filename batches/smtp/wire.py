@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from batches.smtp.connection import Loss
 from batches.smtp.replies import Reply, ReplyReader, ReplyViolation
@@ -11,7 +12,10 @@ LEASE_RAN_OUT = "The lane's lease ran out."
 
 
 class Wire(asyncio.Protocol):
-    """A connection as asyncio sees it. ``Session`` adds what the replies mean."""
+    """A connection as asyncio sees it. ``Session`` adds what the replies mean.
+
+    ``may_send`` says whether a content may be written now.
+    """
 
     # More attributes than 30 would be slow without slots.
     __slots__ = (
@@ -21,12 +25,14 @@ class Wire(asyncio.Protocol):
         "_is_loss_ours",
         "_is_taking",
         "_loss",
+        "_may_send",
         "_reader",
         "_transport",
         "_unwritten",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, may_send: Callable[[], bool]) -> None:
+        self._may_send = may_send
         self._reader = ReplyReader()
         self._transport: asyncio.Transport | None = None
         self._unwritten: list[bytes] = []
@@ -43,9 +49,6 @@ class Wire(asyncio.Protocol):
 
     def pump(self) -> None:
         """Take messages, and write as many as may be in flight."""
-        raise NotImplementedError
-
-    def _may_send(self) -> bool:
         raise NotImplementedError
 
     def _on_reply(self, reply: Reply) -> None:

@@ -34,6 +34,7 @@ REDIS_RETRY_SECONDS = 0.5
 """How long to wait between two questions whether Redis is back."""
 
 WRITE_TEST_SECONDS = 60
+"""After how long Redis forgets the key by which a lane finds out whether it accepts writes again."""
 
 # The bucket is one number: the theoretical arrival time (TAT) of the next message, by the clock of Redis. The script
 # grants up to ARGV[2] messages, of 1/rate seconds each, as long as the TAT stays within the burst. If it grants none,

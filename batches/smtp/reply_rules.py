@@ -136,10 +136,9 @@ def _read_rule(table: Mapping[str, Any], place: str) -> Rule:
     if table.get("meaning") not in ReplyMeaning.values:
         raise ValueError(f"meaning is {table.get('meaning')!r}. Set it to one of {', '.join(ReplyMeaning.values)}.")
     meaning = ReplyMeaning(table["meaning"])
-    codes = _read_codes(_strings(table, "code"))
     rule = Rule(
         stages=_read_stages(_strings(table, "stage"), meaning),
-        codes=codes,
+        codes=_read_codes(_strings(table, "code")),
         enhanced=_read_enhanced(_strings(table, "enhanced")),
         pattern=_read_pattern(table.get("pattern")),
         meaning=meaning,

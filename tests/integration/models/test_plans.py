@@ -54,6 +54,21 @@ def assert_by_index(plan: Plan, *indexes: str, blocks_max: int, removed_max: int
     assert blocks_of(plan) <= blocks_max
 
 
+def leased_lane(batch: Batch) -> Lane:
+    lane = batch.jobs.get().lanes.get(number=0)
+    Lane.objects.filter(pk=lane.pk).update(lease_until=timezone.now())
+    return lane
+
+
+def two_sent(batch: Batch) -> dict[str, Any]:
+    """The decisions of a cycle that records two emails as sent."""
+    ids = list(batch.emails.filter(row__in=(HALF + 1, HALF + 2)).values_list("pk", flat=True))
+    return {
+        **{"ids": ids, "statuses": ["sent"] * 2, "outcomes": ["sent"] * 2, "codes": [250] * 2},
+        **{"replies": ["Ok"] * 2, "delays": [0.0] * 2},
+    }
+
+
 def cycle_arguments(lane: Lane, **changed: object) -> dict[str, Any]:
     arguments = {
         **{"job": lane.job_id, "batch": lane.job.batch_id, "lane": lane.pk, "token": lane.token, "lease_seconds": 15},
@@ -67,8 +82,7 @@ def cycle_arguments(lane: Lane, **changed: object) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("as_ledger")
 def test_ledger_cycle_walks_two_indexes_when_it_claims(half_sent: Batch) -> None:
-    lane = half_sent.jobs.get().lanes.get(number=0)
-    Lane.objects.filter(pk=lane.pk).update(lease_until=timezone.now())
+    lane = leased_lane(half_sent)
     plan = plan_of(sql.LEDGER_CYCLE, cycle_arguments(lane, limit=128))
     assert_by_index(plan, "email_retry", "email_row_once", blocks_max=1500)
     assert half_sent.emails.filter(status=EmailStatus.SENDING).count() == 100
@@ -78,16 +92,11 @@ def test_ledger_cycle_walks_two_indexes_when_it_claims(half_sent: Batch) -> None
 
 @pytest.mark.usefixtures("as_ledger")
 def test_ledger_cycle_finds_emails_by_their_key_when_it_records(half_sent: Batch) -> None:
-    lane = half_sent.jobs.get().lanes.get(number=0)
-    Lane.objects.filter(pk=lane.pk).update(lease_until=timezone.now())
-    ids = list(half_sent.emails.filter(row__in=(HALF + 1, HALF + 2)).values_list("pk", flat=True))
-    decisions = {
-        **{"ids": ids, "statuses": ["sent"] * 2, "outcomes": ["sent"] * 2, "codes": [250] * 2},
-        **{"replies": ["Ok"] * 2, "delays": [0.0] * 2},
-    }
+    lane = leased_lane(half_sent)
+    decisions = two_sent(half_sent)
     plan = plan_of(sql.LEDGER_CYCLE, cycle_arguments(lane, **decisions))
     assert_by_index(plan, "batches_email_pkey", blocks_max=200)
-    assert half_sent.emails.filter(pk__in=ids, status=EmailStatus.SENT).count() == 2
+    assert half_sent.emails.filter(pk__in=decisions["ids"], status=EmailStatus.SENT).count() == 2
 
 
 def routed_arguments(lane: Lane, **changed: object) -> dict[str, Any]:
@@ -102,8 +111,7 @@ def routed_arguments(lane: Lane, **changed: object) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("as_ledger")
 def test_routed_cycle_walks_the_same_indexes_when_it_claims(half_sent: Batch) -> None:
-    lane = half_sent.jobs.get().lanes.get(number=0)
-    Lane.objects.filter(pk=lane.pk).update(lease_until=timezone.now())
+    lane = leased_lane(half_sent)
     plan = plan_of(sql.ROUTED_CYCLE, routed_arguments(lane))
     # What is removed are rows of its own parts, each of which has a window of rows at most.
     assert_by_index(plan, "email_retry", "email_row_once", blocks_max=2000, removed_max=4 * 128)
@@ -114,16 +122,11 @@ def test_routed_cycle_walks_the_same_indexes_when_it_claims(half_sent: Batch) ->
 
 @pytest.mark.usefixtures("as_ledger")
 def test_routed_cycle_finds_emails_by_their_key_when_it_records(half_sent: Batch) -> None:
-    lane = half_sent.jobs.get().lanes.get(number=0)
-    Lane.objects.filter(pk=lane.pk).update(lease_until=timezone.now())
-    ids = list(half_sent.emails.filter(row__in=(HALF + 1, HALF + 2)).values_list("pk", flat=True))
-    decisions = {
-        **{"ids": ids, "statuses": ["sent"] * 2, "outcomes": ["sent"] * 2, "codes": [250] * 2, "routes": [1, 2]},
-        **{"replies": ["Ok"] * 2, "delays": [0.0] * 2, "limit": 0, "plan": [], "spaces": [0, 0], "pins": []},
-    }
+    lane = leased_lane(half_sent)
+    decisions = two_sent(half_sent) | {"routes": [1, 2], "limit": 0, "plan": [], "spaces": [0, 0], "pins": []}
     plan = plan_of(sql.ROUTED_CYCLE, routed_arguments(lane, **decisions))
     assert_by_index(plan, "batches_email_pkey", blocks_max=300)
-    assert half_sent.emails.filter(pk__in=ids, status=EmailStatus.SENT).count() == 2
+    assert half_sent.emails.filter(pk__in=decisions["ids"], status=EmailStatus.SENT).count() == 2
 
 
 @pytest.mark.usefixtures("as_ledger")
@@ -144,8 +147,7 @@ def test_space_is_found_in_the_period_alone_when_old_uses_are_left(half_sent: Ba
 
 @pytest.mark.usefixtures("as_ledger")
 def test_row_range_is_found_at_its_place_when_the_half_is_sent(half_sent: Batch) -> None:
-    lane = half_sent.jobs.get().lanes.get(number=0)
-    Lane.objects.filter(pk=lane.pk).update(lease_until=timezone.now())
+    lane = leased_lane(half_sent)
     arguments = {
         **{"job": lane.job_id, "batch": half_sent.pk, "lane": lane.pk, "token": lane.token},
         **{"window": 128, "rows_max": 2048},

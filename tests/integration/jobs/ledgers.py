@@ -1,4 +1,4 @@
-"""What the tests of a lane's ledger share: decisions, a locked lane, and a line to PostgreSQL that loses replies."""
+"""What the tests of a lane's ledger share: routes, decisions, a locked lane, a line that loses PostgreSQL's replies."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from batches.delivery.ledger import Ledger, connect
 from batches.delivery.spec import LaneSpec, RouteSpec
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.jobs.run_lane import database_parameters
-from batches.models import Batch, EmailStatus, sql
+from batches.models import Batch, EmailStatus, Relay, RelayQuota, sql
 from batches.outcomes import Outcome
+from batches.smtp.relay import parse_relay
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -124,3 +125,12 @@ def locked_lane(batch: Batch) -> Iterator[LockedLane]:
     ):
         holder.execute("SELECT FROM batches_lane WHERE job_id = %s FOR UPDATE", [batch.jobs.get().pk])
         yield LockedLane(holder, other)
+
+
+def make_route(name: str, *, quotas: tuple[tuple[int, int], ...] = (), **fields: Any) -> RouteSpec:
+    """Make a relay with quotas of (amount, seconds), and a lane's route by it."""
+    relay, _ = Relay.objects.get_or_create(name=name)
+    for amount, period_seconds in quotas:
+        RelayQuota.objects.get_or_create(relay=relay, amount=amount, period_seconds=period_seconds)
+    address = parse_relay(f"smtp://{name}.example:25")
+    return RouteSpec(relay_id=relay.pk, name=name, address=address, connections=1, has_quotas=bool(quotas), **fields)

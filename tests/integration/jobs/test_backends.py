@@ -23,7 +23,7 @@ from batches.jobs.run_lane import run_lane
 from batches.jobs.sweep import sweep
 from batches.models import Attempt, Email, EmailJob, EmailStatus, EmailTemplate, RelayPause
 from tests.integration.jobs.conftest import MakeBatch
-from tests.integration.jobs.test_lanes import accepted, wait_for
+from tests.integration.jobs.whole_jobs import accepted, wait_for
 from tests.smtpserver import Rule, RunningServer
 
 DJANGO_SMTP = "django.core.mail.backends.smtp.EmailBackend"

@@ -30,7 +30,7 @@ from tests.integration.jobs.ledgers import (
     rows_of,
     sent,
 )
-from tests.integration.jobs.test_lanes import wait_for
+from tests.integration.jobs.whole_jobs import wait_for
 from tests.smtpserver import RunningServer
 
 Execute = Callable[..., Any]

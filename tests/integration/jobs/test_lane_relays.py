@@ -30,7 +30,7 @@ from batches.models.relay import DEFAULT_RELAY
 from batches.outcomes import ReplyMeaning
 from batches.relays import sync, wake_jobs
 from tests.integration.jobs.conftest import MakeBatch
-from tests.integration.jobs.test_lanes import accepted, run, run_while, start, statuses, wait_for_sent
+from tests.integration.jobs.whole_jobs import accepted, run, run_while, start, statuses, wait_for_sent
 from tests.smtpserver import Rule, RunningServer
 
 
@@ -39,6 +39,17 @@ def row(transactional_db: None) -> Relay:
     """The Relay of EMAIL_URL."""
     sync()
     return Relay.objects.get(name=DEFAULT_RELAY)
+
+
+def limit(row: Relay, amount: int = 30) -> None:
+    """Let a relay carry so many messages an hour."""
+    RelayQuota.objects.create(relay=row, amount=amount, period_seconds=3600)
+
+
+def enqueue_again() -> int:
+    """Lose all work items, and return for how many lanes a sweep makes new ones."""
+    queues.client().flushall()
+    return sweep().enqueued
 
 
 def test_lane_begins_again_when_a_person_changes_its_relay(
@@ -74,8 +85,7 @@ def test_job_says_why_and_waits_when_every_relay_is_disabled(
     assert job.last_error == "Every relay is disabled. Enable one in the admin, under Relays."
     assert job.relay_retry_at is not None and job.relay_retry_at > timezone.now() + timedelta(seconds=30)
     assert Lane.objects.get(pk=lane.pk).lease_until is None
-    queues.client().flushall()
-    assert sweep().enqueued == 0
+    assert enqueue_again() == 0
     Relay.objects.update(is_enabled=True)
     wake_jobs()
     assert sweep().enqueued == 1
@@ -87,7 +97,7 @@ def test_job_says_why_and_waits_when_every_relay_is_disabled(
 def test_job_says_which_quota_is_used_up_and_waits_when_it_is(
     relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate
 ) -> None:
-    RelayQuota.objects.create(relay=row, amount=30, period_seconds=3600)
+    limit(row)
     batch = make_batch(50)
     job, lane = start(batch, template)
     assert run(lane) == LaneEnd.NO_SPACE.value
@@ -98,8 +108,7 @@ def test_job_says_which_quota_is_used_up_and_waits_when_it_is(
         assert at is not None and until - timedelta(seconds=60) < at < until + timedelta(seconds=10)
     assert statuses(batch) == {EmailStatus.SENT: 30, EmailStatus.PENDING: 20}
     assert set(batch.emails.filter(status=EmailStatus.PENDING).values_list("attempts", flat=True)) == {0}
-    queues.client().flushall()
-    assert sweep().enqueued == 0
+    assert enqueue_again() == 0
 
 
 def waiting_for(batch: Batch) -> tuple[str, str | None]:
@@ -120,7 +129,7 @@ def test_job_waits_on_and_says_why_when_it_is_resumed_during_a_wait(
         job = creation.replay_batch(batch, which=JobKind.UNSENT, user=None)
         lane = job.lanes.get()
     if cause == "quota":
-        RelayQuota.objects.create(relay=row, amount=30, period_seconds=3600)
+        limit(row)
     elif cause == "pause":
         until = timezone.now() + timedelta(hours=1)
         RelayPause.objects.create(relay=row, meaning=ReplyMeaning.RATE, sentence="Too fast.", until=until)
@@ -133,8 +142,7 @@ def test_job_waits_on_and_says_why_when_it_is_resumed_during_a_wait(
     lifecycle.resume_batch(batch)
     assert waiting_for(batch) == before
     assert batch.status == BatchStatus.PROCESSING
-    queues.client().flushall()
-    assert sweep().enqueued == 0
+    assert enqueue_again() == 0
     wake_jobs()
     assert sweep().enqueued == 1
 
@@ -143,7 +151,7 @@ def test_lane_that_began_to_wait_during_a_pause_says_why_after_it(
     relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate
 ) -> None:
     """REPORT_WAIT notes nothing on a paused job, and the lane is released with its wait nevertheless."""
-    RelayQuota.objects.create(relay=row, amount=30, period_seconds=3600)
+    limit(row)
     batch = make_batch(50)
     job, lane = start(batch, template)
     run(lane)
@@ -151,8 +159,7 @@ def test_lane_that_began_to_wait_during_a_pause_says_why_after_it(
     lifecycle.pause_batch(batch)
     EmailJob.objects.filter(pk=job.pk).update(last_error="", relay_retry_at=None)
     lifecycle.resume_batch(batch)
-    queues.client().flushall()  # the work item of the resumption is lost, and the sweep must not wait for an hour
-    assert sweep().enqueued == 1
+    assert enqueue_again() == 1  # the lane starts at once, and not in an hour
     assert run(lane) == LaneEnd.NO_SPACE.value
     assert waiting_for(batch) == before
 
@@ -160,7 +167,7 @@ def test_lane_that_began_to_wait_during_a_pause_says_why_after_it(
 def test_job_ends_when_the_quota_is_just_enough_for_its_list(
     relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate
 ) -> None:
-    RelayQuota.objects.create(relay=row, amount=30, period_seconds=3600)
+    limit(row)
     batch = make_batch(30)
     job, lane = start(batch, template)
     assert run(lane) == LaneEnd.DRY.value
@@ -172,7 +179,7 @@ def test_job_ends_when_the_quota_is_just_enough_for_its_list(
 def test_job_goes_on_when_refusals_that_wait_to_be_judged_hold_the_whole_quota(
     relay: RunningServer, row: Relay, make_batch: MakeBatch, template: EmailTemplate, amount: int
 ) -> None:
-    RelayQuota.objects.create(relay=row, amount=amount, period_seconds=3600)
+    limit(row, amount)
     batch = make_batch(3)
     addresses = list(Email.objects.filter(batch=batch).order_by("row").values_list("address", flat=True))
     refused = "|".join(map(re.escape, addresses[:amount]))
@@ -191,13 +198,11 @@ def test_job_says_why_when_the_one_relay_of_its_last_retries_was_disabled(
     job, lane = start(batch, template)
     Email.objects.filter(batch=batch).update(next_attempt_at=timezone.now(), relay=row, attempts=1)
     Relay.objects.update(is_enabled=False)
-    queues.client().flushall()
-    assert sweep().enqueued == 1
+    assert enqueue_again() == 1
     assert run(lane) == LaneEnd.RELAY_DOWN.value
     job.refresh_from_db()
     assert "disabled" in job.last_error
-    queues.client().flushall()
-    assert sweep().enqueued == 0
+    assert enqueue_again() == 0
 
 
 def test_job_is_paused_before_a_claim_when_its_sender_is_on_this_machine_and_the_relay_is_not(

@@ -23,7 +23,7 @@ from batches.smtp.connection import Loss
 from tests.integration.jobs.conftest import MakeBatch
 from tests.integration.jobs.lane_runs import ControlledRun, FakeRelay
 from tests.integration.jobs.ledgers import Run
-from tests.integration.jobs.test_lanes import wait_for
+from tests.integration.jobs.whole_jobs import wait_for
 
 LEASE_SECONDS = 2
 RENEWALS = 3

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -15,7 +12,7 @@ from django.db.models.functions import Now
 
 from batches.delivery.terms import LaneEnd
 from batches.jobs import creation, lifecycle
-from batches.jobs.run_lane import NOT_ACQUIRED, run_lane
+from batches.jobs.run_lane import NOT_ACQUIRED
 from batches.jobs.sweep import sweep
 from batches.models import (
     Attempt,
@@ -33,56 +30,8 @@ from batches.models import (
 from batches.outcomes import Outcome
 from tests.integration.jobs.conftest import MakeBatch
 from tests.integration.jobs.ledgers import rows_in_flight
+from tests.integration.jobs.whole_jobs import accepted, run, run_while, start, statuses, wait_for, wait_for_sent
 from tests.smtpserver import Rule, RunningServer
-
-
-def start(batch: Batch, template: EmailTemplate) -> tuple[EmailJob, Lane]:
-    job = creation.create_job(batch, template=template, user=None)
-    return job, job.lanes.get(number=0)
-
-
-def run(lane: Lane) -> str:
-    return run_lane(lane_id=lane.pk)
-
-
-def statuses(batch: Batch) -> Counter[str]:
-    return Counter(Email.objects.filter(batch=batch).values_list("status", flat=True))
-
-
-def accepted(relay: RunningServer, batch: Batch) -> Counter[str]:
-    wanted = set(Email.objects.filter(batch=batch).values_list("address", flat=True))
-    return Counter(entry.recipient for entry in relay.accepted() if entry.recipient in wanted)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "the condition did not come true"
-        time.sleep(0.01)
-
-
-def wait_for_sent(batch: Batch, count: int) -> None:
-    wait_for(lambda: statuses(batch)[EmailStatus.SENT] >= count)
-
-
-def run_while(lane: Lane, action: Callable[[], object]) -> str:
-    """Run the lane in this thread, the main one, as a work-horse does; and an action at the same time in another."""
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            action()
-        except BaseException as exc:
-            errors.append(exc)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    end = run(lane)
-    thread.join(timeout=20)
-    assert not errors, errors
-    return end
 
 
 @pytest.fixture

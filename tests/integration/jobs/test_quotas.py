@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
-from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from batches.delivery.ledger import OUTAGES, connect
+from batches.delivery.ledger import OUTAGES
 from batches.delivery.spec import RouteSpec
 from batches.delivery.terms import ClaimedEmail, Decision
-from batches.jobs import creation, queues
+from batches.jobs import queues
 from batches.jobs import sweep as sweep_module
-from batches.jobs.run_lane import acquire_lane, database_parameters, make_spec
 from batches.jobs.sweep import sweep
 from batches.models import (
     Batch,
     EmailStatus,
-    EmailTemplate,
     Lane,
     Relay,
     RelayPause,
@@ -31,9 +29,8 @@ from batches.models import (
     sql,
 )
 from batches.outcomes import Outcome, ReplyMeaning
-from batches.smtp.relay import parse_relay
 from tests.integration.jobs.conftest import MakeBatch
-from tests.integration.jobs.ledgers import LedgerOnLine, Line, Run, deferred, sent
+from tests.integration.jobs.ledgers import LedgerOnLine, OpenLedger, Run, deferred, make_route, sent
 
 HOUR = 3600
 
@@ -46,43 +43,20 @@ def requeued(claimed: ClaimedEmail) -> Decision:
     return Decision(claimed.id, EmailStatus.PENDING.value, "", 0, "")
 
 
-def make_route(name: str, *, quotas: tuple[tuple[int, int], ...] = (), **fields: Any) -> RouteSpec:
-    """Make a relay with quotas of (amount, seconds), and a lane's route by it."""
-    relay, _ = Relay.objects.get_or_create(name=name)
-    for amount, period_seconds in quotas:
-        RelayQuota.objects.get_or_create(relay=relay, amount=amount, period_seconds=period_seconds)
-    address = parse_relay(f"smtp://{name}.example:25")
-    return RouteSpec(relay_id=relay.pk, name=name, address=address, connections=1, has_quotas=bool(quotas), **fields)
-
-
+@dataclass(frozen=True, kw_only=True)
 class Lanes:
     """Opens the ledgers of a batch's lanes, with the routes of the test."""
 
-    def __init__(self, run: Run, template: EmailTemplate) -> None:
-        self.run, self.template = run, template
-        self.opened: list[LedgerOnLine] = []
+    run: Run
+    open_ledger: OpenLedger
 
     def open(self, batch: Batch, *routes: RouteSpec, lane: int = 0) -> LedgerOnLine:
-        job = batch.jobs.first() or creation.create_job(batch, template=self.template, user=None)
-        found, _ = Lane.objects.get_or_create(job=job, number=lane)
-        self.opened.append(self.run(self._open(found, routes)))
-        return self.opened[-1]
-
-    async def _open(self, lane: Lane, routes: tuple[RouteSpec, ...]) -> LedgerOnLine:
-        database = database_parameters()
-        ledger_connection = await connect(database)
-        acquired = await acquire_lane(ledger_connection, lane.pk, worker="")
-        assert acquired is not None
-        spec = make_spec(acquired, database, routes=routes)
-        return LedgerOnLine(spec, Line(ledger_connection))
+        return self.open_ledger(batch, lane_number=lane, routes=routes)
 
 
 @pytest.fixture
-def lanes(run: Run, template: EmailTemplate) -> Any:
-    lanes = Lanes(run, template)
-    yield lanes
-    for ledger in lanes.opened:
-        run(ledger.close())
+def lanes(run: Run, open_ledger: OpenLedger) -> Lanes:
+    return Lanes(run=run, open_ledger=open_ledger)
 
 
 def count_routes(claimed: list[ClaimedEmail]) -> dict[int, int]:

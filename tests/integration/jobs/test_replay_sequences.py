@@ -24,8 +24,7 @@ from batches.outcomes import Outcome
 from tests.integration.jobs.conftest import MakeBatch
 from tests.integration.jobs.ledgers import OpenLedger, Run
 from tests.integration.jobs.test_history import client, exported, listed
-from tests.integration.jobs.test_lanes import accepted, run_while, wait_for
-from tests.integration.jobs.whole_jobs import JOB_SECONDS, replay
+from tests.integration.jobs.whole_jobs import JOB_SECONDS, accepted, replay, run_while, wait_for
 from tests.smtpserver import Behaviour, Rule, RunningServer
 
 __all__ = ["client"]  # a fixture

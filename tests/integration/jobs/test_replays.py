@@ -35,10 +35,8 @@ from batches.models import (
 )
 from batches.outcomes import Outcome
 from tests.integration.jobs.conftest import MakeBatch, SendAll
-from tests.integration.jobs.ledgers import OpenLedger, Run, deferred, sent
-from tests.integration.jobs.test_lanes import accepted, run_while, wait_for
-from tests.integration.jobs.test_quotas import make_route
-from tests.integration.jobs.whole_jobs import replay, run_to_end
+from tests.integration.jobs.ledgers import OpenLedger, Run, deferred, make_route, sent
+from tests.integration.jobs.whole_jobs import accepted, replay, run_to_end, run_while, wait_for
 from tests.smtpserver import Rule, RunningServer
 
 
@@ -304,6 +302,13 @@ def test_unknown_are_named_when_nobody_else_is_unsent(relay: RunningServer, send
         replay(batch, JobKind.FAILED, include_unknown=True)
 
 
+def migrate_again() -> None:
+    """Do what the migration does at an upgrade."""
+    migration = importlib.import_module("batches.migrations.0009_restore_sent")
+    with connection.schema_editor() as editor:
+        migration.restore_sent(apps, editor)
+
+
 def test_migration_restores_what_earlier_replays_wiped(relay: RunningServer, send_all: SendAll) -> None:
     """Release 0.2.0 set every row to pending, and its Attempts alone kept that it was sent."""
     ended, live, other = send_all(4), send_all(4), send_all(2)
@@ -321,9 +326,7 @@ def test_migration_restores_what_earlier_replays_wiped(relay: RunningServer, sen
     Batch.objects.filter(pk=ended.pk).update(cancelled_count=4)
     untouched = records(other)
 
-    migration = importlib.import_module("batches.migrations.0009_restore_sent")
-    with connection.schema_editor() as editor:
-        migration.restore_sent(apps, editor)
+    migrate_again()
 
     assert [(*row[:3], row[-1]) for row in records(ended)] == [(*row[:3], row[-1]) for row in before]
     sent_at = Attempt.objects.filter(email__batch=ended, outcome=Outcome.SENT).order_by("email__row")
@@ -341,9 +344,7 @@ def test_migration_keeps_doubt_that_earlier_releases_recorded_as_cancelled(
     batch.emails.exclude(row=2).update(status=EmailStatus.CANCELLED, code=None, reply="", attempts=0)
     Attempt.objects.filter(email__batch=batch, email__row=4).update(outcome=Outcome.UNKNOWN, code=None, reply="Lost.")
     Batch.objects.filter(pk=batch.pk).update(sent_count=1, failed_count=0, cancelled_count=2)
-    migration = importlib.import_module("batches.migrations.0009_restore_sent")
-    with connection.schema_editor() as editor:
-        migration.restore_sent(apps, editor)
+    migrate_again()
     assert list(batch.emails.order_by("row").values_list("status", "reply"))[1:] == [
         ("cancelled", ""),
         ("unknown", "Lost."),

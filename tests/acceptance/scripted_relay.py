@@ -17,7 +17,6 @@ from tests.chaos.trial import write_recipients
 from tests.smtpserver import Behaviour, Rule
 
 ENDED = ("completed", "failed", "cancelled")
-STOPPED = (*ENDED, "paused")
 
 FAST = {"SEND_RETRY_SECONDS": "0.2", "SEND_LEASE_SECONDS": "3"}
 """Retries after 0.2 and 1 s instead of one and five minutes."""
@@ -58,10 +57,6 @@ class Script:
 
     def load_file(self, path: Path, *, template: str) -> None:
         self.batch_id = self.stack.send_batch(path, template=template)
-
-    def behave(self, *rules: Rule, **fields: Any) -> None:
-        """Let the relay follow these rules from now on."""
-        self.stack.smtp.configure(rules=rules, **fields)
 
     # --- What the stack shows ----------------------------------------------------------------------------
 
@@ -143,7 +138,9 @@ class Script:
         wait_until(
             lambda: self.status in statuses,
             seconds=seconds,
-            what=f"the batch to be {' or '.join(statuses)}; it is {self.status}: {self.last_error}; {self.statuses()}",
+            what=lambda: (
+                f"the batch to be {' or '.join(statuses)}; it is {self.status}: {self.last_error}; {self.statuses()}"
+            ),
             every=0.1,
         )
 
@@ -158,7 +155,7 @@ class Script:
         wait_until(
             lambda: self.last_error and all(word.lower() in self.last_error.lower() for word in words),
             seconds=seconds,
-            what=f"the job to say {words}",
+            what=lambda: f"the job to say {words}; it says {self.last_error!r}",
             every=0.1,
         )
         return self.last_error

@@ -47,8 +47,11 @@ TEMPLATE = {
 }
 
 
-def wait_until(condition: Callable[[], T], *, seconds: float, what: str, every: float = 0.02) -> T:
+def wait_until(condition: Callable[[], T], *, seconds: float, what: str | Callable[[], str], every: float = 0.02) -> T:
     """Poll a condition until its answer is true, and return that answer.
+
+    Args:
+        what: For what. A function says it when the time is over, with what is known then.
 
     Raises:
         TimeoutError: the condition was not true in time.
@@ -56,7 +59,7 @@ def wait_until(condition: Callable[[], T], *, seconds: float, what: str, every: 
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"Waited {seconds:g} s for {what}, without success.")
+            raise TimeoutError(f"Waited {seconds:g} s for {what() if callable(what) else what}, without success.")
         time.sleep(every)
     return answer
 

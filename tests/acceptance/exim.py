@@ -13,20 +13,12 @@ import pwd
 import re
 import shutil
 import signal
-import socket
-import subprocess
-import tempfile
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from emailbatch.localstack.processes import die_with_parent
-from tests.acceptance.postfix import free_port
-from tests.chaos.stack import wait_until
+from tests.acceptance.mail_server import MailServer
 
 USER = "Debian-exim"
-START_SECONDS = 20
 RECEIVED = re.compile(r" <= \S+ .* for (\S+)$", re.MULTILINE)
 RECIPIENT_HEADER = re.compile(rb"^\d{3}T To: .*?([^\s<>]+@[^\s<>]+)>?$", re.MULTILINE)
 
@@ -92,16 +84,16 @@ def missing() -> str:
     return f"The user {USER} is missing; Debian's package exim4-base makes it."
 
 
-class Exim:
+class Exim(MailServer):
     """Start it with ``with Exim(...) as relay``. The arguments are lines of its access lists and further options."""
+
+    name = "Exim"
 
     def __init__(self, *, at_mail: str = "", at_rcpt: str = "", at_data: str = "", options: str = "") -> None:
         binary = find_binary()
         assert binary is not None, missing()
+        super().__init__()
         self.binary = binary
-        self.folder = Path(tempfile.mkdtemp(prefix="exim-"))
-        self.folder.chmod(0o755)
-        self.port = free_port()
         account = pwd.getpwnam(USER)
         for name in ("spool", "log"):
             (self.folder / name).mkdir()
@@ -118,27 +110,8 @@ class Exim:
             )
         )
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def start(self) -> None:
-        """Start Exim, and wait for its greeting."""
-        with (self.folder / "output").open("ab") as output:
-            self.process = subprocess.Popen(
-                [self.binary, "-C", self.config, "-bdf"],
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=die_with_parent(signal.SIGTERM),
-            )
-        wait_until(self.is_up, seconds=START_SECONDS, what=f"Exim to answer; it says {self.output}")
+        self.run([self.binary, "-C", self.config, "-bdf"])
 
     def change(self, before: str, after: str) -> None:
         """Restart Exim with another line in its configuration. A SIGHUP would start the system's program."""
@@ -146,27 +119,15 @@ class Exim:
         self.config.write_text(self.config.read_text().replace(before, after))
         self.start()
 
-    def is_up(self) -> bool:
-        assert self.process.poll() is None, self.output
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as client:
-                client.settimeout(2)
-                is_up = client.recv(100).startswith(b"220 ")
-                client.sendall(b"QUIT\r\n")
-                return is_up
-        except OSError:
-            return False
-
     def stop(self) -> None:
         """End the daemon and the processes of its connections."""
-        self.process.terminate()
-        self.process.wait(timeout=20)
+        super().stop()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     @property
     def output(self) -> str:
-        return (self.folder / "output").read_text(errors="replace") + self._read_log("panic") + self._read_log("reject")
+        return super().output + self._read_log("panic") + self._read_log("reject")
 
     @property
     def log(self) -> str:
@@ -183,4 +144,4 @@ class Exim:
             envelope = head.split(b"\n\n", 1)[0].splitlines()[-1]
             (addressed,) = RECIPIENT_HEADER.findall(head)
             assert envelope == addressed, head
-        return Counter(recipients for recipients in RECEIVED.findall(self.log))
+        return Counter(RECEIVED.findall(self.log))

@@ -10,19 +10,16 @@ import contextlib
 import os
 import pwd
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 from base64 import b64decode
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
-from emailbatch.localstack.processes import die_with_parent
+from tests.acceptance.mail_server import MailServer
 from tests.chaos.stack import wait_until
 from tests.smtpserver.certificate import write_certificate
 
@@ -30,7 +27,6 @@ COMMAND = "/usr/sbin/postfix"
 MASTER_PROGRAM = "/usr/lib/postfix/sbin/master"
 RECEIVED = re.compile(r"^\tby \S+ \(Postfix\) with \w+ id (\w+)\s+for <(.*)>;", re.MULTILINE)
 HEADER_BYTES = 2000  # enough for the lines that Postfix writes before the message
-START_SECONDS = 20
 
 MAIN = """
 compatibility_level = 3.6
@@ -102,13 +98,6 @@ def missing() -> str:
     return "The user postfix is missing; Debian's package postfix makes it."
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 class Accounts:
     """The part of Dovecot's authentication server that Postfix needs: PLAIN and LOGIN for one account."""
 
@@ -164,8 +153,10 @@ class Delivery(NamedTuple):
         return cls(*received.groups())
 
 
-class Postfix:
+class Postfix(MailServer):
     """Start it with ``with Postfix(...) as relay``. Its method ``accepted`` counts messages by recipient."""
+
+    name = "Postfix"
 
     def __init__(
         self,
@@ -176,11 +167,8 @@ class Postfix:
         size: int = 0,
         unknown_users: str = "",
     ) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="postfix-"))
-        self.folder.chmod(0o755)
-        self.port = free_port()
+        super().__init__()
         self.certificate = self.folder / "certificate.pem"
-        self.log_path = self.folder / "log"
         write_certificate(self.certificate)
         self.deliveries: dict[str, Delivery] = {}
         for name in ("etc", "queue", "data", "mail"):
@@ -208,43 +196,9 @@ class Postfix:
                 file.write(f"smtpd_recipient_restrictions = check_recipient_access regexp:{self.folder}/etc/unknown\n")
         (self.folder / "etc" / "master.cf").write_text(MASTER.format(port=self.port))
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def start(self) -> None:
-        """Start Postfix, and wait for its greeting."""
         self.order("check")  # this creates its folders
-        with self.log_path.open("ab") as log:
-            # The program that start-fg runs, as our own child: it ends with the tests, even if they are killed.
-            self.process = subprocess.Popen(
-                [MASTER_PROGRAM, "-s", "-c", str(self.folder / "etc")],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=die_with_parent(signal.SIGTERM),
-            )
-        wait_until(self.is_up, seconds=START_SECONDS, what=f"Postfix to answer; its log is {self.log}")
-
-    def is_up(self) -> bool:
-        assert self.process.poll() is None, self.log
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as client:
-                client.settimeout(2)
-                return client.recv(100).startswith(b"220 ")
-        except OSError:
-            return False
-
-    def stop(self) -> None:
-        """Stop Postfix as ``postfix stop`` does."""
-        self.process.terminate()
-        self.process.wait(timeout=20)
+        self.run([MASTER_PROGRAM, "-s", "-c", str(self.folder / "etc")])  # what start-fg runs
 
     def kill(self) -> None:
         """Kill -9 all its processes."""
@@ -269,7 +223,7 @@ class Postfix:
 
     @property
     def log(self) -> str:
-        return self.log_path.read_text(errors="replace")
+        return self.output
 
     def accepted(self) -> Counter[str]:
         """Count the accepted messages by recipient. A message that Postfix delivered twice counts once."""

@@ -1,4 +1,4 @@
-"""What became of the recipients of a stack's one batch, as PostgreSQL has it."""
+"""One batch from two workers to a real relay, and what became of its recipients, as PostgreSQL has it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from collections import Counter
 from batches.models import EmailStatus
 from tests.acceptance.test_worker import statuses
 from tests.chaos.stack import Stack, wait_until
+from tests.chaos.trial import write_recipients
+
+
+def send(stack: Stack, port: int, addresses: list[str], *, policy: str, **extra: str) -> None:
+    """Start two workers that send to the relay at this port, and a batch."""
+    environment = {
+        "EMAIL_URL": f"smtp://127.0.0.1:{port}",
+        "SEND_RETRY_SECONDS": "0.2",
+        "SEND_ON_CRASH": policy,
+        **extra,
+    }
+    for _ in range(2):
+        stack.start_worker(environment=environment, wait=False)
+    stack.send_batch(write_recipients(stack.folder / "recipients.csv", addresses))
 
 
 def wait_for_end(stack: Stack, *, seconds: float = 60) -> Counter[str]:

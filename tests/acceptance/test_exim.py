@@ -11,11 +11,10 @@ from batches.models import EmailStatus
 from batches.smtp.depth import RESETS_MAX
 from tests.acceptance import exim
 from tests.acceptance.exim import Exim
-from tests.acceptance.fates import count_doubts, read_addresses, wait_for_end
+from tests.acceptance.fates import count_doubts, read_addresses, send, wait_for_end
 from tests.acceptance.test_postfix import wait_for_relay_error
 from tests.acceptance.test_worker import statuses
 from tests.chaos.stack import Stack
-from tests.chaos.trial import write_recipients
 
 if exim.missing() and not os.environ.get("REQUIRE_EXIM"):
     pytest.skip(exim.missing(), allow_module_level=True)
@@ -36,19 +35,6 @@ def name_recipients(name: str, *, tenths_unknown: int) -> tuple[list[str], set[s
     return addresses, {address for address in addresses if address.startswith("unknown")}
 
 
-def send(stack: Stack, relay: Exim, addresses: list[str], *, policy: str = "resend", **extra: str) -> None:
-    """Start two workers and a batch."""
-    environment = {
-        "EMAIL_URL": f"smtp://127.0.0.1:{relay.port}",
-        "SEND_RETRY_SECONDS": "0.2",
-        "SEND_ON_CRASH": policy,
-        **extra,
-    }
-    for _ in range(2):
-        stack.start_worker(environment=environment, wait=False)
-    stack.send_batch(write_recipients(stack.folder / "recipients.csv", addresses))
-
-
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("tenths_unknown", [3, 6])
 @pytest.mark.parametrize("verb", ["deny", "drop"])
@@ -57,7 +43,7 @@ def test_every_good_recipient_is_sent_once_when_exim_knows_many_users_not(
 ) -> None:
     addresses, unknown = name_recipients(verb, tenths_unknown=tenths_unknown)
     with Exim(at_rcpt=REFUSE.format(verb=verb, message="no such user here")) as relay:
-        send(stack, relay, addresses, policy=policy)
+        send(stack, relay.port, addresses, policy=policy)
         counts = wait_for_end(stack)
         print(f"{verb} {tenths_unknown}0 %, {policy}: {dict(counts)}, {count_doubts(stack)} in doubt")  # noqa: T201
         assert read_addresses(stack, EmailStatus.FAILED) == unknown
@@ -81,7 +67,7 @@ def test_a_loss_puts_next_to_nothing_in_doubt_when_exim_refuses_a_few(stack: Sta
     ]
     unknown = {address for address in addresses if address.startswith("unknown")}
     with Exim(at_rcpt=REFUSE.format(verb=verb, message="no such user here")) as relay:
-        send(stack, relay, addresses, policy=policy)
+        send(stack, relay.port, addresses, policy=policy)
         counts = wait_for_end(stack)
         print(f"{verb} a few, {policy}: {dict(counts)}, {count_doubts(stack)} in doubt")  # noqa: T201
         in_doubt = read_addresses(stack, EmailStatus.UNKNOWN)
@@ -95,7 +81,7 @@ def test_a_loss_puts_next_to_nothing_in_doubt_when_exim_refuses_a_few(stack: Sta
 def test_every_recipient_is_sent_once_when_exim_limits_the_messages_of_a_connection(stack: Stack) -> None:
     addresses, _ = name_recipients("limit", tenths_unknown=0)
     with Exim(options="smtp_accept_max_per_connection = 20") as relay:
-        send(stack, relay, addresses, policy="hold")
+        send(stack, relay.port, addresses, policy="hold")
         assert wait_for_end(stack) == {EmailStatus.SENT: RECIPIENTS}
         assert relay.accepted() == Counter(addresses)
         assert count_doubts(stack) == 0
@@ -106,7 +92,7 @@ def test_only_the_deferred_are_attempted_again_when_exim_defers_some(stack: Stac
     addresses, deferred = name_recipients(stage.replace("_", ""), tenths_unknown=3)
     condition = {"at_rcpt": "local_parts = ^unknown", "at_data": "condition = ${if match{$h_to:}{unknown}}"}[stage]
     with Exim(**{stage: f"  defer message = mailbox is locked\n    {condition}"}) as relay:
-        send(stack, relay, addresses, policy="hold", SEND_MAX_ATTEMPTS="2")
+        send(stack, relay.port, addresses, policy="hold", SEND_MAX_ATTEMPTS="2")
         wait_for_end(stack)
         assert read_addresses(stack, EmailStatus.FAILED) == deferred
         assert read_addresses(stack, EmailStatus.SENT) == set(addresses) - deferred
@@ -121,7 +107,7 @@ def test_nobody_is_charged_when_the_disk_of_exim_is_full_for_a_while(stack: Stac
     """Exim says ``452 space shortage`` to MAIL. The first attempt of each email is the one that sends it."""
     addresses, _ = name_recipients("disk", tenths_unknown=0)
     with Exim(options="check_spool_space = 2000000G") as relay:
-        send(stack, relay, addresses)
+        send(stack, relay.port, addresses, policy="resend")
         reason = wait_for_relay_error(stack)
         assert "452" in reason
         assert statuses(stack)[EmailStatus.SENT] == 0

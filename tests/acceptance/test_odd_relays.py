@@ -15,10 +15,9 @@ import pytest
 
 from batches.models import EmailStatus
 from batches.smtp.depth import RESETS_MAX
-from tests.acceptance.fates import count_doubts, read_addresses, wait_for_end
+from tests.acceptance.fates import count_doubts, read_addresses, send, wait_for_end
 from tests.acceptance.odd_relay import Dialogue, OddRelay
 from tests.chaos.stack import Stack
-from tests.chaos.trial import write_recipients
 
 IS_LONG = bool(os.environ.get("LONG_TESTS"))
 RECIPIENTS = 1500 if IS_LONG else 600
@@ -167,15 +166,8 @@ def test_every_accepted_message_is_recorded_when_the_relay_is_odd(
 ) -> None:
     addresses = [f"p{number:04d}@example.org" for number in range(RECIPIENTS)]
     with OddRelay(habit, extensions) as relay:
-        environment = {
-            "EMAIL_URL": f"smtp://127.0.0.1:{relay.port}",
-            "SEND_RETRY_SECONDS": "0.2",
-            "SEND_ON_CRASH": policy,
-        }
-        for _ in range(2):
-            stack.start_worker(environment=environment, wait=False)
         began = time.monotonic()
-        stack.send_batch(write_recipients(stack.folder / "recipients.csv", addresses))
+        send(stack, relay.port, addresses, policy=policy)
         counts = wait_for_end(stack, seconds=100)
         record = relay.record
         doubts = count_doubts(stack)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -13,6 +14,9 @@ from tests.acceptance.test_worker import start_batch, wait_for_accepted
 from tests.chaos.stack import Stack, wait_until
 
 LANES = 4
+AMOUNT, PERIOD_SECONDS = 150, 8
+"""The quota of the tests that disturb."""
+
 START_SECONDS = 30
 """How long the first message and the death of a worker may take on a loaded machine."""
 
@@ -79,29 +83,33 @@ def test_quota_is_used_and_never_exceeded_when_four_lanes_share_it(
     assert measure_use(moments, amount, period_seconds, periods) >= use
 
 
+def send_while_disturbed(stack: Stack, disturb: Callable[[], None], *, emails: int) -> list[float]:
+    """Disturb in the first and in the second period of a quota. Returns the moments of more than three periods."""
+    set_quota(stack, AMOUNT, PERIOD_SECONDS)
+    start_sending(stack, emails=emails)
+    for count in (AMOUNT // 2, AMOUNT + AMOUNT // 2):
+        wait_for_moments(stack, count, seconds=START_SECONDS + 2 * PERIOD_SECONDS)
+        disturb()
+    return wait_for_moments(stack, 3 * AMOUNT + 1, seconds=START_SECONDS + 4 * PERIOD_SECONDS)
+
+
 def test_quota_is_never_exceeded_when_a_worker_is_killed_and_redis_is_flushed(stack: Stack) -> None:
-    amount, period_seconds = 150, 8
-    set_quota(stack, amount, period_seconds)
-    start_sending(stack, emails=amount * 5)
-    for count in (amount // 2, amount + amount // 2):
-        wait_for_moments(stack, count, seconds=START_SECONDS + 2 * period_seconds)
+    def disturb() -> None:
         stack.workers[-1].is_expected_to_end = True
         stack.workers[-1].kill_group()
         with contextlib.closing(stack.services.redis()) as client:
             client.flushall()
         stack.start_worker(environment={"SEND_LANES": str(LANES // 2)}, wait=False)
-    moments = wait_for_moments(stack, 3 * amount + 1, seconds=START_SECONDS + 4 * period_seconds)
-    assert_never_more(moments, amount, period_seconds)
+
+    moments = send_while_disturbed(stack, disturb, emails=AMOUNT * 5)
+    assert_never_more(moments, AMOUNT, PERIOD_SECONDS)
 
 
 def test_quota_is_never_exceeded_when_postgresql_crashes(stack: Stack) -> None:
-    amount, period_seconds = 150, 8
-    set_quota(stack, amount, period_seconds)
-    start_sending(stack, emails=amount * 4)
-    for count in (amount // 2, amount + amount // 2):
-        wait_for_moments(stack, count, seconds=START_SECONDS + 2 * period_seconds)
+    def disturb() -> None:
         stack.services.stop("postgres", signal_number=signal.SIGQUIT)
         stack.services.start_postgres()
-    moments = wait_for_moments(stack, 3 * amount + 1, seconds=START_SECONDS + 4 * period_seconds)
-    assert_never_more(moments, amount, period_seconds)
-    assert max(later - earlier for earlier, later in pairwise(moments)) < period_seconds + START_SECONDS
+
+    moments = send_while_disturbed(stack, disturb, emails=AMOUNT * 4)
+    assert_never_more(moments, AMOUNT, PERIOD_SECONDS)
+    assert max(later - earlier for earlier, later in pairwise(moments)) < PERIOD_SECONDS + START_SECONDS

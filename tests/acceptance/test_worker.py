@@ -19,6 +19,7 @@ from batches.jobs import queues
 from batches.models import EmailStatus
 from tests.chaos.stack import Stack, run_command, wait_until
 from tests.chaos.trial import write_recipients
+from tests.chaos.workers import Worker
 from tests.smtpserver import Behaviour, Rule
 
 DRAIN_SECONDS = 10
@@ -146,24 +147,39 @@ def test_second_worker_takes_over_at_once_when_first_is_told_to_stop_twice(stack
     assert len(accepted(stack)) == 500
 
 
-def test_workers_go_on_and_are_seen_again_when_redis_was_away(stack: Stack) -> None:
+def start_busy_and_idle_worker(stack: Stack) -> list[Worker]:
+    """Start two workers and a batch with one lane: one worker is busy for longer than Redis has its fault."""
     workers = [stack.start_worker(environment=FEW_IN_FLIGHT, wait=False) for _ in range(2)]
     wait_for_fleet(2, seconds=30)
-    start_batch(stack, 300, rate=6)  # One lane: one worker is busy for longer than Redis is away, the other is idle.
+    start_batch(stack, 300, rate=6)
     wait_for_accepted(stack, 5)
-    stack.services.stop("redis")
-    assert not queues.fleet_status().redis
-    gone_at = time.monotonic()
-    wait_until(lambda: time.monotonic() > gone_at + 10, seconds=11, what="ten seconds to pass")
-    stack.services.start_redis()
-    wait_for_fleet(2)
-    assert count_claimed(stack) > 0, "one worker was to be busy all the while"
+    return workers
+
+
+def wait_ten_seconds() -> None:
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() > began + 10, seconds=11, what="ten seconds to pass")
+
+
+def assert_both_go_on(stack: Stack, workers: list[Worker]) -> None:
+    """Let the batch end, and send another one."""
     stack.smtp.configure(rate=0)
     wait_for_end(stack, 300)
     assert set(accepted(stack).values()) == {1}
     assert not any(worker.has_ended() for worker in workers)
     start_batch(stack, 1000)
     wait_for_end(stack, 1300)
+
+
+def test_workers_go_on_and_are_seen_again_when_redis_was_away(stack: Stack) -> None:
+    workers = start_busy_and_idle_worker(stack)
+    stack.services.stop("redis")
+    assert not queues.fleet_status().redis
+    wait_ten_seconds()
+    stack.services.start_redis()
+    wait_for_fleet(2)
+    assert count_claimed(stack) > 0, "one worker was to be busy all the while"
+    assert_both_go_on(stack, workers)
     with stack.services.connect() as connection:
         row = connection.execute("SELECT count(DISTINCT worker) FROM batches_lane WHERE sent_count > 0").fetchone()
     assert row == (2,)
@@ -171,28 +187,20 @@ def test_workers_go_on_and_are_seen_again_when_redis_was_away(stack: Stack) -> N
 
 @pytest.mark.parametrize("fault", ["full", "replica"])
 def test_workers_go_on_when_redis_refused_writes(fault: str, stack: Stack) -> None:
-    workers = [stack.start_worker(environment=FEW_IN_FLIGHT, wait=False) for _ in range(2)]
-    wait_for_fleet(2, seconds=30)
-    start_batch(stack, 300, rate=6)  # One lane: one worker is busy for longer than Redis refuses, the other is idle.
-    wait_for_accepted(stack, 5)
+    workers = start_busy_and_idle_worker(stack)
     with contextlib.closing(stack.services.redis()) as client:
         if fault == "full":
             client.config_set("maxmemory", 1)
         else:
             client.replicaof("127.0.0.1", "1")
         assert not queues.fleet_status().redis
-        refused_at, before = time.monotonic(), sum(accepted(stack).values())
-        wait_until(lambda: time.monotonic() > refused_at + 10, seconds=11, what="ten seconds to pass")
+        before = sum(accepted(stack).values())
+        wait_ten_seconds()
         assert sum(accepted(stack).values()) > before, "the lane was to go on"
         client.config_set("maxmemory", 0)
         client.replicaof("NO", "ONE")
     wait_for_fleet(2)
-    stack.smtp.configure(rate=0)
-    wait_for_end(stack, 300)
-    assert set(accepted(stack).values()) == {1}
-    assert not any(worker.has_ended() for worker in workers)
-    start_batch(stack, 1000)
-    wait_for_end(stack, 1300)
+    assert_both_go_on(stack, workers)
     assert set(accepted(stack).values()) == {1}
 
 
@@ -208,11 +216,7 @@ def test_worker_stops_cleanly_when_redis_is_away(stack: Stack) -> None:
 
 
 def test_workers_are_seen_again_within_seconds_when_redis_was_flushed(stack: Stack) -> None:
-    for _ in range(2):
-        stack.start_worker(environment=FEW_IN_FLIGHT, wait=False)
-    wait_for_fleet(2, seconds=30)
-    start_batch(stack, 300, rate=6)  # One lane: one worker is busy for a while, the other is idle.
-    wait_for_accepted(stack, 5)
+    start_busy_and_idle_worker(stack)
     with contextlib.closing(stack.services.redis()) as client:
         client.flushall()
     wait_for_fleet(2)

@@ -22,10 +22,18 @@ from urllib.parse import parse_qs
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
+from batches.smtp.oauth import OAuthClient, make_client
+
 CLIENT_ID = "the-client"
 CLIENT_SECRET = "only-the-endpoint-knows-this-secret"
 USER = "news@school.example"
 TOKEN_PREFIX = "access-token-"
+
+
+def make_oauth_client(token_url: str, *, variables: str = "EMAIL_OAUTH_", **changes: str) -> OAuthClient:
+    """Make the client that a token endpoint knows. ``changes`` are the ends of further variables, or of the same."""
+    values = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "TOKEN_URL": token_url, **changes}
+    return make_client("other", values, user=USER, variables=variables)
 
 
 @dataclass(kw_only=True)

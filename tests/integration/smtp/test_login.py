@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -12,27 +11,19 @@ import pytest
 from batches.outcomes import ReplyMeaning
 from batches.smtp.access_tokens import AccessTokens
 from batches.smtp.connection import Timeouts
-from batches.smtp.oauth import make_client
 from batches.smtp.relay import RelayAddress, RelayError, open_session, parse_relay
 from batches.smtp.replies import Reply
 from batches.smtp.stages import Stage
 from batches.smtp.verdicts import judge
-from tests.oauth_servers import CLIENT_ID, CLIENT_SECRET, TOKEN_PREFIX, USER, OAuthServers
+from tests.oauth_servers import CLIENT_SECRET, TOKEN_PREFIX, OAuthServers, make_oauth_client
 from tests.smtpserver import Behaviour, Rule, RunningServer
 from tests.unit.smtp.fakes import FakeLane
 
 TIMEOUTS = Timeouts(connect_seconds=10, command_seconds=10, final_seconds=10)
 
 
-@pytest.fixture
-def servers() -> Iterator[OAuthServers]:
-    with OAuthServers() as running:
-        yield running
-
-
 def address_of(servers: OAuthServers, **changes: str) -> RelayAddress:
-    values = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "TOKEN_URL": servers.token_url, **changes}
-    client = make_client("other", values, user=USER, variables="EMAIL_OAUTH_")
+    client = make_oauth_client(servers.token_url, **changes)
     return replace(parse_relay(servers.email_url), tokens=AccessTokens(client))
 
 

@@ -18,22 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from batches.smtp import token_endpoint
 from batches.smtp.access_tokens import RENEWAL_MAX_SECONDS
-from batches.smtp.oauth import OAuthClient, ServiceAccount, make_client
+from batches.smtp.oauth import OAuthClient, ServiceAccount
 from batches.smtp.token_endpoint import TokenError, request_token
-from tests.oauth_servers import CLIENT_ID, CLIENT_SECRET, TOKEN_PREFIX, USER, OAuthServers
+from tests.oauth_servers import CLIENT_ID, CLIENT_SECRET, TOKEN_PREFIX, USER, OAuthServers, make_oauth_client
 
 REFRESH_TOKEN = "only-the-user-knows-this-refresh-token"
 
 
-@pytest.fixture
-def servers() -> Iterator[OAuthServers]:
-    with OAuthServers() as running:
-        yield running
-
-
 def make(servers: OAuthServers, **changes: str) -> OAuthClient:
-    values = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "TOKEN_URL": servers.token_url, **changes}
-    return make_client("other", values, user=USER, variables="EMAIL_OAUTH_M365_")
+    return make_oauth_client(servers.token_url, variables="EMAIL_OAUTH_M365_", **changes)
 
 
 def refusal(servers: OAuthServers, status: int, body: object, **headers: str) -> TokenError:
@@ -222,8 +215,7 @@ def test_endpoint_that_cannot_be_reached_is_named() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/token"
-        values = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "TOKEN_URL": url}
-        client = make_client("other", values, user=USER, variables="EMAIL_OAUTH_")
+        client = make_oauth_client(url)
         with pytest.raises(TokenError, match=r"The token endpoint 127\.0\.0\.1 can't be reached: Connection refused"):
             request_token(client)
 
@@ -241,7 +233,7 @@ def test_endpoint_that_cannot_be_reached_is_named() -> None:
 )
 def test_endpoint_that_speaks_no_http_is_named(answer: bytes) -> None:
     with raw_endpoint([answer]) as url, pytest.raises(TokenError, match=r"^The token endpoint 127\.0\.0\.1 "):
-        request_token(make_for(url))
+        request_token(make_oauth_client(url))
 
 
 def test_slow_answer_is_given_up_before_another_process_renews(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,12 +241,7 @@ def test_slow_answer_is_given_up_before_another_process_renews(monkeypatch: pyte
     monkeypatch.setattr(token_endpoint, "ANSWER_MAX_SECONDS", 0.2)
     slow = [b"HTTP/1.1 200 OK\r\n\r\n", *[b" "] * 500]
     with raw_endpoint(slow, seconds=0.02) as url, pytest.raises(TokenError, match="does not answer"):
-        request_token(make_for(url))
-
-
-def make_for(url: str) -> OAuthClient:
-    values = {"CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "TOKEN_URL": url}
-    return make_client("other", values, user=USER, variables="EMAIL_OAUTH_")
+        request_token(make_oauth_client(url))
 
 
 @contextmanager

@@ -178,10 +178,7 @@ def scripted(
     """
     chosen = Behaviour(rules=rules, address_faults=False, **behaviour)
     with Stack(golden, behaviour=chosen, environment=FAST | dict(environment or {}), keep_raw=True) as stack:
-        if reply_rules:
-            path = stack.folder / "reply_rules.toml"
-            path.write_text(reply_rules)
-            stack.environment["SEND_REPLY_RULES"] = str(path)
+        stack.set_reply_rules(reply_rules)
         stack.start_workers(workers)
         yield Script(stack)
 

@@ -271,6 +271,13 @@ class Stack:
             environment["DATABASE_URL"] = f"postgres://postgres@127.0.0.1:{self.proxy.port}/emailbatch?sslmode=disable"
         return environment | dict(self.extra_environment)
 
+    def set_reply_rules(self, rules: str) -> None:
+        """Give the workers a site's own reply rules, as TOML. Empty: it has none."""
+        if rules:
+            path = self.folder / "reply_rules.toml"
+            path.write_text(rules)
+            self.environment["SEND_REPLY_RULES"] = str(path)
+
     @property
     def disk(self) -> SmallDisk:
         """PostgreSQL's small disk. It exists only with ``has_small_disk``."""

@@ -219,7 +219,7 @@ class Trial:
             second=fault.second,
         )
         with self.stack:
-            self._write_reply_rules()
+            self.stack.set_reply_rules(fault.reply_rules)
             fault.prepare(self)
             self.addresses = [fault.address(number) for number in range(options.recipients)]
             path = write_recipients(self.stack.folder / "recipients.csv", self.addresses)
@@ -245,12 +245,6 @@ class Trial:
             "SEND_FINAL_REPLY_TIMEOUT_SECONDS": "2",
         }
         return fast | dict(self.fault.environment)
-
-    def _write_reply_rules(self) -> None:
-        if self.fault.reply_rules:
-            path = self.stack.folder / "reply_rules.toml"
-            path.write_text(self.fault.reply_rules)
-            self.stack.environment["SEND_REPLY_RULES"] = str(path)
 
     def _load_and_inject(self, path: Path) -> None:
         self.path = path

@@ -53,29 +53,11 @@ class Web:
 
     def begin_upload(self, path: Path, *, template: str, token: str, key: str) -> http.client.HTTPConnection:
         """Send the whole request, and return the connection on which the answer will come."""
-        parts = [
-            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="templateId"\r\n\r\n{template}\r\n',
-            _file_part(path),
-        ]
-        headers = {
-            "Authorization": f"Bearer {token}",
-            "Idempotency-Key": key,
-            "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
-        }
-        connection = self._connect()
-        connection.request("POST", "/api/upload", body="".join(parts).encode(), headers=headers)
-        return connection
+        return self._begin(path, {"templateId": template}, {"Authorization": f"Bearer {token}", "Idempotency-Key": key})
 
     def post_form(self, path: Path, *, token: str, fields: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
         """Upload a file beside these fields. Return the status of the answer and its JSON."""
-        parts = [
-            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-            for name, value in fields.items()
-        ]
-        parts.append(_file_part(path))
-        connection = self._connect()
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-        connection.request("POST", "/api/upload", body="".join(parts).encode(), headers=headers)
+        connection = self._begin(path, fields, {"Authorization": f"Bearer {token}"})
         response = connection.getresponse()
         answer: dict[str, Any] = json.loads(response.read())
         connection.close()
@@ -96,11 +78,17 @@ class Web:
         answer: dict[str, Any] = json.loads(body)
         return answer
 
+    def _begin(self, path: Path, fields: Mapping[str, str], headers: Mapping[str, str]) -> http.client.HTTPConnection:
+        parts = [
+            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields.items()
+        ]
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{path.name}"\r\n'
+        parts.append(f"{head}Content-Type: text/csv\r\n\r\n{path.read_text(encoding='utf-8')}\r\n--{BOUNDARY}--\r\n")
+        connection = self._connect()
+        content_type = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        connection.request("POST", "/api/upload", body="".join(parts).encode(), headers={**headers, **content_type})
+        return connection
+
     def _connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
-
-
-def _file_part(path: Path) -> str:
-    """Make the last part of a form: a file."""
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{path.name}"\r\n'
-    return f"{head}Content-Type: text/csv\r\n\r\n{path.read_text(encoding='utf-8')}\r\n--{BOUNDARY}--\r\n"

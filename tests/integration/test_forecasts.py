@@ -263,7 +263,7 @@ def test_paused_job_says_why_without_a_time(make_live: MakeLive) -> None:
     assert now["waitingFor"] == f"{sentence} 50 are waiting."
 
 
-def test_forecast_of_many_batches_takes_three_statements_and_little_time(
+def test_forecast_of_many_batches_takes_four_statements_and_little_time(
     relay: Relay, make_live: MakeLive, sender: User, django_assert_num_queries: Callable[..., object]
 ) -> None:
     quota = RelayQuota.objects.create(relay=relay, amount=10_000, period_seconds=86_400)

@@ -59,7 +59,7 @@ class Mailbox(NamedTuple):
 
 def is_on_localhost(address: str) -> bool:
     """Whether an address or a From value is one on this machine, such as ``webmaster@localhost``."""
-    return bool(_LOCALHOST.search(split_mailbox(address)[1]))
+    return bool(_LOCALHOST.search(split_mailbox(address).address))
 
 
 def quote_name(name: str) -> str:
@@ -87,7 +87,7 @@ def parse_mailbox(text: str) -> Mailbox:
     return Mailbox(name, address)
 
 
-def split_mailbox(text: str) -> tuple[str, str]:
+def split_mailbox(text: str) -> Mailbox:
     """Divide a From value into its name and its address, without a check of either.
 
     The name may be in quotation marks or not, and have any signs: a comma in it needs no quotation marks, because a
@@ -95,10 +95,10 @@ def split_mailbox(text: str) -> tuple[str, str]:
     """
     text = text.strip()
     if match := _ANGLE.fullmatch(text):
-        return _unquote(match[1].strip()), match[2].strip()
+        return Mailbox(_unquote(match[1].strip()), match[2].strip())
     if match := _COMMENT.fullmatch(text):
-        return match[2].strip(), match[1]
-    return "", text
+        return Mailbox(match[2].strip(), match[1])
+    return Mailbox("", text)
 
 
 def refuse_controls(text: str) -> None:

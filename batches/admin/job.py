@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.text import Truncator
 
 from batches.admin.readonly import ReadOnlyAdmin
-from batches.mailboxes import Mailbox, split_mailbox
+from batches.mailboxes import split_mailbox
 from batches.models import EmailJob, Lane
 
 
@@ -44,7 +44,7 @@ class EmailJobAdmin(ReadOnlyAdmin):
 
     @admin.display(description="from")
     def comes_from(self, job: EmailJob) -> str:
-        return Truncator(Mailbox(*split_mailbox(job.from_email)).shown).chars(60)
+        return Truncator(split_mailbox(job.from_email).shown).chars(60)
 
     @admin.display(description="last error")
     def relay_error(self, job: EmailJob) -> str:

@@ -91,7 +91,7 @@ class Sender(models.Model):
     @property
     def reply_mailbox(self) -> Mailbox | None:
         """The name and address of the Reply-To header, if there is one."""
-        return Mailbox(*split_mailbox(self.reply_to)) if self.reply_to else None
+        return split_mailbox(self.reply_to) if self.reply_to else None
 
     def clean(self) -> None:
         """Put name, address and Reply-To into their stored form.

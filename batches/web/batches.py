@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 from batches.history import JOB_LABELS, OUTCOME_LABELS, History, read_histories
 from batches.jobs.forecasts import read_snapshot
 from batches.jobs.queues import fleet_status
-from batches.mailboxes import Mailbox, split_mailbox
+from batches.mailboxes import split_mailbox
 from batches.models import Batch, BatchStatus, Email, EmailStatus, RejectionKind
 from batches.models.sql import AttemptRow
 from batches.paging import read_page
@@ -113,8 +113,8 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "batch": batch,
         "card": make_card(batch, now),
         "job": job,
-        "comes_from": Mailbox(*split_mailbox(job.from_email)) if job else None,
-        "replies_to": Mailbox(*split_mailbox(job.reply_to)) if job and job.reply_to else None,
+        "comes_from": split_mailbox(job.from_email) if job else None,
+        "replies_to": split_mailbox(job.reply_to) if job and job.reply_to else None,
         "buttons": make_buttons(now),
         "draft": BatchStatus.DRAFT,
         "scheduled": BatchStatus.SCHEDULED,

@@ -217,8 +217,8 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not Relay.objects.filter(is_enabled=True, name__in=relay_urls()).exists():
             self.message_user(request, "Every relay is disabled, so no mail is sent.", messages.WARNING)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = super().get_actions(request)
+    def get_actions(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        actions = super().get_actions(request, *args, **kwargs)  # Django 6.1 asks where the actions are shown.
         actions.pop("delete_selected", None)  # A relay of the environment would be there again at once.
         return actions
 

@@ -23,7 +23,7 @@ def find_local_fault(from_email: str, routes: Iterable[RouteSpec]) -> str:
         if isinstance(route.address, RelayAddress) and not route.address.is_near:
             return (
                 f"The sender {split_mailbox(from_email).address} exists on this machine only, and the relay "
-                f"{route.name} carries mail elsewhere, where nobody can answer to it. Set DEFAULT_FROM_EMAIL for the workers and the "
-                "web process, or correct the address in the admin, under Senders."
+                f"{route.name} carries mail elsewhere, where nobody can answer to it. Set DEFAULT_FROM_EMAIL for the "
+                "workers and the web process, or correct the address in the admin, under Senders."
             )
     return ""

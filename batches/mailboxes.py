@@ -12,6 +12,10 @@ from typing import NamedTuple
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Control characters, and the two line separators of Unicode. One of them in a header could begin another header."""
 
+_REORDERING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+"""Characters that change the reading order of others (Unicode Standard Annex 9, section 2). They can make one address
+look like another."""
+
 _LOCALHOST = re.compile(r"(?:^|[.@])localhost(?:\.localdomain)?$", re.IGNORECASE)
 
 _ASCII_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -102,13 +106,18 @@ def split_mailbox(text: str) -> Mailbox:
 
 
 def refuse_controls(text: str) -> None:
-    """Refuse a text that could end a header line, or that no header can hold.
+    """Refuse a text that could end a header line, that no header can hold, or that is read in another order.
 
     Raises:
-        SenderFault: the text has a control character, or half of a character.
+        SenderFault: the text has half of a character, a control character, or one that changes the reading order.
     """
     if match := CONTROL.search(text):
         raise SenderFault(f"There is a control character (U+{ord(match[0]):04X}) in the sender. Type it again.")
+    if match := _REORDERING.search(text):
+        raise SenderFault(
+            f"There is an invisible character (U+{ord(match[0]):04X}) in the sender that changes the reading order. "
+            "Type it again."
+        )
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise SenderFault("There is half of a character in the sender. Type it again, and save it in UTF-8.")
 

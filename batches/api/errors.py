@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
@@ -23,10 +25,12 @@ from batches.intake import ListRefused
 from batches.jobs.creation import TemplateRefused
 from batches.jobs.lifecycle import JobRefused
 from batches.jobs.senders import SenderRefused
+from batches.middleware import change_responses, check_requests
 from batches.models import TemplateNotFound
 from batches.paging import CursorFault
 from batches.rendering.template import TemplateFault
-from batches.response_middleware import change_responses
+
+logger = logging.getLogger(__name__)
 
 API_PREFIX = "/api/"
 
@@ -120,6 +124,15 @@ def _answer_os_error(request: HttpRequest, exc: OSError) -> HttpResponse:
     return answer(StorageFull.http_status, str(StorageFull()))
 
 
+def _answer_data_error(request: HttpRequest, exc: DataError) -> HttpResponse:
+    logger.warning("The database can't store what %s %s was given: %s", request.method, request.path, exc)
+    return answer(
+        422,
+        "A value has a character or a number that the database can't store, such as NUL (U+0000). Remove it, and send "
+        "the request again.",
+    )
+
+
 _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     ApiError: _answer_api_error,
     HttpError: _answer_http_error,
@@ -130,6 +143,7 @@ _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     MultiPartParserError: _answer_bad_request,
     Http404: lambda request, exc: answer(404, SENTENCES[HTTPStatus.NOT_FOUND]),
     OSError: _answer_os_error,
+    DataError: _answer_data_error,
     ListRefused: lambda request, exc: answer(exc.http_status, exc.message),
     JobRefused: lambda request, exc: answer(409, str(exc)),
     SenderRefused: lambda request, exc: answer(exc.http_status, str(exc)),
@@ -156,5 +170,13 @@ def _to_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
     return answered
 
 
+def _refuse_nul(request: HttpRequest) -> None:
+    if "%00" in request.META.get("QUERY_STRING", "") or "\0" in request.path_info:
+        raise BadRequest("its address has the character NUL (%00). Remove it")
+
+
 json_errors = change_responses(_to_json)
 """The middleware that turns Django's own error pages under ``/api/`` (404, 405, 500 and others) into our JSON."""
+
+refuse_nul = check_requests(_refuse_nul)
+"""The middleware that answers 400 if an address has a NUL, which PostgreSQL can't store or compare."""

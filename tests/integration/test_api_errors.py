@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 
 import pytest
@@ -126,3 +127,32 @@ def test_answer_is_400_when_a_form_is_broken(client: Client, sender: User) -> No
 def test_form_is_not_read_when_nobody_is_logged_in(client: Client, db: None) -> None:
     response = client.post("/api/upload", b"--x\r\nbroken", content_type="multipart/form-data; boundary=")
     assert response.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/?template=%00", "/?q=a%00b", "/batches/%00", "/api/batches?status=%00", "/api/%00"])
+def test_answer_is_400_when_an_address_has_a_nul(client: Client, sender: User, path: str) -> None:
+    client.force_login(sender)
+    response = client.get(path)
+    assert response.status_code == 400
+    if path.startswith("/api/"):
+        assert "the request" in response.json()["detail"].lower()
+
+
+@pytest.mark.parametrize("field", ["templateId", "subject", "sender"])
+def test_answer_is_422_and_nothing_is_made_when_a_text_has_a_nul(
+    client: Client, sender: User, welcome: EmailTemplate, field: str
+) -> None:
+    client.force_login(sender)
+    body = {"recipients": [{"email": "ann@example.org"}], "templateId": str(welcome.pk), field: "a\0b"}
+    response = client.post("/api/emails/send-bulk", json.dumps(body), content_type="application/json")
+    assert response.status_code == 422 and response.json()["detail"]
+    assert not Batch.objects.exists()
+
+
+def test_answer_is_422_when_a_recipient_has_a_nul(client: Client, sender: User, welcome: EmailTemplate) -> None:
+    client.force_login(sender)
+    body = {"recipients": [{"email": "ann@example.org", "name": "a\0b"}], "templateId": str(welcome.pk)}
+    response = client.post("/api/emails/send-bulk", json.dumps(body), content_type="application/json")
+    assert response.status_code == 400 and "Recipient 1: Cell 2 contains the control character U+0000." in str(
+        response.json()["detail"]
+    )

@@ -67,6 +67,8 @@ def test_sender_is_read_as_a_person_means_it(text: str, name: str, address: str)
         ("a@example.org\r\nBcc: b@example.org", "control character (U+000D)"),
         ("a\x00 <a@example.org>", "control character (U+0000)"),
         ("a\x85 <a@example.org>", "control character (U+0085)"),
+        ("Bank \u202egro.knab <a@example.org>", "invisible character (U+202E)"),
+        ("\u2067Bank\u2069 <a@example.org>", "invisible character (U+2067)"),
         ("\udce9 <a@example.org>", "half of a character"),
         (f"{'n' * 201} <a@example.org>", "201 characters"),
     ],

@@ -201,7 +201,7 @@ WHERE j.completed_at IS NULL AND l.lease_until > clock_timestamp()
 -- Note that the relay accepts no mail now. Each failure in a row doubles the wait, up to the cap.
 -- Lanes that fail while another lane's wait still runs do not double it again.
 -- A relay that only has too many connections still accepts mail if other lanes of the job are sending. Then nothing is
--- noted, because those lanes must not be stopped.
+-- noted, because those lanes must not be stopped. A paused job keeps the sentence that says why it is paused.
 -- No more than 20 doublings are computed: power() of more would overflow.
 UPDATE batches_emailjob
 SET last_error = %(error)s,
@@ -210,7 +210,7 @@ SET last_error = %(error)s,
     relay_retry_at = CASE WHEN relay_retry_at > clock_timestamp() THEN relay_retry_at
       ELSE clock_timestamp() + interval '1 second'
         * least(%(cap_seconds)s, %(base_seconds)s * power(2, least(relay_failure_count, 20))) END
-WHERE id = %(job)s AND completed_at IS NULL
+WHERE id = %(job)s AND completed_at IS NULL AND status <> {paused_job}
   AND NOT (%(has_too_many_connections)s AND EXISTS (
     SELECT FROM batches_lane l
     WHERE l.job_id = %(job)s AND l.id <> %(lane)s AND l.lease_until > clock_timestamp() AND l.rate_per_second > 0))

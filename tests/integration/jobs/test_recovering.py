@@ -370,3 +370,13 @@ def test_wait_for_the_relay_is_doubled_when_it_fails_after_the_wait(
     assert second.relay_retry_at is not None
     assert second.relay_failure_count == 2
     assert started + doubled <= second.relay_retry_at <= ended + doubled
+
+
+def test_paused_job_keeps_the_reason_of_its_pause_when_a_lane_fails(
+    run: Run, make_batch: MakeBatch, open_ledger: OpenLedger
+) -> None:
+    batch = make_batch(100)
+    ledger = open_ledger(batch)
+    batch.jobs.update(status=JobStatus.PAUSED, last_error="The relay refused everybody.")
+    report_relay_error(run, ledger)
+    assert batch.jobs.get().last_error == "The relay refused everybody."

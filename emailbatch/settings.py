@@ -138,7 +138,6 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "batches.api.errors.json_errors",
-    "batches.api.errors.refuse_nul",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -146,6 +145,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "batches.web.middleware.content_security_policy",
+    "batches.web.middleware.UnstorableValues",
 ]
 ROOT_URLCONF = "emailbatch.urls"
 ASGI_APPLICATION = "emailbatch.asgi.application"

@@ -25,10 +25,10 @@ from batches.intake import ListRefused
 from batches.jobs.creation import TemplateRefused
 from batches.jobs.lifecycle import JobRefused
 from batches.jobs.senders import SenderRefused
-from batches.middleware import change_responses, check_requests
 from batches.models import TemplateNotFound
 from batches.paging import CursorFault
 from batches.rendering.template import TemplateFault
+from batches.response_middleware import change_responses
 
 logger = logging.getLogger(__name__)
 
@@ -170,13 +170,5 @@ def _to_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
     return answered
 
 
-def _refuse_nul(request: HttpRequest) -> None:
-    if "%00" in request.META.get("QUERY_STRING", "") or "\0" in request.path_info:
-        raise BadRequest("its address has the character NUL (%00). Remove it")
-
-
 json_errors = change_responses(_to_json)
 """The middleware that turns Django's own error pages under ``/api/`` (404, 405, 500 and others) into our JSON."""
-
-refuse_nul = check_requests(_refuse_nul)
-"""The middleware that answers 400 if an address has a NUL, which PostgreSQL can't store or compare."""

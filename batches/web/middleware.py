@@ -1,4 +1,4 @@
-"""What holds for every page: the Content-Security-Policy (only our own files, nothing inline), and odd addresses."""
+"""What holds for every page: only our own files, nothing inline, and a clear answer to what can't be stored."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ content_security_policy = change_responses(_add_policy)
 
 
 class UnstorableValues(MiddlewareMixin):
-    """Answers 400 with a page if PostgreSQL can't store or compare what an address has, such as a NUL (%00)."""
+    """Answers 400 with a page if PostgreSQL can't store or compare what a request has, such as a NUL (%00)."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, DataError):

@@ -65,6 +65,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "SAMEORIGIN"
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 DEFAULT_EXCEPTION_REPORTER_FILTER = "emailbatch.debug_pages.SettingsFilter"
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains is a decision about a whole domain, not about one application on it

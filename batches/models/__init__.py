@@ -1,8 +1,12 @@
 """Tables, constraints, conditional transitions and the hand-written SQL. Never sends, publishes or enqueues."""
 
+from batches.models.approval import Approval
+from batches.models.audit import AuditEntry
 from batches.models.batch import Batch, RejectedRow, UploadChunk
 from batches.models.choices import (
     LIVE_JOB_STATUSES,
+    ApprovalStatus,
+    AuditAction,
     BatchSource,
     BatchStatus,
     CrashPolicy,
@@ -14,12 +18,14 @@ from batches.models.choices import (
     RejectionKind,
     RelayPreset,
     SharedAddresses,
+    TokenScope,
 )
 from batches.models.email import WAS_SENT, Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
 from batches.models.relay import Relay, RelayPause, RelayQuota, RelayToken, RelayUse, Reservation
 from batches.models.sender import DEFAULT_SENDER, Sender
-from batches.models.template import EmailTemplate, TemplateNotFound
+from batches.models.suppression import Suppression
+from batches.models.template import EmailTemplate, TemplateNotFound, TemplateVersion
 from batches.models.token import ApiToken
 
 __all__ = [
@@ -27,7 +33,11 @@ __all__ = [
     "LIVE_JOB_STATUSES",
     "WAS_SENT",
     "ApiToken",
+    "Approval",
+    "ApprovalStatus",
     "Attempt",
+    "AuditAction",
+    "AuditEntry",
     "Batch",
     "BatchSource",
     "BatchStatus",
@@ -53,6 +63,9 @@ __all__ = [
     "Reservation",
     "Sender",
     "SharedAddresses",
+    "Suppression",
     "TemplateNotFound",
+    "TemplateVersion",
+    "TokenScope",
     "UploadChunk",
 ]

@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Permissi
 from django.db import models
 from django.db.models.functions import Now
 
+from batches import permissions
 from batches.models.choices import BatchSource, BatchStatus, RejectionKind, SharedAddresses
 
 
@@ -92,6 +93,7 @@ class Batch(models.Model):
 
     class Meta:
         verbose_name_plural = "batches"
+        permissions = [(permission.codename, name) for permission, name in permissions.NAMES.items()]
         indexes = [
             # The list pages and GET /api/batches: one user's batches, newest first. (All users' go by primary key.)
             models.Index(fields=["created_by", "-id"], name="batch_newest_of_user"),

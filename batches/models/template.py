@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models, transaction
 from django.db.models.functions import Now
 
@@ -68,6 +69,27 @@ class EmailTemplate(models.Model):
         related_name="+",
         help_text="The sender that is chosen if nobody names another.",
     )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Who may edit it, besides template editors. Everybody who is signed in may use it.",
+    )
+    version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
+    merge_fields = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        editable=False,
+        help_text="The merge fields as it writes them. Worked out when it is saved.",
+    )
+    fault = models.TextField(
+        blank=True, db_default="", editable=False, help_text="Why it can't be used. Worked out when it is saved."
+    )
+    analysed_digest = models.CharField(
+        max_length=64, blank=True, db_default="", editable=False, help_text="Of the parts that were worked out last."
+    )
     is_default = models.BooleanField(default=False, help_text="An upload that names no template uses this one.")
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)
@@ -89,3 +111,25 @@ class EmailTemplate(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class TemplateVersion(models.Model):
+    """The parts of a template as one save left them, with who saved them and when. Rows are only inserted."""
+
+    template = models.ForeignKey(EmailTemplate, on_delete=models.CASCADE, related_name="versions", db_index=False)
+    number = models.PositiveIntegerField()
+    name = models.CharField(max_length=200)
+    subject = models.TextField()
+    html = models.TextField(blank=True)
+    text = models.TextField(blank=True)
+    saved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    saved_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["template", "-number"]
+        constraints = [models.UniqueConstraint(fields=["template", "number"], name="template_version_once")]
+
+    def __str__(self) -> str:
+        return f"version {self.number} of template {self.template_id}"

@@ -1,0 +1,41 @@
+"""Find the address of the client of a request, also beside a reverse proxy.
+
+Each proxy appends the address of whoever connected to it to ``X-Forwarded-For``. So with N trusted proxies the N-th
+entry from the end is what the outermost of them saw. What is before it, a client can invent.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from django.conf import settings
+
+
+def find_client_address(peer: str, forwarded_for: str) -> str:
+    """Return the client's IP address.
+
+    Args:
+        peer: the address that connected to this process. Empty on a Unix socket.
+        forwarded_for: the whole value of ``X-Forwarded-For``; several headers are joined by commas.
+
+    Returns:
+        The entry that the outermost trusted proxy wrote, or ``peer`` if there is none, or if it is no IP address.
+    """
+    hops = settings.TRUSTED_PROXY_COUNT
+    entries = [entry.strip() for entry in forwarded_for.split(",") if entry.strip()]
+    if hops and len(entries) >= hops:
+        return _read(entries[-hops]) or peer
+    return peer
+
+
+def _read(entry: str) -> str:
+    """Read an address, which some proxies write with a port or in brackets. Empty: it is none."""
+    text = entry
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(text.partition("%")[0]))
+    except ValueError:
+        return ""

@@ -1,0 +1,48 @@
+"""An Approval is the question whether a batch may be sent as it was reviewed, and a second person's answer."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from batches.models.batch import Batch
+from batches.models.choices import ApprovalStatus, JobPriority
+from batches.models.template import EmailTemplate
+
+
+class Approval(models.Model):
+    """Somebody asks for the approval of exactly one digest of list, message parts, sender and time.
+
+    The status goes ``waiting -> approved | refused | void``. Any change of what the digest covers makes it void. An
+    approved one is sent as the job of the user who asked.
+    """
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="approvals")
+    digest = models.CharField(max_length=64, help_text="Of list, message parts, sender and time: reviewed.py.")
+    status = models.CharField(max_length=16, choices=ApprovalStatus, default=ApprovalStatus.WAITING)
+    template = models.ForeignKey(EmailTemplate, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    subject = models.TextField(blank=True, help_text="Replaces the template's subject, unless it is empty.")
+    sender_key = models.CharField(max_length=100, blank=True)
+    scheduled_at = models.DateTimeField(null=True, blank=True)
+    priority = models.CharField(max_length=16, choices=JobPriority, default=JobPriority.DEFAULT)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True, help_text="Why it was refused or made void.")
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(status__in=ApprovalStatus.values), name="approval_status_known"),
+            models.CheckConstraint(condition=models.Q(priority__in=JobPriority.values), name="approval_priority_known"),
+            models.UniqueConstraint(
+                fields=["batch"], condition=models.Q(status=ApprovalStatus.WAITING), name="approval_one_waiting"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"approval of batch {self.batch_id}: {self.status}"

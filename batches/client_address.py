@@ -1,7 +1,7 @@
 """Find the address of the client of a request, also beside a reverse proxy.
 
-Each proxy appends the address of whoever connected to it to ``X-Forwarded-For``. So with N trusted proxies the N-th
-entry from the end is what the outermost of them saw. What is before it, a client can invent.
+Each proxy appends the address that connected to it to ``X-Forwarded-For``. So with N trusted proxies, the N-th entry
+from the end is the address that connected to the first of them. A client can invent the entries before it.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """Tables, constraints, conditional transitions and the hand-written SQL. Never sends, publishes or enqueues."""
 
 from batches.models.approval import Approval
-from batches.models.audit import AuditEntry
+from batches.models.audit import AuditAction, AuditEntry
 from batches.models.batch import Batch, RejectedRow, UploadChunk
 from batches.models.choices import (
     LIVE_JOB_STATUSES,
     ApprovalStatus,
-    AuditAction,
     BatchSource,
     BatchStatus,
     CrashPolicy,
@@ -18,7 +17,6 @@ from batches.models.choices import (
     RejectionKind,
     RelayPreset,
     SharedAddresses,
-    TokenScope,
 )
 from batches.models.email import WAS_SENT, Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
@@ -26,7 +24,7 @@ from batches.models.relay import Relay, RelayPause, RelayQuota, RelayToken, Rela
 from batches.models.sender import DEFAULT_SENDER, Sender
 from batches.models.suppression import Suppression
 from batches.models.template import EmailTemplate, TemplateNotFound, TemplateVersion
-from batches.models.token import ApiToken
+from batches.models.token import ApiToken, TokenScope
 
 __all__ = [
     "DEFAULT_SENDER",

@@ -15,7 +15,7 @@ class Approval(models.Model):
     """Somebody asks for the approval of exactly one digest of list, message parts, sender and time.
 
     The status goes ``waiting -> approved | refused | void``. Any change of what the digest covers makes it void. An
-    approved one is sent as the job of the user who asked.
+    approved one is sent as a job of the user in ``asked_by``.
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="approvals")

@@ -112,55 +112,5 @@ class ApprovalStatus(models.TextChoices):
     """What was to be approved has changed, or the batch was sent or discarded."""
 
 
-class TokenScope(models.TextChoices):
-    """What an API token may do, of what its user may do."""
-
-    READ = "read", "read batches, jobs and templates"
-    SEND = "send", "upload, send and steer"
-    TEMPLATES = "templates", "write templates"
-
-
-class AuditAction(models.TextChoices):
-    """What an AuditEntry is about."""
-
-    SIGN_IN = "sign_in", "signed in"
-    SIGN_OUT = "sign_out", "signed out"
-    SIGN_OUT_EVERYWHERE = "sign_out_everywhere", "signed out everywhere"
-    PASSWORD_CHANGE = "password_change", "changed a password"
-    FACTOR_ADD = "factor_add", "added a second factor"
-    FACTOR_REMOVE = "factor_remove", "removed a second factor"
-    REAUTHENTICATE = "reauthenticate", "proved again who it is"
-    TOKEN_MAKE = "token_make", "made a token"
-    TOKEN_REVOKE = "token_revoke", "revoked a token"
-    UPLOAD = "upload", "uploaded a list"
-    LIST_CHANGE = "list_change", "changed a list"
-    REVIEW = "review", "reviewed a batch"
-    TEST = "test", "sent a test"
-    SEND = "send", "sent a batch"
-    DISCARD = "discard", "discarded a draft"
-    PAUSE = "pause", "paused a batch"
-    RESUME = "resume", "resumed a batch"
-    CANCEL = "cancel", "cancelled a batch"
-    REPLAY = "replay", "replayed a batch"
-    APPROVAL_ASK = "approval_ask", "asked for approval"
-    APPROVE = "approve", "approved a batch"
-    APPROVAL_REFUSE = "approval_refuse", "refused approval"
-    APPROVAL_VOID = "approval_void", "made an approval void"
-    TEMPLATE_CHANGE = "template_change", "saved a template"
-    TEMPLATE_DELETE = "template_delete", "deleted a template"
-    TEMPLATE_DEFAULT = "template_default", "chose the default template"
-    SENDER_CHANGE = "sender_change", "changed a sender"
-    RELAY_CHANGE = "relay_change", "changed a relay"
-    DOWNLOAD = "download", "downloaded data"
-    PERSON_SEARCH = "person_search", "searched for a person"
-    PERSON_EXPORT = "person_export", "exported a person"
-    PERSON_ERASE = "person_erase", "erased a person"
-    PURGE = "purge", "purged old data"
-    PERMISSION_CHANGE = "permission_change", "changed permissions"
-    USER_CHANGE = "user_change", "changed a user"
-    ADMIN_CHANGE = "admin_change", "changed something in the admin"
-    AUDIT_READ = "audit_read", "downloaded the audit"
-
-
 LIVE_JOB_STATUSES = (JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.PAUSED)
 """A batch has at most one job with one of these statuses."""

@@ -11,7 +11,13 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
-from batches.models.choices import TokenScope
+
+class TokenScope(models.TextChoices):
+    """What an API token may do, of what its user may do."""
+
+    READ = "read", "read batches, jobs and templates"
+    SEND = "send", "upload, send and steer"
+    TEMPLATES = "templates", "write templates"
 
 
 def digest_token(token: str) -> str:

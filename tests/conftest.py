@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Permission as StoredPermission
 from hypothesis import settings as hypothesis_settings
 
 from batches.models import (
@@ -22,6 +23,7 @@ from batches.models import (
     RejectionKind,
     Sender,
 )
+from batches.permissions import GROUPS, Permission
 from tests import services
 
 # Hypothesis fails an example that takes longer than 200 ms. On a busy machine that says nothing about the code.
@@ -44,6 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 MakeBatch = Callable[..., Batch]
 MakeJob = Callable[..., EmailJob]
 MakeSender = Callable[..., Sender]
+MakeUser = Callable[..., User]
 
 
 @pytest.fixture(scope="session")
@@ -52,10 +55,40 @@ def data_dir() -> Path:
     return services.running.data_dir
 
 
+def find_permission(permission: Permission) -> StoredPermission:
+    """Find the row of a permission."""
+    return StoredPermission.objects.get(content_type__app_label="batches", codename=permission.codename)
+
+
+def join_groups(user: User, *names: str) -> User:
+    """Put a user into groups of the migration. A test that empties the tables deletes them, so they are made again."""
+    for name in names:
+        group, _ = Group.objects.get_or_create(name=name)
+        group.permissions.set([find_permission(permission) for permission in GROUPS[name]])
+        user.groups.add(group)
+    return User.objects.get(pk=user.pk)  # a user keeps the permissions that were read first
+
+
+def permit(user: User, *permissions: Permission) -> User:
+    """Give permissions to a user directly. Returns the user as the next request finds it."""
+    user.user_permissions.add(*map(find_permission, permissions))
+    return User.objects.get(pk=user.pk)
+
+
+@pytest.fixture
+def make_user(db: None) -> MakeUser:
+    """Make a user in groups of the migration: ``make_user("ann", "Senders", "Approvers", is_staff=True)``."""
+
+    def make(name: str, *groups: str, **columns: object) -> User:
+        return join_groups(User.objects.create_user(name, f"{name}@example.org", **columns), *groups)
+
+    return make
+
+
 @pytest.fixture
 def sender(db: None) -> User:
-    """An ordinary user."""
-    return User.objects.create_user("sender", "sender@example.org")
+    """An ordinary user, who may send."""
+    return join_groups(User.objects.create_user("sender", "sender@example.org"), "Senders")
 
 
 @pytest.fixture

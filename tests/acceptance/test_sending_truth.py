@@ -74,7 +74,7 @@ def test_upload_for_a_later_time_sends_nothing_now(golden: Golden) -> None:
     with scripted(golden) as script:
         path = write_recipients(script.stack.folder / "later.csv", ["ann@example.org", "bob@example.org"])
         environment = script.stack.environment
-        script.manage("from django.contrib.auth.models import User; User.objects.create_user('ann', is_staff=True)")
+        script.manage("from django.contrib.auth.models import User; User.objects.create_superuser('ann')")
         token = run_command(["createapitoken", "ann"], environment=environment).strip()
         at = datetime.now(UTC) + timedelta(days=365)
         fields = {"templateId": TEMPLATE_KEY, "scheduledAt": at.isoformat()}

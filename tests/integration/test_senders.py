@@ -10,12 +10,12 @@ from django.core.exceptions import ValidationError
 from batches.jobs import creation, lifecycle
 from batches.jobs.senders import SenderRefused, choose_sender, keep_default_sender, list_senders
 from batches.models import BatchStatus, EmailJob, EmailTemplate, JobKind, JobStatus, Sender
-from tests.conftest import MakeBatch, MakeSender
+from tests.conftest import MakeBatch, MakeSender, MakeUser
 
 
 @pytest.fixture
-def other(db: None) -> User:
-    return User.objects.create_user("other", "other@example.org")
+def other(make_user: MakeUser) -> User:
+    return make_user("other", "Senders")
 
 
 def test_default_sender_follows_the_setting_until_somebody_edits_it(db: None, settings: LazySettings) -> None:

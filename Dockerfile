@@ -1,9 +1,11 @@
 # One image for the web process, the workers and the migrations. compose.yaml has the command of each.
 FROM python:3.13-slim AS packages
-COPY requirements/base.txt /
+COPY requirements/build.txt requirements/base.txt /
 RUN python -m venv /venv \
  && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps \
-    --only-binary :all: -r /base.txt
+    --only-binary :all: -r /build.txt \
+ && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps \
+    --only-binary :all: --no-binary django-allauth --no-build-isolation -r /base.txt
 
 FROM python:3.13-slim
 RUN useradd --system --no-create-home --uid 10001 emailbatch

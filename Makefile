@@ -56,13 +56,14 @@ venv-dev:
 
 # --universal makes one file for every platform. No address of a package index is written into the files.
 UV = .venv/uv/bin/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
-	--no-emit-index-url --custom-compile-command 'make lock' $(ARGS) pyproject.toml
+	--no-emit-index-url --custom-compile-command 'make lock' $(ARGS)
 
 lock: venv-dev
 	@test -x .venv/uv/bin/uv || ($(VENV_PYTHON) -m venv .venv/uv && .venv/uv/bin/python -m pip install --quiet uv)
-	$(UV) -o requirements/base.txt
-	$(UV) --extra local -c requirements/base.txt -o requirements/local.txt
-	$(UV) --extra local --group dev -c requirements/local.txt -o requirements/dev.txt
+	$(UV) pyproject.toml -o requirements/base.txt
+	$(UV) requirements/build.in -c requirements/base.txt -o requirements/build.txt
+	$(UV) pyproject.toml --extra local -c requirements/base.txt -o requirements/local.txt
+	$(UV) pyproject.toml --extra local --group dev -c requirements/local.txt -o requirements/dev.txt
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

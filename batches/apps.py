@@ -1,4 +1,4 @@
-"""The application's configuration: registers the system checks."""
+"""The application's configuration: registers the system checks, and what is written down of sign-ins."""
 
 from django.apps import AppConfig
 
@@ -9,3 +9,6 @@ class BatchesConfig(AppConfig):
 
     def ready(self) -> None:
         from batches import checks  # noqa: F401  (the import registers the checks; it needs the models)
+        from batches.accounts import records, settings_check  # noqa: F401  (the same)
+
+        records.connect()

@@ -15,7 +15,9 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import User
 from django.http import HttpRequest
+from django.utils import timezone
 
+from batches import factors, session_limits
 from batches.models import ApiToken
 
 
@@ -50,7 +52,10 @@ class Credentials:
         request = HttpRequest()
         request.session = import_module(settings.SESSION_ENGINE).SessionStore(self.session_key)
         user = get_user(request)
-        return user if isinstance(user, User) and user.is_active else None
+        if not isinstance(user, User) or not user.is_active:
+            return None
+        is_over = session_limits.is_over(request.session, now=timezone.now())
+        return None if is_over or factors.lacks_required_factor(user) else user
 
 
 def parse_bearer(header: str) -> str | None:

@@ -8,5 +8,6 @@ from batches.api.health import metrics
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", api.urls),
     path("metrics", metrics, name="metrics"),
+    path("accounts/", include("batches.accounts.urls")),
     path("", include("batches.web.urls")),
 ]

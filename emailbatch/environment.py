@@ -157,6 +157,19 @@ def _list_relay_variables(environment: Mapping[str, str]) -> set[str]:
     return {name.removesuffix("_FILE") for name in variables} - {RELAY_PREFIX.rstrip("_")}
 
 
+def read_groups(pairs: Iterable[str]) -> dict[str, str]:
+    """Read OIDC_GROUPS: ``claim value=group`` pairs. Both sides may have spaces."""
+    groups: dict[str, str] = {}
+    for pair in pairs:
+        value, sign, group = (part.strip() for part in pair.rpartition("="))
+        if not pair.strip():
+            continue
+        if not (value and sign and group):
+            raise ImproperlyConfigured(f"OIDC_GROUPS has {pair!r}. Write each part as: value of the claim=group.")
+        groups[value] = group
+    return groups
+
+
 def read_database(url: str) -> dict[str, Any]:
     """Return the entry of ``DATABASES`` for an address, or an empty one if the address cannot be read.
 

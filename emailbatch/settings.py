@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from batches import limits
@@ -11,6 +12,7 @@ from emailbatch.environment import (
     Environment,
     find_stray_oauth_variables,
     read_database,
+    read_groups,
     read_relay_oauth,
     read_relay_urls,
 )
@@ -73,6 +75,70 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W019",  # our own pages show the preview of a template in a frame
 ]
 
+# --- Signing in: see batches/accounts -------------------------------------------------------------------
+
+REQUIRE_MFA = env.choice("REQUIRE_MFA", choices=("off", "senders", "all"), default="off")
+SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=28800)
+SESSION_MAX_SECONDS = env.int("SESSION_MAX_SECONDS", default=86400)
+SESSION_COOKIE_AGE = SESSION_IDLE_SECONDS
+REAUTHENTICATE_ABOVE = env.int("REAUTHENTICATE_ABOVE", default=0)
+REAUTHENTICATE_SECONDS = env.int("REAUTHENTICATE_SECONDS", default=900)
+
+OIDC_URL = env.str("OIDC_URL", default="").strip()
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = env.secret("OIDC_CLIENT_SECRET")
+OIDC_NAME = env.str("OIDC_NAME", default="OpenID Connect")
+OIDC_SCOPES = env.str("OIDC_SCOPES", default="openid profile email")
+OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
+OIDC_GROUPS = read_groups(env.list("OIDC_GROUPS", default=[]))  # the groups of this site, by the claim's values
+# A subject is unique at its provider only. So the accounts of another provider are others.
+OIDC_PROVIDER_ID = f"openid-{hashlib.sha256(OIDC_URL.rstrip('/').encode()).hexdigest()[:16]}"
+
+ACCOUNT_ADAPTER = "batches.accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {"reauthenticate": "batches.accounts.forms.PasswordAgainForm"}
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_EMAIL_VERIFICATION = SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_REAUTHENTICATION_TIMEOUT = REAUTHENTICATE_SECONDS
+ACCOUNT_REAUTHENTICATION_METHODS = ("password", "mfa")
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False  # batches/accounts/guesses.py limits guesses before they are checked
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # nobody can sign up, so no address can keep its owner out
+MFA_TOTP_TOLERANCE = 1  # the code before and the code after, because clocks differ
+MFA_TOTP_ISSUER = "Email Batch"
+MFA_FORMS = {
+    "authenticate": "batches.accounts.forms.CodeForm",
+    "reauthenticate": "batches.accounts.forms.CodeAgainForm",
+    "activate_totp": "batches.accounts.forms.AddAppForm",
+}
+SOCIALACCOUNT_ADAPTER = "batches.accounts.openid_users.OpenIdUsers"
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a sign-in is a link, because form-action of our policy names this site only
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "provider_class": "batches.accounts.openid.OpenIdProvider",
+        "OAUTH_PKCE_ENABLED": True,
+        "SCOPE": OIDC_SCOPES.split(),
+        "APPS": [
+            {
+                "provider_id": OIDC_PROVIDER_ID,
+                "name": OIDC_NAME,
+                "client_id": OIDC_CLIENT_ID,
+                "secret": OIDC_CLIENT_SECRET,
+                "settings": {"server_url": OIDC_URL.rstrip("/")},
+            }
+        ],
+    }
+}
+# What allauth must remember once for all web processes: which codes were used. In PostgreSQL, so that it is not lost.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "batches_cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
+}
+
 # --- Sending -------------------------------------------------------------------------------------------
 
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="webmaster@localhost")
@@ -125,6 +191,12 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
     "channels",
     "django_rq",
     "ninja",
@@ -147,6 +219,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "batches.web.middleware.content_security_policy",
     "batches.web.middleware.UnstorableValues",
+    "allauth.account.middleware.AccountMiddleware",
+    "batches.accounts.middleware.Sessions",
 ]
 ROOT_URLCONF = "emailbatch.urls"
 ASGI_APPLICATION = "emailbatch.asgi.application"
@@ -160,6 +234,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "batches.accounts.context.account",
             ]
         },
     }

@@ -21,6 +21,7 @@ VENV = os.path.join(os.path.dirname(REQUIREMENTS), ".venv")
 VENV_PYTHON = os.path.join(VENV, "bin", "python")
 SERVES = {"local": ("local", "dev"), "dev": ("dev",)}  # which installed sets satisfy the requested one
 OLDEST = (3, 11)
+FROM_SOURCE = "django-allauth"
 
 
 def main(wanted):
@@ -65,8 +66,11 @@ def build(wanted):
     for name in SERVES:
         if os.path.exists(stamp_path(name)):
             os.remove(stamp_path(name))
-    # The files name every package, so pip needs no dependencies (--no-deps). Nothing is compiled here.
+    # The files name every package, so pip needs no dependencies (--no-deps). Nothing is compiled here: the packages of
+    # FROM_SOURCE have no wheel, and are Python alone. The tools that pack them are pinned too (--no-build-isolation).
     options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--quiet", "--disable-pip-version-check"]
+    run(VENV_PYTHON, "-m", "pip", "install", *options, "-r", requirements_path("build"))
+    options += ["--no-binary", FROM_SOURCE, "--no-build-isolation"]
     run(VENV_PYTHON, "-m", "pip", "install", *options, "-r", requirements_path(wanted))
     write(stamp_path(wanted), requirements_digest(wanted))
 
@@ -88,8 +92,11 @@ def python_fingerprint():
 
 
 def requirements_digest(name):
-    with open(requirements_path(name), "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
+    digest = hashlib.sha256()
+    for path in (requirements_path("build"), requirements_path(name)):
+        with open(path, "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()
 
 
 def requirements_path(name):

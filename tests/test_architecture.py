@@ -26,7 +26,9 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 OPEN_TO_ALL = {
     "accounts/login/",  # the way in
     "accounts/logout/",  # the way out; a client without a session is signed out already
-    "admin/login/",
+    "accounts/two-factor/authenticate/",  # after the password; without one it leads to the way in
+    "accounts/two-factor/webauthn/login/",  # signs in with a passkey
+    "accounts/openid/cancelled/",  # leads back to the way in
     "admin/logout/",
     "api/docs",  # describes the API, and shows no data
     "api/openapi.json",

@@ -62,7 +62,11 @@ IDIOMS = [
     Idiom("but for", "except", "All agree but for one."),
     Idiom("doorbells?|rings?|rung|rang|ringing", "work item, to enqueue", "lanes_to_ring"),
     Idiom(r"(?<!:\s)stretch(?:es)?", "row range", "TAKE_STRETCH"),
-    Idiom("(?:is|only|the|any|no|of)_fresh|fresh_[a-z_]+|fresh (?:emails?|tr(?:y|ies)|ones?)", "untried", "is_fresh"),
+    Idiom(
+        "(?:is|only|the|any|no|of)_fresh|fresh_(?!proof)[a-z_]+|fresh (?:emails?|tr(?:y|ies)|ones?)",
+        "untried",
+        "is_fresh",
+    ),
     Idiom("AttemptOutcome|Outcome.RETURNED", "Outcome, REQUEUED", "Outcome.RETURNED"),
     Idiom("troubles?", "relay error, fault", "report_relay_trouble"),
     Idiom("held (?:lanes?|batch(?:es)?)|lanes? (?:is|are|was|were) held|was_held", "leased lane, draft", "a held lane"),

@@ -1,10 +1,8 @@
 """The URLs of the pages."""
 
-from django.contrib.auth.views import LogoutView, PasswordChangeView
-from django.urls import path, reverse_lazy
+from django.urls import path
 
 from batches.web import batches, letters, list_forms, review, steering, templates, uploads
-from batches.web.login import ThrottledLogin
 
 urlpatterns = [
     path("", uploads.home, name="home"),
@@ -28,11 +26,4 @@ urlpatterns = [
     path("templates/<slug:key>/edit/", templates.edit_template, name="template"),
     path("templates/<slug:key>/default/", templates.choose_default, name="template-default"),
     path("templates/<slug:key>/delete/", templates.delete_template, name="template-delete"),
-    path("accounts/login/", ThrottledLogin.as_view(redirect_authenticated_user=True), name="login"),
-    path("accounts/logout/", LogoutView.as_view(), name="logout"),
-    path(
-        "accounts/password/",
-        PasswordChangeView.as_view(template_name="registration/password.html", success_url=reverse_lazy("home")),
-        name="password",
-    ),
 ]

@@ -1,0 +1,107 @@
+"""Limit guesses of passwords and codes: per name, per address, per address over many names, and per known device.
+
+A form checks a secret inside ``guessing``. The attempt is counted before the check. The answer of a limit is the same
+for a name that exists and for one that does not.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+
+from batches import audit, throttling
+from batches.accounts.devices import digest_name, find_device
+from batches.client_address import find_client_address
+from batches.models import AuditAction
+from batches.throttling import Counter, Limit
+
+DAY = 86400
+PER_NAME = Limit(name="name", free_count=10, forget_seconds=DAY)
+PER_DEVICE = Limit(name="device", free_count=10, longest_wait_seconds=900, forget_seconds=DAY)
+PER_ADDRESS = Limit(name="address", free_count=50, longest_wait_seconds=900, forget_seconds=3600)
+NAMES_PER_ADDRESS = Limit(name="names", free_count=20, forget_seconds=3600, counts_members=True)
+
+IPV6_PREFIX = 64
+"""One customer has a whole network of IPv6 addresses, so the network is counted (RFC 6177)."""
+
+
+class Secret(StrEnum):
+    """What is guessed. Each has its own counts."""
+
+    PASSWORD = "password"  # noqa: S105  (a kind)
+    CODE = "code"
+
+
+class TooManyGuesses(Exception):
+    """Too many attempts were wrong. This one was not checked."""
+
+    http_status = 429
+
+    def __init__(self, wait_seconds: int) -> None:
+        super().__init__(f"There were too many wrong attempts. Wait {say_wait(wait_seconds)}, then try again.")
+        self.wait_seconds = wait_seconds
+
+
+def say_wait(seconds: int) -> str:
+    """Say a wait in whole minutes: ``"a minute"``, ``"15 minutes"``."""
+    minutes = -(-seconds // 60)
+    return "a minute" if minutes <= 1 else f"{minutes} minutes"
+
+
+@contextmanager
+def guessing(request: HttpRequest, *, name: str, secret: Secret) -> Iterator[None]:
+    """Check a secret inside this context: count the attempt first, and uncount it if no ValidationError is raised.
+
+    Raises:
+        TooManyGuesses: the secret must not be checked now.
+    """
+    counters = _counters(request, name, secret)
+    taken = throttling.take(counters)
+    if taken.wait_seconds:
+        raise TooManyGuesses(taken.wait_seconds)
+    try:
+        yield
+    except ValidationError:
+        if taken.is_last_free:
+            _record_limit(name, secret)
+        raise
+    throttling.uncount(counters)
+
+
+def address_of(request: HttpRequest) -> str:
+    """Return the address of the client, as the limits count it: an IPv6 network for an IPv6 address."""
+    peer, forwarded = request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
+    address = find_client_address(peer, forwarded)
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))
+
+
+def _counters(request: HttpRequest, name: str, secret: Secret) -> list[Counter]:
+    digest = digest_name(name)
+    # A session that is signed in, and a known device, are counted for themselves. A stranger has neither.
+    own = request.session.session_key if request.user.is_authenticated else find_device(request, name)
+    if own:
+        return [Counter(limit=PER_DEVICE, key=f"{secret}:{own}:{digest}")]
+    address = address_of(request)
+    return [
+        Counter(limit=PER_NAME, key=f"{secret}:{digest}"),
+        Counter(limit=PER_ADDRESS, key=address),
+        Counter(limit=NAMES_PER_ADDRESS, key=address, member=digest),
+    ]
+
+
+def _record_limit(name: str, secret: Secret) -> None:
+    # A name of no user is not written down: people type passwords and addresses into the wrong field.
+    user = User.objects.filter(username=User.normalize_username(name.strip())).first()
+    audit.record(AuditAction.SIGN_IN, user, is_refused=True, reason="too many wrong attempts", secret=str(secret))

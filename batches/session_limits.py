@@ -1,0 +1,45 @@
+"""How long a session lasts: until it is idle for too long, and never longer than a maximum after the sign-in.
+
+A session enters; whether it is over leaves, and its end is moved. The end is stored in the session's row. So pages, the
+API and open sockets all see it, because none of them can load a session that has ended.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+SIGNED_IN_AT = "signed_in_at"
+_REFRESHED_AT = "refreshed_at"
+
+REFRESH_SECONDS = 60
+"""How often a used session is written. So an idle session may end this much earlier than ``SESSION_IDLE_SECONDS``."""
+
+
+def begin(session: Any, *, now: datetime) -> None:
+    """Begin the time of a session in which a user has just signed in."""
+    session[SIGNED_IN_AT] = now.timestamp()
+    _move_end(session, now=now)
+
+
+def is_over(session: Any, *, now: datetime) -> bool:
+    """Whether a signed-in session has lasted too long. One from before there were limits is over."""
+    signed_in_at = session.get(SIGNED_IN_AT)
+    return not isinstance(signed_in_at, int | float) or now.timestamp() >= signed_in_at + settings.SESSION_MAX_SECONDS
+
+
+def refresh(session: Any, *, now: datetime) -> bool:
+    """Move the end of a session that is used. Returns whether it was due: once a minute at most."""
+    step = min(REFRESH_SECONDS, settings.SESSION_IDLE_SECONDS / 10)
+    if now.timestamp() < session.get(_REFRESHED_AT, 0) + step:
+        return False
+    _move_end(session, now=now)
+    return True
+
+
+def _move_end(session: Any, *, now: datetime) -> None:
+    last = datetime.fromtimestamp(session[SIGNED_IN_AT] + settings.SESSION_MAX_SECONDS, tz=now.tzinfo)
+    session[_REFRESHED_AT] = now.timestamp()
+    session.set_expiry(min(now + timedelta(seconds=settings.SESSION_IDLE_SECONDS), last))

@@ -1,4 +1,4 @@
-"""The application's configuration: registers the system checks, and what is written down of sign-ins."""
+"""The application's configuration: registers the system checks, and watches sign-ins and accounts."""
 
 from django.apps import AppConfig
 
@@ -10,5 +10,7 @@ class BatchesConfig(AppConfig):
     def ready(self) -> None:
         from batches import checks  # noqa: F401  (the import registers the checks; it needs the models)
         from batches.accounts import records, settings_check  # noqa: F401  (the same)
+        from batches.jobs.inactive_users import watch_accounts
 
         records.connect()
+        watch_accounts()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -23,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 class JobRefused(Exception):
     """The job can't do this now. The message says why and what to do."""
+
+    http_status = 409
+    page_status = 422
+    """What a page answers whose form shows the message."""
 
 
 _BATCH_STATUS_OF_JOB = {
@@ -47,12 +52,15 @@ def pause_batch(batch: Batch) -> None:
     _transition(batch, from_=(JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.PROCESSING), to=JobStatus.PAUSED)
 
 
-def resume_batch(batch: Batch) -> None:
+def resume_batch(batch: Batch, *, by: User | AnonymousUser | None = None) -> None:
     """Send the rest of a paused batch. A batch that was paused before its time waits for that time.
 
     If the breaker paused the job, resuming accepts its refusals: the job's ``accepted_refusal`` holds them already, and
     only a paused job has ones that nobody has accepted. If the job waited for a relay or a quota, it waits on, and
     still says so.
+
+    Args:
+        by: The user who answers for the job from now on, if the account of the one who made it is not active.
 
     Raises:
         JobRefused: The batch is not paused.
@@ -60,6 +68,8 @@ def resume_batch(batch: Batch) -> None:
     with transaction.atomic():
         # Locked, so that the wait is judged and the status changed at once.
         job = EmailJob.objects.select_for_update().filter(batch=batch, status=JobStatus.PAUSED).first()
+        if job and isinstance(by, User):
+            EmailJob.objects.filter(pk=job.pk).update(resumed_by=by)
         _transition(batch, from_=(JobStatus.PAUSED,), to=_resumed_status(job) if job else JobStatus.QUEUED)
 
 
@@ -78,11 +88,16 @@ def _resumed_status(job: EmailJob) -> JobStatus:
 
 
 def start_due_job(job_id: int) -> bool:
-    """Queue a scheduled job whose time has come. Returns whether this call queued it."""
+    """Queue a scheduled job whose time has come. Returns whether this call queued it.
+
+    A job for which no active user answers is not queued. The sweep pauses it: see ``inactive_users``.
+    """
     with transaction.atomic():
-        changed = EmailJob.objects.filter(
-            pk=job_id, status=JobStatus.SCHEDULED, scheduled_at__lte=Now(), completed_at=None
-        ).update(status=JobStatus.QUEUED)
+        changed = (
+            EmailJob.objects.filter(pk=job_id, status=JobStatus.SCHEDULED, scheduled_at__lte=Now(), completed_at=None)
+            .answered_for()
+            .update(status=JobStatus.QUEUED)
+        )
         if changed:
             follow_job_status(EmailJob.objects.get(pk=job_id))
     return bool(changed)

@@ -1,5 +1,7 @@
 """The sweep: start due jobs, reap dead lanes, finish jobs that are over, enqueue lanes that have work.
 
+It also pauses the jobs of users whose account is not active any more.
+
 Redis may have lost every work item, and every worker may have died. The truth is in PostgreSQL, and the sweep brings
 everything else back in line with it. It sends nothing.
 """
@@ -16,6 +18,7 @@ from redis.exceptions import RedisError
 
 from batches.delivery.policy import RetryPolicy, decide_deaths
 from batches.jobs import lifecycle, queues
+from batches.jobs.inactive_users import pause_jobs_of_inactive_users
 from batches.models import EmailJob, EmailStatus, JobStatus, sql
 
 logger = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ SUSPECT_SECONDS = 2.0
 class SweepReport:
     """What one sweep did, in counts."""
 
+    paused: int = 0
     started: int = 0
     reaped: int = 0
     enqueued: int = 0
@@ -43,7 +47,8 @@ class SweepReport:
             return "Another process is sweeping, so nothing was done."
         return (
             f"Started {self.started} scheduled jobs, reaped {self.reaped} dead lanes, "
-            f"enqueued {self.enqueued} lanes, finished {self.finished} jobs."
+            f"enqueued {self.enqueued} lanes, finished {self.finished} jobs"
+            f"{f', paused {self.paused} jobs of inactive users' if self.paused else ''}."
         )
 
 
@@ -64,9 +69,14 @@ def sweep() -> SweepReport:
         if not is_ours:
             return SweepReport(was_busy=True)
         try:
-            # In this order, because a reaped lane may let its job end, or may have work again.
+            # In this order: a job for which nobody answers must not start, and a reaped lane may let its job end, or
+            # may have work again.
             return SweepReport(
-                started=_start_due_jobs(), reaped=_reap_dead_lanes(), finished=_finish_jobs(), enqueued=_enqueue_lanes()
+                paused=pause_jobs_of_inactive_users(),
+                started=_start_due_jobs(),
+                reaped=_reap_dead_lanes(),
+                finished=_finish_jobs(),
+                enqueued=_enqueue_lanes(),
             )
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])

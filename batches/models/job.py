@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
@@ -10,6 +13,22 @@ from django.db.models.functions import Now
 from batches.models.batch import Batch
 from batches.models.choices import LIVE_JOB_STATUSES, JobKind, JobPriority, JobStatus
 from batches.models.template import EmailTemplate
+
+
+class EmailJobQuerySet(models.QuerySet["EmailJob"]):
+    def answered_for(self) -> Self:
+        """Filter by jobs for which somebody answers.
+
+        That is the active user who made the job or resumed it. The operator answers for a job that no user made.
+        """
+        # Subqueries about the user's row alone: in an UPDATE, the conditions on the job itself are then checked again
+        # after a wait for its lock. A join would move them into a subquery, which is not.
+        active = get_user_model().objects.filter(is_active=True)
+        return self.filter(
+            models.Q(created_by=None)
+            | models.Exists(active.filter(pk=models.OuterRef("created_by_id")))
+            | models.Exists(active.filter(pk=models.OuterRef("resumed_by_id")))
+        )
 
 
 class EmailJob(models.Model):
@@ -56,9 +75,19 @@ class EmailJob(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="email_jobs"
     )
+    resumed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Who resumed it last. That user answers for it if the account of the one who made it is not active.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = EmailJobQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -86,6 +86,9 @@ def check_sending(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Chec
     for name in ("CONNECTIONS", "WINDOW", "LANES", "MAX_ATTEMPTS", "LEASE_SECONDS"):
         if (value := getattr(settings, f"SEND_{name}")) <= 0:
             errors.append(f"SEND_{name} is {value}. Set it to a number above 0.")
+    for name in ("SEND_LARGE_ABOVE", "USER_DAILY_RECIPIENTS", "USER_DAILY_BATCHES"):
+        if (value := getattr(settings, name)) < 0:
+            errors.append(f"{name} is {value}. Set it to a number above 0, or to 0 for no limit.")
     return [Error(error, id=BAD_SENDING) for error in errors]
 
 

@@ -6,8 +6,10 @@ none of them, as in Django's own admin. An inactive user has none.
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Any
+from enum import Enum, StrEnum
+from typing import Any, Protocol
+
+from django.core.exceptions import PermissionDenied
 
 
 class Permission(StrEnum):
@@ -61,10 +63,30 @@ REFUSALS = {
 """What a person is told who lacks a permission."""
 
 
-class NotPermitted(Exception):
-    """A user lacks a permission. The message says which, and whom to ask. Pages and API answer 403."""
+class Act(Enum):
+    """What a user does with a batch that the user may see."""
+
+    STOP = "pause, cancel or discard it"
+    """No mail goes out by it. So owners may do it even after they lost the permission to send."""
+    RESTART = "resume or replay it"
+    SEND = "change its list, check it, test it or send it"
+
+
+class NotPermitted(PermissionDenied):
+    """A user lacks a permission. The message says which, and whom to ask. Pages, admin and API answer 403."""
 
     http_status = 403
+
+    def __init__(self, sentence: str, permission: Permission) -> None:
+        super().__init__(sentence)
+        self.permission = permission
+        """The permission that the user lacks."""
+
+
+class Owned(Protocol):
+    """A thing that a user made, such as a Batch."""
+
+    created_by_id: int | None
 
 
 def may(user: Any, permission: Permission) -> bool:
@@ -79,4 +101,36 @@ def require(user: Any, permission: Permission) -> None:
         NotPermitted: The user lacks it.
     """
     if not may(user, permission):
-        raise NotPermitted(REFUSALS[permission])
+        raise NotPermitted(REFUSALS[permission], permission)
+
+
+def find_missing(user: Any, batch: Owned, act: Act) -> Permission | None:
+    """Return the permission that a user lacks for an act on a batch. None: the user may do it.
+
+    The batch of another user, or of nobody, needs STEER_ALL_BATCHES. Whatever sends a draft, or changes it, needs
+    SEND_BATCH. So does what sends an own batch on.
+    """
+    if user is None:
+        return None
+    is_own = batch.created_by_id is not None and batch.created_by_id == user.pk
+    needed = [] if is_own else [Permission.STEER_ALL_BATCHES]
+    if act is Act.SEND or (act is Act.RESTART and is_own):
+        needed.append(Permission.SEND_BATCH)
+    return next((permission for permission in needed if not may(user, permission)), None)
+
+
+def say_refusal(user: Any, batch: Owned, act: Act) -> str:
+    """Say why a user may not do something with a batch. Empty: the user may do it."""
+    missing = find_missing(user, batch, act)
+    return REFUSALS[missing] if missing is not None else ""
+
+
+def require_act(user: Any, batch: Owned, act: Act) -> None:
+    """Go on only if a user may do something with a batch.
+
+    Raises:
+        NotPermitted: The user lacks a permission for it.
+    """
+    missing = find_missing(user, batch, act)
+    if missing is not None:
+        raise NotPermitted(REFUSALS[missing], missing)

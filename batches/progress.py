@@ -23,8 +23,8 @@ from batches.waiting import NOT_KNOWN_WHILE_PAUSED, say_scheduled, say_waiting
 
 logger = logging.getLogger(__name__)
 
-STAFF_GROUP = "batches.staff"
-"""The channel group of staff, who watch every batch."""
+ALL_BATCHES_GROUP = "batches.all"
+"""The channel group of those who may watch the batches of everybody."""
 
 EVENT_TYPE = "batch.changed"
 """The channel layer's message is ``{"type": EVENT_TYPE, "snapshot": Snapshot}``."""
@@ -190,7 +190,7 @@ async def apublish(snapshot: Snapshot, owner_id: int | None) -> None:
     layer = get_channel_layer()
     message = {"type": EVENT_TYPE, "snapshot": snapshot}
     try:
-        for group in (batch_group(snapshot["batchId"]), owner_group(owner_id), STAFF_GROUP):
+        for group in (batch_group(snapshot["batchId"]), owner_group(owner_id), ALL_BATCHES_GROUP):
             await layer.group_send(group, message)
     except (RedisError, OSError) as exc:
         logger.warning(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Count, F, Func, IntegerField, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Length, Trim
@@ -85,8 +86,18 @@ class Review:
         return tuple(field.name for field in self.missing)
 
 
-def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None, sender_id: int | None = None) -> Review:
+def review(
+    batch: Batch,
+    parts: MessageParts,
+    *,
+    now: datetime | None = None,
+    sender_id: int | None = None,
+    reader: User | AnonymousUser | None = None,
+) -> Review:
     """Compare a draft with the message parts that would be sent to it. Scans the emails of the batch once.
+
+    Args:
+        reader: Nothing is told of a batch that this user may not see. None: a command of the operator.
 
     Raises:
         TemplateFault: The parts can't be compiled.
@@ -94,7 +105,8 @@ def review(batch: Batch, parts: MessageParts, *, now: datetime | None = None, se
     compiled = parts.compile_for(batch)
     needed = [name for name in batch.merge_fields if name in compiled.merge_fields]
     blank_counts, smtputf8_count = _count_blanks(batch, needed)
-    same = _find_same_content(batch, since=(now or timezone.now()) - timedelta(seconds=SAME_CONTENT_SECONDS))
+    since = (now or timezone.now()) - timedelta(seconds=SAME_CONTENT_SECONDS)
+    same = _find_same_content(batch, since=since, reader=reader)
     return Review(
         total_count=batch.total_count,
         rejected_count=batch.rejected_count,
@@ -196,9 +208,14 @@ def _count_blanks(batch: Batch, names: list[str]) -> tuple[dict[str, int], int]:
     return {name: count for name, count in blanks.items() if count}, found["smtputf8"]
 
 
-def _find_same_content(batch: Batch, *, since: datetime) -> EmailJob | None:
-    """Return the last job that sent another batch with the same content; None if there is none."""
+def _find_same_content(batch: Batch, *, since: datetime, reader: User | AnonymousUser | None) -> EmailJob | None:
+    """Return the last job that sent another batch with the same content; None if there is none.
+
+    Only batches that the reader may see count. Otherwise anybody could find out whether a list was sent.
+    """
     if not batch.content_digest:
         return None
     jobs = EmailJob.objects.filter(batch__content_digest=batch.content_digest, created_at__gte=since)
+    if reader is not None:
+        jobs = jobs.filter(batch__in=Batch.objects.visible_to(reader))
     return jobs.exclude(batch=batch).order_by("-created_at").first()

@@ -17,6 +17,7 @@ from batches import progress
 from batches.credentials import Credentials
 from batches.jobs import forecasts
 from batches.models import LIVE_JOB_STATUSES, Batch, EmailJob
+from batches.permissions import Permission, may
 from batches.progress import Snapshot
 
 LISTED_COUNT = 50
@@ -54,7 +55,7 @@ def find_subscription(credentials: Credentials, batch_id: int | None) -> Subscri
         return Subscription(
             credentials=credentials,
             batch_id=None,
-            group=progress.STAFF_GROUP if user.is_staff else progress.owner_group(user.pk),
+            group=_find_group(user),
             read=lambda: _read_list(user),
         )
     if not Batch.objects.visible_to(user).filter(pk=batch_id).exists():
@@ -67,13 +68,19 @@ def find_subscription(credentials: Credentials, batch_id: int | None) -> Subscri
     )
 
 
+def _find_group(user: User) -> str:
+    """Return the channel group of all batches that a user may see."""
+    return progress.ALL_BATCHES_GROUP if may(user, Permission.VIEW_ALL_BATCHES) else progress.owner_group(user.pk)
+
+
 def may_watch(subscription: Subscription) -> bool:
     """Whether the user would get the same subscription now. While PostgreSQL is away nobody loses one."""
     try:
         found = find_subscription(subscription.credentials, subscription.batch_id)
     except DatabaseError:
         return True
-    return isinstance(found, Subscription)
+    # Another group: the user may no longer watch the batches of everybody.
+    return isinstance(found, Subscription) and found.group == subscription.group
 
 
 def _read_list(user: User) -> dict[int, Snapshot]:

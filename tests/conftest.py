@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -79,7 +80,7 @@ def permit(user: User, *permissions: Permission) -> User:
 def make_user(db: None) -> MakeUser:
     """Make a user in groups of the migration: ``make_user("ann", "Senders", "Approvers", is_staff=True)``."""
 
-    def make(name: str, *groups: str, **columns: object) -> User:
+    def make(name: str, *groups: str, **columns: Any) -> User:
         return join_groups(User.objects.create_user(name, f"{name}@example.org", **columns), *groups)
 
     return make

@@ -26,6 +26,7 @@ from batches.admin.deleting import delete_batches
 from batches.admin.readonly import ReadOnlyAdmin
 from batches.jobs import creation, forecasts, lifecycle
 from batches.models import LIVE_JOB_STATUSES, Batch, EmailJob, JobKind
+from batches.permissions import Act, NotPermitted, Permission, may, require_act
 
 REJECTED_SHOWN = 20
 LISTED_CHARS = 110
@@ -132,15 +133,18 @@ class BatchAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Pause", permissions=["steer"])
     def pause(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
-        self._steer(request, batches, lifecycle.pause_batch, done="paused")
+        self._steer(request, batches, lifecycle.pause_batch, act=Act.STOP, done="paused")
 
     @admin.action(description="Resume", permissions=["steer"])
     def resume(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
-        self._steer(request, batches, lifecycle.resume_batch, done="resumed")
+        def resume(batch: Batch) -> None:
+            lifecycle.resume_batch(batch, by=request.user)
+
+        self._steer(request, batches, resume, act=Act.RESTART, done="resumed")
 
     @admin.action(description="Cancel: send no more of the batch", permissions=["steer"])
     def cancel(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
-        self._steer(request, batches, lifecycle.cancel_batch, done="cancelled")
+        self._steer(request, batches, lifecycle.cancel_batch, act=Act.STOP, done="cancelled")
 
     @admin.action(description="Replay the failed emails", permissions=["steer"])
     def replay_failed(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
@@ -169,24 +173,26 @@ class BatchAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/batches/confirm_replay.html", context)
 
     def has_steer_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("batches.change_batch")
+        """Offer the steps to users who may do them with some batch. Each batch is checked again."""
+        return may(request.user, Permission.SEND_BATCH) or may(request.user, Permission.STEER_ALL_BATCHES)
 
     def _replay(self, request: HttpRequest, batches: QuerySet[Batch], which: JobKind) -> None:
         def replay(batch: Batch) -> None:
             creation.replay_batch(batch, which=which, user=request.user)
 
-        self._steer(request, batches, replay, done="queued again")
+        self._steer(request, batches, replay, act=Act.RESTART, done="queued again")
 
     def _steer(
-        self, request: HttpRequest, batches: QuerySet[Batch], step: Callable[[Batch], None], *, done: str
+        self, request: HttpRequest, batches: QuerySet[Batch], step: Callable[[Batch], None], *, act: Act, done: str
     ) -> None:
         """Do a step with each batch. The page shows why a batch was refused; the step is still done with the others."""
         count = 0
         for batch in batches:
             try:
+                require_act(request.user, batch, act)
                 step(batch)
                 count += 1
-            except lifecycle.JobRefused as exc:
+            except (lifecycle.JobRefused, NotPermitted) as exc:
                 self.message_user(request, str(exc), messages.WARNING)
         if count:
             self.message_user(request, f"{count} {'batch' if count == 1 else 'batches'} {done}.", messages.SUCCESS)

@@ -12,7 +12,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
@@ -81,7 +81,13 @@ class Answer:
 
 
 def show_reply_meaning(request: HttpRequest) -> TemplateResponse:
-    """Show the form, and the answer if the address has a reply. The URL lets only staff in."""
+    """Show the form, and the answer if the address has a reply. It is for those who may see relays.
+
+    Raises:
+        PermissionDenied: the user may not.
+    """
+    if not request.user.has_perm("batches.view_relay"):
+        raise PermissionDenied("You may not see the relays. Ask an administrator for the permission.")
     meanings.refresh()
     form = ReplyForm(request.GET) if "reply" in request.GET else ReplyForm()
     context: dict[str, Any] = {

@@ -13,8 +13,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.widgets import AdminTextInputWidget
-from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import User
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -24,11 +24,17 @@ from django.urls import reverse
 from batches import intake
 from batches.jobs import creation, lifecycle
 from batches.jobs.senders import choose_sender
+from batches.jobs.user_limits import refuse_used_up
 from batches.models import EmailTemplate
+from batches.permissions import NotPermitted, Permission, may
 from batches.rendering.message import SUBJECT_MAX_CHARS
 from batches.sender_form import SenderField
 
 admin.site.unregister(User)
+admin.site.unregister(Group)
+
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+"""The fields that say what a user may do."""
 
 
 class SendForm(forms.Form):
@@ -57,7 +63,23 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
     actions = ("send_email",)
 
     def has_send_email_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("batches.add_batch")
+        return may(request.user, Permission.SEND_TO_GROUP) and may(request.user, Permission.SEND_BATCH)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Let only superusers change superusers, also their passwords: else anybody could become one."""
+        if isinstance(obj, User) and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        if isinstance(obj, User) and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Let only superusers give permissions. Others would give them to themselves."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return fields if request.user.is_superuser else (*fields, *RIGHTS)
 
     @admin.action(description="Send email with template…", permissions=["send_email"])
     def send_email(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponseBase:
@@ -94,7 +116,9 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
         user = _user_of(request)
         try:
             choose_sender(chosen["sender"], template=chosen["template"], user=user)  # refused before a batch is made
-            batch = intake.import_users(users, user=user, key=_make_key(users, chosen)).batch
+            key = _make_key(users, chosen)
+            refuse_used_up(user, key=key.value)
+            batch = intake.import_users(users, user=user, key=key).batch
             # A second click brings the same key, and so finds the same batch and the same job.
             creation.send_once(
                 batch,
@@ -103,11 +127,25 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
                 subject=chosen["subject"],
                 sender=chosen["sender"],
             )
-        except (intake.ListRefused, lifecycle.JobRefused) as exc:
+        except (intake.ListRefused, lifecycle.JobRefused, NotPermitted) as exc:
             self.message_user(request, str(exc), messages.ERROR)
             return None
         self.message_user(request, f"{batch.total_count:,} emails are queued.", messages.SUCCESS)
         return HttpResponseRedirect(reverse("batch", args=[batch.pk]))
+
+
+@admin.register(Group)
+class SuperusersGroupAdmin(GroupAdmin):
+    """The groups. Only superusers change them, because a group gives permissions."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return request.user.is_superuser
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return request.user.is_superuser
 
 
 def _user_of(request: HttpRequest) -> User:

@@ -39,6 +39,7 @@ from batches.mailboxes import parse_mailbox
 from batches.models import Batch, Email, EmailJob, EmailQuerySet, EmailStatus, EmailTemplate, JobKind, SharedAddresses
 from batches.models.sql import AttemptRow
 from batches.outcomes import Outcome
+from batches.permissions import Act, require_act
 from batches.rendering.message import derive_message_key, make_message_id
 
 router = Router(tags=["batches"])
@@ -48,21 +49,24 @@ class EmailListOptions(ListOptions):
     status: EmailStatus | None = Field(default=None, description="Only the emails with this status.")
 
 
-def find_batch(request: HttpRequest, batch_id: int) -> Batch:
-    """Find a batch that the caller may see.
+def find_batch(request: HttpRequest, batch_id: int, *, act: Act | None = None) -> Batch:
+    """Find a batch that the caller may see, and with ``act`` one with which the caller may do that.
 
     Raises:
         ApiError: 404, with the same sentence for a batch that does not exist and for another user's.
+        NotPermitted: the caller may see the batch, but not do this with it.
     """
     batch = Batch.objects.visible_to(request.user).filter(pk=batch_id).first()
     if batch is None:
         raise not_found(f"batch {batch_id}")
+    if act is not None:
+        require_act(request.user, batch, act)
     return batch
 
 
 @router.get("/batches", response=BatchList)
 def list_batches(request: HttpRequest, options: Query[ListOptions]) -> BatchList:
-    """Your batches, newest first. Staff get the batches of all users."""
+    """Your batches, newest first. With the permission to see the batches of others, theirs too."""
     visible = Batch.objects.visible_to(request.user)
     batches, following = paging.cut(visible, order=["-id"], cursor=options.cursor or "", size=options.limit)
     return BatchList(items=describe_batches(batches, request.user), next=following)
@@ -174,7 +178,7 @@ def _message_id(email: Email, job_id: int, senders: dict[int, str], key: bytes) 
 def send_batch(request: HttpRequest, batch_id: int, payload: SendOptions | None = None) -> Status[SentOut]:
     """Send a draft, now or at a time."""
     refuse_query(request, fields=SendOptions.model_fields)
-    batch = find_batch(request, batch_id)
+    batch = find_batch(request, batch_id, act=Act.SEND)
     options = payload or SendOptions()
     job = creation.create_job(
         batch,
@@ -196,7 +200,7 @@ def replay_batch(request: HttpRequest, batch_id: int, payload: Replay) -> Status
     """
     refuse_query(request, fields=Replay.model_fields)
     job = creation.replay_batch(
-        find_batch(request, batch_id),
+        find_batch(request, batch_id, act=Act.RESTART),
         which=payload.which,
         user=request.user,
         include_unknown=payload.includeUnknown,
@@ -212,7 +216,7 @@ def describe_sent(job: EmailJob) -> SentOut:
 @router.post("/batches/{int:batch_id}/pause", response=MovedOut)
 def pause_batch(request: HttpRequest, batch_id: int) -> MovedOut:
     """Stop sending a batch for now. Emails in flight are finished."""
-    batch = find_batch(request, batch_id)
+    batch = find_batch(request, batch_id, act=Act.STOP)
     lifecycle.pause_batch(batch)
     return _describe_moved(batch)
 
@@ -220,15 +224,15 @@ def pause_batch(request: HttpRequest, batch_id: int) -> MovedOut:
 @router.post("/batches/{int:batch_id}/resume", response=MovedOut)
 def resume_batch(request: HttpRequest, batch_id: int) -> MovedOut:
     """Send the rest of a paused batch."""
-    batch = find_batch(request, batch_id)
-    lifecycle.resume_batch(batch)
+    batch = find_batch(request, batch_id, act=Act.RESTART)
+    lifecycle.resume_batch(batch, by=request.user)
     return _describe_moved(batch)
 
 
 @router.post("/batches/{int:batch_id}/cancel", response=MovedOut)
 def cancel_batch(request: HttpRequest, batch_id: int) -> MovedOut:
     """Stop sending a batch for good. Emails in flight are finished, the others are cancelled."""
-    batch = find_batch(request, batch_id)
+    batch = find_batch(request, batch_id, act=Act.STOP)
     lifecycle.cancel_batch(batch)
     return _describe_moved(batch)
 

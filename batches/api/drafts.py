@@ -19,6 +19,7 @@ from batches.api.senders import describe_sender, find_choice
 from batches.api.unknown_fields import refuse_unknown_form
 from batches.files.findings import Reading
 from batches.models import Batch, BatchStatus, EmailTemplate, Sender, SharedAddresses
+from batches.permissions import Act
 from batches.rendering.template import MessageParts
 
 router = Router(tags=["drafts"])
@@ -38,13 +39,16 @@ def get_review(
     """
     template = EmailTemplate.objects.find_named(templateId)
     chosen = find_choice(sender, template=template, user=request.user)
-    return _review(find_batch(request, batch_id), template, sender=chosen, subject=subject)
+    return _review(request, find_batch(request, batch_id), template, sender=chosen, subject=subject)
 
 
-def _review(batch: Batch, template: EmailTemplate, *, sender: Sender | None, subject: str | None = None) -> ReviewOut:
+def _review(
+    request: HttpRequest, batch: Batch, template: EmailTemplate, *, sender: Sender | None, subject: str | None = None
+) -> ReviewOut:
     if batch.status != BatchStatus.DRAFT:
         raise intake.NotADraft("This batch is no longer a draft, so there is nothing to review.")
-    found = reviewing.review(batch, MessageParts.of(template, subject), sender_id=sender.pk if sender else None)
+    parts = MessageParts.of(template, subject)
+    found = reviewing.review(batch, parts, sender_id=sender.pk if sender else None, reader=request.user)
     return ReviewOut(
         batchId=batch.pk,
         templateId=template.key,
@@ -82,8 +86,8 @@ def rename_fields(
     """Rename merge fields of a draft, so that its columns fill the merge fields of the template."""
     template = EmailTemplate.objects.find_named(templateId)
     chosen = find_choice(sender, template=template, user=request.user)
-    batch = intake.rename_merge_fields(find_batch(request, batch_id), payload.names)
-    return _review(batch, template, sender=chosen)
+    batch = intake.rename_merge_fields(find_batch(request, batch_id, act=Act.SEND), payload.names)
+    return _review(request, batch, template, sender=chosen)
 
 
 @router.post("/batches/{int:batch_id}/reread", response=ReviewOut)
@@ -93,9 +97,9 @@ def reread(
     """Read the file of a draft again, another way. Refused after rows were added: the file is not kept then."""
     template = EmailTemplate.objects.find_named(templateId)
     chosen = find_choice(sender, template=template, user=request.user)
-    batch = find_batch(request, batch_id)
+    batch = find_batch(request, batch_id, act=Act.SEND)
     batch = intake.reread_upload(batch, change_reading(batch, payload), shared=payload.sharedAddresses)
-    return _review(batch, template, sender=chosen)
+    return _review(request, batch, template, sender=chosen)
 
 
 @router.post("/batches/{int:batch_id}/rows", response=AddedOut)
@@ -106,7 +110,7 @@ def add_rows(request: HttpRequest, batch_id: int, file: File[UploadedFile]) -> A
     time, whatever `sharedAddresses` is: a row that the batch already has, cell by cell, is not added again.
     """
     refuse_unknown_form(request, [])
-    batch, counts = intake.append_csv(find_batch(request, batch_id), cast(BinaryIO, file.file))
+    batch, counts = intake.append_csv(find_batch(request, batch_id, act=Act.SEND), cast(BinaryIO, file.file))
     return AddedOut(
         success=True,
         batchId=batch.pk,
@@ -120,5 +124,5 @@ def add_rows(request: HttpRequest, batch_id: int, file: File[UploadedFile]) -> A
 @router.post("/batches/{int:batch_id}/discard", response={204: None})
 def discard(request: HttpRequest, batch_id: int) -> Status[None]:
     """Delete a draft with its rows. A batch that was sent stays, for the record."""
-    intake.discard_draft(find_batch(request, batch_id))
+    intake.discard_draft(find_batch(request, batch_id, act=Act.STOP))
     return Status(204, None)

@@ -24,9 +24,10 @@ from batches.files.spooling import too_large_sentence
 from batches.intake import ListRefused
 from batches.jobs.creation import TemplateRefused
 from batches.jobs.lifecycle import JobRefused
-from batches.jobs.senders import SenderRefused
+from batches.jobs.user_limits import LimitReached
 from batches.models import TemplateNotFound
 from batches.paging import CursorFault
+from batches.permissions import NotPermitted
 from batches.rendering.template import TemplateFault
 from batches.response_middleware import change_responses
 
@@ -124,6 +125,13 @@ def _answer_os_error(request: HttpRequest, exc: OSError) -> HttpResponse:
     return answer(StorageFull.http_status, str(StorageFull()))
 
 
+def _answer_job_refused(request: HttpRequest, exc: JobRefused) -> HttpResponse:
+    response = answer(exc.http_status, str(exc))
+    if isinstance(exc, LimitReached) and exc.retry_after_seconds is not None:
+        response["Retry-After"] = str(exc.retry_after_seconds)  # RFC 6585 section 4
+    return response
+
+
 def _answer_data_error(request: HttpRequest, exc: DataError) -> HttpResponse:
     logger.warning("The database can't store what %s %s was given: %s", request.method, request.path, exc)
     return answer(
@@ -145,8 +153,8 @@ _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     OSError: _answer_os_error,
     DataError: _answer_data_error,
     ListRefused: lambda request, exc: answer(exc.http_status, exc.message),
-    JobRefused: lambda request, exc: answer(409, str(exc)),
-    SenderRefused: lambda request, exc: answer(exc.http_status, str(exc)),
+    NotPermitted: lambda request, exc: answer(exc.http_status, str(exc)),
+    JobRefused: _answer_job_refused,
     TemplateRefused: lambda request, exc: answer(422, str(exc)),
     TemplateNotFound: lambda request, exc: answer(422, str(exc)),
     TemplateFault: lambda request, exc: answer(422, str(exc)),

@@ -21,6 +21,7 @@ from batches.api.schemas import HealthOut
 from batches.credentials import Credentials
 from batches.jobs.queues import fleet_status
 from batches.models import LIVE_JOB_STATUSES, EmailJob, EmailStatus
+from batches.permissions import REFUSALS, Permission, may
 from batches.wording import say_health
 
 router = Router(tags=["health"])
@@ -71,14 +72,18 @@ def _query() -> None:
 
 @require_GET
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Gauges in Prometheus's text format, for staff: with a session, or `Authorization: Bearer TOKEN`."""
+    """Gauges in Prometheus's text format, with a session or `Authorization: Bearer TOKEN`.
+
+    They are about the batches of everybody, so they need the permission to see those.
+    """
     user = Credentials.of_request(request).find_user()
     if user is None:
-        response = HttpResponse("Send the token of a staff user: 'Authorization: Bearer TOKEN'.\n", "text/plain", 401)
+        sentence = "Send the token of a user who may see the batches of everybody: 'Authorization: Bearer TOKEN'.\n"
+        response = HttpResponse(sentence, "text/plain", 401)
         response["WWW-Authenticate"] = "Bearer"
         return response
-    if not user.is_staff:
-        return HttpResponse("Only staff may read the metrics.\n", "text/plain", 403)
+    if not may(user, Permission.VIEW_ALL_BATCHES):
+        return HttpResponse(f"{REFUSALS[Permission.VIEW_ALL_BATCHES]}\n", "text/plain", 403)
     return HttpResponse("".join(_lines()), "text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -14,6 +14,7 @@ from batches.api.errors import ApiError
 from batches.jobs.letter_checks import LetterCheck, begin_check, read_check
 from batches.jobs.queues import fleet_status
 from batches.models import Batch, BatchStatus, EmailTemplate, LetterCheckState
+from batches.permissions import Act
 from batches.rendering.template import MessageParts
 from batches.wording import say_letter_check
 
@@ -54,6 +55,7 @@ def begin_letter_check(
     If there is a check of this message and this list, it is answered, and no second one begins. `again=true` begins
     one in place of a check that has ended.
     """
+    find_batch(request, batch_id, act=Act.SEND)
     batch, template, parts = _find(request, batch_id, templateId, subject)
     parts.compile_for(batch)
     check = begin_check(batch, parts, again=again)

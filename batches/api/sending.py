@@ -28,16 +28,15 @@ from batches.files.spooling import check_size
 from batches.jobs import creation
 from batches.jobs.lifecycle import JobRefused
 from batches.jobs.senders import choose_sender
+from batches.jobs.user_limits import refuse_used_up
 from batches.models import Batch, EmailJob, EmailTemplate, JobPriority, SharedAddresses
+from batches.permissions import Permission, require
 from batches.rendering.template import MessageParts
 
 router = Router(tags=["sending"])
 
 NEW_FIELDS = {*ReadingChoices.model_fields, "sender"}
 """The options of both doors that are newer than version 0.2. An upload's time and priority are new too."""
-
-SEND_TO_GROUP = "batches.add_batch"
-"""Users who are not staff need this permission to send to a group, because they may not know its members."""
 
 
 @router.post("/upload", response={202: UploadOut})
@@ -48,6 +47,7 @@ def upload(
     idempotency_key: Header[str | None] = None,
 ) -> Status[UploadOut]:
     """Import a file of recipients and send it, now or at a time; with `draft`, keep it as a draft to be sent later."""
+    require(request.user, Permission.SEND_BATCH)
     refuse_unknown_form(request, UploadOptions.model_fields, lists=LIST_FIELDS)
     check_size(file.size or 0)
     is_draft = _is_draft(options)
@@ -57,6 +57,8 @@ def upload(
     if options.sender or not is_draft:  # refused before anything is imported
         choose_sender(options.sender, template=template, user=_user(request))
     key = _make_key(idempotency_key, request, _file_chunks(file), [file.name, _digestible(options, is_draft)])
+    if not is_draft:
+        refuse_used_up(request.user, key=key.value if key else None)
     imported = _import(request, file, options, key)
     batch = imported.batch
     job = None
@@ -148,6 +150,7 @@ def get_import_progress(request: HttpRequest, key: str) -> LoadingOut:
 @router.post("/emails/send-bulk", response={202: SentOut})
 def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[str | None] = None) -> Status[SentOut]:
     """Send to a group of users (`roleFilter`) or to the `recipients` of the request."""
+    require(request.user, Permission.SEND_BATCH)
     refuse_query(request, fields=SendBulk.model_fields)
     if (payload.roleFilter is None) == (payload.recipients is None):
         raise ApiError(422, "Name the recipients: send either 'roleFilter' or 'recipients', not both.")
@@ -155,6 +158,7 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
     choose_sender(payload.sender, template=template, user=_user(request))
     key = _make_key(idempotency_key, request, [], _leave_out_new(payload.model_dump(mode="json"), NEW_FIELDS))
     user, shared = _user(request), payload.sharedAddresses or SharedAddresses.FIRST
+    refuse_used_up(user, key=key.value if key else None)
     if payload.roleFilter is not None:
         imported = intake.import_group(_find_group(request, payload.roleFilter), user=user, key=key, shared=shared)
     else:
@@ -182,11 +186,10 @@ def _find_group(request: HttpRequest, name: str) -> Group:
     """Find the group, if the caller may send to it.
 
     Raises:
-        ApiError: 403 or 422.
+        NotPermitted: the caller may not.
+        ApiError: 422, there is no such group.
     """
-    user = _user(request)
-    if not (user.is_staff or user.has_perm(SEND_TO_GROUP)):
-        raise ApiError(403, f"You may not send to a group. Ask an administrator for the permission {SEND_TO_GROUP}.")
+    require(request.user, Permission.SEND_TO_GROUP)
     group = Group.objects.filter(name=name).first()
     if group is None:
         names = list(Group.objects.order_by("name").values_list("name", flat=True)[:50])

@@ -19,6 +19,7 @@ from django.db.models.functions import Coalesce, Now
 
 from batches.jobs import lifecycle, senders
 from batches.jobs.lifecycle import JobRefused
+from batches.jobs.user_limits import check_limits
 from batches.models import (
     Attempt,
     Batch,
@@ -33,6 +34,7 @@ from batches.models import (
     sql,
 )
 from batches.outcomes import Outcome
+from batches.permissions import Act, require_act
 from batches.rendering.preview import render_preview
 from batches.rendering.template import MessageParts, TemplateFault
 
@@ -69,6 +71,8 @@ def send_once(
     Raises:
         TemplateRefused: The template can't be rendered for this list.
         SenderRefused: The user may not use the sender, or no mail can come from it.
+        NotPermitted: The user may not send the batch.
+        LargeListRefused, LimitReached: It is more than the user may send.
         JobRefused: The batch has no recipients.
     """
     return _find_first_job(batch) or _create_first(
@@ -98,6 +102,8 @@ def create_job(
     Raises:
         TemplateRefused: The template can't be rendered for this list.
         SenderRefused: The user may not use the sender, or no mail can come from it.
+        NotPermitted: The user may not send the batch.
+        LargeListRefused, LimitReached: It is more than the user may send.
         JobRefused: The batch has no recipients, or it was already sent.
     """
     return _create_first(
@@ -124,6 +130,7 @@ def _create_first(
     find_former: Callable[[Batch], EmailJob | None],
 ) -> EmailJob:
     """Create the first job of a batch, unless ``find_former`` returns a job of the locked batch, or refuses it."""
+    require_act(user, batch, Act.SEND)
     parts = MessageParts.of(template, subject)
     chosen = senders.copy_chosen(sender, template=template, user=user)
     _render_trial(batch, parts)
@@ -161,16 +168,21 @@ def replay_batch(
 
     Raises:
         SenderRefused: The user may not use the sender, or no mail can come from it.
+        NotPermitted: The user may not replay the batch.
+        LargeListRefused, LimitReached: It is more than the user may send.
         JobRefused: The batch is live, was never sent, or has no such emails.
     """
     if which not in _REPLAYED:
         raise JobRefused("Say which emails to send again: failed, unknown, unsent or all.")
     if include_unknown and which != JobKind.UNSENT:
         raise JobRefused("Only a replay of the unsent can include the unknown. Leave that out, or choose unsent.")
+    require_act(user, batch, Act.RESTART)
     statuses = (*_REPLAYED[which], EmailStatus.UNKNOWN) if include_unknown else _REPLAYED[which]
     with transaction.atomic():
         last = _find_last_job(_lock(batch))
         chosen = senders.copy_last(last, sender, user=user)
+        # Counted before they are reset: what is over a limit must not rewrite a million rows first.
+        check_limits(user, Email.objects.filter(batch=batch, status__in=statuses).count())
         count = (_reset_sent(batch) if EmailStatus.SENT in statuses else 0) + _reset_unsent(batch, statuses)
         if not count:
             raise JobRefused(_say_none(batch, which))
@@ -286,6 +298,7 @@ def _open_first(job: EmailJob, locked: Batch, *, priority: str, scheduled_at: da
     """Open the first job of a draft. Needs the batch's row locked."""
     if not locked.total_count:
         raise JobRefused(f"Batch {locked.pk} has no recipients. Upload a list with at least one good row.")
+    check_limits(job.created_by, locked.total_count)
     job.kind, job.priority, job.total_count = JobKind.FIRST, priority, locked.total_count
     job.scheduled_at, job.status = scheduled_at, lifecycle.first_status(scheduled_at)
     _open(job)

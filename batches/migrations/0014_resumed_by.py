@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("batches", "0013_groups_and_versions"),
+        ("batches", "0015_cache_table"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

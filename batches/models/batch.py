@@ -15,10 +15,13 @@ from batches.models.choices import BatchSource, BatchStatus, RejectionKind, Shar
 
 class BatchQuerySet(models.QuerySet["Batch"]):
     def visible_to(self, user: AbstractBaseUser | PermissionsMixin | AnonymousUser) -> Self:
-        """Filter by what a user may see: staff every batch, others their own, anonymous and inactive users none."""
+        """Filter by what a user may see: the own batches, with VIEW_ALL_BATCHES everybody's.
+
+        Anonymous and inactive users see none.
+        """
         if not getattr(user, "is_active", False) or user.is_anonymous:  # type: ignore[union-attr]
             return self.none()
-        if user.is_staff:  # type: ignore[union-attr]
+        if permissions.may(user, permissions.Permission.VIEW_ALL_BATCHES):
             return self
         return self.filter(created_by=user)
 

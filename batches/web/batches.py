@@ -5,7 +5,7 @@ A batch's id and a tab enter. A page leaves, which the script then keeps up to d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.decorators import login_required
@@ -21,11 +21,12 @@ from batches.mailboxes import split_mailbox
 from batches.models import Batch, BatchStatus, Email, EmailStatus, RejectionKind
 from batches.models.sql import AttemptRow
 from batches.paging import read_page
+from batches.permissions import Act, say_refusal
 from batches.progress import Snapshot
 from batches.web.findings import count_hidden_rows
 from batches.web.progressbar import make_card, make_cards
 from batches.web.requests import SignedInRequest, batches_of, find_batch
-from batches.web.steering import make_buttons
+from batches.web.steering import list_acts, make_buttons
 from batches.wording import (
     HIDDEN_MEANING,
     NO_WORKER,
@@ -109,13 +110,15 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
     job = batch.jobs.order_by("-pk").first()
     status = request.GET.get("status", "")
     hidden_count = count_hidden_rows(batch)
+    acts = list_acts(request.user, batch)
     context = {
         "batch": batch,
         "card": make_card(batch, now),
         "job": job,
         "comes_from": split_mailbox(job.from_email) if job else None,
         "replies_to": split_mailbox(job.reply_to) if job and job.reply_to else None,
-        "buttons": make_buttons(now),
+        "buttons": make_buttons(now, acts),
+        "refusal": _say_refusal(request, batch, acts),
         "draft": BatchStatus.DRAFT,
         "scheduled": BatchStatus.SCHEDULED,
         "has_rejected_rows": batch.rejected_count or batch.duplicate_count or hidden_count,
@@ -129,6 +132,12 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         **_read_rows(request, batch, status),
     }
     return render(request, "batches/batch.html", context)
+
+
+def _say_refusal(request: SignedInRequest, batch: Batch, acts: Collection[Act]) -> str:
+    """Say why buttons are missing. Empty: none is. A draft has only the button that leads to its review."""
+    wanted = (Act.SEND,) if batch.status == BatchStatus.DRAFT else (Act.STOP, Act.RESTART)
+    return next((say_refusal(request.user, batch, act) for act in wanted if act not in acts), "")
 
 
 def _read_rows(request: SignedInRequest, batch: Batch, status: str) -> dict[str, object]:

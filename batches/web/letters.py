@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods
 from batches.jobs.letter_checks import AUTOMATIC_MAX_ROWS, LetterCheck, begin_check, read_check
 from batches.jobs.queues import Fleet, fleet_status
 from batches.models import Batch
+from batches.permissions import Act, find_missing
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.web.message import MessageChoice, read_choice
 from batches.web.requests import SignedInRequest, find_batch
@@ -58,22 +59,26 @@ class LettersView:
 @login_required
 def letters(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Show the part of the page (GET), or begin a check and show the review (POST)."""
-    batch = find_batch(request, batch_id)
+    batch = find_batch(request, batch_id, act=Act.SEND if request.method == "POST" else None)
     choice = read_choice(batch, request.POST if request.method == "POST" else request.GET, user=request.user)
     if request.method == "POST":
         parts = _find_parts(choice)
         if parts is not None:
             begin_check(batch, parts, again=True)
         return redirect(f"{reverse('review', args=[batch.pk])}?{urlencode(choice.query())}#letters")
-    view = describe_letters(choice, fleet=fleet_status(), is_automatic=False)
+    may_ask = find_missing(request.user, batch, Act.SEND) is None
+    view = describe_letters(choice, fleet=fleet_status(), is_automatic=False, may_ask=may_ask)
     return render(request, "batches/letters.html", {"letters": view, "batch": batch})
 
 
-def describe_letters(choice: MessageChoice, *, fleet: Fleet, is_automatic: bool) -> LettersView | None:
+def describe_letters(
+    choice: MessageChoice, *, fleet: Fleet, is_automatic: bool, may_ask: bool = True
+) -> LettersView | None:
     """Describe the check of the letters. None: the template has a fault, so there are no letters.
 
     Args:
         is_automatic: Begin a check by itself if there is none and the list is short. It changes nothing but Redis.
+        may_ask: Whether the user may begin one.
     """
     parts = _find_parts(choice)
     if parts is None or not choice.batch.total_count:
@@ -88,7 +93,7 @@ def describe_letters(choice: MessageChoice, *, fleet: Fleet, is_automatic: bool)
         check=check,
         faults=_describe_faults(choice, check) if check else [],
         poll_address=address if is_moving else "",
-        may_begin=fleet.redis and (check is None or (check.has_ended and check.checked < check.total)),
+        may_begin=may_ask and fleet.redis and (check is None or (check.has_ended and check.checked < check.total)),
     )
 
 

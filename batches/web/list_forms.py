@@ -16,6 +16,7 @@ from batches import intake
 from batches.files.findings import Reading
 from batches.files.reading_choices import change_choices
 from batches.models import Batch, BatchStatus
+from batches.permissions import Act
 from batches.web.message import read_choice
 from batches.web.reading_form import ReadingChoice, list_changes, present_choice, read_posted, read_shared
 from batches.web.requests import SignedInRequest, find_batch, posted_from_review
@@ -29,7 +30,7 @@ FIELD_PREFIX = "field-"
 @posted_from_review
 def rename_fields(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Give merge fields other names, so that other columns fill the gaps of the template."""
-    batch = find_batch(request, batch_id)
+    batch = find_batch(request, batch_id, act=Act.SEND)
     typed = {
         name.removeprefix(FIELD_PREFIX): value.strip()
         for name, value in request.POST.items()
@@ -45,7 +46,7 @@ def rename_fields(request: SignedInRequest, batch_id: int) -> HttpResponse:
 @posted_from_review
 def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Read the stored file again, with what the user changed and with everything that was chosen before."""
-    batch = find_batch(request, batch_id)
+    batch = find_batch(request, batch_id, act=Act.SEND)
     present = present_choice(batch)
     chosen = read_posted(request.POST, present)
     try:
@@ -60,7 +61,7 @@ def reread(request: SignedInRequest, batch_id: int) -> HttpResponse:
 @posted_from_review
 def add_rows(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Add the rows of a file, such as the rejected rows after their correction."""
-    batch = find_batch(request, batch_id)
+    batch = find_batch(request, batch_id, act=Act.SEND)
     try:
         file = request.FILES.get("file")
         if file is None:
@@ -75,7 +76,7 @@ def add_rows(request: SignedInRequest, batch_id: int) -> HttpResponse:
 @posted_from_review
 def discard(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Delete a draft with all its rows. A batch that was sent is kept as a record."""
-    batch = find_batch(request, batch_id)
+    batch = find_batch(request, batch_id, act=Act.STOP)
     try:
         intake.discard_draft(batch)
     except intake.NotADraft:

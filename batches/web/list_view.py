@@ -21,7 +21,7 @@ from batches.web.reading_form import (
     make_reading_form,
     present_choice,
 )
-from batches.web.requests import SignedInRequest, batches_of
+from batches.web.requests import SignedInRequest
 from batches.wording import DELIMITER_NAMES, name_encoding, say_sending
 
 NO_TEMPLATE = MessageParts(subject="-", html="", text="-")
@@ -73,7 +73,6 @@ class ListView:
     sheet: str
     finish: str
     """How long sending takes, or when it is done."""
-    is_earlier_batch_visible: bool
 
 
 def describe_list(
@@ -84,8 +83,8 @@ def describe_list(
     ``typed`` holds refused names of merge fields by their present names, and ``reading`` a refused choice of reading.
     """
     parts, used, shows_rows = _find_usable_parts(choice)
-    found = review(choice.batch, parts, sender_id=choice.sender.pk if choice.sender else None)
-    earlier = found.same_content_batch_id
+    sender_id = choice.sender.pk if choice.sender else None
+    found = review(choice.batch, parts, sender_id=sender_id, reader=request.user)
     present = present_choice(choice.batch)
     columns = _list_columns(choice.batch, used, typed)
     form = make_reading_form(choice.batch, reading)
@@ -102,7 +101,6 @@ def describe_list(
         header_line=present.header_row if present.header_row not in (NO_HEADER, "1") else "",
         sheet=present.sheet,
         finish=say_sending(found.forecast),
-        is_earlier_batch_visible=earlier is not None and batches_of(request).filter(pk=earlier).exists(),
     )
 
 

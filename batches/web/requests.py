@@ -1,4 +1,7 @@
-"""Find the batches that a request may reach: users reach their own, staff reach all. Any other batch is a 404."""
+"""Find the batches that a request may reach: the user's own, or everybody's with the permission.
+
+A batch that the user may not see is a 404. What the user may not do with a batch is a 403 with a sentence.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from batches.models import Batch
+from batches.permissions import Act, require_act
 
 
 class SignedInRequest(HttpRequest):
@@ -40,13 +44,16 @@ def batches_of(request: SignedInRequest) -> QuerySet[Batch]:
     return Batch.objects.visible_to(request.user).order_by("-pk")
 
 
-def find_batch(request: SignedInRequest, batch_id: int) -> Batch:
-    """Find one batch that the user may see.
+def find_batch(request: SignedInRequest, batch_id: int, *, act: Act | None = None) -> Batch:
+    """Find one batch that the user may see, and with ``act`` one with which the user may do that.
 
     Raises:
         Http404: there is no such batch, or it belongs to another user. The answer does not tell which.
+        NotPermitted: the user may see the batch, but not do this with it.
     """
     batch = batches_of(request).select_related("created_by").filter(pk=batch_id).first()
     if batch is None:
         raise Http404(f"There is no batch {batch_id} among yours.")
+    if act is not None:
+        require_act(request.user, batch, act)
     return batch

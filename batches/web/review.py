@@ -19,8 +19,10 @@ from batches import intake
 from batches.files.addresses import BadAddress, normalise_address
 from batches.jobs import creation, lifecycle
 from batches.jobs.queues import fleet_status
+from batches.jobs.user_limits import find_refusal
 from batches.message_tests import send_test_message
 from batches.models import BatchStatus
+from batches.permissions import Act, say_refusal
 from batches.rendering.template import TemplateFault
 from batches.web.forms import MessageForm, check_test_address
 from batches.web.letters import describe_letters
@@ -71,41 +73,45 @@ def show_message(request: SignedInRequest, batch_id: int) -> HttpResponse:
 @posted_from_review
 def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Send the batch, now or at the chosen time. If that is refused, the form shows why."""
-    batch = find_batch(request, batch_id)
+    batch = find_batch(request, batch_id, act=Act.SEND)
     choice = read_choice(batch, request.POST, user=request.user)
     form = MessageForm(request.POST, user=request.user, template=choice.template)
+    status = 422
     if form.is_valid():
         try:
             creation.create_job(batch, user=request.user, **form.job_options())
         except lifecycle.JobRefused as exc:
             form.refuse(str(exc))
+            status = exc.page_status
         else:
             return redirect("batch", batch_id=batch.pk)
     batch.refresh_from_db()
     if batch.status != BatchStatus.DRAFT:  # the user pressed the button twice
         return redirect("batch", batch_id=batch.pk)
-    return show_draft(request, choice, form, status=422)
+    return show_draft(request, choice, form, status=status)
 
 
 @posted_from_review
 def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Send the message of the chosen row to one address, as a batch of its own with one recipient."""
-    choice = read_choice(find_batch(request, batch_id), request.POST, user=request.user)
+    choice = read_choice(find_batch(request, batch_id, act=Act.SEND), request.POST, user=request.user)
     form = MessageForm(request.POST, user=request.user, template=choice.template)
     form.fields["to"].required = True
+    status = 422
     form.fields["to"].validators.append(check_test_address)
     if form.is_valid():
         try:
             test = send_test_message(choice.batch, choice.context(), user=request.user, **form.test_options())
         except (lifecycle.JobRefused, intake.ListRefused) as exc:
             form.refuse(str(exc))
+            status = exc.page_status if isinstance(exc, lifecycle.JobRefused) else 422
         else:
             request.session[TEST_ADDRESS] = form.cleaned_data["to"]
             messages.success(
                 request, f"A test is on its way to {form.cleaned_data['to']}. Its record is batch {test.pk}."
             )
             return redirect(review_address(choice))
-    return show_draft(request, choice, form, status=422)
+    return show_draft(request, choice, form, status=status)
 
 
 def review_address(choice: MessageChoice) -> str:
@@ -130,18 +136,25 @@ def show_draft(
         context["message"] = choice.render()
     except TemplateFault as exc:
         context["fault"] = str(exc)
+    refusal = say_refusal(request.user, choice.batch, Act.SEND)
     described = describe_list(request, choice, typed=typed or {}, reading=reading)
     fleet = fleet_status()
+    limit = None if refusal else find_refusal(request.user, choice.batch.total_count)
     has_letters = not (context.get("fault") and described.review.missing)
     context |= {
-        "letters": describe_letters(choice, fleet=fleet, is_automatic=True) if has_letters else None,
+        "letters": (
+            describe_letters(choice, fleet=fleet, is_automatic=True, may_ask=not refusal) if has_letters else None
+        ),
         "shown_fault": hide_missing(str(context.get("fault", ""))),
         "batch": choice.batch,
+        "refusal": refusal,
+        "may_discard": not say_refusal(request.user, choice.batch, Act.STOP),
         "choice": choice,
         "form": form or MessageForm(initial=_initial(request, choice), user=request.user, template=choice.template),
         "frame": f"{reverse('review-message', args=[choice.batch.pk])}?{urlencode(choice.query())}",
         "previous_address": _address_of_row(choice, choice.previous_row),
         "next_address": _address_of_row(choice, choice.next_row),
+        "limit": str(limit) if limit else "",
         "waiting": say_why_waiting(READY_STATUS, fleet),
         "list": described,
         "list_error": list_error,

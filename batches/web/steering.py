@@ -17,11 +17,14 @@ from django.views.decorators.http import require_POST
 
 from batches.jobs import creation, lifecycle
 from batches.models import Batch, BatchStatus, JobKind
+from batches.permissions import Act, find_missing
 from batches.progress import Snapshot
 from batches.web.requests import SignedInRequest, find_batch
 
 MOVING = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING)
 ENDED = (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED)
+
+ALL_ACTS = frozenset(Act)
 
 Perform = Callable[[Batch, User, Container[str]], str]
 """Does the action for a user, with the names of the boxes that the user ticked.
@@ -57,6 +60,8 @@ class Action:
     name: str
     label: str
     statuses: tuple[BatchStatus, ...]
+    act: Act
+    """What it is, for the permission that it needs."""
     perform: Perform
     count: str = ""
     """The count that the button shows and that must not be 0, or an empty string. See ``count_for_actions``."""
@@ -83,8 +88,8 @@ class Button:
     """How many emails the tick box is about, if it has one."""
 
 
-def make_buttons(now: Snapshot) -> list[Button]:
-    """Make a button for every action."""
+def make_buttons(now: Snapshot, acts: Container[Act] = ALL_ACTS) -> list[Button]:
+    """Make a button for every action that is one of these acts."""
     counts = count_for_actions(now)
     return [
         Button(
@@ -94,7 +99,13 @@ def make_buttons(now: Snapshot) -> list[Button]:
             ticked_count=counts[action.question.tick_box.count] if action.question and action.question.tick_box else 0,
         )
         for action in ACTIONS
+        if action.act in acts
     ]
+
+
+def list_acts(user: User, batch: Batch) -> set[Act]:
+    """Return what a user may do with a batch."""
+    return {act for act in ALL_ACTS if find_missing(user, batch, act) is None}
 
 
 def count_for_actions(now: Snapshot) -> dict[str, int]:
@@ -106,10 +117,10 @@ def count_for_actions(now: Snapshot) -> dict[str, int]:
 @login_required
 def steer_batch(request: SignedInRequest, batch_id: int, action: str) -> HttpResponse:
     """Pause, resume, cancel or replay a batch. The batch's page then says what happened, or why it was refused."""
-    batch = find_batch(request, batch_id)
     chosen = next((each for each in ACTIONS if each.name == action), None)
     if chosen is None:
         raise Http404(f"There is no action {action}.")
+    batch = find_batch(request, batch_id, act=chosen.act)
     try:
         sentence = chosen.perform(batch, request.user, request.POST)
     except lifecycle.JobRefused as exc:
@@ -125,7 +136,7 @@ def _pause(batch: Batch, user: User, ticked: Container[str]) -> str:
 
 
 def _resume(batch: Batch, user: User, ticked: Container[str]) -> str:
-    lifecycle.resume_batch(batch)
+    lifecycle.resume_batch(batch, by=user)
     return "The batch goes on."
 
 
@@ -149,12 +160,13 @@ INCLUDE_UNKNOWN = TickBox(
 )
 
 ACTIONS = (
-    Action(name="pause", label="Pause", statuses=MOVING, perform=_pause),
-    Action(name="resume", label="Resume", statuses=(BatchStatus.PAUSED,), perform=_resume),
+    Action(name="pause", label="Pause", statuses=MOVING, act=Act.STOP, perform=_pause),
+    Action(name="resume", label="Resume", statuses=(BatchStatus.PAUSED,), act=Act.RESTART, perform=_resume),
     Action(
         name="cancel",
         label="Cancel",
         statuses=(*MOVING, BatchStatus.PAUSED),
+        act=Act.STOP,
         perform=_cancel,
         question=Question(
             text="People who have not got the email yet will not get it. You can send to them later.",
@@ -166,6 +178,7 @@ ACTIONS = (
         name="replay-failed",
         label="Send the failed again",
         statuses=ENDED,
+        act=Act.RESTART,
         perform=_replay(JobKind.FAILED),
         count="failed",
     ),
@@ -173,6 +186,7 @@ ACTIONS = (
         name="replay-unsent",
         label="Send to those who have not got it",
         statuses=ENDED,
+        act=Act.RESTART,
         perform=_replay(JobKind.UNSENT),
         count="unsent",
         question=Question(
@@ -186,6 +200,7 @@ ACTIONS = (
         name="replay-unknown",
         label="Send the unknown again",
         statuses=ENDED,
+        act=Act.RESTART,
         perform=_replay(JobKind.UNKNOWN),
         count="unknown",
         question=Question(

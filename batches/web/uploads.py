@@ -20,7 +20,9 @@ from django.views.decorators.http import require_http_methods
 
 from batches import intake
 from batches.jobs import creation, lifecycle
+from batches.jobs.user_limits import LimitReached, refuse_used_up
 from batches.models import Batch, EmailTemplate
+from batches.permissions import REFUSALS, Permission, may, require
 from batches.web.forms import UploadForm
 from batches.web.progressbar import make_cards
 from batches.web.requests import SignedInRequest, batches_of
@@ -34,12 +36,13 @@ def home(request: SignedInRequest) -> HttpResponse:
     """Take an upload, or show the form and the newest batches."""
     if request.method != "POST":
         return _show(request, _new_form(request))
+    require(request.user, Permission.SEND_BATCH)
     form = UploadForm(request.POST, request.FILES, user=request.user)
     if not form.is_valid():
         return _show(request, form, status=422)
     try:
         batch = _import(request, form)
-    except intake.ListRefused as exc:
+    except (intake.ListRefused, LimitReached) as exc:
         form.refuse(str(exc))
         return _show(request, form, status=exc.http_status)
     if form.cleaned_data["then"] == "send":
@@ -50,6 +53,8 @@ def home(request: SignedInRequest) -> HttpResponse:
 def _import(request: SignedInRequest, form: UploadForm) -> Batch:
     file: UploadedFile[Any] = form.cleaned_data["file"]
     encoding = form.cleaned_data["encoding"]
+    if form.cleaned_data["then"] == "send":
+        refuse_used_up(request.user, key=f"form-{form.cleaned_data['key']}-{encoding}")
     # The same file in another encoding is another request: the user went back to have it read correctly.
     key = intake.IdempotencyKey(value=f"form-{form.cleaned_data['key']}-{encoding}", request_digest=_digest(file))
     return intake.import_csv(
@@ -103,4 +108,6 @@ def _new_form(request: SignedInRequest) -> UploadForm:
 
 def _show(request: SignedInRequest, form: UploadForm, status: int = 200) -> HttpResponse:
     recent = batches_of(request).select_related("created_by")[:RECENT_COUNT]
-    return render(request, "batches/home.html", {"form": form, "cards": make_cards(recent)}, status=status)
+    refusal = "" if may(request.user, Permission.SEND_BATCH) else REFUSALS[Permission.SEND_BATCH]
+    context = {"form": form, "cards": make_cards(recent), "refusal": refusal}
+    return render(request, "batches/home.html", context, status=status)

@@ -1,4 +1,4 @@
-"""The /inbox/ pages, which show staff what the local inbox received. They exist only if the local inbox is used.
+"""The /inbox/ pages, which show what the local inbox received. They exist only if the local inbox is used.
 
 A message is untrusted: its HTML is shown in a frame that runs no script, and nothing is loaded from other servers.
 """
@@ -35,6 +35,10 @@ MESSAGE_PAGE_POLICY = (
 """The policy of a page with a message. A frame with ``srcdoc`` inherits it, and a message needs its inline styles."""
 
 
+SEE_ALL = "batches.view_all_batches"
+"""The permission to see the batches of everybody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One message of the list."""
@@ -54,21 +58,27 @@ class Bodies:
     attachments: list[str]
 
 
-def staff_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Let only staff in, because the inbox has everybody's mail. An anonymous visitor goes to the login page."""
+def may_see_all_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Let in who may see the batches of everybody, because the inbox has everybody's mail.
+
+    An anonymous visitor goes to the login page. The permission is named here and not imported: the local stack knows
+    nothing of the application.
+    """
 
     @login_required
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        if not request.user.is_staff:
-            raise PermissionDenied("The inbox shows everybody's mail, so it is open to staff only.")
+        if not request.user.has_perm(SEE_ALL):
+            raise PermissionDenied(
+                "The inbox has everybody's mail. Ask an administrator for the permission to see everybody's batches."
+            )
         return view(request, *args, **kwargs)
 
     return guarded
 
 
 @require_safe
-@staff_required
+@may_see_all_required
 def list_messages(request: HttpRequest) -> HttpResponse:
     """List the messages, newest first. ``?recipient=`` keeps those to an address that contains this text."""
     wanted = request.GET.get("recipient", "").strip()
@@ -84,7 +94,7 @@ def list_messages(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@staff_required
+@may_see_all_required
 def show_message(request: HttpRequest, message_id: int) -> HttpResponse:
     """Show one message: its HTML in a frame, its text and its source."""
     message, raw = _find(message_id)
@@ -95,7 +105,7 @@ def show_message(request: HttpRequest, message_id: int) -> HttpResponse:
 
 
 @require_safe
-@staff_required
+@may_see_all_required
 def download_message(request: HttpRequest, message_id: int) -> HttpResponse:
     """Return the message as the server received it, octet for octet."""
     message, raw = _find(message_id)

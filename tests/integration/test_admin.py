@@ -8,7 +8,7 @@ from html import unescape
 from io import BytesIO
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -25,10 +25,13 @@ from batches.models import (
     EmailStatus,
     EmailTemplate,
     JobKind,
+    JobStatus,
     RejectedRow,
     RejectionKind,
 )
 from batches.outcomes import Outcome
+from batches.permissions import Permission as Rights
+from tests.conftest import MakeUser, permit
 
 CHANGELISTS = ["batch", "email", "emailjob", "emailtemplate"]
 
@@ -168,6 +171,25 @@ def test_actions_are_not_offered_when_staff_may_only_view(client: Client, db: No
     assert not EmailJob.objects.exists()
 
 
+def test_actions_reach_only_batches_that_the_user_may_steer(
+    client: Client, sender: User, welcome: EmailTemplate, make_user: MakeUser
+) -> None:
+    clerk = make_user("clerk", "Senders", is_staff=True)
+    clerk.user_permissions.add(Permission.objects.get(codename="view_batch"))
+    own, of_another = make_batch(clerk), make_batch(sender)
+    for batch in (own, of_another):
+        creation.create_job(batch, template=welcome, user=batch.created_by)
+    client.force_login(clerk)
+    page = act(client, "pause", own, of_another)
+    assert "1 batch paused." in page and "You may not steer the batches of others." in page
+    assert set(EmailJob.objects.values_list("batch", "status")) == {
+        (own.pk, JobStatus.PAUSED),
+        (of_another.pk, JobStatus.QUEUED),
+    }
+    permit(clerk, Rights.STEER_ALL_BATCHES)
+    assert "1 batch cancelled." in act(client, "cancel", of_another)
+
+
 def test_all_rows_of_a_batch_are_deleted_when_a_superuser_deletes_it(
     admin: Client, staff: User, welcome: EmailTemplate
 ) -> None:
@@ -293,13 +315,44 @@ def test_one_batch_is_sent_when_the_button_is_clicked_twice(admin: Client, membe
     assert Batch.objects.count() == EmailJob.objects.count() == 1
 
 
-def test_sending_is_not_offered_when_staff_may_not_add_batches(client: Client, members: list[User]) -> None:
-    viewer = User.objects.create_user("viewer", is_staff=True)
+def test_sending_to_users_needs_the_permissions_to_send_and_to_send_to_groups(
+    client: Client, members: list[User], make_user: MakeUser
+) -> None:
+    viewer = make_user("viewer", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_user"))
     client.force_login(viewer)
-    assert "send_email" not in client.get("/admin/auth/user/").content.decode()
+    for missing in (Rights.SEND_TO_GROUP, Rights.SEND_BATCH):
+        assert "send_email" not in client.get("/admin/auth/user/").content.decode()
+        send_to_users(client, _selected_action=[members[0].pk])
+        assert not Batch.objects.exists()
+        permit(viewer, missing)
     send_to_users(client, _selected_action=[members[0].pk])
-    assert not Batch.objects.exists()
+    assert Batch.objects.get().created_by == viewer
+
+
+def test_staff_give_nobody_permissions_and_change_no_superuser(
+    client: Client, staff: User, members: list[User], make_user: MakeUser
+) -> None:
+    keeper = make_user("keeper", is_staff=True)
+    keeper.user_permissions.set(Permission.objects.filter(content_type__app_label="auth"))
+    client.force_login(keeper)
+    group = Group.objects.create(name="Board")
+    mighty = {"is_superuser": "on", "is_staff": "on", "groups": [group.pk], "user_permissions": [1], "is_active": "on"}
+    times = {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+    for user in (keeper, members[0]):
+        answer = client.post(f"/admin/auth/user/{user.pk}/change/", {"username": user.username, **times, **mighty})
+        assert answer.status_code == 302
+        user = User.objects.get(pk=user.pk)
+        assert not user.is_superuser and not user.groups.exists()
+    assert not User.objects.get(pk=members[0].pk).is_staff
+    passwords = {"password1": "a long one 42", "password2": "a long one 42", "usable_password": "true"}
+    for path in (f"user/{staff.pk}/change/", f"user/{staff.pk}/password/", f"user/{staff.pk}/delete/"):
+        assert client.post(f"/admin/auth/{path}", {"username": "x", "post": "yes", **passwords}).status_code == 403
+    for path in (f"group/{group.pk}/change/", "group/add/", f"group/{group.pk}/delete/"):
+        assert client.post(f"/admin/auth/{path}", {"name": "x", "post": "yes"}).status_code == 403
+    client.post("/admin/auth/user/", {"action": "delete_selected", "_selected_action": [staff.pk], "post": "yes"})
+    assert User.objects.filter(pk=staff.pk).exists()
+    assert client.post(f"/admin/auth/user/{members[0].pk}/password/", passwords).status_code == 302
 
 
 @pytest.mark.parametrize("path", ["", "queues/0/", "queues/0/empty/", "stats.json", "workers/0/"])

@@ -12,6 +12,8 @@ from django.test import Client
 from batches import exports, intake
 from batches.jobs import creation, lifecycle
 from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobStatus, Lane
+from batches.permissions import Permission
+from tests.conftest import permit
 
 DEFAULT_SENDER_OUT = {"key": "default", "from": "webmaster@localhost", "replyTo": ""}
 
@@ -95,7 +97,7 @@ def test_nothing_happens_when_the_batch_is_another_users(
     assert Batch.objects.get().status == BatchStatus.DRAFT
 
 
-def test_every_batch_is_listed_when_the_caller_is_staff(client: Client, staff: User, sender: User) -> None:
+def test_every_batch_is_listed_when_the_caller_is_a_superuser(client: Client, staff: User, sender: User) -> None:
     client.force_login(staff)
     batch = make_batch(sender, 1)
     assert [item["id"] for item in client.get("/api/batches").json()["items"]] == [batch.pk]
@@ -328,7 +330,11 @@ def test_gauges_count_live_emails_when_metrics_are_read(client: Client, staff: U
     assert "emailbatch_redis_up 1" in lines
 
 
-def test_metrics_are_refused_when_the_reader_is_not_staff(client: Client, sender: User) -> None:
+def test_metrics_are_refused_without_the_permission(client: Client, sender: User) -> None:
     assert client.get("/metrics").status_code == 401
+    sender.is_staff = True
+    sender.save()
     client.force_login(sender)
     assert client.get("/metrics").status_code == 403
+    permit(sender, Permission.VIEW_ALL_BATCHES)
+    assert client.get("/metrics").status_code == 200

@@ -19,10 +19,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
+from batches.permissions import Permission
 from emailbatch.localstack import addresses, inbox_store
 from emailbatch.localstack.inbox_store import InboxWriter, Incoming
 from emailbatch.localstack.probes import smtp_answers
 from emailbatch.localstack.processes import die_with_parent
+from tests.conftest import permit
 from tests.inbox_file import read_raw_messages
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
@@ -148,7 +150,7 @@ def filled(tmp_path: Path, settings: Settings) -> Path:
 
 @pytest.fixture
 def staff(client: Client, db: None) -> Client:
-    client.force_login(User.objects.create_user("staff", is_staff=True))
+    client.force_login(permit(User.objects.create_user("viewer"), Permission.VIEW_ALL_BATCHES))
     return client
 
 
@@ -228,8 +230,8 @@ def test_broken_message_is_shown_when_it_cannot_be_parsed(
     assert staff.get("/inbox/1/raw/").content == raw
 
 
-def test_inbox_is_closed_when_the_visitor_is_not_staff(client: Client, filled: Path, db: None) -> None:
+def test_inbox_is_closed_when_the_visitor_may_not_see_all_batches(client: Client, filled: Path, db: None) -> None:
     assert client.get("/inbox/").headers["Location"] == "/accounts/login/?next=/inbox/"
-    client.force_login(User.objects.create_user("reader"))
+    client.force_login(User.objects.create_user("clerk", is_staff=True))
     for address in ("/inbox/", "/inbox/7/", "/inbox/7/raw/"):
         assert client.get(address).status_code == 403

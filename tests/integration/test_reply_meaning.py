@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
@@ -17,7 +17,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def staff(client: Client) -> Client:
-    client.force_login(User.objects.create_user("staff", is_staff=True))
+    user = User.objects.create_user("staff", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_relay"))
+    client.force_login(user)
     return client
 
 
@@ -25,10 +27,13 @@ def ask(client: Client, stage: str, reply: str) -> str:
     return client.get(reverse("reply_meaning"), {"stage": stage, "reply": reply}).content.decode()
 
 
-def test_page_is_for_staff_only(client: Client) -> None:
+def test_page_is_for_those_who_may_see_relays(client: Client) -> None:
     assert client.get(reverse("reply_meaning")).status_code == 302
     client.force_login(User.objects.create_user("user"))
     assert client.get(reverse("reply_meaning")).status_code == 302
+    client.force_login(User.objects.create_user("clerk", is_staff=True))
+    assert client.get(reverse("reply_meaning")).status_code == 403
+    assert reverse("reply_meaning") not in client.get("/admin/").content.decode()
 
 
 @pytest.mark.parametrize(

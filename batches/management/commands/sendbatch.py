@@ -16,9 +16,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from batches import intake
 from batches.jobs import creation, lifecycle
 from batches.jobs.senders import SenderRefused, choose_sender
+from batches.jobs.user_limits import LimitReached, refuse_used_up
 from batches.management import reading, waiting
 from batches.management.terminal import without_style
 from batches.models import Batch, EmailJob, EmailTemplate, SharedAddresses, TemplateNotFound
+from batches.permissions import NotPermitted, Permission, require
 from batches.rendering.template import MessageParts, TemplateFault
 
 
@@ -32,12 +34,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "--sender", metavar="S", help="The sender's key or address. Left out: the template's, or the default one."
         )
-        parser.add_argument("--user", metavar="U", help="The owner of the batch. Left out: only staff see the batch.")
+        parser.add_argument(
+            "--user", metavar="U", help="The owner, who must be allowed to send. Left out: the batch belongs to nobody."
+        )
         waiting.add_arguments(parser)
         reading.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = find_user(options["user"]) if options["user"] else None
+        refuse_without_right(user)
         template = find_template(options["template"], subject=options["subject"])
         check_sender(options["sender"], template=template, user=user)
         batch = import_file(
@@ -63,6 +68,15 @@ def find_user(username: str) -> User:
     if user is None:
         raise CommandError(f"There is no user '{username}'. See the users at /admin/auth/user/.")
     return user
+
+
+def refuse_without_right(user: User | None) -> None:
+    """Refuse a user who may not send, or who has used up a limit, before the file is read."""
+    try:
+        require(user, Permission.SEND_BATCH)
+        refuse_used_up(user)
+    except (NotPermitted, LimitReached) as exc:
+        raise CommandError(str(exc)) from exc
 
 
 def find_template(key: str, *, subject: str | None) -> EmailTemplate:
@@ -106,5 +120,5 @@ def start(
 ) -> EmailJob:
     try:
         return creation.send_once(batch, template=template, user=user, subject=subject, sender=sender)
-    except lifecycle.JobRefused as exc:
+    except (lifecycle.JobRefused, NotPermitted) as exc:
         raise CommandError(f"{exc} The list is kept as batch {batch.pk}, which is a draft.") from exc

@@ -26,7 +26,9 @@ from batches.models import (
     JobPriority,
     JobStatus,
 )
+from batches.permissions import NotPermitted
 from batches.rendering.template import MessageParts, Rendered
+from tests.conftest import MakeUser
 
 CREATE = [creation.create_job, creation.send_once]
 Create = Callable[..., EmailJob]
@@ -66,12 +68,31 @@ def test_job_copies_the_message_when_it_is_created(
 
 
 @pytest.mark.parametrize("create", CREATE)
-@pytest.mark.parametrize("user", [None, AnonymousUser()])
-def test_job_has_no_creator_when_no_user_is_known(
-    create: Create, user: AnonymousUser | None, batch: Batch, welcome: EmailTemplate
-) -> None:
-    job = create(batch, template=welcome, user=user)
+def test_job_has_no_creator_when_the_operator_sends(create: Create, batch: Batch, welcome: EmailTemplate) -> None:
+    job = create(batch, template=welcome, user=None)
     assert (job.created_by, job.status) == (None, JobStatus.QUEUED)
+
+
+@pytest.mark.parametrize("create", CREATE)
+def test_nobody_sends_without_the_permission(
+    create: Create, batch: Batch, welcome: EmailTemplate, make_user: MakeUser
+) -> None:
+    batch.created_by = reader = make_user("reader")
+    batch.save()
+    for user in (AnonymousUser(), reader, make_user("other", "Senders")):
+        with pytest.raises(NotPermitted):
+            create(batch, template=welcome, user=user)
+    assert not EmailJob.objects.exists()
+
+
+def test_nobody_replays_without_the_permission(
+    batch: Batch, welcome: EmailTemplate, sender: User, make_user: MakeUser
+) -> None:
+    creation.create_job(batch, template=welcome, user=sender)
+    end(batch, EmailStatus.FAILED)
+    with pytest.raises(NotPermitted):
+        creation.replay_batch(batch, which=JobKind.FAILED, user=make_user("other", "Senders"))
+    assert set(batch.emails.values_list("status", flat=True)) == {EmailStatus.FAILED}
 
 
 @pytest.mark.parametrize(("recipients", "lanes"), [(1, 1), (4, 2), (5, 3), (100, 3)])

@@ -134,7 +134,7 @@ def test_job_waits_for_the_earlier_time_when_two_lanes_report(batch: Batch, paus
     run(pauses.report_wait("Relay a is paused.", 30))
     run(pauses.report_wait("Relay b is paused.", 3600))
     job = EmailJob.objects.annotate(left=F("relay_retry_at") - Now()).get(batch=batch)
-    assert timedelta(seconds=20) < job.left <= timedelta(seconds=30)
+    assert timedelta(seconds=20) < job.left <= timedelta(seconds=30)  # type: ignore[attr-defined]
     run(pauses.note_success([]))
     job.refresh_from_db()
     assert (job.last_error, job.relay_retry_at, job.relay_failure_count) == ("", None, 0)

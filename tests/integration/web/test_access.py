@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.views.defaults import permission_denied
 
-from batches.models import BatchStatus
-from tests.conftest import MakeBatch
+from batches.models import BatchStatus, EmailTemplate
+from batches.permissions import Permission
+from tests.conftest import MakeBatch, MakeUser, permit
 
 PAGES = ("home", "batches", "templates", "template-new", "template-preview", "password")
 
@@ -46,7 +48,7 @@ def test_batch_of_another_user_is_not_steered(action: str, page: Client, make_ba
     assert batch.status == BatchStatus.PROCESSING
 
 
-def test_staff_see_the_batches_of_all_users(client: Client, make_batch: MakeBatch, staff: User) -> None:
+def test_superusers_see_the_batches_of_all_users(client: Client, make_batch: MakeBatch, staff: User) -> None:
     batch = make_batch(pending=1)
     client.force_login(staff)
     assert client.get(reverse("batch", args=[batch.pk])).status_code == 200
@@ -143,3 +145,39 @@ def test_pages_allow_no_inline_script(path: str, page: Client) -> None:
 def test_admin_has_no_policy_of_ours(client: Client, staff: User) -> None:
     client.force_login(staff)
     assert "Content-Security-Policy" not in client.get("/admin/").headers
+
+
+def test_reader_sees_a_sentence_in_place_of_the_forms(
+    client: Client, make_user: MakeUser, make_batch: MakeBatch
+) -> None:
+    client.force_login(make_user("reader"))
+    text = client.get("/").content.decode()
+    assert "You may not send email. Ask an administrator to add you to the group Senders." in text
+    assert 'type="file"' not in text and "home.js" not in text
+    assert "New batch" not in client.get("/batches/").content.decode()
+
+
+def test_viewer_of_a_batch_sees_no_button_and_is_told_why(
+    client: Client, make_user: MakeUser, make_batch: MakeBatch, welcome: EmailTemplate
+) -> None:
+    client.force_login(permit(make_user("viewer", "Senders"), Permission.VIEW_ALL_BATCHES))
+    running, draft = make_batch(BatchStatus.PROCESSING, pending=1), make_batch(pending=1)
+    sentence = "You may not steer the batches of others."
+    text = client.get(reverse("batch", args=[running.pk])).content.decode()
+    assert sentence in text and f"/batches/{running.pk}/pause/" not in text and "sender" in text
+    text = client.get(reverse("review", args=[draft.pk])).content.decode()
+    assert sentence in text and 'id="send"' not in text
+    forms = re.findall(rf'action="/batches/{draft.pk}/review/(\w+)/"', text)
+    assert set(forms) <= {"choose", "fields", "send"}, "the list can be looked at, and the message of each row"
+    assert "Save the names" not in text and "Discard" not in text and "Send a test" not in text
+
+
+def test_owner_who_may_no_longer_send_stops_a_batch_and_starts_none(
+    client: Client, make_user: MakeUser, make_batch: MakeBatch, welcome: EmailTemplate
+) -> None:
+    former = make_user("former")
+    batch = make_batch(BatchStatus.PROCESSING, owner=former, pending=1)
+    client.force_login(former)
+    text = client.get(reverse("batch", args=[batch.pk])).content.decode()
+    assert f"/batches/{batch.pk}/pause/" in text and f"/batches/{batch.pk}/resume/" not in text
+    assert "You may not send email." in text

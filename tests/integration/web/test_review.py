@@ -15,7 +15,8 @@ from django.utils import timezone
 from batches import intake
 from batches.jobs import creation
 from batches.models import Batch, BatchSource, BatchStatus, Email, EmailJob, EmailTemplate, JobStatus, SharedAddresses
-from tests.conftest import MakeBatch, MakeJob
+from batches.permissions import Permission
+from tests.conftest import MakeBatch, MakeJob, permit
 
 LIST = "Name,E-Mail,Town\nZoë,zoe@example.org,Oslo\n<b>Bo</b>,bo@example.org,\nNed,ned@@example,Leeds\n"
 
@@ -137,14 +138,18 @@ def test_earlier_batch_with_the_same_file_is_linked(
     assert address(draft, "batch") in text
 
 
-def test_earlier_batch_of_another_user_is_not_linked(
-    page: Client, draft: Batch, welcome: EmailTemplate, staff: User, make_job: MakeJob
+def test_nothing_is_told_of_an_earlier_batch_of_another_user(
+    page: Client, draft: Batch, welcome: EmailTemplate, sender: User, staff: User, make_job: MakeJob
 ) -> None:
     theirs = intake.import_csv(BytesIO(LIST.encode()), filename="theirs.csv", user=staff).batch
     make_job(theirs, JobStatus.COMPLETED, completed_at=timezone.now())
+    warning = "A batch with the same list was started within the last 24 hours"
+    assert warning not in read(page, draft)
+    assert page.get(f"/api/batches/{draft.pk}/review").json()["sameContentSentAt"] is None
+    permit(sender, Permission.VIEW_ALL_BATCHES)
     text = read(page, draft)
-    assert "A batch with the same list was started within the last 24 hours" in text
-    assert address(theirs, "batch") not in text
+    assert warning in text and address(theirs, "batch") in text
+    assert page.get(f"/api/batches/{draft.pk}/review").json()["sameContentSentAt"]
 
 
 @pytest.mark.parametrize("row", ["", "x", "0", "99", "9" * 30, "-1"])

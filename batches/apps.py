@@ -1,4 +1,4 @@
-"""The application's configuration: registers the system checks, and watches sign-ins and accounts."""
+"""The application's configuration: registers the system checks, and watches sign-ins, accounts and the admin."""
 
 from django.apps import AppConfig
 
@@ -8,9 +8,11 @@ class BatchesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from batches import checks  # noqa: F401  (the import registers the checks; it needs the models)
-        from batches.accounts import records, settings_check  # noqa: F401  (the same)
+        # Not at the top, because all need the models. The imports of checks register them.
+        from batches import audit_signals, checks  # noqa: F401
+        from batches.accounts import records, settings_check  # noqa: F401
         from batches.jobs.inactive_users import watch_accounts
 
+        audit_signals.connect()
         records.connect()
         watch_accounts()

@@ -9,18 +9,28 @@ No entry holds an address, a subject, a token or a merge field: see AuditEntry.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ipaddress
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db import ProgrammingError, connection, transaction
 from django.db.models import Model
+from django.utils import timezone
 
 from batches.models import AuditAction, AuditEntry, Batch
+from batches.redaction import redact
 
 _NAME_MAX_CHARS = 255
+_VIA_MAX_CHARS = 120
+_ID_MAX_CHARS = 64
+
+RETENTION_MIN_DAYS = 30
+"""No entry is deleted before it is so old. Migration 0019 has the same number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,11 +55,14 @@ class Actor:
 PROGRAM = Actor(via="program")
 """What happens by itself: the sweep, a schedule, retention."""
 
-_actor: ContextVar[Actor] = ContextVar("actor", default=PROGRAM)
+FindActor = Callable[[], Actor]
+"""Finds the actor when an entry is written. The user of a request is read from the database only then."""
+
+_actor: ContextVar[Actor | FindActor] = ContextVar("actor", default=PROGRAM)
 
 
 @contextmanager
-def acting_as(actor: Actor) -> Iterator[None]:
+def acting_as(actor: Actor | FindActor) -> Iterator[None]:
     """Let every entry in this context name an actor."""
     token = _actor.set(actor)
     try:
@@ -64,8 +77,9 @@ def set_actor(actor: Actor) -> None:
 
 
 def current_actor() -> Actor:
-    """Return who acts in this context."""
-    return _actor.get()
+    """Return who acts in this context. May read the user of a request from the database."""
+    actor = _actor.get()
+    return actor if isinstance(actor, Actor) else actor()
 
 
 def record(
@@ -84,19 +98,75 @@ def record(
         target_name: replaces ``str(target)``, for an object whose text has an address in it.
         details: values that JSON can hold. Never an address, a subject or a token.
     """
-    actor = _actor.get()
+    actor = current_actor()
     if batch_id is None:
         batch_id = target.pk if isinstance(target, Batch) else getattr(target, "batch_id", None)
+    name = target_name or _name_target(target)
     return AuditEntry.objects.create(
         action=action,
         is_refused=is_refused,
         actor_id=actor.user_id,
         actor_name=actor.name,
-        via=actor.via,
-        client=actor.client,
+        via=actor.via[:_VIA_MAX_CHARS],
+        client=_read_address(actor.client),
         target=target._meta.model_name or "" if target is not None else "",
-        target_id=str(target.pk) if target is not None else "",
-        target_name=(target_name or (str(target) if target is not None else ""))[:_NAME_MAX_CHARS],
+        target_id=str(target.pk)[:_ID_MAX_CHARS] if target is not None else "",
+        target_name=name[:_NAME_MAX_CHARS],
         batch_id=batch_id,
         details=details,
     )
+
+
+def _name_target(target: Model | None) -> str:
+    """Name an object. A user's name may be an address, and is kept: whose rights changed must be known."""
+    if isinstance(target, User):
+        return target.get_username()
+    # A file may be named after the recipient whose address it has.
+    return redact(str(target)) if target is not None else ""
+
+
+def record_once(action: AuditAction, target: Batch, **details: Any) -> AuditEntry | None:
+    """Write an entry about a batch, unless the same actor has one with the same details. None: there is one.
+
+    For what a page does each time it is shown, such as a review. Two requests at the same moment may write two.
+    """
+    actor = current_actor()
+    same = AuditEntry.objects.filter(
+        batch_id=target.pk, action=action, actor_id=actor.user_id, via=actor.via[:_VIA_MAX_CHARS], details=details
+    )
+    return None if same.exists() else record(action, target, **details)
+
+
+class RetentionRefused(Exception):
+    """Entries were not deleted. The message says why and what to do."""
+
+
+def delete_older(before: datetime, *, limit: int = 10_000) -> int:
+    """Delete the oldest entries from before a moment, in one transaction. Returns how many were deleted: at most limit.
+
+    The trigger of the table keeps entries that are younger than RETENTION_MIN_DAYS, so those are never deleted here.
+
+    Raises:
+        RetentionRefused: The database's role may not delete entries.
+    """
+    latest = min(before, timezone.now() - timedelta(days=RETENTION_MIN_DAYS, minutes=1))
+    old = AuditEntry.objects.filter(at__lt=latest).order_by("at").values("pk")[:limit]
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL batches.audit_retention = 'on'")
+            deleted, _ = AuditEntry.objects.filter(pk__in=old).delete()
+    except ProgrammingError as exc:
+        raise RetentionRefused(
+            "The database's role may not delete entries of the audit. Run this with DATABASE_URL of the role that owns "
+            "the tables: see docs/operations.md."
+        ) from exc
+    return deleted
+
+
+def _read_address(client: str | None) -> str | None:
+    """Return the address as PostgreSQL's ``inet`` stores it: without a zone. None: it is no IP address."""
+    try:
+        return str(ipaddress.ip_address((client or "").partition("%")[0]))
+    except ValueError:
+        return None

@@ -1,4 +1,4 @@
-"""Find the user of a request or a websocket, by a session or by a bearer token.
+"""Find the user of a request or a websocket, by a session or by a bearer token. Make and revoke tokens.
 
 Credentials enter, a user leaves. Which batches that user may see is decided by ``Batch.objects.visible_to``.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from typing import Any, Self
@@ -14,11 +15,19 @@ from typing import Any, Self
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from batches import factors, session_limits
-from batches.models import ApiToken
+from batches import audit, factors, session_limits
+from batches.models import ApiToken, AuditAction, TokenScope
+from batches.models.token import ApiTokenQuerySet, digest_token
+
+TOKEN_DAYS = 365
+"""How long a token holds if nobody says otherwise."""
+
+TOKEN_MAX_DAYS = 3650
+"""The longest time that a token with an end may hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +52,14 @@ class Credentials:
             session_key=_find_cookie(find_header(scope["headers"], b"cookie"), settings.SESSION_COOKIE_NAME),
         )
 
-    def find_user(self) -> User | None:
-        """Read the active user from the database, or None. With a wrong token the session is not considered."""
+    def find_user(self, *, scope: TokenScope = TokenScope.READ) -> User | None:
+        """Read the active user from the database, or None. With a wrong token the session is not considered.
+
+        Args:
+            scope: What a token must be allowed to do. A session has every scope.
+        """
         if self.bearer is not None:
-            return ApiToken.objects.find_user(self.bearer)
+            return ApiToken.objects.find_user(self.bearer, scope=scope)
         if not self.session_key:
             return None
         request = HttpRequest()
@@ -56,6 +69,37 @@ class Credentials:
             return None
         is_over = session_limits.is_over(request.session, now=timezone.now())
         return None if is_over or factors.lacks_required_factor(user) else user
+
+    def find_sender(self) -> User | None:
+        """Read the active user who may ask to send with these credentials. Whether the user may is a permission."""
+        return self.find_user(scope=TokenScope.SEND)
+
+
+def make_token(
+    user: User, *, name: str, scopes: Iterable[TokenScope] = tuple(TokenScope), expires_at: datetime | None = None
+) -> str:
+    """Make an API token, write that down, and return the token. It can't be read again later."""
+    with transaction.atomic():
+        token = ApiToken.objects.issue(user, name=name, scopes=scopes, expires_at=expires_at)
+        made = ApiToken.objects.select_related("user").get(digest=digest_token(token))
+        audit.record(
+            AuditAction.TOKEN_MAKE,
+            made,
+            user=user.pk,
+            scopes=list(made.scopes),
+            expires_at=expires_at.isoformat() if expires_at else None,
+        )
+    return token
+
+
+def revoke_tokens(tokens: ApiTokenQuerySet) -> int:
+    """Delete tokens, so that they hold no longer, and write that down. Returns how many there were."""
+    with transaction.atomic():
+        revoked = list(tokens.select_for_update().order_by("pk"))
+        for token in revoked:
+            audit.record(AuditAction.TOKEN_REVOKE, token, user=token.user_id)
+        ApiToken.objects.filter(pk__in=[token.pk for token in revoked]).delete()
+    return len(revoked)
 
 
 def parse_bearer(header: str) -> str | None:

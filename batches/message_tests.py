@@ -7,9 +7,9 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from batches import intake
+from batches import audit, intake
 from batches.jobs import creation
-from batches.models import Batch, EmailTemplate
+from batches.models import AuditAction, Batch, EmailTemplate
 from batches.rendering.typed_names import ROWS
 
 
@@ -43,6 +43,7 @@ def send_test_message(
         creation.create_job(
             test, template=template, user=user, subject=f"[Test] {subject or template.subject}", sender=sender
         )
+        audit.record(AuditAction.TEST, draft, test_batch=test.pk)
     except Exception:  # a test that is not sent leaves no draft, whatever the reason
         intake.discard_draft(test)
         raise

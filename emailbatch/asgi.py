@@ -21,6 +21,7 @@ from channels.routing import ProtocolTypeRouter
 
 from batches.checks import check_addresses
 from batches.routing import websockets
+from emailbatch.access_log import AccessLog
 from emailbatch.request_bodies.body_handler import BodyHandler
 from emailbatch.request_bodies.daphne_request import serve_through_daphne
 
@@ -28,5 +29,5 @@ from emailbatch.request_bodies.daphne_request import serve_through_daphne
 if faults := check_addresses(None):
     sys.exit("\n".join(fault.msg for fault in faults))
 
-serve_through_daphne()
+serve_through_daphne(AccessLog)
 application = ProtocolTypeRouter({"http": BodyHandler(), "websocket": websockets})

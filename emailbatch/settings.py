@@ -66,9 +66,11 @@ SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if IS_LOCAL_STACK
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
+AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=0)
 X_FRAME_OPTIONS = "SAMEORIGIN"
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
-DEFAULT_EXCEPTION_REPORTER_FILTER = "emailbatch.debug_pages.SettingsFilter"
+DEFAULT_EXCEPTION_REPORTER = "emailbatch.error_reports.Reporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "emailbatch.error_reports.SettingsFilter"
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains is a decision about a whole domain, not about one application on it
     "security.W021",  # so is HSTS preloading
@@ -219,6 +221,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "batches.audit_middleware.audit_requests",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "batches.web.middleware.content_security_policy",
@@ -275,6 +278,16 @@ LOGGING = {
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
         }
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line"},
+        "error_mails": {"class": "emailbatch.error_reports.ErrorMails", "formatter": "line", "level": "ERROR"},
+    },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        # At DEBUG it writes every statement with its values. Those are the recipients.
+        "django.db.backends": {"level": "INFO"},
+        # In place of Django's own handlers, which write lines without our formatter. The console is the root's.
+        "django": {"handlers": [] if DEBUG else ["error_mails"]},
+        "django.server": {"handlers": [], "propagate": True},
+    },
 }

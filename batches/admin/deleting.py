@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
-from batches.models import Attempt, Batch, Email, EmailJob, Lane, RejectedRow, UploadChunk
+from batches import audit
+from batches.models import Attempt, AuditAction, Batch, Email, EmailJob, Lane, RejectedRow, UploadChunk
 
 
 def delete_batches(ids: Iterable[int]) -> int:
@@ -31,4 +32,7 @@ def delete_batches(ids: Iterable[int]) -> int:
             Batch.objects.filter(pk__in=deleted),
         ):
             rows._raw_delete(rows.db)
+        for batch in locked:
+            if batch.pk in deleted:
+                audit.record(AuditAction.ADMIN_CHANGE, batch, act="delete", count=batch.total_count)
     return len(deleted)

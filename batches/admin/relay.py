@@ -18,7 +18,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from batches.models import Relay, RelayPause, RelayQuota, Sender
+from batches import audit
+from batches.models import AuditAction, Relay, RelayPause, RelayQuota, Sender
 from batches.relays import sync, wake_jobs
 from batches.relays.presets import MINUTE_SECONDS, apply_preset, read_limits
 from batches.relays.registry import keep_minute_quotas, relay_urls
@@ -193,6 +194,7 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def try_again(self, request: HttpRequest, relays: QuerySet[Relay]) -> None:
         chosen = list(relays.values_list("pk", flat=True))
         ended, _ = RelayPause.objects.filter(relay__in=chosen).delete()
+        _record(relays, "end pauses")
         Relay.objects.filter(pk__in=chosen).update(updated_at=Now())  # The lanes look for this every few seconds.
         woken = wake_jobs()
         self.message_user(
@@ -211,6 +213,7 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _switch(self, request: HttpRequest, relays: QuerySet[Relay], *, is_enabled: bool) -> None:
         count = relays.exclude(is_enabled=is_enabled).update(is_enabled=is_enabled, updated_at=Now())
+        _record(relays, "enable" if is_enabled else "disable")
         wake_jobs()
         word = "enabled" if is_enabled else "disabled"
         self.message_user(request, f"{_count(count, 'relay was', 'relays were')} {word}.", messages.SUCCESS)
@@ -231,6 +234,11 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             # carried by every relay.
             return False
         return super().has_delete_permission(request, obj)
+
+
+def _record(relays: QuerySet[Relay], act: str) -> None:
+    for relay in relays:
+        audit.record(AuditAction.RELAY_CHANGE, relay, act=act)
 
 
 def _state(relay: Relay) -> RelayState:

@@ -14,9 +14,10 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from batches import audit
 from batches.jobs.senders import keep_default_sender
 from batches.mailboxes import SenderFault, parse_mailbox
-from batches.models import DEFAULT_SENDER, EmailJob, Relay, Sender
+from batches.models import DEFAULT_SENDER, AuditAction, EmailJob, Relay, Sender
 from batches.rendering.headers import encode_mailbox
 from batches.sender_form import shorten
 
@@ -114,6 +115,7 @@ class SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return
         keep_default_sender(even_local=True)
         default = Sender.objects.get(key=DEFAULT_SENDER)
+        audit.record(AuditAction.SENDER_CHANGE, default, target_name=default.key, act="follow the setting")
         self.message_user(request, f"The default sender is now {default}.", messages.SUCCESS)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from django.conf import settings
 from ninja import NinjaAPI
 
+from batches.api.audit import router as audit_router
 from batches.api.auth import BearerToken, Session
 from batches.api.batches import router as batches_router
 from batches.api.drafts import router as drafts_router
@@ -36,6 +37,6 @@ api = NinjaAPI(
 add_handlers(api)
 for router in (
     *(health_router, sending_router, batches_router, drafts_router, letters_router),
-    *(stream_router, exports_router, templates_router, senders_router),
+    *(stream_router, exports_router, templates_router, senders_router, audit_router),
 ):
     api.add_router("", router)

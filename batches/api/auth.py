@@ -1,4 +1,7 @@
-"""Find the user of an API request: by a bearer token, or by a session with its CSRF token."""
+"""Find the user of an API request: by a bearer token, or by a session with its CSRF token.
+
+A request enters. Its user leaves, or a refusal: 401 for a token that does not hold, 403 for one without the scope.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,63 @@ from django.http import HttpRequest
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
-from batches import credentials, throttling
+from batches import audit, credentials, throttling
 from batches.api.errors import ApiError
-from batches.models import ApiToken
+from batches.client_address import find_client_address
+from batches.models import ApiToken, AuditAction, TokenScope
+
+TEMPLATE_ROUTES = "api/templates"
+"""What the addresses of templates begin with, as Django's routes write them."""
 
 
 class BearerToken(HttpBearer):
-    """``Authorization: Bearer TOKEN``. ``manage.py createapitoken`` makes the token."""
+    """``Authorization: Bearer TOKEN``. The page /accounts/tokens/ makes the token, or ``manage.py createapitoken``."""
 
     def __call__(self, request: HttpRequest) -> User | None:
         token = credentials.parse_bearer(request.headers.get("Authorization", ""))
         return self.authenticate(request, token) if token is not None else None
 
     def authenticate(self, request: HttpRequest, token: str) -> User:
-        user = ApiToken.objects.find_user(token)
-        if user:
-            request.user = user
-            return user
-        # Only failures are counted, so that the wrong tokens of others never delay a right one.
-        if throttling.is_throttled(request.META.get("REMOTE_ADDR", "")):
+        found = ApiToken.objects.find_usable(token)
+        if found is None:
+            raise _refuse_unknown(request)
+        request.user = found.user
+        request.api_token_name = found.name  # type: ignore[attr-defined]  # the audit names it
+        scope = find_scope(request)
+        if not found.allows(scope):
             raise ApiError(
-                429,
-                f"Your address sent too many wrong tokens. Wait {throttling.THROTTLE_SECONDS} seconds, then try again.",
-                retryAfterSeconds=throttling.THROTTLE_SECONDS,
+                403,
+                f"This token may not do this: it lacks the scope '{scope.value}'. "
+                "Make a token that has it on the page /accounts/tokens/.",
+                scope=scope.value,
             )
-        raise ApiError(401, "This token is unknown. Make a new one with 'manage.py createapitoken USER'.")
+        return found.user
+
+
+def find_scope(request: HttpRequest) -> TokenScope:
+    """Return the scope that a token needs for a request: it reads, writes templates, or does anything else."""
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return TokenScope.READ
+    route = request.resolver_match.route if request.resolver_match else ""
+    return TokenScope.TEMPLATES if route.startswith(TEMPLATE_ROUTES) else TokenScope.SEND
+
+
+def _refuse_unknown(request: HttpRequest) -> ApiError:
+    # Only failures are counted, so that the wrong tokens of others never delay a right one.
+    peer, forwarded = request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
+    if throttling.is_throttled(find_client_address(peer, forwarded)):
+        return ApiError(
+            429,
+            f"Your address sent too many wrong tokens. Wait {throttling.THROTTLE_SECONDS} seconds, then try again.",
+            retryAfterSeconds=throttling.THROTTLE_SECONDS,
+        )
+    # Written down only below the limit, so that a guesser can't fill the disk with entries.
+    audit.record(AuditAction.SIGN_IN, is_refused=True, by="token")
+    return ApiError(
+        401,
+        "This token is unknown, or it has expired or ended with its user's password. Make a new one on the page "
+        "/accounts/tokens/, or with 'manage.py createapitoken USER'.",
+    )
 
 
 class Session(APIKeyCookie):

@@ -14,9 +14,9 @@ from channels.db import database_sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Router
 
-from batches import exports
+from batches import audit, exports
 from batches.api.batches import find_batch
-from batches.models import Batch
+from batches.models import AuditAction, Batch
 
 router = Router(tags=["exports"])
 
@@ -33,18 +33,26 @@ async def download_results(request: HttpRequest, batch_id: int) -> StreamingHttp
 
     The history has every attempt of every job of the batch, oldest first.
     """
-    batch = await database_sync_to_async(find_batch)(request, batch_id)
-    return _stream(exports.results_csv(batch), filename=_name(batch, "results"))
+    batch = await database_sync_to_async(_find_exported)(request, batch_id, "results.csv")
+    return stream_csv(exports.results_csv(batch), filename=_name(batch, "results"))
 
 
 @router.get("/batches/{int:batch_id}/rejected.csv", openapi_extra=CSV)
 async def download_rejected(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
     """The rejected rows in the uploaded columns, with line number and reason."""
-    batch = await database_sync_to_async(find_batch)(request, batch_id)
-    return _stream(exports.rejected_csv(batch), filename=_name(batch, "rejected"))
+    batch = await database_sync_to_async(_find_exported)(request, batch_id, "rejected.csv")
+    return stream_csv(exports.rejected_csv(batch), filename=_name(batch, "rejected"))
 
 
-def _stream(chunks: Iterator[bytes], *, filename: str) -> StreamingHttpResponse:
+def _find_exported(request: HttpRequest, batch_id: int, file: str) -> Batch:
+    """Find the batch, and write down who downloads what of it."""
+    batch = find_batch(request, batch_id)
+    audit.record(AuditAction.DOWNLOAD, batch, file=file)
+    return batch
+
+
+def stream_csv(chunks: Iterator[bytes], *, filename: str) -> StreamingHttpResponse:
+    """Answer with a CSV file, page by page."""
     response = StreamingHttpResponse(_read(chunks), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f"attachment; filename=\"export.csv\"; filename*=UTF-8''{quote(filename)}"
     response["Cache-Control"] = "no-store"

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from django.db import transaction
 from django.db.models import Max
 
+from batches import audit
 from batches.files.addresses import OR_IN_THE_REVIEW
 from batches.files.column_match import MatchedRecords, match_columns
 from batches.files.errors import ListRefused
@@ -29,7 +30,7 @@ from batches.intake.errors import NotADraft
 from batches.intake.loading import append_records, load_file
 from batches.intake.no_recipients import refuse_if_no_recipients
 from batches.intake.uploads import NOT_STORED, digest_file, reopen_upload
-from batches.models import Batch, BatchStatus, RejectionKind, SharedAddresses
+from batches.models import AuditAction, Batch, BatchStatus, RejectionKind, SharedAddresses
 from batches.names import make_key
 
 
@@ -49,6 +50,7 @@ def reread_upload(batch: Batch, options: ReadingOptions, shared: SharedAddresses
         opened = stack.enter_context(open_records(file, options))
         with _lock_draft(batch) as draft:
             _load_again(draft, opened, options, shared)
+            audit.record(AuditAction.LIST_CHANGE, draft, act="read again", count=draft.total_count)
     return draft
 
 
@@ -82,6 +84,7 @@ def rename_merge_fields(batch: Batch, names: Mapping[str, str]) -> Batch:
                 _check_merge_field(name, renamed)
         draft.merge_fields = renamed
         draft.save(update_fields=["merge_fields"])
+        audit.record(AuditAction.LIST_CHANGE, draft, act="rename fields")
     return draft
 
 
@@ -112,6 +115,7 @@ def append_csv(batch: Batch, stream: BinaryIO) -> tuple[Batch, Counts]:
         draft.upload_chunks.all().delete()
         draft.content_digest = hashlib.sha256(f"{draft.content_digest}{digest_file(file)}".encode()).hexdigest()
         _recount(draft)
+        audit.record(AuditAction.LIST_CHANGE, draft, act="add rows", added=counts.total, count=draft.total_count)
     return draft, counts
 
 
@@ -122,6 +126,7 @@ def discard_draft(batch: Batch) -> None:
         NotADraft: the batch was sent, so it stays as a record.
     """
     with _lock_draft(batch) as draft:
+        audit.record(AuditAction.DISCARD, draft, count=draft.total_count)  # first, while it has an id
         _delete_rows(draft)
         draft.delete()
 

@@ -15,6 +15,7 @@ from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
+from batches import audit
 from batches.files.full_disk import refuse_full_disk
 from batches.files.opening import OpenedFile, ReadingOptions, open_records
 from batches.files.spooling import seekable
@@ -25,7 +26,7 @@ from batches.intake.lists import ListRecords, Recipients, list_layout, list_rows
 from batches.intake.loading import load_file, load_group, load_records, load_users
 from batches.intake.no_recipients import refuse_if_no_recipients
 from batches.intake.uploads import store_upload
-from batches.models import Batch, BatchSource, SharedAddresses
+from batches.models import AuditAction, Batch, BatchSource, SharedAddresses
 
 IDEMPOTENCY_CONSTRAINT = "batch_idempotency_key_once"
 
@@ -159,6 +160,9 @@ def _import_once(
         refuse_if_no_recipients(batch, counts, is_reviewed=is_reviewed)
         batch.total_count, batch.rejected_count, batch.duplicate_count = counts.total, counts.rejected, counts.duplicate
         batch.save()
+        audit.record(
+            AuditAction.UPLOAD, batch, source=batch.source, count=batch.total_count, rejected=batch.rejected_count
+        )
     return Imported(batch, is_new=True)
 
 

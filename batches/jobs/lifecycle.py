@@ -15,9 +15,20 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from batches import progress
+from batches import audit, progress
 from batches.jobs import queues
-from batches.models import WAS_SENT, Batch, BatchStatus, Email, EmailJob, EmailStatus, JobKind, JobStatus, sql
+from batches.models import (
+    WAS_SENT,
+    AuditAction,
+    Batch,
+    BatchStatus,
+    Email,
+    EmailJob,
+    EmailStatus,
+    JobKind,
+    JobStatus,
+    sql,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +60,9 @@ def pause_batch(batch: Batch) -> None:
     Raises:
         JobRefused: The batch is not being sent.
     """
-    _transition(batch, from_=(JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.PROCESSING), to=JobStatus.PAUSED)
+    with transaction.atomic():
+        _transition(batch, from_=(JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.PROCESSING), to=JobStatus.PAUSED)
+        audit.record(AuditAction.PAUSE, batch)
 
 
 def resume_batch(batch: Batch, *, by: User | AnonymousUser | None = None) -> None:
@@ -71,6 +84,7 @@ def resume_batch(batch: Batch, *, by: User | AnonymousUser | None = None) -> Non
         if job and isinstance(by, User):
             EmailJob.objects.filter(pk=job.pk).update(resumed_by=by)
         _transition(batch, from_=(JobStatus.PAUSED,), to=_resumed_status(job) if job else JobStatus.QUEUED)
+        audit.record(AuditAction.RESUME, batch)
 
 
 def _resumed_status(job: EmailJob) -> JobStatus:
@@ -153,6 +167,7 @@ def cancel_batch(batch: Batch) -> None:
             raise JobRefused(f"Batch {batch.pk} is {_name_status(batch)}; there is nothing to cancel.")
         EmailJob.objects.filter(pk=job.pk).update(status=JobStatus.CANCELLED)
         Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.CANCELLED)
+        audit.record(AuditAction.CANCEL, batch, job=job.pk)
     finish_job(job.pk)
     batch.refresh_from_db()
 

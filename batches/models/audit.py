@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+from typing import Self
+
+from django.contrib.auth.models import User
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 
 
 class AuditAction(models.TextChoices):
@@ -48,6 +53,44 @@ class AuditAction(models.TextChoices):
     AUDIT_READ = "audit_read", "downloaded the audit"
 
 
+class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
+    def search(
+        self,
+        *,
+        who: str = "",
+        action: str = "",
+        batch_id: int | None = None,
+        since: date | None = None,
+        until: date | None = None,
+        is_refused: bool = False,
+    ) -> Self:
+        """Filter by what an auditor asks for. Each value that is left out filters nothing.
+
+        Args:
+            who: a user's name, now or at that time; or a door, such as ``token nightly`` or ``command purge``.
+            since: the first day, in the site's time zone.
+            until: the last day.
+            is_refused: only what was refused.
+        """
+        found = self
+        if who:
+            ids = list(User.objects.filter(username=who).values_list("pk", flat=True))
+            found = found.filter(models.Q(actor_id__in=ids) | models.Q(actor_name=who) | models.Q(via=who))
+        if action:
+            found = found.filter(action=action)
+        if batch_id is not None:
+            found = found.filter(batch_id=batch_id)
+        if since is not None:
+            found = found.filter(at__gte=_begin(since))
+        if until is not None:
+            found = found.filter(at__lt=_begin(until + timedelta(days=1)))
+        return found.filter(is_refused=True) if is_refused else found
+
+
+def _begin(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time()))
+
+
 class AuditEntry(models.Model):
     """One act, or one refusal, of a person, a token or a command.
 
@@ -68,6 +111,8 @@ class AuditEntry(models.Model):
     client = models.GenericIPAddressField(null=True, help_text="The address of the client.")
     details = models.JSONField(default=dict)
 
+    objects = AuditEntryQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
         verbose_name_plural = "audit entries"
@@ -76,6 +121,10 @@ class AuditEntry(models.Model):
             models.Index(fields=["batch_id", "-id"], name="audit_of_batch"),
             models.Index(fields=["action", "-id"], name="audit_of_action"),
             models.Index(fields=["at"], name="audit_by_time"),
+            # Search by name also finds users who were deleted or renamed, tokens and commands.
+            models.Index(fields=["actor_name", "-id"], name="audit_of_name"),
+            models.Index(fields=["via", "-id"], name="audit_of_door"),
+            models.Index(fields=["-id"], name="audit_refused", condition=models.Q(is_refused=True)),
         ]
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from batches.web import batches, letters, list_forms, review, steering, templates, uploads
+from batches.web import audit, batches, letters, list_forms, review, steering, templates, tokens, uploads
 
 urlpatterns = [
     path("", uploads.home, name="home"),
@@ -26,4 +26,7 @@ urlpatterns = [
     path("templates/<slug:key>/edit/", templates.edit_template, name="template"),
     path("templates/<slug:key>/default/", templates.choose_default, name="template-default"),
     path("templates/<slug:key>/delete/", templates.delete_template, name="template-delete"),
+    path("audit/", audit.show_audit, name="audit"),
+    path("accounts/tokens/", tokens.show_tokens, name="tokens"),
+    path("accounts/tokens/<int:token_id>/revoke/", tokens.revoke_token, name="token-revoke"),
 ]

@@ -42,6 +42,9 @@ POSTGRES_SETTINGS = {
     "logging_collector": "off",
     "log_checkpoints": "off",
     "log_line_prefix": "",
+    # An error quotes rows, and the statement with its values. Those are recipients, and no log may have them.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
 }
 
 

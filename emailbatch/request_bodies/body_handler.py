@@ -11,9 +11,12 @@ from typing import IO, Any
 
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from batches.files.errors import FileTooLarge
 from batches.files.spooling import too_large_sentence
+from emailbatch.logs import find_user_id
 from emailbatch.request_bodies.daphne_request import DaphneRequest, current_request
 from emailbatch.request_bodies.refusal import body_max_bytes, write_refusal
 
@@ -37,6 +40,12 @@ class BodyHandler(ASGIHandler):
             await super().handle(scope, receive, send)
         except BodyTooLarge:
             await _send_refusal(scope, send)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        response = await super().get_response_async(request)
+        if (current := current_request.get()) is not None:
+            current.user_id = find_user_id(request)
+        return response
 
     async def read_body(self, receive: Receive) -> IO[bytes]:
         request = current_request.get()

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import IO, Any
 
-from daphne import http_protocol
+from daphne import cli, http_protocol
 
 from batches.files.errors import FileTooLarge, ListRefused, StorageFull
 from batches.files.full_disk import is_disk_full
@@ -28,9 +29,14 @@ current_request: ContextVar[DaphneRequest | None] = ContextVar("current_request"
 """The request that daphne hands to the application in this context; None under any other server."""
 
 
-def serve_through_daphne() -> None:
-    """Make daphne build our requests. Its factory looks this name up for each connection."""
+def serve_through_daphne(access_log: Callable[[IO[str]], Any]) -> None:
+    """Make daphne build our requests and our access log. It looks these names up when it needs them.
+
+    Args:
+        access_log: Takes the stream, and then what happened, as ``daphne.access.AccessLogGenerator`` does.
+    """
     http_protocol.WebRequest = DaphneRequest
+    cli.AccessLogGenerator = access_log
 
 
 class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne has no types
@@ -44,6 +50,7 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
         self.can_write = asyncio.Event()
         self.can_write.set()
         self.received_bytes = 0
+        self.user_id: int | None = None  # for the access log
         self._is_refused = False
 
     def gotLength(self, length: int | None) -> None:
@@ -90,6 +97,14 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
             current_request.reset(token)
         if self.application_queue is not None and not self.finished:
             self.registerProducer(self, True)
+
+    def handle_reply(self, message: Mapping[str, Any]) -> None:
+        """Let the access log, which daphne calls at the end, find the request that it writes about."""
+        token = current_request.set(self)
+        try:
+            super().handle_reply(message)
+        finally:
+            current_request.reset(token)
 
     def pauseProducing(self) -> None:
         self.can_write.clear()

@@ -5,7 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 
-from emailbatch.logs import LineFormatter
+import psycopg
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.test import RequestFactory
+from django.utils.functional import SimpleLazyObject
+
+from emailbatch.logs import LineFormatter, find_user_id
 
 
 def make_record(**fields: object) -> logging.LogRecord:
@@ -30,3 +36,54 @@ def test_fields_precede_the_traceback_when_an_error_is_logged() -> None:
     first, *rest = LineFormatter("%(message)s").format(record).splitlines()
     assert first == "It ended. job=3"
     assert rest[-1] == "ValueError: wrong"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        'null value in column "code"\nDETAIL:  Failing row contains (7, ann@example.org, Ann Berg,\nTulip Lane).',
+        'invalid byte sequence\nCONTEXT:  COPY batches_email, line 3, column address: "Ann Berg of Tulip Lane"',
+        "duplicate key value\nDETAIL:  Key (name)=(Ann Berg of Tulip Lane) already exists.\nCONTEXT:  Ann Berg",
+    ],
+)
+def test_row_of_the_database_is_not_logged(error: str) -> None:
+    try:
+        raise psycopg.errors.NotNullViolation(error)
+    except psycopg.Error as exc:
+        line = LineFormatter("%(message)s").format(
+            make_record(msg=f"It failed: {exc}", lane=3, exc_info=sys.exc_info())
+        )
+    first = error.splitlines()[0]
+    assert line.count(first) == 2 and "(not logged) lane=3" in line and "Traceback" in line
+    for said in ("Ann Berg", "Tulip", "ann@"):
+        assert said not in line
+
+
+def test_traceback_goes_on_after_the_row_of_an_error() -> None:
+    said = "duplicate key\nDETAIL:  Key (a)=(Ann)."
+    try:
+        try:
+            raise psycopg.errors.UniqueViolation(said)
+        except psycopg.Error as exc:
+            raise ValueError("second") from exc
+    except ValueError:
+        line = LineFormatter("%(message)s").format(make_record(exc_info=sys.exc_info()))
+    assert "(Ann)" not in line and "DETAIL: (not logged)" in line
+    assert "The above exception was the direct cause" in line and "ValueError: second" in line
+
+
+def test_line_has_the_id_of_the_user_when_the_request_has_read_the_user() -> None:
+    request = RequestFactory().get("/")
+    request.user = User(pk=42, username="ann@example.org")
+    assert LineFormatter("%(message)s").format(make_record(request=request)) == "It ended. user=42"
+
+
+def test_user_is_not_read_for_a_log_line() -> None:
+    def fail() -> User:
+        raise AssertionError("The database was asked for the user.")
+
+    request = RequestFactory().get("/")
+    request.user = SimpleLazyObject(fail)  # type: ignore[assignment]
+    assert find_user_id(request) is None
+    request.user = AnonymousUser()
+    assert find_user_id(request) is None

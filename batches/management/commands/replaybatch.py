@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from batches.jobs import creation, lifecycle
 from batches.management import waiting
+from batches.management.command import ActingCommand
 from batches.models import Batch, JobKind
 
 WHICH = {
@@ -18,7 +19,7 @@ WHICH = {
 }
 
 
-class Command(BaseCommand):
+class Command(ActingCommand):
     help = "Send emails of an ended batch again. Exit status 0: they are queued, or with --wait, all of them are sent."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from batches import intake
 from batches.jobs import creation, lifecycle
 from batches.jobs.senders import SenderRefused, choose_sender
 from batches.jobs.user_limits import LimitReached, refuse_used_up
 from batches.management import reading, waiting
+from batches.management.command import ActingCommand
 from batches.management.terminal import without_style
 from batches.models import Batch, EmailJob, EmailTemplate, SharedAddresses, TemplateNotFound
 from batches.permissions import NotPermitted, Permission, require
 from batches.rendering.template import MessageParts, TemplateFault
 
 
-class Command(BaseCommand):
+class Command(ActingCommand):
     help = "Import a file of recipients and send it. Exit status 0: it is queued, or with --wait, all emails are sent."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,0 +1,30 @@
+"""The audit in the admin: to read, never to change. The page /audit/ has filters and a download."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from batches.admin.readonly import ReadOnlyAdmin
+from batches.models import AuditAction, AuditEntry
+from batches.permissions import Permission, may
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ("at", "actor_name", "via", "act", "is_refused", "target", "target_name", "batch_id", "client")
+    list_filter = ("is_refused", "action")
+    actions = None
+    search_fields = ("=actor_name",)
+    search_help_text = "The whole name of a user."
+
+    @admin.display(description="what")
+    def act(self, entry: AuditEntry) -> str:
+        return AuditAction(entry.action).label if entry.action in AuditAction.values else entry.action
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return may(request.user, Permission.VIEW_AUDIT)
+
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Ask for the permission of the page: Django's own "view audit entry" would be a second one."""
+        return may(request.user, Permission.VIEW_AUDIT)

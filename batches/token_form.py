@@ -1,0 +1,59 @@
+"""The form of an API token, which the account page and the admin share.
+
+A name, scopes and a time enter. The arguments of ``credentials.make_token`` leave.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from batches.credentials import TOKEN_DAYS
+from batches.models import TokenScope
+
+PERIODS = {7: "a week", 30: "30 days", 90: "90 days", TOKEN_DAYS: "a year", 0: "until it is revoked"}
+"""What a person can choose: days, and how the form says them."""
+
+
+class TokenForm(forms.Form):
+    """A new token."""
+
+    name = forms.CharField(
+        max_length=100,
+        strip=True,
+        help_text="What it is for, such as the program that has it. The audit names it so.",
+        error_messages={"required": "Give the token a name, so that you know later which one to revoke."},
+    )
+    scopes = forms.MultipleChoiceField(
+        label="What it may do",
+        choices=[(scope.value, f"{scope.value}: {scope.label}") for scope in TokenScope],
+        widget=forms.CheckboxSelectMultiple,
+        initial=[TokenScope.READ.value],
+        help_text="It never may do more than its user.",
+        error_messages={"required": "Choose at least one. A token without any may do nothing."},
+    )
+    days = forms.TypedChoiceField(
+        label="It holds",
+        choices=list(PERIODS.items()),
+        coerce=int,
+        initial=90,
+        help_text="It also ends when the password changes or the account is closed.",
+    )
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if not name.isprintable():
+            raise forms.ValidationError("The name has a character that can't be printed. Type it again.")
+        return name
+
+    def token_options(self) -> dict[str, Any]:
+        """Return the arguments of ``make_token``, without the user."""
+        days: int = self.cleaned_data["days"]
+        return {
+            "name": self.cleaned_data["name"],
+            "scopes": [TokenScope(value) for value in self.cleaned_data["scopes"]],
+            "expires_at": timezone.now() + timedelta(days=days) if days else None,
+        }

@@ -1,0 +1,55 @@
+"""Addresses and tokens in texts for operators."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from batches.redaction import redact
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("550 5.1.1 <ann@example.org>: no such user", "550 5.1.1 <<address>>: no such user"),
+        ("RCPT TO:<zoë@bücher.example>", "RCPT TO:<<address>>"),
+        ('to="a b"@example.org, relay', "to=<address>, relay"),
+        ("ann@[192.0.2.1] is away", "<address> is away"),
+        ("GET /inbox/ann%40example.org/raw", "GET /inbox/<address>/raw"),
+        ("GET /inbox/?recipient=ann@example.org&after=3", "GET /inbox/?recipient=<address>&after=3"),
+        ("Key (email)=(ann@example.org) exists", "Key (email)=(<address>) exists"),
+        ("{'email': 'ann@example.org', 'row': 2}", "{'email': '<address>', 'row': 2}"),
+        ("o'hara+news@example.org", "<address>"),
+        ("ann@example.org;bob@example.org", "<address>;<address>"),
+        ("the login bob@relay.example was refused", "the login <address> was refused"),
+    ],
+)
+def test_address_is_replaced_wherever_it_is(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+
+
+@pytest.mark.parametrize("before", ["", "token ", "'", "digest=", "(", "/"])
+def test_token_is_replaced(before: str) -> None:
+    token = secrets.token_urlsafe(32)
+    assert token not in redact(f"{before}{token}")
+    assert token not in redact(f"{before}{token}'")
+
+
+def test_bearer_is_replaced_whatever_its_length() -> None:
+    assert redact("Authorization: Bearer short, X") == "Authorization: Bearer <token>, X"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@login_required",
+        "Lane 7 of job 3 ended: 120 sent, 3 failed in 4.2 s",
+        "GET /batches/3/review/?row=2",
+        "a" * 64,
+        "0f4b7a0e-8a4f-4c9a-9d43-b0a4b2a4e8f1",
+        '  File "batches/jobs/sweep.py", line 12, in sweep',
+    ],
+)
+def test_text_stays_as_it_is_when_it_has_neither(text: str) -> None:
+    assert redact(text) == text

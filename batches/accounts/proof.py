@@ -43,6 +43,8 @@ def needs_proof(request: HttpRequest, *, recipient_count: int) -> bool:
 def require_fresh_proof(request: HttpRequest, *, recipient_count: int) -> None:
     """Go on only with a proof that is new enough for so many recipients. For pages: a POST is continued afterwards.
 
+    The page's address must have no query, because allauth compares the address without one.
+
     Raises:
         ReauthenticationRequired: allauth's middleware answers it with a redirect to the page that asks.
     """

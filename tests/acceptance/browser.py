@@ -115,7 +115,7 @@ def upload_and_send(page: Page, *, filename: str, content: bytes) -> int:
 def take_picture(page: Page, name: str) -> None:
     """Save a picture in SCREENSHOT_DIR, if that is set."""
     if directory := os.environ.get("SCREENSHOT_DIR"):
-        page.screenshot(path=Path(directory) / f"{name}.png", full_page=True)
+        page.screenshot(path=Path(directory) / f"{name}.png", full_page=True, animations="disabled")
 
 
 def _answers(url: str) -> bool:

@@ -127,9 +127,8 @@ def test_passkey_is_the_second_factor_after_a_password(page: Page) -> None:
 
 def test_refused_passkey_is_said_and_the_password_still_works(page: Page) -> None:
     page.goto("/accounts/login/")
-    devtools = page.context.new_cdp_session(page)
-    devtools.send("WebAuthn.enable")  # no authenticator: the browser refuses at once
-    page.evaluate("navigator.credentials.get = () => Promise.reject(new DOMException('no', 'NotAllowedError'))")
+    refuse = "navigator.credentials.get = () => Promise.reject(new DOMException('no', 'NotAllowedError'))"
+    page.evaluate(f"() => {{ {refuse}; }}")  # as if the user had cancelled
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page.get_by_text("The passkey was not used.")).to_be_visible()
     enter_password(page)

@@ -1,0 +1,88 @@
+"""A proof that is asked for before an act, and the form that is carried out afterwards as it was posted."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
+from django.conf import LazySettings
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.test import Client
+from django.urls import path
+
+from batches.accounts.proof import needs_proof, require_fresh_proof
+from batches.models import AuditAction, AuditEntry
+from emailbatch.urls import urlpatterns as urls_of_the_site
+from tests.integration.accounts.conftest import PASSWORD
+
+pytestmark = pytest.mark.urls(__name__)
+
+
+@login_required
+def send(request: HttpRequest) -> HttpResponse:
+    """Stand in for a page that sends to 50 recipients."""
+    require_fresh_proof(request, recipient_count=50)
+    return JsonResponse({"method": request.method, "posted": dict(request.POST.lists())})
+
+
+urlpatterns = [*urls_of_the_site, path("send-to-50/", send)]
+
+
+@pytest.fixture
+def client(bob: User, settings: LazySettings) -> Client:
+    """A client in which bob signed in an hour ago."""
+    settings.REAUTHENTICATE_ABOVE = 49
+    client = Client(enforce_csrf_checks=False)
+    client.post("/accounts/login/", {"username": "bob", "password": PASSWORD})
+    make_proof_older(client, seconds=3600)
+    return client
+
+
+def make_proof_older(client: Client, *, seconds: float) -> None:
+    session = client.session
+    for record in session[AUTHENTICATION_METHODS_SESSION_KEY]:
+        record["at"] -= seconds
+    session.save()
+
+
+def send_form(client: Client) -> Any:
+    return client.post("/send-to-50/", {"subject": "Grüße & more", "choice": ["a", "b"]})
+
+
+def test_form_is_carried_out_as_it_was_posted_after_the_proof(client: Client, bob: User) -> None:
+    asked = send_form(client)
+    assert asked.status_code == 302
+    assert asked.headers["Location"].startswith("/accounts/reauthenticate/?next=")
+    page = client.get(asked.headers["Location"])
+    assert "Is it still you?" in page.content.decode()
+    answer = client.post(asked.headers["Location"], {"password": PASSWORD, "next": "/send-to-50/"})
+    assert answer.json() == {"method": "POST", "posted": {"subject": ["Grüße & more"], "choice": ["a", "b"]}}
+    assert AuditEntry.objects.filter(action=AuditAction.REAUTHENTICATE, target_id=str(bob.pk)).exists()
+
+
+def test_nothing_is_carried_out_without_the_proof(client: Client) -> None:
+    asked = send_form(client)
+    wrong = client.post(asked.headers["Location"], {"password": "wrong"})
+    assert wrong.status_code == 200 and "Incorrect password." in wrong.content.decode()
+    assert send_form(client).status_code == 302
+
+
+def test_nothing_is_asked_when_the_proof_is_new_or_the_list_small(client: Client, settings: LazySettings) -> None:
+    settings.REAUTHENTICATE_ABOVE = 50
+    assert send_form(client).status_code == 200
+    settings.REAUTHENTICATE_ABOVE = 0
+    assert send_form(client).status_code == 200
+    settings.REAUTHENTICATE_ABOVE, settings.REAUTHENTICATE_SECONDS = 1, 7200
+    assert send_form(client).status_code == 200
+
+
+def test_proof_of_another_user_does_not_count(client: Client, bob: User) -> None:
+    request = send_form(client).wsgi_request
+    records = [{"method": "password", "at": time.time()}]
+    request.session[AUTHENTICATION_METHODS_SESSION_KEY] = records
+    request.session["account_authentication_methods_user"] = "another"
+    assert needs_proof(request, recipient_count=50)

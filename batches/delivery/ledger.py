@@ -31,6 +31,7 @@ from batches.delivery.recovery import Fenced, Recovery
 from batches.delivery.routing import Pinned, Plan, Routing, is_plain, returns_space
 from batches.delivery.spec import Counters, LaneSpec
 from batches.delivery.terms import ClaimedEmail, Decision
+from batches.delivery.withholding import Withholding
 from batches.models import EmailStatus, JobStatus, sql
 
 __all__ = ["OUTAGES", "Fenced", "Ledger", "clock", "connect", "release_lane"]
@@ -48,7 +49,15 @@ RATE_SECONDS = 1.0
 """The sending rate is measured over spans of this length."""
 
 _PROCESSING = JobStatus.PROCESSING.value
-_COUNTED = (EmailStatus.SENT.value, EmailStatus.FAILED.value, EmailStatus.UNKNOWN.value, EmailStatus.PENDING.value)
+_SUPPRESSED = EmailStatus.SUPPRESSED.value
+_COUNTED = (
+    EmailStatus.SENT.value,
+    EmailStatus.FAILED.value,
+    EmailStatus.UNKNOWN.value,
+    EmailStatus.PENDING.value,
+    _SUPPRESSED,
+)
+"""The statuses of ``Counters``, in its order."""
 
 
 class _Cursor(NamedTuple):
@@ -89,6 +98,7 @@ class Ledger:
         self._token = spec.token
         self._statement = sql.LEDGER_CYCLE_OF_REPLAY if spec.resends_all else sql.LEDGER_CYCLE
         self._routing = None if is_plain(spec) else Routing(spec)
+        self._withholding = Withholding(spec.suppression_version)
         self._relay_id, self._relay = spec.routes[0].relay_id or None, str(spec.routes[0].address)
         self._transaction = asyncio.Lock()
         self._cursor = _START
@@ -127,6 +137,7 @@ class Ledger:
         """Renew the lease, record the decisions, claim up to ``places`` emails: one statement, one commit.
 
         ``usable`` are the places in ``LaneSpec.routes`` of the routes that may get emails now. None: all of them.
+        Returns the emails that may be sent. The next cycle records the others that it claimed as suppressed.
 
         All of that is durable when it returns. After an outage nobody knows whether it is: the decisions are kept, and
         ``recover`` writes them again.
@@ -135,10 +146,7 @@ class Ledger:
             Fenced: The lane was reaped.
             OUTAGES: PostgreSQL went away.
         """
-        if self.space_at is not None and returns_space(self._decisions):
-            self.space_at = None
-        if (usable is not None and not usable) or self._waits_for_space(usable):
-            places = 0
+        places = 0 if self._has_no_place(usable) else places
         if places and self._after_row >= self._end_row and not self._is_list_used_up:
             await self._take_row_range()
         recording, self._decisions = self._decisions, []
@@ -158,16 +166,18 @@ class Ledger:
             raise
         if not rows:
             raise Fenced
-        # From before the statement, because PostgreSQL began the lease no earlier.
-        self.deadline = started + self._spec.lease_seconds
+        self.deadline = started + self._spec.lease_seconds  # PostgreSQL began the lease no earlier
         self._counters = counters
         for decision in recording:
             self.in_flight.pop(decision.email_id, None)
         self.is_halted = rows[0].job_status != _PROCESSING
+        # Before they are taken in: if PostgreSQL goes away now, the recovery finds these claims again.
+        kept, suppressed = await self._withholding.divide(self._connection, claimed, rows[0].suppression_version)
         self._take_in(rows, claimed, places if plan is None else len(plan.routes))
         if plan is not None:
             await self._note_space(plan, usable, places=places, claimed_count=len(claimed))
-        return claimed
+        self._decisions += suppressed
+        return kept
 
     async def _cycle_over_routes(
         self,
@@ -194,9 +204,12 @@ class Ledger:
         ]
         return plan, rows, claimed
 
-    def _waits_for_space(self, usable: Sequence[int] | None) -> bool:
-        """Whether the quotas of these very routes were found used up, and none has space again yet."""
-        return self.space_at is not None and usable == self._space_for and self._clock() < self.space_at
+    def _has_no_place(self, usable: Sequence[int] | None) -> bool:
+        """Whether no route is usable, or the quotas of these very routes were found used up and have no space yet."""
+        if self.space_at is not None and returns_space(self._decisions):
+            self.space_at = None
+        is_full = self.space_at is not None and usable == self._space_for and self._clock() < self.space_at
+        return is_full or (usable is not None and not usable)
 
     async def _note_space(self, plan: Plan, usable: Sequence[int] | None, *, places: int, claimed_count: int) -> None:
         """Note when a quota has space again, if quotas let the claim have less than it asked for."""
@@ -250,11 +263,13 @@ class Ledger:
         # Before the next cycle, which overwrites the claimed rows by which the lost claims are found.
         await recovery.find_claims(self._connection, known=self.in_flight)
         self.in_flight.update(recovery.found)
+        found, suppressed = await self._withholding.divide_again(self._connection, list(recovery.found.values()))
         # A kept decision may be recorded already, and the email that it deferred may be due. A new claim of that email
         # must not meet the old decision, so nothing is claimed until the decisions are recorded.
         claimed = await self.cycle(0 if self._decisions else max(0, window - self.undecided_count), usable)
         self._recovery = None
-        return [*recovery.found.values(), *claimed]
+        self._decisions += suppressed
+        return [*found, *claimed]
 
     async def _take_row_range(self) -> None:
         arguments = {
@@ -297,7 +312,7 @@ class Ledger:
 
     def _count(self, recording: list[Decision]) -> Counters:
         """Count the decisions about to be recorded, except those that requeue: no attempt ended with them."""
-        statuses = [decision.status for decision in recording if decision.outcome]
+        statuses = [each.status for each in recording if each.outcome or each.status == _SUPPRESSED]
         return Counters(
             *(before + statuses.count(status) for before, status in zip(self._counters, _COUNTED, strict=True))
         )

@@ -13,12 +13,13 @@ from batches.smtp.relay import RelayAddress
 
 
 class Counters(NamedTuple):
-    """How many emails a lane has sent, failed, ended as unknown and deferred, over all its runs in its job."""
+    """How many emails a lane has sent, failed, ended as unknown, deferred and suppressed, over its runs in its job."""
 
     sent: int
     failed: int
     unknown: int
     retried: int
+    suppressed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,3 +86,5 @@ class LaneSpec:
     lease_seconds: float
     counters: Counters
     """The lane's counters before this run."""
+    suppression_version: int = 0
+    """The version of the suppression list with which the batch was compared. What is newer, the lane compares."""

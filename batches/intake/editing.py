@@ -30,7 +30,7 @@ from batches.intake.errors import NotADraft
 from batches.intake.loading import append_records, load_file
 from batches.intake.no_recipients import refuse_if_no_recipients
 from batches.intake.uploads import NOT_STORED, digest_file, reopen_upload
-from batches.models import AuditAction, Batch, BatchStatus, RejectionKind, SharedAddresses
+from batches.models import AuditAction, Batch, BatchStatus, EmailStatus, RejectionKind, SharedAddresses
 from batches.names import make_key
 
 
@@ -120,7 +120,7 @@ def append_csv(batch: Batch, stream: BinaryIO) -> tuple[Batch, Counts]:
 
 
 def discard_draft(batch: Batch) -> None:
-    """Delete a draft with its rows and its file. Nothing else deletes a draft, however old it is.
+    """Delete a draft with its rows and its file. Nothing but this and RETENTION_DAYS deletes a draft.
 
     Raises:
         NotADraft: the batch was sent, so it stays as a record.
@@ -154,6 +154,7 @@ def _delete_rows(draft: Batch) -> None:
 
 def _recount(draft: Batch) -> None:
     draft.total_count = draft.emails.count()
+    draft.suppressed_count = draft.emails.filter(status=EmailStatus.SUPPRESSED).count()
     draft.rejected_count = draft.rejected_rows.filter(kind=RejectionKind.INVALID).count()
     draft.duplicate_count = draft.rejected_rows.filter(kind=RejectionKind.DUPLICATE).count()
     draft.save()

@@ -22,7 +22,9 @@ from batches.intake import sql
 from batches.intake.copying import Counts, copy_blocks, raw_cursor, resolve_possible_duplicates
 from batches.intake.import_progress import Report, report_progress
 from batches.intake.rows import Block, BlockReader, SeenAddresses
+from batches.intake.suppressing import suppress_rows, suppress_stored
 from batches.models import Batch, RejectionKind, SharedAddresses
+from batches.suppressions import read_filter
 
 Watch = Callable[[Iterable[Block]], Iterable[Block]]
 """Passes blocks on and reports how many there were."""
@@ -49,9 +51,19 @@ def load_records(batch: Batch, records: Records, layout: Layout) -> Counts:
 def _load(batch: Batch, records: Records, layout: Layout, reading: Reading, watch: Watch | None = None) -> Counts:
     """Load records into an empty batch, and store on it how they were read. The caller saves the batch."""
     set_layout(batch, layout)
-    reader = BlockReader(records, layout=layout, batch_id=batch.pk, seen=SeenAddresses(), reading=reading)
+    suppressions = read_filter()
+    reader = BlockReader(
+        records,
+        layout=layout,
+        batch_id=batch.pk,
+        seen=SeenAddresses(),
+        suppressions=suppressions,
+        reading=reading,
+    )
     blocks: Iterable[Block] = watch(reader) if watch else reader
     counts = copy_blocks(blocks, batch, has_lines=reader.has_lines)
+    batch.suppression_version = suppressions.version
+    batch.suppressed_count = suppress_rows(batch, reader.maybe_suppressed, suppressions)
     reading.shared_count = counts.shared
     batch.reading = reading.to_json()
     return counts
@@ -73,6 +85,7 @@ def load_group(batch: Batch, group: Group) -> Counts:
     with an internationalised domain, are checked here.
     """
     set_layout(batch, GROUP_LAYOUT)
+    suppressions = read_filter()
     members = {"group": group.pk, "plain": f"^{PLAIN_PATTERN}$", "plain_length": PLAIN_MAX_LENGTH}
     with raw_cursor() as cursor:
         counts, last_row = _load_plain_members(cursor, batch, members)
@@ -80,7 +93,10 @@ def load_group(batch: Batch, group: Group) -> Counts:
         others = [list(member) for member in sql.OTHER_MEMBERS.rows(cursor.fetchall())]
     reading = Reading(shared_count=counts.shared)
     batch.reading = reading.to_json()
-    return counts + append_records(batch, CountedRecords(others), GROUP_LAYOUT, after_line=last_row)
+    counts += append_records(batch, CountedRecords(others), GROUP_LAYOUT, after_line=last_row)
+    batch.suppression_version = suppressions.version
+    batch.suppressed_count += suppress_stored(batch, suppressions)
+    return counts
 
 
 def _load_plain_members(cursor: psycopg.Cursor, batch: Batch, members: Mapping[str, object]) -> tuple[Counts, int]:
@@ -112,10 +128,21 @@ def append_records(batch: Batch, records: Records, layout: Layout, *, after_line
     """Load records into a batch that has emails already. Their lines are counted on from ``after_line``.
 
     They are read as the batch's own were, and what they have in common is added to its reading. The caller saves it.
+    The version of the suppression list stays, because only the added rows are compared with the list as it is now.
     """
     reading = Reading.from_json(batch.reading)
-    reader = BlockReader(records, layout=layout, batch_id=batch.pk, seen=None, reading=reading, after_line=after_line)
+    suppressions = read_filter()
+    reader = BlockReader(
+        records,
+        layout=layout,
+        batch_id=batch.pk,
+        seen=None,
+        suppressions=suppressions,
+        reading=reading,
+        after_line=after_line,
+    )
     counts = copy_blocks(reader, batch, has_lines=reader.has_lines, is_added=True)
+    batch.suppressed_count += suppress_rows(batch, reader.maybe_suppressed, suppressions)
     reading.shared_count += counts.shared
     batch.reading = reading.to_json()
     return counts

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -23,6 +23,7 @@ from batches.files.reading import Records, RejectedRecord
 from batches.intake.domains import DomainCheck
 from batches.intake.row_addresses import NoAddress, find_addresses
 from batches.models import RejectionKind
+from batches.suppressions import SuppressionFilter
 
 BLOCK_ROWS = 2048
 BLOCK_LENGTH = 1 << 19
@@ -72,12 +73,15 @@ class SeenAddresses:
     def __init__(self) -> None:
         self._bytes = bytearray(1 << 22)
 
-    def are_new(self, addresses: Sequence[str]) -> list[bool]:
-        """Say for each address, in order, whether it is certainly new in any case of its letters; remember them all."""
+    def are_new(self, addresses: Sequence[str], checksums: Iterable[int] | None = None) -> list[bool]:
+        """Say for each address, in order, whether it is certainly new in any case of its letters; remember them all.
+
+        ``checksums`` are those of the addresses, if the caller has them. All calls have them, or none.
+        """
         seen = self._bytes
         answers = []
-        for key in map(hash, map(str.casefold, addresses)):
-            place, bits = key & 0x3FFFFF, _BIT_PAIRS[key >> 40 & 31]
+        for key in map(hash, map(str.casefold, addresses)) if checksums is None else checksums:
+            place, bits = key & 0x3FFFFF, _BIT_PAIRS[key >> 22 & 31]
             byte = seen[place]
             seen[place] = byte | bits
             answers.append(byte & bits != bits)
@@ -122,6 +126,7 @@ class BlockReader:
         layout: Layout,
         batch_id: int,
         seen: SeenAddresses | None,
+        suppressions: SuppressionFilter = SuppressionFilter(),  # noqa: B008  frozen
         reading: Reading | None = None,
         after_line: int = 0,
     ) -> None:
@@ -129,6 +134,9 @@ class BlockReader:
 
         Without ``seen`` every address is a possible duplicate, because the batch has emails already.
         """
+        self._suppressions = suppressions
+        self.maybe_suppressed: list[tuple[int, str]] = []
+        """Row and address of each email whose checksum is that of a suppression."""
         self._records = records
         self._layout = layout
         self._width = len(layout.columns)
@@ -213,7 +221,8 @@ class BlockReader:
         plain, prefix, index = self._plain, self._prefix, self._address_index
         lines, addresses, texts = plain.lines[begin:end], plain.addresses[begin:end], texts[begin:end]
         keys: Sequence[int | str] = [self._number(line) for line in lines] if self.has_lines else lines
-        new = self._seen.are_new(addresses) if self._seen else [False] * len(addresses)
+        checksums = self._check_suppressions(keys, addresses) if self._suppressions else None
+        new = self._seen.are_new(addresses, checksums) if self._seen else [False] * len(addresses)
         self._domains.check_plain(addresses)
         self._emails += [
             f"{prefix}{key}\t{address}\t{text}\n"
@@ -226,6 +235,17 @@ class BlockReader:
                 for place, (key, address, text) in enumerate(zip(keys, addresses, texts, strict=True), begin)
                 if not new[place - begin]
             ]
+
+    def _check_suppressions(self, keys: Sequence[int | str], addresses: Sequence[str]) -> list[int]:
+        """Note which of these emails may be suppressed, and return the checksums of their addresses."""
+        checksums = self._suppressions.make_checksums(addresses)
+        if not self._suppressions.checksums.isdisjoint(checksums):
+            self.maybe_suppressed += [
+                (int(str(key).partition("\t")[0]), address)
+                for key, address, checksum in zip(keys, addresses, checksums, strict=True)
+                if checksum in self._suppressions.checksums
+            ]
+        return checksums
 
     def _number(self, line: int) -> int | str:
         """Return the row of an email of a line as COPY text, with its line if rows may differ from lines.
@@ -263,7 +283,8 @@ class BlockReader:
     def _add(self, key: int | str, address: str, fields: str, raw: Sequence[str]) -> None:
         """Add one row that was checked to the emails or to the possible duplicates."""
         self._domains.check(address)
-        if self._seen and self._seen.are_new([address])[0]:
+        checksums = self._check_suppressions([key], [address]) if self._suppressions else None
+        if self._seen and self._seen.are_new([address], checksums)[0]:
             self._emails.append(f"{self._prefix}{key}\t{address}\t{fields}\n")
         else:
             self._possible_duplicates.append(f"{key}\t{address}\t{fields}\t{_copy_json(raw)}\n")

@@ -14,8 +14,9 @@ from datetime import datetime
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Coalesce, Now
+from django.utils.formats import date_format
 
 from batches.jobs import lifecycle, senders
 from batches.jobs.lifecycle import JobRefused
@@ -49,7 +50,7 @@ _REPLAYED = {
     JobKind.UNSENT: (EmailStatus.FAILED, EmailStatus.CANCELLED),
     JobKind.ALL: (EmailStatus.SENT, EmailStatus.FAILED, EmailStatus.UNKNOWN, EmailStatus.CANCELLED),
 }
-"""The emails that a replay sends, by their status. Suppressed emails are in none."""
+"""The emails that a replay sends, by their status. Suppressed emails are in none, and no email of an erased person."""
 
 
 def send_once(
@@ -179,7 +180,9 @@ def replay_batch(
     require_act(user, batch, Act.RESTART)
     statuses = (*_REPLAYED[which], EmailStatus.UNKNOWN) if include_unknown else _REPLAYED[which]
     with transaction.atomic():
-        last = _find_last_job(_lock(batch))
+        locked = _lock(batch)
+        _refuse_purged(locked)
+        last = _find_last_job(locked)
         chosen = senders.copy_last(last, sender, user=user)
         # Counted before they are reset: what is over a limit must not rewrite a million rows first.
         check_limits(user, Email.objects.filter(batch=batch, status__in=statuses).count())
@@ -195,6 +198,14 @@ def replay_batch(
     return job
 
 
+def _refuse_purged(batch: Batch) -> None:
+    if batch.purged_at is not None:
+        raise JobRefused(
+            f"The addresses of batch {batch.pk} were removed on {date_format(batch.purged_at)}, so it can't be sent "
+            "again. Upload the list again, and send that."
+        )
+
+
 def _reset_sent(batch: Batch) -> int:
     """Make the sent emails of a batch pending, and return how many. Needs the batch's row locked.
 
@@ -203,7 +214,7 @@ def _reset_sent(batch: Batch) -> int:
     """
     with connection.cursor() as cursor:
         cursor.execute(sql.ADD_MISSING_ATTEMPTS, {"batch": batch.pk})
-    return Email.objects.filter(batch=batch, status=EmailStatus.SENT).update(
+    return Email.objects.filter(~Q(address=""), batch=batch, status=EmailStatus.SENT).update(
         status=EmailStatus.PENDING,
         attempts=0,
         next_attempt_at=None,
@@ -220,7 +231,7 @@ def _reset_unsent(batch: Batch, statuses: Sequence[EmailStatus]) -> int:
     """
     sent = Attempt.objects.filter(email=OuterRef("pk"), outcome=Outcome.SENT)
     unsent = [status for status in statuses if status != EmailStatus.SENT]
-    return Email.objects.filter(~Exists(sent), batch=batch, status__in=unsent).update(
+    return Email.objects.filter(~Exists(sent), ~Q(address=""), batch=batch, status__in=unsent).update(
         status=EmailStatus.PENDING,
         attempts=0,
         next_attempt_at=None,
@@ -260,7 +271,7 @@ def _render_trial(batch: Batch, parts: MessageParts) -> None:
         compiled = parts.compile_for(batch)
     except TemplateFault as exc:
         raise TemplateRefused(str(exc)) from exc
-    first = batch.emails.order_by("row").first()
+    first = batch.emails.filter(status=EmailStatus.PENDING).order_by("row").first()
     if first is None:
         return
     try:
@@ -298,8 +309,10 @@ def _open_first(job: EmailJob, locked: Batch, *, priority: str, scheduled_at: da
     """Open the first job of a draft. Needs the batch's row locked."""
     if not locked.total_count:
         raise JobRefused(f"Batch {locked.pk} has no recipients. Upload a list with at least one good row.")
-    check_limits(job.created_by, locked.total_count)
-    job.kind, job.priority, job.total_count = JobKind.FIRST, priority, locked.total_count
+    if not locked.to_send_count:
+        raise JobRefused(f"Nobody in batch {locked.pk} wants mail from this site. Upload a list with other recipients.")
+    check_limits(job.created_by, locked.to_send_count)
+    job.kind, job.priority, job.total_count = JobKind.FIRST, priority, locked.to_send_count
     job.scheduled_at, job.status = scheduled_at, lifecycle.first_status(scheduled_at)
     _open(job)
     locked.upload_chunks.all().delete()  # a batch that was sent can't be read again

@@ -263,12 +263,16 @@ def _close(job: EmailJob, counts: sql.BatchCounts) -> None:
 
 
 def _terminal_statuses(job: EmailJob, counts: sql.BatchCounts) -> tuple[JobStatus, BatchStatus]:
-    """How the job and its batch ended. A batch with one sent email has not failed, whichever job sent it."""
+    """How the job and its batch ended. A batch with one sent email has not failed, whichever job sent it.
+
+    A job has not failed either if all its recipients were suppressed before their turn.
+    """
     if job.status == JobStatus.CANCELLED:
         return JobStatus.CANCELLED, BatchStatus.CANCELLED
+    is_all_suppressed = not (counts.sent or counts.failed or counts.unknown)
     return (
-        JobStatus.COMPLETED if counts.job_sent else JobStatus.FAILED,
-        BatchStatus.COMPLETED if counts.sent else BatchStatus.FAILED,
+        JobStatus.COMPLETED if counts.job_sent or is_all_suppressed else JobStatus.FAILED,
+        BatchStatus.COMPLETED if counts.sent or is_all_suppressed else BatchStatus.FAILED,
     )
 
 

@@ -127,7 +127,14 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any], *, routes
         window=settings.SEND_WINDOW,
         policy=RetryPolicy.from_settings(),
         lease_seconds=settings.SEND_LEASE_SECONDS,
-        counters=Counters(acquired.sent_count, acquired.failed_count, acquired.unknown_count, acquired.retried_count),
+        counters=Counters(
+            acquired.sent_count,
+            acquired.failed_count,
+            acquired.unknown_count,
+            acquired.retried_count,
+            acquired.suppressed_count,
+        ),
+        suppression_version=acquired.suppression_version,
     )
 
 

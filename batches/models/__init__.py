@@ -21,8 +21,9 @@ from batches.models.choices import (
 from batches.models.email import WAS_SENT, Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
 from batches.models.relay import Relay, RelayPause, RelayQuota, RelayToken, RelayUse, Reservation
+from batches.models.retention import Retention
 from batches.models.sender import DEFAULT_SENDER, Sender
-from batches.models.suppression import Suppression
+from batches.models.suppression import Suppression, SuppressionList
 from batches.models.template import EmailTemplate, TemplateNotFound, TemplateVersion
 from batches.models.token import ApiToken, TokenScope
 
@@ -59,9 +60,11 @@ __all__ = [
     "RelayToken",
     "RelayUse",
     "Reservation",
+    "Retention",
     "Sender",
     "SharedAddresses",
     "Suppression",
+    "SuppressionList",
     "TemplateNotFound",
     "TemplateVersion",
     "TokenScope",

@@ -89,8 +89,20 @@ class Batch(models.Model):
     request_digest = models.CharField(
         max_length=64, blank=True, editable=False, help_text="SHA-256 of the request that had the idempotency key."
     )
+    suppression_version = models.BigIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="The version of the suppression list with which every address of the list was compared.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     completed_at = models.DateTimeField(null=True, blank=True)
+    purged_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the removal of its addresses, merge fields and replies began."
+    )
+    is_emptied = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="Whether all of them are removed."
+    )
 
     objects = BatchQuerySet.as_manager()
 
@@ -121,6 +133,11 @@ class Batch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.filename} (batch {self.pk})"
+
+    @property
+    def to_send_count(self) -> int:
+        """How many recipients a draft would be sent to: all but the suppressed."""
+        return self.total_count - self.suppressed_count
 
     @property
     def address_heading(self) -> str:

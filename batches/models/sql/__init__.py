@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, time
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from batches.models.choices import BatchStatus, EmailStatus, JobKind, JobStatus
+from batches.models.sql.forecast_rows import RecentSpeed as RecentSpeed
+from batches.models.sql.forecast_rows import RelayLimits as RelayLimits
+from batches.models.sql.forecast_rows import WaitingJob as WaitingJob
 from batches.outcomes import Outcome
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
@@ -82,8 +85,8 @@ def _fill(text: str, parts: Mapping[str, str]) -> str:
 
 _FOLDER = Path(__file__).parent
 _SHARED = _read(_FOLDER / "parts.sql")
-_send, _quotas, _sweep, _read_only = (
-    load(_FOLDER / name) for name in ("send.sql", "quotas.sql", "sweep.sql", "read.sql")
+_send, _quotas, _sweep, _read_only, _suppressions = (
+    load(_FOLDER / name) for name in ("send.sql", "quotas.sql", "sweep.sql", "read.sql", "suppressions.sql")
 )
 _pauses = load(_FOLDER / "pauses.sql")
 _replays = load(_FOLDER / "replays.sql")
@@ -100,6 +103,7 @@ class AcquiredLane(NamedTuple):
     failed_count: int
     unknown_count: int
     retried_count: int
+    suppressed_count: int
     job_id: int
     resends_all: bool
     priority: str
@@ -113,6 +117,8 @@ class AcquiredLane(NamedTuple):
     batch_id: int
     merge_fields: list[str]
     address_heading: str
+    suppression_version: int
+    """The version of the suppression list with which the batch was compared."""
 
 
 class RowRange(NamedTuple):
@@ -143,6 +149,7 @@ class ClaimedRow(NamedTuple):
     address: str
     fields: str
     attempts: int
+    suppression_version: int | None
 
 
 class RoutedRow(NamedTuple):
@@ -157,6 +164,7 @@ class RoutedRow(NamedTuple):
     fields: str
     attempts: int
     route: int
+    suppression_version: int | None
 
 
 class InFlightRow(NamedTuple):
@@ -180,6 +188,18 @@ class QuotaSpace(NamedTuple):
     reserved: int
     seconds: float | None
     """After how long it allows one more than that."""
+
+
+class SuppressionsNow(NamedTuple):
+    """The key and the version of the suppression list, and the checksums that were added after a version."""
+
+    key: bytes
+    version: int
+    checksums: list[int]
+
+
+class SuppressedDigest(NamedTuple):
+    digest: str
 
 
 class LaneWork(NamedTuple):
@@ -263,52 +283,6 @@ class SnapshotRow(NamedTuple):
     scheduled_at: datetime | None
 
 
-class WaitingJob(NamedTuple):
-    """What a live job has still to send."""
-
-    job_id: int
-    batch_id: int
-    status: str
-    priority: str
-    sender_id: int | None
-    scheduled_at: datetime | None
-    retry_at: datetime | None
-    left_count: int
-    rate_per_second: float
-    """The rates of its leased lanes together."""
-    reserved_count: int
-    """Those of ``left_count`` for which its lanes have reserved quotas. They go before all others."""
-
-
-class RelayLimits(NamedTuple):
-    """The limits of a relay. Times are in seconds from now."""
-
-    name: str
-    is_enabled: bool
-    weight: int
-    order: int
-    rate_per_second: float
-    rate_per_minute: int
-    opens_at: time | None
-    closes_at: time | None
-    weekdays: list[int]
-    own_senders: list[int]
-    """The senders that the relay may carry. Empty: every sender."""
-    named_by_senders: list[int]
-    """The senders that name the relay among those that may carry them."""
-    restricted_senders: list[int]
-    """The senders that name any relay. No other relay may carry them."""
-    pauses: list[tuple[int | None, str, float]]
-    """The sender (None: all), the meaning, and the time until it ends."""
-    quotas: list[tuple[int, int, list[tuple[float, int]]]]
-    """The amount, the period, and the end and count of each slice of the period, oldest first."""
-    reserved_count: int
-
-
-class RecentSpeed(NamedTuple):
-    per_second: float | None
-
-
 class AttemptRow(NamedTuple):
     """One attempt at an email that has ended, with the job in which it was made."""
 
@@ -366,6 +340,10 @@ HAS_WORK = Statement(_quotas["HAS_WORK"], LaneWork)
 FIND_PINNED = Statement(_quotas["FIND_PINNED"], PinnedRetry)
 REPORT_RELAY_ERROR = _send["REPORT_RELAY_ERROR"]
 
+SUPPRESSIONS_AFTER = Statement(_suppressions["SUPPRESSIONS_AFTER"], SuppressionsNow)
+FIND_SUPPRESSED = Statement(_suppressions["FIND_SUPPRESSED"], SuppressedDigest)
+SUPPRESS_ROWS = _suppressions["SUPPRESS_ROWS"]
+
 EXPIRE_LANE = _sweep["EXPIRE_LANE"]
 SUSPECT_LANES = _sweep["SUSPECT_LANES"]
 EXPIRED_LANES = Statement(_sweep["EXPIRED_LANES"], ExpiredLane)
@@ -377,6 +355,7 @@ END_RESERVATIONS = _sweep["END_RESERVATIONS"]
 DELETE_OLD_USES = _sweep["DELETE_OLD_USES"]
 EXPIRE_STRAY_LANES = _sweep["EXPIRE_STRAY_LANES"]
 START_OVER = _sweep["START_OVER"]
+BEGIN_RETENTION = _sweep["BEGIN_RETENTION"]
 
 COUNT_BATCH = Statement(_read_only["COUNT_BATCH"], BatchCounts)
 SNAPSHOTS = Statement(_read_only["SNAPSHOTS"], SnapshotRow)

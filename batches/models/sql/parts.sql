@@ -30,17 +30,19 @@ lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',
 
 -- name: counts
 -- The lane's counters are set, because its holder knows them: writing them twice counts once.
-sent_count = %(sent)s, failed_count = %(failed)s, unknown_count = %(unknown)s, retried_count = %(retried)s
+sent_count = %(sent)s, failed_count = %(failed)s, unknown_count = %(unknown)s, retried_count = %(retried)s,
+      suppressed_count = %(suppressed)s
 
 -- name: counts_of_replay
 -- In a replay of all, the lane's counters are added to. The holder does not know which of its emails were sent before,
 -- and those have a counter of their own. A decision counts only while its email is in flight, so writing it twice
 -- counts once here too.
-(sent_count, failed_count, unknown_count, retried_count, resent_count) = (
+(sent_count, failed_count, unknown_count, retried_count, suppressed_count, resent_count) = (
   SELECT l.sent_count + count(*) FILTER (WHERE d.status = {sent} AND NOT {was_sent}),
          l.failed_count + count(*) FILTER (WHERE d.status = {failed} AND NOT {was_sent}),
          l.unknown_count + count(*) FILTER (WHERE d.status = {unknown} AND NOT {was_sent}),
          l.retried_count + count(*) FILTER (WHERE d.status = {pending} AND d.outcome <> ''),
+         l.suppressed_count + count(*) FILTER (WHERE d.status = {suppressed} AND NOT {was_sent}),
          l.resent_count + count(*) FILTER (WHERE d.status <> {pending} AND {was_sent})
   FROM decided d JOIN batches_email e ON e.id = d.email_id
   WHERE {is_in_flight})
@@ -96,3 +98,7 @@ to_timestamp(ceil(extract(epoch FROM clock_timestamp())::float8 / (q.period_seco
     SELECT e.row FROM batches_email e
     WHERE e.batch_id = j.batch_id AND e.row > l.range_after_row AND e.row <= l.range_end_row AND {is_untried}
     ORDER BY e.row LIMIT 1)
+
+-- name: suppression_version
+-- The version of the suppression list in the snapshot of the statement. Null: nobody was ever suppressed.
+(SELECT version FROM batches_suppressionlist WHERE id = 1)

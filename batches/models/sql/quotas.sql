@@ -166,7 +166,8 @@ WITH asked AS (
   WHERE e.ctid = due.ctid
   RETURNING e.id, e.row, e.address, e.fields::text AS fields, e.attempts, e.next_attempt_at, due.route
 )
-SELECT asked.status, lease.range_after_row, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts, c.route
+SELECT asked.status, lease.range_after_row, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts, c.route,
+       {suppression_version}
 FROM lease CROSS JOIN asked LEFT JOIN (
   SELECT next_attempt_at, id, row, address, fields, attempts, route FROM retried
   UNION ALL

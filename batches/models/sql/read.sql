@@ -21,7 +21,8 @@ FROM batches_email e WHERE e.batch_id = %(batch)s
 -- start all that are counted as sent, and then those that its lanes have not done yet.
 SELECT b.id, b.status, b.total_count,
        b.sent_count + coalesce(sum(l.sent_count), 0), b.failed_count + coalesce(sum(l.failed_count), 0),
-       b.unknown_count + coalesce(sum(l.unknown_count), 0), b.suppressed_count, b.cancelled_count,
+       b.unknown_count + coalesce(sum(l.unknown_count), 0), b.suppressed_count + coalesce(sum(l.suppressed_count), 0),
+       b.cancelled_count,
        CASE WHEN j.kind = {all_kind} THEN b.sent_count - coalesce(sum(l.resent_count), 0) ELSE 0 END,
        coalesce(sum(l.rate_per_second) FILTER (WHERE l.lease_until > clock_timestamp()), 0),
        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, b.created_by_id,
@@ -36,7 +37,8 @@ GROUP BY b.id, j.id
 -- Read what each live job has still to send, and since when it may: for estimates of when a batch will be done.
 -- What its lanes have reserved of quotas is a part of what it has still to send.
 SELECT j.id, j.batch_id, j.status, j.priority, j.sender_id, j.scheduled_at, j.relay_retry_at,
-       greatest(0, j.total_count - coalesce(sum(l.sent_count + l.failed_count + l.unknown_count + l.resent_count), 0))::bigint,
+       greatest(0, j.total_count - coalesce(sum(
+           l.sent_count + l.failed_count + l.unknown_count + l.suppressed_count + l.resent_count), 0))::bigint,
        coalesce(sum(l.rate_per_second) FILTER (WHERE l.lease_until > clock_timestamp()), 0),
        coalesce(sum((SELECT sum(v.count) FROM batches_reservation v WHERE v.lane_id = l.id)), 0)::bigint
 FROM batches_emailjob j LEFT JOIN batches_lane l ON l.job_id = j.id

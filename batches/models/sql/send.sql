@@ -22,10 +22,10 @@ FROM batches_emailjob j JOIN batches_batch b ON b.id = j.batch_id
 WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL AND (SELECT count(*) FROM moved) IS NOT NULL
   AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
 RETURNING l.id, l.token, l.range_after_row, l.range_end_row,
-          l.sent_count, l.failed_count, l.unknown_count, l.retried_count,
+          l.sent_count, l.failed_count, l.unknown_count, l.retried_count, l.suppressed_count,
           j.id, j.kind = {all_kind}, j.priority, j.subject, j.html, j.text, j.from_email, j.reply_to, j.sender_id,
           j.accepted_refusal,
-          b.id, b.merge_fields, coalesce(b.columns ->> b.address_index::int, '')
+          b.id, b.merge_fields, coalesce(b.columns ->> b.address_index::int, ''), b.suppression_version
 
 -- name: TAKE_ROW_RANGE
 -- Hand the list's next row range to a lane that has used up its own.
@@ -63,7 +63,9 @@ SELECT taken.range_after_row, taken.range_end_row FROM job LEFT JOIN taken ON tr
 --
 -- The answer: no row if the lane is fenced. Otherwise one row for each claimed email, or one row whose id is null if no
 -- email was claimed. Each begins with the job's status and with the row after which the lane's next claim looks.
--- A decision with an empty outcome requeues the email without counting the attempt.
+-- A decision with an empty outcome requeues the email, or ends it as suppressed, without counting the attempt.
+-- The last column is the version of the suppression list. If it is newer than the holder's, the holder compares the
+-- claimed emails with what was added, before it sends any (docs/decisions/0033).
 --
 -- The order of the parts:
 --
@@ -153,7 +155,8 @@ WITH asked AS (
   WHERE e.ctid = due.ctid
   RETURNING e.id, e.row, e.address, e.fields::text AS fields, e.attempts, e.next_attempt_at
 )
-SELECT asked.status, lease.range_after_row, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts
+SELECT asked.status, lease.range_after_row, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts,
+       {suppression_version}
 FROM lease CROSS JOIN asked LEFT JOIN (
   SELECT next_attempt_at, id, row, address, fields, attempts FROM retried
   UNION ALL

@@ -134,3 +134,9 @@ WITH emptied AS (
   UPDATE batches_lane SET range_end_row = range_after_row WHERE job_id = %(job)s
 )
 UPDATE batches_emailjob SET handed_out_to_row = 0 WHERE id = %(job)s
+
+-- name: BEGIN_RETENTION
+-- Begin the purge of this day, unless one began less than a period ago. One row changed: it is the caller's.
+INSERT INTO batches_retention AS r (id, began_at) VALUES (1, clock_timestamp())
+ON CONFLICT (id) DO UPDATE SET began_at = excluded.began_at, ended_at = NULL
+WHERE r.began_at <= clock_timestamp() - %(seconds)s * interval '1 second'

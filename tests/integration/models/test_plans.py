@@ -72,7 +72,7 @@ def two_sent(batch: Batch) -> dict[str, Any]:
 def cycle_arguments(lane: Lane, **changed: object) -> dict[str, Any]:
     arguments = {
         **{"job": lane.job_id, "batch": lane.job.batch_id, "lane": lane.pk, "token": lane.token, "lease_seconds": 15},
-        **{"sent": 0, "failed": 0, "unknown": 0, "retried": 0, "rate": 0.0, "relay": "smtp://relay"},
+        **{"sent": 0, "failed": 0, "unknown": 0, "retried": 0, "suppressed": 0, "rate": 0.0, "relay": "smtp://relay"},
         "relay_id": None,
         **dict.fromkeys(("ids", "statuses", "outcomes", "codes", "replies", "delays", "in_flight_rows"), "{}"),
         **{"after_row": HALF, "end_row": HALF + 1000, "after_at": "0001-01-01T00:00:00Z", "after_id": 0, "limit": 0},

@@ -168,6 +168,13 @@ UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=256 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = min(UPLOAD_MAX_BYTES, 16 * 1024 * 1024)
 SPREADSHEETS_AT_ONCE = env.int("SPREADSHEETS_AT_ONCE", default=2)
 
+# --- Retention -----------------------------------------------------------------------------------------
+
+RETENTION_DAYS = env.int("RETENTION_DAYS", default=0)
+# What holds personal data outside the database: batches.people.stores. Dotted paths, because the application knows no
+# part of the local stack.
+PERSONAL_DATA_STORES = ["emailbatch.localstack.inbox_people.InboxStore"] if IS_LOCAL_INBOX else []
+
 # --- Queues and the channel layer ----------------------------------------------------------------------
 
 RQ_QUEUES = {

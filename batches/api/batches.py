@@ -111,6 +111,7 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job: EmailJob | None, o
         sharedAddresses=SharedAddresses(batch.shared_addresses),
         createdAt=batch.created_at,
         completedAt=batch.completed_at,
+        purgedAt=batch.purged_at,
         jobId=job.pk if job else None,
         sender=describe_sender_of(job) if job else of_drafts,
     )

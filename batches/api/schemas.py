@@ -259,6 +259,10 @@ class BatchOut(Schema):
     sharedAddresses: SharedAddresses = Field(description="What happens to rows that have the same address.")
     createdAt: datetime
     completedAt: datetime | None
+    purgedAt: datetime | None = Field(
+        description="When the addresses, merge fields and replies of the batch were removed. Nothing of it can be sent "
+        "again. null: they are there."
+    )
     jobId: int | None = Field(description="The last job. null for a draft.")
     sender: SenderOut | None = Field(
         description="That of the last job, as it was when the job was made. For a draft: the one that you would send "
@@ -288,7 +292,7 @@ class EmailOut(Schema):
         description="The place in the batch. It is the line of the file, unless a line made several emails."
     )
     line: int = Field(description="The line of the file, or the place in the list.")
-    address: str
+    address: str = Field(description="Empty if it was removed: the person was erased, or the batch purged.")
     status: str
     attempts: int
     code: int | None

@@ -41,7 +41,10 @@ CHECK_LETTERS = "batches.jobs.check_letters.check_every_letter"
 CHECK_QUEUE = JobPriority.DEFAULT.value
 """Where letter checks wait: in turn with the lanes of ordinary jobs (decision 19)."""
 
-_ARGUMENTS = {RUN_LANE: ["lane_id"], CHECK_LETTERS: ["run"]}
+PURGE = "batches.people.purge_job.purge_in_turns"
+"""The path of the function that purges old data."""
+
+_ARGUMENTS = {RUN_LANE: ["lane_id"], CHECK_LETTERS: ["run"], PURGE: ["turn"]}
 """What a worker runs, and the names of its arguments."""
 
 OLD_RUN_LANE = "batches.jobs.lanes.run_lane"
@@ -134,6 +137,16 @@ def enqueue_check(run: str, *, turn: int) -> bool:
     return True
 
 
+def enqueue_purge(*, turn: int = 0) -> bool:
+    """Enqueue a turn of the purge, and say whether Redis took it. It waits with the lanes of ordinary jobs."""
+    try:
+        _enqueue(PURGE, {"turn": turn}, queue_name=CHECK_QUEUE, entry_id=f"purge-{turn}")
+    except RedisError as exc:
+        logger.warning("Redis can't be used, so old data is purged another day: %s", exc)
+        return False
+    return True
+
+
 def is_check_queued(run: str, *, turn: int) -> bool:
     """Whether a letter check waits in its queue.
 
@@ -206,6 +219,14 @@ def has_waiting_items() -> bool:
         RedisError: Redis is away.
     """
     return any(open_queue(name).count for name in QUEUE_NAMES)
+
+
+def has_other_work() -> bool:
+    """Whether anything waits in a queue. While Redis is away, nothing can wait."""
+    try:
+        return has_waiting_items()
+    except RedisError:
+        return False
 
 
 def fleet_status() -> Fleet:

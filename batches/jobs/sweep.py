@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
 from batches.delivery.policy import RetryPolicy, decide_deaths
-from batches.jobs import lifecycle, queues
+from batches.jobs import lifecycle, queues, retention
 from batches.jobs.inactive_users import pause_jobs_of_inactive_users
 from batches.models import EmailJob, EmailStatus, JobStatus, sql
 
@@ -71,13 +71,15 @@ def sweep() -> SweepReport:
         try:
             # In this order: a job for which nobody answers must not start, and a reaped lane may let its job end, or
             # may have work again.
-            return SweepReport(
+            report = SweepReport(
                 paused=pause_jobs_of_inactive_users(),
                 started=_start_due_jobs(),
                 reaped=_reap_dead_lanes(),
                 finished=_finish_jobs(),
                 enqueued=_enqueue_lanes(),
             )
+            retention.enqueue_if_due()
+            return report
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from batches.web import audit, batches, letters, list_forms, review, steering, templates, tokens, uploads
+from batches.web import audit, batches, letters, list_forms, person, review, steering, templates, tokens, uploads
 
 urlpatterns = [
     path("", uploads.home, name="home"),
@@ -19,6 +19,9 @@ urlpatterns = [
     path("batches/<int:batch_id>/review/add/", list_forms.add_rows, name="review-add"),
     path("batches/<int:batch_id>/review/discard/", list_forms.discard, name="review-discard"),
     path("batches/<int:batch_id>/<slug:action>/", steering.steer_batch, name="batch-steer"),
+    path("person/", person.show_person, name="person"),
+    path("person/export/", person.export, name="person-export"),
+    path("person/erase/", person.erase, name="person-erase"),
     path("templates/", templates.show_templates, name="templates"),
     path("templates/new/", templates.create_template, name="template-new"),
     path("templates/preview/", templates.preview_template, name="template-preview"),

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('batches', '0014_resumed_by'),
+        ('batches', '0020_audit_by_who'),
     ]
 
     operations = [

@@ -1,0 +1,31 @@
+"""Enqueue the purge of old data once a day, if RETENTION_DAYS is set. Called by every sweep of every worker."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from batches.jobs import queues
+from batches.models import Retention, sql
+
+PERIOD = timedelta(hours=24)
+
+
+def enqueue_if_due() -> bool:
+    """Enqueue the purge if the last one began a day ago, and say whether this call did.
+
+    The row of Retention is claimed first, so that of many workers one enqueues it. If the work item is lost, the next
+    day's purge does its work too.
+    """
+    if settings.RETENTION_DAYS <= 0:
+        return False
+    last = Retention.objects.filter(pk=1).first()
+    if last is not None and last.began_at > timezone.now() - PERIOD:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(sql.BEGIN_RETENTION, {"seconds": PERIOD.total_seconds()})
+        is_ours = bool(cursor.rowcount)
+    return is_ours and queues.enqueue_purge()

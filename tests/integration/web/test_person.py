@@ -1,0 +1,112 @@
+"""The page of one person: who may open it, what it shows, and what the audit notes."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.test import Client
+from django.urls import reverse
+
+from batches import permissions
+from batches.models import AuditAction, AuditEntry, Batch, BatchStatus
+from batches.suppressions import digest_address, is_suppressed
+from tests.conftest import MakeBatch
+
+pytestmark = pytest.mark.django_db
+
+ADDRESS = "person2@example.org"
+PLACES = ("person", "person-export", "person-erase")
+
+
+@pytest.fixture
+def auditor(client: Client) -> Client:
+    user = User.objects.create_user("auditor", "auditor@example.org")
+    user.user_permissions.add(Permission.objects.get(codename=permissions.Permission.VIEW_AUDIT.codename))
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def batch(make_batch: MakeBatch) -> Batch:
+    return make_batch(BatchStatus.COMPLETED, sent=2)
+
+
+def read(client: Client, name: str, **fields: str) -> str:
+    text = client.post(reverse(name), fields).content.decode()
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_page_is_closed_to_those_who_may_not_read_the_audit(page: Client, staff: User, batch: Batch, name: str) -> None:
+    Group.objects.get_or_create(name="Auditors")
+    assert page.post(reverse(name), {"address": ADDRESS, "again": ADDRESS}).status_code == 403
+    assert not is_suppressed(ADDRESS)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_stranger_is_sent_to_the_sign_in(client: Client, name: str) -> None:
+    assert client.post(reverse(name), {"address": ADDRESS}).status_code == 302
+
+
+def test_search_shows_what_there_is_and_links_the_batches(auditor: Client, batch: Batch) -> None:
+    words = read(auditor, "person", address="PERSON2@example.org")
+    assert "Emails 1" in words
+    assert f"list.csv ({batch.pk})" in words
+    [entry] = AuditEntry.objects.filter(action=AuditAction.PERSON_SEARCH)
+    assert entry.details == {"person": digest_address(ADDRESS)}
+
+
+def test_search_says_so_when_nothing_is_there(auditor: Client, batch: Batch) -> None:
+    assert "Nothing was found" in read(auditor, "person", address="nobody@example.org")
+
+
+@pytest.mark.parametrize("address", ["", "nobody", "a@example.org, b@example.org", "\x00", "x" * 600])
+def test_text_that_is_no_address_is_refused_with_a_sentence(auditor: Client, address: str) -> None:
+    for name in PLACES:
+        answer = auditor.post(reverse(name), {"address": address, "again": address})
+        assert answer.status_code == 422, (name, answer)
+        assert 'class="error"' in answer.content.decode()
+    assert not AuditEntry.objects.filter(action__startswith="person").exists()
+
+
+def test_download_has_everything_and_no_address_in_its_name(auditor: Client, batch: Batch) -> None:
+    answer = auditor.post(reverse("person-export"), {"address": ADDRESS})
+    assert [email["address"] for email in json.loads(answer.content)["emails"]] == [ADDRESS]
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="person.json"'
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert AuditEntry.objects.filter(action=AuditAction.PERSON_EXPORT).count() == 1
+
+
+def test_erasure_wants_the_address_twice(auditor: Client, batch: Batch) -> None:
+    answer = auditor.post(reverse("person-erase"), {"address": ADDRESS, "again": "person3@example.org"})
+    assert answer.status_code == 422
+    assert "not the same address" in answer.content.decode()
+    assert batch.emails.filter(address=ADDRESS).exists()
+
+
+def test_erasure_says_what_was_removed(auditor: Client, batch: Batch) -> None:
+    answer = auditor.post(reverse("person-erase"), {"address": ADDRESS, "again": " Person2@Example.org"}, follow=True)
+    words = answer.content.decode()
+    assert "Removed: emails 1." in words
+    assert ADDRESS not in words
+    assert not batch.emails.filter(address=ADDRESS).exists()
+    entry = AuditEntry.objects.get(action=AuditAction.PERSON_ERASE)
+    assert entry.details == {"person": digest_address(ADDRESS)}
+
+
+def test_page_is_not_kept_by_a_cache(auditor: Client) -> None:
+    assert "no-store" in auditor.get(reverse("person")).headers["Cache-Control"]
+
+
+def test_batch_page_says_when_its_addresses_were_removed(page: Client, batch: Batch) -> None:
+    address = reverse("batch", args=[batch.pk])
+    assert "were removed" not in page.get(address).content.decode()
+    Batch.objects.filter(pk=batch.pk).update(purged_at="2026-03-31T12:00:00Z")
+    batch.emails.update(address="")
+    html = page.get(address).content.decode()
+    assert "The addresses of this batch were removed on" in html
+    assert "31 March 2026" in html
+    assert '<span class="soft">removed</span>' in html

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 
 from batches import audit
+from batches.management.command import ActingCommand
 from batches.models import AuditAction
 from batches.people import (
     ErasureRefused,
@@ -24,10 +25,8 @@ from batches.people import (
 from batches.people.wording import say_erased, say_findings
 from batches.suppressions import digest_address
 
-ACTOR = audit.Actor(via="command person")
 
-
-class Command(BaseCommand):
+class Command(ActingCommand):
     help = "Give out or remove everything about one person. Exit status 0 only when it is done."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -44,11 +43,10 @@ class Command(BaseCommand):
             spelling = Spelling.read(options["address"])
         except NotAnAddress as exc:
             raise CommandError(str(exc)) from exc
-        with audit.acting_as(ACTOR):
-            if options["action"] == "export":
-                self._export(spelling, options["output"])
-            else:
-                self._erase(spelling, is_asked=not options["yes"])
+        if options["action"] == "export":
+            self._export(spelling, options["output"])
+        else:
+            self._erase(spelling, is_asked=not options["yes"])
 
     def _export(self, spelling: Spelling, output: Path | None) -> None:
         with transaction.atomic():

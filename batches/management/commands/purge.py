@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from batches import audit
+from batches.management.command import ActingCommand
 from batches.people import purge
 
-ACTOR = audit.Actor(via="command purge")
 
-
-class Command(BaseCommand):
+class Command(ActingCommand):
     help = "Remove addresses, merge fields and replies of old batches. The counts stay. May be stopped and run again."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,5 +27,4 @@ class Command(BaseCommand):
                 raise CommandError("RETENTION_DAYS is not set. Set it, or say --older-than DAYS.")
         if days < 0:
             raise CommandError("The number of days can't be negative. Use 0 for everything that has ended.")
-        with audit.acting_as(ACTOR):
-            self.stdout.write(str(purge(days)))
+        self.stdout.write(str(purge(days)))

@@ -79,7 +79,6 @@ def ann_everywhere(sent_to_ann: Batch, upload: Upload, own_inbox: Path, staff: U
     upload(f"email,name\n{ANN},Ann\nbo@example.org,Bo\n")
     upload(f"email,name\nbo@example.org,knows {ANN}\n")
     User.objects.create_user("annberg", "ANN@example.org", first_name="Ann", last_name="Berg")
-    User.objects.create_user(ANN, "")
     data = {"test_address": ANN, "other": [1, {"x": f"to {ANN}"}]}
     Session.objects.create(
         session_key="s" * 32, session_data=Session.objects.encode(data), expire_date=sent_to_ann.created_at

@@ -1,6 +1,6 @@
 """The audit for auditors: as pages of JSON, and as one CSV file.
 
-What to look for enters. Entries leave, newest first. Anyone who lacks the permission is refused, and that is an entry too.
+What to look for enters. Entries leave, newest first. Anyone who lacks the permission is refused, which is an entry too.
 """
 
 from __future__ import annotations

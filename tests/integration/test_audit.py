@@ -129,6 +129,7 @@ def test_entry_is_written_whatever_the_client_address_is(client_address: str, db
 # --- what is written down ---------------------------------------------------------------------------------
 
 
+@pytest.mark.django_db(transaction=True)
 def test_each_act_of_a_batch_is_written_down(page: Client, welcome: EmailTemplate) -> None:
     batch = upload(page)
     steps: list[tuple[AuditAction, Callable[[], Any]]] = [
@@ -177,6 +178,7 @@ def test_test_message_is_written_down_with_its_draft(page: Client, welcome: Emai
     assert Batch.objects.filter(pk=last(AuditAction.TEST).details["test_batch"]).exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_entries_hold_no_address_subject_or_value_of_a_recipient(page: Client, welcome: EmailTemplate) -> None:
     test_each_act_of_a_batch_is_written_down(page, welcome)
     test_test_message_is_written_down_with_its_draft(page, welcome)

@@ -87,7 +87,7 @@ def make_token(
             made,
             user=user.pk,
             scopes=list(made.scopes),
-            expires_at=expires_at.isoformat() if expires_at else None,
+            expires=expires_at.date().isoformat() if expires_at else None,
         )
     return token
 

@@ -52,6 +52,16 @@ def require_fresh_proof(request: HttpRequest, *, recipient_count: int) -> None:
         raise ReauthenticationRequired
 
 
+def require_proof_for_token(request: HttpRequest) -> None:
+    """Go on only with a new proof, whatever the settings: a token outlives the session that made it.
+
+    Raises:
+        ReauthenticationRequired: as above.
+    """
+    if not has_fresh_proof(request):
+        raise ReauthenticationRequired
+
+
 def remember_openid_proof(request: HttpRequest, claims: dict[str, Any]) -> None:
     """Keep in the session when the provider asked for the password. A time in the future proves nothing."""
     auth_time = claims.get("auth_time")

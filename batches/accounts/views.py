@@ -71,7 +71,6 @@ class ChangePassword(PasswordChangeView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)
-        audit.record(AuditAction.PASSWORD_CHANGE, self.request.user)  # type: ignore[arg-type]  # signed in
         messages.success(self.request, "Your password is changed. You are signed out everywhere else.")
         return response
 

@@ -16,6 +16,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from batches import audit
 from batches.models import AuditAction, AuditEntry, Batch
 from batches.paging import read_page
 from batches.permissions import Permission, require
@@ -24,6 +25,9 @@ from batches.web.requests import SignedInRequest
 PAGE_ROWS = 50
 
 DATE_INPUT = {"type": "date"}
+
+KINDS = {"apitoken": "", "emailtemplate": "template"}
+"""What the page calls a kind of object, if not by the name of its table. The name of a token says that it is one."""
 
 
 class AuditForm(forms.Form):
@@ -44,7 +48,10 @@ class ShownEntry:
     """An entry as the page shows it."""
 
     entry: AuditEntry
+    who: str
     act: str
+    target: str
+    """The object of the act, unless it is a batch."""
     has_batch: bool
     """Whether the page can link the batch: it has not been deleted."""
     details: list[tuple[str, str]]
@@ -95,12 +102,21 @@ def _describe(entries: Any) -> list[ShownEntry]:
     return [
         ShownEntry(
             entry=entry,
+            who=entry.actor_name or ("The program" if entry.via == audit.PROGRAM.via else "A stranger"),
             act=entry.get_action_display(),
+            target=_name_target(entry),
             has_batch=entry.batch_id in kept,
             details=[(name.replace("_", " "), _say(value)) for name, value in entry.details.items() if _is_said(value)],
         )
         for entry in entries
     ]
+
+
+def _name_target(entry: AuditEntry) -> str:
+    if entry.target in ("", "batch"):
+        return ""
+    kind = KINDS.get(entry.target, entry.target)
+    return f"{kind} {entry.target_name or entry.target_id}".strip()
 
 
 def _is_said(value: object) -> bool:

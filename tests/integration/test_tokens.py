@@ -147,9 +147,15 @@ def test_last_use_is_written_once_a_minute(client: Client, sender: User, django_
 # --- the account page -------------------------------------------------------------------------------------
 
 
+PASSWORD = "a long one 42"
+
+
 @pytest.fixture
 def page(client: Client, sender: User) -> Client:
-    client.force_login(sender)
+    """A browser in which the sender has just signed in with the password."""
+    sender.set_password(PASSWORD)
+    sender.save()
+    assert client.post("/accounts/login/", {"username": "sender", "password": PASSWORD}).status_code == 302
     return client
 
 
@@ -185,6 +191,19 @@ def test_new_token_is_shown_once_and_works(page: Client, sender: User) -> None:
 def test_form_says_what_is_wrong(form: dict[str, object], sentence: str, page: Client) -> None:
     status, text = make_on_page(page, **form)
     assert status == 422 and sentence in text and not ApiToken.objects.exists()
+
+
+def test_password_is_asked_again_before_a_token_is_made(client: Client, sender: User) -> None:
+    sender.set_password(PASSWORD)
+    sender.save()
+    client.force_login(sender)  # a session without a proof, as a thief has it
+    asked = client.post("/accounts/tokens/", {"name": "nightly", "scopes": ["read"], "days": "30"})
+    assert asked.status_code == 302 and "/reauthenticate/" in asked["Location"] and not ApiToken.objects.exists()
+    made = client.post(asked["Location"], {"password": PASSWORD})
+    while made.status_code == 302:
+        made = client.get(made["Location"])
+    [token] = re.findall(r'<pre class="token">(\S+)</pre>', made.content.decode())
+    assert call(Client(), token) == 200
 
 
 def test_user_revokes_own_tokens_only(page: Client, staff: User) -> None:

@@ -1,7 +1,7 @@
 """The websockets: for one batch, or for all batches of a user. Each message is a whole snapshot, never a change.
 
-A socket is accepted with the session cookie from our own pages, or with the ``Authorization`` header. The messages of
-a client are ignored.
+A socket is accepted with the session cookie from our own pages, or with the ``Authorization`` header. A stranger is
+refused before the handshake. A client that sends a message is disconnected: the protocol has none from a client.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from batches.feeds import follow, watch
 from batches.limits import HEARTBEAT_SECONDS
 from batches.subscriptions import Refusal, Subscription, find_subscription
 
+POLICY_VIOLATION = 1008
+"""The close code for a client that sends what nobody reads (RFC 6455 section 7.4.1)."""
+
 
 class ProgressConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
-    """Sends a feed's snapshots as JSON. Closes with 4401: not logged in; 4404: no such batch."""
+    """Sends a feed's snapshots as JSON. Closes with 4404: no such batch; 4401: the user is not logged in any more."""
 
     # No channel layer of its own: the feed listens for all sockets, and a socket must open while Redis is away.
     channel_layer_alias = "none"
@@ -38,6 +41,10 @@ class ProgressConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
             return
         batch_id: int | None = self.scope["url_route"]["kwargs"].get("batch_id")
         found = await database_sync_to_async(find_subscription, thread_sensitive=False)(credentials, batch_id)
+        if found is Refusal.NOT_LOGGED_IN:
+            # Before the handshake (HTTP 403), so that a stranger has no socket to send anything over.
+            await self.close()
+            return
         await self.accept()
         if isinstance(found, Subscription):
             self._sending = asyncio.create_task(self._send_all(found))
@@ -51,7 +58,8 @@ class ProgressConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
                 await self._sending
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Ignore the message: the protocol has none from a client."""
+        """Close the socket. Under daphne ``GuardedSocket`` does so before the message is read."""
+        await self.close(code=POLICY_VIOLATION)
 
     async def _send_all(self, subscription: Subscription) -> None:
         async with watch(subscription) as watcher:

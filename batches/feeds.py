@@ -3,6 +3,9 @@
 A feed takes snapshots from the channel layer, which may lose some. It also reads them from PostgreSQL, every 2 s while
 a watched batch is live; while Redis is away, that reading alone keeps the watchers up to date. A watcher takes the
 latest snapshots when it is ready for them, so a slow watcher is late alone and nothing is queued for it.
+
+A message that this program did not seal is dropped, whatever it is: who can write to Redis can neither show anything
+nor end a feed.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from redis.exceptions import RedisError
 from batches.asyncio_tasks import end_tasks
 from batches.jobs.forecasts import FORECAST_STATUSES
 from batches.models import BatchStatus
-from batches.progress import Snapshot
+from batches.progress import Snapshot, unseal
 from batches.subscriptions import ReadSnapshots, Subscription, may_watch
 
 logger = logging.getLogger(__name__)
@@ -39,6 +42,9 @@ SUBSCRIBE_RETRY_SECONDS = 3.0
 
 SNAPSHOT_INTERVAL_SECONDS = 0.2
 """The shortest time between two messages to one watcher: at most five a second."""
+
+FOREIGN_LOG_SECONDS = 60.0
+"""How often a feed logs that it dropped messages which this program did not make."""
 
 RECHECK_SECONDS = 60.0
 """How often the right to watch is checked again.
@@ -58,6 +64,7 @@ class Feed:
         self._group = group
         self._read = database_sync_to_async(read, thread_sensitive=False)
         self._read_wanted = asyncio.Event()
+        self._foreign_logged_at = float("-inf")
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -109,6 +116,8 @@ class Feed:
                 await self._receive_all(get_channel_layer())
             except (RedisError, OSError) as exc:
                 logger.warning("The channel layer can't be listened to: %s", exc, extra={"action": "subscribe_failed"})
+            except Exception:  # the watchers' pages would stand still for good
+                logger.exception("A feed stopped to listen. It begins again.", extra={"action": "subscribe_failed"})
             await asyncio.sleep(SUBSCRIBE_RETRY_SECONDS)
 
     async def _receive_all(self, layer: Any) -> None:
@@ -119,14 +128,38 @@ class Feed:
             await layer.group_add(self._group, channel)
             self.read_soon()  # messages that were published before group_add are lost
             while True:
-                message = await layer.receive(channel)
+                snapshot = await self._receive(layer, channel)
+                if snapshot is None:
+                    self._log_foreign()
+                    continue
                 was_quiet = self._pause_seconds() > RESYNC_SECONDS
-                self._take(message["snapshot"])
+                self._take(snapshot)
                 if was_quiet and self._pause_seconds() <= RESYNC_SECONDS:
                     self.read_soon()
         finally:
             with suppress(RedisError, OSError):
                 await layer.group_discard(self._group, channel)
+
+    async def _receive(self, layer: Any, channel: str) -> Snapshot | None:
+        """Receive one message. Returns None for one that this program did not make."""
+        try:
+            message = await layer.receive(channel)
+        except (RedisError, OSError):
+            raise
+        except Exception:  # the library can't decode it: each kind of rubbish raises an error of its own
+            await asyncio.sleep(0)
+            return None
+        return unseal(self._group, message)
+
+    def _log_foreign(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._foreign_logged_at >= FOREIGN_LOG_SECONDS:
+            self._foreign_logged_at = now
+            logger.warning(
+                "Messages in the channel layer were not sealed with this SECRET_KEY, so they are dropped. Give all "
+                "processes the same key, and find out who else writes to Redis.",
+                extra={"action": "foreign_message"},
+            )
 
 
 def without_sequence(snapshot: Snapshot) -> dict[str, object]:

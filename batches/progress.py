@@ -2,19 +2,23 @@
 
 A snapshot holds every count, never a change. This module is the only publisher, and the only place where a row of
 counts gets names: the websocket, the event stream, the API and the commands all use what it returns.
+
+A message in the channel layer is sealed: who can write to Redis can't make a page show anything.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict, cast
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import connection
 from django.db.models import Sum
+from django.utils.crypto import constant_time_compare, salted_hmac
 from redis.exceptions import RedisError
 
 from batches.models import BatchStatus, EmailJob, JobKind, sql
@@ -27,7 +31,10 @@ ALL_BATCHES_GROUP = "batches.all"
 """The channel group of those who may watch the batches of everybody."""
 
 EVENT_TYPE = "batch.changed"
-"""The channel layer's message is ``{"type": EVENT_TYPE, "snapshot": Snapshot}``."""
+"""The channel layer's message is ``{"type": EVENT_TYPE, "snapshot": text, "seal": text}``: see ``seal``."""
+
+SEALED_MAX_CHARS = 16 * 1024
+"""A snapshot has about 500 characters. A longer text is not ours."""
 
 
 class Snapshot(TypedDict):
@@ -185,13 +192,48 @@ def _count_emails(job: EmailJob) -> JobCounts:
     return JobCounts(counts.job_sent, counts.job_failed)
 
 
+class SealedMessage(TypedDict):
+    """A message of the channel layer."""
+
+    type: str
+    snapshot: str
+    """The snapshot as JSON."""
+    seal: str
+    """HMAC-SHA-256 of the group and the snapshot in hex, with a key made of SECRET_KEY (RFC 2104)."""
+
+
+def seal(group: str, snapshot: Snapshot) -> SealedMessage:
+    """Make the message for one channel group.
+
+    The group is sealed too. Otherwise somebody could copy the message of one user's batch into another user's group.
+    An old message that is sent again changes nothing, because its sequence number is lower than the known one.
+    """
+    text = json.dumps(snapshot)
+    return SealedMessage(type=EVENT_TYPE, snapshot=text, seal=_make_seal(group, text))
+
+
+def unseal(group: str, message: object) -> Snapshot | None:
+    """Return the snapshot of a message for a channel group, or None if this program did not make the message."""
+    if not isinstance(message, dict):
+        return None
+    text, found = message.get("snapshot"), message.get("seal")
+    if not isinstance(text, str) or not isinstance(found, str) or len(text) > SEALED_MAX_CHARS:
+        return None
+    if not constant_time_compare(found, _make_seal(group, text)):
+        return None
+    return cast(Snapshot, json.loads(text))
+
+
+def _make_seal(group: str, text: str) -> str:
+    return salted_hmac("batches.progress", f"{group}\n{text}", algorithm="sha256").hexdigest()
+
+
 async def apublish(snapshot: Snapshot, owner_id: int | None) -> None:
     """Send a snapshot to all watchers of the batch. While Redis is away the message is lost, and nothing else."""
     layer = get_channel_layer()
-    message = {"type": EVENT_TYPE, "snapshot": snapshot}
     try:
         for group in (batch_group(snapshot["batchId"]), owner_group(owner_id), ALL_BATCHES_GROUP):
-            await layer.group_send(group, message)
+            await layer.group_send(group, seal(group, snapshot))
     except (RedisError, OSError) as exc:
         logger.warning(
             "The progress of batch %s was not published: %s",

@@ -166,6 +166,10 @@ UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=256 * 1024 * 1024)
 # The limit of a request's body without files, which is kept in memory. A list posted as JSON has about 60 bytes
 # for each recipient.
 DATA_UPLOAD_MAX_MEMORY_SIZE = min(UPLOAD_MAX_BYTES, 16 * 1024 * 1024)
+UPLOADS_AT_ONCE = env.int("UPLOADS_AT_ONCE", default=8)
+UPLOADS_PER_USER = env.int("UPLOADS_PER_USER", default=3)
+UPLOADS_TOTAL_MAX_BYTES = env.int("UPLOADS_TOTAL_MAX_BYTES", default=4 * UPLOAD_MAX_BYTES)
+UPLOAD_MAX_SECONDS = env.float("UPLOAD_MAX_SECONDS", default=3600)
 SPREADSHEETS_AT_ONCE = env.int("SPREADSHEETS_AT_ONCE", default=2)
 
 # --- Retention -----------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
-"""Carries request and response bodies of any size: refuses one that is too large early, and holds none in memory.
+"""Carries request and response bodies of any size, and guards what comes in before anybody is known.
 
-``daphne_request`` changes how daphne reads and writes a body. ``body_handler`` is Django's ASGI handler, which takes
-the body from there. ``refusal`` has the size limit, and the answer to a body that is larger.
+``admission`` says how large a body may be and who may send it. ``places`` counts the bodies at once. ``daphne_request``
+changes how daphne reads and writes a body. ``body_handler`` is Django's ASGI handler, which takes the body from there.
+``refusal`` writes the answer to a body that is refused. ``daphne_socket`` ends a websocket whose client sends data.
 """

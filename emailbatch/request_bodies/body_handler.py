@@ -1,10 +1,11 @@
 """Django's ASGI handler, with the body from daphne's temporary file.
 
-Under another ASGI server it only applies the size limit.
+Under another ASGI server it only applies the size limits: see ``admission``.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import IO, Any
@@ -14,11 +15,11 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from batches.files.errors import FileTooLarge
-from batches.files.spooling import too_large_sentence
+from batches.files.errors import ListRefused
 from emailbatch.logs import find_user_id
+from emailbatch.request_bodies.admission import SMALL, Limit, find_limit, find_sender
 from emailbatch.request_bodies.daphne_request import DaphneRequest, current_request
-from emailbatch.request_bodies.refusal import body_max_bytes, write_refusal
+from emailbatch.request_bodies.refusal import write_refusal
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -26,6 +27,10 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 class BodyTooLarge(Exception):
     """A body from another server than daphne is larger than the limit."""
+
+    def __init__(self, limit: Limit) -> None:
+        super().__init__()
+        self.refused = limit.refuse()
 
 
 class BodyHandler(ASGIHandler):
@@ -36,10 +41,12 @@ class BodyHandler(ASGIHandler):
         if request is not None:
             send = partial(_send_to_reader, request, send)
             scope = _with_length(scope, request.received_bytes)
+        else:
+            receive = _limited(receive, await _find_limit(scope))
         try:
             await super().handle(scope, receive, send)
-        except BodyTooLarge:
-            await _send_refusal(scope, send)
+        except BodyTooLarge as exc:
+            await _send_refusal(scope, send, exc.refused)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         response = await super().get_response_async(request)
@@ -50,7 +57,7 @@ class BodyHandler(ASGIHandler):
     async def read_body(self, receive: Receive) -> IO[bytes]:
         request = current_request.get()
         if request is None:
-            return await super().read_body(_limited(receive))
+            return await super().read_body(receive)
         if (await receive())["type"] == "http.disconnect":
             raise RequestAborted
         return request.body
@@ -69,23 +76,33 @@ async def _send_to_reader(request: DaphneRequest, send: Send, message: Mapping[s
     await send(message)
 
 
-def _limited(receive: Receive) -> Receive:
+async def _find_limit(scope: Mapping[str, Any]) -> Limit:
+    limit = find_limit(scope["method"], scope["path"])
+    if not limit.is_large:
+        return limit
+    try:
+        await asyncio.to_thread(find_sender, scope["headers"])
+    except ListRefused:
+        return SMALL  # the view says why
+    return limit
+
+
+def _limited(receive: Receive, limit: Limit) -> Receive:
     received_bytes = 0
 
     async def receive_limited() -> Mapping[str, Any]:
         nonlocal received_bytes
         message = await receive()
         received_bytes += len(message.get("body", b""))
-        if received_bytes > body_max_bytes():
-            raise BodyTooLarge
+        if received_bytes > limit.max_bytes:
+            raise BodyTooLarge(limit)
         return message
 
     return receive_limited
 
 
-async def _send_refusal(scope: Mapping[str, Any], send: Send) -> None:
+async def _send_refusal(scope: Mapping[str, Any], send: Send, refused: ListRefused) -> None:
     accept = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"), "")
-    refused = FileTooLarge(too_large_sentence())
     content_type, body = write_refusal(refused, accept=accept)
     headers = [(b"content-type", content_type.encode()), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": refused.http_status, "headers": headers})

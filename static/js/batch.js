@@ -2,7 +2,7 @@
 
 import "./confirm.js";
 import { draw, drawStatus, figures, sayRate } from "./counts.js";
-import { follow } from "./live.js";
+import { REFUSED, follow, isRefused } from "./live.js";
 
 const ROWS_EVERY_MS = 5_000;
 const HEALTH_EVERY_MS = 5_000;
@@ -91,7 +91,7 @@ async function checkHealth() {
 /** Fetch GET /api/batches/{id}, and give it the shape of a snapshot. */
 async function poll() {
   const answer = await fetch(section.dataset.poll, { headers: { Accept: "application/json" } });
-  if (!answer.ok) return null;
+  if (!answer.ok) return isRefused(answer) ? REFUSED : null;
   const batch = await answer.json();
   return {
     batchId: batch.id,

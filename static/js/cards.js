@@ -1,27 +1,30 @@
 // The table of batches, live. When a new batch begins, the script fetches the first page again.
 
 import { draw, drawStatus } from "./counts.js";
-import { follow } from "./live.js";
+import { REFUSED, follow, isRefused } from "./live.js";
 
 export function followCards(section) {
   let fetching = false;
 
+  /** Fetch the first page again. Returns REFUSED if the user is signed out: the answer is another page then. */
   async function fetchRows() {
-    if (fetching) return;
+    if (fetching) return null;
     fetching = true;
     try {
       const answer = await fetch(section.dataset.page, { headers: { Accept: "text/html" } });
+      if (answer.redirected || isRefused(answer)) return REFUSED;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const rows = page.getElementById("cards");
       if (rows) document.getElementById("cards").replaceWith(document.adoptNode(rows));
       section.hidden = false;
       document.getElementById("no-batch")?.remove();
+      return null;
     } finally {
       fetching = false;
     }
   }
 
-  follow({ socket: section.dataset.socket, poll: async () => fetchRows() }, (snapshot) => {
+  follow({ socket: section.dataset.socket, poll: fetchRows }, (snapshot) => {
     const row = section.querySelector(`[data-batch="${Number(snapshot.batchId)}"]`);
     if (row) {
       const now = draw(row, snapshot);

@@ -7,11 +7,20 @@ const POLL_EVERY_MS = 4_000;
 const FAILURES_BEFORE_STREAM = 3;
 const POLLS_BEFORE_SOCKET = 15;
 const REFUSALS = [4401, 4404]; // signed out, or no such batch: another connection would be refused too
+const REFUSED_STATUSES = [401, 403, 404]; // the same in an answer to a poll
+
+/** What a poll returns if another one would be refused too: the user is signed out, or there is no such batch. */
+export const REFUSED = Symbol("refused");
+
+/** Whether an answer to a poll says that another one would be refused too. */
+export function isRefused(answer) {
+  return REFUSED_STATUSES.includes(answer.status);
+}
 
 /**
  * Call `take` with each snapshot.
  *
- * @param {{socket: string, stream?: string, poll?: () => Promise<object|null>}} source the addresses of the same snapshots
+ * @param {{socket: string, stream?: string, poll?: () => Promise<object|symbol|null>}} source the addresses of the same snapshots
  */
 export function follow(source, take) {
   let failures = 0;
@@ -24,11 +33,13 @@ export function follow(source, take) {
       failures = 0;
       take(JSON.parse(event.data));
     };
+    // A stranger is refused before the socket opens, which looks like any other failure here. The poll tells.
     socket.onclose = (event) => {
       if (REFUSALS.includes(event.code)) return;
       failures += 1;
-      if (failures === FAILURES_BEFORE_STREAM && source.stream) stream();
-      else setTimeout(open, wait(failures));
+      if (failures !== FAILURES_BEFORE_STREAM) setTimeout(open, wait(failures));
+      else if (source.stream) stream();
+      else poll();
     };
   }
 
@@ -45,6 +56,7 @@ export function follow(source, take) {
   async function poll(count = 1) {
     try {
       const snapshot = await source.poll();
+      if (snapshot === REFUSED) return;
       if (snapshot) take(snapshot);
     } catch {
       // The server can't be reached. The page stays as it is.

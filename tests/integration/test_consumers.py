@@ -209,8 +209,8 @@ async def test_older_snapshot_is_dropped_when_it_arrives_late(
     # The layer keeps the order: when the last message is there, the old snapshot was there before it.
     last = old.copy()
     last["batchId"] = LAST_MESSAGE
-    group_message = {"type": progress.EVENT_TYPE, "snapshot": last}
-    await get_channel_layer().group_send(progress.batch_group(batch.pk), group_message)
+    group = progress.batch_group(batch.pk)
+    await get_channel_layer().group_send(group, progress.seal(group, last))
     received = await receive_until(socket, "batchId", LAST_MESSAGE)
     assert [snapshot["sent"] for snapshot in received if snapshot["batchId"] == batch.pk and snapshot["sent"] < 2] == []
 
@@ -262,12 +262,13 @@ async def test_socket_is_accepted_when_it_sends_a_token(sender: User, connect: C
     assert (await socket.receive_json_from(timeout=10))["batchId"] == batch.pk
 
 
-@pytest.mark.parametrize("path", ["/ws/batches/", "/ws/batches/{}/"])
-async def test_socket_is_closed_when_nobody_is_logged_in(sender: User, connect: Callable[..., Any], path: str) -> None:
+@pytest.mark.parametrize("path", ["/ws/batches/", "/ws/batches/{}/", "/ws/batches/999999/"])
+async def test_handshake_is_refused_when_nobody_is_logged_in(
+    sender: User, connect: Callable[..., Any], path: str
+) -> None:
     batch = await run(make_batch, sender)
     for header in (OURS, (b"authorization", b"Bearer wrong")):
-        socket = await connect(path.format(batch.pk), header)
-        assert await closing_code(socket) == 4401
+        assert not (await connect(path.format(batch.pk), header)).accepted
 
 
 async def test_socket_is_closed_when_the_batch_is_another_users(
@@ -294,12 +295,16 @@ async def test_handshake_is_refused_when_the_address_is_unknown(connect: Callabl
     assert not (await connect("/ws/nothing/", OURS)).accepted
 
 
-async def test_socket_stays_open_when_the_client_sends_garbage(sender: User, connect: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("message", [{"text_data": "{"}, {"bytes_data": b"\xff"}])
+async def test_socket_is_closed_when_the_client_sends_a_message(
+    sender: User, connect: Callable[..., Any], message: dict[str, Any]
+) -> None:
     batch = await run(make_batch, sender)
     socket = await connect(f"/ws/batches/{batch.pk}/", OURS, await run(log_in, sender))
-    await socket.send_to(text_data="{")
-    await socket.send_to(bytes_data=b"\xff")
-    assert (await socket.receive_json_from(timeout=10))["batchId"] == batch.pk
+    await socket.send_to(**message)
+    while (output := await socket.receive_output(timeout=10))["type"] != "websocket.close":
+        pass
+    assert output["code"] == 1008
 
 
 @pytest.mark.parametrize("revoke", ["deactivate", "log out"])

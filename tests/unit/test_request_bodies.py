@@ -11,8 +11,8 @@ import pytest
 from twisted.internet.testing import StringTransport
 from twisted.web.http import HTTPChannel
 
+from emailbatch.request_bodies.admission import find_limit
 from emailbatch.request_bodies.daphne_request import DaphneRequest
-from emailbatch.request_bodies.refusal import body_max_bytes
 
 
 class Transport(StringTransport):
@@ -98,7 +98,7 @@ class Rewindable(io.RawIOBase):
 
 
 async def test_answer_is_a_page_when_a_browser_posts_too_much_without_a_script(channel: Any) -> None:
-    ask(channel, body_max_bytes() + 1, Accept="text/html,application/xhtml+xml")
+    ask(channel, find_limit("POST", "/").max_bytes + 1, Accept="text/html,application/xhtml+xml")
     head, _, body = answered(channel).partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 413 ") and "Content-Type: text/html" in head
     assert "Split it into" in body and "<p" in body
@@ -106,5 +106,5 @@ async def test_answer_is_a_page_when_a_browser_posts_too_much_without_a_script(c
 
 
 async def test_answer_is_json_when_a_program_posts_too_much(channel: Any) -> None:
-    ask(channel, body_max_bytes() + 1, Accept="*/*")
+    ask(channel, find_limit("POST", "/").max_bytes + 1, Accept="*/*")
     assert '{"detail": "The list is larger than' in answered(channel)

@@ -21,6 +21,9 @@ _OBJECT = 'Write an object such as {"name": "Ann"}.'
 UNKNOWN_FIELD = "unknown_field"
 """The type of the error about a field that a request does not have. Its message is that of ``say_unknown``."""
 
+NAME_MAX_CHARS = 300
+"""How much of an unknown name is quoted, and compared with the known ones."""
+
 _ADVICE = {
     "int_parsing": _NUMBER,
     "int_parsing_size": _NUMBER,
@@ -34,6 +37,7 @@ _ADVICE = {
     "string_too_long": "Write at most {max_length} characters.",
     "list_type": "Write a list such as [1, 2].",
     "too_short": "Write at least {min_length}, or leave the field out.",
+    "too_long": "Write at most {max_length}.",
     "enum": "Write {expected}.",
     "dict_type": _OBJECT,
     "model_attributes_type": "Send a JSON object, in curly brackets.",
@@ -59,6 +63,7 @@ def advise(error: Mapping[str, Any]) -> str:
 
 def say_unknown(name: str, known: Collection[str]) -> str:
     """Say that a request has no field of a name, and which one resembles it."""
+    name = name if len(name) <= NAME_MAX_CHARS else f"{name[:NAME_MAX_CHARS]}…"
     by_key = {make_key(other): other for other in known}
     near = get_close_matches(make_key(name), by_key, 1)
     if near:

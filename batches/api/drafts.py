@@ -14,7 +14,16 @@ from ninja.files import UploadedFile
 from batches import intake, reviewing
 from batches.api.batches import find_batch
 from batches.api.reading_choices import change_reading, describe_reading
-from batches.api.schemas import AddedOut, FieldNames, ReadAgain, ReviewOut, ReviewRowOut
+from batches.api.schemas import (
+    AddedOut,
+    FieldNames,
+    ReadAgain,
+    ReviewOut,
+    ReviewRowOut,
+    SenderKey,
+    Subject,
+    TemplateKey,
+)
 from batches.api.senders import describe_sender, find_choice
 from batches.api.unknown_fields import refuse_unknown_form
 from batches.files.findings import Reading
@@ -29,9 +38,9 @@ router = Router(tags=["drafts"])
 def get_review(
     request: HttpRequest,
     batch_id: int,
-    templateId: str | None = None,
-    subject: str | None = None,
-    sender: str | None = None,
+    templateId: TemplateKey | None = None,
+    subject: Subject | None = None,
+    sender: SenderKey | None = None,
 ) -> ReviewOut:
     """Compare a draft with a template before `send`: missing and blank merge fields, and how long sending takes.
 
@@ -81,7 +90,11 @@ def _review(
 
 @router.post("/batches/{int:batch_id}/fields", response=ReviewOut)
 def rename_fields(
-    request: HttpRequest, batch_id: int, payload: FieldNames, templateId: str | None = None, sender: str | None = None
+    request: HttpRequest,
+    batch_id: int,
+    payload: FieldNames,
+    templateId: TemplateKey | None = None,
+    sender: SenderKey | None = None,
 ) -> ReviewOut:
     """Rename merge fields of a draft, so that its columns fill the merge fields of the template."""
     template = EmailTemplate.objects.find_named(templateId)
@@ -92,7 +105,11 @@ def rename_fields(
 
 @router.post("/batches/{int:batch_id}/reread", response=ReviewOut)
 def reread(
-    request: HttpRequest, batch_id: int, payload: ReadAgain, templateId: str | None = None, sender: str | None = None
+    request: HttpRequest,
+    batch_id: int,
+    payload: ReadAgain,
+    templateId: TemplateKey | None = None,
+    sender: SenderKey | None = None,
 ) -> ReviewOut:
     """Read the file of a draft again, another way. Refused after rows were added: the file is not kept then."""
     template = EmailTemplate.objects.find_named(templateId)

@@ -25,7 +25,7 @@ from batches.intake import ListRefused
 from batches.jobs.creation import TemplateRefused
 from batches.jobs.lifecycle import JobRefused
 from batches.jobs.user_limits import LimitReached
-from batches.models import TemplateNotFound
+from batches.models import Batch, TemplateNotFound
 from batches.paging import CursorFault
 from batches.permissions import NotPermitted
 from batches.rendering.template import TemplateFault
@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 API_PREFIX = "/api/"
 
+ERRORS_MAX = 10
+"""How many errors of one request are answered. The others have the same cause, or come next."""
+
 SENTENCES = {
     HTTPStatus.BAD_REQUEST: "The request could not be read. Check its address, headers and body.",
     HTTPStatus.FORBIDDEN: "You may not do this. Ask an administrator for the permission.",
@@ -43,6 +46,10 @@ SENTENCES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request is too large.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "The server failed. Its log says why. Try again, or tell the administrator.",
 }
+
+
+DISCARDED = "The batch was discarded a moment ago. Send the request again."
+"""To a request that waited for another one with the same idempotency key, or for somebody who discarded the draft."""
 
 
 class ApiError(Exception):
@@ -96,7 +103,7 @@ def _answer_http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
 
 
 def _answer_validation_error(request: HttpRequest, exc: ValidationError) -> HttpResponse:
-    errors = [{"field": _name_field(error["loc"]), "message": advise(error)} for error in exc.errors]
+    errors = [{"field": _name_field(error["loc"]), "message": advise(error)} for error in exc.errors[:ERRORS_MAX]]
     first = errors[0]
     where = f"The field '{first['field']}' is invalid. " if first["field"] else "The request is invalid. "
     if exc.errors[0]["type"] == UNKNOWN_FIELD:
@@ -152,6 +159,7 @@ _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     Http404: lambda request, exc: answer(404, SENTENCES[HTTPStatus.NOT_FOUND]),
     OSError: _answer_os_error,
     DataError: _answer_data_error,
+    Batch.DoesNotExist: lambda request, exc: answer(409, DISCARDED),
     ListRefused: lambda request, exc: answer(exc.http_status, exc.message),
     NotPermitted: lambda request, exc: answer(exc.http_status, str(exc)),
     JobRefused: _answer_job_refused,

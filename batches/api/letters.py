@@ -11,6 +11,7 @@ from ninja import Field, Router, Schema, Status
 from batches import intake
 from batches.api.batches import find_batch
 from batches.api.errors import ApiError
+from batches.api.schemas import Subject, TemplateKey
 from batches.jobs.letter_checks import LetterCheck, begin_check, read_check
 from batches.jobs.queues import fleet_status
 from batches.models import Batch, BatchStatus, EmailTemplate, LetterCheckState
@@ -46,8 +47,8 @@ class LetterCheckOut(Schema):
 def begin_letter_check(
     request: HttpRequest,
     batch_id: int,
-    templateId: str | None = None,
-    subject: str | None = None,
+    templateId: TemplateKey | None = None,
+    subject: Subject | None = None,
     again: bool = False,
 ) -> Status[LetterCheckOut]:
     """Render the letter of every row of a draft in a worker, to find those that have a fault. Nothing is sent.
@@ -66,7 +67,7 @@ def begin_letter_check(
 
 @router.get("/batches/{int:batch_id}/letters", response=LetterCheckOut)
 def get_letter_check(
-    request: HttpRequest, batch_id: int, templateId: str | None = None, subject: str | None = None
+    request: HttpRequest, batch_id: int, templateId: TemplateKey | None = None, subject: Subject | None = None
 ) -> LetterCheckOut:
     """How far the check is, and what it has found. A check is forgotten after an hour, or if the list changes."""
     batch, template, parts = _find(request, batch_id, templateId, subject)

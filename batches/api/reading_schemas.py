@@ -12,6 +12,9 @@ from batches.models import SharedAddresses
 LINE_MAX = 2**31 - 1
 """Lines are PostgreSQL integers."""
 COLUMN_MAX = 2**15 - 1
+ADDRESS_COLUMNS_MAX = 500
+"""As many as a list may have columns."""
+
 LIST_FIELDS = ("addressColumns",)
 """The fields that a form may have several times."""
 
@@ -30,10 +33,11 @@ class ReadingChoices(Schema):
     addressColumns: list[Annotated[int, Field(ge=0, le=COLUMN_MAX)]] | None = Field(
         default=None,
         min_length=1,
+        max_length=ADDRESS_COLUMNS_MAX,
         description="The columns of the addresses, from 0, as in `columns` of a review. Several: one email for each "
         "address of a row. A form has the field once for each column, or the numbers with commas, as in 1,2.",
     )
-    sheet: str | None = Field(default=None, description="The name of the sheet of a spreadsheet.")
+    sheet: str | None = Field(default=None, max_length=200, description="The name of the sheet of a spreadsheet.")
     hiddenRows: bool | None = Field(
         default=None, description="true: read the rows that the sheet hides too. Otherwise they are rejected."
     )
@@ -57,6 +61,8 @@ class ReadingChoices(Schema):
         """Take ``1,2`` of a form as two numbers, and an empty field as left out."""
         if not isinstance(value, list):
             return value
+        if len(value) + sum(item.count(",") for item in value if isinstance(item, str)) > ADDRESS_COLUMNS_MAX:
+            raise ValueError(f"There are too many columns. Name at most {ADDRESS_COLUMNS_MAX}")
         parts = [part for item in value for part in (item.split(",") if isinstance(item, str) else [item])]
         return None if parts == [""] else parts
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 from ninja import Field, Schema
 from pydantic import field_validator
 
-from batches.api.reading_schemas import COLUMN_MAX, ReadingChoices, ReadingOut, leave_out_blank
+from batches.api.bounded_fields import Recipients, Texts
+from batches.api.reading_schemas import COLUMN_MAX, LINE_MAX, ReadingChoices, ReadingOut, leave_out_blank
 from batches.api.send_times import SEND_TIME_MEANING, SendTime
 from batches.api.sender_schemas import SENDER_MAX_CHARS, SENDER_MEANING, SenderOut
 from batches.api.unknown_fields import Body
@@ -16,6 +18,17 @@ from batches.outcomes import Outcome
 from batches.rendering.message import SUBJECT_MAX_CHARS
 
 LIST_LIMIT_MAX = 500
+ID_MAX = 2**63 - 1
+"""Ids are PostgreSQL bigints."""
+
+PART_MAX_CHARS = 256 * 1024
+"""How long the HTML or the text of a message may be in a request."""
+
+TemplateKey = Annotated[str, Field(max_length=100)]
+Subject = Annotated[str, Field(max_length=SUBJECT_MAX_CHARS)]
+SenderKey = Annotated[str, Field(max_length=SENDER_MAX_CHARS)]
+Part = Annotated[str, Field(max_length=PART_MAX_CHARS)]
+
 TIMING_FIELDS = ("scheduledAt", "priority")
 """The fields of an upload that say when its mail goes out. A draft has none of them."""
 
@@ -28,12 +41,10 @@ class ListOptions(Schema):
 
 
 class SendOptions(Body):
-    templateId: str | int | None = Field(
+    templateId: TemplateKey | Annotated[int, Field(ge=0, le=ID_MAX)] | None = Field(
         default=None, description="The key or id of a template. Left out: the default template."
     )
-    subject: str | None = Field(
-        default=None, max_length=SUBJECT_MAX_CHARS, description="Replaces the template's subject."
-    )
+    subject: Subject | None = Field(default=None, description="Replaces the template's subject.")
     scheduledAt: SendTime | None = Field(default=None, description=SEND_TIME_MEANING)
     priority: JobPriority = Field(default=JobPriority.DEFAULT, description="Jobs of high priority are sent first.")
     sender: str | None = Field(default=None, max_length=SENDER_MAX_CHARS, description=SENDER_MEANING)
@@ -42,10 +53,10 @@ class SendOptions(Body):
 class UploadOptions(ReadingChoices):
     """The form fields beside an uploaded file. A field with another name is refused, as in a Body."""
 
-    templateId: str | None = Field(
+    templateId: TemplateKey | None = Field(
         default=None, description="The key or id of a template. Left out: the default template."
     )
-    subject: str | None = Field(default=None, description="Replaces the template's subject.")
+    subject: Subject | None = Field(default=None, description="Replaces the template's subject.")
     sender: str | None = Field(default=None, max_length=SENDER_MAX_CHARS, description=SENDER_MEANING)
     scheduledAt: SendTime | None = Field(default=None, description=SEND_TIME_MEANING)
     priority: JobPriority | None = Field(
@@ -57,9 +68,11 @@ class UploadOptions(ReadingChoices):
         json_schema_extra={"deprecated": True},
         description="The former name of `draft`. Deprecated since 0.2.0: it works until 0.3.0.",
     )
-    encoding: str | None = Field(default=None, description="Such as utf-8 or cp1252. Left out: detected.")
+    encoding: str | None = Field(
+        default=None, max_length=100, description="Such as utf-8 or cp1252. Left out: detected."
+    )
     delimiter: str | None = Field(
-        default=None, description="A comma, a semicolon, a tab character or |. Left out: detected."
+        default=None, max_length=20, description="A comma, a semicolon, a tab character or |. Left out: detected."
     )
 
     _leave_out_blank_timing = field_validator(*TIMING_FIELDS, mode="before")(leave_out_blank)
@@ -67,7 +80,7 @@ class UploadOptions(ReadingChoices):
 
 class SendBulk(SendOptions):
     roleFilter: str | None = Field(default=None, max_length=150, description="The name of a group of users.")
-    recipients: list[str | dict[str, str | int | float | None]] | None = Field(
+    recipients: Recipients | None = Field(
         default=None, description="Addresses, or objects with 'email' and merge fields."
     )
     sharedAddresses: SharedAddresses | None = Field(
@@ -95,12 +108,16 @@ class Replay(Body):
 class PreviewOptions(Body):
     """Which recipient to render for, and message parts that are not saved yet."""
 
-    fields: dict[str, str] = Field(default_factory=dict, description="Merge field values by name.")
-    batchId: int | None = Field(default=None, description="Take the merge field values of a recipient of this batch.")
-    row: int | None = Field(default=None, description="The row of that recipient. Left out: the first.")
-    subject: str | None = Field(default=None, description="Replaces the template's subject.")
-    html: str | None = Field(default=None, description="Replaces the template's HTML body.")
-    text: str | None = Field(default=None, description="Replaces the template's text body.")
+    fields: Texts = Field(default_factory=dict, description="Merge field values by name.")
+    batchId: int | None = Field(
+        default=None, ge=0, le=ID_MAX, description="Take the merge field values of a recipient of this batch."
+    )
+    row: int | None = Field(
+        default=None, ge=0, le=LINE_MAX, description="The row of that recipient. Left out: the first."
+    )
+    subject: Subject | None = Field(default=None, description="Replaces the template's subject.")
+    html: Part | None = Field(default=None, description="Replaces the template's HTML body.")
+    text: Part | None = Field(default=None, description="Replaces the template's text body.")
 
 
 class ErrorOut(Schema):
@@ -146,7 +163,7 @@ class AddedOut(Schema):
 class FieldNames(Body):
     """New names for merge fields, so that the columns of the list fill the merge fields of a template."""
 
-    names: dict[str, str] = Field(description="From the present name of a merge field to its new name.")
+    names: Texts = Field(description="From the present name of a merge field to its new name.")
 
 
 class ReadAgain(Body, ReadingChoices):
@@ -155,8 +172,10 @@ class ReadAgain(Body, ReadingChoices):
     An option that is left out stays as it was chosen before. null finds it from the file.
     """
 
-    encoding: str | None = Field(default=None, description="Such as utf-8 or cp1252.")
-    delimiter: str | None = Field(default=None, description="A comma, a semicolon, a tab character or |.")
+    encoding: str | None = Field(default=None, max_length=100, description="Such as utf-8 or cp1252.")
+    delimiter: str | None = Field(
+        default=None, max_length=20, description="A comma, a semicolon, a tab character or |."
+    )
     hasHeader: bool | None = Field(
         default=None, description="Whether the first line has the headings. See `headerRow`."
     )

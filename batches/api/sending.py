@@ -1,7 +1,7 @@
 """Create a batch and send it: from an uploaded file, or from a group or recipients that a request names.
 
-The batch and its job are two transactions. After a crash between them the caller's retry repairs it: the same
-idempotency key finds the batch, and ``send_once`` creates the missing job.
+The batch and its job are made in one transaction: a refused request leaves nothing, and neither does a process that
+dies in between. A retry with the same idempotency key finds the job, or makes it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
 from django.contrib.auth.models import Group, User
+from django.db import transaction
 from django.http import HttpRequest
 from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
@@ -26,7 +26,6 @@ from batches.api.schemas import TIMING_FIELDS, LoadingOut, SendBulk, SentOut, Up
 from batches.api.unknown_fields import refuse_query, refuse_unknown_form
 from batches.files.spooling import check_size
 from batches.jobs import creation
-from batches.jobs.lifecycle import JobRefused
 from batches.jobs.senders import choose_sender
 from batches.jobs.user_limits import refuse_used_up
 from batches.models import Batch, EmailJob, EmailTemplate, JobPriority, SharedAddresses
@@ -59,19 +58,19 @@ def upload(
     key = _make_key(idempotency_key, request, _file_chunks(file), [file.name, _digestible(options, is_draft)])
     if not is_draft:
         refuse_used_up(request.user, key=key.value if key else None)
-    imported = _import(request, file, options, key)
-    batch = imported.batch
     job = None
-    if template is not None and not is_draft:
-        job = _send(
-            imported,
-            template=template,
-            user=_user(request),
-            subject=options.subject,
-            priority=options.priority or JobPriority.DEFAULT,
-            scheduled_at=options.scheduledAt,
-            sender=options.sender,
-        )
+    with transaction.atomic():
+        batch = _import(request, file, options, key)
+        if template is not None and not is_draft:
+            job = creation.send_once(
+                batch,
+                template=template,
+                user=_user(request),
+                subject=options.subject,
+                priority=options.priority or JobPriority.DEFAULT,
+                scheduled_at=options.scheduledAt,
+                sender=options.sender,
+            )
     return Status(202, _describe_upload(batch, job))
 
 
@@ -113,7 +112,7 @@ def _leave_out_new(options: dict[str, object], new: Collection[str]) -> dict[str
 
 def _import(
     request: HttpRequest, file: UploadedFile, options: UploadOptions, key: intake.IdempotencyKey | None
-) -> intake.Imported:
+) -> Batch:
     file.seek(0)
     return intake.import_csv(
         cast(BinaryIO, file.file),  # the file inside Django's wrapper, which reads lines and blocks in C
@@ -123,20 +122,7 @@ def _import(
         options=upload_choices(options),
         shared=options.sharedAddresses or SharedAddresses.FIRST,
         report=intake.report_to_redis(_user(request).pk, key.value) if key else None,
-    )
-
-
-def _send(imported: intake.Imported, **options: Any) -> EmailJob:
-    """Send a batch once. A batch that this request made is discarded if it can't be sent as the request says."""
-    try:
-        return creation.send_once(imported.batch, **options)
-    except (creation.TemplateRefused, JobRefused):
-        if imported.is_new:
-            with suppress(intake.NotADraft):  # the same key came again meanwhile, and that request has sent it
-                intake.discard_draft(imported.batch)
-        raise
-    except Batch.DoesNotExist as exc:
-        raise ApiError(409, "The same request was refused a moment ago. Correct it, or send it again.") from exc
+    ).batch
 
 
 # The operation keeps its id of 0.1.0, because generated clients name their function after it.
@@ -156,23 +142,34 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
         raise ApiError(422, "Name the recipients: send either 'roleFilter' or 'recipients', not both.")
     template = _usable_template(payload.templateId, payload.subject)
     choose_sender(payload.sender, template=template, user=_user(request))
-    key = _make_key(idempotency_key, request, [], _leave_out_new(payload.model_dump(mode="json"), NEW_FIELDS))
-    user, shared = _user(request), payload.sharedAddresses or SharedAddresses.FIRST
-    refuse_used_up(user, key=key.value if key else None)
-    if payload.roleFilter is not None:
-        imported = intake.import_group(_find_group(request, payload.roleFilter), user=user, key=key, shared=shared)
-    else:
-        imported = intake.import_list(_as_strings(payload.recipients or []), user=user, key=key, shared=shared)
-    job = _send(
-        imported,
-        template=template,
-        user=user,
-        subject=payload.subject,
-        priority=payload.priority,
-        scheduled_at=payload.scheduledAt,
-        sender=payload.sender,
-    )
+    key = _make_key(idempotency_key, request, [], _dump(payload))
+    refuse_used_up(request.user, key=key.value if key else None)
+    with transaction.atomic():
+        job = creation.send_once(
+            _import_named(request, payload, key),
+            template=template,
+            user=_user(request),
+            subject=payload.subject,
+            priority=payload.priority,
+            scheduled_at=payload.scheduledAt,
+            sender=payload.sender,
+        )
     return Status(202, describe_sent(job))
+
+
+def _dump(payload: SendBulk) -> dict[str, object]:
+    """The options as the idempotency digest has them. The recipients are not copied: there may be many."""
+    dumped = payload.model_dump(mode="json", exclude={"recipients"}) | {"recipients": payload.recipients}
+    return _leave_out_new(dumped, NEW_FIELDS)
+
+
+def _import_named(request: HttpRequest, payload: SendBulk, key: intake.IdempotencyKey | None) -> Batch:
+    """Make a batch of the group or the recipients that the request names."""
+    user, shared = _user(request), payload.sharedAddresses or SharedAddresses.FIRST
+    if payload.roleFilter is not None:
+        group = _find_group(request, payload.roleFilter)
+        return intake.import_group(group, user=user, key=key, shared=shared).batch
+    return intake.import_list(_as_strings(payload.recipients or []), user=user, key=key, shared=shared).batch
 
 
 def _usable_template(key: str | int | None, subject: str | None) -> EmailTemplate:
@@ -198,14 +195,14 @@ def _find_group(request: HttpRequest, name: str) -> Group:
     return group
 
 
-def _as_strings(recipients: list[str | dict[str, Any]]) -> list[str | dict[str, str]]:
-    """Merge field values are strings: a JSON number becomes its digits, null an empty string."""
-    return [
-        recipient
-        if isinstance(recipient, str)
-        else {name: "" if value is None else str(value) for name, value in recipient.items()}
-        for recipient in recipients
-    ]
+def _as_strings(recipients: list[Any]) -> list[str | dict[str, str]]:
+    """Make merge field values strings, in place: a JSON number becomes its digits, null an empty string."""
+    for recipient in recipients:
+        if isinstance(recipient, dict):
+            for name, value in recipient.items():
+                if not isinstance(value, str):
+                    recipient[name] = "" if value is None else str(value)
+    return recipients
 
 
 def _make_key(

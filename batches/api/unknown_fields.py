@@ -1,12 +1,14 @@
 """Refuse every name in a request that no door knows: otherwise a misspelt option would be left out in silence.
 
-A request enters. Nothing leaves but a refusal, whose sentence names the field and the known one that resembles it.
+A request enters. Nothing leaves but a refusal, whose sentence names the field and the known one that resembles it. A
+JSON body is also refused if one of its texts can't be stored.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from itertools import islice
 from typing import Any
 
 from django.http import HttpRequest
@@ -15,7 +17,8 @@ from pydantic import ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from batches.api.advice import UNKNOWN_FIELD, say_unknown
-from batches.api.errors import ApiError
+from batches.api.bounded_fields import SHOWN_NAME_MAX, fault, find_nul
+from batches.api.errors import ERRORS_MAX, ApiError
 
 CSRF_FIELD = "csrfmiddlewaretoken"
 """A field that Django puts into the form of a page."""
@@ -32,16 +35,20 @@ class Body(Schema):
     @classmethod
     def _refuse_unknown(cls, values: Any) -> Any:
         """Refuse unknown fields before pydantic does, because its error does not say which fields there are."""
-        unknown = [name for name in values if name not in cls.model_fields] if isinstance(values, dict) else []
-        if not unknown:
+        if not isinstance(values, dict):
             return values
-        errors = [_describe_unknown(name, values[name], known=cls.model_fields) for name in unknown]
-        raise ValidationError.from_exception_data(cls.__name__, errors)
+        unknown = islice((name for name in values if name not in cls.model_fields), ERRORS_MAX)
+        errors = [_describe_unknown(name, known=cls.model_fields) for name in unknown]
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        if name := find_nul(values):
+            raise fault("It has the character NUL (U+0000). Remove it.", name)
+        return values
 
 
-def _describe_unknown(name: str, value: object, *, known: Collection[str]) -> InitErrorDetails:
+def _describe_unknown(name: str, *, known: Collection[str]) -> InitErrorDetails:
     error = PydanticCustomError(UNKNOWN_FIELD, "{sentence}", {"sentence": say_unknown(name, known)})
-    return InitErrorDetails(type=error, loc=(name,), input=value)
+    return InitErrorDetails(type=error, loc=(name[:SHOWN_NAME_MAX],), input=None)
 
 
 def refuse_unknown_form(request: HttpRequest, fields: Collection[str], *, lists: Collection[str] = ()) -> None:

@@ -6,6 +6,9 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models.functions import Now
 
+ID_MAX_DIGITS = 18
+"""A number with more digits may not fit PostgreSQL's bigint, and Python reads none of more than 4,300."""
+
 NAMED_COUNT_MAX = 20
 """How many templates an error names."""
 
@@ -31,10 +34,10 @@ class EmailTemplateQuerySet(models.QuerySet["EmailTemplate"]):
                 raise TemplateNotFound(f"No template is marked as the default, so name one. {self._name_some()}")
             return found
         found = self.filter(key=str(key)).first()
-        if found is None and str(key).isascii() and str(key).isdigit():
+        if found is None and str(key).isascii() and str(key).isdigit() and len(str(key)) <= ID_MAX_DIGITS:
             found = self.filter(pk=int(key)).first()
         if found is None:
-            raise TemplateNotFound(f"There is no template '{key}'. {self._name_some()}")
+            raise TemplateNotFound(f"There is no template '{str(key)[:100]}'. {self._name_some()}")
         return found
 
     def _name_some(self) -> str:

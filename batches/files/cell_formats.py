@@ -13,8 +13,8 @@ from functools import lru_cache
 from batches.files.date_formats import compile_date
 from batches.files.number_formats import Show, compile_number, show_general
 
-CODE_MAX_LENGTH = 1000
-"""A longer format is no format: Excel allows 255 characters."""
+CODE_MAX_LENGTH = 255
+"""A longer format is no format: Excel allows no more, and a hostile one takes time for each of its characters."""
 SHOWN_MAX = 4096
 """How many values of one format are remembered: dates and codes come again and again."""
 

@@ -67,14 +67,14 @@ class OpenedFile:
 
 
 @contextmanager
-def open_records(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile]:
-    """Recognise a file, find its layout and read its header.
+def open_records(file: BinaryIO, options: ReadingOptions, *, reader: int | None = None) -> Iterator[OpenedFile]:
+    """Recognise a file, find its layout and read its header. ``reader`` is the number of the user whose file it is.
 
     Raises:
         ListRefused: the file can't be read.
     """
     if is_spreadsheet(file):
-        with _open_spreadsheet(file, options) as opened:
+        with _open_spreadsheet(file, options, reader) as opened:
             yield opened
         return
     if options.sheet:
@@ -85,8 +85,8 @@ def open_records(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile
 
 
 @contextmanager
-def _open_spreadsheet(file: BinaryIO, options: ReadingOptions) -> Iterator[OpenedFile]:
-    with open_sheet(file, sheet=options.sheet) as sheet:
+def _open_spreadsheet(file: BinaryIO, options: ReadingOptions, reader: int | None) -> Iterator[OpenedFile]:
+    with open_sheet(file, sheet=options.sheet, reader=reader) as sheet:
         repair, rivals = find_cell_repair(_read_sheet(sheet, options), chosen=options.encoding)
         sample = take_sample(_read_sheet(sheet, options, repair).reader)
         reading = Reading(

@@ -42,8 +42,10 @@ class OpenedSheet:
 
 
 @contextmanager
-def open_sheet(file: BinaryIO, *, sheet: str | None = None) -> Iterator[OpenedSheet]:
+def open_sheet(file: BinaryIO, *, sheet: str | None = None, reader: int | None = None) -> Iterator[OpenedSheet]:
     """Read a sheet of a spreadsheet: the one with this name, else the visible one that looks most like a list.
+
+    ``reader`` is the number of the user whose file it is: one user has not all places to read in.
 
     Raises:
         UnreadableFile: the spreadsheet is locked, broken or too big, or has no such sheet.
@@ -53,7 +55,7 @@ def open_sheet(file: BinaryIO, *, sheet: str | None = None) -> Iterator[OpenedSh
     with tempfile.TemporaryFile() as copy, tempfile.TemporaryFile() as rows:
         shutil.copyfileobj(file, copy)
         copy.seek(0)
-        head = _convert(cast(BinaryIO, copy), cast(BinaryIO, rows), sheet=sheet)
+        head = _convert(cast(BinaryIO, copy), cast(BinaryIO, rows), sheet=sheet, reader=reader)
         sheets = tuple(SheetChoice(**choice) for choice in head["sheets"])
         yield OpenedSheet(name=head["sheet"], sheets=sheets, rows=cast(BinaryIO, rows))
 
@@ -135,10 +137,10 @@ def _name_fault(cell: str, fault: str) -> str:
     return f"Cell {cell} shows the error {fault}. Correct it in the sheet, or replace it by the right value."
 
 
-def _convert(source: BinaryIO, target: BinaryIO, *, sheet: str | None) -> dict[str, Any]:
+def _convert(source: BinaryIO, target: BinaryIO, *, sheet: str | None, reader: int | None) -> dict[str, Any]:
     """Run sheet_program. It writes the rows of a sheet to ``target``; return what it says of the sheets."""
     program = Path(__file__).with_name("sheet_program.py")
-    with hold_slot() as slot:
+    with hold_slot(reader=reader) as slot:
         try:
             done = subprocess.run(  # noqa: S603
                 # -I: the child sees neither this process's folder nor its environment, only installed packages.
@@ -148,7 +150,7 @@ def _convert(source: BinaryIO, target: BinaryIO, *, sheet: str | None) -> dict[s
                 stderr=subprocess.PIPE,
                 timeout=TIMEOUT_SECONDS,
                 check=False,
-                pass_fds=[slot],  # if this process is killed, the child goes on for a while, and holds the slot
+                pass_fds=slot,  # if this process is killed, the child goes on for a while, and holds the slot
             )
         except subprocess.TimeoutExpired as exc:
             raise UnreadableFile("The spreadsheet took too long to read. Save it as CSV and upload that.") from exc

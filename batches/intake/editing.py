@@ -47,7 +47,7 @@ def reread_upload(batch: Batch, options: ReadingOptions, shared: SharedAddresses
         with _lock_draft(batch) as draft:
             file = stack.enter_context(reopen_upload(draft))
         # Opened without the lock, because a spreadsheet may have to wait for a slot.
-        opened = stack.enter_context(open_records(file, options))
+        opened = stack.enter_context(open_records(file, options, reader=batch.created_by_id))
         with _lock_draft(batch) as draft:
             _load_again(draft, opened, options, shared)
             audit.record(AuditAction.LIST_CHANGE, draft, act="read again", count=draft.total_count)
@@ -103,7 +103,7 @@ def append_csv(batch: Batch, stream: BinaryIO) -> tuple[Batch, Counts]:
     with (
         refuse_full_disk(),
         seekable(stream) as file,
-        open_records(file, ReadingOptions()) as opened,  # without the lock, as in reread_upload
+        open_records(file, ReadingOptions(), reader=batch.created_by_id) as opened,  # without the lock, as in reread
         _lock_draft(batch) as draft,
     ):
         last_line = _last_line(draft)

@@ -77,7 +77,8 @@ def import_csv(
     _set_key(batch, key)
     if key and (earlier := _find_earlier(batch)):
         return Imported(earlier, is_new=False)
-    with refuse_full_disk(), seekable(stream) as file, open_records(file, options) as opened:
+    reader = user.pk if user else None
+    with refuse_full_disk(), seekable(stream) as file, open_records(file, options, reader=reader) as opened:
         return _import_once(batch, key, fill=lambda: fill(file, opened), is_reviewed=is_reviewed)
 
 

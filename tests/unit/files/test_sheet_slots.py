@@ -21,7 +21,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "emailbatch.settings"
 from batches.files.sheet_slots import hold_slot
 with hold_slot(wait_seconds=30) as slot:
     if sys.argv[1:] == ["child"]:
-        child = subprocess.Popen(["cat"], stdin=sys.stdin, pass_fds=[slot])
+        child = subprocess.Popen(["cat"], stdin=sys.stdin, pass_fds=slot)
         print(child.pid, flush=True)
     print("held", flush=True)
     sys.stdin.read()
@@ -97,3 +97,22 @@ def test_slot_is_refused_when_it_is_a_link(settings: LazySettings, tmp_path: Pat
     with pytest.raises(OSError), hold_slot(wait_seconds=0):
         pass
     assert not target.exists()
+
+
+def test_one_reader_never_has_all_slots(settings: LazySettings) -> None:
+    settings.SPREADSHEETS_AT_ONCE = 3
+    with hold_slot(reader=1, wait_seconds=0), hold_slot(reader=1, wait_seconds=0):
+        with pytest.raises(ServerBusy), hold_slot(reader=1, wait_seconds=0):
+            pass
+        with hold_slot(reader=2, wait_seconds=0), pytest.raises(ServerBusy), hold_slot(reader=3, wait_seconds=0):
+            pass
+    with hold_slot(reader=1, wait_seconds=0):
+        pass
+
+
+def test_turn_comes_back_when_no_slot_was_free(settings: LazySettings) -> None:
+    settings.SPREADSHEETS_AT_ONCE = 1
+    with hold_slot(wait_seconds=0), pytest.raises(ServerBusy), hold_slot(reader=1, wait_seconds=0):
+        pass
+    with hold_slot(reader=1, wait_seconds=0):
+        pass

@@ -1,0 +1,103 @@
+"""Every page with values that nobody means, in its address and in its form: no page fails."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from batches import intake
+from batches.models import Batch, EmailTemplate
+from tests.integration.test_api_odd_values import LONG, TEXTS
+
+PROJECT_DIR = Path(__file__).resolve().parents[3]
+NAMES = sorted(
+    {
+        name
+        for folder in ("batches/web", "batches/admin", "emailbatch/localstack", "templates")
+        for path in (PROJECT_DIR / folder).rglob("*.*")
+        if path.suffix in (".py", ".html")
+        for name in re.findall(
+            r"""(?:GET|POST)(?:\.get|\.getlist)?[\[(]"(\w+)"|\bname="(\w+)"|^    (\w+) = forms\.""",
+            path.read_text(),
+            re.M,
+        )
+        for name in name
+        if name
+    }
+)
+"""The names of every query parameter and form field that the pages read."""
+
+ALONE = ("\0", LONG, "9999-12-31T23:59", "0001-01-01T00:00", "2030-01-01T24:00")
+EXAMPLES = {"batch_id": "1", "job_id": "1", "key": "welcome_email", "action": "pause", "object_id": "1", "slug": "x"}
+
+
+def list_addresses(patterns: list[URLPattern | URLResolver], prefix: str = "") -> list[str]:
+    """The addresses of all pages, with ``<batch_id>`` and the like in them."""
+    found = []
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            found += list_addresses(pattern.url_patterns, route)
+        elif not route.startswith(("api/", "admin/jsi18n", "django-rq")) and "(" not in route and "logout" not in route:
+            found.append("/" + re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", route))
+    return sorted(found)
+
+
+ADDRESSES = list_addresses(list(get_resolver().url_patterns))
+
+
+@pytest.fixture
+def draft(staff: User, welcome: EmailTemplate) -> Batch:
+    return intake.import_list([{"email": "ann@example.org", "name": "Ann"}], user=staff).batch
+
+
+@pytest.fixture
+def visitor(client: Client, staff: User) -> Client:
+    client.force_login(staff)
+    client.raise_request_exception = False
+    return client
+
+
+def fill(address: str, draft: Batch) -> str:
+    values = EXAMPLES | {"batch_id": str(draft.pk)}
+    return re.sub(r"<(\w+)>", lambda found: values.get(found[1], "1"), address)
+
+
+def ask(visitor: Client, method: str, address: str, data: dict[str, Any] | None = None) -> None:
+    """Make a request whose changes are taken back."""
+    with transaction.atomic():
+        response = visitor.generic(method, address) if data is None else visitor.post(address, data)
+        transaction.set_rollback(True)
+    assert response.status_code < 500, (method, address[:300], str(data)[:300])
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_page_does_not_fail_when_its_address_has_an_odd_value(visitor: Client, draft: Batch, address: str) -> None:
+    path = fill(address, draft)
+    for text in TEXTS:
+        value = quote(text, errors="surrogatepass")
+        ask(visitor, "GET", f"{path}?{'&'.join(f'{name}={value}' for name in NAMES)}")
+    for name in NAMES:
+        for text in ALONE:
+            ask(visitor, "GET", f"{path}?{name}={quote(text)}")
+    for text in TEXTS:
+        for part in re.findall(r"<\w+>", address):
+            ask(visitor, "GET", fill(address.replace(part, quote(text, safe="", errors="surrogatepass")), draft))
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_form_does_not_fail_when_it_has_an_odd_value(visitor: Client, draft: Batch, address: str) -> None:
+    path = fill(address, draft)
+    for text in TEXTS:
+        ask(visitor, "POST", path, dict.fromkeys(NAMES, text))
+    for name in NAMES:
+        for text in ALONE:
+            ask(visitor, "POST", path, {"template": "welcome_email", name: text})

@@ -116,7 +116,7 @@ class Feed:
                 await self._receive_all(get_channel_layer())
             except (RedisError, OSError) as exc:
                 logger.warning("The channel layer can't be listened to: %s", exc, extra={"action": "subscribe_failed"})
-            except Exception:  # the watchers' pages would stand still for good
+            except Exception:  # otherwise the watchers' pages would show the same for ever
                 logger.exception("A feed stopped to listen. It begins again.", extra={"action": "subscribe_failed"})
             await asyncio.sleep(SUBSCRIBE_RETRY_SECONDS)
 

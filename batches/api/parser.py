@@ -34,7 +34,7 @@ class JsonParser(Parser):
         content_type = (request.content_type or "").lower()
         if content_type != "application/json":
             raise ApiError(415, f"Send JSON, not '{content_type[:100]}', with Content-Type: application/json.")
-        _refuse_crowded(request.body)
+        _refuse_many_parts(request.body)
         try:
             body: dict[str, Any] = orjson.loads(request.body)
         except json.JSONDecodeError as exc:
@@ -64,7 +64,7 @@ def refuse_nul(name: str, texts: Iterable[object]) -> None:
         raise ApiError(422, f"The field '{shown}' has the character NUL (U+0000). Remove it, and send it again.")
 
 
-def _refuse_crowded(body: bytes) -> None:
+def _refuse_many_parts(body: bytes) -> None:
     if body.count(b"{") + body.count(b"[") > BRACKETS_MAX or body.count(b",") > COMMAS_MAX:
         raise ApiError(
             422,

@@ -45,7 +45,7 @@ class Places:
         return self._bytes
 
     def take(self, owner: Hashable, *, size_bytes: int) -> Place:
-        """Take a place for a body. ``owner`` is its user's number, or its client's address.
+        """Reserve the place of a body. ``owner`` is its user's number, or its client's address.
 
         Raises:
             BodyRefused: 429, the owner has enough of them; 503, all places or all room is taken.

@@ -178,6 +178,7 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
             super().handle_reply(message)
         finally:
             current_request.reset(token)
+
     def _release_after_application(self) -> None:
         """Give the body's place back when the application has ended, however it ends."""
         running = self.server.connections.get(self, {}).get("application_instance")

@@ -1,7 +1,8 @@
 """Write down what Django itself does: signing in and out, passwords, users, groups, permissions, changes in the admin.
 
 These acts are done in Django's code, so no code of ours could call ``audit.record``. Its signals are the only place
-that each door passes: a page, the admin, a command or a shell. ``apps.py`` connects them. No other module uses signals.
+that each door passes: a page, the admin, a command or a shell. ``apps.py`` connects them. One other module uses
+signals, those of django-allauth: ``accounts/records.py``.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
-"""Whether a user must add a second factor before doing anything else (``REQUIRE_MFA``)."""
+"""Whether a user must add a second factor before doing anything else (``REQUIRE_MFA``), and removing lost ones."""
 
 from __future__ import annotations
 
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import transaction
 
+from batches import audit
+from batches.models import AuditAction
 from batches.permissions import Permission, may
 
 OFF, SENDERS = "off", "senders"
@@ -20,6 +23,16 @@ FACTOR_WANTED = (
 
 def has_factor(user: User) -> bool:
     return bool(Authenticator.objects.filter(user_id=user.pk, type__in=FACTORS).exists())
+
+
+def remove_factors(user: User) -> int:
+    """Remove all factors and recovery codes of a user, and write that down. Returns how many there were."""
+    with transaction.atomic():
+        found = list(Authenticator.objects.select_for_update().filter(user_id=user.pk))
+        for factor in found:
+            audit.record(AuditAction.FACTOR_REMOVE, user, factor=str(factor.type))
+            factor.delete()
+    return len(found)
 
 
 def lacks_required_factor(user: User) -> bool:

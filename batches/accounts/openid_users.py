@@ -38,13 +38,8 @@ def find_groups(claims: dict[str, Any]) -> list[Group]:
 
 
 def set_groups(user: User, groups: list[Group]) -> None:
-    """Let a user have exactly these groups, and write down a change."""
-    before = sorted(user.groups.values_list("name", flat=True))
-    after = sorted(group.name for group in groups)
-    if before == after:
-        return
+    """Let a user have exactly these groups. A change is written down by ``audit_signals``."""
     user.groups.set(groups)
-    audit.record(AuditAction.PERMISSION_CHANGE, user, groups=after, before=before, reason="OpenID claim")
 
 
 class OpenIdUsers(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth has no types
@@ -72,7 +67,6 @@ class OpenIdUsers(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth
 
     def save_user(self, request: HttpRequest, sociallogin: Any, form: Any = None) -> User:
         user: User = super().save_user(request, sociallogin, form)
-        audit.record(AuditAction.USER_CHANGE, user, made_by="OpenID")
         set_groups(user, find_groups(sociallogin.account.extra_data))
         return user
 

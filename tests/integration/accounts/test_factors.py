@@ -12,6 +12,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.conf import LazySettings
 from django.contrib.auth.models import Group, User
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from batches.accounts.guesses import PER_NAME
@@ -175,6 +176,18 @@ def test_admin_signs_in_on_the_same_page(db: None) -> None:
     sign_in(client, "root")
     assert client.get("/admin/").status_code == 200
     assert client.get("/admin/password_change/").headers["Location"] == "/accounts/password/"
+
+
+def test_operator_removes_the_factors_that_a_user_has_lost(bob: User, capsys: pytest.CaptureFixture[str]) -> None:
+    client = Client()
+    sign_in(client)
+    add_app(client)
+    call_command("removefactors", "bob")
+    assert "2 factors of bob are removed" in capsys.readouterr().out
+    assert sign_in(Client()) == "/"
+    assert AuditEntry.objects.filter(action=AuditAction.FACTOR_REMOVE, via="command removefactors").count() == 2
+    with pytest.raises(CommandError, match="There is no user 'nobody'"):
+        call_command("removefactors", "nobody")
 
 
 def test_secrets_of_factors_are_not_in_the_admin(bob: User) -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.urls(__name__)
 
 @login_required
 def send(request: HttpRequest) -> HttpResponse:
-    """Stand in for a page that sends to 50 recipients."""
+    """Do as a page does that sends to 50 recipients."""
     require_fresh_proof(request, recipient_count=50)
     return JsonResponse({"method": request.method, "posted": dict(request.POST.lists())})
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 from django.db.models import Model
@@ -162,6 +163,20 @@ def delete_older(before: datetime, *, limit: int = 10_000) -> int:
             "the tables: see docs/operations.md."
         ) from exc
     return deleted
+
+
+def purge_old(now: datetime) -> int:
+    """Delete the entries that are older than ``AUDIT_RETENTION_DAYS``, in chunks. Returns how many. 0 days: none.
+
+    Raises:
+        RetentionRefused: The database's role may not delete entries.
+    """
+    if settings.AUDIT_RETENTION_DAYS <= 0:
+        return 0
+    before, total = now - timedelta(days=settings.AUDIT_RETENTION_DAYS), 0
+    while deleted := delete_older(before):
+        total += deleted
+    return total
 
 
 def _read_address(client: str | None) -> str | None:

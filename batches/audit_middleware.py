@@ -57,6 +57,8 @@ ACTIONS = {
     "list_audit": AuditAction.AUDIT_READ,
     "download_audit": AuditAction.AUDIT_READ,
     "person": AuditAction.PERSON_SEARCH,
+    "person-export": AuditAction.PERSON_EXPORT,
+    "person-erase": AuditAction.PERSON_ERASE,
 }
 """What a request tried, by the name of its address. The API names an address after the function of its first method."""
 

@@ -15,9 +15,11 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.text import Truncator
 
+from batches import audit
 from batches.admin.readonly import ReadOnlyAdmin
 from batches.history import Record, say_histories
-from batches.models import Email, EmailQuerySet, EmailStatus
+from batches.models import AuditAction, Email, EmailQuerySet, EmailStatus
+from batches.suppressions import digest_address
 
 ATTEMPTS_SHOWN = 100
 _SEPARATOR = "\x1e"
@@ -45,6 +47,13 @@ class StateFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Email]) -> QuerySet[Email]:
         state = self.value()
         return cast(EmailQuerySet, queryset).in_state(state) if state in EmailStatus.values else queryset
+
+
+def _record_search(term: str) -> None:
+    """Write down that somebody looked for a person. The beginning of an address has no digest to compare."""
+    is_address = "@" in term and not term.endswith("*")
+    details = {"person": digest_address(term)} if is_address else {"by": "the beginning of an address"}
+    audit.record(AuditAction.PERSON_SEARCH, **details)
 
 
 @admin.register(Email)
@@ -75,6 +84,7 @@ class EmailAdmin(ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
+        _record_search(term)
         if term.endswith("*"):
             return queryset.filter(address__startswith=term.rstrip("*")), False
         local, _, domain = term.rpartition("@")

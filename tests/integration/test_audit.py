@@ -288,6 +288,24 @@ def test_switched_relay_is_written_down(admin: Client, db: None) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("term", "details"),
+    [
+        ("person2@example.org", {"person"}),
+        ("person2@*", {"by"}),
+        ("", set()),
+    ],
+)
+def test_search_for_a_person_in_the_admin_is_written_down(
+    term: str, details: set[str], admin: Client, make_batch: MakeBatch
+) -> None:
+    make_batch(BatchStatus.COMPLETED, sent=2)
+    assert admin.get("/admin/batches/email/", {"q": term}).status_code == 200
+    found = AuditEntry.objects.filter(action=AuditAction.PERSON_SEARCH)
+    assert [set(entry.details) for entry in found] == ([details] if term else [])
+    assert "person2" not in str([entry.details for entry in found])
+
+
 def test_deleted_batch_is_written_down(admin: Client, make_batch: MakeBatch) -> None:
     batch = make_batch(BatchStatus.COMPLETED, sent=2)
     admin.post("/admin/batches/batch/", {"action": "delete_selected", "_selected_action": [batch.pk], "post": "yes"})
@@ -367,3 +385,16 @@ def test_old_entries_go_when_they_are_to_be_kept_no_longer(entry: AuditEntry) ->
     assert audit.delete_older(now - timedelta(days=365)) == 1
     assert audit.delete_older(now) == 1, "an entry of the last 30 days went, or an older one stayed"
     assert AuditEntry.objects.filter(via="page").count() == 1 and AuditEntry.objects.filter(pk=entry.pk).exists()
+
+
+def test_purge_deletes_old_entries_by_a_time_of_their_own(entry: AuditEntry, settings: LazySettings) -> None:
+    settings.AUDIT_RETENTION_DAYS, settings.RETENTION_DAYS = 365, 0
+    now = timezone.now()
+    AuditEntry.objects.bulk_create(
+        AuditEntry(action=AuditAction.SIGN_OUT, via="page", at=now - timedelta(days=days)) for days in (400, 380, 300)
+    )
+    stdout = io.StringIO()
+    call_command("purge", stdout=stdout)
+    assert "Entries of the audit removed: 2." in stdout.getvalue()
+    assert AuditEntry.objects.filter(via="page").count() == 1
+    assert last(AuditAction.PURGE).details["removed"] == {"audit entries": 2}

@@ -6,8 +6,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
 
+from batches import audit
 from batches.management.command import ActingCommand
+from batches.models import AuditAction
 from batches.people import purge
 
 
@@ -21,10 +24,22 @@ class Command(ActingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         days = options["older_than"]
-        if days is None:
-            days = settings.RETENTION_DAYS
-            if days <= 0:
-                raise CommandError("RETENTION_DAYS is not set. Set it, or say --older-than DAYS.")
-        if days < 0:
+        if days is not None and days < 0:
             raise CommandError("The number of days can't be negative. Use 0 for everything that has ended.")
-        self.stdout.write(str(purge(days)))
+        if days is None and settings.RETENTION_DAYS > 0:
+            days = settings.RETENTION_DAYS
+        if days is None and settings.AUDIT_RETENTION_DAYS <= 0:
+            raise CommandError("RETENTION_DAYS is not set. Set it, or say --older-than DAYS.")
+        if days is not None:
+            self.stdout.write(str(purge(days)))
+        self._purge_audit()
+
+    def _purge_audit(self) -> None:
+        """Delete what is older than AUDIT_RETENTION_DAYS, whatever --older-than is: the audit has its own time."""
+        try:
+            deleted = audit.purge_old(timezone.now())
+        except audit.RetentionRefused as exc:
+            raise CommandError(str(exc)) from exc
+        if deleted:
+            audit.record(AuditAction.PURGE, days=settings.AUDIT_RETENTION_DAYS, removed={"audit entries": deleted})
+            self.stdout.write(f"Entries of the audit removed: {deleted:,}.")

@@ -18,8 +18,10 @@ from django.utils import timezone
 from batches.files.headings import name_merge_fields
 from batches.jobs.forecasts import Forecast, forecast_send
 from batches.models import Batch, BatchSource, Email, EmailJob
+from batches.rendering import children
+from batches.rendering.analysis import Analysis
 from batches.rendering.foreign import ForeignTag, find_foreign_tags
-from batches.rendering.template import CompiledTemplate, MessageParts, make_context
+from batches.rendering.template import MessageParts, make_context
 
 FIRST_ROWS = 10
 SAME_CONTENT_SECONDS = 24 * 60 * 60
@@ -100,10 +102,11 @@ def review(
         reader: Nothing is told of a batch that this user may not see. None: a command of the operator.
 
     Raises:
-        TemplateFault: The parts can't be compiled.
+        TemplateFault: The template can't be used.
+        RenderingBusy: Too many templates are being looked at.
     """
-    compiled = parts.compile_for(batch)
-    needed = [name for name in batch.merge_fields if name in compiled.merge_fields]
+    analysis = children.analyse_sound(parts, batch, user_id=reader.pk if reader else None)
+    needed = [name for name in batch.merge_fields if name in analysis.merge_fields]
     blank_counts, smtputf8_count = _count_blanks(batch, needed)
     since = (now or timezone.now()) - timedelta(seconds=SAME_CONTENT_SECONDS)
     same = _find_same_content(batch, since=since, reader=reader)
@@ -113,7 +116,7 @@ def review(
         duplicate_count=batch.duplicate_count,
         smtputf8_count=smtputf8_count,
         first_rows=_first_rows(batch),
-        missing=_find_missing(batch, compiled),
+        missing=_find_missing(batch, analysis),
         foreign_tags=tuple(find_foreign_tags(parts, batch.merge_fields)),
         blank_counts=blank_counts,
         same_content_at=same.created_at if same else None,
@@ -139,7 +142,9 @@ class ListComparison:
         return f"The template uses {names}, but your list “{self.filename}” has no such {columns}.{hint}"
 
 
-def compare_with_newest_lists(parts: MessageParts, batches: QuerySet[Batch]) -> ListComparison | None:
+def compare_with_newest_lists(
+    parts: MessageParts, batches: QuerySet[Batch], *, user_id: int | None = None
+) -> ListComparison | None:
     """Find out which fields the newest of these batches lack, for a hint beside a template.
 
     Lists that a program posted do not count. A test of a draft is one of them.
@@ -149,23 +154,25 @@ def compare_with_newest_lists(parts: MessageParts, batches: QuerySet[Batch]) -> 
         if there is no batch.
 
     Raises:
-        TemplateFault: The parts can't be compiled.
+        TemplateFault: The template can't be used.
+        RenderingBusy: Too many templates are being looked at.
     """
-    newest = batches.exclude(merge_fields=[]).exclude(source=BatchSource.LIST).order_by("-pk")[:NEWEST_LISTS]
-    parts.compile()  # so that a faulty template is refused even if there is no list
-    found = [(batch, _find_missing(batch, parts.compile_for(batch))) for batch in newest]
+    newest = list(batches.exclude(merge_fields=[]).exclude(source=BatchSource.LIST).order_by("-pk")[:NEWEST_LISTS])
+    # Without a list too, so that a faulty template is refused even if there is none.
+    _, *analyses = [each.require_sound() for each in children.analyse_for(parts, [None, *newest], user_id=user_id)]
+    found = [(batch, _find_missing(batch, each)) for batch, each in zip(newest, analyses, strict=True)]
     if not found:
         return None
     batch, missing = min(found, key=lambda pair: (len(pair[1]), not any(field.near for field in pair[1])))
     return ListComparison(filename=batch.filename, missing=missing) if missing else None
 
 
-def _find_missing(batch: Batch, compiled: CompiledTemplate) -> tuple[MissingField, ...]:
-    binding = compiled.binding
+def _find_missing(batch: Batch, analysis: Analysis) -> tuple[MissingField, ...]:
+    binding = analysis.binding
     headings = dict(zip(batch.merge_fields, _headings_of(batch), strict=False))
     return tuple(
         MissingField(
-            name=compiled.typed_names.get(name, name),
+            name=analysis.typed_names.get(name, name),
             merge_field=name_merge_fields([name], [1])[0],
             near=tuple(
                 NearColumn(merge_field=near, heading=headings.get(near, near))

@@ -6,11 +6,16 @@ from typing import Any
 
 from django import forms
 
+from batches.rendering import children
 from batches.rendering.template import MessageParts, TemplateFault
+from batches.template_analysis import keep_analysis
 
 
 class CheckedTemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class takes no argument at run time
-    """Refuses a template that can't be compiled. A subclass names the fields; the message parts are among them."""
+    """Refuses a template that can't be used. A subclass names the fields; the message parts are among them."""
+
+    user_id: int | None = None
+    """Who writes the template."""
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -18,7 +23,9 @@ class CheckedTemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # Django'
         if self.errors or not has_body:  # the database constraint has a sentence for a template without a body
             return cleaned
         try:
-            MessageParts(subject=cleaned["subject"], html=cleaned["html"], text=cleaned["text"]).compile()
-        except TemplateFault as exc:
+            parts = MessageParts(subject=cleaned["subject"], html=cleaned["html"], text=cleaned["text"])
+            parts.check_lengths()
+            keep_analysis(self.instance, parts, children.analyse_sound(parts, user_id=self.user_id))
+        except (TemplateFault, children.RenderingBusy) as exc:
             raise forms.ValidationError(str(exc)) from exc
         return cleaned

@@ -33,7 +33,7 @@ class TemplateNotes:
         newest = batches.exclude(merge_fields=[]).order_by("-pk").values_list("merge_fields", flat=True).first()
         tags = tuple(find_foreign_tags(parts, newest or ()))
         try:
-            comparison = compare_with_newest_lists(parts, batches)
+            comparison = compare_with_newest_lists(parts, batches, user_id=user_id)
         except TemplateFault as exc:
             return cls(fault=str(exc), foreign_tags=tags)
         return cls(foreign_tags=tags, comparison=comparison)

@@ -170,6 +170,7 @@ UPLOADS_AT_ONCE = env.int("UPLOADS_AT_ONCE", default=8)
 UPLOADS_PER_USER = env.int("UPLOADS_PER_USER", default=3)
 UPLOADS_TOTAL_MAX_BYTES = env.int("UPLOADS_TOTAL_MAX_BYTES", default=4 * UPLOAD_MAX_BYTES)
 UPLOAD_MAX_SECONDS = env.float("UPLOAD_MAX_SECONDS", default=3600)
+RENDER_CHILDREN = env.int("RENDER_CHILDREN", default=4)
 SPREADSHEETS_AT_ONCE = env.int("SPREADSHEETS_AT_ONCE", default=2)
 
 # --- Retention -----------------------------------------------------------------------------------------
@@ -239,6 +240,7 @@ MIDDLEWARE = [
     "batches.web.middleware.UnstorableValues",
     "allauth.account.middleware.AccountMiddleware",
     "batches.accounts.middleware.Sessions",
+    "batches.web.middleware.BusyRendering",
 ]
 ROOT_URLCONF = "emailbatch.urls"
 ASGI_APPLICATION = "emailbatch.asgi.application"

@@ -31,6 +31,12 @@ class EmailTemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     fields = ("key", "name", "subject", "sender", "html", "text", "is_default")
     prepopulated_fields = {"key": ("name",)}
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Let the form know who writes the template. Django makes a class of its own for each request."""
+        form = super().get_form(request, obj, change, **kwargs)
+        form.user_id = request.user.pk  # type: ignore[attr-defined]
+        return form
+
     def save_model(self, request: HttpRequest, obj: EmailTemplate, form: Any, change: bool) -> None:
         """Save the template, and say what it may lack."""
         super().save_model(request, obj, form, change)

@@ -28,6 +28,7 @@ from batches.jobs.user_limits import LimitReached
 from batches.models import Batch, TemplateNotFound
 from batches.paging import CursorFault
 from batches.permissions import NotPermitted
+from batches.rendering.children import RenderingBusy
 from batches.rendering.template import TemplateFault
 from batches.response_middleware import change_responses
 
@@ -148,6 +149,10 @@ def _answer_data_error(request: HttpRequest, exc: DataError) -> HttpResponse:
     )
 
 
+def _answer_rendering_busy(request: HttpRequest, exc: RenderingBusy) -> HttpResponse:
+    return _answer_api_error(request, ApiError(429, str(exc), retryAfterSeconds=exc.retry_seconds))
+
+
 _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     ApiError: _answer_api_error,
     HttpError: _answer_http_error,
@@ -166,6 +171,7 @@ _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     TemplateRefused: lambda request, exc: answer(422, str(exc)),
     TemplateNotFound: lambda request, exc: answer(422, str(exc)),
     TemplateFault: lambda request, exc: answer(422, str(exc)),
+    RenderingBusy: _answer_rendering_busy,
     CursorFault: lambda request, exc: answer(422, str(exc)),
 }
 

@@ -16,6 +16,7 @@ from batches.jobs.letter_checks import LetterCheck, begin_check, read_check
 from batches.jobs.queues import fleet_status
 from batches.models import Batch, BatchStatus, EmailTemplate, LetterCheckState
 from batches.permissions import Act
+from batches.rendering import children
 from batches.rendering.template import MessageParts
 from batches.wording import say_letter_check
 
@@ -58,7 +59,7 @@ def begin_letter_check(
     """
     find_batch(request, batch_id, act=Act.SEND)
     batch, template, parts = _find(request, batch_id, templateId, subject)
-    parts.compile_for(batch)
+    children.analyse_sound(parts, batch, user_id=request.user.pk)
     check = begin_check(batch, parts, again=again)
     if check is None:
         raise ApiError(503, "The letters can't be checked, because Redis can't be used now. Try again later.")

@@ -30,6 +30,7 @@ from batches.jobs.senders import choose_sender
 from batches.jobs.user_limits import refuse_used_up
 from batches.models import Batch, EmailJob, EmailTemplate, JobPriority, SharedAddresses
 from batches.permissions import Permission, require
+from batches.rendering import children
 from batches.rendering.template import MessageParts
 
 router = Router(tags=["sending"])
@@ -52,7 +53,7 @@ def upload(
     is_draft = _is_draft(options)
     template = None
     if options.templateId or not is_draft:
-        template = _usable_template(options.templateId, options.subject)
+        template = _usable_template(options.templateId, options.subject, user_id=_user(request).pk)
     if options.sender or not is_draft:  # refused before anything is imported
         choose_sender(options.sender, template=template, user=_user(request))
     key = _make_key(idempotency_key, request, _file_chunks(file), [file.name, _digestible(options, is_draft)])
@@ -140,7 +141,7 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
     refuse_query(request, fields=SendBulk.model_fields)
     if (payload.roleFilter is None) == (payload.recipients is None):
         raise ApiError(422, "Name the recipients: send either 'roleFilter' or 'recipients', not both.")
-    template = _usable_template(payload.templateId, payload.subject)
+    template = _usable_template(payload.templateId, payload.subject, user_id=_user(request).pk)
     choose_sender(payload.sender, template=template, user=_user(request))
     key = _make_key(idempotency_key, request, [], _dump(payload))
     refuse_used_up(request.user, key=key.value if key else None)
@@ -172,10 +173,10 @@ def _import_named(request: HttpRequest, payload: SendBulk, key: intake.Idempoten
     return intake.import_list(_as_strings(payload.recipients or []), user=user, key=key, shared=shared).batch
 
 
-def _usable_template(key: str | int | None, subject: str | None) -> EmailTemplate:
+def _usable_template(key: str | int | None, subject: str | None, *, user_id: int) -> EmailTemplate:
     """Find the template, and refuse a faulty one before anything is imported."""
     template = EmailTemplate.objects.find_named(key)
-    MessageParts.of(template, subject).compile()
+    children.analyse_sound(MessageParts.of(template, subject), user_id=user_id)
     return template
 
 

@@ -13,8 +13,10 @@ from ninja import Router
 from batches.api.errors import not_found
 from batches.api.schemas import PreviewOptions, PreviewOut, TemplateList, TemplateOut
 from batches.models import Batch, EmailTemplate
-from batches.rendering.preview import render_preview
-from batches.rendering.template import MessageParts, TemplateFault, make_context
+from batches.rendering import children
+from batches.rendering.fields import make_identifier
+from batches.rendering.template import MessageParts, make_context
+from batches.template_analysis import KnownTemplate, read_known
 
 router = Router(tags=["templates"])
 
@@ -22,24 +24,20 @@ router = Router(tags=["templates"])
 @router.get("/templates", response=TemplateList)
 def list_templates(request: HttpRequest) -> TemplateList:
     """All templates by name, each with the merge fields that it uses."""
-    return TemplateList(
-        items=[describe_template(template) for template in EmailTemplate.objects.select_related("sender")], next=None
-    )
+    templates = list(EmailTemplate.objects.select_related("sender"))
+    known = read_known(templates, user_id=request.user.pk)
+    return TemplateList(items=list(map(describe_template, templates, known)), next=None)
 
 
-def describe_template(template: EmailTemplate) -> TemplateOut:
-    try:
-        compiled = MessageParts.of(template).compile()
-        merge_fields = sorted(compiled.merge_fields)
-    except TemplateFault:  # a faulty template is listed too, so that its owner can find and correct it
-        merge_fields = []
+def describe_template(template: EmailTemplate, known: KnownTemplate) -> TemplateOut:
+    """A faulty template is listed too, without merge fields, so that its owner can find and correct it."""
     return TemplateOut(
         id=template.pk,
         key=template.key,
         name=template.name,
         subject=template.subject,
         isDefault=template.is_default,
-        mergeFields=merge_fields,
+        mergeFields=sorted(map(make_identifier, known.merge_fields)),
         sender=template.sender.key if template.sender else None,
         updatedAt=template.updated_at,
     )
@@ -58,7 +56,10 @@ def preview_template(request: HttpRequest, key: str, payload: PreviewOptions) ->
     )
     batch = _find_batch(request, payload)
     context = {**(_batch_context(batch, payload) if batch else {}), **payload.fields}
-    rendered = render_preview(parts, context, address_heading=batch.address_heading if batch else "")
+    parts.check_lengths()
+    rendered = children.render(
+        parts, context, address_heading=batch.address_heading if batch else "", user_id=request.user.pk
+    )
     return PreviewOut(subject=rendered.subject, html=rendered.html, text=rendered.text)
 
 

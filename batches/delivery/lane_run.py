@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from batches.asyncio_tasks import end_tasks
 from batches.delivery import stop
+from batches.delivery.lane_renderer import open_renderer
 from batches.delivery.ledger import OUTAGES, Fenced, Ledger, clock
 from batches.delivery.pauses import Pauses
 from batches.delivery.policy import decide_reply, requeue
@@ -78,8 +79,17 @@ class LaneRun:
         self._policy, self._clock = spec.policy, clock
         self._window = spec.window
         """How many emails may be in flight now: none while each route is closed, and one to probe a relay."""
+        self._renderer = open_renderer(spec)
         routes = [
-            Route(spec, route, ledger=ledger, lane=self, clock=clock, open_connection=open_connection)
+            Route(
+                spec,
+                route,
+                ledger=ledger,
+                lane=self,
+                clock=clock,
+                open_connection=open_connection,
+                renderer=self._renderer,
+            )
             for route in spec.routes
         ]
         self._pauses = Pauses(spec, ledger)
@@ -114,6 +124,8 @@ class LaneRun:
             await self._routes.close(abort_reason="The lane was reaped.")
         finally:
             await end_tasks(tasks)
+            if self._renderer is not None:
+                await self._renderer.close()
             await self._ledger.close()
         return self._end or LaneEnd.DRY
 
@@ -252,6 +264,10 @@ class LaneRun:
         with contextlib.suppress(*OUTAGES):
             if self._routes.suspended_count:
                 await self._judge_breakers()
+            if self._renderer is not None and self._renderer.obstacle and not self._renderer.is_obstacle_noted:
+                await self._pauses.pause_job(self._renderer.obstacle, "")
+                self._renderer.is_obstacle_noted = True
+                self._begin_end(LaneEnd.TRIPPED)
             await self._routes.note()
             await self._note_success_if_due(now)
             await self._publish_if_due(now)

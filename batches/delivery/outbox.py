@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import perf_counter
-from typing import Any
 
 import orjson
 
@@ -13,9 +12,10 @@ from batches.delivery.spec import LaneSpec
 from batches.delivery.terms import ClaimedEmail
 from batches.mailboxes import parse_mailbox
 from batches.outcomes import Outcome
-from batches.rendering.message import MessageLayout
+from batches.rendering.message import Message, MessageLayout
 from batches.rendering.plain import FaultyWriter, MessageWriter
-from batches.rendering.template import MessageParts, TemplateFault, make_context, name_cells
+from batches.rendering.plain_template import PlainTemplate, read_plain
+from batches.rendering.template import MessageParts, TemplateFault, name_cells
 from batches.smtp.connection import Capabilities, Outgoing
 from batches.smtp.verdicts import Verdict
 
@@ -26,8 +26,24 @@ processor's caches hold other code by then."""
 AHEAD_MAX_BYTES = 256 * 1024
 """How many bytes of messages are made ahead, so that big messages cost little memory."""
 
+BIG_MESSAGE_BYTES = 256 * 1024
+"""A bigger message is counted while it is on a connection."""
+
+BIG_MAX_BYTES = 32 * 1024 * 1024
+"""With more bytes of big messages on the connections, no further message is given out, so that a window of them does
+not fill the memory."""
+
 AHEAD_MAX_SECONDS = 0.01
 """How long messages are made in one go at most. The connections and the lease wait meanwhile."""
+
+
+def read_lane_template(spec: LaneSpec) -> PlainTemplate | None:
+    """Read the template of a lane, if it is plain. None: only a child may compile it.
+
+    Raises:
+        TemplateFault: It can't be read.
+    """
+    return read_plain(MessageParts.of(spec), spec.merge_fields, address_heading=spec.address_heading)
 
 
 class Outbox:
@@ -47,25 +63,28 @@ class Outbox:
     ) -> None:
         self._record, self._clock = record, clock
         self._merge_fields = spec.merge_fields
-        layout = MessageLayout(
-            from_email=spec.from_email, reply_to=spec.reply_to, job_id=spec.job_id, key=spec.message_key
-        )
-        self._make_context: Callable[..., dict[str, Any]] = name_cells
-        self._writer: MessageWriter | FaultyWriter
-        try:
-            template = MessageParts.of(spec).compile_for(spec)
-        except TemplateFault as exc:  # an older release created the job, and accepted more
-            self._writer = FaultyWriter(exc)
-        else:
-            self._writer = MessageWriter(template, layout)
-            if template.uses_rows:  # only such a template has to look for the rows of an email
-                self._make_context = make_context
+        self._prepare(spec)
         self._sender = parse_mailbox(spec.from_email).address
         # Under a rate, a message made ahead would wait and leave with an old Date header.
         self._ahead_max = 1 if is_paced else AHEAD_MAX
         self._claimed: deque[ClaimedEmail] = deque()
         self._made: deque[Outgoing[ClaimedEmail]] = deque()
         self._made_for: Capabilities | None = None
+        self._big_bytes = 0
+
+    def _prepare(self, spec: LaneSpec) -> None:
+        """Get ready to write messages in this process. The template is plain: ``LaneRenderer`` writes all others."""
+        layout = MessageLayout(
+            from_email=spec.from_email, reply_to=spec.reply_to, job_id=spec.job_id, key=spec.message_key
+        )
+        self._writer: MessageWriter | FaultyWriter
+        try:
+            template = read_lane_template(spec)
+        except TemplateFault as exc:  # an older release created the job, and accepted more
+            self._writer = FaultyWriter(exc)
+        else:
+            assert template is not None  # noqa: S101  (the route makes another outbox for the others)
+            self._writer = MessageWriter(template, layout)
 
     def __len__(self) -> int:
         return len(self._claimed) + len(self._made)
@@ -97,19 +116,38 @@ class Outbox:
         return claimed
 
     def take(self, capabilities: Capabilities) -> Outgoing[ClaimedEmail] | None:
-        """Return the next message, made for a relay with these capabilities; None if there is none."""
+        """Return the next message, made for a relay with these capabilities; None if there is none now.
+
+        ``release`` has to be called when a message that is bigger than BIG_MESSAGE_BYTES has left its connection.
+        """
+        if self._big_bytes > BIG_MAX_BYTES:
+            return None
         if capabilities is not self._made_for:
             self._unmake()
             self._made_for = capabilities
-        while self._claimed and not self._made:
-            self._make_some(capabilities)
-        return self._made.popleft() if self._made else None
+        while self._claimed and not self._made and self._make_some(capabilities):
+            pass
+        if not self._made:
+            return None
+        outgoing = self._made.popleft()
+        if len(outgoing.content) > BIG_MESSAGE_BYTES:
+            self._big_bytes += len(outgoing.content)
+        return outgoing
+
+    def release(self, outgoing: Outgoing[ClaimedEmail]) -> None:
+        """Hear that a big message has its verdict."""
+        self._big_bytes -= len(outgoing.content)
+
+    def is_ready_for(self, capabilities: Capabilities) -> bool:
+        """Whether ``take`` would find an email whose message can be made at once."""
+        return bool(self)
 
     def _unmake(self) -> None:
         self._claimed.extendleft(outgoing.tag for outgoing in reversed(self._made))
         self._made.clear()
 
-    def _make_some(self, capabilities: Capabilities) -> None:
+    def _make_some(self, capabilities: Capabilities) -> bool:
+        """Make the next messages. False: none can be made now."""
         clock = self._clock
         size_bytes, until = 0, clock() + AHEAD_MAX_SECONDS
         while self._claimed and len(self._made) < self._ahead_max:
@@ -120,17 +158,15 @@ class Outbox:
                 size_bytes += len(outgoing.content)
             if size_bytes > AHEAD_MAX_BYTES or clock() > until:
                 break
+        return True
 
     def _make(self, claimed: ClaimedEmail, capabilities: Capabilities) -> Outgoing[ClaimedEmail] | None:
         address = claimed.address
         if not address.isascii() and not capabilities.smtputf8:
             self._fail(claimed, "The relay takes no address with non-ASCII letters.")
             return None
-        context = self._make_context(self._merge_fields, orjson.loads(claimed.fields), address=address)
         try:
-            message = self._writer.write(
-                email_id=claimed.id, address=address, context=context, allow_8bit=capabilities.eight_bit
-            )
+            message = self._write(claimed, allow_8bit=capabilities.eight_bit)
         except TemplateFault as exc:
             self._fail(claimed, str(exc))
             return None
@@ -147,6 +183,10 @@ class Outbox:
             is_8bit=is_8bit,
             has_dots=has_dots,
         )
+
+    def _write(self, claimed: ClaimedEmail, *, allow_8bit: bool) -> Message:
+        context = name_cells(self._merge_fields, orjson.loads(claimed.fields), address=claimed.address)
+        return self._writer.write(email_id=claimed.id, address=claimed.address, context=context, allow_8bit=allow_8bit)
 
     def _fail(self, claimed: ClaimedEmail, reason: str) -> None:
         self._record(claimed, Verdict(Outcome.FAILED, 0, reason))

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from batches.delivery.breaker import Breaker, Trip
+from batches.delivery.lane_renderer import LaneRenderer
 from batches.delivery.ledger import Ledger
-from batches.delivery.outbox import Outbox
+from batches.delivery.outbox import BIG_MESSAGE_BYTES, Outbox
 from batches.delivery.pauses import NEEDS_PERSON, RelayRefusal, say_refusal
 from batches.delivery.pool import OpenConnection, Pool
 from batches.delivery.rate import RateGate
 from batches.delivery.refusals import MAIL_COUNT, charge, is_ours, may_be_about_one, may_pass_at_once
+from batches.delivery.rendered_outbox import RenderedOutbox
 from batches.delivery.spec import LaneSpec, RouteSpec
 from batches.delivery.strikes import Effect, Strikes
 from batches.delivery.take_order import TakeOrder
@@ -70,6 +72,7 @@ class Route:
         lane: RouteOwner,
         clock: Callable[[], float],
         open_connection: OpenConnection,
+        renderer: LaneRenderer | None = None,
     ) -> None:
         self.spec = spec
         self._ledger, self._lane, self._clock = ledger, lane, clock
@@ -94,12 +97,24 @@ class Route:
         self._strikes = Strikes()
         self._struck: dict[int, Verdict] = {}
         """The last strike of each email that was struck."""
-        self.outbox = Outbox(lane_spec, record=lane.record, is_paced=spec.rate > 0)
+        self.outbox = self._make_outbox(lane_spec, renderer)
         self.pool = Pool(lane_spec, spec, lane=self, outbox=self.outbox, clock=clock, open_connection=open_connection)
         self.gate = self._make_gate(lane_spec.redis_url)
         if spec.paused_seconds > 0:
             self._close()
             self.reopens_at = clock() + spec.paused_seconds
+
+    def _make_outbox(self, lane_spec: LaneSpec, renderer: LaneRenderer | None) -> Outbox:
+        is_paced = self.spec.rate > 0
+        if renderer is None:
+            return Outbox(lane_spec, record=self._lane.record, is_paced=is_paced)
+        return RenderedOutbox(
+            lane_spec,
+            record=self._lane.record,
+            renderer=renderer,
+            on_ready=lambda: self.pool.pump(),  # there is no pool yet
+            is_paced=is_paced,
+        )
 
     def _make_gate(self, redis_url: str) -> RateGate | None:
         if self.spec.rate <= 0:
@@ -198,7 +213,7 @@ class Route:
     def take(self, capabilities: Capabilities) -> Outgoing[ClaimedEmail] | None:
         if not (self._ledger.is_up and self._clock() < self._ledger.deadline):
             return None
-        if self.gate is not None and not (self.outbox and self.gate.spend()):
+        if self.gate is not None and not (self.outbox.is_ready_for(capabilities) and self.gate.spend()):
             return None
         return self.outbox.take(capabilities)
 
@@ -209,6 +224,8 @@ class Route:
         return self._ledger.is_up
 
     def on_verdict(self, outgoing: Outgoing[ClaimedEmail], verdict: Verdict) -> None:
+        if len(outgoing.content) > BIG_MESSAGE_BYTES:
+            self.outbox.release(outgoing)
         if verdict.outcome is _SENT:
             self._record(outgoing.tag, verdict)
         elif verdict.outcome is _REQUEUED:

@@ -20,7 +20,7 @@ class LaneEnd(Enum):
     RELAY_DOWN = "no relay accepts mail now"
     NO_SPACE = "the quotas of the relays are used up"
     REROUTED = "a relay was changed in the admin"
-    TRIPPED = "every email was refused alike, so the job is paused"
+    TRIPPED = "the relay refuses everybody alike, or the template costs too much, so the job is paused"
     FENCED = "the lane was reaped"
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import resource
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 from django.db.models import Max
 from redis.exceptions import RedisError
 from rq import get_current_job
@@ -29,8 +31,11 @@ from batches.jobs.letter_checks import (
     write_record,
 )
 from batches.models import Batch, LetterCheckState
-from batches.rendering.letters import check_letters
-from batches.rendering.template import CompiledTemplate, MessageParts, TemplateFault
+from batches.rendering.analysis import ListNames
+from batches.rendering.letters import LetterFaults, check_letters, count_faults
+from batches.rendering.plain_template import read_plain
+from batches.rendering.row_renderer import Row, RowRenderer
+from batches.rendering.template import MessageParts, TemplateFault
 
 logger = logging.getLogger(__name__)
 
@@ -90,28 +95,73 @@ def _work(check: LetterCheck, pointer: str, parts: MessageParts) -> LetterCheck 
     if batch is None:
         return None
     try:
-        compiled = parts.compile_for(batch)
+        checker = LetterChecker(parts, ListNames.of(batch))
     except TemplateFault:  # such a template can be neither saved nor sent, so it has no letters to check
         return None
+    with closing(checker):
+        return _check_pages(check, pointer, parts, batch=batch, checker=checker)
+
+
+def _check_pages(
+    check: LetterCheck, pointer: str, parts: MessageParts, *, batch: Batch, checker: LetterChecker
+) -> LetterCheck | None:
     began_at = reported_at = time.monotonic()
     worked_before = check.worked_seconds
     last_row = batch.emails.aggregate(last=Max("row"))["last"] or 0
     while check.after_row < last_row:
-        found = check_letters(compiled, _contexts(compiled, _read_page(batch, check.after_row)))
+        found, last_checked = checker.check(_read_page(batch, check.after_row))
         # Asked after the page was read: if the draft is the same now, the page was a page of it.
         if not is_wanted(check, pointer, parts):
             return None
         now = time.monotonic()
-        check = replace(
-            check.add(found, after_row=check.after_row + PAGE_ROWS), worked_seconds=worked_before + now - began_at
-        )
-        if check.worked_seconds >= WORK_MAX_SECONDS:
+        after_row = check.after_row + PAGE_ROWS if last_checked is None else last_checked
+        check = replace(check.add(found, after_row=after_row), worked_seconds=worked_before + now - began_at)
+        if check.worked_seconds >= WORK_MAX_SECONDS or checker.obstacle:
             break
         if _is_turn_over(now - began_at):
             return replace(check, state=LetterCheckState.WAITING, turn=check.turn + 1)
         if now - reported_at >= REPORT_SECONDS:
             check, reported_at = write_record(check), now
     return replace(check, state=LetterCheckState.DONE)
+
+
+class LetterChecker:
+    """Renders the letters of pages of rows: here if the template is plain, else in a child process.
+
+    ``obstacle`` is not empty if the template costs so much that no further row is looked at.
+
+    Raises:
+        TemplateFault: The template can't be read.
+    """
+
+    def __init__(self, parts: MessageParts, names: ListNames) -> None:
+        self._plain = read_plain(parts, names.merge_fields, address_heading=names.address_heading)
+        self._renderer = RowRenderer(parts, names, shows=False)
+
+    def check(self, page: Sequence[LetterRow]) -> tuple[LetterFaults, int | None]:
+        """Render the first rows of a page. Returns what was found and the last of them, or None for the whole page."""
+        if self._plain is not None:
+            plain = self._plain
+            return check_letters(
+                plain, ((row, plain.make_context(cells, address=address)) for row, address, cells in page)
+            ), None
+        answers = self._renderer.render([_make_row(*row) for row in page])
+        faults = (answer if isinstance(answer, TemplateFault) else None for answer in answers)
+        found = count_faults((row, fault) for (row, _, _), fault in zip(page, faults, strict=False))
+        return found, None if len(answers) == len(page) else page[max(0, len(answers) - 1)][0]
+
+    @property
+    def obstacle(self) -> str:
+        return self._renderer.obstacle
+
+    def close(self) -> None:
+        """End the child process."""
+        self._renderer.close()
+
+
+def _make_row(row: int, address: str, cells: list[Any]) -> Row:
+    octets = orjson.dumps(cells)
+    return Row(row, orjson.Fragment(octets), address, len(octets))
 
 
 def _is_turn_over(seconds: float) -> bool:
@@ -126,11 +176,6 @@ def _read_page(batch: Batch, after_row: int) -> list[LetterRow]:
     """
     rows = batch.emails.filter(row__gt=after_row, row__lte=after_row + PAGE_ROWS).order_by("row")
     return list(rows.values_list("row", "address", "fields"))
-
-
-def _contexts(compiled: CompiledTemplate, page: Sequence[LetterRow]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for row, address, cells in page:
-        yield row, compiled.make_context(cells, address=address)
 
 
 def _limit_this_process() -> None:

@@ -36,8 +36,8 @@ from batches.models import (
 )
 from batches.outcomes import Outcome
 from batches.permissions import Act, require_act
-from batches.rendering.preview import render_preview
-from batches.rendering.template import MessageParts, TemplateFault
+from batches.rendering import children
+from batches.rendering.template import MessageParts, TemplateFault, make_context
 
 
 class TemplateRefused(JobRefused):
@@ -134,7 +134,7 @@ def _create_first(
     require_act(user, batch, Act.SEND)
     parts = MessageParts.of(template, subject)
     chosen = senders.copy_chosen(sender, template=template, user=user)
-    _render_trial(batch, parts)
+    _render_trial(batch, parts, user_id=user.pk if user is not None else None)
     with transaction.atomic():
         # The lock makes callers that want to send the same batch wait for the one that creates the job.
         locked = _lock(batch)
@@ -265,18 +265,15 @@ def _find_last_job(batch: Batch) -> EmailJob:
     return last
 
 
-def _render_trial(batch: Batch, parts: MessageParts) -> None:
-    """Render the trial message: for the first email, in a child process with limits of its own."""
-    try:
-        compiled = parts.compile_for(batch)
-    except TemplateFault as exc:
-        raise TemplateRefused(str(exc)) from exc
+def _render_trial(batch: Batch, parts: MessageParts, *, user_id: int | None) -> None:
+    """Render the trial message: that of the first email, in a child process unless the template is plain."""
     first = batch.emails.filter(status=EmailStatus.PENDING).order_by("row").first()
-    if first is None:
-        return
     try:
-        context = compiled.make_context(first.fields, address=first.address)
-        render_preview(parts, context, address_heading=batch.address_heading)
+        children.analyse_sound(parts, batch, user_id=user_id)
+        if first is None:
+            return
+        context = make_context(batch.merge_fields, first.fields, address=first.address)
+        children.render(parts, context, address_heading=batch.address_heading, user_id=user_id)
     except TemplateFault as exc:
         raise TemplateRefused(str(exc)) from exc
 

@@ -22,6 +22,9 @@ _ADDRESS_KEYS = frozenset(map(make_key, ADDRESS_NAMES.split()))
 NEAR_COUNT = 3
 """How many columns are offered for a field that no column matches."""
 
+NEAR_MAX = 50
+"""For how many missing fields columns are looked for. Each is compared with every column."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldBinding:
@@ -49,7 +52,7 @@ def bind_fields(
     by_any_key = dict.fromkeys(address_keys, "email") | by_key
     aliases = {name: by_any_key[make_key(name)] for name in others if make_key(name) in by_any_key}
     missing = tuple(sorted(name for name in others if name not in aliases))
-    near = {name: _find_near(name, by_key) for name in missing}
+    near = {name: _find_near(name, by_key) if place < NEAR_MAX else () for place, name in enumerate(missing)}
     return FieldBinding(aliases=aliases, missing=missing, near=near)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.rendering.read_template import ReadTemplate
+from batches.rendering.template import TemplateFault
 
 SHOWN_ROWS = 20
 """How many rows of one fault are named."""
@@ -56,25 +57,37 @@ class LetterFaults:
         return LetterFaults(checked=self.checked + other.checked, faults=tuple(faults.values()))
 
 
-def check_letters(compiled: CompiledTemplate, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> LetterFaults:
+def check_letters(template: ReadTemplate, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> LetterFaults:
     """Render the letter of each row, given as its number and its context. Nothing that is rendered is kept."""
+    return count_faults((row, _find_fault(template, context)) for row, context in rows)
+
+
+def _find_fault(template: ReadTemplate, context: Mapping[str, Any]) -> TemplateFault | None:
+    try:
+        template.render(context)
+    except TemplateFault as exc:
+        return exc
+    return None
+
+
+def count_faults(rows: Iterable[tuple[int, TemplateFault | None]]) -> LetterFaults:
+    """Group the faults of rows, given as its number and its fault if it has one."""
     checked = 0
     reasons: dict[str, str] = {}
     found: dict[str, list[int]] = {}
     counts: dict[str, int] = {}
-    for row, context in rows:
+    for row, fault in rows:
         checked += 1
-        try:
-            compiled.render(context)
-        except TemplateFault as exc:
-            group, reason = exc.group, str(exc)
-            if group not in reasons and len(reasons) >= REASONS_MAX:
-                group = reason = OTHER_REASONS
-            reasons.setdefault(group, reason)
-            counts[group] = counts.get(group, 0) + 1
-            shown = found.setdefault(group, [])
-            if len(shown) < SHOWN_ROWS:
-                shown.append(row)
+        if fault is None:
+            continue
+        group, reason = fault.group, str(fault)
+        if group not in reasons and len(reasons) >= REASONS_MAX:
+            group = reason = OTHER_REASONS
+        reasons.setdefault(group, reason)
+        counts[group] = counts.get(group, 0) + 1
+        shown = found.setdefault(group, [])
+        if len(shown) < SHOWN_ROWS:
+            shown.append(row)
     faults = tuple(
         LetterFault(reason=reason, group=group, count=counts[group], rows=tuple(found[group]))
         for group, reason in reasons.items()

@@ -15,13 +15,11 @@ from typing import NamedTuple
 
 from batches.mailboxes import parse_mailbox
 from batches.rendering.headers import encode_mailbox, encode_subject
+from batches.rendering.template import SUBJECT_MAX_CHARS as SUBJECT_MAX_CHARS
 from batches.rendering.template import Rendered
 
 LINE_MAX_OCTETS = 998
 """RFC 5322 section 2.1.1, without the CRLF."""
-
-SUBJECT_MAX_CHARS = LINE_MAX_OCTETS
-"""The longest subject that forms and the API accept: one that could fill a line."""
 
 _BODY_CONTROLS = bytes({*range(0x20), 0x7F} - {ord("\t"), ord("\n")})
 

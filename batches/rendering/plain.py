@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 from batches.rendering.headers import encode_subject
 from batches.rendering.message import LINE_MAX_OCTETS, Message, MessageLayout, canonical
-from batches.rendering.template import OUTPUT_MAX_CHARS, CompiledTemplate, Rendered, TemplateFault, as_one_line
+from batches.rendering.plain_template import PLAIN_TAG
+from batches.rendering.read_template import ReadTemplate
+from batches.rendering.template import OUTPUT_MAX_CHARS, Rendered, TemplateFault, as_one_line
 
-_TAG = re.compile(r"\{\{\s*(\w+)\s*\}\}|\{[{%#]")
 _LONE_CR = re.compile(r"\r(?!\n)")
 _HEAD_SLOTS = 4
 """Address, subject line, Message-ID and date. The slots of the fields follow, then those of the escaped fields."""
@@ -38,7 +39,7 @@ _NEEDS_CARE = _CONTROLS + b"".join(_MARKUP)
 class MessageWriter:
     """Makes the messages of one job from its template."""
 
-    def __init__(self, template: CompiledTemplate, layout: MessageLayout) -> None:
+    def __init__(self, template: ReadTemplate, layout: MessageLayout) -> None:
         self._template, self._layout = template, layout
         self._plain = find_plain_layout(template, layout)
 
@@ -115,10 +116,10 @@ class _Plan:
     """Whether a line begins with a dot, or would if all fields were empty."""
 
 
-def find_plain_layout(template: CompiledTemplate, layout: MessageLayout) -> PlainLayout | None:
+def find_plain_layout(template: ReadTemplate, layout: MessageLayout) -> PlainLayout | None:
     """Lay the template out with gaps. None: it has more than plain merge fields, or its layout is not certain."""
     subject = template.sources[0]
-    tags = [tag[1] for source in template.sources for tag in _TAG.finditer(source)]
+    tags = [tag[1] for source in template.sources for tag in PLAIN_TAG.finditer(source)]
     if template.uses_rows or not all(tags) or as_one_line(subject) != subject.strip():
         return None
     names = tuple(dict.fromkeys(tags))
@@ -153,14 +154,14 @@ class _MarkedMessage(NamedTuple):
     body: str
 
 
-def _draw(template: CompiledTemplate, layout: MessageLayout, names: tuple[str, ...]) -> _Plan | None:
+def _draw(template: ReadTemplate, layout: MessageLayout, names: tuple[str, ...]) -> _Plan | None:
     """Put a mark in each gap, lay the message out with the marks, and read back where they are."""
     marks = _Marks(names)
     marked = _lay_out(layout, _render_marks(template, marks), marks)
     return _read_back(marked, marks) if marked is not None else None
 
 
-def _render_marks(template: CompiledTemplate, marks: _Marks) -> Rendered:
+def _render_marks(template: ReadTemplate, marks: _Marks) -> Rendered:
     """Render with one set of marks in subject and text, and another in the HTML, where values are escaped."""
     rendered = template.render(dict(zip(marks.names, marks.fields, strict=True)))
     return rendered._replace(html=template.render(dict(zip(marks.names, marks.escaped_fields, strict=True))).html)

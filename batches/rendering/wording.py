@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from minijinja import TemplateError
+if TYPE_CHECKING:  # the processes that serve pages and send mail load no template engine
+    from minijinja import TemplateError
 
 PARTS = {"subject": "subject", "html": "HTML body", "text": "text body"}
 """The parts of a message, and their names in a sentence."""
@@ -38,11 +40,20 @@ def say_letter_fault(part: str, message: str, line: int | None = None) -> str:
 
 def say_error(part: str, exc: TemplateError, typed: str) -> str:
     """Say what an error of minijinja means, with the tag of its line as it was typed."""
+    return _say_kind(part, exc.kind, exc.line, typed)
+
+
+def say_no_value(part: str, line: int, typed: str) -> str:
+    """Say that a tag of a line names what this recipient does not have."""
+    return _say_kind(part, "UndefinedError", line, typed)
+
+
+def _say_kind(part: str, kind: str, line: int | None, typed: str) -> str:
     lines = typed.split("\n")
-    tags = _TAG.findall(lines[exc.line - 1]) if exc.line and exc.line <= len(lines) else []
+    tags = _TAG.findall(lines[line - 1]) if line and line <= len(lines) else []
     tag = tags[0] if len(tags) == 1 else "a tag of this line"
-    sentence = _SENTENCES.get(exc.kind, _OTHER).format(tag=tag)
+    sentence = _SENTENCES.get(kind, _OTHER).format(tag=tag)
     message = f"{sentence[:1].upper()}{sentence[1:]}."
-    if exc.kind in _FAULTS_OF_A_LETTER:
-        return say_letter_fault(part, message, exc.line)
-    return say_where(part, exc.line, message)
+    if kind in _FAULTS_OF_A_LETTER:
+        return say_letter_fault(part, message, line)
+    return say_where(part, line, message)

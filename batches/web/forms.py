@@ -152,6 +152,7 @@ class TemplateForm(CheckedTemplateForm):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.user_id = user.pk
         self.fields["key"].required = False
         field = self.fields["sender"]
         assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  (Django makes it of the foreign key)

@@ -18,6 +18,7 @@ from batches.jobs.letter_checks import AUTOMATIC_MAX_ROWS, LetterCheck, begin_ch
 from batches.jobs.queues import Fleet, fleet_status
 from batches.models import Batch
 from batches.permissions import Act, find_missing
+from batches.rendering import children
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.web.message import MessageChoice, read_choice
 from batches.web.requests import SignedInRequest, find_batch
@@ -98,10 +99,10 @@ def describe_letters(
 
 
 def _find_parts(choice: MessageChoice) -> MessageParts | None:
-    """Return the message parts that would be sent, unless they can't be compiled: the page shows that fault."""
+    """Return the message parts that would be sent, unless they can't be used: the page shows that fault."""
     try:
         parts = choice.parts()
-        parts.compile_for(choice.batch)
+        children.analyse_sound(parts, choice.batch, user_id=choice.user_id)
     except TemplateFault:
         return None
     return parts

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from batches.models import Batch
+from batches.rendering import children
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.reviewing import Review, review
 from batches.web.findings import Finding, count_hidden_rows, make_findings
@@ -110,10 +111,10 @@ def _find_usable_parts(choice: MessageChoice) -> tuple[MessageParts, frozenset[s
     """
     try:
         parts = choice.parts()
-        compiled = parts.compile_for(choice.batch)
+        analysis = children.analyse_sound(parts, choice.batch, user_id=choice.user_id)
     except TemplateFault:  # the page shows the fault in place of the message
         return NO_TEMPLATE, frozenset(), False
-    return parts, compiled.merge_fields, compiled.uses_rows
+    return parts, analysis.merge_fields, analysis.uses_rows
 
 
 def _list_rows(choice: MessageChoice, found: Review) -> list[ListedRow]:

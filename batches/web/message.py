@@ -14,9 +14,9 @@ from django.http import QueryDict
 
 from batches.jobs.senders import SenderRefused, choose_sender
 from batches.models import Batch, Email, EmailTemplate, Sender
+from batches.rendering import children
 from batches.rendering.field_names import NO_COLUMN
-from batches.rendering.preview import render_preview
-from batches.rendering.template import MessageParts, Rendered, TemplateFault, make_context
+from batches.rendering.template import SUBJECT_MAX_CHARS, MessageParts, Rendered, TemplateFault, make_context
 
 ROW_MAX_DIGITS = 9
 """Rows are PostgreSQL integers."""
@@ -40,6 +40,8 @@ class MessageChoice:
     """The recipient whose message is shown, or None if the list is empty."""
     missed_line: str = ""
     """The line that the user asked for, if it is not the line of a recipient."""
+    user_id: int | None = None
+    """Who looks at it."""
 
     def context(self) -> dict[str, str]:
         """Return the values of the row by their merge fields."""
@@ -51,8 +53,10 @@ class MessageChoice:
         """Return the message parts that would be sent.
 
         Raises:
-            TemplateFault: There is no template.
+            TemplateFault: There is no template, or the subject is too long.
         """
+        if len(self.subject) > SUBJECT_MAX_CHARS:  # the form refuses it too; an address is no form
+            raise TemplateFault(f"The subject has more than {SUBJECT_MAX_CHARS} characters. Shorten it.")
         if self.template is None:
             raise TemplateFault("There is no template yet. Write one under Templates, and come back to this page.")
         return MessageParts.of(self.template, self.subject)
@@ -76,7 +80,7 @@ class MessageChoice:
         parts = self.parts()
         if self.email is None:
             raise TemplateFault("The list has no recipients, so there is no message to show.")
-        return render_preview(parts, self.context(), address_heading=self.batch.address_heading)
+        return children.render(parts, self.context(), address_heading=self.batch.address_heading, user_id=self.user_id)
 
     @property
     def previous_row(self) -> int | None:
@@ -113,6 +117,7 @@ def read_choice(batch: Batch, query: QueryDict, *, user: User) -> MessageChoice:
         sender_key=query.get("sender", "").strip(),
         sender_fault=sender_fault,
         email=email,
+        user_id=user.pk,
         missed_line=line if email and line not in ("", str(email.shown_line)) else "",
     )
 

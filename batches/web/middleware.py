@@ -6,9 +6,11 @@ import logging
 
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 from django.views.defaults import bad_request
 
+from batches.rendering.children import RenderingBusy
 from batches.response_middleware import change_responses
 
 logger = logging.getLogger(__name__)
@@ -42,3 +44,14 @@ class UnstorableValues(MiddlewareMixin):
             return None
         logger.warning("The database can't store what %s %s was given: %s", request.method, request.path, exception)
         return bad_request(request, exception)
+
+
+class BusyRendering(MiddlewareMixin):
+    """Answers 429 with a page if too many templates are being rendered."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, RenderingBusy):
+            return None
+        response = render(request, "429.html", {"sentence": str(exception)}, status=429)
+        response.headers["Retry-After"] = str(exception.retry_seconds)
+        return response

@@ -1,12 +1,12 @@
 """Sample values for the preview of a template that has no recipient yet.
 
-A compiled template enters. A value for each of its merge fields leaves.
+What is known of a template enters. A value for each of its merge fields leaves.
 """
 
 from __future__ import annotations
 
 from batches.names import make_key
-from batches.rendering.template import CompiledTemplate
+from batches.rendering.analysis import Analysis
 
 SAMPLES = {
     "email": "ada@example.org",
@@ -34,10 +34,10 @@ NUMBER = "120"
 """The value of a field that the template compares or calculates with. A text would be a fault of the list."""
 
 
-def sample_values(compiled: CompiledTemplate) -> dict[str, str]:
+def sample_values(analysis: Analysis) -> dict[str, str]:
     """Return a value for each merge field: a usual one, a number where one is needed, or the field's own name."""
-    numbers = compiled.number_fields
-    return {field: _choose(field, is_number=field in numbers) for field in compiled.merge_fields}
+    numbers = analysis.number_fields
+    return {field: _choose(field, is_number=field in numbers) for field in analysis.merge_fields}
 
 
 def _choose(field: str, *, is_number: bool) -> str:

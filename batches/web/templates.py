@@ -5,6 +5,7 @@ What the user typed enters. Saved templates leave, and previews that are rendere
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.contrib import messages
@@ -15,8 +16,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from batches.models import EmailJob, EmailTemplate
-from batches.rendering.preview import render_preview
-from batches.rendering.template import CompiledTemplate, MessageParts, TemplateFault
+from batches.rendering import children
+from batches.rendering.template import MessageParts, TemplateFault
+from batches.template_analysis import read_known
 from batches.template_notes import TemplateNotes
 from batches.web.forms import TemplateForm
 from batches.web.middleware import MESSAGE_POLICY
@@ -41,7 +43,7 @@ class ListedTemplate:
 @login_required
 def show_templates(request: SignedInRequest) -> HttpResponse:
     """List all templates, the default first."""
-    listed = [_describe(template) for template in _with_is_used().order_by("-is_default", "name")]
+    listed = _list_templates(_with_is_used().order_by("-is_default", "name"), user_id=request.user.pk)
     return render(request, "batches/templates.html", {"listed": listed})
 
 
@@ -72,7 +74,7 @@ def edit_template(request: SignedInRequest, key: str) -> HttpResponse:
         _warn(request, template)
         return redirect("templates")
     stored = get_object_or_404(_with_is_used(), key=key)  # a faulty form has changed the instance above
-    return _show_form(request, form, listed=_describe(stored))
+    return _show_form(request, form, listed=_describe(stored, user_id=request.user.pk))
 
 
 @require_POST
@@ -106,17 +108,27 @@ def delete_template(request: SignedInRequest, key: str) -> HttpResponse:
 @login_required
 def preview_template(request: SignedInRequest) -> HttpResponse:
     """Show a template with sample values in a frame: the one in the form (POST), or a stored one (GET)."""
-    stored = EmailTemplate.objects.filter(key=request.GET.get("key", "")).first()
-    if request.method == "POST":
-        parts = _read_typed(request)
-        context = _render_sample(parts)
-        if NOTES_BESIDE not in request.POST:
-            context["sentences"] = TemplateNotes.make(parts, user_id=request.user.pk).sentences()
-    else:
-        context = _render_sample(MessageParts.of(stored)) if stored else {}
-    response = render(request, "batches/preview_frame.html", context)
+    status = 200
+    try:
+        context = _preview_typed(request) if request.method == "POST" else _preview_stored(request)
+    except children.RenderingBusy as exc:  # the frame around it has no room for a page
+        context, status = {"fault": str(exc)}, 429
+    response = render(request, "batches/preview_frame.html", context, status=status)
     response.headers["Content-Security-Policy"] = MESSAGE_POLICY
     return response
+
+
+def _preview_typed(request: SignedInRequest) -> dict[str, object]:
+    parts = _read_typed(request)
+    context = _render_sample(parts, user_id=request.user.pk)
+    if NOTES_BESIDE not in request.POST:
+        context["sentences"] = TemplateNotes.make(parts, user_id=request.user.pk).sentences()
+    return context
+
+
+def _preview_stored(request: SignedInRequest) -> dict[str, object]:
+    stored = EmailTemplate.objects.filter(key=request.GET.get("key", "")).first()
+    return _render_sample(MessageParts.of(stored), user_id=request.user.pk) if stored else {}
 
 
 @require_POST
@@ -125,7 +137,7 @@ def show_notes(request: SignedInRequest) -> HttpResponse:
     """Show what there is to say of the template in the form. A script puts it beside the button for the preview."""
     parts = _read_typed(request)
     notes = TemplateNotes.make(parts, user_id=request.user.pk)
-    fault = notes.fault or str(_render_sample(parts).get("fault", ""))
+    fault = notes.fault or str(_render_sample(parts, user_id=request.user.pk).get("fault", ""))
     return render(request, "batches/template_notes.html", {"fault": fault, "sentences": notes.sentences()})
 
 
@@ -151,18 +163,14 @@ def _warn(request: SignedInRequest, template: EmailTemplate) -> None:
         messages.warning(request, sentence)
 
 
-def _render_sample(parts: MessageParts) -> dict[str, object]:
+def _render_sample(parts: MessageParts, *, user_id: int) -> dict[str, object]:
     try:
-        compiled = parts.compile()
-        message = render_preview(parts, sample_values(compiled))
+        parts.check_lengths()
+        analysis = children.analyse_sound(parts, user_id=user_id)
+        message = children.render(parts, sample_values(analysis), user_id=user_id)
     except TemplateFault as exc:
         return {"fault": str(exc)}
-    return {"message": message, "merge_fields": _name_fields(compiled)}
-
-
-def _name_fields(compiled: CompiledTemplate) -> list[str]:
-    """Return the fields as the template writes them."""
-    return sorted(compiled.typed_names.get(field, field) for field in compiled.merge_fields)
+    return {"message": message, "merge_fields": analysis.written_fields}
 
 
 def _with_is_used() -> QuerySet[EmailTemplate]:
@@ -171,14 +179,21 @@ def _with_is_used() -> QuerySet[EmailTemplate]:
     ).select_related("sender")
 
 
-def _describe(template: EmailTemplate) -> ListedTemplate:
-    fields: list[str] = []
-    fault = ""
-    try:
-        fields = _name_fields(MessageParts.of(template).compile())
-    except TemplateFault as exc:
-        fault = str(exc)
-    return ListedTemplate(template=template, merge_fields=fields, fault=fault, is_used=template.is_used)  # type: ignore[attr-defined]
+def _describe(template: EmailTemplate, *, user_id: int) -> ListedTemplate:
+    return _list_templates([template], user_id=user_id)[0]
+
+
+def _list_templates(templates: Iterable[EmailTemplate], *, user_id: int) -> list[ListedTemplate]:
+    found = list(templates)
+    return [
+        ListedTemplate(
+            template=template,
+            merge_fields=known.merge_fields,
+            fault=known.fault,
+            is_used=template.is_used,  # type: ignore[attr-defined]
+        )
+        for template, known in zip(found, read_known(found, user_id=user_id), strict=True)
+    ]
 
 
 def _status(form: TemplateForm) -> int:

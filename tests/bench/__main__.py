@@ -80,6 +80,7 @@ def ratios(found: dict[str, Any]) -> list[tuple[str, float, str]]:
             ("one worker / smtp-source -s 50", speed["one worker"] / speed["smtp-source -s 50 -d"], ""),
             ("one worker / aiosmtplib", speed["one worker"] / speed["aiosmtplib, 10 connections"], ">= 8"),
             ("one worker / send_mail loop", speed["one worker"] / speed["send_mail loop"], ""),
+            ("one worker, not plain / one worker", speed["one worker, not plain"] / speed["one worker"], ""),
             ("worker CPU, us an email", one["worker_us"], "<= 60"),
             ("Postgres CPU, us an email", one["postgres_us"], "<= 35"),
             ("peak memory, MB", one["peak_memory_bytes"] / 1e6, "< 200"),

@@ -37,6 +37,16 @@ TEMPLATE = {
     "html": _HTML,
 }
 
+NOT_PLAIN = {
+    **TEMPLATE,
+    "key": "bench-not-plain",
+    "name": "Bench, not plain",
+    "text": _TEXT.replace(
+        "Dear {{ name }},", "{% if city == 'City 7' %}Hello{% else %}Dear{% endif %} {{ name|title }},"
+    ),
+}
+"""The same message with a condition and a filter, so that a child renders it."""
+
 
 def make_recipients(count: int) -> Iterator[tuple[str, str, str, str]]:
     """Yield address, name, city and code of each recipient."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.bench import messages
 from tests.bench.machine import wait_for_quiet
 from tests.bench.sink import run_source, running_sink
 from tests.bench.stack import BenchStack, run_peer
@@ -28,6 +29,9 @@ def measure_near(bench: BenchStack, *, emails: int, runs: int, size_bytes: int) 
             "smtp-source -s 10 -d": lambda: _source(port, sessions=10, count=emails, size_bytes=size_bytes),
             "one worker": lambda: _ours(bench, emails, workers=1, environment=url),
             "two workers": lambda: _ours(bench, emails, workers=2, environment=url),
+            "one worker, not plain": lambda: _ours(
+                bench, emails, workers=1, environment=url, key=messages.NOT_PLAIN["key"]
+            ),
             "smtp-source -s 50 -d": lambda: _source(port, sessions=50, count=emails, size_bytes=size_bytes),
             "aiosmtplib, 10 connections": lambda: run_peer("aiosmtplib", port=port, count=SLOW_PEER_COUNT),
             "send_mail loop": lambda: run_peer("send_mail", port=port, count=SLOW_PEER_COUNT),
@@ -65,8 +69,10 @@ def _source(port: int, *, sessions: int, count: int, size_bytes: int) -> dict[st
     return {"per_second": run_source(port, sessions=sessions, count=count, size_bytes=size_bytes)}
 
 
-def _ours(bench: BenchStack, count: int, *, workers: int, environment: dict[str, str]) -> dict[str, float]:
-    return dataclasses.asdict(bench.send(count, workers=workers, environment=environment))
+def _ours(
+    bench: BenchStack, count: int, *, workers: int, environment: dict[str, str], key: str = messages.TEMPLATE_KEY
+) -> dict[str, float]:
+    return dataclasses.asdict(bench.send(count, workers=workers, environment=environment, key=key))
 
 
 def interleave(variants: dict[str, Variant], *, runs: int) -> dict[str, Any]:

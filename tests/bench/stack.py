@@ -44,6 +44,7 @@ class BenchStack:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         insert_template(stack.services, messages.TEMPLATE)
+        insert_template(stack.services, messages.NOT_PLAIN)
 
     def step(self, name: str, *arguments: object, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Run one step of ``tests.bench.steps`` in the environment of this stack, and return its result."""
@@ -80,13 +81,21 @@ class BenchStack:
             connection.execute("CHECKPOINT")
         return batch_id
 
-    def send(self, count: int, *, workers: int, environment: Mapping[str, str], seconds: float = 120) -> Sent:
+    def send(
+        self,
+        count: int,
+        *,
+        workers: int,
+        environment: Mapping[str, str],
+        seconds: float = 120,
+        key: str = messages.TEMPLATE_KEY,
+    ) -> Sent:
         """Load a batch, then measure its sending alone."""
         batch_id = self.load(count)
         with self.workers(workers, environment=environment) as running:
             trees = {"worker": [each.pid for each in running], "postgres": [self.stack.services.postmaster_pid()]}
             with measure(**trees) as measured:
-                self.step("start", batch_id)
+                self.step("start", batch_id, key)
                 peak = self.await_end(batch_id, running, seconds=seconds)
         assert measured.cpu is not None
         took, cycles = self.read_end(batch_id, count)

@@ -35,6 +35,7 @@ from batches.outcomes import Outcome
 from batches.relays import afind_routes
 from batches.rendering.message import Message, MessageLayout
 from batches.rendering.plain import MessageWriter
+from batches.rendering.plain_template import PlainTemplate, read_plain
 from batches.rendering.template import MessageParts
 from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing, Timeouts
 from batches.smtp.relay import open_session, parse_relay
@@ -52,13 +53,13 @@ def load(path: str) -> dict[str, Any]:
     return {"batch": batch.pk, "count": batch.total_count}
 
 
-def start(batch_id: str) -> dict[str, Any]:
+def start(batch_id: str, key: str = messages.TEMPLATE_KEY) -> dict[str, Any]:
     """Start the job of a draft."""
-    return {"job": _start(Batch.objects.get(pk=int(batch_id))).pk}
+    return {"job": _start(Batch.objects.get(pk=int(batch_id)), key=key).pk}
 
 
-def _start(batch: Batch) -> EmailJob:
-    template = EmailTemplate.objects.get(key=messages.TEMPLATE_KEY)
+def _start(batch: Batch, *, key: str = messages.TEMPLATE_KEY) -> EmailJob:
+    template = EmailTemplate.objects.get(key=key)
     return creation.create_job(batch, template=template, user=AnonymousUser())
 
 
@@ -112,9 +113,15 @@ def _median_ms(seconds: Any) -> float:
 # --- The parts of a lane, each alone -------------------------------------------------------------------
 
 
+def _read_template() -> PlainTemplate:
+    template = read_plain(MessageParts(**{name: messages.TEMPLATE[name] for name in ("subject", "html", "text")}))
+    assert template is not None
+    return template
+
+
 def _messages(count: int) -> list[tuple[str, Message]]:
     writer = MessageWriter(
-        MessageParts(**{name: messages.TEMPLATE[name] for name in ("subject", "html", "text")}).compile(),
+        _read_template(),
         MessageLayout(from_email=messages.FROM, job_id=1, key=b"k" * 32),
     )
     made = []

@@ -13,6 +13,7 @@ from batches.intake import import_csv
 from batches.jobs import creation
 from batches.message_tests import send_test_message
 from batches.models import Batch, EmailTemplate, SharedAddresses
+from batches.rendering.compiled import compile_parts
 from batches.rendering.template import MessageParts, make_context
 
 CHILDREN = "E-Mail,Vorname,Klasse Nr.\npia@x.org,Ann,3a\nPIA@x.org,Bo,5b\nred@x.org,Cy,1c\n"
@@ -32,7 +33,7 @@ def letter(db: None) -> EmailTemplate:
 
 def read_text(batch: Batch, parts: MessageParts) -> list[str]:
     """Return what the lanes would send to each email of a batch."""
-    compiled = parts.compile(batch.merge_fields)
+    compiled = compile_parts(parts, batch.merge_fields)
     emails = batch.emails.order_by("row")
     return [compiled.render(compiled.make_context(email.fields, address=email.address)).text for email in emails]
 

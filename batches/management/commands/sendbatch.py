@@ -22,6 +22,7 @@ from batches.management.command import ActingCommand
 from batches.management.terminal import without_style
 from batches.models import Batch, EmailJob, EmailTemplate, SharedAddresses, TemplateNotFound
 from batches.permissions import NotPermitted, Permission, require
+from batches.rendering import children
 from batches.rendering.template import MessageParts, TemplateFault
 
 
@@ -84,7 +85,7 @@ def find_template(key: str, *, subject: str | None) -> EmailTemplate:
     """Find the template, and refuse a faulty one before the file is read."""
     try:
         template = EmailTemplate.objects.find_named(key)
-        MessageParts.of(template, subject).compile()
+        children.analyse_sound(MessageParts.of(template, subject))
     except (TemplateNotFound, TemplateFault) as exc:
         raise CommandError(str(exc)) from exc
     return template

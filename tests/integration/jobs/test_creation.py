@@ -27,6 +27,7 @@ from batches.models import (
     JobStatus,
 )
 from batches.permissions import NotPermitted
+from batches.rendering import children
 from batches.rendering.template import MessageParts, Rendered
 from tests.conftest import MakeUser
 
@@ -142,11 +143,13 @@ def test_trial_message_is_rendered_before_the_transaction_begins(
 ) -> None:
     trials: list[tuple[MessageParts, Mapping[str, str], bool]] = []
 
-    def render(parts: MessageParts, context: Mapping[str, str], *, address_heading: str) -> Rendered:
+    def render(
+        parts: MessageParts, context: Mapping[str, str], *, address_heading: str, user_id: int | None
+    ) -> Rendered:
         trials.append((parts, context, connection.in_atomic_block))
         return Rendered("", "", "")
 
-    monkeypatch.setattr(creation, "render_preview", render)
+    monkeypatch.setattr(children, "render", render)
     create(batch, template=welcome, user=None, subject="Mine")
     assert trials == [(MessageParts.of(welcome, "Mine"), {"name": "P0", "email": "p0@example.org"}, False)]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from batches.rendering.template import CompiledTemplate, MessageParts, TemplateFault
+from batches.rendering.compiled import CompiledTemplate, compile_parts
+from batches.rendering.template import MessageParts, TemplateFault
 
 ROW = {"vorname": "Eva", "points": "300", "nickname": "", "email": "eva@example.org"}
 
 
 def compile_text(text: str) -> CompiledTemplate:
-    return MessageParts(subject="S", html="", text=text).compile([name for name in ROW if name != "email"])
+    return compile_parts(MessageParts(subject="S", html="", text=text), [name for name in ROW if name != "email"])
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_template_means_what_minijinja_means(tag: str, shown: str) -> None:
 def test_value_is_escaped_by_an_entity_in_a_text() -> None:
     """Decoded, the entity would let a cell of the list write HTML into the message."""
     parts = MessageParts(subject="S", html='{{ vorname|replace("<", "&lt;")|safe }}', text="")
-    assert parts.compile(["vorname"]).render({"vorname": "<b>", "email": "e@example.org"}).html == "&lt;b>"
+    assert compile_parts(parts, ["vorname"]).render({"vorname": "<b>", "email": "e@example.org"}).html == "&lt;b>"
 
 
 def test_panic_of_minijinja_is_a_fault_of_the_row() -> None:

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from minijinja import Environment
 
+from batches.rendering.compiled import CompiledTemplate, compile_parts
 from batches.rendering.language import read_source
 from batches.rendering.message import MessageLayout
 from batches.rendering.plain import find_plain_layout
 from batches.rendering.tags import TagFault
-from batches.rendering.template import CompiledTemplate, MessageParts, TemplateFault
+from batches.rendering.template import MessageParts, TemplateFault
 
 ROW = {"vorname": "Eva", "nachname": "Berg", "points": "300", "first_name": "Ann", "имя": "Анна", "名前": "恵"}
 TECHNICAL_WORDS = ("unexpected", "expected", "undefined", "identifier", "unsupported", "OutOfFuel")
@@ -19,7 +20,7 @@ TECHNICAL_WORDS = ("unexpected", "expected", "undefined", "identifier", "unsuppo
 
 
 def compile_text(text: str, columns: list[str] | None = None) -> CompiledTemplate:
-    return MessageParts(subject="S", html="", text=text).compile([*ROW] if columns is None else columns)
+    return compile_parts(MessageParts(subject="S", html="", text=text), [*ROW] if columns is None else columns)
 
 
 def render(text: str, **values: str) -> str:
@@ -30,7 +31,7 @@ def render(text: str, **values: str) -> str:
 def refuse(text: str) -> str:
     """Return the sentence with which a template is refused when it is saved: there is no list yet."""
     with pytest.raises(TemplateFault) as fault:
-        MessageParts(subject="S", html="", text=text).compile()
+        compile_parts(MessageParts(subject="S", html="", text=text))
     assert not [word for word in TECHNICAL_WORDS if word in str(fault.value)]
     return str(fault.value)
 
@@ -103,7 +104,7 @@ def test_field_is_shown_when_it_is_written_as_people_do(tag: str, shown: str) ->
     ],
 )
 def test_field_is_found_when_there_is_no_list_yet(tag: str, merge_field: str) -> None:
-    assert MessageParts(subject="S", html="", text=tag).compile().merge_fields == {merge_field}
+    assert compile_parts(MessageParts(subject="S", html="", text=tag)).merge_fields == {merge_field}
 
 
 def test_missing_fields_are_named_as_typed_with_the_columns_near_them() -> None:
@@ -339,7 +340,7 @@ def test_rewritten_condition_means_the_same_as_minijinja_with_numbers(
     source = f"{{% if {condition} %}}y{{% else %}}n{{% endif %}}"
     numbers = dict(zip("abc", values, strict=True))
     expected = Environment().render_str(source, **numbers)
-    template = MessageParts(subject="S", html="", text=source).compile(["a", "b", "c"])
+    template = compile_parts(MessageParts(subject="S", html="", text=source), ["a", "b", "c"])
     try:
         assert template.render({name: str(value) for name, value in numbers.items()}).text == expected
     except TemplateFault as fault:  # two texts with a plus between them are the one thing that stays open
@@ -362,7 +363,7 @@ def test_any_template_is_rendered_or_refused_in_plain_words(source: str, value: 
     parts = MessageParts(subject="S", html=source, text="T")
     for columns in (None, ["a", "first_name"]):
         try:
-            parts.compile(columns).render({"a": value, "first_name": value, "email": "a@example.org"})
+            compile_parts(parts, columns).render({"a": value, "first_name": value, "email": "a@example.org"})
         except TemplateFault as fault:
             assert not [word for word in TECHNICAL_WORDS if word in str(fault)], str(fault)
 

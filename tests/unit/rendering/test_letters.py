@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from batches.rendering.compiled import compile_parts
 from batches.rendering.letters import (
     OTHER_REASONS,
     REASONS_MAX,
@@ -17,7 +18,7 @@ PARTS = MessageParts(
 
 def test_letters_with_the_same_fault_are_grouped() -> None:
     rows = [(row, {"name": "Ann", "kind": "deep" if row % 2 else ""}) for row in range(100)]
-    found = check_letters(PARTS.compile(), iter(rows))
+    found = check_letters(compile_parts(PARTS), iter(rows))
     assert (found.checked, found.faulty) == (100, 50)
     [fault] = found.faults
     assert fault.count == 50

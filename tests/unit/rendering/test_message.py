@@ -12,10 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batches.mailboxes import SenderFault
+from batches.rendering.compiled import CompiledTemplate
 from batches.rendering.headers import encode_subject
 from batches.rendering.message import MessageLayout, derive_message_key, make_message_id
 from batches.rendering.plain import MessageWriter, find_plain_layout
-from batches.rendering.template import CompiledTemplate, Rendered
+from batches.rendering.template import Rendered
 
 KEY = b"k" * 32
 TEMPLATE = CompiledTemplate(

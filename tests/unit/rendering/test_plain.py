@@ -6,9 +6,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from batches.rendering.compiled import CompiledTemplate
 from batches.rendering.message import Message, MessageLayout
 from batches.rendering.plain import MessageWriter, PlainLayout, find_plain_layout
-from batches.rendering.template import CompiledTemplate, TemplateFault
+from batches.rendering.template import TemplateFault
 from tests.bench import messages
 
 NAMES = ("name", "city", "straße")

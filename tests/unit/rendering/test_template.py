@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from batches.rendering.template import (
-    OUTPUT_MAX_CHARS,
-    CompiledTemplate,
-    MessageParts,
-    TemplateFault,
-    as_one_line,
-    make_context,
-)
+from batches.rendering.compiled import CompiledTemplate, compile_parts
+from batches.rendering.template import OUTPUT_MAX_CHARS, MessageParts, TemplateFault, as_one_line, make_context
 
 PARTS = MessageParts(subject="Hello {{ name }}", html="<p>{{ name }}", text="Dear {{ name }}")
 
@@ -27,7 +21,7 @@ def test_subject_is_replaced_when_another_is_given(change) -> None:  # type: ign
 
 
 def test_message_is_rendered_when_parts_are_compiled() -> None:
-    compiled = PARTS.compile()
+    compiled = compile_parts(PARTS)
     assert compiled.merge_fields == {"name"}
     assert compiled.render({"name": "<Ann>"}) == ("Hello <Ann>", "<p>&lt;Ann&gt;", "Dear <Ann>")
 
@@ -56,7 +50,7 @@ def test_fault_says_what_and_where_when_a_template_is_unusable(parts: dict[str, 
 
 def test_fault_names_the_merge_field_when_it_is_missing() -> None:
     with pytest.raises(TemplateFault, match="name"):
-        PARTS.compile().render({"nmae": "Ann"})
+        compile_parts(PARTS).render({"nmae": "Ann"})
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 
 from batches.files.headings import name_merge_fields
+from batches.rendering.compiled import compile_parts
 from batches.rendering.template import MessageParts, TemplateFault
 
 
 def render(text: str, *headings: str) -> str:
     """Save a letter without a list, and render it for a list with these headings. The cells are A, B, C."""
     parts = MessageParts(subject="S", html="", text=text)
-    parts.compile()
+    compile_parts(parts)
     columns = name_merge_fields(headings, range(1, len(headings) + 1))
     context = dict(zip(columns, "ABC", strict=False)) | {"email": "eva@example.org"}
-    return parts.compile(columns).render(context).text
+    return compile_parts(parts, columns).render(context).text
 
 
 PLAIN = (

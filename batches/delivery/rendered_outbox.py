@@ -1,0 +1,119 @@
+"""The outbox of a route whose messages a child renders: it asks ahead, and gives out what has come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+from batches.delivery.lane_renderer import LaneRenderer, Written
+from batches.delivery.outbox import Outbox
+from batches.delivery.spec import LaneSpec
+from batches.delivery.terms import ClaimedEmail
+from batches.rendering.message import Message
+from batches.rendering.template import TemplateFault
+from batches.smtp.connection import Capabilities, Outgoing
+from batches.smtp.verdicts import Verdict
+
+ASKED_MAX = 64
+"""How many messages are asked for in one request."""
+
+ENOUGH = 32
+"""With so many messages ready, no more are asked for."""
+
+
+class RenderedOutbox(Outbox):
+    """The claimed emails of one route in order, and the messages that were written of the next ones.
+
+    ``on_ready`` is called when there may be messages to take.
+    """
+
+    def __init__(
+        self,
+        spec: LaneSpec,
+        *,
+        record: Callable[[ClaimedEmail, Verdict], None],
+        renderer: LaneRenderer,
+        on_ready: Callable[[], None],
+        is_paced: bool = False,
+    ) -> None:
+        super().__init__(spec, record=record, is_paced=is_paced)
+        self._renderer, self._on_ready = renderer, on_ready
+        # Under a rate, a message written ahead would wait and leave with an old Date header.
+        self._asked_max, self._enough = (1, 1) if is_paced else (ASKED_MAX, ENOUGH)
+        self._written: Written = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_asking = False
+        self._round = 0
+        """Rises when what was asked for is not wanted any more."""
+
+    def _prepare(self, spec: LaneSpec) -> None:
+        """Overridden because the renderer does all of it."""
+
+    def clear(self) -> list[ClaimedEmail]:
+        """Empty the outbox, and return its emails. What is being rendered is given up."""
+        self._forget()
+        return super().clear()
+
+    def take(self, capabilities: Capabilities) -> Outgoing[ClaimedEmail] | None:
+        """Return the next message; None if there is none yet. Then ``on_ready`` is called when there is."""
+        if not self.is_ready_for(capabilities):
+            return None
+        outgoing = super().take(capabilities)
+        self._ask_ahead(allow_8bit=capabilities.eight_bit)
+        return outgoing
+
+    def is_ready_for(self, capabilities: Capabilities) -> bool:
+        """Whether the next message was written. If not, it is asked for."""
+        if capabilities is not self._made_for:
+            self._forget()
+            self._unmake()
+            self._made_for = capabilities
+        if self._made or self._is_next_written():
+            return True
+        self._ask_ahead(allow_8bit=capabilities.eight_bit)
+        return False
+
+    def _is_next_written(self) -> bool:
+        return bool(self._claimed) and self._claimed[0].id in self._written
+
+    def _make_some(self, capabilities: Capabilities) -> bool:
+        """Overridden to take one message that was written, and the faults before it."""
+        while self._is_next_written():
+            claimed = self._claimed.popleft()
+            outgoing = self._make(claimed, capabilities)
+            self._written.pop(claimed.id, None)
+            if outgoing is not None:
+                self._made.append(outgoing)
+                return True
+        return False
+
+    def _write(self, claimed: ClaimedEmail, *, allow_8bit: bool) -> Message:
+        written = self._written[claimed.id]
+        if isinstance(written, TemplateFault):
+            raise written
+        return written
+
+    def _ask_ahead(self, *, allow_8bit: bool) -> None:
+        if self._is_asking or len(self._written) >= self._enough or self._renderer.obstacle:
+            return
+        missing = (claimed for claimed in self._claimed if claimed.id not in self._written)
+        if emails := list(islice(missing, self._asked_max)):
+            self._is_asking = True
+            task = asyncio.ensure_future(self._ask(emails, round_number=self._round, allow_8bit=allow_8bit))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, emails: Sequence[ClaimedEmail], *, round_number: int, allow_8bit: bool) -> None:
+        written = await self._renderer.write(emails, allow_8bit=allow_8bit)
+        if round_number == self._round:
+            self._is_asking = False
+            self._written.update(written)
+            self._on_ready()
+
+    def _forget(self) -> None:
+        self._round += 1
+        self._written.clear()
+        if self._is_asking:
+            self._is_asking = False
+            self._renderer.interrupt()

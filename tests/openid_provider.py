@@ -1,13 +1,14 @@
 """A small OpenID provider of the tests' own, in a thread. Its answers can be made hostile, one by one.
 
-It serves discovery, keys, tokens and user information. The page at which a user would sign in is left out: a test asks
-``authorize`` for the redirect that this page would end with.
+It serves discovery, keys, tokens, user information, and a page with a link in place of a password. A test without a
+browser asks ``authorize`` for the redirect that this page ends with.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import secrets
 import threading
@@ -119,18 +120,30 @@ class OpenIdProvider:
                 """Print nothing."""
 
             def do_GET(self) -> None:
-                self.answer({})
+                if urlsplit(self.path).path == "/authorization":
+                    self.show_page()
+                else:
+                    self.answer({})
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 self.answer({name: values[0] for name, values in parse_qs(body).items()})
 
+            def show_page(self) -> None:
+                """Show the page of the provider. Its link is the user's consent."""
+                target = html.escape(provider.authorize(self.path))
+                page = f'<!doctype html><title>Town Hall</title><h1>Town Hall</h1><a href="{target}">I am Ann</a>'
+                self.send(200, "text/html", page.encode())
+
             def answer(self, form: dict[str, str]) -> None:
                 provider.requests.append(self.path)
                 found = provider._answer(urlsplit(self.path).path, form)
                 data = json.dumps(found or {"error": "invalid_grant"}).encode()
-                self.send_response(200 if found else 400)
-                self.send_header("Content-Type", "application/json")
+                self.send(200 if found else 400, "application/json", data)
+
+            def send(self, status: int, kind: str, data: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import URLError
@@ -52,8 +52,11 @@ def running_browser() -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def running_site() -> Iterator[str]:
-    """Start daphne on the database and the Redis of the test run. Yields its URL without a slash at the end."""
+def running_site(more: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Start daphne on the database and the Redis of the test run. Yields its URL without a slash at the end.
+
+    ``more`` are further variables of its environment.
+    """
     database = addresses.database_url(services.running.data_dir)
     name = connection.settings_dict["NAME"]
     environment = os.environ | {
@@ -63,6 +66,7 @@ def running_site() -> Iterator[str]:
         # which looks for a deadlock after a second (PostgreSQL's default).
         "PGOPTIONS": "-c deadlock_timeout=50ms",
         "PYTHONWARNINGS": "",
+        **(more or {}),
     }
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from playwright.sync_api import Browser, Page, expect
 
+from batches.permissions import GROUPS
 from tests.acceptance.browser import running_browser, running_site, take_picture
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, OpenIdProvider
 
 PASSWORD = "a long one 42"
 VIEWS: dict[str, dict[str, Any]] = {
@@ -178,3 +180,76 @@ def test_too_many_guesses_are_said_with_the_wait(page: Page) -> None:
         page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_text("Wait a minute, then try again.")).to_be_visible()
     take_pictures(page, "too-many")
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[OpenIdProvider]:
+    with OpenIdProvider() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def openid_site(django_db_setup: None, provider: OpenIdProvider) -> Iterator[str]:
+    """A site at which users of the provider may sign in, if they are in its group ``mailers``."""
+    more = {
+        "OIDC_URL": provider.url,
+        "OIDC_NAME": "Town Hall",
+        "OIDC_CLIENT_ID": CLIENT_ID,
+        "OIDC_CLIENT_SECRET": CLIENT_SECRET,
+        "OIDC_GROUPS": "mailers=Senders,bosses=Approvers",
+    }
+    with running_site(more) as url:
+        yield url.replace("127.0.0.1", "localhost")
+
+
+@pytest.fixture
+def openid_page(chromium: Browser, openid_site: str, transactional_db: None) -> Iterator[Page]:
+    for name in GROUPS:  # a test that empties the tables takes what the migrations made
+        Group.objects.get_or_create(name=name)
+    context = chromium.new_context(base_url=openid_site)
+    yield context.new_page()
+    context.close()
+
+
+def test_user_of_the_provider_signs_in_with_the_groups_of_the_claim(
+    openid_page: Page, provider: OpenIdProvider
+) -> None:
+    provider.claims = {"groups": ["mailers"], "preferred_username": "ann"}
+    openid_page.goto("/templates/")
+    take_pictures(openid_page, "login-openid")
+    openid_page.get_by_role("link", name="Sign in with Town Hall").click()
+    expect(openid_page.get_by_role("heading", name="Town Hall")).to_be_visible()
+    openid_page.get_by_role("link", name="I am Ann").click()
+    openid_page.wait_for_url("**/templates/")
+    expect(openid_page.get_by_role("link", name="ann")).to_be_visible()
+    assert [group.name for group in User.objects.get(username="ann").groups.all()] == ["Senders"]
+    openid_page.goto("/accounts/connections/")
+    expect(openid_page.get_by_role("heading", name="Connected with Town Hall")).to_be_visible()
+    take_pictures(openid_page, "connection")
+
+
+def test_user_of_the_provider_without_a_group_is_refused_with_the_reason(
+    openid_page: Page, provider: OpenIdProvider
+) -> None:
+    provider.claims = {"groups": ["others"], "preferred_username": "eve"}
+    openid_page.goto("/accounts/login/")
+    openid_page.get_by_role("link", name="Sign in with Town Hall").click()
+    openid_page.get_by_role("link", name="I am Ann").click()
+    expect(openid_page.get_by_text("none of your groups there may use this site")).to_be_visible()
+    take_pictures(openid_page, "refused")
+    assert not User.objects.filter(username="eve").exists()
+
+
+def test_user_of_the_provider_proves_again_at_the_provider(openid_page: Page, provider: OpenIdProvider) -> None:
+    provider.claims = {"groups": ["mailers"], "preferred_username": "ann", "auth_time": int(time.time()) - 5000}
+    openid_page.goto("/accounts/login/")
+    openid_page.get_by_role("link", name="Sign in with Town Hall").click()
+    openid_page.get_by_role("link", name="I am Ann").click()
+    openid_page.goto("/accounts/two-factor/totp/activate/")
+    expect(openid_page.get_by_role("heading", name="Is it still you?")).to_be_visible()
+    take_pictures(openid_page, "openid-again")
+    provider.claims["auth_time"] = int(time.time())
+    openid_page.get_by_role("link", name="Sign in again").click()
+    assert "max_age=0" in openid_page.url and "prompt=login" in openid_page.url
+    openid_page.get_by_role("link", name="I am Ann").click()
+    expect(openid_page.get_by_role("heading", name="Add an app")).to_be_visible()

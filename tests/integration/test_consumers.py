@@ -18,8 +18,9 @@ from channels.testing import WebsocketCommunicator
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.db import connections
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, override_settings
 from django.utils import timezone
 
 from batches import feeds, intake, progress
@@ -307,7 +308,7 @@ async def test_socket_is_closed_when_the_client_sends_a_message(
     assert output["code"] == 1008
 
 
-@pytest.mark.parametrize("revoke", ["deactivate", "log out"])
+@pytest.mark.parametrize("revoke", ["deactivate", "log out", "be idle for too long", "require a factor"])
 async def test_socket_is_closed_when_the_right_to_watch_ends(
     sender: User, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, revoke: str
 ) -> None:
@@ -318,12 +319,15 @@ async def test_socket_is_closed_when_the_right_to_watch_ends(
     await socket.receive_json_from(timeout=10)
     if revoke == "deactivate":
         await User.objects.aupdate(is_active=False)
-    else:
+    elif revoke == "be idle for too long":
+        await Session.objects.aupdate(expire_date=timezone.now())
+    elif revoke == "log out":
         client = AsyncClient(headers={"cookie": cookie[1].decode()})
         await client.alogout()
         client.cookies.load(cookie[1].decode())
         await client.alogout()
-    assert await closing_code(socket) == 4401
+    with override_settings(REQUIRE_MFA="all" if revoke == "require a factor" else "off"):
+        assert await closing_code(socket) == 4401
 
 
 async def test_feed_is_closed_when_the_last_watcher_leaves(sender: User, connect: Callable[..., Any]) -> None:

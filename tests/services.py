@@ -53,7 +53,9 @@ class Services:
         deadline = time.monotonic() + 30
         while True:
             try:
-                with psycopg.connect(host=str(addresses.socket_dir(self.data_dir)), user="postgres", dbname="postgres"):
+                with psycopg.connect(
+                    host=str(addresses.database_socket_dir(self.data_dir)), user="postgres", dbname="postgres"
+                ):
                     redis.Redis.from_url(addresses.redis_url(self.data_dir)).ping()
                     return
             except (psycopg.OperationalError, redis.exceptions.ConnectionError):

@@ -22,17 +22,27 @@ SHORT_FOLDER = Path("/tmp")  # noqa: S108  (not TMPDIR, which may differ in a se
 
 
 def socket_dir(data_dir: Path) -> Path:
-    """Return the folder of the sockets: in DATA_DIR, or in /tmp under a hash of DATA_DIR if that path is too long."""
-    inside = data_dir.resolve() / "run"
+    """Return the folder of the sockets of Valkey and the inbox. It belongs to the user of the local stack."""
+    return _short_enough(data_dir, "run")
+
+
+def database_socket_dir(data_dir: Path) -> Path:
+    """Return the folder of PostgreSQL's socket. It belongs to PostgreSQL's user, who can't touch the other sockets."""
+    return _short_enough(data_dir, "pg")
+
+
+def _short_enough(data_dir: Path, name: str) -> Path:
+    """Return a folder in DATA_DIR, or in /tmp under a hash of DATA_DIR if paths of sockets in it would be too long."""
+    inside = data_dir.resolve() / name
     if len(bytes(inside / LONGEST_SOCKET_NAME)) <= SOCKET_PATH_MAX_BYTES:
         return inside
     digest = hashlib.sha256(bytes(data_dir.resolve())).hexdigest()[:16]
-    return SHORT_FOLDER / f"emailbatch-{digest}"
+    return SHORT_FOLDER / f"emailbatch-{digest}-{name}"
 
 
 def database_url(data_dir: Path) -> str:
     """Return the address of the embedded PostgreSQL."""
-    return f"postgres://postgres@/{DATABASE_NAME}?host={quote(str(socket_dir(data_dir)), safe='')}"
+    return f"postgres://postgres@/{DATABASE_NAME}?host={quote(str(database_socket_dir(data_dir)), safe='')}"
 
 
 def redis_url(data_dir: Path) -> str:

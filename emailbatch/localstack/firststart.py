@@ -23,7 +23,7 @@ from emailbatch.localstack import addresses
 
 def create_database(data_dir: Path) -> None:
     """Create the embedded server's database if it does not exist."""
-    folder = str(addresses.socket_dir(data_dir))
+    folder = str(addresses.database_socket_dir(data_dir))
     with psycopg.connect(host=folder, user="postgres", dbname="postgres", autocommit=True) as connection:
         name = addresses.DATABASE_NAME
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
 
-from emailbatch.localstack.addresses import LONGEST_SOCKET_NAME, socket_dir
+from emailbatch.localstack.addresses import LONGEST_SOCKET_NAME, database_socket_dir, socket_dir
 from emailbatch.localstack.permissions import (
     FolderRefused,
+    give,
+    initdb_account,
     make_private_folder,
     open_programs,
     open_the_way,
     postgres_account,
     postgres_uid,
+    remove_sockets,
+    take_over,
 )
 
 __all__ = ["FolderRefused", "postgres_account", "prepare_postgres", "prepare_valkey"]
@@ -27,6 +32,9 @@ INITDB_SECONDS = 120
 
 NO_PROCESS = 2**31 - 1
 """A PID above the limit of every kernel, so no process has it."""
+
+HBA = "local all all peer map=emailbatch\n"
+"""The only way in: the socket, for a process of the user who started the local stack. The kernel says whose it is."""
 
 POSTGRES_SETTINGS = {
     "listen_addresses": "",
@@ -69,15 +77,46 @@ def prepare_postgres(data_dir: Path, *, sync: bool = True) -> list[str]:
 
     The server must run as ``postgres_account()``, in a folder that this user may enter.
     """
-    cluster = data_dir.resolve() / "postgres"
-    make_private_folder(socket_dir(data_dir), owner=postgres_uid())
+    cluster, sockets = data_dir.resolve() / "postgres", database_socket_dir(data_dir)
+    if postmaster_pid(data_dir) is None:  # otherwise a server of the former user still writes there
+        take_over(cluster, owner=postgres_uid())
+    make_private_folder(sockets, owner=postgres_uid())
     make_private_folder(cluster, owner=postgres_uid())
     open_for_postgres(data_dir)
     if not (cluster / "PG_VERSION").exists():
         _make_cluster(cluster, sync=sync)
+    _let_in_only_this_user(cluster)
     disown_stale_locks(data_dir)
     settings = [part for name, value in POSTGRES_SETTINGS.items() for part in ("-c", f"{name}={value}")]
-    return [str(postgres_folder() / "bin" / "postgres"), "-D", str(cluster), "-k", str(socket_dir(data_dir)), *settings]
+    return [str(postgres_folder() / "bin" / "postgres"), "-D", str(cluster), "-k", str(sockets), *settings]
+
+
+def remove_former_sockets(data_dir: Path) -> bool:
+    """Remove the folder of the sockets if it is one of an earlier version, in which PostgreSQL's user owned all.
+
+    Call it before any service starts. Returns whether there was one.
+    """
+    return remove_sockets(socket_dir(data_dir))
+
+
+def _let_in_only_this_user(cluster: Path) -> None:
+    """Write who may connect (pg_hba.conf), and as whom (pg_ident.conf). Earlier versions let in anybody."""
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise FolderRefused(
+            f"The user {os.geteuid()} has no name on this machine, and PostgreSQL needs one. Add the user to "
+            "/etc/passwd, or set DATABASE_URL to a PostgreSQL of your own."
+        ) from None
+    quoted = name.replace('"', '""')
+    for file, text in (("pg_hba.conf", HBA), ("pg_ident.conf", f'emailbatch "{quoted}" postgres\n')):
+        draft = cluster / f"{file}.new"
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+            opened.write(text)
+            if (owner := postgres_uid()) is not None:
+                os.fchown(opened.fileno(), owner, -1)
+        draft.replace(cluster / file)
 
 
 def open_for_postgres(data_dir: Path) -> list[Path]:
@@ -86,7 +125,7 @@ def open_for_postgres(data_dir: Path) -> list[Path]:
     libraries = programs.parent.with_name(f"{programs.parent.name}.libs")
     trees = [tree for tree in (programs, libraries) if tree.is_dir()]
     return [
-        *open_the_way(programs, data_dir / "postgres", socket_dir(data_dir)),
+        *open_the_way(programs, data_dir / "postgres", database_socket_dir(data_dir)),
         *open_programs(*trees),
     ]
 
@@ -95,8 +134,9 @@ def _make_cluster(cluster: Path, *, sync: bool) -> None:
     """Run initdb in a draft folder and rename it when it is complete, so that a kill leaves no half-made cluster."""
     draft = cluster.with_name("postgres.new")
     shutil.rmtree(draft, ignore_errors=True)
-    make_private_folder(draft, owner=postgres_uid())
-    argv = [str(postgres_folder() / "bin" / "initdb"), "-D", str(draft), "-U", "postgres", "-A", "trust"]
+    account = initdb_account()
+    make_private_folder(draft, owner=account.get("user"))
+    argv = [str(postgres_folder() / "bin" / "initdb"), "-D", str(draft), "-U", "postgres", "-A", "peer"]
     argv += ["-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     result = subprocess.run(  # noqa: S603
         argv if sync else [*argv, "--no-sync"],
@@ -104,10 +144,11 @@ def _make_cluster(cluster: Path, *, sync: bool) -> None:
         text=True,
         cwd=draft,
         timeout=INITDB_SECONDS,
-        **postgres_account(),
+        **account,
     )
     if result.returncode:
         raise FolderRefused(f"PostgreSQL could not make its folder {cluster}. It said: {result.stderr.strip()}")
+    give(draft, former=account.get("user"), owner=postgres_uid())
     cluster.rmdir()
     draft.rename(cluster)
 
@@ -124,7 +165,7 @@ def disown_stale_locks(data_dir: Path) -> None:
         return
     _, rest = lock.read_text().split("\n", 1)
     lock.write_text(f"{NO_PROCESS}\n{rest}")
-    (socket_dir(data_dir) / LONGEST_SOCKET_NAME).unlink(missing_ok=True)
+    (database_socket_dir(data_dir) / LONGEST_SOCKET_NAME).unlink(missing_ok=True)
 
 
 def postmaster_pid(data_dir: Path) -> int | None:
@@ -148,7 +189,7 @@ def prepare_valkey(data_dir: Path) -> list[str]:
     """Create Valkey's folder, and return the command line of its server. Safe to run twice."""
     folder = data_dir.resolve() / "valkey"
     sockets = socket_dir(data_dir)
-    make_private_folder(sockets, owner=postgres_uid())
+    make_private_folder(sockets)
     make_private_folder(folder)
     argv = [str(_valkey_binary()), "--port", "0", "--unixsocket", str(sockets / "redis.sock")]
     argv += ["--unixsocketperm", "700", "--dir", str(folder), "--daemonize", "no", "--loglevel", "warning"]

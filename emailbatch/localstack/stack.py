@@ -158,12 +158,14 @@ class Stack:
         self._say(f"Ready: http://{HOST}:{self._port}/ - {sign_in}. Ctrl-C stops everything.")
 
     def _open_folders(self) -> None:
+        services.remove_former_sockets(self._plan.data_dir)
         if not self._plan.has_database:
             return
         opened = services.open_for_postgres(self._plan.data_dir)
         if opened:
             folders = ", ".join(str(folder) for folder in opened)
-            self._say(f"PostgreSQL runs as the user nobody. This user may now pass through (o+x): {folders}.")
+            user = services.postgres_account()["user"]
+            self._say(f"PostgreSQL runs as the user id {user}. It may now pass through (o+x): {folders}.")
 
     async def _start_services(self) -> None:
         await self._start_and_wait(self._services, within_seconds=SERVICE_READY_SECONDS)
@@ -202,7 +204,7 @@ class Stack:
 
 def embedded_services(plan: Plan) -> Iterator[Service]:
     """Yield the embedded services that the plan asks for."""
-    sockets = addresses.socket_dir(plan.data_dir)
+    sockets = addresses.database_socket_dir(plan.data_dir)
     if plan.has_database:
         program = Program(
             name="postgres",

@@ -137,7 +137,7 @@ class RunningStack:
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Query the database without Django."""
-        host = str(addresses.socket_dir(self.data_dir))
+        host = str(addresses.database_socket_dir(self.data_dir))
         with psycopg.connect(host=host, user="postgres", dbname=addresses.DATABASE_NAME) as connection:
             return connection.execute(statement, values).fetchall()
 

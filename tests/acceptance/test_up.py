@@ -16,10 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 import redis
 
 from emailbatch.localstack import addresses
+from emailbatch.localstack.permissions import postgres_uid
 from tests.acceptance.stack import (
     RunningStack,
     launch_stack,
@@ -142,7 +144,7 @@ def test_start_works_when_the_old_postgres_pid_belongs_to_another_process(folder
     with running_stack(folder, workers=0):
         lock = (folder / "postgres" / "postmaster.pid").read_text()
     _, rest = lock.split("\n", 1)
-    user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+    user = postgres_uid()
     sleeper = subprocess.Popen(["sleep", "120"], user=user)
     try:
         (folder / "postgres" / "postmaster.pid").write_text(f"{sleeper.pid}\n{rest}")
@@ -159,6 +161,7 @@ def test_start_works_when_the_data_folder_has_a_long_path(folder: Path) -> None:
         assert is_page_there(stack)
         assert stack.manage("migrate", "--check").returncode == 0
     shutil.rmtree(addresses.socket_dir(deep))
+    shutil.rmtree(addresses.database_socket_dir(deep))
     assert_nothing_left(folder)
 
 
@@ -242,3 +245,67 @@ def test_start_works_twice_when_an_ordinary_user_starts_it(folder: Path) -> None
         finally:
             assert stack.stop(signal.SIGTERM) == 0
         assert_nothing_left(folder)
+
+
+def run_as(user: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a program as another user of this machine, without root's groups and capabilities."""
+    wrapper = ["setpriv", f"--reuid={user}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+    return subprocess.run([*wrapper, *argv], capture_output=True, text=True, timeout=60)
+
+
+def mark_old(folder: Path) -> None:
+    """Make a data folder as version 0.2 left it: all of it belongs to nobody, and everybody on the socket is let in."""
+    nobody = pwd.getpwnam("nobody").pw_uid
+    cluster = folder / "postgres"
+    (cluster / "pg_hba.conf").write_text("local all all trust\n")
+    (cluster / "pg_ident.conf").write_text("")
+    for path in (cluster, *cluster.rglob("*"), folder / "run", *(folder / "run").rglob("*")):
+        os.chown(path, nobody, nobody, follow_symlinks=False)
+    shutil.rmtree(folder / "pg")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("is_old", [False, True])
+def test_no_other_user_reaches_the_database_or_the_sockets_when_root_starts_it(folder: Path, is_old: bool) -> None:
+    folder.chmod(0o755)
+    if is_old:
+        with running_stack(folder, workers=0):
+            pass
+        mark_old(folder)
+    with running_stack(folder, workers=0) as stack:
+        assert is_page_there(stack)
+        assert psutil.Process(stack.pids()["postgres"]).uids().real == postgres_uid()
+        assert stack.query("SELECT count(*) FROM auth_user") == [(1,)]
+        python = "/usr/bin/python3"
+        for user in ("nobody", "daemon"):
+            for path in ("pg/.s.PGSQL.5432", "run/redis.sock", "run/smtp.sock"):
+                code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(folder / path)!r})"
+                assert "PermissionError" in run_as(user, python, "-c", code).stderr, (user, path)
+            for path in ("pg", "run", "postgres", "postgres/PG_VERSION", "valkey", "secret_key", "inbox.sqlite3"):
+                target = folder / path
+                reader = ["ls", f"{target}/."] if target.is_dir() else ["cat", str(target)]
+                assert "Permission denied" in run_as(user, *reader).stderr, (user, path)
+                assert run_as(user, "mv", str(folder / path), str(folder / "moved")).returncode != 0, (user, path)
+        uid = str(postgres_uid())
+        assert run_as(uid, "mv", str(folder / "run" / "redis.sock"), str(folder / "pg" / "redis.sock")).returncode != 0
+        kept = (folder / "postgres" / "pg_hba.conf").read_text()
+        assert kept == "local all all peer map=emailbatch\n"
+    assert_nothing_left(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_database_refuses_its_own_user_because_it_did_not_start_the_stack(folder: Path) -> None:
+    folder.chmod(0o755)
+    with running_stack(folder, workers=0):
+        uid, host = postgres_uid(), str(addresses.database_socket_dir(folder))
+        child = os.fork()
+        if child == 0:
+            os.setgroups([])
+            os.setgid(uid or 0)
+            os.setuid(uid or 0)
+            try:
+                psycopg.connect(host=host, user="postgres", dbname="postgres").close()
+            except psycopg.OperationalError:
+                os._exit(7)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

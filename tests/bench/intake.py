@@ -61,7 +61,7 @@ class _Bench:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._socket = str(addresses.socket_dir(folder))
+        self._socket = str(addresses.database_socket_dir(folder))
         self._environment = os.environ | {"DATA_DIR": str(folder), "SECRET_KEY": "only-for-the-benchmark"}
         for name in ("DATABASE_URL", "REDIS_URL", "EMAIL_URL"):
             self._environment.pop(name, None)

@@ -106,7 +106,7 @@ class Services:
 
     def connect(self, *, dbname: str = "emailbatch") -> psycopg.Connection:
         """Connect directly, without a proxy or a pool."""
-        host = str(addresses.socket_dir(self.folder))
+        host = str(addresses.database_socket_dir(self.folder))
         return psycopg.connect(host=host, user="postgres", dbname=dbname, autocommit=True, connect_timeout=5)
 
     def redis(self) -> redis.Redis:
@@ -266,7 +266,7 @@ class Stack:
         if self.second is not None:
             environment["EMAIL_URL_SECOND"] = self.second.url
         if self.has_proxy:
-            socket_path = addresses.socket_dir(self.folder) / ".s.PGSQL.5432"
+            socket_path = addresses.database_socket_dir(self.folder) / ".s.PGSQL.5432"
             self.proxy = self.exits.enter_context(RunningProxy(socket_path, is_postgres=True))
             environment["DATABASE_URL"] = f"postgres://postgres@127.0.0.1:{self.proxy.port}/emailbatch?sslmode=disable"
         return environment | dict(self.extra_environment)

@@ -15,7 +15,7 @@ from tests.proxy import RunningProxy
 
 @pytest.fixture
 def proxy(data_dir: Path) -> Iterator[RunningProxy]:
-    with RunningProxy(addresses.socket_dir(data_dir) / ".s.PGSQL.5432", is_postgres=True) as running:
+    with RunningProxy(addresses.database_socket_dir(data_dir) / ".s.PGSQL.5432", is_postgres=True) as running:
         yield running
 
 

@@ -10,13 +10,15 @@ from emailbatch.localstack import addresses
 
 def test_sockets_are_in_the_data_folder_when_its_path_is_short(tmp_path: Path) -> None:
     assert addresses.socket_dir(Path("/srv/mail")) == Path("/srv/mail/run")
+    assert addresses.database_socket_dir(Path("/srv/mail")) == Path("/srv/mail/pg")
 
 
 def test_sockets_fit_the_kernel_when_the_path_is_long() -> None:
     for length in range(1, 400):
         folder = Path("/srv") / ("d" * length if length < 200 else "ü" * (length // 4) + "/" + "d" * 200)
-        longest = addresses.socket_dir(folder) / addresses.LONGEST_SOCKET_NAME
-        assert len(bytes(longest)) <= addresses.SOCKET_PATH_MAX_BYTES
+        for sockets in (addresses.socket_dir(folder), addresses.database_socket_dir(folder)):
+            assert len(bytes(sockets / addresses.LONGEST_SOCKET_NAME)) <= addresses.SOCKET_PATH_MAX_BYTES
+        assert addresses.socket_dir(folder) != addresses.database_socket_dir(folder)
 
 
 def test_each_long_path_has_its_own_folder() -> None:

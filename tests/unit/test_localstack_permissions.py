@@ -77,3 +77,61 @@ def test_folder_is_refused_in_a_sentence_when_it_cannot_be_made(tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with pytest.raises(permissions.FolderRefused, match="cannot be used: Not a directory"):
         permissions.make_private_folder(tmp_path / "file" / "below")
+
+
+@only_root
+def test_postgres_has_an_id_that_belongs_to_no_account() -> None:
+    uid = permissions.postgres_uid()
+    assert uid is not None
+    assert uid in permissions.OWN_IDS
+    with pytest.raises(KeyError):
+        pwd.getpwuid(uid)
+    assert permissions.postgres_account() == {"user": uid, "group": uid, "extra_groups": []}
+
+
+@only_root
+def test_next_id_is_taken_when_the_first_belongs_to_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = permissions.OWN_IDS[0]
+    find = pwd.getpwuid
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: find(0) if uid == first else find(uid))
+    assert permissions.postgres_uid() == first + 1
+
+
+@only_root
+def test_shared_user_is_taken_when_there_is_no_free_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(permissions, "OWN_IDS", range(0, 1))
+    assert permissions.postgres_uid() == pwd.getpwnam("nobody").pw_uid
+
+
+@only_root
+def test_no_process_runs_as_the_account_of_initdb() -> None:
+    account = permissions.initdb_account()
+    assert account["user"] != 0
+    assert pwd.getpwuid(account["user"]).pw_uid == account["user"]
+    busy = {entry.stat().st_uid for entry in Path("/proc").glob("[0-9]*") if entry.exists()}
+    assert account["user"] not in busy
+
+
+@only_root
+def test_folder_of_an_earlier_version_changes_its_owner_with_all_that_was_its_own(tmp_path: Path) -> None:
+    nobody, uid = pwd.getpwnam("nobody").pw_uid, permissions.postgres_uid()
+    cluster = tmp_path / "postgres"
+    (cluster / "base").mkdir(parents=True)
+    for name in ("PG_VERSION", "base/1", "foreign"):
+        (cluster / name).write_text("")
+    for path in (cluster, cluster / "base", cluster / "PG_VERSION", cluster / "base" / "1"):
+        os.chown(path, nobody, nobody)
+    (cluster / "link").symlink_to("/etc/passwd")
+    assert permissions.take_over(cluster, owner=uid)
+    owned = {path.name for path in (cluster, *cluster.rglob("*")) if path.lstat().st_uid == uid}
+    assert owned == {"postgres", "base", "PG_VERSION", "1"}, "what was root's stays root's"
+    assert Path("/etc/passwd").stat().st_uid == 0
+    assert not permissions.take_over(cluster, owner=uid)
+
+
+@only_root
+def test_folder_of_another_user_is_not_taken_over(tmp_path: Path) -> None:
+    os.chown(tmp_path, pwd.getpwnam("daemon").pw_uid, -1)
+    assert not permissions.take_over(tmp_path, owner=permissions.postgres_uid())
+    assert not permissions.remove_sockets(tmp_path)
+    assert tmp_path.exists()

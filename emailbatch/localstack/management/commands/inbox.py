@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from emailbatch.localstack import addresses
-from emailbatch.localstack.permissions import FolderRefused, make_private_folder, postgres_uid
+from emailbatch.localstack.permissions import FolderRefused, make_private_folder
 
 
 class Command(BaseCommand):
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         data_dir.mkdir(parents=True, exist_ok=True)
         socket_path = None if port else addresses.inbox_socket(data_dir)
         try:
-            make_private_folder(addresses.socket_dir(data_dir), owner=postgres_uid())
+            make_private_folder(addresses.socket_dir(data_dir))
             asyncio.run(serve_inbox(store_path=addresses.inbox_file(data_dir), socket_path=socket_path, port=port))
         except FolderRefused as exc:
             raise CommandError(str(exc)) from exc

@@ -2,7 +2,7 @@
 
 It ends the lease of a dead work-horse at once. Its work-horse dies with it. It passes SIGTERM on as a request to drain.
 It sweeps every few seconds, busy or idle. It goes on when Redis was away. It runs nothing but lanes and letter
-checks.
+checks, whatever Redis holds, and takes no commands from Redis.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
+from rq.utils import now as utcnow
 
 from batches.delivery import stop
 from batches.jobs import queues
@@ -185,9 +186,41 @@ class Worker(rq.Worker):
             super().check_for_suspension(burst)
 
     def run_maintenance_tasks(self) -> None:
-        """Overridden to go on while Redis is away."""
-        with outlast_redis():
-            super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        """Overridden to go on while Redis is away, and whatever somebody wrote into it."""
+        try:
+            with outlast_redis():
+                self.clean_registries()
+        except Exception:
+            logger.exception("RQ's registries in Redis could not be cleaned. Find out who wrote into them.")
+
+    def clean_registries(self) -> None:
+        """Overridden to clean only the registries in which our own entries are, and no groups or rate limits of RQ."""
+        for queue in self.queues:
+            if queue.acquire_maintenance_lock():  # one worker is enough
+                self._clean_registries_of(queue)
+                worker_registration.clean_worker_registry(queue)
+                queue.intermediate_queue.cleanup(self, queue)
+                queue.release_maintenance_lock()  # type: ignore[no-untyped-call]
+        self.last_cleaned_at = utcnow()  # type: ignore[assignment]
+
+    def _clean_registries_of(self, queue: Queue) -> None:
+        """Forget entries that ended, and note that a letter check failed whose worker died."""
+        for registry in (queue.finished_job_registry, queue.started_job_registry, queue.failed_job_registry):
+            registry.cleanup()  # a job that it reads has no callbacks and no webhooks: see batches.jobs.rq_jobs
+
+    def subscribe(self) -> None:
+        """Overridden to take no commands from Redis: anyone who reaches it could kill work-horses.
+
+        An operator pauses or cancels a batch, and stops a worker by a signal.
+        """
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
+        """Overridden to go on after an entry of a queue that is no id of a job: RQ would end the worker."""
+        while True:
+            try:
+                return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+            except ValueError as exc:
+                logger.error("An entry of a queue in Redis was dropped because it is no id of a job: %s", exc)
 
     def set_state(self, state: str, pipeline: Any = None) -> None:
         """Overridden to go on while Redis is away."""

@@ -21,10 +21,13 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from batches import redis_client
+from batches.jobs import rq_jobs
 from batches.jobs.redis_health import RedisFault, name_fault, probe
 from batches.models import JobPriority
 
 logger = logging.getLogger(__name__)
+
+rq_jobs.drop_foreign_parts()  # here, because every process that reads a queue imports this module
 
 QUEUE_NAMES = tuple(JobPriority.values)
 """The queues, the most urgent first."""
@@ -179,8 +182,7 @@ def is_runnable(job: Job) -> bool:
         is_known = not job.args and list(job.kwargs) == _ARGUMENTS.get(str(job.func_name))
     except (DeserializationError, TypeError):  # for example pickled data
         return False
-    callbacks = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
-    return is_known and not any(callbacks) and not job.webhooks
+    return is_known and not rq_jobs.has_foreign_parts(job)
 
 
 def is_old_work_item(job: Job) -> bool:

@@ -1,8 +1,8 @@
 """Write what became of a batch as CSV, in chunks of bytes and in constant memory.
 
-The text is UTF-8 with a byte order mark, so that Excel recognises it. A cell that a spreadsheet program would run as a
-formula gets an apostrophe in front (OWASP, "CSV Injection"): ``+49 30 1234`` is written as ``'+49 30 1234``.
-Spreadsheet programs show the cell without the apostrophe, and ``append_csv`` removes the apostrophe.
+The text is UTF-8 with a byte order mark, so that Excel recognises it. Where a spreadsheet program would begin a
+formula, an apostrophe is put in (OWASP, "CSV Injection"): ``+49 30 1234`` is written as ``'+49 30 1234``.
+``append_csv`` takes exactly these apostrophes off again.
 
 The rows are read in pages by their key, and not by a server-side cursor. A cursor would keep a transaction open for as
 long as the slowest client takes, and PostgreSQL could not clean up after the lanes (promise 6).
@@ -81,7 +81,7 @@ def _read_page(batch: Batch, after_row: int, rows: int) -> list[EmailRow]:
 
 
 def _result_cells(email: EmailRow, history: SaidHistory) -> list[str]:
-    """Return the cells of RESULT_COLUMNS. Only the reply can look like a formula: the history begins with a year."""
+    """Return the cells of RESULT_COLUMNS. The reply, which the history has too, is a text of somebody else."""
     record = history.record
     return [
         record.state.value,
@@ -90,7 +90,7 @@ def _result_cells(email: EmailRow, history: SaidHistory) -> list[str]:
         _show(record.completed_at),
         str(email.line or email.row),
         _show(record.job_id),
-        history.text,
+        disarm(history.text),
     ]
 
 

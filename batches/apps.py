@@ -9,7 +9,7 @@ class BatchesConfig(AppConfig):
 
     def ready(self) -> None:
         # Not at the top, because all need the models. The imports of checks register them.
-        from batches import audit_signals, checks  # noqa: F401
+        from batches import audit_signals, checks, deployment_checks  # noqa: F401
         from batches.accounts import records, settings_check  # noqa: F401
         from batches.jobs.inactive_users import watch_accounts
 

@@ -15,8 +15,8 @@ from emailbatch.localstack.addresses import local_secret_key
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 PRODUCTION = {
-    "DATABASE_URL": "postgres://user:password@database.example/emailbatch",
-    "REDIS_URL": "redis://redis.example:6379/0",
+    "DATABASE_URL": "postgres://user:password@database.example/emailbatch?sslmode=verify-full",
+    "REDIS_URL": "rediss://:password@redis.example:6379/0",
     "EMAIL_URL": "smtp+tls://user:password@relay.example:587",
     "SECRET_KEY": "Zx8-4_fVtq1nWc7uLk2bYg9sRd5hJm3pQe6aTo0iXvKrNwSyBzUfClGdMhPj",
     "ALLOWED_HOSTS": "mail.example",
@@ -34,6 +34,7 @@ def deployment(settings: Settings) -> Settings:
     settings.SEND_BACKEND = ""
     settings.RELAY_URLS, settings.RELAY_OAUTH, settings.STRAY_OAUTH_VARIABLES = {}, {}, []
     settings.DEBUG = False
+    settings.PRIVATE_HOSTS, settings.TRUSTED_PROXY_COUNT, settings.SECURE_PROXY_SSL_HEADER = [], 0, None
     return settings
 
 
@@ -179,7 +180,7 @@ def test_key_of_a_service_account_is_refused_when_it_is_none(deployment: Setting
 
 
 def test_local_inbox_is_not_used_when_a_further_relay_is_set(tmp_path: Path) -> None:
-    url = "smtp://relay.example"
+    url = "smtp+tls://relay.example"
     result = manage(
         tmp_path, {"EMAIL_URL": "", "EMAIL_URL_SECOND": url}, "check", "--deploy", "--fail-level", "WARNING"
     )

@@ -52,7 +52,7 @@ class StateFilter(admin.SimpleListFilter):
 def _record_search(term: str) -> None:
     """Write down that somebody looked for a person. The beginning of an address has no digest to compare."""
     is_address = "@" in term and not term.endswith("*")
-    details = {"person": digest_address(term)} if is_address else {"by": "the beginning of an address"}
+    details: dict[str, Any] = {"person": digest_address(term)} if is_address else {"by": "the beginning of an address"}
     audit.record(AuditAction.PERSON_SEARCH, **details)
 
 

@@ -82,7 +82,7 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
             found = found.filter(batch_id=batch_id)
         if since is not None:
             found = found.filter(at__gte=_begin(since))
-        if until is not None:
+        if until is not None and until < date.max:  # which has no day after it
             found = found.filter(at__lt=_begin(until + timedelta(days=1)))
         return found.filter(is_refused=True) if is_refused else found
 

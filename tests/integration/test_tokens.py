@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from batches.credentials import Credentials, make_token, revoke_tokens
 from batches.models import ApiToken, AuditAction, AuditEntry, BatchStatus, EmailTemplate, JobStatus, TokenScope
+from batches.subscriptions import Subscription, find_subscription, may_watch
 from tests.conftest import MakeBatch, MakeJob
 
 PREVIEW = "/api/templates/welcome_email/preview"
@@ -132,7 +133,22 @@ def test_token_ends_when_it_is_revoked(client: Client, sender: User) -> None:
     assert AuditEntry.objects.get(action=AuditAction.TOKEN_REVOKE).target_name == "token leaked"
 
 
-def test_last_use_is_written_once_a_minute(client: Client, sender: User, django_assert_num_queries: object) -> None:
+@pytest.mark.parametrize("end", ["revoke", "expire", "password"])
+def test_socket_of_a_token_ends_with_it(end: str, sender: User) -> None:
+    token = make_token(sender, name="watching")
+    subscription = find_subscription(Credentials(bearer=token, session_key=None), None)
+    assert isinstance(subscription, Subscription) and may_watch(subscription)
+    if end == "revoke":
+        revoke_tokens(ApiToken.objects.all())
+    elif end == "expire":
+        ApiToken.objects.update(expires_at=timezone.now())
+    else:
+        sender.set_password("another-password-7")
+        sender.save()
+    assert not may_watch(subscription)  # the feed asks every minute
+
+
+def test_last_use_is_written_once_a_minute(client: Client, sender: User) -> None:
     token = make_token(sender, name="busy")
     call(client, token)
     first = ApiToken.objects.get().last_used_at

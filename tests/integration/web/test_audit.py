@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 from django.utils import timezone
@@ -68,6 +69,25 @@ def test_entries_are_found_by_day(page: Client, batch: Batch) -> None:
     today = timezone.localdate().isoformat()
     assert len(acts(page, f"batch={batch.pk}&since={today}&until={today}")) == 4
     assert acts(page, "since=2999-01-01") == [] and acts(page, "until=2001-01-01") == []
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2024-02-29"])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+def test_odd_days_are_answered(day: str, zone: str, page: Client, db: None, settings: LazySettings) -> None:
+    settings.TIME_ZONE = zone
+    for name in ("since", "until"):
+        assert page.get(f"/audit/?{name}={day}").status_code == 200
+        assert page.get(f"/api/audit?{name}={day}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["who=%00", "batch=99999999999999999999", "batch=0", "batch=x", "since=x", "action=nothing", "refused=maybe"],
+)
+def test_what_can_not_be_looked_for_is_refused(query: str, page: Client, db: None) -> None:
+    assert page.get(f"/api/audit?{query}").status_code == 422
+    if query != "refused=maybe":  # a box that is ticked, whatever its value is
+        assert page.get(f"/audit/?{query}").status_code == 422
 
 
 def test_user_is_found_by_the_present_name_and_by_the_name_of_that_time(page: Client, batch: Batch) -> None:

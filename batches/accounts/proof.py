@@ -52,8 +52,8 @@ def require_fresh_proof(request: HttpRequest, *, recipient_count: int) -> None:
         raise ReauthenticationRequired
 
 
-def require_proof_for_token(request: HttpRequest) -> None:
-    """Go on only with a new proof, whatever the settings: a token outlives the session that made it.
+def require_proof(request: HttpRequest) -> None:
+    """Go on only with a new proof, whatever the settings. For what outlives the session, as a token or an erasure.
 
     Raises:
         ReauthenticationRequired: as above.

@@ -7,6 +7,7 @@ first, so that nobody sends to it meanwhile, and what lanes have in flight ends 
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ WAIT_SECONDS = 60.0
 
 PASSES_MAX = 5
 """How often a table is searched again, because a row was written meanwhile."""
+
+CACHE_TABLE = "batches_cache"
+"""The table of Django's database cache."""
 
 REASON = "erased on request"
 """The reason of the suppression."""
@@ -91,6 +95,7 @@ def erase_person(spelling: Spelling, *, wait_seconds: float = WAIT_SECONDS) -> E
         erased.remarks.append(strip_account(user, spelling))
         erased.add("accounts", 1)
     erased.add("sessions", _erase_sessions(spelling))
+    erased.add("cached values", _erase_cached(spelling))
     for table in read_tables():
         erased.add(table.name.removeprefix("batches_"), _mask(table, spelling))
     _erase_outside(spelling, erased)
@@ -157,6 +162,23 @@ def _erase_sessions(spelling: Spelling) -> int:
             Session.objects.filter(pk=session.pk).update(session_data=Session.objects.encode(masked))
             count += 1
     return count
+
+
+def _erase_cached(spelling: Spelling) -> int:
+    """Delete the cached values that hold the address. The database cache packs them in base64 and pickle."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT cache_key, value FROM {CACHE_TABLE}")  # noqa: S608  a constant
+        keys = [key for key, value in cursor.fetchall() if spelling.is_in(key) or spelling.is_in(_decode(value))]
+        cursor.execute(f"DELETE FROM {CACHE_TABLE} WHERE cache_key = ANY(%s)", [keys])  # noqa: S608  a constant
+    return len(keys)
+
+
+def _decode(value: str) -> str:
+    """Return the text in a value of the cache. It is not unpickled, because nothing of it has to be run."""
+    try:
+        return base64.b64decode(value).decode(errors="replace")
+    except ValueError:
+        return value
 
 
 def _mask(table: Table, spelling: Spelling) -> int:

@@ -28,7 +28,7 @@ SKIPPED_TABLES = frozenset(
     }
 )
 
-OWN_TABLES = frozenset({"auth_user", "batches_sender", "django_session"})
+OWN_TABLES = frozenset({"auth_user", "batches_sender", "django_session", "batches_cache"})
 """Tables that are searched by their own functions."""
 
 

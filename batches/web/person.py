@@ -5,17 +5,19 @@ An address is posted, and never in the address of a page: an access log or a bro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django import forms
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.http import require_http_methods, require_POST
 
 from batches import audit
+from batches.accounts.proof import require_proof
 from batches.models import AuditAction, Batch
 from batches.people import (
     ErasureRefused,
@@ -104,8 +106,9 @@ def export(request: SignedInRequest) -> HttpResponse:
 @require_POST
 @login_required
 def erase(request: SignedInRequest) -> HttpResponse:
-    """Remove everything about a person, after the address was typed twice."""
+    """Remove everything about a person, after the address was typed twice and the auditor proved again who it is."""
     require(request.user, Permission.VIEW_AUDIT)
+    require_proof(request)
     form = ErasureForm(request.POST)
     spelling = form.read()
     if spelling is None:
@@ -116,11 +119,9 @@ def erase(request: SignedInRequest) -> HttpResponse:
     try:
         erased = erase_person(spelling, wait_seconds=ERASE_SECONDS)
     except (ErasureRefused, PersonBusy) as exc:
-        messages.error(request, str(exc))
-        return redirect("person")
-    for sentence in say_erased(erased):
-        messages.success(request, sentence)
-    return redirect("person")
+        return _show(request, PersonForm(), refusal=str(exc), status=409)
+    # No redirect with messages: they are lost if the form is carried out after a proof. A second erasure does no harm.
+    return _show(request, PersonForm(), said=say_erased(erased))
 
 
 def _record(action: AuditAction, spelling: Spelling) -> None:
@@ -135,6 +136,8 @@ def _show(
     spelling: Spelling | None = None,
     found: Findings | None = None,
     erasure: ErasureForm | None = None,
+    said: Sequence[str] = (),
+    refusal: str = "",
     status: int = 200,
 ) -> HttpResponse:
     context = {
@@ -144,6 +147,8 @@ def _show(
         "found": found,
         "counts": count_findings(found) if found is not None else [],
         "batches": Batch.objects.filter(pk__in=found.batch_ids).order_by("-pk") if found is not None else [],
+        "said": said,
+        "refusal": refusal,
         "is_suppressed": is_suppressed(spelling.stored) if spelling is not None else False,
     }
     response = render(request, "batches/person.html", context, status=status)

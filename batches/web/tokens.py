@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from batches.accounts.proof import require_proof_for_token
+from batches.accounts.proof import require_proof
 from batches.credentials import make_token, revoke_tokens
 from batches.models import ApiToken
 from batches.token_form import TokenForm
@@ -28,7 +28,7 @@ def show_tokens(request: SignedInRequest) -> HttpResponse:
     form = TokenForm(request.POST or None)
     made = ""
     if request.method == "POST" and form.is_valid():
-        require_proof_for_token(request)
+        require_proof(request)
         made = make_token(request.user, **form.token_options())
         form = TokenForm()
     now = timezone.now()

@@ -12,6 +12,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
+from django.core.cache import cache
 from django.db import connection
 
 from batches.jobs import queues
@@ -91,6 +92,8 @@ def ann_everywhere(sent_to_ann: Batch, upload: Upload, own_inbox: Path, staff: U
         action_flag=CHANGE,
         change_message=json.dumps([{"changed": {"name": "email", "object": ANN}}]),
     )
+    cache.set("of-somebody", {"typed": ANN}, 600)
+    cache.set("of-another", {"typed": "bo@example.org"}, 600)
     relay, _ = Relay.objects.get_or_create(name="default")
     RelayPause.objects.create(
         relay=relay, meaning=ReplyMeaning.POLICY, sentence=f"450 <{ANN}> later", until=sent_to_ann.created_at
@@ -116,6 +119,8 @@ def dump_database() -> str:
         for table in connection.introspection.table_names(cursor):
             if table == "batches_uploadchunk":
                 cursor.execute("SELECT convert_from(data, 'UTF8') FROM batches_uploadchunk")
+            elif table == "batches_cache":
+                cursor.execute("SELECT cache_key || encode(decode(value, 'base64'), 'escape') FROM batches_cache")
             else:
                 cursor.execute(f"SELECT t::text FROM {connection.ops.quote_name(table)} t")  # noqa: S608
             texts += [f"{table}: {row[0]}" for row in cursor.fetchall()]

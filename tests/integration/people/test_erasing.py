@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 
 from batches.exports import rejected_csv, results_csv
@@ -170,6 +171,11 @@ def test_account_whose_name_is_the_address_is_closed() -> None:
 def test_session_keeps_the_rest_of_its_data(ann_everywhere: Batch) -> None:
     erase_person(SPELLING)
     assert Session.objects.get().get_decoded() == {"test_address": MASK, "other": [1, {"x": f"to {MASK}"}]}
+
+
+def test_cached_values_of_others_stay(ann_everywhere: Batch) -> None:
+    erase_person(SPELLING)
+    assert (cache.get("of-somebody"), cache.get("of-another")) == (None, {"typed": "bo@example.org"})
 
 
 def test_keys_of_redis_without_the_address_stay(ann_everywhere: Batch) -> None:

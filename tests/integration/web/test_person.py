@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
@@ -18,15 +19,24 @@ from tests.conftest import MakeBatch
 pytestmark = pytest.mark.django_db
 
 ADDRESS = "person2@example.org"
+PASSWORD = "a long one 42"
 PLACES = ("person", "person-export", "person-erase")
 
 
 @pytest.fixture
 def auditor(client: Client) -> Client:
-    user = User.objects.create_user("auditor", "auditor@example.org")
+    """A client in which an auditor gave the password just now."""
+    user = User.objects.create_user("auditor", "auditor@example.org", PASSWORD)
     user.user_permissions.add(Permission.objects.get(codename=permissions.Permission.VIEW_AUDIT.codename))
-    client.force_login(user)
+    client.post("/accounts/login/", {"username": "auditor", "password": PASSWORD})
     return client
+
+
+def make_proof_older(client: Client, *, seconds: float) -> None:
+    session = client.session
+    for record in session[AUTHENTICATION_METHODS_SESSION_KEY]:
+        record["at"] -= seconds
+    session.save()
 
 
 @pytest.fixture
@@ -95,6 +105,19 @@ def test_erasure_says_what_was_removed(auditor: Client, batch: Batch) -> None:
     assert not batch.emails.filter(address=ADDRESS).exists()
     entry = AuditEntry.objects.get(action=AuditAction.PERSON_ERASE)
     assert entry.details == {"person": digest_address(ADDRESS)}
+
+
+def test_erasure_asks_for_the_password_and_is_then_carried_out(auditor: Client, batch: Batch) -> None:
+    make_proof_older(auditor, seconds=3600)
+    asked = auditor.post(reverse("person-erase"), {"address": ADDRESS, "again": ADDRESS})
+    assert asked.headers["Location"].startswith("/accounts/reauthenticate/?next=")
+    assert batch.emails.filter(address=ADDRESS).exists()
+    answer = auditor.post(
+        asked.headers["Location"], {"password": PASSWORD, "next": reverse("person-erase")}, follow=True
+    )
+    assert "Removed: emails 1" in answer.content.decode()
+    assert not batch.emails.filter(address=ADDRESS).exists()
+    assert ADDRESS not in str(dict(auditor.session))
 
 
 def test_page_is_not_kept_by_a_cache(auditor: Client) -> None:

@@ -13,6 +13,8 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 REQUIRED = {
     "SECRET_KEY": "Zx8-4_fVtq1nWc7uLk2bYg9sRd5hJm3pQe6aTo0iXvKrNwSyBzUfClGdMhPj",
     "POSTGRES_PASSWORD": "unused",
+    "REDIS_PASSWORD": "unused",
+    "MAILPIT_PASSWORD": "unused",
     "ALLOWED_HOSTS": "mail.example,127.0.0.1",
 }
 """The variables that .env must set."""
@@ -45,7 +47,7 @@ def _fill(node: Any, variables: dict[str, str]) -> Any:
     if isinstance(node, list):
         return [_fill(item, variables) for item in node]
     return (
-        re.sub(r"\$\{(\w+)(:-|:\?|-|\?)?([^}]*)\}", lambda m: _value(m, variables), node)
+        re.sub(r"(?<!\$)\$\{(\w+)(:-|:\?|-|\?)?([^}]*)\}", lambda m: _value(m, variables), node).replace("$$", "$")
         if isinstance(node, str)
         else node
     )

@@ -35,16 +35,21 @@ def test_deployment_is_complete_when_its_secrets_are_in_files(tmp_path: Path) ->
     contents = {
         "secret_key": REQUIRED["SECRET_KEY"],
         "database_url": "postgres://emailbatch:hush@postgres:5432/emailbatch",
+        "redis_url": "redis://:hush@valkey:6379/0",
         "email_url": "smtp+tls://ann:hush@relay.example:587",
         "postgres_password": "hush",
+        "redis_password": "hush",
+        "mailpit_login": "mailpit:hush",
     }
     for name, content in contents.items():
         (tmp_path / name).write_text(f"{content}\n")
-    compose = read_compose({**REQUIRED, "SECRET_KEY": "", "POSTGRES_PASSWORD": ""}, "compose.secrets.yaml")
+    unset = dict.fromkeys(("SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "MAILPIT_PASSWORD"), "")
+    compose = read_compose({**REQUIRED, **unset}, "compose.secrets.yaml")
     assert set(compose["secrets"]) == set(contents)
     for service in ("migrate", "web", "worker"):
         given = compose["services"][service]
-        assert given["secrets"] == ["secret_key", "database_url", "email_url"]
+        wanted = {"secret_key", "database_url"} | ({"redis_url", "email_url"} if service != "migrate" else set())
+        assert set(given["secrets"]) == wanted, "each container has only its own secrets"
         variables = {name: value.replace("/run/secrets", str(tmp_path)) for name, value in given["environment"].items()}
         result = subprocess.run(
             [sys.executable, "manage.py", "check", "--deploy"],
@@ -55,7 +60,56 @@ def test_deployment_is_complete_when_its_secrets_are_in_files(tmp_path: Path) ->
             timeout=60,
         )
         assert "no issues" in result.stdout, result.stderr
-    assert compose["services"]["postgres"]["environment"]["POSTGRES_PASSWORD"] == ""
+    for service, secret in (
+        ("postgres", "postgres_password"),
+        ("valkey", "redis_password"),
+        ("mailpit", "mailpit_login"),
+    ):
+        assert compose["services"][service]["secrets"] == [secret]
+        values = list(compose["services"][service]["environment"].values())
+        assert f"/run/secrets/{secret}" in values
+        assert not [value for value in values if "unused" in str(value) or "hush" in str(value)]
+
+
+@pytest.mark.parametrize("name", ["migrate", "web", "worker", "postgres", "valkey", "mailpit"])
+def test_container_has_least_rights(name: str) -> None:
+    service = read_compose(REQUIRED)["services"][name]
+    assert service["read_only"] is True
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["cap_drop"] == ["ALL"]
+    assert set(service.get("cap_add", [])) <= {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
+    assert service["pids_limit"] <= 512
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert not service.get("privileged")
+    assert service.get("tmpfs") or service["volumes"], "a place to write in"
+
+
+def test_only_postgres_adds_capabilities_and_only_the_machine_itself_reaches_a_page() -> None:
+    services = read_compose(REQUIRED)["services"]
+    assert [name for name, service in services.items() if service.get("cap_add")] == ["postgres"]
+    ports = {name: service["ports"] for name, service in services.items() if service.get("ports")}
+    assert set(ports) == {"web", "mailpit"}
+    assert all(port.startswith("127.0.0.1:") for each in ports.values() for port in each)
+    assert services["mailpit"]["environment"]["MP_UI_AUTH"] == "mailpit:unused"
+
+
+def test_valkey_asks_for_a_password_that_no_command_line_shows(tmp_path: Path) -> None:
+    valkey = read_compose(REQUIRED)["services"]["valkey"]
+    assert "unused" not in str(valkey["command"])
+    script = valkey["command"][2].replace("/run/valkey", str(tmp_path)).replace("exec valkey-server", "echo")
+    for name, environment in (("plain", {"REDIS_PASSWORD": "hush"}), ("file", {"REDIS_PASSWORD_FILE": "secret"})):
+        (tmp_path / "secret").write_text("hush\n")
+        subprocess.run(["sh", "-c", script], env={"PATH": os.environ["PATH"], **environment}, cwd=tmp_path, check=True)
+        assert (tmp_path / "valkey.conf").read_text() == "requirepass hush\n", name
+        assert (tmp_path / "valkey.conf").stat().st_mode & 0o077 == 0
+        (tmp_path / "valkey.conf").unlink()
+    addresses = read_compose(REQUIRED)["services"]["worker"]["environment"]
+    assert addresses["REDIS_URL"] == "redis://:unused@valkey:6379/0"
+
+
+def test_image_and_compose_do_not_name_their_server() -> None:
+    assert "--no-server-name" in read_compose(REQUIRED)["services"]["web"]["command"]
+    assert "--no-server-name" in (PROJECT_DIR / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +135,7 @@ def test_each_third_party_service_has_a_health_check_and_keeps_its_data() -> Non
     for name in ("postgres", "valkey", "mailpit"):
         assert compose["services"][name]["healthcheck"]["test"]
         assert compose["services"][name]["volumes"][0].split(":")[0] in compose["volumes"]
-    assert "--appendonly" in compose["services"]["valkey"]["command"]
+    assert "--appendonly yes" in compose["services"]["valkey"]["command"][-1]
 
 
 def test_image_has_what_the_commands_need() -> None:

@@ -62,13 +62,18 @@ SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not IS_LOCAL_STACK
 SECURE_REDIRECT_EXEMPT = [r"^api/health$", r"^metrics$"]  # monitoring asks for them without the proxy, so without HTTPS
 if env.bool("TRUST_X_FORWARDED_PROTO", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if IS_LOCAL_STACK else 3600)
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0 if IS_LOCAL_STACK else 365 * 24 * 3600)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=False)
+SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", default=False)
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=0)
 X_FRAME_OPTIONS = "SAMEORIGIN"
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+PRIVATE_HOSTS = env.list("PRIVATE_HOSTS", default=[])
 DEFAULT_EXCEPTION_REPORTER = "emailbatch.error_reports.Reporter"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "emailbatch.error_reports.SettingsFilter"
 SILENCED_SYSTEM_CHECKS = [
@@ -228,6 +233,7 @@ STOP_GRACE_SECONDS = limits.STOP_GRACE_SECONDS  # make up reads it here, for the
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "batches.web.middleware.security_headers",  # after static files, and before all that may answer by itself
     "batches.api.errors.json_errors",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -236,7 +242,6 @@ MIDDLEWARE = [
     "batches.audit_middleware.audit_requests",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "batches.web.middleware.content_security_policy",
     "batches.web.middleware.UnstorableValues",
     "allauth.account.middleware.AccountMiddleware",
     "batches.accounts.middleware.Sessions",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.models import Permission as StoredPermission
 from hypothesis import settings as hypothesis_settings
@@ -30,6 +31,11 @@ from tests import services
 # Hypothesis fails an example that takes longer than 200 ms. On a busy machine that says nothing about the code.
 hypothesis_settings.register_profile("no deadline", deadline=None)
 hypothesis_settings.load_profile("no deadline")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check after each request of a test that the API's document describes the answer."""
+    settings.MIDDLEWARE = ["tests.described.check_described", *settings.MIDDLEWARE]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

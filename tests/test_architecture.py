@@ -30,8 +30,6 @@ OPEN_TO_ALL = {
     "accounts/two-factor/webauthn/login/",  # signs in with a passkey
     "accounts/openid/cancelled/",  # leads back to the way in
     "admin/logout/",
-    "api/docs",  # describes the API, and shows no data
-    "api/openapi.json",
     "api/health",  # for load balancers; it shows counts only
 }
 """The only addresses that answer a client who is not signed in."""

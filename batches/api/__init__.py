@@ -1,11 +1,11 @@
 """The HTTP API under ``/api/``: JSON in camelCase. Its names and statuses are a contract (docs/design.md)."""
 
 from django.conf import settings
-from ninja import NinjaAPI
 
 from batches.api.audit import router as audit_router
 from batches.api.auth import BearerToken, Session
 from batches.api.batches import router as batches_router
+from batches.api.described import DescribedApi
 from batches.api.drafts import router as drafts_router
 from batches.api.errors import add_handlers
 from batches.api.exports import router as exports_router
@@ -26,7 +26,7 @@ answer fields that it does not know. A name is removed only after a release that
 deprecated. The addresses tagged *drafts* and the sentences in `detail` may change in any release.
 """
 
-api = NinjaAPI(
+api = DescribedApi(
     title="emailbatch",
     version=settings.VERSION,
     description=DESCRIPTION,

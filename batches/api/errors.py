@@ -82,7 +82,7 @@ def answer_too_large() -> HttpResponse:
     return answer(FileTooLarge.http_status, too_large_sentence())
 
 
-def _answer_api_error(request: HttpRequest, exc: ApiError) -> HttpResponse:
+def answer_api_error(request: HttpRequest, exc: ApiError) -> HttpResponse:
     response = answer(exc.status, exc.detail, **exc.more)
     if exc.status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"  # RFC 9110 section 11.6.1
@@ -94,12 +94,12 @@ def _answer_api_error(request: HttpRequest, exc: ApiError) -> HttpResponse:
 def _answer_http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
     cause = exc.__cause__
     if isinstance(cause, ApiError):  # ninja wraps what a parser raises
-        return _answer_api_error(request, cause)
+        return answer_api_error(request, cause)
     if isinstance(cause, (json.JSONDecodeError, UnicodeDecodeError)):
         return answer(400, f"The body is not JSON: {cause}.")
     if exc.status_code == HTTPStatus.UNAUTHORIZED:
         sentence = "Log in, or send a token in the header 'Authorization: Bearer TOKEN'."
-        return _answer_api_error(request, ApiError(401, sentence))
+        return answer_api_error(request, ApiError(401, sentence))
     return answer(exc.status_code, str(exc))
 
 
@@ -154,7 +154,7 @@ def _answer_rendering_busy(request: HttpRequest, exc: RenderingBusy) -> HttpResp
 
 
 _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
-    ApiError: _answer_api_error,
+    ApiError: answer_api_error,
     HttpError: _answer_http_error,
     ValidationError: _answer_validation_error,
     RequestDataTooBig: lambda request, exc: answer_too_large(),

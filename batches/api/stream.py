@@ -35,7 +35,7 @@ async def stream_batch(request: HttpRequest, batch_id: int) -> StreamingHttpResp
     if not isinstance(found, Subscription):
         raise not_found(f"batch {batch_id}")
     response = EventStream(_events(found), content_type="text/event-stream")
-    response["Cache-Control"] = "no-cache"
+    response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"  # otherwise nginx would hold events back
     return response
 

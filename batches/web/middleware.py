@@ -1,4 +1,8 @@
-"""What holds for every page: only our own files, nothing inline, and a clear answer to what can't be stored."""
+"""What holds for every answer: its headers of security, and what becomes of odd addresses.
+
+The headers are the Content-Security-Policy (only our own files, nothing inline), what the browser may not offer a page,
+and that nothing is kept in a cache.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +23,36 @@ PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'self'"
 )
-MESSAGE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; frame-ancestors 'self'"
-"""For the HTML of a message: its styles and pictures are shown, and nothing in it can run, send or navigate."""
+"""For each page, those of the admin and of the API's documentation among them: our own files, and nothing inline."""
 
-THIRD_PARTY_PATHS = ("/admin/", "/api/", "/metrics")
-"""Third-party pages use inline scripts and styles, so our policy does not apply there."""
+MESSAGE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+"""For the HTML of a message: its styles are shown, and nothing in it can run, send, navigate or load from elsewhere."""
+
+MESSAGE_POLICY_WITH_PICTURES = MESSAGE_POLICY.replace("img-src data:", "img-src https: data:")
+"""The same after a person asked for the pictures, which tells their server that somebody looks at the message."""
+
+PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+"""What no page of ours needs (W3C Permissions Policy)."""
 
 
-def _add_policy(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    if not request.path.startswith(THIRD_PARTY_PATHS):
-        response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+def message_policy(request: HttpRequest) -> str:
+    """Return the policy of a message: pictures of other servers are loaded only if the request has ``pictures``."""
+    has_asked = bool(request.POST.get("pictures") or request.GET.get("pictures"))
+    return MESSAGE_POLICY_WITH_PICTURES if has_asked else MESSAGE_POLICY
+
+
+def _add_headers(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+    response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+    response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+    # Everything that Django answers may show personal data. Static files never come here.
+    if "no-store" not in response.headers.get("Cache-Control", ""):
+        response.headers["Cache-Control"] = "no-store"
     return response
 
 
-content_security_policy = change_responses(_add_policy)
-"""The middleware that adds PAGE_POLICY to each response that has no policy of its own."""
+security_headers = change_responses(_add_headers)
+"""The middleware that adds PAGE_POLICY to each response that has no policy of its own, and keeps each out of caches."""
 
 
 class UnstorableValues(MiddlewareMixin):

@@ -28,7 +28,7 @@ from batches.web.forms import MessageForm, check_test_address
 from batches.web.letters import describe_letters
 from batches.web.list_view import describe_list
 from batches.web.message import MessageChoice, hide_missing, read_choice
-from batches.web.middleware import MESSAGE_POLICY
+from batches.web.middleware import message_policy
 from batches.web.reading_form import ReadingChoice
 from batches.web.requests import SignedInRequest, find_batch, posted_from_review
 from batches.wording import say_why_waiting
@@ -67,7 +67,7 @@ def show_message(request: SignedInRequest, batch_id: int) -> HttpResponse:
         html = choice.render().html
     except TemplateFault:  # the page around the frame shows the fault
         html = ""
-    return HttpResponse(html, headers={"Content-Security-Policy": MESSAGE_POLICY})
+    return HttpResponse(html, headers={"Content-Security-Policy": message_policy(request)})
 
 
 @posted_from_review

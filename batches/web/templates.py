@@ -21,7 +21,7 @@ from batches.rendering.template import MessageParts, TemplateFault
 from batches.template_analysis import read_known
 from batches.template_notes import TemplateNotes
 from batches.web.forms import TemplateForm
-from batches.web.middleware import MESSAGE_POLICY
+from batches.web.middleware import message_policy
 from batches.web.requests import SignedInRequest
 from batches.web.samples import sample_values
 
@@ -114,7 +114,7 @@ def preview_template(request: SignedInRequest) -> HttpResponse:
     except children.RenderingBusy as exc:  # the frame around it has no room for a page
         context, status = {"fault": str(exc)}, 429
     response = render(request, "batches/preview_frame.html", context, status=status)
-    response.headers["Content-Security-Policy"] = MESSAGE_POLICY
+    response.headers["Content-Security-Policy"] = message_policy(request)
     return response
 
 

@@ -298,8 +298,8 @@ def test_health_is_readable_without_a_login_when_services_answer(client: Client,
     assert (answer["status"], answer["database"], answer["redis"]) == ("ok", True, True)
 
 
-def test_docs_describe_every_address_when_they_are_read(client: Client, db: None) -> None:
-    paths = client.get("/api/openapi.json").json()["paths"]
+def test_docs_describe_every_address_when_they_are_read(api: Client) -> None:
+    paths = api.get("/api/openapi.json").json()["paths"]
     assert {path.replace("{int:", "{").replace("{slug:", "{") for path in paths} == {
         *("/api/health", "/api/upload", "/api/emails/send-bulk", "/api/batches", "/api/batches/{batch_id}"),
         *(f"/api/batches/{{batch_id}}{path}" for path in PATHS[1:]),
@@ -308,11 +308,11 @@ def test_docs_describe_every_address_when_they_are_read(client: Client, db: None
         *(f"/api/batches/{{batch_id}}/{what}" for what in ("review", "fields", "reread", "letters")),
         *("/api/jobs/{job_id}", "/api/templates", "/api/templates/{key}/preview", "/api/senders"),
     }
-    assert client.get("/api/docs").status_code == 200
+    assert api.get("/api/docs").status_code == 200
 
 
-def test_names_of_generated_clients_are_those_of_the_first_version(client: Client, db: None) -> None:
-    schema = client.get("/api/openapi.json").json()
+def test_names_of_generated_clients_are_those_of_the_first_version(api: Client) -> None:
+    schema = api.get("/api/openapi.json").json()
     assert set(schema["components"]["securitySchemes"]) == {"BearerToken", "Session"}
     assert "LoadingOut" in schema["components"]["schemas"]
     progress = schema["paths"]["/api/upload/progress"]["get"]

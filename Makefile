@@ -4,6 +4,7 @@
 #   make test                       format, lint, types, layers and every test
 #   make check                      the fast half of that, without services
 #   make bench, make chaos          measure speed; kill processes and compare every recipient (ARGS="...")
+#   make audit                      compare the pins with the published advisories; says so if it cannot reach them
 #   make lock                       pin the requirements again from pyproject.toml (ARGS=--upgrade: the newest)
 #   make clean                      remove the caches of the tools (not DATA_DIR)
 
@@ -20,7 +21,7 @@ VENV_PYTHON = .venv/bin/python
 # Tests mostly wait for real servers. Each process has a PostgreSQL and a Valkey of its own.
 TEST_PROCESSES ?= 2
 
-.PHONY: help up test check lint unit lock bench chaos clean venv venv-dev
+.PHONY: help up test check lint unit lock audit bench chaos clean venv venv-dev
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -47,6 +48,9 @@ bench: venv-dev
 
 chaos: venv-dev
 	$(VENV_PYTHON) -m tests.chaos $(ARGS)
+
+audit: venv-dev
+	$(VENV_PYTHON) requirements/audit_pins.py
 
 venv:
 	@$(PYTHON) requirements/build_venv.py local

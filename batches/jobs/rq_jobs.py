@@ -2,8 +2,8 @@
 
 A job of RQ may carry more than its function: callbacks and webhooks for its end, a retry, a repetition, jobs that wait
 for it. RQ runs callbacks and calls webhooks also when it only cleans its registries, in a worker or in whatever process
-opens a page of the registry. Anyone who reaches Redis could write such a job. None of ours carries any of these, so they
-are dropped wherever a job is read.
+opens a page of the registry. Anyone who reaches Redis could write such a job. None of ours carries any of these, so
+they are dropped wherever a job is read.
 """
 
 from __future__ import annotations

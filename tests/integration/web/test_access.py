@@ -144,7 +144,9 @@ def test_pages_allow_no_inline_script(path: str, page: Client) -> None:
 
 def test_admin_has_the_policy_of_every_page(client: Client, staff: User) -> None:
     client.force_login(staff)
-    assert client.get("/admin/").headers["Content-Security-Policy"] == client.get("/").headers["Content-Security-Policy"]
+    assert (
+        client.get("/admin/").headers["Content-Security-Policy"] == client.get("/").headers["Content-Security-Policy"]
+    )
 
 
 def test_reader_sees_a_sentence_in_place_of_the_forms(

@@ -14,7 +14,7 @@ from tests.unit.test_checks import deployment, manage
 
 __all__ = ["deployment"]
 
-RANDOM = secrets.token_urlsafe(50)
+RANDOM = "R4uJ9_xkQ2mVb7TzLw0sYfHcN8gDp3EaXiK5oU1tZr-6CqWhGjBvMdSnPyIe"
 
 
 def found_ids() -> list[str | None]:

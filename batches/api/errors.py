@@ -150,7 +150,7 @@ def _answer_data_error(request: HttpRequest, exc: DataError) -> HttpResponse:
 
 
 def _answer_rendering_busy(request: HttpRequest, exc: RenderingBusy) -> HttpResponse:
-    return _answer_api_error(request, ApiError(429, str(exc), retryAfterSeconds=exc.retry_seconds))
+    return answer_api_error(request, ApiError(429, str(exc), retryAfterSeconds=exc.retry_seconds))
 
 
 _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {

@@ -16,7 +16,7 @@ from batches.redaction import redact
 
 ROW_OF_ERROR = re.compile(
     r"""
-    ^(\s*(?:DETAIL|CONTEXT|STATEMENT|QUERY|WHERE):)(?!\ \(not\ logged\)).*
+    ^(\s*(?:DETAIL|CONTEXT|STATEMENT|QUERY|WHERE|LINE\ \d+):)(?!\ \(not\ logged\)).*
     (?:\n(?!\s*(?:[A-Z]+:|File\ |Traceback|During\ |The\ above)).*)*  # a value may have line breaks
     """,
     re.MULTILINE | re.VERBOSE,

@@ -141,7 +141,8 @@ def _answer_job_refused(request: HttpRequest, exc: JobRefused) -> HttpResponse:
 
 
 def _answer_data_error(request: HttpRequest, exc: DataError) -> HttpResponse:
-    logger.warning("The database can't store what %s %s was given: %s", request.method, request.path, exc)
+    kind = type(exc.__cause__ or exc).__name__  # its message may quote the value
+    logger.warning("The database can't store what %s %s was given: %s", request.method, request.path, kind)
     return answer(
         422,
         "A value has a character or a number that the database can't store, such as NUL (U+0000). Remove it, and send "

@@ -61,7 +61,8 @@ class UnstorableValues(MiddlewareMixin):
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, DataError):
             return None
-        logger.warning("The database can't store what %s %s was given: %s", request.method, request.path, exception)
+        kind = type(exception.__cause__ or exception).__name__  # its message may quote the value
+        logger.warning("The database can't store what %s %s was given: %s", request.method, request.path, kind)
         return bad_request(request, exception)
 
 

@@ -43,6 +43,7 @@ def test_fields_precede_the_traceback_when_an_error_is_logged() -> None:
     [
         'null value in column "code"\nDETAIL:  Failing row contains (7, ann@example.org, Ann Berg,\nTulip Lane).',
         'invalid byte sequence\nCONTEXT:  COPY batches_email, line 3, column address: "Ann Berg of Tulip Lane"',
+        "invalid input\nLINE 1: SELECT 1 WHERE 'Ann Berg, Tulip Lane'::int\n               ^",
         "duplicate key value\nDETAIL:  Key (name)=(Ann Berg of Tulip Lane) already exists.\nCONTEXT:  Ann Berg",
     ],
 )

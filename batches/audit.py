@@ -123,7 +123,8 @@ def _name_target(target: Model | None) -> str:
     if isinstance(target, User):
         return target.get_username()
     # A file may be named after the recipient whose address it has.
-    return redact(str(target)) if target is not None else ""
+    name = target.filename if isinstance(target, Batch) else target
+    return redact(str(name)) if target is not None else ""
 
 
 def record_once(action: AuditAction, target: Batch, **details: Any) -> AuditEntry | None:

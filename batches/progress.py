@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from batches.models import BatchStatus, EmailJob, JobKind, sql
 from batches.models.sql import SnapshotRow
-from batches.waiting import NOT_KNOWN_WHILE_PAUSED, say_scheduled, say_waiting
+from batches.waiting import AWAITS_APPROVAL, NOT_KNOWN_WHILE_PAUSED, say_scheduled, say_waiting
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +130,8 @@ def make_snapshot(row: SnapshotRow) -> tuple[Snapshot, int | None]:
 
 def _say_waiting(row: SnapshotRow, pending: int) -> str:
     """Say what the live job of a batch waits for. The times are compared with the database's clock."""
+    if row.awaits_approval:
+        return AWAITS_APPROVAL
     now = datetime.fromtimestamp(row.sequence / 1_000_000, tz=UTC)
     if row.status == BatchStatus.SCHEDULED and row.scheduled_at is not None:
         return say_scheduled(row.scheduled_at, now=now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 
 from batches.models import EmailTemplate
@@ -42,6 +43,13 @@ def work_out(template: EmailTemplate, *, user_id: int | None = None) -> KnownTem
     analysis = children.analyse(parts, user_id=user_id)
     keep_analysis(template, parts, analysis)
     return KnownTemplate(merge_fields=analysis.written_fields, fault=analysis.fault)
+
+
+def work_out_if_needed(template: EmailTemplate, *, user_id: int | None = None) -> None:
+    """Set what is known of a template, unless it is known already, or too many templates are being looked at."""
+    if template.analysed_digest != _make_digest(MessageParts.of(template)):
+        with suppress(children.RenderingBusy):  # the next list works it out
+            work_out(template, user_id=user_id)
 
 
 def keep_analysis(template: EmailTemplate, parts: MessageParts, analysis: Analysis) -> None:

@@ -15,6 +15,7 @@ SECONDS_SHOWN = 120
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
+AWAITS_APPROVAL = "A second person must approve it before it is sent."
 NOT_KNOWN = "When it will be done is not known yet."
 NOT_IN_A_LIFETIME = "It would take more than a hundred years with the limits of the mail server. Ask an administrator."
 NOT_KNOWN_WHILE_REFUSED = "When it will be done is not known while the mail server accepts no mail."

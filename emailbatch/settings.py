@@ -167,6 +167,7 @@ if SEND_REPLY_RULES:
 SEND_LARGE_ABOVE = env.int("SEND_LARGE_ABOVE", default=0)
 USER_DAILY_RECIPIENTS = env.int("USER_DAILY_RECIPIENTS", default=0)
 USER_DAILY_BATCHES = env.int("USER_DAILY_BATCHES", default=0)
+APPROVAL_ABOVE = env.int("APPROVAL_ABOVE", default=0)
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=256 * 1024 * 1024)
 # The limit of a request's body without files, which is kept in memory. A list posted as JSON has about 60 bytes
 # for each recipient.

@@ -127,6 +127,9 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
                 subject=chosen["subject"],
                 sender=chosen["sender"],
             )
+        except creation.ApprovalAsked as exc:
+            self.message_user(request, str(exc), messages.INFO)
+            return HttpResponseRedirect(reverse("batch", args=[batch.pk]))
         except (intake.ListRefused, lifecycle.JobRefused, NotPermitted) as exc:
             self.message_user(request, str(exc), messages.ERROR)
             return None

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 
+from batches.api.approvals import router as approvals_router
 from batches.api.audit import router as audit_router
 from batches.api.auth import BearerToken, Session
 from batches.api.batches import router as batches_router
@@ -37,6 +38,6 @@ api = DescribedApi(
 add_handlers(api)
 for router in (
     *(health_router, sending_router, batches_router, drafts_router, letters_router),
-    *(stream_router, exports_router, templates_router, senders_router, audit_router),
+    *(stream_router, exports_router, templates_router, senders_router, audit_router, approvals_router),
 ):
     api.add_router("", router)

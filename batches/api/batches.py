@@ -27,7 +27,7 @@ from batches.api.schemas import (
     ListOptions,
     MovedOut,
     Replay,
-    SendOptions,
+    SendDraft,
     SentOut,
 )
 from batches.api.sender_schemas import SenderOut
@@ -175,12 +175,16 @@ def _message_id(email: Email, job_id: int, senders: dict[int, str], key: bytes) 
     return make_message_id(key=key, email_id=email.pk, job_id=job_id, domain=domain)
 
 
-@router.post("/batches/{int:batch_id}/send", response={202: SentOut})
-def send_batch(request: HttpRequest, batch_id: int, payload: SendOptions | None = None) -> Status[SentOut]:
-    """Send a draft, now or at a time."""
-    refuse_query(request, fields=SendOptions.model_fields)
+@router.post("/batches/{int:batch_id}/send", response={202: SentOut}, exclude_unset=True)
+def send_batch(request: HttpRequest, batch_id: int, payload: SendDraft | None = None) -> Status[SentOut]:
+    """Send a draft, now or at a time.
+
+    With `reviewed`, only what was reviewed is sent. Above a site's limit of recipients nothing is sent yet: the answer
+    has `approval` instead of a job, and another user must approve it.
+    """
+    refuse_query(request, fields=SendDraft.model_fields)
     batch = find_batch(request, batch_id, act=Act.SEND)
-    options = payload or SendOptions()
+    options = payload or SendDraft()
     job = creation.create_job(
         batch,
         template=EmailTemplate.objects.find_named(options.templateId),
@@ -189,11 +193,12 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendOptions | None 
         priority=options.priority,
         scheduled_at=options.scheduledAt,
         sender=options.sender,
+        reviewed=creation.Reviewed(digest=options.reviewed) if options.reviewed else None,
     )
     return Status(202, describe_sent(job))
 
 
-@router.post("/batches/{int:batch_id}/replay", response={202: SentOut})
+@router.post("/batches/{int:batch_id}/replay", response={202: SentOut}, exclude_unset=True)
 def replay_batch(request: HttpRequest, batch_id: int, payload: Replay) -> Status[SentOut]:
     """Send the failed, the unknown or all emails of an ended batch again, or to those who have not got it.
 

@@ -5,7 +5,8 @@ A draft and the user's changes to it enter. A review leaves, the counts of the a
 
 from __future__ import annotations
 
-from typing import BinaryIO, cast
+from datetime import datetime
+from typing import Any, BinaryIO, cast
 
 from django.http import HttpRequest
 from ninja import File, Router, Status
@@ -24,10 +25,13 @@ from batches.api.schemas import (
     Subject,
     TemplateKey,
 )
+from batches.api.send_times import SendTime
 from batches.api.senders import describe_sender, find_choice
 from batches.api.unknown_fields import refuse_unknown_form
 from batches.files.findings import Reading
-from batches.models import Batch, BatchStatus, EmailTemplate, Sender, SharedAddresses
+from batches.jobs.reviewed import make_digest
+from batches.jobs.senders import SenderRefused, copy_sender
+from batches.models import Batch, BatchStatus, EmailTemplate, JobPriority, Sender, SharedAddresses
 from batches.permissions import Act
 from batches.rendering.template import MessageParts
 
@@ -41,21 +45,37 @@ def get_review(
     templateId: TemplateKey | None = None,
     subject: Subject | None = None,
     sender: SenderKey | None = None,
+    scheduledAt: SendTime | None = None,
+    priority: JobPriority = JobPriority.DEFAULT,
 ) -> ReviewOut:
     """Compare a draft with a template before `send`: missing and blank merge fields, and how long sending takes.
+
+    Give it what you will give to `send`, and give its `digest` to `send` as `reviewed`.
 
     `POST /api/templates/{key}/preview` renders the message of any row.
     """
     template = EmailTemplate.objects.find_named(templateId)
     chosen = find_choice(sender, template=template, user=request.user)
-    return _review(request, find_batch(request, batch_id), template, sender=chosen, subject=subject)
+    batch = find_batch(request, batch_id)
+    return _review(
+        request, batch, template, sender=chosen, subject=subject, scheduled_at=scheduledAt, priority=priority
+    )
 
 
 def _review(
-    request: HttpRequest, batch: Batch, template: EmailTemplate, *, sender: Sender | None, subject: str | None = None
+    request: HttpRequest,
+    batch: Batch,
+    template: EmailTemplate,
+    *,
+    sender: Sender | None,
+    subject: str | None = None,
+    scheduled_at: datetime | None = None,
+    priority: JobPriority = JobPriority.DEFAULT,
 ) -> ReviewOut:
     if batch.status != BatchStatus.DRAFT:
         raise intake.NotADraft("This batch is no longer a draft, so there is nothing to review.")
+    # First: what changes while the rest is read is then refused, and not sent unseen.
+    digest = _digest(batch, template, sender, subject=subject, scheduled_at=scheduled_at, priority=priority)
     parts = MessageParts.of(template, subject)
     found = reviewing.review(batch, parts, sender_id=sender.pk if sender else None, reader=request.user)
     return ReviewOut(
@@ -85,7 +105,20 @@ def _review(
         sameContentSentAt=found.same_content_at,
         durationSeconds=found.forecast.seconds,
         doneAt=found.forecast.done_at,
+        digest=digest,
     )
+
+
+def _digest(
+    batch: Batch, template: EmailTemplate, sender: Sender | None, *, subject: str | None, **timing: Any
+) -> str | None:
+    """Return the reviewed digest, or None if nobody may send it as it is."""
+    if sender is None:
+        return None
+    try:
+        return make_digest(batch, MessageParts.of(template, subject), sender=copy_sender(sender), **timing)
+    except SenderRefused:
+        return None
 
 
 @router.post("/batches/{int:batch_id}/fields", response=ReviewOut)

@@ -18,12 +18,14 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from batches.api.advice import UNKNOWN_FIELD, advise
+from batches.api.approval_schemas import describe_approval
 from batches.files.errors import FileTooLarge, StorageFull
 from batches.files.full_disk import is_disk_full
 from batches.files.spooling import too_large_sentence
 from batches.intake import ListRefused
-from batches.jobs.creation import TemplateRefused
+from batches.jobs.creation import ApprovalAsked, TemplateRefused
 from batches.jobs.lifecycle import JobRefused
+from batches.jobs.reviewed import ReviewChanged
 from batches.jobs.user_limits import LimitReached
 from batches.models import Batch, TemplateNotFound
 from batches.paging import CursorFault
@@ -140,6 +142,24 @@ def _answer_job_refused(request: HttpRequest, exc: JobRefused) -> HttpResponse:
     return response
 
 
+def _answer_approval_asked(request: HttpRequest, exc: ApprovalAsked) -> HttpResponse:
+    """Answer a send that waits for approval as a send: with 202, and the approval in place of a job."""
+    asked = describe_approval(exc.approval)
+    return answer(
+        exc.http_status,
+        str(exc),
+        success=True,
+        jobId=None,
+        batchId=asked.batchId,
+        totalCount=asked.totalCount,
+        approval=asked.model_dump(),  # Django writes its times as ninja does
+    )
+
+
+def _answer_review_changed(request: HttpRequest, exc: ReviewChanged) -> HttpResponse:
+    return answer(exc.http_status, str(exc), digest=exc.digest)
+
+
 def _answer_data_error(request: HttpRequest, exc: DataError) -> HttpResponse:
     kind = type(exc.__cause__ or exc).__name__  # its message may quote the value
     logger.warning("The database can't store what %s %s was given: %s", request.method, request.path, kind)
@@ -166,6 +186,8 @@ _HANDLERS: dict[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
     OSError: _answer_os_error,
     DataError: _answer_data_error,
     Batch.DoesNotExist: lambda request, exc: answer(409, DISCARDED),
+    ApprovalAsked: _answer_approval_asked,
+    ReviewChanged: _answer_review_changed,
     ListRefused: lambda request, exc: answer(exc.http_status, exc.message),
     NotPermitted: lambda request, exc: answer(exc.http_status, str(exc)),
     JobRefused: _answer_job_refused,

@@ -8,11 +8,13 @@ from typing import Annotated
 from ninja import Field, Schema
 from pydantic import field_validator
 
+from batches.api.approval_schemas import ApprovalOut
 from batches.api.bounded_fields import Recipients, Texts
 from batches.api.reading_schemas import COLUMN_MAX, LINE_MAX, ReadingChoices, ReadingOut, leave_out_blank
 from batches.api.send_times import SEND_TIME_MEANING, SendTime
 from batches.api.sender_schemas import SENDER_MAX_CHARS, SENDER_MEANING, SenderOut
 from batches.api.unknown_fields import Body
+from batches.jobs.reviewed import DIGEST_PATTERN
 from batches.models import JobKind, JobPriority, SharedAddresses
 from batches.outcomes import Outcome
 from batches.rendering.message import SUBJECT_MAX_CHARS
@@ -48,6 +50,15 @@ class SendOptions(Body):
     scheduledAt: SendTime | None = Field(default=None, description=SEND_TIME_MEANING)
     priority: JobPriority = Field(default=JobPriority.DEFAULT, description="Jobs of high priority are sent first.")
     sender: str | None = Field(default=None, max_length=SENDER_MAX_CHARS, description=SENDER_MEANING)
+
+
+class SendDraft(SendOptions):
+    reviewed: str | None = Field(
+        default=None,
+        pattern=DIGEST_PATTERN,
+        description="The `digest` of a review with the same template, subject, sender, time and priority. If anything "
+        "of it, or the list, has changed since, the send is refused with 409. Left out: nothing is compared.",
+    )
 
 
 class UploadOptions(ReadingChoices):
@@ -136,7 +147,10 @@ class HealthOut(Schema):
 class UploadOut(Schema):
     success: bool
     batchId: int
-    jobId: int | None = Field(description="null for a draft.")
+    jobId: int | None = Field(description="null for a draft, and while `approval` waits.")
+    approval: ApprovalOut | None = Field(
+        default=None, description="The approval that it waits for, if so many recipients need one. Otherwise left out."
+    )
     filename: str
     totalEmails: int
     rejectedRows: int
@@ -233,13 +247,20 @@ class ReviewOut(Schema):
         "from what else waits. null: no relay accepts mail now."
     )
     doneAt: datetime | None = Field(description="When it would be done if it were sent now. null: nobody knows it.")
+    digest: str | None = Field(
+        description="Stands for the list, the message, the sender, the time and the priority of this review. Give it "
+        "to `send` as `reviewed`. null: it can't be sent as it is."
+    )
 
 
 class SentOut(Schema):
     success: bool
-    jobId: int
+    jobId: int | None = Field(description="null: nothing is sent yet, because `approval` waits.")
     batchId: int
     totalCount: int
+    approval: ApprovalOut | None = Field(
+        default=None, description="The approval that it waits for, if so many recipients need one. Otherwise left out."
+    )
 
 
 class MovedOut(Schema):
@@ -358,6 +379,8 @@ class TemplateOut(Schema):
     isDefault: bool
     mergeFields: list[str]
     sender: str | None = Field(description="The key of the sender that is chosen if nobody names another, or null.")
+    owner: str | None = Field(description="Who may change it, besides template editors. null: template editors only.")
+    version: int = Field(description="The number of the last save.")
     updatedAt: datetime
 
 

@@ -18,6 +18,7 @@ from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
 
 from batches import intake
+from batches.api.approval_schemas import describe_approval
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
 from batches.api.reading_choices import upload_choices
@@ -28,7 +29,7 @@ from batches.files.spooling import check_size
 from batches.jobs import creation
 from batches.jobs.senders import choose_sender
 from batches.jobs.user_limits import refuse_used_up
-from batches.models import Batch, EmailJob, EmailTemplate, JobPriority, SharedAddresses
+from batches.models import Approval, Batch, EmailJob, EmailTemplate, JobPriority, SharedAddresses
 from batches.permissions import Permission, require
 from batches.rendering import children
 from batches.rendering.template import MessageParts
@@ -39,7 +40,7 @@ NEW_FIELDS = {*ReadingChoices.model_fields, "sender"}
 """The options of both doors that are newer than version 0.2. An upload's time and priority are new too."""
 
 
-@router.post("/upload", response={202: UploadOut})
+@router.post("/upload", response={202: UploadOut}, exclude_unset=True)
 def upload(
     request: HttpRequest,
     file: File[UploadedFile],
@@ -59,11 +60,11 @@ def upload(
     key = _make_key(idempotency_key, request, _file_chunks(file), [file.name, _digestible(options, is_draft)])
     if not is_draft:
         refuse_used_up(request.user, key=key.value if key else None)
-    job = None
+    sent = None
     with transaction.atomic():
         batch = _import(request, file, options, key)
         if template is not None and not is_draft:
-            job = creation.send_once(
+            sent = _send(
                 batch,
                 template=template,
                 user=_user(request),
@@ -72,18 +73,27 @@ def upload(
                 scheduled_at=options.scheduledAt,
                 sender=options.sender,
             )
-    return Status(202, _describe_upload(batch, job))
+    return Status(202, _describe_upload(batch, sent))
 
 
-def _describe_upload(batch: Batch, job: EmailJob | None) -> UploadOut:
+def _send(batch: Batch, **options: Any) -> EmailJob | Approval:
+    """Send a batch once. An approval is returned and not raised: that would roll the question back."""
+    try:
+        return creation.send_once(batch, **options)
+    except creation.ApprovalAsked as exc:
+        return exc.approval
+
+
+def _describe_upload(batch: Batch, sent: EmailJob | Approval | None) -> UploadOut:
     return UploadOut(
         success=True,
         batchId=batch.pk,
-        jobId=job.pk if job else None,
+        jobId=sent.pk if isinstance(sent, EmailJob) else None,
         filename=batch.filename,
         totalEmails=batch.total_count,
         rejectedRows=batch.rejected_count,
         duplicateRows=batch.duplicate_count,
+        **({"approval": describe_approval(sent)} if isinstance(sent, Approval) else {}),
     )
 
 
@@ -134,7 +144,7 @@ def get_import_progress(request: HttpRequest, key: str) -> LoadingOut:
     return LoadingOut(rows=found.rows, percent=found.percent) if found else LoadingOut(rows=0, percent=0)
 
 
-@router.post("/emails/send-bulk", response={202: SentOut})
+@router.post("/emails/send-bulk", response={202: SentOut}, exclude_unset=True)
 def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[str | None] = None) -> Status[SentOut]:
     """Send to a group of users (`roleFilter`) or to the `recipients` of the request."""
     require(request.user, Permission.SEND_BATCH)
@@ -146,7 +156,7 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
     key = _make_key(idempotency_key, request, [], _dump(payload))
     refuse_used_up(request.user, key=key.value if key else None)
     with transaction.atomic():
-        job = creation.send_once(
+        sent = _send(
             _import_named(request, payload, key),
             template=template,
             user=_user(request),
@@ -155,7 +165,9 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
             scheduled_at=payload.scheduledAt,
             sender=payload.sender,
         )
-    return Status(202, describe_sent(job))
+    if isinstance(sent, Approval):
+        raise creation.ApprovalAsked(sent)  # after the commit
+    return Status(202, describe_sent(sent))
 
 
 def _dump(payload: SendBulk) -> dict[str, object]:

@@ -60,13 +60,13 @@ def choose_sender(named: str | None, *, template: EmailTemplate | None, user: An
     return sender
 
 
-def copy_chosen(named: str | None, *, template: EmailTemplate, user: AnyUser) -> JobSender:
-    """Choose a sender, and return the copy that a new job keeps.
+def copy_sender(sender: Sender) -> JobSender:
+    """Return the copy of a chosen sender that a new job keeps.
 
     Raises:
-        SenderRefused: as ``choose_sender``.
+        SenderRefused: its address is on this machine, and a relay would carry the mail elsewhere.
     """
-    return _refuse_local(_copy(choose_sender(named, template=template, user=user)))
+    return _refuse_local(_copy(sender))
 
 
 def copy_last(last: EmailJob, named: str | None, *, user: AnyUser) -> JobSender:

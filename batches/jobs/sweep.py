@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
 from batches.delivery.policy import RetryPolicy, decide_deaths
-from batches.jobs import lifecycle, queues, retention
+from batches.jobs import approvals, lifecycle, queues, retention
 from batches.jobs.inactive_users import pause_jobs_of_inactive_users
 from batches.models import EmailJob, EmailStatus, JobStatus, sql
 
@@ -35,6 +35,8 @@ class SweepReport:
     """What one sweep did, in counts."""
 
     paused: int = 0
+    voided: int = 0
+    """The approvals that are void, because what they were about has changed."""
     started: int = 0
     reaped: int = 0
     enqueued: int = 0
@@ -73,6 +75,7 @@ def sweep() -> SweepReport:
             # may have work again.
             report = SweepReport(
                 paused=pause_jobs_of_inactive_users(),
+                voided=approvals.void_changed(),
                 started=_start_due_jobs(),
                 reaped=_reap_dead_lanes(),
                 finished=_finish_jobs(),

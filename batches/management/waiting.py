@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 
+from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser, OutputWrapper
 from django.db import OperationalError, connection
 
@@ -20,6 +21,27 @@ from batches.wording import say_why_waiting
 POLL_SECONDS = 0.3
 AWAY_SECONDS = 60
 """How long PostgreSQL may be away before the command gives up."""
+
+
+def add_approver(parser: CommandParser) -> None:
+    """Add the option that names who has approved a send for more recipients than APPROVAL_ABOVE."""
+    parser.add_argument(
+        "--approved-by", metavar="U", help="The user who has approved it, if so many recipients need a second person."
+    )
+
+
+def find_approver(username: str | None) -> User | None:
+    """Find the user of --approved-by. ``creation`` checks that the user may approve.
+
+    Raises:
+        CommandError: There is no such user.
+    """
+    if username is None:
+        return None
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        raise CommandError(f"There is no user '{username}'. See the users at /admin/auth/user/.")
+    return user
 
 
 def add_arguments(parser: CommandParser) -> None:

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from batches.models.batch import Batch
-from batches.models.choices import ApprovalStatus, JobPriority
+from batches.models.choices import ApprovalStatus, JobKind, JobPriority
 from batches.models.template import EmailTemplate
 
 
@@ -19,7 +19,14 @@ class Approval(models.Model):
     """
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="approvals")
-    digest = models.CharField(max_length=64, help_text="Of list, message parts, sender and time: reviewed.py.")
+    kind = models.CharField(
+        max_length=16, choices=JobKind, default=JobKind.FIRST, db_default=JobKind.FIRST, help_text="Of the job."
+    )
+    include_unknown = models.BooleanField(
+        default=False, db_default=False, help_text="The replay of the unsent is also for the unknown."
+    )
+    recipient_count = models.PositiveIntegerField(default=0, db_default=0, help_text="To how many it would be sent.")
+    digest = models.CharField(max_length=96, help_text="Of list, message parts, sender and time: jobs/reviewed.py.")
     status = models.CharField(max_length=16, choices=ApprovalStatus, default=ApprovalStatus.WAITING)
     template = models.ForeignKey(EmailTemplate, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     subject = models.TextField(blank=True, help_text="Replaces the template's subject, unless it is empty.")
@@ -39,6 +46,7 @@ class Approval(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(status__in=ApprovalStatus.values), name="approval_status_known"),
             models.CheckConstraint(condition=models.Q(priority__in=JobPriority.values), name="approval_priority_known"),
+            models.CheckConstraint(condition=models.Q(kind__in=JobKind.values), name="approval_kind_known"),
             models.UniqueConstraint(
                 fields=["batch"], condition=models.Q(status=ApprovalStatus.WAITING), name="approval_one_waiting"
             ),
@@ -46,3 +54,23 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return f"approval of batch {self.batch_id}: {self.status}"
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.status == ApprovalStatus.WAITING
+
+    @property
+    def is_approved(self) -> bool:
+        return self.status == ApprovalStatus.APPROVED
+
+    @property
+    def is_refused(self) -> bool:
+        return self.status == ApprovalStatus.REFUSED
+
+    @property
+    def is_void(self) -> bool:
+        return self.status == ApprovalStatus.VOID
+
+    @property
+    def is_replay(self) -> bool:
+        return self.kind != JobKind.FIRST

@@ -23,6 +23,7 @@ from batches.models.sql import AttemptRow
 from batches.paging import read_page
 from batches.permissions import Act, say_refusal
 from batches.progress import Snapshot
+from batches.web.approval_state import find_open_approval
 from batches.web.findings import count_hidden_rows
 from batches.web.progressbar import make_card, make_cards
 from batches.web.requests import SignedInRequest, batches_of, find_batch
@@ -117,6 +118,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "job": job,
         "comes_from": split_mailbox(job.from_email) if job else None,
         "replies_to": split_mailbox(job.reply_to) if job and job.reply_to else None,
+        "approval": find_open_approval(batch),
         "buttons": make_buttons(now, acts),
         "refusal": _say_refusal(request, batch, acts),
         "draft": BatchStatus.DRAFT,

@@ -130,6 +130,9 @@ def _offer(form: forms.Form, user: User, *, template: EmailTemplate | None, any_
 class TemplateForm(CheckedTemplateForm):
     """A template, as a user writes it."""
 
+    based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    """The version that the user began to change, so that nobody replaces unseen what somebody else has saved."""
+
     class Meta:
         model = EmailTemplate
         fields = ["name", "key", "subject", "sender", "html", "text"]
@@ -154,12 +157,23 @@ class TemplateForm(CheckedTemplateForm):
         super().__init__(*args, **kwargs)
         self.user_id = user.pk
         self.fields["key"].required = False
+        if self.instance.pk:
+            self.fields["based_on"].initial = self.instance.version
         field = self.fields["sender"]
         assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  (Django makes it of the foreign key)
         # The present one stays, so that a user who may not use it does not remove it by a correction of the text.
         keys = [sender.pk for sender in list_senders(user)]
         field.queryset = Sender.objects.filter(pk__in=[*keys, self.instance.sender_id])
         field.empty_label = "The default sender"
+
+    def refuse(self, sentence: str) -> None:
+        """Show above the form why it was not saved. The input stays as the user typed it."""
+        self.add_error(None, sentence)
+
+    def make_read_only(self) -> None:
+        """Show the template to a user who may not change it."""
+        for field in self.fields.values():
+            field.disabled = True
 
     def clean_key(self) -> str:
         """Return the key, or the present one if the field is empty. A new template gets one made from its name."""

@@ -12,7 +12,8 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 
-from batches.jobs.senders import SenderRefused, choose_sender
+from batches.jobs.reviewed import make_digest
+from batches.jobs.senders import SenderRefused, choose_sender, copy_sender
 from batches.models import Batch, Email, EmailTemplate, Sender
 from batches.rendering import children
 from batches.rendering.field_names import NO_COLUMN
@@ -60,6 +61,19 @@ class MessageChoice:
         if self.template is None:
             raise TemplateFault("There is no template yet. Write one under Templates, and come back to this page.")
         return MessageParts.of(self.template, self.subject)
+
+    def digest(self) -> str:
+        """Return the reviewed digest of list, message and sender, without a time: the form beside it holds that.
+
+        Empty if it can't be sent as it is. The batch, the template and the sender are those that the page shows, so a
+        change after they were read makes another digest.
+        """
+        if self.sender is None:
+            return ""
+        try:
+            return make_digest(self.batch, self.parts(), sender=copy_sender(self.sender))
+        except (TemplateFault, SenderRefused):
+            return ""
 
     def query(self) -> Mapping[str, str]:
         """Return the parameters of a query string that makes the same choice."""

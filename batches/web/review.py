@@ -17,13 +17,15 @@ from django.views.decorators.http import require_safe
 
 from batches import intake
 from batches.files.addresses import BadAddress, normalise_address
-from batches.jobs import creation, lifecycle
+from batches.jobs import approvals, creation, lifecycle
 from batches.jobs.queues import fleet_status
+from batches.jobs.reviewed import ReviewChanged
 from batches.jobs.user_limits import find_refusal
 from batches.message_tests import send_test_message
 from batches.models import BatchStatus
 from batches.permissions import Act, say_refusal
 from batches.rendering.template import TemplateFault
+from batches.web.approval_state import find_open_approval
 from batches.web.forms import MessageForm, check_test_address
 from batches.web.letters import describe_letters
 from batches.web.list_view import describe_list
@@ -35,6 +37,9 @@ from batches.wording import say_why_waiting
 
 TEST_ADDRESS = "test_address"
 """The key of the session for the address of the last test, because most users send several tests."""
+
+REVIEWED = "reviewed"
+"""The field of the form with the digest of what the page shows."""
 
 READY_STATUS = BatchStatus.PENDING
 """The status of a draft after it is sent. The review says beforehand why such a batch would wait."""
@@ -79,7 +84,15 @@ def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
     status = 422
     if form.is_valid():
         try:
-            creation.create_job(batch, user=request.user, **form.job_options())
+            reviewed = creation.Reviewed(digest=request.POST.get(REVIEWED, ""), has_time=False)
+            creation.create_job(batch, user=request.user, reviewed=reviewed, **form.job_options())
+        except creation.ApprovalAsked as exc:
+            messages.info(request, str(exc))
+            return redirect("batch", batch_id=batch.pk)
+        except ReviewChanged as exc:
+            form.refuse(str(exc))
+            status = exc.http_status
+            choice = read_choice(find_batch(request, batch_id), request.POST, user=request.user)  # as it is now
         except lifecycle.JobRefused as exc:
             form.refuse(str(exc))
             status = exc.page_status
@@ -131,7 +144,8 @@ def show_draft(
     reading: ReadingChoice | None = None,
 ) -> HttpResponse:
     """Draw the review page. ``form``, ``typed`` and ``reading`` hold refused input, so that nothing typed is lost."""
-    context: dict[str, object] = {}
+    # The digest first: what changes while the page is drawn is then refused, and not sent unseen.
+    context: dict[str, object] = {"digest": choice.digest(), "reviewed_field": REVIEWED}
     try:
         context["message"] = choice.render()
     except TemplateFault as exc:
@@ -158,6 +172,8 @@ def show_draft(
         "waiting": say_why_waiting(READY_STATUS, fleet),
         "list": described,
         "list_error": list_error,
+        "approval": find_open_approval(choice.batch),
+        "needs_approval": approvals.is_needed(choice.batch.total_count),
     }
     return render(request, "batches/review.html", context, status=status)
 

@@ -123,6 +123,8 @@ def steer_batch(request: SignedInRequest, batch_id: int, action: str) -> HttpRes
     batch = find_batch(request, batch_id, act=chosen.act)
     try:
         sentence = chosen.perform(batch, request.user, request.POST)
+    except creation.ApprovalAsked as exc:
+        messages.info(request, str(exc))
     except lifecycle.JobRefused as exc:
         messages.error(request, str(exc))
     else:

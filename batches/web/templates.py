@@ -1,6 +1,7 @@
-"""The pages of the templates: list, write, preview, choose the default, and delete one that was never used.
+"""The pages of the templates: list, write, copy, preview, choose the default, and delete one that was never used.
 
-What the user typed enters. Saved templates leave, and previews that are rendered in a child process.
+What the user typed enters. Saved templates leave, and previews that are rendered in a child process. Everybody reads
+and copies every template; who may change one is decided in ``template_versions``.
 """
 
 from __future__ import annotations
@@ -16,14 +17,26 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from batches.models import EmailJob, EmailTemplate
+from batches.permissions import Permission, may
 from batches.rendering import children
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.template_analysis import read_known
 from batches.template_notes import TemplateNotes
+from batches.template_versions import (
+    TemplateChanged,
+    TemplateInUse,
+    delete_template,
+    make_default,
+    may_edit,
+    require_edit,
+    save_template,
+)
 from batches.web.forms import TemplateForm
 from batches.web.middleware import message_policy
 from batches.web.requests import SignedInRequest
 from batches.web.samples import sample_values
+
+NAME_MAX_CHARS = 200
 
 NOTES_BESIDE = "notes_beside"
 """A field of the form that the script adds: it shows the notes itself, beside the button for the preview."""
@@ -37,44 +50,66 @@ class ListedTemplate:
     merge_fields: list[str]
     fault: str
     is_used: bool
+    may_edit: bool
 
 
 @require_safe
 @login_required
 def show_templates(request: SignedInRequest) -> HttpResponse:
     """List all templates, the default first."""
-    listed = _list_templates(_with_is_used().order_by("-is_default", "name"), user_id=request.user.pk)
-    return render(request, "batches/templates.html", {"listed": listed})
+    listed = _list_templates(request, _with_is_used().order_by("-is_default", "name"))
+    may_choose = may(request.user, Permission.EDIT_ALL_TEMPLATES)
+    return render(request, "batches/templates.html", {"listed": listed, "may_choose_default": may_choose})
 
 
 @login_required
 def create_template(request: SignedInRequest) -> HttpResponse:
-    """Write a new template. The first one becomes the default."""
-    form = TemplateForm(request.POST or None, user=request.user)
+    """Write a new template, from nothing or as a copy (``?copy=KEY``). It belongs to the user."""
+    form = TemplateForm(request.POST or None, user=request.user, initial=_copy_of(request.GET.get("copy", "")))
     if request.method == "POST" and form.is_valid():
-        template = form.save()
-        if EmailTemplate.objects.find_default() is None:
-            EmailTemplate.objects.make_default(template.pk)
+        template = form.instance
+        save_template(template, by=request.user)
+        # The first one is the default, if the user may choose that.
+        if EmailTemplate.objects.find_default() is None and may(request.user, Permission.EDIT_ALL_TEMPLATES):
+            make_default(template, by=request.user)
         messages.success(request, f"The template “{template.name}” was saved.")
         _warn(request, template)
         return redirect("templates")
     return _show_form(request, form, listed=None)
 
 
+def _copy_of(key: str) -> dict[str, object]:
+    """Return the first values of a form for a copy. The copy gets a key and an owner of its own."""
+    source = EmailTemplate.objects.filter(key=key).first() if key else None
+    if source is None:
+        return {}
+    parts = {"subject": source.subject, "html": source.html, "text": source.text, "sender": source.sender_id}
+    return {"name": f"Copy of {source.name}"[:NAME_MAX_CHARS], **parts}
+
+
 @login_required
 def edit_template(request: SignedInRequest, key: str) -> HttpResponse:
-    """Change a template. A job that exists keeps the message parts it was made with."""
+    """Change a template, or only read it. A job that exists keeps the message parts it was made with."""
     template = get_object_or_404(_with_is_used(), key=key)
+    if request.method == "POST":
+        require_edit(request.user, template)
     form = TemplateForm(request.POST or None, instance=template, user=request.user)
     if request.method == "POST" and form.is_valid():
-        form.save()
-        messages.success(
-            request, f"The template “{template.name}” was saved. Batches that were already started keep the old words."
-        )
-        _warn(request, template)
-        return redirect("templates")
+        try:
+            save_template(form.instance, by=request.user, based_on=form.cleaned_data["based_on"])
+        except TemplateChanged as exc:
+            form.refuse(str(exc))
+        else:
+            messages.success(
+                request,
+                f"The template “{template.name}” was saved. Batches that were already started keep the old words.",
+            )
+            _warn(request, template)
+            return redirect("templates")
     stored = get_object_or_404(_with_is_used(), key=key)  # a faulty form has changed the instance above
-    return _show_form(request, form, listed=_describe(stored, user_id=request.user.pk))
+    if not may_edit(request.user, stored):
+        form.make_read_only()
+    return _show_form(request, form, listed=_list_templates(request, [stored])[0])
 
 
 @require_POST
@@ -82,26 +117,22 @@ def edit_template(request: SignedInRequest, key: str) -> HttpResponse:
 def choose_default(request: SignedInRequest, key: str) -> HttpResponse:
     """Make this the template for uploads that name none."""
     template = get_object_or_404(EmailTemplate, key=key)
-    EmailTemplate.objects.make_default(template.pk)
+    make_default(template, by=request.user)
     messages.success(request, f"“{template.name}” is now the default template.")
     return redirect("templates")
 
 
 @require_POST
 @login_required
-def delete_template(request: SignedInRequest, key: str) -> HttpResponse:
+def remove_template(request: SignedInRequest, key: str) -> HttpResponse:
     """Delete a template, unless a job was made with it or it is the default."""
     template = get_object_or_404(EmailTemplate, key=key)
-    unused = EmailTemplate.objects.filter(pk=template.pk, emailjob__isnull=True, is_default=False)
-    deleted, _ = unused.delete()
-    if deleted:
-        messages.success(request, f"The template “{template.name}” was deleted.")
+    try:
+        delete_template(template, by=request.user)
+    except TemplateInUse as exc:
+        messages.error(request, str(exc))
     else:
-        messages.error(
-            request,
-            f"“{template.name}” was not deleted, because it is the default or emails were sent with it. "
-            "If it is the default, make another template the default first.",
-        )
+        messages.success(request, f"The template “{template.name}” was deleted.")
     return redirect("templates")
 
 
@@ -153,7 +184,12 @@ def _show_form(request: SignedInRequest, form: TemplateForm, *, listed: ListedTe
         if listed and not form.is_bound
         else None
     )
-    context = {"form": form, "listed": listed, "sentences": notes.sentences() if notes else []}
+    context = {
+        "form": form,
+        "listed": listed,
+        "may_edit": listed is None or listed.may_edit,
+        "sentences": notes.sentences() if notes else [],
+    }
     return render(request, "batches/template_form.html", context, status=_status(form))
 
 
@@ -176,23 +212,20 @@ def _render_sample(parts: MessageParts, *, user_id: int) -> dict[str, object]:
 def _with_is_used() -> QuerySet[EmailTemplate]:
     return EmailTemplate.objects.annotate(
         is_used=Exists(EmailJob.objects.filter(template=OuterRef("pk")))
-    ).select_related("sender")
+    ).select_related("sender", "owner")
 
 
-def _describe(template: EmailTemplate, *, user_id: int) -> ListedTemplate:
-    return _list_templates([template], user_id=user_id)[0]
-
-
-def _list_templates(templates: Iterable[EmailTemplate], *, user_id: int) -> list[ListedTemplate]:
+def _list_templates(request: SignedInRequest, templates: Iterable[EmailTemplate]) -> list[ListedTemplate]:
     found = list(templates)
     return [
         ListedTemplate(
             template=template,
             merge_fields=known.merge_fields,
             fault=known.fault,
-            is_used=template.is_used,  # type: ignore[attr-defined]
+            is_used=template.is_used,  # type: ignore[attr-defined]  # annotated by _with_is_used
+            may_edit=may_edit(request.user, template),
         )
-        for template, known in zip(found, read_known(found, user_id=user_id), strict=True)
+        for template, known in zip(found, read_known(found, user_id=request.user.pk), strict=True)
     ]
 
 

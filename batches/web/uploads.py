@@ -87,6 +87,8 @@ def _send(request: SignedInRequest, form: UploadForm, batch: Batch) -> HttpRespo
             subject=chosen["subject"],
             sender=chosen["sender"],
         )
+    except creation.ApprovalAsked as exc:
+        messages.info(request, str(exc))
     except lifecycle.JobRefused as exc:
         messages.error(request, str(exc))
         return _review(form, batch)

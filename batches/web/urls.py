@@ -2,7 +2,20 @@
 
 from django.urls import path
 
-from batches.web import audit, batches, letters, list_forms, person, review, steering, templates, tokens, uploads
+from batches.web import (
+    approvals,
+    audit,
+    batches,
+    letters,
+    list_forms,
+    person,
+    review,
+    steering,
+    templates,
+    tokens,
+    uploads,
+    versions,
+)
 
 urlpatterns = [
     path("", uploads.home, name="home"),
@@ -18,6 +31,12 @@ urlpatterns = [
     path("batches/<int:batch_id>/review/reread/", list_forms.reread, name="review-reread"),
     path("batches/<int:batch_id>/review/add/", list_forms.add_rows, name="review-add"),
     path("batches/<int:batch_id>/review/discard/", list_forms.discard, name="review-discard"),
+    path("batches/<int:batch_id>/approval/", approvals.show_approval, name="approval"),
+    path("batches/<int:batch_id>/approval/message/", approvals.show_message, name="approval-message"),
+    path("batches/<int:batch_id>/approval/approve/", approvals.approve, name="approval-approve"),
+    path("batches/<int:batch_id>/approval/refuse/", approvals.refuse, name="approval-refuse"),
+    path("batches/<int:batch_id>/approval/withdraw/", approvals.withdraw, name="approval-withdraw"),
+    path("approvals/", approvals.show_approvals, name="approvals"),
     path("batches/<int:batch_id>/<slug:action>/", steering.steer_batch, name="batch-steer"),
     path("person/", person.show_person, name="person"),
     path("person/export/", person.export, name="person-export"),
@@ -28,7 +47,10 @@ urlpatterns = [
     path("templates/notes/", templates.show_notes, name="template-notes"),
     path("templates/<slug:key>/edit/", templates.edit_template, name="template"),
     path("templates/<slug:key>/default/", templates.choose_default, name="template-default"),
-    path("templates/<slug:key>/delete/", templates.delete_template, name="template-delete"),
+    path("templates/<slug:key>/delete/", templates.remove_template, name="template-delete"),
+    path("templates/<slug:key>/versions/", versions.show_versions, name="template-versions"),
+    path("templates/<slug:key>/versions/<int:number>/", versions.show_version, name="template-version"),
+    path("templates/<slug:key>/versions/<int:number>/restore/", versions.restore, name="template-restore"),
     path("audit/", audit.show_audit, name="audit"),
     path("accounts/tokens/", tokens.show_tokens, name="tokens"),
     path("accounts/tokens/<int:token_id>/revoke/", tokens.revoke_token, name="token-revoke"),

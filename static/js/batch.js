@@ -15,6 +15,7 @@ const said = document.getElementById("said");
 let saidPercent = 0;
 let rowsTimer = 0;
 let healthTimer = 0;
+let wait = waitingFor.textContent;
 
 function take(snapshot) {
   const now = draw(section, snapshot);
@@ -30,7 +31,9 @@ function take(snapshot) {
   for (const part of section.querySelectorAll("[data-statuses]")) part.hidden = !fits(part, now);
   for (const tab of document.querySelectorAll("#rows [data-live]")) tab.textContent = figures.format(now[tab.dataset.live]);
   sayProgress(now);
-  refreshRows(isOtherStatus ? 0 : ROWS_EVERY_MS);
+  const isOtherWait = wait !== waitingFor.textContent; // an approval may have been given, refused or made void
+  wait = waitingFor.textContent;
+  refreshRows(isOtherStatus || isOtherWait ? 0 : ROWS_EVERY_MS);
   if (isOtherStatus) checkHealth(); // the batch may have stopped waiting
 }
 
@@ -48,24 +51,26 @@ function sayProgress(now) {
   said.textContent = `${now.percent} percent done`;
 }
 
-/** Fetch the page, and replace the parts that no snapshot holds: the rows and the tabs. */
+/** Fetch the page, and replace the parts that no snapshot holds: the answer to an approval, the rows and the tabs. */
 function refreshRows(delay) {
   if (rowsTimer && delay) return;
   clearTimeout(rowsTimer);
   rowsTimer = setTimeout(async () => {
     rowsTimer = 0;
-    if (document.hidden || isReading(document.getElementById("rows"))) return;
+    if (document.hidden) return;
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
     if (!answer?.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const newer = page.getElementById("rows");
-    if (newer) document.getElementById("rows").replaceWith(document.adoptNode(newer));
+    for (const id of ["approval", "rows"]) {
+      const [part, newer] = [document.getElementById(id), page.getElementById(id)];
+      if (newer && !isReading(part)) part.replaceWith(document.adoptNode(newer));
+    }
   }, delay);
 }
 
-/** Whether the reader is using the rows: has opened some, has the focus in them, or has selected text. */
-function isReading(rows) {
-  return rows.querySelector("details[open]") || rows.contains(document.activeElement) || !getSelection().isCollapsed;
+/** Whether the reader is using a part: has opened something, has the focus in it, or has selected text. */
+function isReading(part) {
+  return part.querySelector("details[open]") || part.contains(document.activeElement) || !getSelection().isCollapsed;
 }
 
 /** Ask for the health while the batch waits for a worker: without workers, no snapshot comes. */

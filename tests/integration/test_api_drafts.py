@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,7 @@ def test_review_names_missing_and_blank_fields_and_an_earlier_sending(api: Clien
     assert found.pop("durationSeconds") > 0 and found.pop("sameContentSentAt") is not None
     assert datetime.fromisoformat(found.pop("doneAt")) > timezone.now() - timedelta(minutes=1)
     assert found.pop("reading")["sheets"] == []
+    assert re.fullmatch("[0-9a-f]{96}", found.pop("digest"))
     assert found == {
         **{"batchId": batch_id, "templateId": "codes"},
         "sender": {"key": "default", "from": "webmaster@localhost", "replyTo": ""},

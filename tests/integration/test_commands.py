@@ -8,13 +8,26 @@ import threading
 from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
 from batches.jobs import lifecycle
 from batches.jobs.sweep import ADVISORY_LOCK
-from batches.models import ApiToken, Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobKind, JobStatus
+from batches.models import (
+    ApiToken,
+    Approval,
+    Batch,
+    BatchStatus,
+    Email,
+    EmailJob,
+    EmailStatus,
+    EmailTemplate,
+    JobKind,
+    JobStatus,
+)
+from tests.conftest import MakeUser
 
 
 @pytest.fixture
@@ -216,3 +229,31 @@ def test_no_token_is_made_when_the_user_is_unknown_or_locked(sender: User) -> No
     with pytest.raises(CommandError, match="not active"):
         run("createapitoken", "sender")
     assert not ApiToken.objects.exists()
+
+
+def test_command_sends_nothing_above_the_limit_unless_it_names_an_approver(
+    people: Path, welcome: EmailTemplate, sender: User, make_user: MakeUser, settings: LazySettings
+) -> None:
+    settings.APPROVAL_ABOVE = 1
+    make_user("approver", "Approvers")
+    arguments = ("sendbatch", str(people), "--template", "welcome_email")
+    with pytest.raises(CommandError, match=r"need the approval of a second person.*--approved-by"):
+        run(*arguments)
+    with pytest.raises(CommandError, match="An approver finds it at /approvals/"):
+        run(*arguments, "--user", "sender")
+    assert Approval.objects.get().asked_by == sender
+    for name, reason in (("sender", "You may not approve"), ("nobody", "There is no user")):
+        with pytest.raises(CommandError, match=reason):
+            run(*arguments, "--approved-by", name)
+    assert not EmailJob.objects.exists()
+    run(*arguments, "--user", "sender", "--approved-by", "approver")
+    job = EmailJob.objects.get()
+    approval = job.batch.approvals.get()
+    assert (approval.status, approval.decided_by and approval.decided_by.username) == ("approved", "approver")
+
+    job.batch.emails.update(status=EmailStatus.FAILED)
+    lifecycle.finish_job(job.pk)
+    with pytest.raises(CommandError, match="--approved-by"):
+        run("replaybatch", str(job.batch_id))
+    run("replaybatch", str(job.batch_id), "--approved-by", "approver")
+    assert EmailJob.objects.count() == 2

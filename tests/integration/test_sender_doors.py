@@ -18,6 +18,7 @@ from django.test import Client
 from batches.jobs import lifecycle
 from batches.models import Batch, BatchStatus, EmailJob, EmailStatus, EmailTemplate, Relay, Sender
 from tests.conftest import MakeBatch, MakeSender
+from tests.integration.web.conftest import reviewed
 
 FILE = b"name,email\nAda,ada@example.org\n"
 CHOIR = {"key": "choir", "from": '"Choir, Northtown" <choir@example.org>', "replyTo": "Desk <desk@example.org>"}
@@ -175,7 +176,7 @@ def test_pages_offer_the_senders_of_the_user_and_send_from_the_chosen_one(
     batch = Batch.objects.get()
     sent = {"template": "welcome_email", "subject": "", "row": "2", "sender": "choir"}
     page.post(f"/batches/{batch.pk}/review/test/", {**sent, "to": "me@example.org"})
-    page.post(f"/batches/{batch.pk}/review/send/", sent)
+    page.post(f"/batches/{batch.pk}/review/send/", sent | reviewed(page, batch, sender="choir"))
     assert [job.sender for job in EmailJob.objects.all()] == [choir, choir]
     shown = show(page, f"/batches/{batch.pk}/")
     assert "From <bdi>Choir, Northtown</bdi> <choir@example.org> · answers go to <bdi>Desk</bdi>" in shown
@@ -202,7 +203,10 @@ def test_no_choice_is_shown_when_there_is_one_sender(page: Client, make_batch: M
     assert "<dt>From</dt><dd>webmaster@localhost</dd>" in review
 
 
-def test_template_names_a_sender_of_the_user(page: Client, choir: Sender, head: Sender, welcome: EmailTemplate) -> None:
+def test_template_names_a_sender_of_the_user(
+    page: Client, choir: Sender, head: Sender, welcome: EmailTemplate, sender: User
+) -> None:
+    EmailTemplate.objects.update(owner=sender)
     address = f"/templates/{welcome.key}/edit/"
     assert "The Head" not in show(page, address)
     parts = {"name": "W", "key": welcome.key, "subject": "S", "text": "T"}

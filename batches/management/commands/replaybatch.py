@@ -10,6 +10,7 @@ from batches.jobs import creation, lifecycle
 from batches.management import waiting
 from batches.management.command import ActingCommand
 from batches.models import Batch, JobKind
+from batches.permissions import NotPermitted
 
 WHICH = {
     JobKind.FAILED: "Send the failed emails again (default).",
@@ -29,6 +30,7 @@ class Command(ActingCommand):
         parser.add_argument(
             "--sender", metavar="S", help="Another sender's key or address. Left out: the sender of the last job."
         )
+        waiting.add_approver(parser)
         waiting.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -38,9 +40,14 @@ class Command(ActingCommand):
         try:
             which, include_unknown = choose_kind(options["kinds"] or [JobKind.FAILED])
             job = creation.replay_batch(
-                batch, which=which, user=None, include_unknown=include_unknown, sender=options["sender"]
+                batch,
+                which=which,
+                user=None,
+                include_unknown=include_unknown,
+                sender=options["sender"],
+                approved_by=waiting.find_approver(options["approved_by"]),
             )
-        except lifecycle.JobRefused as exc:
+        except (lifecycle.JobRefused, NotPermitted) as exc:
             raise CommandError(str(exc)) from exc
         waiting.report(job, wait=options["wait"], as_json=options["json"], stdout=self.stdout, stderr=self.stderr)
 

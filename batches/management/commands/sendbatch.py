@@ -39,12 +39,14 @@ class Command(ActingCommand):
         parser.add_argument(
             "--user", metavar="U", help="The owner, who must be allowed to send. Left out: the batch belongs to nobody."
         )
+        waiting.add_approver(parser)
         waiting.add_arguments(parser)
         reading.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         user = find_user(options["user"]) if options["user"] else None
         refuse_without_right(user)
+        approver = waiting.find_approver(options["approved_by"])
         template = find_template(options["template"], subject=options["subject"])
         check_sender(options["sender"], template=template, user=user)
         batch = import_file(
@@ -61,7 +63,14 @@ class Command(ActingCommand):
                 f"See them at /batches/{batch.pk}/?status=rejected.",
                 without_style,
             )
-        job = start(batch, template=template, subject=options["subject"], user=user, sender=options["sender"])
+        job = start(
+            batch,
+            template=template,
+            subject=options["subject"],
+            user=user,
+            sender=options["sender"],
+            approved_by=approver,
+        )
         waiting.report(job, wait=options["wait"], as_json=options["json"], stdout=self.stdout, stderr=self.stderr)
 
 
@@ -117,10 +126,11 @@ def open_file(name: str) -> Any:
     return nullcontext(stdin) if name == "-" else Path(name).open("rb")
 
 
-def start(
-    batch: Batch, *, template: EmailTemplate, subject: str | None, user: User | None, sender: str | None
-) -> EmailJob:
+def start(batch: Batch, **options: Any) -> EmailJob:
+    """Send the batch. The options are those of ``creation.send_once``."""
     try:
-        return creation.send_once(batch, template=template, user=user, subject=subject, sender=sender)
+        return creation.send_once(batch, **options)
+    except creation.ApprovalAsked as exc:
+        raise CommandError(f"{exc} An approver finds it at /approvals/.") from exc
     except (lifecycle.JobRefused, NotPermitted) as exc:
         raise CommandError(f"{exc} The list is kept as batch {batch.pk}, which is a draft.") from exc

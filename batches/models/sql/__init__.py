@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from batches.models.choices import BatchStatus, EmailStatus, JobKind, JobStatus
+from batches.models.choices import ApprovalStatus, BatchStatus, EmailStatus, JobKind, JobStatus
 from batches.models.sql.forecast_rows import RecentSpeed as RecentSpeed
 from batches.models.sql.forecast_rows import RelayLimits as RelayLimits
 from batches.models.sql.forecast_rows import WaitingJob as WaitingJob
@@ -29,6 +29,7 @@ _STATUSES = {
     **{status.value: f"'{status}'" for status in EmailStatus},
     **{f"{status}_job": f"'{status}'" for status in JobStatus},
     **{f"{status}_batch": f"'{status}'" for status in BatchStatus},
+    **{f"{status}_approval": f"'{status}'" for status in ApprovalStatus},
     **{f"{kind}_kind": f"'{kind}'" for kind in JobKind},
     **{f"{outcome}_outcome": f"'{outcome}'" for outcome in Outcome},
 }
@@ -85,11 +86,9 @@ def _fill(text: str, parts: Mapping[str, str]) -> str:
 
 _FOLDER = Path(__file__).parent
 _SHARED = _read(_FOLDER / "parts.sql")
-_send, _quotas, _sweep, _read_only, _suppressions = (
-    load(_FOLDER / name) for name in ("send.sql", "quotas.sql", "sweep.sql", "read.sql", "suppressions.sql")
+_send, _quotas, _sweep, _read_only, _suppressions, _pauses, _replays = (
+    load(_FOLDER / f"{name}.sql") for name in ("send", "quotas", "sweep", "read", "suppressions", "pauses", "replays")
 )
-_pauses = load(_FOLDER / "pauses.sql")
-_replays = load(_FOLDER / "replays.sql")
 
 
 class AcquiredLane(NamedTuple):
@@ -281,6 +280,7 @@ class SnapshotRow(NamedTuple):
     retry_at: datetime | None
     """When a relay is tried again."""
     scheduled_at: datetime | None
+    awaits_approval: bool
 
 
 class AttemptRow(NamedTuple):

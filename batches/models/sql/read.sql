@@ -26,7 +26,8 @@ SELECT b.id, b.status, b.total_count,
        CASE WHEN j.kind = {all_kind} THEN b.sent_count - coalesce(sum(l.resent_count), 0) ELSE 0 END,
        coalesce(sum(l.rate_per_second) FILTER (WHERE l.lease_until > clock_timestamp()), 0),
        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, b.created_by_id,
-       coalesce(j.last_error, ''), j.relay_retry_at, j.scheduled_at
+       coalesce(j.last_error, ''), j.relay_retry_at, j.scheduled_at,
+       EXISTS (SELECT FROM batches_approval a WHERE a.batch_id = b.id AND a.status = {waiting_approval})
 FROM batches_batch b
 LEFT JOIN batches_emailjob j ON j.batch_id = b.id AND j.completed_at IS NULL
 LEFT JOIN batches_lane l ON l.job_id = j.id

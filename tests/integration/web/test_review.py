@@ -17,6 +17,7 @@ from batches.jobs import creation
 from batches.models import Batch, BatchSource, BatchStatus, Email, EmailJob, EmailTemplate, JobStatus, SharedAddresses
 from batches.permissions import Permission
 from tests.conftest import MakeBatch, MakeJob, permit
+from tests.integration.web.conftest import reviewed
 
 LIST = "Name,E-Mail,Town\nZoë,zoe@example.org,Oslo\n<b>Bo</b>,bo@example.org,\nNed,ned@@example,Leeds\n"
 
@@ -53,7 +54,8 @@ def test_time_is_read_in_the_zone_that_the_page_names(
 ) -> None:
     settings.TIME_ZONE = "Asia/Tokyo"
     assert "time in Asia/Tokyo; leave empty to send now" in read(page, draft)
-    page.post(address(draft, "review-send"), {"template": welcome.key, "scheduled_at": "2099-01-01T09:00"})
+    form = {"template": welcome.key, "scheduled_at": "2099-01-01T09:00", **reviewed(page, draft)}
+    page.post(address(draft, "review-send"), form)
     assert EmailJob.objects.get().scheduled_at == datetime(2099, 1, 1, 0, 0, tzinfo=UTC)
 
 
@@ -183,7 +185,8 @@ def test_show_leads_to_the_message_and_keeps_tokens_out_of_the_address(
 
 
 def test_send_makes_the_job_that_was_shown(page: Client, draft: Batch, town: EmailTemplate, sender: User) -> None:
-    answer = page.post(address(draft, "review-send"), {"template": "town", "subject": "Dear {{ name }}"})
+    chosen = {"template": "town", "subject": "Dear {{ name }}"}
+    answer = page.post(address(draft, "review-send"), chosen | reviewed(page, draft, **chosen))
     assert answer.headers["Location"] == address(draft, "batch")
     job = EmailJob.objects.get()
     assert (job.batch, job.template, job.subject, job.created_by) == (draft, town, "Dear {{ name }}", sender)
@@ -192,15 +195,17 @@ def test_send_makes_the_job_that_was_shown(page: Client, draft: Batch, town: Ema
 def test_batch_is_sent_once_when_the_button_is_pressed_twice(
     page: Client, draft: Batch, welcome: EmailTemplate
 ) -> None:
+    form = {"template": welcome.key, **reviewed(page, draft)}
     for _ in range(2):
-        answer = page.post(address(draft, "review-send"), {"template": welcome.key})
+        answer = page.post(address(draft, "review-send"), form)
         assert answer.headers["Location"] == address(draft, "batch")
     assert EmailJob.objects.count() == 1
 
 
 def test_batch_waits_for_its_time(page: Client, draft: Batch, welcome: EmailTemplate) -> None:
     later = (timezone.now() + timedelta(days=1)).replace(second=0, microsecond=0)
-    page.post(address(draft, "review-send"), {"template": welcome.key, "scheduled_at": f"{later:%Y-%m-%dT%H:%M}"})
+    form = {"template": welcome.key, "scheduled_at": f"{later:%Y-%m-%dT%H:%M}", **reviewed(page, draft)}
+    page.post(address(draft, "review-send"), form)
     draft.refresh_from_db()
     assert draft.status == BatchStatus.SCHEDULED
     assert EmailJob.objects.get().scheduled_at == later
@@ -218,7 +223,7 @@ def test_time_that_has_passed_is_refused_and_the_form_kept(page: Client, draft: 
 
 def test_refusal_is_shown_on_the_form(page: Client, draft: Batch) -> None:
     EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code }}")
-    answer = page.post(address(draft, "review-send"), {"template": "code"})
+    answer = page.post(address(draft, "review-send"), {"template": "code", **reviewed(page, draft, template="code")})
     assert answer.status_code == 422
     assert "The list has no column for: code." in answer.content.decode()
 

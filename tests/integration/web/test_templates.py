@@ -11,15 +11,23 @@ from django.urls import reverse
 
 from batches import intake
 from batches.models import EmailTemplate, JobStatus
-from tests.conftest import MakeBatch, MakeJob
+from batches.template_versions import save_template
+from tests.conftest import MakeBatch, MakeJob, MakeUser, join_groups
 
 GOOD = {"name": "Dates", "key": "dates", "subject": "Dates {{ year }}", "html": "", "text": "Dear {{ name }}"}
+
+
+@pytest.fixture
+def editor(sender: User) -> User:
+    """Make the sender a template editor too, so that ``page`` may change every template."""
+    return join_groups(sender, "Template editors")
 
 
 def make_template(key: str = "dates", **columns: object) -> EmailTemplate:
     return EmailTemplate.objects.create(**(GOOD | {"key": key} | columns))
 
 
+@pytest.mark.usefixtures("editor")
 def test_template_becomes_the_default_when_it_is_the_first(page: Client) -> None:
     page.post(reverse("template-new"), GOOD)
     assert EmailTemplate.objects.get(key="dates").is_default
@@ -65,12 +73,14 @@ def test_key_is_made_from_the_name_when_it_is_left_empty(name: str, keys: list[s
     assert list(EmailTemplate.objects.order_by("pk").values_list("key", flat=True)) == keys
 
 
+@pytest.mark.usefixtures("editor")
 def test_key_stays_when_it_is_left_empty_in_an_edit(page: Client) -> None:
     make_template()
     page.post(reverse("template", args=["dates"]), GOOD | {"key": "", "name": "Other"})
     assert list(EmailTemplate.objects.values_list("key", "name")) == [("dates", "Other")]
 
 
+@pytest.mark.usefixtures("editor")
 def test_edit_changes_the_template(page: Client) -> None:
     make_template()
     page.post(reverse("template", args=["dates"]), GOOD | {"text": "New words"})
@@ -89,24 +99,28 @@ def test_list_opens_when_a_template_is_faulty(page: Client) -> None:
     assert "The text body of the template can&#x27;t be used" in page.get(reverse("templates")).content.decode()
 
 
+@pytest.mark.usefixtures("editor")
 def test_template_is_the_only_default_after_it_was_chosen(page: Client, welcome: EmailTemplate) -> None:
     make_template()
     page.post(reverse("template-default", args=["dates"]))
     assert list(EmailTemplate.objects.filter(is_default=True).values_list("key", flat=True)) == ["dates"]
 
 
+@pytest.mark.usefixtures("editor")
 def test_unused_template_is_deleted(page: Client) -> None:
     make_template()
     page.post(reverse("template-delete", args=["dates"]))
     assert not EmailTemplate.objects.exists()
 
 
+@pytest.mark.usefixtures("editor")
 def test_template_is_kept_when_it_is_the_default(page: Client, welcome: EmailTemplate) -> None:
     text = page.post(reverse("template-delete", args=["welcome_email"]), follow=True).content.decode()
     assert "was not deleted" in text
     assert EmailTemplate.objects.filter(pk=welcome.pk).exists()
 
 
+@pytest.mark.usefixtures("editor")
 def test_template_is_kept_when_emails_were_sent_with_it(
     page: Client, welcome: EmailTemplate, make_batch: MakeBatch, make_job: MakeJob
 ) -> None:
@@ -218,3 +232,79 @@ def test_sample_values_are_found_as_people_write_the_fields(page: Client) -> Non
 def test_preview_takes_a_number_where_the_template_needs_one(text: str, page: Client) -> None:
     shown = page.post(reverse("template-preview"), {"subject": "S", "text": text + " {{ Club }}"}).content.decode()
     assert "over Club" in shown
+
+
+@pytest.fixture
+def other(page: Client, make_user: MakeUser) -> EmailTemplate:
+    """A template of another user."""
+    template = EmailTemplate(**GOOD)
+    save_template(template, by=make_user("ann", "Senders"))
+    return template
+
+
+def test_first_template_of_a_user_who_is_no_editor_is_not_the_default(page: Client) -> None:
+    page.post(reverse("template-new"), GOOD)
+    template = EmailTemplate.objects.get()
+    assert (template.is_default, template.owner and template.owner.username) == (False, "sender")
+
+
+def test_template_of_another_user_is_read_and_copied_but_not_changed(page: Client, other: EmailTemplate) -> None:
+    listed = page.get(reverse("templates")).content.decode()
+    assert "by ann" in listed
+    assert ">Edit</a>" not in listed
+    assert "Make default" not in listed
+    assert "Delete" not in listed
+    shown = page.get(reverse("template", args=["dates"])).content.decode()
+    assert "You can use this template, but not change it." in shown
+    assert ">Save</button>" not in shown
+    for name, data in (("template", GOOD | {"text": "Evil"}), ("template-default", {}), ("template-delete", {})):
+        assert page.post(reverse(name, args=["dates"]), data).status_code == 403
+    assert page.post(reverse("template-restore", args=["dates", 1])).status_code == 403
+    other.refresh_from_db()
+    assert (other.text, other.version, other.is_default) == (GOOD["text"], 1, False)
+
+    copy = page.get(reverse("template-new"), {"copy": "dates"}).content.decode()
+    assert 'value="Copy of Dates"' in copy
+    page.post(f"{reverse('template-new')}?copy=dates", GOOD | {"key": "", "name": "Copy of Dates"})
+    mine = EmailTemplate.objects.get(key="copy-of-dates")
+    assert mine.owner and mine.owner.username == "sender"
+
+
+def test_save_is_refused_when_somebody_saved_while_the_form_was_open(page: Client) -> None:
+    page.post(reverse("template-new"), GOOD)
+    address = reverse("template", args=["dates"])
+    assert 'name="based_on" value="1"' in page.get(address).content.decode()
+    page.post(address, GOOD | {"text": "First", "based_on": "1"})
+    answer = page.post(address, GOOD | {"text": "Second", "based_on": "1"})
+    text = answer.content.decode()
+    assert answer.status_code == 422
+    assert "sender saved version 2 of this template while you were writing" in text
+    assert ">\nSecond</textarea>" in text
+    assert EmailTemplate.objects.get().text == "First"
+
+
+def test_versions_are_listed_compared_and_restored(page: Client) -> None:
+    page.post(reverse("template-new"), GOOD)
+    page.post(reverse("template", args=["dates"]), GOOD | {"text": "Dear {{ name }}\n<b>new</b>"})
+    listed = page.get(reverse("template-versions", args=["dates"])).content.decode()
+    assert listed.count("<td>sender</td>") == 2
+    changed = page.get(reverse("template-version", args=["dates", 2])).content.decode()
+    assert "<span>Dear {{ name }}</span><ins>&lt;b&gt;new&lt;/b&gt;</ins>" in changed
+    answer = page.post(reverse("template-restore", args=["dates", 1]), follow=True)
+    assert "It was saved as version 3." in answer.content.decode()
+    assert EmailTemplate.objects.get().text == GOOD["text"]
+
+
+@pytest.mark.parametrize("number", ["0", "2", "9" * 30])
+def test_version_that_does_not_exist_is_not_found(number: str, page: Client) -> None:
+    page.post(reverse("template-new"), GOOD)
+    assert page.get(f"/templates/dates/versions/{number}/").status_code == 404
+    assert page.post(f"/templates/dates/versions/{number}/restore/").status_code == 404
+    assert page.get("/templates/none/versions/").status_code == 404
+
+
+@pytest.mark.parametrize("since", ["", "x", "0", "9" * 30, "\0", "1"])
+def test_version_is_compared_with_the_first_when_an_odd_one_is_named(since: str, page: Client) -> None:
+    page.post(reverse("template-new"), GOOD)
+    page.post(reverse("template", args=["dates"]), GOOD | {"text": "New"})
+    assert page.get(reverse("template-version", args=["dates", 2]), {"since": since}).status_code == 200

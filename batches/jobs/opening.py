@@ -1,0 +1,324 @@
+"""Open a job: insert it with its lanes, for a first send or a replay. Below ``creation`` and ``approvals``.
+
+A Sending enters: what a job would send, worked out but not yet written. An EmailJob leaves, and its work items are
+enqueued after the commit. Every function that takes a locked batch needs its caller's transaction and its row lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser, User
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Coalesce, Now
+from django.utils.formats import date_format
+
+from batches import audit
+from batches.jobs import lifecycle, senders
+from batches.jobs.lifecycle import JobRefused
+from batches.jobs.reviewed import make_digest
+from batches.jobs.user_limits import check_limits
+from batches.models import (
+    Attempt,
+    AuditAction,
+    Batch,
+    Email,
+    EmailJob,
+    EmailQuerySet,
+    EmailStatus,
+    EmailTemplate,
+    JobKind,
+    JobPriority,
+    Lane,
+    Sender,
+    sql,
+)
+from batches.outcomes import Outcome
+from batches.rendering.template import MessageParts
+
+_REPLAYED = {
+    JobKind.FAILED: (EmailStatus.FAILED,),
+    JobKind.UNKNOWN: (EmailStatus.UNKNOWN,),
+    JobKind.UNSENT: (EmailStatus.FAILED, EmailStatus.CANCELLED),
+    JobKind.ALL: (EmailStatus.SENT, EmailStatus.FAILED, EmailStatus.UNKNOWN, EmailStatus.CANCELLED),
+}
+"""The emails that a replay sends, by their status. Suppressed emails are in none, and no email of an erased person."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sending:
+    """What a job would send, and in whose name. ``digest_of`` covers all of it except the user."""
+
+    kind: JobKind
+    parts: MessageParts
+    sender: senders.JobSender
+    template: EmailTemplate | None
+    template_key: str
+    user: User | None
+    """None: a command of the operator."""
+    subject: str = ""
+    """The subject that replaces the template's, or an empty text. The parts have it already."""
+    sender_key: str = ""
+    """The key of the sender that was chosen. Empty in a replay: the sender of the last job."""
+    scheduled_at: datetime | None = None
+    priority: str = JobPriority.DEFAULT
+    include_unknown: bool = False
+    """Of a replay of the unsent: send also to those of whom nobody knows whether they have the mail."""
+    last_job_id: int | None = None
+    """Of a replay: the job that it follows."""
+
+
+def prepare_first(
+    *,
+    template: EmailTemplate,
+    user: User | AnonymousUser | None,
+    subject: str | None,
+    sender: str | None,
+    priority: str,
+    scheduled_at: datetime | None,
+) -> Sending:
+    """Work out the first send of a draft. Needs no lock: nothing of it depends on the batch.
+
+    Raises:
+        SenderRefused: The user may not use the sender, or no mail can come from it.
+    """
+    chosen = senders.choose_sender(sender, template=template, user=user)
+    return Sending(
+        kind=JobKind.FIRST,
+        parts=MessageParts.of(template, subject),
+        sender=senders.copy_sender(chosen),
+        template=template,
+        template_key=template.key,
+        user=user if isinstance(user, User) else None,
+        subject=subject or "",
+        sender_key=chosen.key,
+        priority=priority,
+        scheduled_at=scheduled_at,
+    )
+
+
+def prepare_replay(
+    locked: Batch,
+    *,
+    which: JobKind,
+    user: User | AnonymousUser | None,
+    include_unknown: bool,
+    sender: str | None,
+) -> Sending:
+    """Work out a replay, with the message parts and the priority of the last job.
+
+    Raises:
+        SenderRefused: The user may not use the sender, or no mail can come from it.
+        JobRefused: The batch is live or was never sent, or there is no such replay.
+    """
+    if which not in _REPLAYED:
+        raise JobRefused("Say which emails to send again: failed, unknown, unsent or all.")
+    if include_unknown and which != JobKind.UNSENT:
+        raise JobRefused("Only a replay of the unsent can include the unknown. Leave that out, or choose unsent.")
+    _refuse_purged(locked)
+    last = _find_last_job(locked)
+    chosen = senders.copy_last(last, sender, user=user)
+    return Sending(
+        kind=which,
+        parts=MessageParts.of(last),
+        sender=chosen,
+        template=last.template,
+        template_key=last.template_key,
+        user=user if isinstance(user, User) else None,
+        sender_key=_find_key(chosen) if sender and sender.strip() else "",
+        priority=last.priority,
+        include_unknown=include_unknown,
+        last_job_id=last.pk,
+    )
+
+
+def digest_of(batch: Batch, sending: Sending) -> str:
+    """Return the reviewed digest of what would be sent now."""
+    is_replay = sending.kind != JobKind.FIRST
+    # The last job stands for the status of each email: only a job changes them.
+    selection = [str(sending.kind), sending.include_unknown, sending.last_job_id] if is_replay else []
+    return make_digest(
+        batch,
+        sending.parts,
+        sender=sending.sender,
+        scheduled_at=sending.scheduled_at,
+        priority=sending.priority,
+        selection=selection,
+    )
+
+
+def count_recipients(locked: Batch, sending: Sending) -> int:
+    """Count to how many recipients the job would send.
+
+    Raises:
+        JobRefused: There is none.
+    """
+    if sending.kind == JobKind.FIRST:
+        return _count_first(locked)
+    statuses = _statuses_of(sending)
+    sent = _sent_emails(locked).count() if EmailStatus.SENT in statuses else 0
+    count = sent + _unsent_emails(locked, statuses).count()
+    if not count:
+        raise JobRefused(_say_none(locked, sending.kind))
+    return count
+
+
+def _count_first(locked: Batch) -> int:
+    if not locked.total_count:
+        raise JobRefused(f"Batch {locked.pk} has no recipients. Upload a list with at least one good row.")
+    if not locked.to_send_count:
+        raise JobRefused(f"Nobody in batch {locked.pk} wants mail from this site. Upload a list with other recipients.")
+    return locked.to_send_count
+
+
+def open_job(locked: Batch, sending: Sending) -> EmailJob:
+    """Insert the job that sends what was worked out. Needs the batch's row locked.
+
+    Raises:
+        LargeListRefused, LimitReached: It is more than the user may send.
+        JobRefused: There is nobody to send to, or the batch is live.
+    """
+    job = EmailJob(
+        batch=locked,
+        kind=sending.kind,
+        template=sending.template,
+        template_key=sending.template_key,
+        created_by=sending.user,
+        priority=sending.priority,
+        scheduled_at=sending.scheduled_at,
+        status=lifecycle.first_status(sending.scheduled_at),
+        **asdict(sending.sender),
+        **asdict(sending.parts),
+    )
+    # Counted before the emails of a replay are reset: what is over a limit must not rewrite a million rows first.
+    job.total_count = count_recipients(locked, sending)
+    check_limits(sending.user, job.total_count)
+    if sending.kind == JobKind.FIRST:
+        _insert(job, AuditAction.SEND, digest=digest_of(locked, sending))
+        locked.upload_chunks.all().delete()  # a batch that was sent can't be read again
+        return job
+    job.total_count = _reset_emails(locked, sending)
+    lifecycle.recount_ended_batch(locked.pk)
+    _insert(job, AuditAction.REPLAY, digest=digest_of(locked, sending))
+    return job
+
+
+def lock_batch(batch: Batch) -> Batch:
+    """Lock the batch's row until the transaction ends, as every transition of a batch does.
+
+    Raises:
+        Batch.DoesNotExist: It was deleted.
+    """
+    return Batch.objects.select_for_update().get(pk=batch.pk)
+
+
+def _statuses_of(sending: Sending) -> tuple[EmailStatus, ...]:
+    statuses = _REPLAYED[sending.kind]
+    return (*statuses, EmailStatus.UNKNOWN) if sending.include_unknown else statuses
+
+
+def _reset_emails(locked: Batch, sending: Sending) -> int:
+    statuses = _statuses_of(sending)
+    return (_reset_sent(locked) if EmailStatus.SENT in statuses else 0) + _reset_unsent(locked, statuses)
+
+
+def _reset_sent(batch: Batch) -> int:
+    """Make the sent emails of a batch pending, and return how many. Needs the batch's row locked.
+
+    Each keeps in ``sent_before_at`` that it was sent, and its Attempt keeps the reply. At the end
+    of the job, ``lifecycle.finish_job`` sets the status to sent for those that it did not send.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql.ADD_MISSING_ATTEMPTS, {"batch": batch.pk})
+    return _sent_emails(batch).update(
+        status=EmailStatus.PENDING,
+        attempts=0,
+        next_attempt_at=None,
+        relay=None,
+        sent_before_at=Coalesce("completed_at", Now()),
+    )
+
+
+def _reset_unsent(batch: Batch, statuses: Sequence[EmailStatus]) -> int:
+    """Make the emails of these statuses pending, except those that were sent, and return how many."""
+    return _unsent_emails(batch, statuses).update(
+        status=EmailStatus.PENDING,
+        attempts=0,
+        next_attempt_at=None,
+        completed_at=None,
+        code=None,
+        reply="",
+        relay=None,
+    )
+
+
+def _sent_emails(batch: Batch) -> EmailQuerySet:
+    return Email.objects.filter(~Q(address=""), batch=batch, status=EmailStatus.SENT)
+
+
+def _unsent_emails(batch: Batch, statuses: Sequence[EmailStatus]) -> EmailQuerySet:
+    """Filter by status, and leave out the emails that were sent.
+
+    No email with another status than sent has an Attempt that was sent. It is looked up, because this is where
+    somebody would get the mail twice.
+    """
+    sent = Attempt.objects.filter(email=OuterRef("pk"), outcome=Outcome.SENT)
+    unsent = [status for status in statuses if status != EmailStatus.SENT]
+    return Email.objects.filter(~Exists(sent), ~Q(address=""), batch=batch, status__in=unsent)
+
+
+def _refuse_purged(batch: Batch) -> None:
+    if batch.purged_at is not None:
+        raise JobRefused(
+            f"The addresses of batch {batch.pk} were removed on {date_format(batch.purged_at)}, so it can't be sent "
+            "again. Upload the list again, and send that."
+        )
+
+
+def _say_none(batch: Batch, which: JobKind) -> str:
+    if which != JobKind.UNSENT:
+        kind = "" if which == JobKind.ALL else f"{which.value} "
+        return f"Batch {batch.pk} has no {kind}emails."
+    unknown = Email.objects.filter(batch=batch, status=EmailStatus.UNKNOWN).count()
+    if unknown:
+        return f"Batch {batch.pk} has no failed or cancelled emails, but {unknown:,} unknown. Include the unknown."
+    return f"Everybody in batch {batch.pk} has got the email."
+
+
+def _find_key(chosen: senders.JobSender) -> str:
+    return next(iter(Sender.objects.filter(pk__in=[chosen.sender_id]).values_list("key", flat=True)), "")
+
+
+def _find_last_job(batch: Batch) -> EmailJob:
+    last = batch.jobs.order_by("-pk").first()
+    if last is None:
+        raise JobRefused(f"Batch {batch.pk} was never sent. Send it first.")
+    if last.completed_at is None:
+        raise JobRefused(f"Batch {batch.pk} is being sent. Wait until it has ended, or cancel it, before a replay.")
+    return last
+
+
+def _insert(job: EmailJob, action: AuditAction, *, digest: str) -> None:
+    """Insert a job with its lanes, and enqueue their work items after the commit. Needs the batch's row locked."""
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+    except IntegrityError as exc:
+        raise JobRefused(f"Batch {job.batch_id} is already being sent. Wait until it has ended, or cancel it.") from exc
+    # One lane for each window of emails: a list of a hundred needs no four workers.
+    lane_count = max(1, min(settings.SEND_LANES, -(-job.total_count // settings.SEND_WINDOW)))
+    Lane.objects.bulk_create(Lane(job=job, number=number) for number in range(lane_count))
+    audit.record(
+        action,
+        job.batch,
+        job=job.pk,
+        job_kind=str(job.kind),
+        recipients=job.total_count,
+        template=job.template_key,
+        digest=digest,
+    )
+    lifecycle.follow_job_status(job)

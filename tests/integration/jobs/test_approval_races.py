@@ -1,0 +1,83 @@
+"""Answers to one approval that come at the same time, and changes during an answer: one job, of what was approved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.conf import LazySettings
+from django.contrib.auth.models import User
+from django.db import connections
+
+from batches import intake
+from batches.jobs import approvals, lifecycle
+from batches.models import ApprovalStatus, Batch, EmailJob, EmailTemplate
+from batches.permissions import NotPermitted
+from batches.rendering.template import MessageParts
+from tests.conftest import MakeUser
+from tests.integration.jobs.test_approvals import LIMIT, ask, make_draft
+
+
+@pytest.fixture(autouse=True)
+def limit(settings: LazySettings) -> None:
+    settings.APPROVAL_ABOVE = LIMIT
+
+
+@pytest.fixture
+def draft(sender: User) -> Batch:
+    return make_draft(sender)
+
+
+def answer_in_threads(*answers: Callable[[], object]) -> list[object]:
+    """Run the answers at the same time. A refusal is the answer of its thread."""
+
+    def run(answer: Callable[[], object]) -> object:
+        try:
+            return answer()
+        except (lifecycle.JobRefused, NotPermitted, intake.ListRefused) as exc:
+            return exc
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(answers)) as pool:
+        return list(pool.map(run, answers))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_job_is_made_when_many_approve_at_once(
+    draft: Batch, welcome: EmailTemplate, sender: User, make_user: MakeUser
+) -> None:
+    asked = ask(draft, welcome, sender)
+    approvers = [make_user(f"approver{number}", "Approvers") for number in range(6)]
+
+    def approve_as(user: User) -> Callable[[], object]:
+        return lambda: approvals.approve(Batch.objects.get(), digest=asked.digest, by=user)
+
+    answers = answer_in_threads(*map(approve_as, approvers))
+    assert len([answer for answer in answers if isinstance(answer, EmailJob)]) == 1
+    assert EmailJob.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("rival", ["edit", "refuse", "withdraw", "rename"])
+def test_job_has_the_parts_that_were_approved_when_something_happens_at_the_same_time(
+    rival: str, draft: Batch, welcome: EmailTemplate, sender: User, make_user: MakeUser
+) -> None:
+    approver = make_user("approver", "Approvers")
+    asked = ask(draft, welcome, sender)
+    rivals = {
+        "edit": lambda: EmailTemplate.objects.update(text="Changed"),
+        "refuse": lambda: approvals.refuse(Batch.objects.get(), by=approver, reason="No."),
+        "withdraw": lambda: approvals.withdraw(Batch.objects.get(), by=sender),
+        "rename": lambda: intake.rename_merge_fields(Batch.objects.get(), {"name": "other"}),
+    }
+    answer_in_threads(lambda: approvals.approve(Batch.objects.get(), digest=asked.digest, by=approver), rivals[rival])
+    asked.refresh_from_db()
+    jobs = list(EmailJob.objects.all())
+    assert (asked.status == ApprovalStatus.APPROVED) == bool(jobs)
+    if rival == "edit":
+        approvals.find_current(draft)
+    assert all(MessageParts.of(job) == MessageParts.of(welcome) for job in jobs)
+    draft.refresh_from_db()
+    assert not jobs or draft.merge_fields == ["name"]

@@ -1,0 +1,91 @@
+"""Templates over the API: read, written, changed by those who may, and with their versions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from batches.models import EmailTemplate
+from tests.conftest import MakeSender, MakeUser
+
+PARTS = {"name": "Council", "subject": "Council news", "html": "", "text": "Dear {{ name }}"}
+
+
+@pytest.fixture
+def api(sender: User) -> Client:
+    return signed_in(sender)
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def create(client: Client, **parts: object) -> tuple[int, dict[str, Any]]:
+    body = {"key": "council", **PARTS, **parts}
+    answer = client.post("/api/templates", json.dumps(body), content_type="application/json")
+    return answer.status_code, answer.json()
+
+
+def change(client: Client, key: str = "council", **parts: object) -> tuple[int, dict[str, Any]]:
+    body = json.dumps({**PARTS, **parts})
+    answer = client.put(f"/api/templates/{key}", body, content_type="application/json")
+    return answer.status_code, answer.json()
+
+
+def test_template_is_written_and_read(api: Client) -> None:
+    status, made = create(api)
+    assert (status, made["owner"], made["version"], made["mergeFields"]) == (201, "sender", 1, ["name"])
+    assert api.get("/api/templates/council").json() == made
+    assert create(api)[0] == 409
+    status, changed = change(api, text="Changed", basedOn=1)
+    assert (status, changed["version"], changed["text"]) == (200, 2, "Changed")
+    assert change(api, text="Late", basedOn=1)[0] == 409
+    versions = api.get("/api/templates/council/versions", {"limit": 1}).json()
+    assert [(each["version"], each["text"], each["savedBy"]) for each in versions["items"]] == [
+        (2, "Changed", "sender")
+    ]
+    rest = api.get("/api/templates/council/versions", {"cursor": versions["next"]}).json()
+    assert [each["version"] for each in rest["items"]] == [1]
+
+
+def test_template_of_another_user_is_only_read(api: Client, make_user: MakeUser) -> None:
+    create(signed_in(make_user("ann", "Senders")))
+    assert api.get("/api/templates/council").json()["owner"] == "ann"
+    status, answer = change(api, text="Evil")
+    assert (status, "Copy it" in answer["detail"]) == (403, True)
+    assert change(signed_in(make_user("editor", "Template editors")), text="Better")[0] == 200
+    assert EmailTemplate.objects.get().text == "Better"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        *({"text": ""}, {"text": "{{ "}, {"subject": ""}, {"name": ""}, {"key": "two words"}, {"key": "x" * 101}),
+        *({"sender": "none"}, {"body": "x"}, {"name": "x" * 201}, {"subject": "x" * 999}, {"text": "a\0b"}),
+    ],
+)
+def test_template_that_can_not_be_used_is_refused(parts: dict[str, object], api: Client) -> None:
+    assert create(api, **parts)[0] == 422
+    assert not EmailTemplate.objects.exists()
+
+
+def test_sender_of_a_template_is_one_that_the_user_may_use(
+    api: Client, make_sender: MakeSender, make_user: MakeUser, sender: User
+) -> None:
+    make_sender("choir", users=(sender,))
+    make_sender("head", users=(make_user("head"),))
+    assert create(api, sender="head")[0] == 403
+    assert create(api, sender="choir")[1]["sender"] == "choir"
+    assert change(api, sender=None)[1]["sender"] is None
+
+
+def test_answer_is_404_when_there_is_no_such_template(api: Client) -> None:
+    assert api.get("/api/templates/none").status_code == 404
+    assert api.get("/api/templates/none/versions").status_code == 404
+    assert change(api, "none")[0] == 404

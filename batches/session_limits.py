@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.sessions.models import Session
 
 SIGNED_IN_AT = "signed_in_at"
 _REFRESHED_AT = "refreshed_at"
@@ -37,6 +39,13 @@ def refresh(session: Any, *, now: datetime) -> bool:
         return False
     _move_end(session, now=now)
     return True
+
+
+def forget_ended(*, now: datetime) -> int:
+    """Delete the sessions that have ended, with their devices and addresses. Returns how many ended."""
+    count = Session.objects.filter(expire_date__lt=now).delete()[0]
+    UserSession.objects.exclude(session_key__in=Session.objects.values("session_key")).delete()
+    return count
 
 
 def _move_end(session: Any, *, now: datetime) -> None:

@@ -18,12 +18,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.contrib.admin.models import LogEntry
-from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from batches import audit
+from batches import audit, session_limits
 from batches.models import AuditAction, Batch, BatchStatus, EmailJob, Lane, RelayPause, UploadChunk
 from batches.people import sql
 from batches.people.stores import open_stores
@@ -80,7 +79,7 @@ def purge(days: int, *, rest: Rest = rest_while_sending, now: datetime | None = 
     before = (now or timezone.now()) - timedelta(days=days)
     purged = Purged()
     # The sessions that have ended are of no use to anybody, however young they are.
-    purged.add("sessions", Session.objects.filter(expire_date__lt=now or timezone.now()).delete()[0])
+    purged.add("sessions", session_limits.forget_ended(now=now or timezone.now()))
     for batch in _find_ended(before):
         _purge_batch(batch, purged, rest)
     for draft in Batch.objects.filter(status=BatchStatus.DRAFT, created_at__lt=before).order_by("pk"):

@@ -103,6 +103,20 @@ def test_recovery_codes_are_shown_once_and_each_works_once(bob: User) -> None:
     assert answers == [302, 200]
 
 
+def test_secrets_are_sealed_and_useless_after_a_new_key(bob: User, settings: LazySettings) -> None:
+    client = Client()
+    sign_in(client)
+    secret = add_app(client)
+    codes = re.findall(r"\b\d{8}\b", client.get("/accounts/two-factor/recovery-codes/").content.decode())
+    stored = str(list(Authenticator.objects.values()))
+    assert secret not in stored and not any(code in stored for code in codes)
+    settings.SECRET_KEY = "another key"
+    for code in (code_of(secret, steps=1), codes[0]):
+        other = Client()
+        sign_in(other)
+        assert other.post("/accounts/two-factor/authenticate/", {"code": code}).status_code == 200
+
+
 def test_factors_are_written_down(bob: User, django_capture_on_commit_callbacks: Callable[..., Any]) -> None:
     client = Client()
     sign_in(client)

@@ -121,6 +121,14 @@ def test_one_session_ends_and_never_anothers(bob: User) -> None:
     assert (finds_user(other), finds_user(here), finds_user(eve)) == (False, True, True)
 
 
+def test_ended_sessions_are_forgotten_with_their_addresses(bob: User) -> None:
+    ended, alive = sign_in(), sign_in()
+    Session.objects.filter(session_key=ended.cookies["sessionid"].value).update(expire_date=timezone.now())
+    assert session_limits.forget_ended(now=timezone.now()) == 1
+    kept = [each.session_key for each in UserSession.objects.all()]
+    assert kept == [alive.cookies["sessionid"].value]
+
+
 def test_other_sessions_end_when_the_password_changes(bob: User) -> None:
     other, here = sign_in(), sign_in()
     form = {"old_password": PASSWORD, "new_password1": "another 42 one", "new_password2": "another 42 one"}

@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 import orjson
 
 from batches.delivery.outbox import read_lane_template
+from batches.delivery.pauses import Pauses
 from batches.delivery.spec import LaneSpec
 from batches.delivery.terms import ClaimedEmail
 from batches.rendering.analysis import ListNames
 from batches.rendering.message import Message, MessageLayout
-from batches.rendering.row_renderer import Row, RowRenderer
+from batches.rendering.row_renderer import ROW_TOO_EXPENSIVE, Row, RowRenderer
 from batches.rendering.template import MessageParts, Rendered, TemplateFault
 
 logger = logging.getLogger(__name__)
@@ -45,8 +46,7 @@ class LaneRenderer:
         self._lock = asyncio.Lock()
         self._is_closed = False
         self.obstacle = ""
-        self.is_obstacle_noted = False
-        """Whether PostgreSQL knows of it. The lane run sets that."""
+        self._is_obstacle_noted = self._is_history_known = False
 
     async def write(self, emails: Sequence[ClaimedEmail], *, allow_8bit: bool) -> Written:
         """Write the messages of the first of the emails: of fewer if they take long or are big.
@@ -78,6 +78,25 @@ class LaneRenderer:
             return answer
         assert isinstance(answer, Rendered)  # noqa: S101  (the rows are shown)
         return self._layout.build(email_id=email.id, address=email.address, rendered=answer, allow_8bit=allow_8bit)
+
+    async def pause_job_if_stuck(self, pauses: Pauses) -> bool:
+        """Pause the job if there is an obstacle that PostgreSQL does not know. Returns whether it was paused now.
+
+        Raises the outages of ``ledger.OUTAGES``, and is safe to call again then.
+        """
+        if self._is_obstacle_noted:
+            return False
+        if self._rows.ended_count and not self._is_history_known:
+            # The lane runs before this one may have met such rows too: a turn is too short for many of them.
+            found = await pauses.count_failed_alike(ROW_TOO_EXPENSIVE)
+            self._is_history_known = True
+            self._rows.count_earlier(ended_count=found.failed_count, row_count=found.begun_count)
+            self.obstacle = self.obstacle or self._rows.obstacle
+        if not self.obstacle:
+            return False
+        await pauses.pause_job(self.obstacle, "")
+        self._is_obstacle_noted = True
+        return True
 
     def interrupt(self) -> None:
         """Let ``write`` return soon: what it works on is not wanted any more."""

@@ -264,9 +264,7 @@ class LaneRun:
         with contextlib.suppress(*OUTAGES):
             if self._routes.suspended_count:
                 await self._judge_breakers()
-            if self._renderer is not None and self._renderer.obstacle and not self._renderer.is_obstacle_noted:
-                await self._pauses.pause_job(self._renderer.obstacle, "")
-                self._renderer.is_obstacle_noted = True
+            if self._renderer is not None and await self._renderer.pause_job_if_stuck(self._pauses):
                 self._begin_end(LaneEnd.TRIPPED)
             await self._routes.note()
             await self._note_success_if_due(now)

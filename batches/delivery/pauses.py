@@ -136,6 +136,11 @@ class Pauses:
         arguments = {"job": self._spec.job_id, "sentence": sentence, "refusal": refusal}
         await self._ledger.execute(sql.PAUSE_JOB, arguments)
 
+    async def count_failed_alike(self, reply: str) -> sql.FailedAlike:
+        """How many emails of the batch failed with this reply, beside how many are not pending."""
+        cursor = await self._ledger.execute(sql.COUNT_FAILED_ALIKE, {"batch": self._spec.batch_id, "reply": reply})
+        return sql.COUNT_FAILED_ALIKE.rows(await cursor.fetchall())[0]
+
     async def has_job_sent(self) -> bool:
         """Whether any lane of the job has sent an email."""
         cursor = await self._ledger.execute(sql.HAS_JOB_SENT, {"job": self._spec.job_id})

@@ -129,14 +129,23 @@ class RowRenderer:
         else:
             self._suspects.add(row.id)
 
+    def count_earlier(self, *, ended_count: int, row_count: int) -> None:
+        """Add what became of other rows of the list: how many ended a child, of how many."""
+        self.ended_count += ended_count
+        self.row_count += row_count
+        self._look_for_obstacle()
+
     def _count_ended(self) -> TemplateFault:
         self.ended_count += 1
+        self._look_for_obstacle()
+        return TemplateFault(ROW_TOO_EXPENSIVE)
+
+    def _look_for_obstacle(self) -> None:
         if self.ended_count >= ENDED_MAX and self.ended_count * ENDED_SHARE > self.row_count:
             self.obstacle = (
-                f"{TOO_EXPENSIVE} It could not be rendered for {self.ended_count} recipients within a short time; they "
+                f"{TOO_EXPENSIVE} It could not be rendered for {self.ended_count} recipients, and they "
                 "failed with that reason. Cancel this batch and send a new one with a better template, or resume it."
             )
-        return TemplateFault(ROW_TOO_EXPENSIVE)
 
     def _start(self) -> bool:
         """See to it that there is a child with the template ready. False: there is an obstacle, or it is not wanted."""

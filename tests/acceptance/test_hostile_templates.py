@@ -29,7 +29,7 @@ user.groups.add(Group.objects.get(name="Senders"))
 LETTERS = "xxxxxxxxxx"
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one worker", "two workers"])
+@pytest.fixture(scope="module", params=[2, 1], ids=["two workers", "one worker"])
 def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     with stack_in_new_folder("hostile", workers=request.param, environment={"SEND_LEASE_SECONDS": "6"}) as running:
         running.manage("shell", "-v", "0", "-c", ADD_USER)

@@ -323,6 +323,11 @@ class JobProgress(NamedTuple):
     has_sent: bool
 
 
+class FailedAlike(NamedTuple):
+    failed_count: int
+    begun_count: int
+
+
 ACQUIRE_LANE = Statement(_send["ACQUIRE_LANE"], AcquiredLane)
 TAKE_ROW_RANGE = Statement(_send["TAKE_ROW_RANGE"], RowRange)
 LEDGER_CYCLE = Statement(_send["LEDGER_CYCLE"], ClaimedRow)
@@ -375,4 +380,5 @@ NOTE_SUCCESS = _pauses["NOTE_SUCCESS"]
 REPORT_WAIT = _pauses["REPORT_WAIT"]
 PAUSE_JOB = _pauses["PAUSE_JOB"]
 HAS_JOB_SENT = Statement(_pauses["HAS_JOB_SENT"], JobProgress)
+COUNT_FAILED_ALIKE = Statement(_pauses["COUNT_FAILED_ALIKE"], FailedAlike)
 NOTE_CLOSING = _pauses["NOTE_CLOSING"]

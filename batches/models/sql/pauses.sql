@@ -70,6 +70,13 @@ UPDATE batches_batch b SET status = {paused_batch} FROM paused WHERE b.id = paus
 -- Whether a lane of the job has sent anything, in this run or in an earlier one.
 SELECT EXISTS (SELECT FROM batches_lane WHERE job_id = %(job)s AND sent_count > 0)
 
+-- name: COUNT_FAILED_ALIKE
+-- How many emails of the job's batch failed with one reply, and how many are not pending. It reads them all: a lane asks
+-- once, after a row has ended the child that renders messages.
+SELECT count(*) FILTER (WHERE e.status = {failed} AND e.reply = %(reply)s) AS failed_count,
+       count(*) FILTER (WHERE e.status <> {pending}) AS begun_count
+FROM batches_email e WHERE e.batch_id = %(batch)s
+
 -- name: NOTE_CLOSING
 -- Note that a relay closes connections after refusals.
 UPDATE batches_relay SET closes_after_refusals = true WHERE id = %(relay)s AND NOT closes_after_refusals

@@ -17,7 +17,6 @@ import hmac
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from zlib import crc32
 
 from django.db import connection, transaction
@@ -52,11 +51,6 @@ class SuppressionFilter:
         """Whether it has any checksum. Without one, nothing has to be compared."""
         return bool(self.checksums)
 
-    def make_checksums(self, addresses: Sequence[str]) -> list[int]:
-        """Return the checksum of each address, in order. An address has no line break, so one call folds them all."""
-        folded = "\n".join(addresses).casefold().encode()
-        return list(map(crc32, folded.split(b"\n"), repeat(_seed(self.key))))
-
     def find_possible(self, addresses: Sequence[str]) -> list[int]:
         """Return the places of the addresses that may be suppressed. Most calls find none.
 
@@ -64,7 +58,7 @@ class SuppressionFilter:
         """
         if not addresses:
             return []
-        checksums = self.make_checksums(addresses)
+        checksums = make_checksums(addresses)
         if "" not in addresses and self.checksums.isdisjoint(checksums):
             return []
         return [
@@ -76,6 +70,11 @@ class SuppressionFilter:
     def digest(self, address: str) -> str:
         """Return the digest of an address in its stored form, in any case of its letters."""
         return _digest(self.key, address)
+
+
+def make_checksums(addresses: Sequence[str]) -> list[int]:
+    """Return the checksum of each address, in order. An address has no line break, so one call folds them all."""
+    return list(map(crc32, "\n".join(addresses).casefold().encode().split(b"\n")))
 
 
 def read_filter() -> SuppressionFilter:
@@ -127,7 +126,7 @@ def suppress(address: str, *, reason: str) -> bool:
         suppression_list.save(update_fields=["version"])
         Suppression.objects.create(
             digest=digest,
-            checksum=crc32(address.casefold().encode(), _seed(key)),
+            checksum=make_checksums([address])[0],
             version=suppression_list.version,
             reason=reason,
         )
@@ -156,7 +155,3 @@ def _normalise(address: str) -> str:
 
 def _digest(key: bytes, address: str) -> str:
     return hmac.digest(key, address.casefold().encode(), "sha256").hex()
-
-
-def _seed(key: bytes) -> int:
-    return int.from_bytes(key[:4], "big")

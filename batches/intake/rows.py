@@ -23,7 +23,7 @@ from batches.files.reading import Records, RejectedRecord
 from batches.intake.domains import DomainCheck
 from batches.intake.row_addresses import NoAddress, find_addresses
 from batches.models import RejectionKind
-from batches.suppressions import SuppressionFilter
+from batches.suppressions import SuppressionFilter, make_checksums
 
 BLOCK_ROWS = 2048
 BLOCK_LENGTH = 1 << 19
@@ -238,7 +238,7 @@ class BlockReader:
 
     def _check_suppressions(self, keys: Sequence[int | str], addresses: Sequence[str]) -> list[int]:
         """Note which of these emails may be suppressed, and return the checksums of their addresses."""
-        checksums = self._suppressions.make_checksums(addresses)
+        checksums = make_checksums(addresses)
         if not self._suppressions.checksums.isdisjoint(checksums):
             self.maybe_suppressed += [
                 (int(str(key).partition("\t")[0]), address)

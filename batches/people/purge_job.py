@@ -11,7 +11,9 @@ from functools import partial
 
 from django.conf import settings
 from django.db.models.functions import Now
+from django.utils import timezone
 
+from batches import audit
 from batches.delivery import stop
 from batches.jobs import queues
 from batches.models import Retention
@@ -36,9 +38,18 @@ def purge_in_turns(*, turn: int) -> str:
     except Interrupted:
         queues.enqueue_purge(turn=turn + 1)
         return "another's turn"
+    _purge_audit()
     Retention.objects.update(ended_at=Now())
     logger.info("%s", purged, extra={"action": "purge"})
     return str(purged)
+
+
+def _purge_audit() -> None:
+    """Delete the old entries of the audit, which have a retention of their own, if the role of this worker may."""
+    try:
+        audit.purge_old(timezone.now())
+    except audit.RetentionRefused as exc:
+        logger.warning("%s", exc)
 
 
 def _rest(worked_seconds: float, *, began_at: float) -> None:

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench import parts, sending
+from tests.bench import parts, purging, sending
 from tests.bench.machine import wait_for_quiet
 from tests.bench.sink import find_tools
 from tests.bench.stack import BenchStack, open_bench_stack
 
-SECTIONS = ("near", "far", "split", "queue", "million", "intake")
+SECTIONS = ("near", "far", "split", "queue", "million", "purge", "intake")
 
 
 def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -35,7 +35,7 @@ def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def choose(arguments: argparse.Namespace) -> list[str]:
     if arguments.only:
         return [name for name in SECTIONS if name in arguments.only.split(",")]
-    optional = {"million": arguments.million, "intake": arguments.intake}
+    optional = {"million": arguments.million, "intake": arguments.intake, "purge": False}
     return [name for name in SECTIONS if optional.get(name, True)]
 
 
@@ -49,6 +49,7 @@ def measure(bench: BenchStack, sections: Sequence[str], *, runs: int, emails: in
         "split": lambda: parts.measure_split(bench, emails=emails, runs=runs),
         "queue": lambda: parts.measure_queue(bench),
         "million": lambda: parts.measure_million(bench),
+        "purge": lambda: purging.measure_purge(bench, runs=runs),
     }
     for name in sections:
         if name in actions:
@@ -95,6 +96,12 @@ def ratios(found: dict[str, Any]) -> list[tuple[str, float, str]]:
     if queue := found.get("queue"):
         lines.append(("enqueue / PING", queue["enqueue_ms"] / queue["enqueue_ping_ms"], ""))
         lines.append(("pick-up / PING", queue["pick_up_ms"] / queue["ping_ms"], ""))
+    if purge := found.get("purge"):
+        lines += [
+            ("a send beside a purge / alone", purge["ratio"], ">= 0.9"),
+            ("longest wait for a lock beside a purge, s", purge["lock_wait_seconds"], "< 1"),
+            ("longest transaction of a purge, s", purge["transaction_seconds"], "< 1"),
+        ]
     if million := found.get("million"):
         lines.append(("small jobs beside a million, slowest s", max(million["small_jobs_seconds"]), "<= 30"))
         if near:
@@ -112,7 +119,7 @@ def print_all(found: dict[str, Any]) -> None:
                 else ""
             )
             say(f"{name:40} {each['per_second']:9,.0f}/s  {each['runs_per_second']}{cpu}")
-    for section in ("split", "queue", "million"):
+    for section in ("split", "queue", "million", "purge"):
         for name, value in found.get(section, {}).items():
             say(f"{section}: {name:30} {value if isinstance(value, list) else format(value, ',.2f')}")
     say("")

@@ -24,7 +24,6 @@ django.setup()
 import redis
 import uvloop
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
 
 from batches import intake
 from batches.delivery.ledger import Ledger, connect
@@ -60,7 +59,7 @@ def start(batch_id: str, key: str = messages.TEMPLATE_KEY) -> dict[str, Any]:
 
 def _start(batch: Batch, *, key: str = messages.TEMPLATE_KEY) -> EmailJob:
     template = EmailTemplate.objects.get(key=key)
-    return creation.create_job(batch, template=template, user=AnonymousUser())
+    return creation.create_job(batch, template=template, user=None)
 
 
 def pick_up(count: str) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
         "duplicateRows": 0,
         "sharedAddresses": "first",
         "completedAt": None,
+        "purgedAt": None,
         "jobId": job.pk,
         "sender": DEFAULT_SENDER_OUT,
     }

@@ -206,6 +206,14 @@ def test_purge_of_the_worker_notes_its_end(sent_to_ann: Batch, settings: LazySet
     assert sent_to_ann.emails.filter(status=EmailStatus.SENT, address="").count() == 2
 
 
+def test_purge_of_the_worker_deletes_old_entries_of_the_audit(settings: LazySettings) -> None:
+    settings.RETENTION_DAYS = settings.AUDIT_RETENTION_DAYS = 365
+    for days in (400, 20):
+        AuditEntry.objects.create(action=AuditAction.SIGN_IN, via="page", at=NOW - timedelta(days=days))
+    purge_in_turns(turn=0)
+    assert AuditEntry.objects.filter(action=AuditAction.SIGN_IN).count() == 1
+
+
 def test_purge_lets_a_waiting_lane_go_first(
     make_batch: MakeBatch, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

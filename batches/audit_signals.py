@@ -36,7 +36,7 @@ ACTION_OF_MODEL = {
 }
 """What a change in the admin is, by its model. Every other model: ADMIN_CHANGE."""
 
-HAVE_OWN = ("apitoken",)
+HAVE_OWN = ("apitoken", "emailtemplate")
 """The models whose every act in the admin is recorded where it is done."""
 
 ACTS = {ADDITION: "add", DELETION: "delete"}
@@ -143,7 +143,7 @@ def record_admin_change(sender: Any, instance: LogEntry, created: bool, **kwargs
     content_type: ContentType | None = instance.content_type
     model = content_type.model if content_type else ""
     act = ACTS.get(instance.action_flag, "change")
-    has_own = model in HAVE_OWN or (act == "delete" and model in (*ACTION_OF_MODEL, "emailtemplate"))
+    has_own = model in HAVE_OWN or (act == "delete" and model in ACTION_OF_MODEL)
     if not created or has_own:
         return
     audit.record(

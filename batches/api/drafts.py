@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from ninja import File, Router, Status
 from ninja.files import UploadedFile
 
-from batches import intake, reviewing
+from batches import audit, intake, reviewing
 from batches.api.batches import find_batch
 from batches.api.reading_choices import change_reading, describe_reading
 from batches.api.schemas import (
@@ -31,7 +31,7 @@ from batches.api.unknown_fields import refuse_unknown_form
 from batches.files.findings import Reading
 from batches.jobs.reviewed import make_digest
 from batches.jobs.senders import SenderRefused, copy_sender
-from batches.models import Batch, BatchStatus, EmailTemplate, JobPriority, Sender, SharedAddresses
+from batches.models import AuditAction, Batch, BatchStatus, EmailTemplate, JobPriority, Sender, SharedAddresses
 from batches.permissions import Act
 from batches.rendering.template import MessageParts
 
@@ -78,6 +78,7 @@ def _review(
     digest = _digest(batch, template, sender, subject=subject, scheduled_at=scheduled_at, priority=priority)
     parts = MessageParts.of(template, subject)
     found = reviewing.review(batch, parts, sender_id=sender.pk if sender else None, reader=request.user)
+    audit.record_once(AuditAction.REVIEW, batch, digest=digest or "")
     return ReviewOut(
         batchId=batch.pk,
         templateId=template.key,

@@ -15,14 +15,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from batches import intake
+from batches import audit, intake
 from batches.files.addresses import BadAddress, normalise_address
 from batches.jobs import approvals, creation, lifecycle
 from batches.jobs.queues import fleet_status
 from batches.jobs.reviewed import ReviewChanged
 from batches.jobs.user_limits import find_refusal
 from batches.message_tests import send_test_message
-from batches.models import BatchStatus
+from batches.models import AuditAction, BatchStatus
 from batches.permissions import Act, say_refusal
 from batches.rendering.template import TemplateFault
 from batches.web.approval_state import find_open_approval
@@ -175,6 +175,7 @@ def show_draft(
         "approval": find_open_approval(choice.batch),
         "needs_approval": approvals.is_needed(choice.batch.total_count),
     }
+    audit.record_once(AuditAction.REVIEW, choice.batch, digest=str(context["digest"]))
     return render(request, "batches/review.html", context, status=status)
 
 

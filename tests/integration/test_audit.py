@@ -149,7 +149,7 @@ def test_each_act_of_a_batch_is_written_down(page: Client, welcome: EmailTemplat
         assert AuditEntry.objects.filter(batch_id=batch.pk).count() == before + 1, action
         assert last(action).batch_id == batch.pk
     assert last(AuditAction.SEND).details["template"] == "welcome_email"
-    assert last(AuditAction.REPLAY).details["kind"] == "unsent"
+    assert last(AuditAction.REPLAY).details["job_kind"] == "unsent"
 
 
 JSON = "application/json"
@@ -159,6 +159,17 @@ def post_file(client: Client, path: str) -> Any:
     file = io.BytesIO(b"email,name\ndora@example.com,Dora\n")
     file.name = "more.csv"
     return client.post(path, {"file": file})
+
+
+def test_review_is_written_down_once_for_what_was_seen(page: Client, welcome: EmailTemplate) -> None:
+    batch = upload(page)
+    seen = []
+    for subject in ("", "", SUBJECT, ""):
+        assert page.get(f"/batches/{batch.pk}/review/", {"subject": subject}).status_code == 200
+        seen.append(page.get(f"/api/batches/{batch.pk}/review", {"subject": subject}).json()["digest"])
+    reviews = AuditEntry.objects.filter(action=AuditAction.REVIEW, batch_id=batch.pk)
+    assert len(set(seen)) == 2 and {entry.details["digest"] for entry in reviews} >= set(seen)
+    assert 2 <= reviews.count() <= 4  # a page's digest may leave out what its form has
 
 
 def test_discarded_draft_is_named_although_it_is_gone(page: Client, welcome: EmailTemplate) -> None:
@@ -268,6 +279,24 @@ def test_change_in_the_admin_is_written_down(admin: Client, make_sender: MakeSen
     entry = last(AuditAction.SENDER_CHANGE)
     assert entry.details["act"] == "change" and entry.details["id"] == str(office.pk) and entry.via == "admin"
     assert entry.details["changed"] == ["Display name"]
+
+
+def test_each_act_of_a_template_is_written_down_once(admin: Client, welcome: EmailTemplate) -> None:
+    form = {"name": "News", "key": "news", "subject": SUBJECT, "text": "Hello", "html": "", "sender": ""}
+    form_of_admin = {**form, "name": "Newer", "key": "newer", "_save": "Save"}
+    steps: list[tuple[AuditAction, str, dict[str, str]]] = [
+        (AuditAction.TEMPLATE_CHANGE, "/templates/new/", form),
+        (AuditAction.TEMPLATE_CHANGE, "/templates/news/edit/", {**form, "text": "Hello again"}),
+        (AuditAction.TEMPLATE_CHANGE, "/admin/batches/emailtemplate/add/", form_of_admin),
+        (AuditAction.TEMPLATE_DEFAULT, "/templates/news/default/", {}),
+        (AuditAction.TEMPLATE_DELETE, "/templates/newer/delete/", {}),
+    ]
+    for action, path, data in steps:
+        before = AuditEntry.objects.count()
+        answer = admin.post(path, data)
+        assert answer.status_code == 302, (path, answer.content)
+        assert AuditEntry.objects.count() == before + 1, path
+        assert (last(action).target, last(action).is_refused) == ("emailtemplate", False)
 
 
 def test_deletion_of_several_objects_is_written_down_one_by_one(admin: Client, make_sender: MakeSender) -> None:

@@ -36,7 +36,7 @@ def refused(statement):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)
     except Exception as exc:
-        return "denied" in str(exc)
+        return getattr(exc.__cause__, "sqlstate", "") == "42501"  # insufficient_privilege
     return False
 batch = intake.import_csv(io.BytesIO(b"email,name\\nann@example.org,Ann\\n"), filename="a.csv", user=None).batch
 creation.create_job(batch, template=EmailTemplate.objects.get(), user=None)

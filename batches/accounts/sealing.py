@@ -31,10 +31,10 @@ class SealingAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no
         except InvalidToken:
             logger.warning(
                 "The secret of a second factor can't be read, because SECRET_KEY has changed since. Run manage.py "
-                "removefactors USER for each user who asks, after you made sure who it is.",
+                "removefactors USER for each user who has lost the factors, after you made sure who it is.",
                 extra={"action": "factor_unreadable"},
             )
-            return generate_totp_secret()
+            return str(generate_totp_secret())
 
 
 def _box() -> Fernet:

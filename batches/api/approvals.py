@@ -11,6 +11,7 @@ from ninja import Field, Router, Status
 from batches.api.approval_schemas import ApprovalList, ApprovalOut, describe_approval
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError, not_found
+from batches.api.proof import require_session_proof
 from batches.api.schemas import SentOut
 from batches.api.unknown_fields import Body
 from batches.jobs import approvals
@@ -50,9 +51,9 @@ def approve_batch(request: HttpRequest, batch_id: int, payload: ApproveBatch) ->
 
     409 if something of it has changed: then nothing is sent, and the approval is void. Nobody approves their own.
     """
-    return Status(
-        202, describe_sent(approvals.approve(_find_batch(request, batch_id), digest=payload.digest, by=request.user))
-    )
+    batch = _find_batch(request, batch_id)
+    require_session_proof(request, batch)
+    return Status(202, describe_sent(approvals.approve(batch, digest=payload.digest, by=request.user)))
 
 
 @router.post("/batches/{int:batch_id}/refuse", response=ApprovalOut)

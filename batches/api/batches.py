@@ -17,6 +17,7 @@ from ninja import Field, Query, Router, Status
 
 from batches import paging, progress
 from batches.api.errors import not_found
+from batches.api.proof import require_session_proof
 from batches.api.schemas import (
     AttemptOut,
     BatchList,
@@ -184,6 +185,7 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendDraft | None = 
     """
     refuse_query(request, fields=SendDraft.model_fields)
     batch = find_batch(request, batch_id, act=Act.SEND)
+    require_session_proof(request, batch)
     options = payload or SendDraft()
     job = creation.create_job(
         batch,
@@ -205,8 +207,10 @@ def replay_batch(request: HttpRequest, batch_id: int, payload: Replay) -> Status
     That is a new job. Whatever becomes of it, an email that was sent before stays known as sent.
     """
     refuse_query(request, fields=Replay.model_fields)
+    batch = find_batch(request, batch_id, act=Act.RESTART)
+    require_session_proof(request, batch)
     job = creation.replay_batch(
-        find_batch(request, batch_id, act=Act.RESTART),
+        batch,
         which=payload.which,
         user=request.user,
         include_unknown=payload.includeUnknown,

@@ -21,6 +21,7 @@ from batches import intake
 from batches.api.approval_schemas import describe_approval
 from batches.api.batches import describe_sent
 from batches.api.errors import ApiError
+from batches.api.proof import require_session_proof
 from batches.api.reading_choices import upload_choices
 from batches.api.reading_schemas import LIST_FIELDS, ReadingChoices
 from batches.api.schemas import TIMING_FIELDS, LoadingOut, SendBulk, SentOut, UploadOptions, UploadOut
@@ -64,6 +65,7 @@ def upload(
     with transaction.atomic():
         batch = _import(request, file, options, key)
         if template is not None and not is_draft:
+            require_session_proof(request, batch)
             sent = _send(
                 batch,
                 template=template,
@@ -156,8 +158,10 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
     key = _make_key(idempotency_key, request, [], _dump(payload))
     refuse_used_up(request.user, key=key.value if key else None)
     with transaction.atomic():
+        batch = _import_named(request, payload, key)
+        require_session_proof(request, batch)
         sent = _send(
-            _import_named(request, payload, key),
+            batch,
             template=template,
             user=_user(request),
             subject=payload.subject,

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from batches import reviewing
+from batches.accounts.proof import require_fresh_proof
 from batches.jobs import approvals
 from batches.jobs.lifecycle import JobRefused
 from batches.jobs.opening import Sending
@@ -88,6 +89,7 @@ def _answering(answer: Answer) -> Callable[..., HttpResponse]:
 @_answering
 def approve(request: SignedInRequest, batch: Batch) -> str:
     """Approve exactly what the page has shown."""
+    require_fresh_proof(request, recipient_count=batch.total_count)
     job = approvals.approve(batch, digest=request.POST.get("digest", ""), by=request.user)
     at = " at its time" if job.scheduled_at else ""
     return f"You approved “{batch.filename}”. It goes out to {job.total_count:,} recipients{at}."

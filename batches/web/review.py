@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from batches import audit, intake
+from batches.accounts.proof import require_fresh_proof
 from batches.files.addresses import BadAddress, normalise_address
 from batches.jobs import approvals, creation, lifecycle
 from batches.jobs.queues import fleet_status
@@ -83,6 +84,7 @@ def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
     form = MessageForm(request.POST, user=request.user, template=choice.template)
     status = 422
     if form.is_valid():
+        require_fresh_proof(request, recipient_count=batch.total_count)
         try:
             reviewed = creation.Reviewed(digest=request.POST.get(REVIEWED, ""), has_time=False)
             creation.create_job(batch, user=request.user, reviewed=reviewed, **form.job_options())

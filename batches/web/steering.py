@@ -15,6 +15,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
+from batches.accounts.proof import require_fresh_proof
 from batches.jobs import creation, lifecycle
 from batches.models import Batch, BatchStatus, JobKind
 from batches.permissions import Act, find_missing
@@ -23,6 +24,9 @@ from batches.web.requests import SignedInRequest, find_batch
 
 MOVING = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING)
 ENDED = (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED)
+
+REPLAY = "replay-"
+"""How the names of the actions begin that send again."""
 
 ALL_ACTS = frozenset(Act)
 
@@ -121,6 +125,8 @@ def steer_batch(request: SignedInRequest, batch_id: int, action: str) -> HttpRes
     if chosen is None:
         raise Http404(f"There is no action {action}.")
     batch = find_batch(request, batch_id, act=chosen.act)
+    if chosen.name.startswith(REPLAY):
+        require_fresh_proof(request, recipient_count=batch.total_count)
     try:
         sentence = chosen.perform(batch, request.user, request.POST)
     except creation.ApprovalAsked as exc:

@@ -19,6 +19,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from batches import intake
+from batches.accounts.proof import needs_proof
 from batches.jobs import creation, lifecycle
 from batches.jobs.user_limits import LimitReached, refuse_used_up
 from batches.models import Batch, EmailTemplate
@@ -78,6 +79,9 @@ def _digest(file: UploadedFile[Any]) -> str:
 
 def _send(request: SignedInRequest, form: UploadForm, batch: Batch) -> HttpResponse:
     """Send at once. If that is refused, the draft is kept, and its review shows why."""
+    if needs_proof(request, recipient_count=batch.total_count):  # a form with a file can't be carried out later
+        messages.info(request, "The list is large, so it is not sent yet. Check it, then press Send.")
+        return _review(form, batch)
     chosen = form.cleaned_data
     try:
         creation.send_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -9,14 +10,17 @@ import pytest
 from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
 from django.conf import LazySettings
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import Client
 from django.urls import path
 
 from batches.accounts.proof import needs_proof, require_fresh_proof
-from batches.models import AuditAction, AuditEntry
+from batches.credentials import make_token
+from batches.models import AuditAction, AuditEntry, Batch, BatchStatus, EmailJob, EmailTemplate
 from emailbatch.urls import urlpatterns as urls_of_the_site
+from tests.conftest import MakeBatch
 from tests.integration.accounts.conftest import PASSWORD
 
 pytestmark = pytest.mark.urls(__name__)
@@ -86,3 +90,56 @@ def test_proof_of_another_user_does_not_count(client: Client, bob: User) -> None
     request.session[AUTHENTICATION_METHODS_SESSION_KEY] = records
     request.session["account_authentication_methods_user"] = "another"
     assert needs_proof(request, recipient_count=50)
+
+
+@pytest.fixture
+def large(bob: User, settings: LazySettings, welcome: EmailTemplate, make_batch: MakeBatch) -> Batch:
+    """A draft of bob's that is one recipient too large."""
+    bob.groups.add(Group.objects.get(name="Senders"))
+    settings.REAUTHENTICATE_ABOVE = 1
+    return make_batch(owner=bob, pending=2)
+
+
+def test_large_send_of_a_page_is_carried_out_after_the_proof(client: Client, large: Batch) -> None:
+    form = {"template": "welcome_email", "subject": "Grüße", "reviewed": read_digest(client, large)}
+    address = f"/batches/{large.pk}/review/send/"
+    asked = client.post(address, form)
+    assert asked.headers["Location"] == f"/accounts/reauthenticate/?next={address.replace('/', '%2F')}"
+    assert not large.jobs.exists()
+    answer = client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": address})
+    assert answer.headers["Location"] == f"/batches/{large.pk}/"
+    assert large.jobs.get().subject == "Grüße"
+
+
+def read_digest(client: Client, batch: Batch) -> str:
+    """Read the reviewed digest as a page has it."""
+    text = client.get(f"/batches/{batch.pk}/review/?template=welcome_email&subject=Grüße").content.decode()
+    found = re.search(r'name="reviewed" value="(\w+)"', text)
+    assert found, text
+    return found[1]
+
+
+def test_large_upload_stays_a_draft_until_the_proof(client: Client, large: Batch) -> None:
+    file = SimpleUploadedFile("list.csv", b"email\na@example.org\nb@example.org\n")
+    form = {"file": file, "template": "welcome_email", "then": "send", "key": "k", "subject": "x"}
+    answer = client.post("/", form)
+    assert "/review/" in answer.headers["Location"]
+    assert not EmailJob.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["send", "replay"])
+def test_session_of_the_api_is_asked_and_a_token_is_not(client: Client, large: Batch, path: str, bob: User) -> None:
+    address, body = f"/api/batches/{large.pk}/{path}", {"which": "all"} if path == "replay" else {}
+    answer = client.post(address, body, content_type="application/json")
+    assert answer.status_code == 403 and "/accounts/reauthenticate/" in answer.json()["detail"]
+    assert not large.jobs.exists()
+    token = make_token(bob, name="a program")
+    sent = Client().post(address, body, content_type="application/json", headers={"Authorization": f"Bearer {token}"})
+    assert "reauthenticate" not in sent.content.decode()
+    assert sent.status_code == (202 if path == "send" else 409)
+
+
+def test_replay_of_a_large_batch_is_asked_for(client: Client, large: Batch) -> None:
+    Batch.objects.update(status=BatchStatus.COMPLETED)
+    answer = client.post(f"/batches/{large.pk}/replay-failed/")
+    assert answer.headers["Location"].startswith("/accounts/reauthenticate/")

@@ -14,6 +14,11 @@ from django.utils.functional import empty
 
 from batches.redaction import redact
 
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0))} | {
+    code: f"\\u{code:04x}" for code in (0x2028, 0x2029)
+}
+"""What a terminal or a viewer of logs would obey, and not show: each becomes the text of its escape."""
+
 ROW_OF_ERROR = re.compile(
     r"""
     ^(\s*(?:DETAIL|CONTEXT|STATEMENT|QUERY|WHERE|LINE\ \d+):)(?!\ \(not\ logged\)).*
@@ -37,7 +42,8 @@ class LineFormatter(logging.Formatter):
         return " ".join([clean(super().formatMessage(record)), *fields])
 
     def format(self, record: logging.LogRecord) -> str:
-        return clean(super().format(record))
+        # What follows a line break is indented, so that no value that somebody sent begins a record of its own.
+        return clean(super().format(record)).translate(CONTROLS).replace("\n", "\n    ")
 
 
 def clean(text: str) -> str:

@@ -57,9 +57,11 @@ def get_review(
     template = EmailTemplate.objects.find_named(templateId)
     chosen = find_choice(sender, template=template, user=request.user)
     batch = find_batch(request, batch_id)
-    return _review(
+    shown = _review(
         request, batch, template, sender=chosen, subject=subject, scheduled_at=scheduledAt, priority=priority
     )
+    audit.record_once(AuditAction.REVIEW, batch, digest=shown.digest or "")
+    return shown
 
 
 def _review(
@@ -78,7 +80,6 @@ def _review(
     digest = _digest(batch, template, sender, subject=subject, scheduled_at=scheduled_at, priority=priority)
     parts = MessageParts.of(template, subject)
     found = reviewing.review(batch, parts, sender_id=sender.pk if sender else None, reader=request.user)
-    audit.record_once(AuditAction.REVIEW, batch, digest=digest or "")
     return ReviewOut(
         batchId=batch.pk,
         templateId=template.key,

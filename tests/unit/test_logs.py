@@ -35,7 +35,15 @@ def test_fields_precede_the_traceback_when_an_error_is_logged() -> None:
         record = make_record(job=3, exc_info=sys.exc_info())
     first, *rest = LineFormatter("%(message)s").format(record).splitlines()
     assert first == "It ended. job=3"
-    assert rest[-1] == "ValueError: wrong"
+    assert rest[-1] == "    ValueError: wrong"
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r", "\r\n", "\x1b[2J", "\x85", "\u2028", "\x00"])
+def test_nobody_can_begin_a_line_of_a_log(sign: str) -> None:
+    line = LineFormatter("%(message)s").format(make_record(msg=f"GET /a{sign}2026-11-26 INFO batches: forged", job=3))
+    assert all(each.startswith("    ") for each in line.splitlines()[1:])
+    assert sign == "\n" or sign not in line
+    assert line.endswith(" job=3")
 
 
 @pytest.mark.parametrize(

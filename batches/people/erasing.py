@@ -8,6 +8,7 @@ first, so that nobody sends to it meanwhile, and what lanes have in flight ends 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -146,7 +147,13 @@ def _erase_rejected(rows: Iterable[RejectedFound], erased: Erased) -> None:
 
 
 def _erase_uploads(batch_ids: Sequence[int], erased: Erased) -> None:
-    """Delete the stored files. The drafts stay, but their files can't be read in another way any more."""
+    """Delete the stored files. The drafts stay, but their files can't be read in another way any more.
+
+    Their lists have changed, also where only a cell of somebody else is masked. So what was reviewed is reviewed again.
+    """
+    for draft in Batch.objects.filter(pk__in=batch_ids, status=BatchStatus.DRAFT):
+        digest = hashlib.sha256(f"{draft.content_digest} without a person".encode()).hexdigest()
+        Batch.objects.filter(pk=draft.pk).update(content_digest=digest)
     deleted = UploadChunk.objects.filter(batch__in=batch_ids)
     erased.add("stored files", deleted.values("batch").distinct().count())
     deleted.delete()

@@ -47,5 +47,5 @@ def say_findings(found: Findings) -> list[str]:
 def say_erased(erased: Erased) -> list[str]:
     """Say what was removed, and what the auditor has to know."""
     counts = ", ".join(f"{name} {count:,}" for name, count in erased.counts.items())
-    removed = f"Removed: {counts}." if counts else "Nothing else was found."
-    return [removed, "The address is on the suppression list: it gets no mail from here any more.", *erased.remarks]
+    removed = f"Removed: {counts}." if counts else "Nothing was kept about this address."
+    return [removed, "The address is on the do-not-send list: it gets no mail from here any more.", *erased.remarks]

@@ -119,7 +119,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "comes_from": split_mailbox(job.from_email) if job else None,
         "replies_to": split_mailbox(job.reply_to) if job and job.reply_to else None,
         "approval": find_open_approval(batch),
-        "buttons": make_buttons(now, acts),
+        "buttons": [] if batch.purged_at else make_buttons(now, acts),  # nothing of it can be sent again
         "refusal": _say_refusal(request, batch, acts),
         "draft": BatchStatus.DRAFT,
         "scheduled": BatchStatus.SCHEDULED,

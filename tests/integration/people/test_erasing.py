@@ -133,6 +133,15 @@ def test_draft_keeps_its_other_rows_and_loses_its_file(upload: Upload) -> None:
     assert not UploadChunk.objects.exists()
 
 
+def test_review_of_a_draft_is_void_when_a_cell_of_it_is_masked(upload: Upload) -> None:
+    draft = upload(f"email,name\nbo@example.org,knows {ANN}\n")
+    before = draft.content_digest
+    erase_person(SPELLING)
+    draft.refresh_from_db()
+    assert draft.emails.get().fields == [f"knows {MASK}"]
+    assert draft.content_digest not in ("", before)
+
+
 def test_stored_file_goes_when_only_an_unread_part_holds_the_address(upload: Upload, sender: User) -> None:
     kept = upload("email,name\nbo@example.org,Bo\n")
     book = Path(__file__).parent.parent.parent / "data/csv/people.xlsx"
@@ -216,7 +225,7 @@ def test_command_says_what_was_removed(ann_everywhere: Batch) -> None:
     out = io.StringIO()
     call_command("person", "erase", "Ann@EXAMPLE.org", "--yes", stdout=out)
     assert "emails 1" in out.getvalue()
-    assert "suppression list" in out.getvalue()
+    assert "do-not-send list" in out.getvalue()
     assert ANN not in dump_database()
     assert AuditEntry.objects.get(action=AuditAction.PERSON_ERASE).via == "command person"
 

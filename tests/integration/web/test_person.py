@@ -126,10 +126,13 @@ def test_page_is_not_kept_by_a_cache(auditor: Client) -> None:
 
 def test_batch_page_says_when_its_addresses_were_removed(page: Client, batch: Batch) -> None:
     address = reverse("batch", args=[batch.pk])
-    assert "were removed" not in page.get(address).content.decode()
+    before = page.get(address).content.decode()
+    assert "were removed" not in before
+    assert "replay-failed" in before
     Batch.objects.filter(pk=batch.pk).update(purged_at="2026-03-31T12:00:00Z")
     batch.emails.update(address="")
     html = page.get(address).content.decode()
     assert "The addresses of this batch were removed on" in html
     assert "31 March 2026" in html
     assert '<span class="soft">removed</span>' in html
+    assert "replay-failed" not in html

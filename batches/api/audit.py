@@ -5,6 +5,7 @@ What to look for enters. Entries leave, newest first. Anyone who lacks the permi
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from channels.db import database_sync_to_async
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Field, Query, Router, Schema
+from pydantic import field_validator
 
 from batches import audit, paging
 from batches.api.exports import CSV, stream_csv
@@ -32,6 +34,14 @@ class AuditSearch(Schema):
     since: date | None = Field(None, description="The first day, in the time zone of the site.")
     until: date | None = Field(None, description="The last day.")
     refused: bool = Field(False, description="Only what was refused.")
+
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _refuse_seconds(cls, value: Any) -> Any:
+        """Take a day only as text: pydantic would take a number as seconds since 1970."""
+        if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+            raise ValueError("Write a day such as 2026-03-31.")
+        return value
 
 
 class AuditListOptions(ListOptions, AuditSearch):

@@ -70,6 +70,7 @@ class DescribedApi(NinjaAPI):
         document = super().get_openapi_schema(**options)
         document["components"]["schemas"]["Error"] = ERROR
         for path, method, operation in list_operations(document):
+            _describe_texts(operation)
             _add_refusals(operation, statuses=list(_shared_statuses(path, method, operation)))
         return document
 
@@ -80,6 +81,24 @@ def list_operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[s
         for method, operation in methods.items():
             if method in METHODS:
                 yield path, method, operation
+
+
+def _describe_texts(operation: dict[str, Any]) -> None:
+    """Say what a query and a form cannot have: null, because they are texts, and in a form an unknown field."""
+    for parameter in operation["parameters"]:
+        parameter["schema"] = _without_null(parameter["schema"])
+    form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+    if form:
+        fields = {name: _without_null(schema) for name, schema in form["schema"]["properties"].items()}
+        form["schema"] = form["schema"] | {"properties": fields, "additionalProperties": False}
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    kept = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+    if not kept:
+        return schema
+    rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    return rest | (kept[0] if len(kept) == 1 else {"anyOf": kept})
 
 
 def _shared_statuses(path: str, method: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:

@@ -141,7 +141,9 @@ class HealthOut(Schema):
     redis: bool = Field(description="Whether Redis answers and accepts writes.")
     workers: int
     queued: int
-    detail: str | None = Field(description="What is wrong, or soon will be, in a sentence. Left out if nothing is.")
+    detail: str | None = Field(
+        default=None, description="What is wrong, or soon will be, in a sentence. Left out if nothing is."
+    )
 
 
 class UploadOut(Schema):

@@ -29,7 +29,7 @@ AHEAD_MAX_BYTES = 256 * 1024
 BIG_MESSAGE_BYTES = 256 * 1024
 """A bigger message is counted while it is on a connection."""
 
-BIG_MAX_BYTES = 32 * 1024 * 1024
+BIG_MAX_BYTES = 16 * 1024 * 1024
 """With more bytes of big messages on the connections, no further message is given out, so that a window of them does
 not fill the memory."""
 

@@ -27,6 +27,9 @@ from batches.rendering.typed_names import ROWS
 
 __all__ = ["RenderingBusy", "analyse", "analyse_for", "analyse_sound", "render"]
 
+HURRIED_SECONDS = 1.0
+"""How long a request waits for its place within a transaction, whose connection and locks others may need."""
+
 KNOWN_MAX = 128
 """How many analyses a process keeps. A person looks at the same few templates again and again."""
 
@@ -125,8 +128,8 @@ def _ask(request: Mapping[str, Any], *, user_id: int | None) -> Any:
         TemplateFault: The template takes too much time or memory.
         RenderingBusy: There is no place for a child, now or on this machine.
     """
-    _give_up_connections()
-    with hold_place(user_id), _open_child() as child:
+    has_given_up = _give_up_connections()
+    with hold_place(user_id, wait_seconds=None if has_given_up else HURRIED_SECONDS), _open_child() as child:
         try:
             child.write(**request)
             answer = child.read()
@@ -149,14 +152,16 @@ def _open_child() -> Iterator[Child]:
         child.close()
 
 
-def _give_up_connections() -> None:
+def _give_up_connections() -> bool:
     """Return this thread's database connections to the pool: a child may take seconds, and others need them.
 
-    One within a transaction stays, because its work would be lost.
+    One within a transaction stays, because its work would be lost. Returns whether none did.
     """
+    busy = [connection for connection in connections.all(initialized_only=True) if connection.in_atomic_block]
     for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
+        if connection not in busy:
             connection.close()
+    return not busy
 
 
 def _make_key(parts: MessageParts, names: ListNames) -> bytes:

@@ -53,16 +53,17 @@ _guard = threading.Lock()
 
 
 @contextmanager
-def hold_place(user_id: int | None) -> Iterator[None]:
+def hold_place(user_id: int | None, *, wait_seconds: float | None = None) -> Iterator[None]:
     """Wait for the place of one child, and hold it within the context.
 
     Args:
+        wait_seconds: How long to wait. None: WAIT_SECONDS.
         user_id: Whose request it is. None: the operator's, by a command.
 
     Raises:
         RenderingBusy: No place was free in time, or the user has too many requests.
     """
-    give_up_at = time.monotonic() + WAIT_SECONDS
+    give_up_at = time.monotonic() + (WAIT_SECONDS if wait_seconds is None else wait_seconds)
     with _take_turn(user_id, give_up_at):
         while (held := _take_free_place()) is None:
             if time.monotonic() >= give_up_at:

@@ -79,11 +79,14 @@ class ReadTemplate(ABC):
         """
         if self.uses_rows:
             context = {**context, ROWS: self._fields.name_rows(context)}
-        return Rendered(
+        rendered = Rendered(
             subject=as_one_line(self._render("subject", context)),
             html=self._render("html", context) if self.has_html else "",
             text=self._render("text", context) if self.has_text else "",
         )
+        if len(rendered.html) + len(rendered.text) > OUTPUT_MAX_CHARS:
+            raise TemplateFault(f"The message has more than {OUTPUT_MAX_CHARS:,} characters. Make it shorter.")
+        return rendered
 
     def _read(self, part: str, *, keys: Collection[str], renamed: Mapping[str, str]) -> ReadSource:
         typed = self._typed[part]

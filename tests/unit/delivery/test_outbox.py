@@ -130,3 +130,23 @@ def test_each_email_fails_with_the_reason_when_the_template_is_no_longer_accepte
     assert take_all(outbox) == []
     assert [(number, verdict.outcome) for number, verdict in recorded] == [(1, Outcome.FAILED), (2, Outcome.FAILED)]
     assert "can't be used" in recorded[0][1].reply
+
+
+def test_nothing_is_given_out_when_big_messages_fill_the_connections(recorded: Recorded) -> None:
+    big = replace(SPEC, text="{{ name }}" * 6)
+    outbox = Outbox(big, record=recorded, clock=lambda: 0.0)
+    outbox.extend(claim(number, fields=("x" * 1_000_000,)) for number in range(9))
+    taken = []
+    while (outgoing := outbox.take(EIGHT_BIT)) is not None:
+        taken.append(outgoing)
+    assert 2 <= len(taken) < 5 and len(outbox) == 9 - len(taken)
+    outbox.release(taken[0])
+    assert outbox.take(EIGHT_BIT) is not None
+
+
+def test_email_fails_when_its_message_is_too_long(recorded: Recorded) -> None:
+    big = replace(SPEC, html="{{ name }}" * 6, text="{{ name }}" * 6)
+    outbox = Outbox(big, record=recorded)
+    outbox.extend([claim(1, fields=("x" * 1_000_000,)), claim(2, fields=("x" * 2_000_000,)), claim(3)])
+    assert take_all(outbox) == [3]
+    assert ["more than 10,000,000 characters" in verdict.reply for _, verdict in recorded] == [True, True]

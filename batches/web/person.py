@@ -44,8 +44,13 @@ FILENAME = "person.json"
 class PersonForm(forms.Form):
     """The address of a person."""
 
+    # No field of the type email: browsers refuse letters such as ü before the @-sign, and a pasted "Name <address>".
     address = forms.CharField(
-        label="Address", max_length=512, widget=forms.TextInput(attrs={"type": "email", "autocomplete": "off"})
+        label="Address",
+        max_length=512,
+        widget=forms.TextInput(
+            attrs={"inputmode": "email", "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
     )
 
     def read(self) -> Spelling | None:

@@ -69,6 +69,13 @@ def test_search_shows_what_there_is_and_links_the_batches(auditor: Client, batch
     assert entry.details == {"person": digest_address(ADDRESS)}
 
 
+def test_search_takes_an_address_as_people_write_it(auditor: Client, batch: Batch) -> None:
+    batch.emails.filter(row=2).update(address="zoë@xn--bcher-kva.example")
+    for typed in ("zoë@bücher.example", "Zoë <ZOË@xn--bcher-kva.example>"):
+        assert "Emails 1" in read(auditor, "person", address=typed)
+    assert 'type="email"' not in auditor.get(reverse("person")).content.decode()
+
+
 def test_search_says_so_when_nothing_is_there(auditor: Client, batch: Batch) -> None:
     assert "Nothing was found" in read(auditor, "person", address="nobody@example.org")
 

@@ -124,7 +124,6 @@ SOCIALACCOUNT_ADAPTER = "batches.accounts.openid_users.OpenIdUsers"
 SOCIALACCOUNT_LOGIN_ON_GET = True  # a sign-in is a link, because form-action of our policy names this site only
 SOCIALACCOUNT_PROVIDERS = {
     "openid_connect": {
-        "provider_class": "batches.accounts.openid.OpenIdProvider",
         "OAUTH_PKCE_ENABLED": True,
         "SCOPE": OIDC_SCOPES.split(),
         "APPS": [
@@ -220,7 +219,6 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
-    "allauth.socialaccount.providers.openid_connect",
     "allauth.usersessions",
     "channels",
     "django_rq",

@@ -13,6 +13,7 @@ from typing import Any
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.helpers import render_authentication_error
 from allauth.socialaccount.models import SocialToken
+from allauth.socialaccount.providers import registry
 from allauth.socialaccount.providers.base import AuthProcess
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView, OAuth2LoginView
@@ -127,6 +128,10 @@ class OpenIdProvider(OpenIDConnectProvider):  # type: ignore[misc]  # allauth ha
     def extract_email_addresses(self, data: dict[str, Any]) -> list[Any]:
         """Leave addresses out: an account is never found by its address."""
         return []
+
+
+# Not by the app of allauth in INSTALLED_APPS: that would load requests and PyJWT in every worker too.
+registry.register(OpenIdProvider)
 
 
 def sign_in(request: HttpRequest) -> HttpResponse:

@@ -82,7 +82,17 @@ def test_odd_days_are_answered(day: str, zone: str, page: Client, db: None, sett
 
 @pytest.mark.parametrize(
     "query",
-    ["who=%00", "batch=99999999999999999999", "batch=0", "batch=x", "since=x", "action=nothing", "refused=maybe"],
+    [
+        "who=%00",
+        "batch=99999999999999999999",
+        "batch=0",
+        "batch=x",
+        "since=x",
+        "until=0",
+        "since=1700000000",
+        "action=nothing",
+        "refused=maybe",
+    ],
 )
 def test_what_can_not_be_looked_for_is_refused(query: str, page: Client, db: None) -> None:
     assert page.get(f"/api/audit?{query}").status_code == 422

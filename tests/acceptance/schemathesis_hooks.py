@@ -16,7 +16,7 @@ FROM_THE_DATA = re.compile(
         (
             r"There is no (template|group|sender|user|recipient|field) ",
             r"cursor is malformed",
-            r"That time has passed|more than a year|no such time|time zone",
+            r"That time has passed|That time is |no such time|time zone",
             r"The subject is empty|Give the template an HTML body|has no text|The message is empty|no HTML and no text",
             r"The file |This file |The form has the field|no file|Send the file|not a list of recipients|has no usable",
             r"either 'roleFilter' or 'recipients'|contradict each other|A draft has no '",

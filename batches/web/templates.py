@@ -14,7 +14,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from batches.models import EmailJob, EmailTemplate
 from batches.permissions import Permission, may
@@ -37,6 +37,8 @@ from batches.web.requests import SignedInRequest
 from batches.web.samples import sample_values
 
 NAME_MAX_CHARS = 200
+
+WITH_FORM = ["GET", "HEAD", "POST"]
 
 NOTES_BESIDE = "notes_beside"
 """A field of the form that the script adds: it shows the notes itself, beside the button for the preview."""
@@ -62,6 +64,7 @@ def show_templates(request: SignedInRequest) -> HttpResponse:
     return render(request, "batches/templates.html", {"listed": listed, "may_choose_default": may_choose})
 
 
+@require_http_methods(WITH_FORM)
 @login_required
 def create_template(request: SignedInRequest) -> HttpResponse:
     """Write a new template, from nothing or as a copy (``?copy=KEY``). It belongs to the user."""
@@ -87,6 +90,7 @@ def _copy_of(key: str) -> dict[str, object]:
     return {"name": f"Copy of {source.name}"[:NAME_MAX_CHARS], **parts}
 
 
+@require_http_methods(WITH_FORM)
 @login_required
 def edit_template(request: SignedInRequest, key: str) -> HttpResponse:
     """Change a template, or only read it. A job that exists keeps the message parts it was made with."""
@@ -136,6 +140,7 @@ def remove_template(request: SignedInRequest, key: str) -> HttpResponse:
     return redirect("templates")
 
 
+@require_http_methods(WITH_FORM)
 @login_required
 def preview_template(request: SignedInRequest) -> HttpResponse:
     """Show a template with sample values in a frame: the one in the form (POST), or a stored one (GET)."""

@@ -88,8 +88,7 @@ def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
         try:
             reviewed = creation.Reviewed(digest=request.POST.get(REVIEWED, ""), has_time=False)
             creation.create_job(batch, user=request.user, reviewed=reviewed, **form.job_options())
-        except creation.ApprovalAsked as exc:
-            messages.info(request, str(exc))
+        except creation.ApprovalAsked:  # the page of the batch says what it waits for
             return redirect("batch", batch_id=batch.pk)
         except ReviewChanged as exc:
             form.refuse(str(exc))
@@ -175,7 +174,7 @@ def show_draft(
         "list": described,
         "list_error": list_error,
         "approval": find_open_approval(choice.batch),
-        "needs_approval": approvals.is_needed(choice.batch.total_count),
+        "needs_approval": approvals.is_needed(choice.batch.to_send_count),
     }
     audit.record_once(AuditAction.REVIEW, choice.batch, digest=str(context["digest"]))
     return render(request, "batches/review.html", context, status=status)

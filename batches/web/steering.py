@@ -129,8 +129,8 @@ def steer_batch(request: SignedInRequest, batch_id: int, action: str) -> HttpRes
         require_fresh_proof(request, recipient_count=batch.total_count)
     try:
         sentence = chosen.perform(batch, request.user, request.POST)
-    except creation.ApprovalAsked as exc:
-        messages.info(request, str(exc))
+    except creation.ApprovalAsked:
+        pass  # the page of the batch says what it waits for
     except lifecycle.JobRefused as exc:
         messages.error(request, str(exc))
     else:

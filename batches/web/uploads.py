@@ -91,8 +91,8 @@ def _send(request: SignedInRequest, form: UploadForm, batch: Batch) -> HttpRespo
             subject=chosen["subject"],
             sender=chosen["sender"],
         )
-    except creation.ApprovalAsked as exc:
-        messages.info(request, str(exc))
+    except creation.ApprovalAsked:
+        pass  # the page of the batch says what it waits for
     except lifecycle.JobRefused as exc:
         messages.error(request, str(exc))
         return _review(form, batch)

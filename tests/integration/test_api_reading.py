@@ -309,7 +309,7 @@ def test_docs_describe_every_address_when_they_are_read(api: Client) -> None:
         *(f"/api/batches/{{batch_id}}/{what}" for what in ("review", "fields", "reread", "letters")),
         *("/api/jobs/{job_id}", "/api/templates", "/api/templates/{key}/preview", "/api/senders"),
         *(f"/api/batches/{{batch_id}}/{what}" for what in ("approval", "approve", "refuse", "withdraw")),
-        *("/api/approvals", "/api/templates/{key}", "/api/templates/{key}/versions"),
+        *("/api/approvals", "/api/audit", "/api/audit.csv", "/api/templates/{key}", "/api/templates/{key}/versions"),
     }
     assert api.get("/api/docs").status_code == 200
 

@@ -25,6 +25,7 @@ from batches.message_tests import send_test_message
 from batches.models import Batch, BatchStatus, EmailJob, EmailStatus, EmailTemplate, JobKind, JobStatus
 from batches.permissions import Permission
 from tests.conftest import permit
+from tests.integration.web.conftest import reviewed
 
 SendList = Callable[..., EmailJob]
 
@@ -203,7 +204,7 @@ def test_pages_answer_429_with_the_form(api: Client, sender: User, settings: Laz
     draft = make_draft(sender, 1)
     shown = api.get(f"/batches/{draft.pk}/review/").content.decode()
     assert "You have sent to 2 recipients in the last 24 hours" in shown
-    form = {"template": "welcome_email", "to": "me@example.org"}
+    form = {"template": "welcome_email", "to": "me@example.org", **reviewed(api, draft)}
     for action in ("send", "test"):
         answer = api.post(f"/batches/{draft.pk}/review/{action}/", form)
         assert answer.status_code == 429, action

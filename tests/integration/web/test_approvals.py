@@ -62,7 +62,7 @@ def test_page_of_the_batch_says_what_it_waits_for(page: Client, draft: Batch, we
     assert "Ask for approval to send to 3 recipients" in page.get(address(draft, "review")).content.decode()
     text = send(page, draft)
     assert "It waits for approval." in text
-    assert "Nothing is sent yet: 3 recipients need the approval of a second person." in text
+    assert "A second person must approve it before it is sent." in text
     assert not EmailJob.objects.exists()
     assert "It waits for approval." in page.get(address(draft, "review")).content.decode()
 

@@ -56,14 +56,26 @@ security_headers = change_responses(_add_headers)
 
 
 class UnstorableValues(MiddlewareMixin):
-    """Answers 400 with a page if PostgreSQL can't store or compare what a request has, such as a NUL (%00)."""
+    """Answers 400 with a page if an address or a form has what no program can store or compare.
+
+    Such as a NUL (%00), which PostgreSQL refuses, a number of 5,000 digits, which Python refuses, or a time that is out
+    of the calendar in some time zone.
+    """
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, DataError):
+        if not isinstance(exception, DataError | OverflowError) and not _has_too_many_digits(exception):
             return None
         kind = type(exception.__cause__ or exception).__name__  # its message may quote the value
         logger.warning("The database can't store what %s %s was given: %s", request.method, request.path, kind)
         return bad_request(request, exception)
+
+
+def _has_too_many_digits(exception: BaseException) -> bool:
+    """Whether Python refused to read a number (sys.set_int_max_str_digits). Django raises its own error from that."""
+    return any(
+        isinstance(each, ValueError) and "integer string conversion" in str(each)[:100]
+        for each in (exception, exception.__cause__)
+    )
 
 
 class BusyRendering(MiddlewareMixin):

@@ -52,14 +52,14 @@ EXAMPLES = {"batch_id": "1", "job_id": "1", "key": "welcome_email", "action": "p
 
 
 def list_addresses(patterns: list[URLPattern | URLResolver], prefix: str = "") -> list[str]:
-    """The addresses of all pages, with ``<batch_id>`` and the like in them."""
+    """The addresses of all pages but those of django-rq, which only superusers see, with their parameters in them."""
     found = []
     for pattern in patterns:
         route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             found += list_addresses(pattern.url_patterns, route)
         elif (
-            not route.startswith(("api/", "admin/django-rq", "admin/jsi18n"))
+            not route.startswith(("api/", "admin/django_rq", "admin/jsi18n"))
             and "(" not in route
             and "logout" not in route
         ):

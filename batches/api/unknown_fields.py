@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from django.http import HttpRequest
 from ninja import Schema
-from pydantic import ConfigDict, ValidationError, model_validator
+from pydantic import ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from batches.api.advice import UNKNOWN_FIELD, say_unknown
@@ -44,6 +44,15 @@ class Body(Schema):
         if name := find_nul(values):
             raise fault("It has the character NUL (U+0000). Remove it.", name)
         return values
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refuse_deep(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse what has too many levels to be written into an error, which an enumeration does."""
+        try:
+            return handler(values)
+        except RecursionError:
+            raise fault("A value has brackets in hundreds of levels. Send it without them.") from None
 
 
 def _describe_unknown(name: str, *, known: Collection[str]) -> InitErrorDetails:

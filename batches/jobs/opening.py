@@ -229,8 +229,8 @@ def _reset_emails(locked: Batch, sending: Sending) -> int:
 def _reset_sent(batch: Batch) -> int:
     """Make the sent emails of a batch pending, and return how many. Needs the batch's row locked.
 
-    Each keeps in ``sent_before_at`` that it was sent, and its Attempt keeps the reply. At the end
-    of the job, ``lifecycle.finish_job`` sets the status to sent for those that it did not send.
+    Each keeps in ``sent_before_at`` that it was sent, and its Attempt keeps the reply. At the end of the job,
+    ``lifecycle.finish_job`` sets the status to sent for those that it did not send.
     """
     with connection.cursor() as cursor:
         cursor.execute(sql.ADD_MISSING_ATTEMPTS, {"batch": batch.pk})

@@ -349,7 +349,7 @@ async def open_stream(user: User, batch: Batch) -> AsyncIterator[bytes]:
     response = await client.get(f"/api/batches/{batch.pk}/stream")
     assert response.status_code == 200
     assert response["Content-Type"] == "text/event-stream"
-    assert (response["Cache-Control"], response["X-Accel-Buffering"]) == ("no-cache", "no")
+    assert (response["Cache-Control"], response["X-Accel-Buffering"]) == ("no-store", "no")
     return aiter(response)  # type: ignore[arg-type]
 
 

@@ -25,6 +25,9 @@ FLAGS = ("is_active", "is_staff", "is_superuser")
 WATCHED = (*FLAGS, "username", "email", "password")
 """The columns of a user whose changes are written down. The values of the last three are not."""
 
+USERNAME_MAX_CHARS = 150
+"""The longest name that Django stores. No longer text is a user's name, or is normalised."""
+
 _STORED = "_audit_stored"
 """The attribute of a user that keeps the watched columns as they are stored, during a save."""
 
@@ -75,10 +78,15 @@ def record_sign_out(sender: Any, user: Any, **kwargs: Any) -> None:
 
 def record_failed_sign_in(sender: Any, credentials: dict[str, Any], **kwargs: Any) -> None:
     """Write down a wrong password. A name that is no user's is left out: people type their password into that field."""
-    name = User.normalize_username(str(credentials.get("username") or credentials.get("email") or ""))
-    is_storable = "\0" not in name  # PostgreSQL can't compare a NUL
-    user = User.objects.filter(username=name).first() if is_storable else None
+    user = find_named(str(credentials.get("username") or credentials.get("email") or ""))
     audit.record(AuditAction.SIGN_IN, user, is_refused=True, by="password", is_known_name=user is not None)
+
+
+def find_named(name: str) -> User | None:
+    """Find the user of a name that was typed, as the sign-in finds it. None: there is no such user."""
+    if len(name) > USERNAME_MAX_CHARS or "\0" in name:  # PostgreSQL can't compare a NUL
+        return None
+    return User.objects.filter(username=User.normalize_username(name)).first()
 
 
 def remember_user(sender: Any, instance: User, raw: bool, update_fields: Any, **kwargs: Any) -> None:

@@ -19,11 +19,18 @@ _CYRILLIC_SHORT = re.compile("([ИиУу])\u0306")
 """The short i and the short u are letters of their own, and not an i or u with an accent."""
 
 
+COMPARED_MAX_CHARS = 1000
+"""How much of a name is compared. Python sorts the accents of a letter in a time that grows with their square: 160,000
+take half a minute, in which nothing else runs in the process."""
+
+
 def remove_accents(text: str) -> str:
     """Return a text without case, accents and the widths of letters (Unicode NFKD).
 
-    What looks like an accent and makes another letter stays: が is not か, and й is not и.
+    What looks like an accent and makes another letter stays: が is not か, and й is not и. A text that is longer than
+    any name is cut.
     """
+    text = text[:COMPARED_MAX_CHARS]
     decomposed = _CYRILLIC_SHORT.sub(
         lambda match: unicodedata.normalize("NFC", match[0]), unicodedata.normalize("NFKD", text)
     )

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
-from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from batches import audit, throttling
 from batches.accounts.devices import digest_name, find_device
+from batches.audit_signals import find_named
 from batches.client_address import find_client_address
 from batches.models import AuditAction
 from batches.throttling import Counter, Limit
@@ -103,5 +103,5 @@ def _counters(request: HttpRequest, name: str, secret: Secret) -> list[Counter]:
 
 def _record_limit(name: str, secret: Secret) -> None:
     # A name of no user is not written down: people type passwords and addresses into the wrong field.
-    user = User.objects.filter(username=User.normalize_username(name.strip())).first()
+    user = find_named(name.strip())
     audit.record(AuditAction.SIGN_IN, user, is_refused=True, reason="too many wrong attempts", secret=str(secret))

@@ -20,7 +20,7 @@ from batches.files.heading_words import (
     RESERVED_WORDS,
     SECONDARY_WORDS,
 )
-from batches.names import make_key, remove_accents
+from batches.names import COMPARED_MAX_CHARS, make_key, remove_accents
 
 ADDRESS_KEY = "email"
 """The name by which a template shows the address. No merge field may match it."""
@@ -154,7 +154,7 @@ def _make_identifier(heading: str) -> str:
     Latin letters lose their accents, because people write them with and without. Other scripts keep theirs.
     """
     plain = remove_accents(heading)
-    text = plain if plain.isascii() else unicodedata.normalize("NFKC", heading).lower()
+    text = plain if plain.isascii() else unicodedata.normalize("NFKC", heading[:COMPARED_MAX_CHARS]).lower()
     name = "".join(char if f"_{char}".isidentifier() else " " for char in text.replace("_", " "))
     name = "_".join(name.split())[:NAME_MAX_LENGTH].strip("_")
     if not make_key(name):

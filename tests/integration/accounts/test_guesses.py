@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -185,3 +186,11 @@ def end_wait(counter: Counter) -> None:
     """Let the wait of a counter be over, without waiting."""
     with redis_client.connect() as client:
         client.delete(f"{counter.redis_key}:wait")
+
+
+def test_name_that_is_no_name_costs_no_time(db: None) -> None:
+    """Python's normalisation takes 30 seconds for this name, and more than its square for a longer one."""
+    name = "a" + "\u0301\u0323" * 80_000
+    began = time.process_time()
+    assert sign_in(Client(), name) == 200
+    assert time.process_time() - began < 5

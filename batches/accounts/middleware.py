@@ -13,9 +13,20 @@ from django.utils.deprecation import MiddlewareMixin
 from batches import factors, session_limits
 from batches.accounts.devices import remember_device
 from batches.accounts.guesses import TooManyGuesses
+from batches.credentials import parse_bearer
 
-OPEN_WITHOUT_FACTOR = ("/accounts/", "/static/")
-"""Where a user who still has to add a factor may go: the pages that add one, and the way out."""
+OPEN_WITHOUT_FACTOR = (
+    "/accounts/two-factor/",
+    "/accounts/reauthenticate/",
+    "/accounts/openid/",
+    "/accounts/sessions/",
+    "/accounts/login/",
+    "/accounts/logout/",
+    "/accounts/inactive/",
+    "/static/",
+)
+"""Where a user who still has to add a factor may go: the pages that add one, and the way out. Not the tokens: a token
+needs no factor, so it would be a way round."""
 
 API = "/api/"
 
@@ -52,7 +63,8 @@ def _ask_for_factor(request: HttpRequest) -> HttpResponse | None:
     if request.path.startswith(OPEN_WITHOUT_FACTOR):
         return None
     # A token has no session, and its own rules: see the API.
-    if request.path.startswith(API) and "Authorization" in request.headers:
+    is_token = parse_bearer(request.headers.get("Authorization", "")) is not None
+    if request.path.startswith(API) and is_token:
         return None
     if not request.user.is_authenticated or not factors.lacks_required_factor(request.user):
         return None

@@ -17,7 +17,7 @@ from django.test import Client
 
 from batches.accounts.guesses import PER_NAME
 from batches.credentials import Credentials
-from batches.models import AuditAction, AuditEntry
+from batches.models import ApiToken, AuditAction, AuditEntry
 from tests.integration.accounts.conftest import PASSWORD
 
 
@@ -217,3 +217,25 @@ def test_secrets_of_factors_are_not_in_the_admin(bob: User) -> None:
     admin.post(f"/admin/mfa/authenticator/{factor.pk}/delete/", {"post": "yes"})
     assert not Authenticator.objects.filter(pk=factor.pk).exists()
     assert AuditEntry.objects.filter(action=AuditAction.FACTOR_REMOVE, target_id=str(bob.pk)).exists()
+
+
+@pytest.mark.parametrize("header", ["Basic Ym9iOng=", "Token x", "Bearer", "bearer "])
+def test_factor_is_wanted_of_a_session_whatever_header_the_request_has(
+    bob: User, settings: LazySettings, header: str
+) -> None:
+    settings.REQUIRE_MFA = "all"
+    client = Client(headers={"Authorization": header})
+    sign_in(client)
+    assert client.get("/api/batches").status_code in (401, 403)
+
+
+def test_nobody_makes_a_token_before_the_factor_is_added(bob: User, settings: LazySettings) -> None:
+    settings.REQUIRE_MFA = "all"
+    client = Client()
+    sign_in(client)
+    form = {"name": "way round", "scopes": ["read", "send"], "days": 90}
+    assert client.post("/accounts/tokens/", form).headers.get("Location") == "/accounts/two-factor/"
+    assert not ApiToken.objects.exists()
+    for path in ("/accounts/connections/", "/accounts/password/"):
+        assert client.get(path).headers["Location"] == "/accounts/two-factor/"
+    assert client.get("/accounts/sessions/").status_code == 200

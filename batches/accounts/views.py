@@ -17,6 +17,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, PasswordChangeView
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
@@ -70,7 +71,10 @@ class ChangePassword(PasswordChangeView):
     success_url = reverse_lazy("password")
 
     def form_valid(self, form: Any) -> HttpResponse:
-        response = super().form_valid(form)
+        with transaction.atomic():  # the entry of the audit with the password
+            response = super().form_valid(form)
+            # The session has a new key now. Without a row of it, "sign out everywhere" would not find it.
+            UserSession.objects.create_from_request(self.request)
         messages.success(self.request, "Your password is changed. You are signed out everywhere else.")
         return response
 
@@ -104,8 +108,9 @@ def _end_sessions(request: SignedInRequest) -> HttpResponse:
     chosen = (
         mine if which == "all" else others if which == "others" else others.filter(pk=which if which.isdecimal() else 0)
     )
-    ended = [session.end() for session in chosen]
-    audit.record(AuditAction.SIGN_OUT_EVERYWHERE, request.user, which=which[:10], ended_count=len(ended))
+    with transaction.atomic():
+        ended = [session.end() for session in chosen]
+        audit.record(AuditAction.SIGN_OUT_EVERYWHERE, request.user, which=which[:10], ended_count=len(ended))
     if which == "all":
         logout(request)
         return redirect("login")
@@ -122,8 +127,9 @@ def show_connections(request: SignedInRequest) -> HttpResponse:
     if request.method == "POST" and "connect" in request.POST:
         request.session[MAY_CONNECT_UNTIL] = time.time() + CONNECT_SECONDS
     elif request.method == "POST" and request.user.has_usable_password():
-        ended = accounts.delete()[0]
-        audit.record(AuditAction.USER_CHANGE, request.user, disconnected=ended)
+        with transaction.atomic():
+            ended = accounts.delete()[0]
+            audit.record(AuditAction.USER_CHANGE, request.user, disconnected=ended)
     return render(
         request,
         "account/connections.html",

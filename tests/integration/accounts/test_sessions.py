@@ -135,3 +135,14 @@ def test_other_sessions_end_when_the_password_changes(bob: User) -> None:
     assert here.post("/accounts/password/", form).status_code == 302
     assert (finds_user(other), finds_user(here)) == (False, True)
     assert AuditEntry.objects.filter(action=AuditAction.PASSWORD_CHANGE, target_id=str(bob.pk)).count() == 1
+
+
+def test_session_that_changed_the_password_ends_with_all_others(bob: User) -> None:
+    first = sign_in()
+    form = {"old_password": PASSWORD, "new_password1": "another 42 one", "new_password2": "another 42 one"}
+    assert first.post("/accounts/password/", form).status_code == 302
+    here = Client()
+    here.post("/accounts/login/", {"username": "bob", "password": "another 42 one"})
+    assert "Firefox on Linux" in here.get("/accounts/sessions/").content.decode()
+    here.post("/accounts/sessions/", {"which": "others"})
+    assert not finds_user(first)

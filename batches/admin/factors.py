@@ -38,6 +38,10 @@ class FactorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only a superuser removes factors: else somebody could weaken the account of an administrator."""
+        return request.user.is_active and bool(getattr(request.user, "is_superuser", False))
+
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         audit.record(AuditAction.FACTOR_REMOVE, obj.user, factor=str(obj.type))
         super().delete_model(request, obj)

@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
+from batches.accounts.proof import require_proof
 from batches.credentials import make_token, revoke_tokens
 from batches.models import ApiToken
 from batches.models.token import ApiTokenQuerySet
@@ -68,6 +69,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         form = UserTokenForm(request.POST or None)
         made = ""
         if request.method == "POST" and form.is_valid():
+            require_proof(request)
             made = make_token(form.cleaned_data["user"], **form.token_options())
         context = {
             **self.admin_site.each_context(request),

@@ -22,6 +22,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from batches import intake
+from batches.accounts.proof import require_fresh_proof
 from batches.jobs import creation, lifecycle
 from batches.jobs.senders import choose_sender
 from batches.jobs.user_limits import refuse_used_up
@@ -103,7 +104,7 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
             "form": form,
             "users": users[:20],
             "count": users.count(),
-            "reachable_count": users.filter(is_active=True).exclude(email="").count(),
+            "reachable_count": _reachable(users).count(),
             "checkbox_name": ACTION_CHECKBOX_NAME,
             "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
             "select_across": request.POST.get("select_across", "0"),
@@ -114,6 +115,7 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
     def _send(self, request: HttpRequest, users: QuerySet[User], chosen: dict[str, Any]) -> HttpResponseBase | None:
         """Send, and redirect to the page of the batch. None: it was refused, and the page shows why."""
         user = _user_of(request)
+        require_fresh_proof(request, recipient_count=_reachable(users).count())
         try:
             choose_sender(chosen["sender"], template=chosen["template"], user=user)  # refused before a batch is made
             key = _make_key(users, chosen)
@@ -149,6 +151,10 @@ class SuperusersGroupAdmin(GroupAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return request.user.is_superuser
+
+
+def _reachable(users: QuerySet[User]) -> QuerySet[User]:
+    return users.filter(is_active=True).exclude(email="")
 
 
 def _user_of(request: HttpRequest) -> User:

@@ -239,7 +239,9 @@ def test_page_asks_a_stranger_to_sign_in(client: Client, db: None) -> None:
 
 
 def test_administrator_makes_and_revokes_the_token_of_a_user(client: Client, staff: User, sender: User) -> None:
-    client.force_login(staff)
+    staff.set_password(PASSWORD)
+    staff.save()
+    client.post("/accounts/login/", {"username": "staff", "password": PASSWORD})
     form = {"user": sender.pk, "name": "for a program", "scopes": ["send"], "days": "0"}
     text = client.post("/admin/batches/apitoken/add/", form).content.decode()
     [token] = re.findall(r'<pre id="token">(\S+)</pre>', text)

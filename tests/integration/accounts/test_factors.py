@@ -11,7 +11,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.conf import LazySettings
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
@@ -239,3 +239,18 @@ def test_nobody_makes_a_token_before_the_factor_is_added(bob: User, settings: La
     for path in ("/accounts/connections/", "/accounts/password/"):
         assert client.get(path).headers["Location"] == "/accounts/two-factor/"
     assert client.get("/accounts/sessions/").status_code == 200
+
+
+def test_only_a_superuser_removes_factors_in_the_admin(bob: User) -> None:
+    client = Client()
+    sign_in(client)
+    add_app(client)
+    helper = User.objects.create_user("helper", password=PASSWORD, is_staff=True)
+    helper.user_permissions.set(Permission.objects.filter(content_type__model="authenticator"))
+    admin = Client()
+    sign_in(admin, "helper")
+    factor = Authenticator.objects.filter(user=bob).first()
+    assert factor is not None
+    assert admin.get("/admin/mfa/authenticator/").status_code == 200
+    assert admin.post(f"/admin/mfa/authenticator/{factor.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert Authenticator.objects.filter(pk=factor.pk).exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from django.urls import path
 
 from batches.accounts.proof import needs_proof, require_fresh_proof
 from batches.credentials import make_token
-from batches.models import AuditAction, AuditEntry, Batch, BatchStatus, EmailJob, EmailTemplate
+from batches.models import ApiToken, AuditAction, AuditEntry, Batch, BatchStatus, EmailJob, EmailTemplate
 from emailbatch.urls import urlpatterns as urls_of_the_site
 from tests.conftest import MakeBatch
 from tests.integration.accounts.conftest import PASSWORD
@@ -143,3 +144,28 @@ def test_replay_of_a_large_batch_is_asked_for(client: Client, large: Batch) -> N
     Batch.objects.update(status=BatchStatus.COMPLETED)
     answer = client.post(f"/batches/{large.pk}/replay-failed/")
     assert answer.headers["Location"].startswith("/accounts/reauthenticate/")
+
+
+def test_admin_asks_before_a_large_send_to_users(
+    client: Client, large: Batch, bob: User, welcome: EmailTemplate
+) -> None:
+    User.objects.filter(pk=bob.pk).update(is_superuser=True, is_staff=True)
+    people = [User.objects.create_user(f"m{number}", f"m{number}@example.org").pk for number in range(2)]
+    form = {"action": "send_email", "_selected_action": people, "count": "2", "template": "welcome_email"}
+    form |= {"key": str(uuid.uuid4()), "subject": "Hi"}
+    asked = client.post("/admin/auth/user/", form)
+    assert asked.headers["Location"].startswith("/accounts/reauthenticate/")
+    assert not EmailJob.objects.exists()
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": "/admin/auth/user/"})
+    assert EmailJob.objects.get().total_count == 2
+
+
+def test_admin_asks_before_a_token_is_made(client: Client, bob: User) -> None:
+    User.objects.filter(pk=bob.pk).update(is_superuser=True, is_staff=True)
+    form = {"user": bob.pk, "name": "x", "scopes": ["read"], "days": "7"}
+    address = "/admin/batches/apitoken/add/"
+    assert client.post(address, form).headers["Location"].startswith("/accounts/reauthenticate/")
+    assert not ApiToken.objects.exists()
+    answer = client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": address})
+    assert 'id="token"' in answer.content.decode()
+    assert ApiToken.objects.get().name == "x"

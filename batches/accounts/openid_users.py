@@ -49,7 +49,7 @@ class OpenIdUsers(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth
         return True  # pre_social_login has refused everybody without a group
 
     def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
-        """Refuse without a group. Set the groups of a user who exists.
+        """Set the groups of a user who exists. Refuse without a group.
 
         Raises:
             ImmediateHttpResponse: with the page that says why.
@@ -57,13 +57,15 @@ class OpenIdUsers(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth
         claims = sociallogin.account.extra_data
         sociallogin.email_addresses = []
         groups = find_groups(claims)
+        # Those that the claim no longer names are gone at once, for the user's open sessions and tokens too. But a
+        # user who only connects an account keeps what an administrator gave.
+        if sociallogin.is_existing and sociallogin.state.get("process") != AuthProcess.CONNECT:
+            set_groups(sociallogin.user, groups)
         if not groups:
             user = sociallogin.user if sociallogin.is_existing else None
             audit.record(AuditAction.SIGN_IN, user, is_refused=True, reason="no group", provider=settings.OIDC_NAME)
             reason = NO_GROUP.format(provider=settings.OIDC_NAME)
             raise ImmediateHttpResponse(render(request, "account/refused.html", {"reason": reason}, status=403))
-        if sociallogin.is_existing and sociallogin.state.get("process") != AuthProcess.CONNECT:
-            set_groups(sociallogin.user, groups)
 
     def save_user(self, request: HttpRequest, sociallogin: Any, form: Any = None) -> User:
         user: User = super().save_user(request, sociallogin, form)

@@ -14,7 +14,9 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from batches.accounts.proof import has_fresh_proof
-from batches.models import AuditAction, AuditEntry
+from batches.credentials import make_token
+from batches.models import ApiToken, AuditAction, AuditEntry
+from batches.permissions import Permission, may
 from tests.integration.accounts.conftest import PASSWORD
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, OpenIdProvider
 
@@ -101,8 +103,12 @@ def test_nobody_is_let_in_without_a_group(provider: OpenIdProvider, groups: Any)
 def test_user_who_lost_the_group_is_refused_and_keeps_nothing_open(provider: OpenIdProvider) -> None:
     sign_in(provider)
     provider.claims = {"groups": ["others"]}
+    token = make_token(User.objects.get(), name="a program")
     client, answer = sign_in(provider)
     assert answer.status_code == 403 and not is_signed_in(client)
+    assert not User.objects.get().groups.exists()
+    left = ApiToken.objects.find_user(token)
+    assert left is not None and not may(left, Permission.SEND_BATCH)
 
 
 @pytest.mark.parametrize("verified", [True, False, None, "true"])

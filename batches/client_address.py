@@ -10,6 +10,9 @@ import ipaddress
 
 from django.conf import settings
 
+IPV6_PREFIX = 64
+"""One customer has a whole network of IPv6 addresses, so the network is counted (RFC 6177)."""
+
 
 def find_client_address(peer: str, forwarded_for: str) -> str:
     """Return the client's IP address.
@@ -26,6 +29,18 @@ def find_client_address(peer: str, forwarded_for: str) -> str:
     if hops and len(entries) >= hops:
         return _read(entries[-hops]) or peer
     return peer
+
+
+def find_counted_address(peer: str, forwarded_for: str) -> str:
+    """Return the client's address as limits count it: an IPv6 network for an IPv6 address."""
+    address = find_client_address(peer, forwarded_for)
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))
 
 
 def _read(entry: str) -> str:

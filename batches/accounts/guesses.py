@@ -6,7 +6,6 @@ for a name that exists and for one that does not.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -17,7 +16,7 @@ from django.http import HttpRequest
 from batches import audit, throttling
 from batches.accounts.devices import digest_name, find_device
 from batches.audit_signals import find_named
-from batches.client_address import find_client_address
+from batches.client_address import find_counted_address
 from batches.models import AuditAction
 from batches.throttling import Counter, Limit
 
@@ -26,9 +25,6 @@ PER_NAME = Limit(name="name", free_count=10, forget_seconds=DAY)
 PER_DEVICE = Limit(name="device", free_count=10, longest_wait_seconds=900, forget_seconds=DAY)
 PER_ADDRESS = Limit(name="address", free_count=50, longest_wait_seconds=900, forget_seconds=3600)
 NAMES_PER_ADDRESS = Limit(name="names", free_count=20, forget_seconds=3600, counts_members=True)
-
-IPV6_PREFIX = 64
-"""One customer has a whole network of IPv6 addresses, so the network is counted (RFC 6177)."""
 
 
 class Secret(StrEnum):
@@ -74,26 +70,14 @@ def guessing(request: HttpRequest, *, name: str, secret: Secret) -> Iterator[Non
     throttling.uncount(counters)
 
 
-def address_of(request: HttpRequest) -> str:
-    """Return the address of the client, as the limits count it: an IPv6 network for an IPv6 address."""
-    peer, forwarded = request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
-    address = find_client_address(peer, forwarded)
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))
-
-
 def _counters(request: HttpRequest, name: str, secret: Secret) -> list[Counter]:
     digest = digest_name(name)
     # A session that is signed in, and a known device, are counted for themselves. A stranger has neither.
     own = request.session.session_key if request.user.is_authenticated else find_device(request, name)
     if own:
         return [Counter(limit=PER_DEVICE, key=f"{secret}:{own}:{digest}")]
-    address = address_of(request)
+    peer, forwarded = request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
+    address = find_counted_address(peer, forwarded)
     return [
         Counter(limit=PER_NAME, key=f"{secret}:{digest}"),
         Counter(limit=PER_ADDRESS, key=address),

@@ -13,7 +13,7 @@ from ninja.utils import check_csrf
 
 from batches import audit, credentials, throttling
 from batches.api.errors import ApiError
-from batches.client_address import find_client_address
+from batches.client_address import find_counted_address
 from batches.models import ApiToken, AuditAction, TokenScope
 
 TEMPLATE_ROUTES = "api/templates"
@@ -55,7 +55,7 @@ def find_scope(request: HttpRequest) -> TokenScope:
 def _refuse_unknown(request: HttpRequest) -> ApiError:
     # Only failures are counted, so that the wrong tokens of others never delay a right one.
     peer, forwarded = request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
-    if throttling.is_throttled(find_client_address(peer, forwarded)):
+    if throttling.is_throttled(find_counted_address(peer, forwarded)):
         return ApiError(
             429,
             f"Your address sent too many wrong tokens. Wait {throttling.THROTTLE_SECONDS} seconds, then try again.",

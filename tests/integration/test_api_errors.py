@@ -43,6 +43,16 @@ def test_caller_is_refused_when_the_user_is_deactivated(client: Client, sender: 
     assert client.get("/api/batches").status_code == 401
 
 
+def test_network_of_ipv6_is_one_address_when_wrong_tokens_are_counted(client: Client, db: None) -> None:
+    """Each answer below the limit is an entry of the audit, and a stranger has 2 ** 64 addresses."""
+    headers = {"Authorization": "Bearer wrong"}
+    answers = [
+        client.get("/api/batches", headers=headers, REMOTE_ADDR=f"2001:db8:0:99::{number:x}").status_code
+        for number in range(throttling.FAILURES_A_MINUTE + 2)
+    ]
+    assert answers == [401] * throttling.FAILURES_A_MINUTE + [429] * 2
+
+
 def test_answer_is_429_when_an_address_sends_too_many_wrong_tokens(client: Client, sender: User) -> None:
     redis.Redis.from_url(settings.REDIS_URL).delete("emailbatch:failures:10.9.8.7")
     wrong = {"HTTP_AUTHORIZATION": "Bearer wrong", "REMOTE_ADDR": "10.9.8.7"}

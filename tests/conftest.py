@@ -34,8 +34,12 @@ hypothesis_settings.load_profile("no deadline")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check after each request of a test that the API's document describes the answer."""
+    """Check after each request of a test that the API's document describes the answer.
+
+    Each test client would look for all static files. Those that are needed come from the server of a stack.
+    """
     settings.MIDDLEWARE = ["tests.described.check_described", *settings.MIDDLEWARE]
+    settings.SERVESTATIC_USE_FINDERS = settings.SERVESTATIC_USE_STATIC_ROOT = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from batches.delivery.lane_renderer import LaneRenderer, Written
-from batches.delivery.outbox import Outbox
+from batches.delivery.outbox import AHEAD_MAX_BYTES, Outbox
 from batches.delivery.spec import LaneSpec
 from batches.delivery.terms import ClaimedEmail
 from batches.rendering.message import Message
@@ -19,7 +19,7 @@ ASKED_MAX = 64
 """How many messages are asked for in one request."""
 
 ENOUGH = 32
-"""With so many messages ready, no more are asked for."""
+"""With so many messages ready, no more are asked for. Nor are they with more than AHEAD_MAX_BYTES of them."""
 
 
 class RenderedOutbox(Outbox):
@@ -44,6 +44,8 @@ class RenderedOutbox(Outbox):
         self._written: Written = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_asking = False
+        self._is_8bit = True
+        """Whether messages may be written in 8bit. Not after a connection was met that takes 7bit alone."""
         self._round = 0
         """Rises when what was asked for is not wanted any more."""
 
@@ -60,18 +62,22 @@ class RenderedOutbox(Outbox):
         if not self.is_ready_for(capabilities):
             return None
         outgoing = super().take(capabilities)
-        self._ask_ahead(allow_8bit=capabilities.eight_bit)
+        self._ask_ahead()
         return outgoing
 
     def is_ready_for(self, capabilities: Capabilities) -> bool:
         """Whether the next message was written. If not, it is asked for."""
         if capabilities is not self._made_for:
-            self._forget()
             self._unmake()
             self._made_for = capabilities
+        if self._is_8bit and not capabilities.eight_bit:
+            # From now on all messages are written in 7bit, which each connection takes. If they were written again
+            # for each, two machines behind one name that offer different things would never get one.
+            self._is_8bit = False
+            self._forget()
         if self._made or self._is_next_written():
             return True
-        self._ask_ahead(allow_8bit=capabilities.eight_bit)
+        self._ask_ahead()
         return False
 
     def _is_next_written(self) -> bool:
@@ -94,18 +100,24 @@ class RenderedOutbox(Outbox):
             raise written
         return written
 
-    def _ask_ahead(self, *, allow_8bit: bool) -> None:
-        if self._is_asking or len(self._written) >= self._enough or self._renderer.obstacle:
+    def _ask_ahead(self) -> None:
+        if self._is_asking or self._has_enough() or self._renderer.obstacle:
             return
         missing = (claimed for claimed in self._claimed if claimed.id not in self._written)
         if emails := list(islice(missing, self._asked_max)):
             self._is_asking = True
-            task = asyncio.ensure_future(self._ask(emails, round_number=self._round, allow_8bit=allow_8bit))
+            task = asyncio.ensure_future(self._ask(emails, round_number=self._round))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _ask(self, emails: Sequence[ClaimedEmail], *, round_number: int, allow_8bit: bool) -> None:
-        written = await self._renderer.write(emails, allow_8bit=allow_8bit)
+    def _has_enough(self) -> bool:
+        """Whether enough messages are ready, or so big ones that more of them would fill the memory."""
+        if len(self._written) >= self._enough:
+            return True
+        return sum(len(each.content) for each in self._written.values() if isinstance(each, Message)) > AHEAD_MAX_BYTES
+
+    async def _ask(self, emails: Sequence[ClaimedEmail], *, round_number: int) -> None:
+        written = await self._renderer.write(emails, allow_8bit=self._is_8bit)
         if round_number == self._round:
             self._is_asking = False
             self._written.update(written)

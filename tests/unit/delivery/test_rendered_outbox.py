@@ -93,6 +93,36 @@ async def test_message_is_written_again_when_the_relay_offers_something_else(har
     assert not first.isascii() and second.isascii()
 
 
+async def test_messages_are_given_out_when_two_connections_are_offered_different_things(
+    harnesses: list[Harness],
+) -> None:
+    others = Capabilities.of({"pipelining": "", "8bitmime": "", "smtputf8": "", "size": "1000000"})
+    harnesses.append(harness := Harness(FANCY))
+    harness.outbox.extend(claim(number, fields=("Zoë", "")) for number in range(20))
+    taken: list[tuple[int, bool]] = []
+    while len(harness.outbox):  # as the pool does: each connection looks, and all wait
+        harness.is_ready.clear()
+        found = [harness.outbox.take(each) for each in (EIGHT_BIT, others, SEVEN_BIT)]
+        taken += [(each.tag.id, each.content.isascii()) for each in found if each is not None]
+        if found == [None] * 3:
+            await asyncio.wait_for(harness.is_ready.wait(), 20)
+    assert taken == [(number, True) for number in range(20)]
+
+
+async def test_few_messages_are_kept_when_they_are_big(harnesses: list[Harness]) -> None:
+    harnesses.append(harness := Harness(replace(FANCY, text="{{ 'x' * 1000000 }}")))
+    harness.outbox.extend(claim(number, fields=("Ann", "")) for number in range(12))
+    assert harness.outbox.take(EIGHT_BIT) is None
+    for _ in range(12):  # a connection that can't take what is ready looks again and again
+        await asyncio.wait_for(harness.is_ready.wait(), 20)
+        harness.outbox._ask_ahead()
+        if not harness.outbox._is_asking:
+            break
+        harness.is_ready.clear()
+    assert len(harness.outbox._written) <= 2
+    assert [number for number, _ in await harness.take(12)] == list(range(12))
+
+
 async def test_each_email_comes_out_when_the_outbox_is_cleared_while_a_row_is_rendered(
     harnesses: list[Harness],
 ) -> None:

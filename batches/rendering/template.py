@@ -23,6 +23,12 @@ SUBJECT_MAX_CHARS = 998
 OUTPUT_MAX_CHARS = 10_000_000
 """A longer part is a fault of the template, because relays refuse such messages."""
 
+FAULT_MAX_CHARS = 2_000
+"""The longest sentence of a fault. It is stored with each email that has the fault, and again with each attempt, and it
+may quote a tag or name fields."""
+
+_CUT = "… This sentence is too long to be shown whole. Shorten the tags of the template, and look again."
+
 TOO_EXPENSIVE = "The template takes too much time or memory. Make its loops and repetitions smaller."
 _NOT_IN_A_HEADER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -34,8 +40,13 @@ class TemplateFault(Exception):
     """
 
     def __init__(self, message: str, *, group: str = "") -> None:
+        message = _cut_fault(message)
         super().__init__(message)
-        self.group = group or message
+        self.group = _cut_fault(group) or message
+
+
+def _cut_fault(message: str) -> str:
+    return message if len(message) <= FAULT_MAX_CHARS else message[: FAULT_MAX_CHARS - len(_CUT)] + _CUT
 
 
 class Rendered(NamedTuple):

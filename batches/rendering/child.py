@@ -43,6 +43,9 @@ _OWN_SIGNALS = frozenset(
 )
 _CHUNK_BYTES = 1 << 18
 
+ANSWER_MAX_BYTES = 256 << 20
+"""More than the memory of a child lets it answer. What announces more is no answer."""
+
 
 class ChildEnded(Exception):
     """The child ended before it answered.
@@ -86,6 +89,7 @@ class Child:
         try:
             self.read()
         except ChildEnded as exc:
+            self.close()
             raise ChildNotStarted(str(exc)) from exc
 
     def write(self, **request: Any) -> None:
@@ -113,12 +117,28 @@ class Child:
         """Return the next answer.
 
         Raises:
-            ChildEnded: The child is gone, or was killed because it did not answer in time.
+            ChildEnded: The child is gone, or was killed because it did not answer in time, or answered no JSON.
         """
         until = time.monotonic() + WALL_MAX_SECONDS
         head = self._take(FRAME.size, until)
         (size,) = FRAME.unpack(head)
-        return orjson.loads(self._take(size, until))
+        if size > ANSWER_MAX_BYTES:
+            raise self._give_up("its answer can't be read")
+        try:
+            return orjson.loads(self._take(size, until))
+        except orjson.JSONDecodeError as exc:
+            raise self._give_up("its answer can't be read") from exc
+
+    def read_about(self, row_id: int) -> list[Any]:
+        """Return the next answer if it is about this row, without the row's id. A letter must not get another's text.
+
+        Raises:
+            ChildEnded: As in ``read``. A child that answers something else is killed.
+        """
+        answer = self.read()
+        if not isinstance(answer, list) or len(answer) < 2 or answer[0] != row_id:
+            raise self._give_up("its answer is about something else")
+        return answer[1:]
 
     def _take(self, size: int, until: float) -> bytes:
         while len(self._buffer) < size:
@@ -135,8 +155,11 @@ class Child:
         poll = select.poll()
         poll.register(descriptor, event)
         if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
-            self.kill()
-            raise ChildEnded(f"no answer after {WALL_MAX_SECONDS:.0f} s", is_by_request=False)
+            raise self._give_up(f"no answer after {WALL_MAX_SECONDS:.0f} s")
+
+    def _give_up(self, reason: str) -> ChildEnded:
+        self.kill()
+        return ChildEnded(reason, is_by_request=False)
 
     def _find_end(self) -> ChildEnded:
         try:

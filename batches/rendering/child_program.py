@@ -127,14 +127,18 @@ def _compile(parts: dict[str, str], columns: list[str], address_heading: str) ->
     _answer(_within(COMPILE_SECONDS, compile_for_list))
 
 
-def _render_rows(rows: list[tuple[list[Any], str]], shows: bool) -> None:
-    """Answer for each row, or for the first ones and then LATER. Without ``shows``, only say whether it can be made."""
+def _render_rows(rows: list[tuple[int, list[Any], str]], shows: bool) -> None:
+    """Answer for each row, or for the first ones and then LATER. Without ``shows``, only say whether it can be made.
+
+    Each answer begins with the id of its row, so that its asker never takes it for that of another row.
+    """
     until, size_bytes = time.monotonic() + BATCH_SECONDS, 0
-    for cells, address in rows:
+    for row_id, cells, address in rows:
         if size_bytes > BATCH_MAX_BYTES or time.monotonic() > until:
-            _answer([LATER])
+            _answer([row_id, LATER])
             return
-        size_bytes += _answer(_within(RENDER_SECONDS, partial(_render_row, cells, address, shows=shows)))
+        answer = _within(RENDER_SECONDS, partial(_render_row, cells, address, shows=shows))
+        size_bytes += _answer([row_id, *answer])
 
 
 def _render_row(cells: list[Any], address: str, *, shows: bool) -> list[Any]:

@@ -76,7 +76,7 @@ class RowRenderer:
         self._suspects: set[int] = set()
         """Rows at which a child ended for a reason that may be the machine's."""
         self._failed_starts = 0
-        self._is_interrupted = False
+        self._is_interrupted = self._was_interrupted = False
         self.row_count = 0
         self.ended_count = 0
         """How many rows ended the child."""
@@ -88,6 +88,9 @@ class RowRenderer:
         It is empty only if there is an obstacle, or after ``interrupt``.
         """
         answers: list[Rendered | TemplateFault | None] = []
+        if self._was_interrupted:  # the child was killed, though perhaps after its last answer: no row is to blame
+            self._was_interrupted = False
+            self._forget_child()
         while not answers and rows and self._start():
             if self._fault is not None:
                 return [TemplateFault(str(self._fault), group=self._fault.group) for _ in rows]
@@ -102,9 +105,11 @@ class RowRenderer:
         """Append an answer for each row, for as long as they come."""
         assert self._child is not None  # noqa: S101  (it was started)
         asked = list(_limit_request(rows))
-        self._child.write(action="render_rows", rows=[(row.cells, row.address) for row in asked], shows=self._shows)
+        self._child.write(
+            action="render_rows", rows=[(row.id, row.cells, row.address) for row in asked], shows=self._shows
+        )
         for row in asked:
-            code, *values = self._child.read()
+            code, *values = self._child.read_about(row.id)
             if code == LATER:
                 return
             answers.append(self._take_answer(row, code, values))
@@ -193,7 +198,7 @@ class RowRenderer:
 
     def interrupt(self) -> None:
         """Let ``render`` return at once with what it has, until ``allow``. Safe to call from any thread."""
-        self._is_interrupted = True
+        self._is_interrupted = self._was_interrupted = True
         child = self._child
         if child is not None:
             child.kill()

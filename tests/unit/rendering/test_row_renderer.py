@@ -7,9 +7,10 @@ import time
 import orjson
 import pytest
 
+from batches.rendering import child
 from batches.rendering.analysis import ListNames
 from batches.rendering.row_renderer import ENDED_MAX, ROW_TOO_EXPENSIVE, Row, RowRenderer
-from batches.rendering.template import MessageParts, Rendered, TemplateFault
+from batches.rendering.template import FAULT_MAX_CHARS, MessageParts, Rendered, TemplateFault
 from tests.unit.rendering.hostile import CHAINS, EXPENSIVE, only_for_evil
 
 NAMES = ListNames(("name", "mood"), "")
@@ -114,3 +115,61 @@ def test_nothing_is_rendered_after_an_interruption() -> None:
     renderer.allow()
     assert renderer.render([make_row(1, "Ann", "")]) == [Rendered("S", "", "Ann")]
     renderer.close()
+
+
+def test_row_is_not_blamed_when_an_interruption_came_after_its_last_answer() -> None:
+    renderer = make_renderer("{% if name %}{{ name }}{% endif %}")
+    rows = [make_row(1, "Ann", "")]
+    for _ in range(3):
+        assert renderer.render(rows) == [Rendered("S", "", "Ann")]
+        renderer._suspects.add(1)  # somebody has killed a child at this row before
+        renderer.interrupt()
+        renderer.allow()
+    assert renderer.ended_count == 0
+    renderer.close()
+
+
+LIAR = """
+import os, struct, sys
+def answer(text):
+    os.write(1, struct.pack(">I", len(text)) + text)
+def request():
+    head = sys.stdin.buffer.read(4)
+    return sys.stdin.buffer.read(*struct.unpack(">I", head)) if head else sys.exit()
+answer(b"[0]")
+request()
+answer(b"[0]")
+while request():
+    {lie}
+"""
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        """answer(b'[2, 0, "S", "", "of another"]')""",
+        """answer(b'[0, "S", "", "of nobody"]')""",
+        """answer(b'{"1": 0}')""",
+        """answer(b'rubbish')""",
+        """os.write(1, b'rubbish')""",
+    ],
+)
+def test_no_text_is_taken_when_the_child_answers_about_something_else(
+    lie: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "_START", LIAR.format(lie=lie))
+    renderer = make_renderer("{% if name %}{{ name }}{% endif %}")
+    [answer] = renderer.render([make_row(1, "Ann", "")])
+    assert isinstance(answer, TemplateFault) and str(answer) == ROW_TOO_EXPENSIVE
+    renderer.close()
+
+
+def test_fault_is_short_when_the_tag_that_has_it_is_long() -> None:
+    tag = "{{ name|round(" + "1 + " * 200 + "1) }}"
+    [fault] = render_all(make_renderer(tag + "{% if mood %}{% endif %}"), [make_row(1, "Ann", "")])
+    assert isinstance(fault, TemplateFault) and len(str(fault)) <= FAULT_MAX_CHARS
+    fields = "".join(f"{{{{ field_{number} }}}}" for number in range(2_000))
+    [fault] = render_all(make_renderer(fields + "{% if mood %}{% endif %}"), [make_row(1, "Ann", "")])
+    assert isinstance(fault, TemplateFault)
+    assert len(str(fault)) <= FAULT_MAX_CHARS and len(fault.group) <= FAULT_MAX_CHARS
+    assert str(fault).startswith("The list has no column for: field_0") and "Shorten the tags" in str(fault)

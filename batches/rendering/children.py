@@ -27,9 +27,6 @@ from batches.rendering.typed_names import ROWS
 
 __all__ = ["RenderingBusy", "analyse", "analyse_for", "analyse_sound", "render"]
 
-HURRIED_SECONDS = 1.0
-"""How long a request waits for its place within a transaction, whose connection and locks others may need."""
-
 KNOWN_MAX = 128
 """How many analyses a process keeps. A person looks at the same few templates again and again."""
 
@@ -129,7 +126,7 @@ def _ask(request: Mapping[str, Any], *, user_id: int | None) -> Any:
         RenderingBusy: There is no place for a child, now or on this machine.
     """
     has_given_up = _give_up_connections()
-    with hold_place(user_id, wait_seconds=None if has_given_up else HURRIED_SECONDS), _open_child() as child:
+    with hold_place(user_id, is_hurried=not has_given_up), _open_child() as child:
         try:
             child.write(**request)
             answer = child.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import threading
 import time
@@ -203,6 +204,44 @@ def test_child_is_refused_when_all_places_of_the_machine_are_taken(settings, mon
             is_over.set()
             thread.join()
     assert render(text(CONDITION), {"name": "Ann"}, user_id=3).text == "Dear Ann"
+
+
+def test_few_wait_within_transactions_when_many_users_ask(settings, monkeypatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(places, "HURRIED_SECONDS", 30.0)
+    settings.RENDER_CHILDREN = 1
+    is_over, thread = hold_in_thread(0)
+    outcomes: list[str] = []
+
+    def ask(user_id: int) -> None:
+        try:
+            with places.hold_place(user_id, is_hurried=True):
+                outcomes.append("held")
+        except RenderingBusy:
+            outcomes.append("busy")
+
+    threads = [threading.Thread(target=ask, args=[user_id]) for user_id in range(1, 11)]
+    for each in threads:
+        each.start()
+    until = time.monotonic() + 10
+    while len(outcomes) < 10 - places.HURRIED_FACTOR and time.monotonic() < until:
+        time.sleep(0.01)
+    assert outcomes == ["busy"] * (10 - places.HURRIED_FACTOR)
+    is_over.set()
+    for each in [thread, *threads]:
+        each.join()
+    assert outcomes[10 - places.HURRIED_FACTOR :] == ["held"] * places.HURRIED_FACTOR
+    assert not places._hurried
+
+
+def test_another_place_is_used_when_the_file_of_one_cannot_be_opened(settings, monkeypatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / f"emailbatch-{os.getuid()}-render-0.lock").mkdir()
+    assert render(text(CONDITION), {"name": "Ann"}, user_id=1).text == "Dear Ann"
+    settings.RENDER_CHILDREN = 1
+    monkeypatch.setattr(places, "WAIT_SECONDS", 0.1)
+    with pytest.raises(RenderingBusy):
+        render(text(CONDITION), {"name": "Ann"}, user_id=1)
 
 
 def test_many_are_refused_at_once_when_one_user_asks_for_them() -> None:

@@ -7,7 +7,6 @@ first, so that nobody sends to it meanwhile, and what lanes have in flight ends 
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -22,11 +21,14 @@ from batches.people import live, sql
 from batches.people.accounts import refuse_accounts, strip_account
 from batches.people.redis_traces import RedisAway, delete_traces
 from batches.people.searching import (
+    CACHE_TABLE,
     Findings,
     RejectedFound,
     Table,
+    find_cached,
     find_person,
     find_senders,
+    find_sessions,
     match_values,
     read_tables,
 )
@@ -39,9 +41,6 @@ WAIT_SECONDS = 60.0
 
 PASSES_MAX = 5
 """How often a table is searched again, because a row was written meanwhile."""
-
-CACHE_TABLE = "batches_cache"
-"""The table of Django's database cache."""
 
 REASON = "erased on request"
 """The reason of the suppression."""
@@ -160,32 +159,21 @@ def _erase_uploads(batch_ids: Sequence[int], erased: Erased) -> None:
 
 
 def _erase_sessions(spelling: Spelling) -> int:
-    """Mask the address in the data of sessions, such as the address of somebody's last test."""
+    """Mask the address in the data of sessions."""
     count = 0
-    for session in Session.objects.iterator():
-        text = json.dumps(session.get_decoded(), ensure_ascii=False)
-        if spelling.is_in(text):
-            masked = json.loads(spelling.mask(text))
-            Session.objects.filter(pk=session.pk).update(session_data=Session.objects.encode(masked))
-            count += 1
+    for session, text in find_sessions(spelling):
+        masked = json.loads(spelling.mask(text))
+        Session.objects.filter(pk=session.pk).update(session_data=Session.objects.encode(masked))
+        count += 1
     return count
 
 
 def _erase_cached(spelling: Spelling) -> int:
-    """Delete the cached values that hold the address. The database cache packs them in base64 and pickle."""
+    """Delete the cached values that hold the address."""
+    keys = find_cached(spelling)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT cache_key, value FROM {CACHE_TABLE}")  # noqa: S608  a constant
-        keys = [key for key, value in cursor.fetchall() if spelling.is_in(key) or spelling.is_in(_decode(value))]
         cursor.execute(f"DELETE FROM {CACHE_TABLE} WHERE cache_key = ANY(%s)", [keys])  # noqa: S608  a constant
     return len(keys)
-
-
-def _decode(value: str) -> str:
-    """Return the text in a value of the cache. It is not unpickled, because nothing of it has to be run."""
-    try:
-        return base64.b64decode(value).decode(errors="replace")
-    except ValueError:
-        return value
 
 
 def _mask(table: Table, spelling: Spelling) -> int:
@@ -193,10 +181,7 @@ def _mask(table: Table, spelling: Spelling) -> int:
 
     The rows are found before any is locked. A row that changes meanwhile is found by the next pass.
     """
-    changes = ", ".join(
-        f"{name} = regexp_replace({name}::text, %(pattern)s, %(mask)s, 'gi')::{type_}"
-        for name, type_ in ((connection.ops.quote_name(column), type_) for column, type_ in table.columns.items())
-    )
+    changes = ", ".join(_change_of(table, column) for column in table.columns)
     found = f"SELECT ctid FROM {table.quoted} WHERE {table.match()}"  # noqa: S608  quoted names of our tables
     statement = f"UPDATE {table.quoted} SET {changes} WHERE ctid = ANY(ARRAY({found}))"  # noqa: S608
     if table.name == "account_emailaddress":  # its address is unique and must be one, so it can't be masked
@@ -208,6 +193,14 @@ def _mask(table: Table, spelling: Spelling) -> int:
         if not changed:
             break
     return count
+
+
+def _change_of(table: Table, column: str) -> str:
+    """Return the SQL that masks the address in one column."""
+    name = connection.ops.quote_name(column)
+    # Where two rows may not have the same text, such as the keys of two requests, two persons need different masks.
+    mask = "%(mask)s || substr(md5(random()::text), 1, 8)" if column in table.unique else "%(mask)s"
+    return f"{name} = regexp_replace({name}::text, %(pattern)s, {mask}, 'gi')::{table.columns[column]}"
 
 
 def _erase_outside(spelling: Spelling, erased: Erased) -> None:

@@ -16,8 +16,18 @@ from django.utils import timezone
 
 from batches.history import History, read_histories
 from batches.models import AuditEntry, Batch, Email, RejectedRow, Sender, Suppression
+from batches.people.accounts import describe_account
 from batches.people.redis_traces import RedisAway, find_traces
-from batches.people.searching import Findings, Table, find_person, match_values, read_tables
+from batches.people.searching import (
+    CACHE_TABLE,
+    Findings,
+    Table,
+    find_cached,
+    find_person,
+    find_sessions,
+    match_values,
+    read_tables,
+)
 from batches.people.spelling import Spelling
 from batches.people.stores import compile_pattern, open_stores
 from batches.people.uploads import find_lines
@@ -41,9 +51,9 @@ def export_person(spelling: Spelling) -> dict[str, Any]:
         "emails": list(_describe_emails(found)),
         "rejectedRows": list(_describe_rejected(found)),
         "uploads": list(_describe_uploads(found, spelling)),
-        "users": [_describe_user(user) for user in found.users],
+        "users": [describe_account(user) for user in found.users],
         "senders": [_describe_sender(sender) for sender in found.senders],
-        "mentions": [mention for table in read_tables() for mention in _read_mentions(table, spelling)],
+        "mentions": list(_read_all_mentions(spelling)),
         "stores": {store.name: store.export(compile_pattern(spelling)) for store in open_stores()},
         "redis": _describe_redis(spelling),
         "audit": list(_describe_audit(found.users, digest)),
@@ -88,21 +98,18 @@ def _describe_uploads(found: Findings, spelling: Spelling) -> Iterator[dict[str,
         yield {"batchId": batch.pk, "filename": batch.filename, "lines": find_lines(batch, spelling)}
 
 
-def _describe_user(user: User) -> dict[str, Any]:
-    return {
-        "id": user.pk,
-        "username": user.get_username(),
-        "email": user.email,
-        "firstName": user.first_name,
-        "lastName": user.last_name,
-        "joinedAt": user.date_joined,
-        "lastSignInAt": user.last_login,
-        "groups": list(user.groups.values_list("name", flat=True)),
-    }
-
-
 def _describe_sender(sender: Sender) -> dict[str, Any]:
     return {"key": sender.key, "name": sender.display_name, "address": sender.address, "replyTo": sender.reply_to}
+
+
+def _read_all_mentions(spelling: Spelling) -> Iterator[dict[str, Any]]:
+    for table in read_tables():
+        yield from _read_mentions(table, spelling)
+    # The address alone: these hold what another user typed, beside what keeps that user signed in.
+    for _ in find_sessions(spelling):
+        yield {"table": "django_session", "column": "session_data", "text": spelling.stored}
+    for _ in find_cached(spelling):
+        yield {"table": CACHE_TABLE, "column": "value", "text": spelling.stored}
 
 
 def _read_mentions(table: Table, spelling: Spelling) -> Iterator[dict[str, Any]]:

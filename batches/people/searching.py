@@ -5,6 +5,7 @@ A Spelling enters. Findings leave: the ids of the emails, and for every other ta
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.models import Q
 
@@ -19,6 +21,9 @@ from batches.models import Batch, Sender
 from batches.people import sql
 from batches.people.spelling import Spelling
 from batches.people.uploads import holds_address
+
+CACHE_TABLE = "batches_cache"
+"""The table of Django's database cache."""
 
 SKIPPED_TABLES = frozenset(
     {
@@ -28,7 +33,7 @@ SKIPPED_TABLES = frozenset(
     }
 )
 
-OWN_TABLES = frozenset({"auth_user", "batches_sender", "django_session", "batches_cache"})
+OWN_TABLES = frozenset({"auth_user", "batches_sender", "django_session", CACHE_TABLE})
 """Tables that are searched by their own functions."""
 
 
@@ -38,6 +43,8 @@ class Table:
 
     name: str
     columns: dict[str, str]
+    unique: frozenset[str] = frozenset()
+    """Those of them that a unique index has."""
 
     @property
     def quoted(self) -> str:
@@ -164,11 +171,41 @@ def read_tables() -> list[Table]:
 
     The tables are read from the database, so that no table of a later release or of a library is forgotten.
     """
-    columns: dict[str, dict[str, str]] = defaultdict(dict)
+    found: dict[str, list[sql.TextColumn]] = defaultdict(list)
     for each in sql.fetch(sql.TEXT_COLUMNS):
         if each.table not in SKIPPED_TABLES | OWN_TABLES:
-            columns[each.table][each.column] = each.type
-    return [Table(name=name, columns=found) for name, found in columns.items()]
+            found[each.table].append(each)
+    return [
+        Table(
+            name=name,
+            columns={each.column: each.type for each in columns},
+            unique=frozenset(each.column for each in columns if each.is_unique),
+        )
+        for name, columns in found.items()
+    ]
+
+
+def find_sessions(spelling: Spelling) -> Iterator[tuple[Session, str]]:
+    """Yield the sessions whose data holds the address, such as that of somebody's last test, with the data as JSON."""
+    for session in Session.objects.iterator():
+        text = json.dumps(session.get_decoded(), ensure_ascii=False)
+        if spelling.is_in(text):
+            yield session, text
+
+
+def find_cached(spelling: Spelling) -> list[str]:
+    """Find the keys of cached values that hold the address. The database cache packs them in base64 and pickle."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT cache_key, value FROM {CACHE_TABLE}")  # noqa: S608  a constant
+        return [key for key, value in cursor.fetchall() if spelling.is_in(key) or spelling.is_in(_decode(value))]
+
+
+def _decode(value: str) -> str:
+    """Return the text in a value of the cache. It is not unpickled, because nothing of it has to be run."""
+    try:
+        return base64.b64decode(value).decode(errors="replace")
+    except ValueError:
+        return value
 
 
 def _find_mentions(spelling: Spelling) -> Iterator[Mention]:

@@ -30,6 +30,8 @@ class TextColumn(NamedTuple):
     table: str
     column: str
     type: str
+    is_unique: bool
+    """Whether a unique index has the column."""
 
 
 class LockedLane(NamedTuple):

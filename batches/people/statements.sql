@@ -13,7 +13,10 @@ WHERE lower(r.raw::text) LIKE ANY(%(likes)s::text[]) AND r.raw::text ~* %(patter
 
 -- name: TEXT_COLUMNS
 -- List the columns of all tables that hold text.
-SELECT c.table_name::text, c.column_name::text, CASE c.data_type WHEN 'ARRAY' THEN 'text[]' ELSE c.data_type END
+SELECT c.table_name::text, c.column_name::text, CASE c.data_type WHEN 'ARRAY' THEN 'text[]' ELSE c.data_type END,
+       EXISTS (
+         SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)
+         WHERE i.indrelid = to_regclass(quote_ident(c.table_name)) AND i.indisunique AND a.attname = c.column_name)
 FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
 WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.is_generated = 'NEVER'
   AND (c.data_type IN ('text', 'character varying', 'json', 'jsonb') OR c.udt_name IN ('_text', '_varchar'))

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import io
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from batches.exports import rejected_csv, results_csv
 from batches.intake import ReadingOptions, import_csv
 from batches.jobs import creation, queues
 from batches.jobs.lifecycle import JobRefused
 from batches.models import (
+    ApiToken,
     AuditAction,
     AuditEntry,
     Batch,
+    BatchSource,
     Email,
     EmailStatus,
     JobKind,
@@ -175,6 +182,36 @@ def test_account_whose_name_is_the_address_is_closed() -> None:
     erase_person(SPELLING)
     user.refresh_from_db()
     assert (user.username, user.is_active, user.has_usable_password()) == (f"erased-{user.pk}", False, False)
+
+
+def test_two_people_are_erased_when_their_addresses_are_in_a_unique_column(sender: User) -> None:
+    for address in (ANN, "bo@example.org"):
+        Batch.objects.create(
+            created_by=sender, source=BatchSource.LIST, filename="x.csv", idempotency_key=f"welcome {address}"
+        )
+    erase_person(SPELLING)
+    erase_person(Spelling.read("bo@example.org"))
+    keys = [str(key) for key in Batch.objects.values_list("idempotency_key", flat=True)]
+    assert len(set(keys)) == 2 and all(key.startswith(f"welcome {MASK}") for key in keys)
+
+
+def test_closed_account_loses_what_it_signed_in_with() -> None:
+    User.objects.create_superuser("boss")
+    user = User.objects.create_user(ANN, "")
+    other = User.objects.create_user("annberg", ANN)
+    token = ApiToken.objects.issue(user, name="laptop")
+    for each in (user, other):
+        Authenticator.objects.create(user=each, type=Authenticator.Type.TOTP, data={"secret": "x"})
+        SocialAccount.objects.create(user=each, provider="oidc", uid=f"u{each.pk}", extra_data={"name": "Ann Berg"})
+        key = f"s{each.pk}".ljust(32, "s")
+        Session.objects.create(session_key=key, session_data="", expire_date=timezone.now() + timedelta(days=1))
+        UserSession.objects.create(user=each, ip="192.0.2.9", session_key=key, user_agent="Firefox of Ann")
+    erase_person(SPELLING)
+    assert ApiToken.objects.find_usable(token) is None and not ApiToken.objects.filter(user=user).exists()
+    for model in (Authenticator, SocialAccount, UserSession):
+        assert [each.user_id for each in model.objects.all()] == [other.pk]
+    assert Session.objects.count() == 1
+    assert SocialAccount.objects.get().extra_data == {}
 
 
 def test_session_keeps_the_rest_of_its_data(ann_everywhere: Batch) -> None:

@@ -72,7 +72,7 @@ class RenderedOutbox(Outbox):
             self._made_for = capabilities
         if self._is_8bit and not capabilities.eight_bit:
             # From now on all messages are written in 7bit, which each connection takes. If they were written again
-            # for each, two machines behind one name that offer different things would never get one.
+            # for each, two machines of one name that offer different things would never get one.
             self._is_8bit = False
             self._forget()
         if self._made or self._is_next_written():

@@ -29,7 +29,7 @@ HURRIED_SECONDS = 1.0
 
 HURRIED_FACTOR = 2
 """Within transactions of one process, at most RENDER_CHILDREN requests have a child, and as many wait for one. So few
-of the pool's connections are held for a child, whoever asks."""
+of the pool's connections are held for a child, however many users ask."""
 
 WAITING_MAX = 3
 """So many requests of one user may wait. Each one holds a thread."""

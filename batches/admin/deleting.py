@@ -1,4 +1,4 @@
-"""Delete batches with all their rows in other tables, in seven statements, however many emails there are.
+"""Delete batches with all their rows in other tables, in eight statements, however many emails there are.
 
 Django's own cascade would load every email into memory twice: to list them, and to delete them.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from batches import audit
-from batches.models import Attempt, AuditAction, Batch, Email, EmailJob, Lane, RejectedRow, UploadChunk
+from batches.models import Approval, Attempt, AuditAction, Batch, Email, EmailJob, Lane, RejectedRow, UploadChunk
 
 
 def delete_batches(ids: Iterable[int]) -> int:
@@ -29,6 +29,7 @@ def delete_batches(ids: Iterable[int]) -> int:
             UploadChunk.objects.filter(batch__in=deleted),
             Lane.objects.filter(job__batch__in=deleted),
             EmailJob.objects.filter(batch__in=deleted),
+            Approval.objects.filter(batch__in=deleted),
             Batch.objects.filter(pk__in=deleted),
         ):
             rows._raw_delete(rows.db)

@@ -203,11 +203,15 @@ def void_changed() -> int:
 
 
 def _void_if_changed(seen: Approval) -> bool:
-    """Look without a lock first: most of what waits has not changed."""
+    """Look without a lock first: most of what waits has not changed.
+
+    Somebody who changes the list holds the lock of the batch, for minutes if it is long. Waiting for it would stop the
+    sweep, and with it the mail of everybody. The next look finds the change.
+    """
     if _look_again(seen, seen.batch)[0] is not None:
         return False
     with transaction.atomic():
-        locked = Batch.objects.select_for_update().filter(pk=seen.batch_id).first()
+        locked = Batch.objects.select_for_update(skip_locked=True).filter(pk=seen.batch_id).first()
         waiting = _find_waiting(locked) if locked else None
         if locked is None or waiting is None:
             return False

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
-from django.db import connections
+from django.db import connection, connections, transaction
 
 from batches import intake
 from batches.jobs import approvals, lifecycle
@@ -81,3 +81,25 @@ def test_job_has_the_parts_that_were_approved_when_something_happens_at_the_same
     assert all(MessageParts.of(job) == MessageParts.of(welcome) for job in jobs)
     draft.refresh_from_db()
     assert not jobs or draft.merge_fields == ["name"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_look_waits_for_nobody_who_changes_the_list(draft: Batch, welcome: EmailTemplate, sender: User) -> None:
+    """A long list is read again for minutes, and every sweep looks at what waits."""
+    asked = ask(draft, welcome, sender)
+    EmailTemplate.objects.update(text="Changed")
+
+    def look() -> int:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '2s'")
+            return approvals.void_changed()
+        finally:
+            connections.close_all()
+
+    with transaction.atomic(), ThreadPoolExecutor(1) as pool:
+        Batch.objects.select_for_update().get(pk=draft.pk)
+        assert pool.submit(look).result() == 0
+    assert approvals.void_changed() == 1
+    asked.refresh_from_db()
+    assert asked.status == ApprovalStatus.VOID

@@ -33,15 +33,25 @@ class BearerToken(HttpBearer):
             raise _refuse_unknown(request)
         request.user = found.user
         request.api_token_name = found.name  # type: ignore[attr-defined]  # the audit names it
-        scope = find_scope(request)
-        if not found.allows(scope):
-            raise ApiError(
-                403,
-                f"This token may not do this: it lacks the scope '{scope.value}'. "
-                "Make a token that has it on the page /accounts/tokens/.",
-                scope=scope.value,
-            )
+        request.api_token_scopes = found.scopes  # type: ignore[attr-defined]
+        require_scope(request, find_scope(request))
         return found.user
+
+
+def require_scope(request: HttpRequest, scope: TokenScope) -> None:
+    """Go on only if the token of a request has a scope. A session has every scope.
+
+    Raises:
+        ApiError: 403, the token lacks it.
+    """
+    scopes = getattr(request, "api_token_scopes", None)
+    if scopes is not None and scope.value not in scopes:
+        raise ApiError(
+            403,
+            f"This token may not do this: it lacks the scope '{scope.value}'. "
+            "Make a token that has it on the page /accounts/tokens/.",
+            scope=scope.value,
+        )
 
 
 def find_scope(request: HttpRequest) -> TokenScope:

@@ -15,12 +15,13 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
 
 from batches import paging
+from batches.api.auth import require_scope
 from batches.api.errors import ApiError, not_found
 from batches.api.schemas import ListOptions, PreviewOptions, PreviewOut, TemplateList, TemplateOut
 from batches.api.sender_schemas import SENDER_MAX_CHARS
 from batches.api.unknown_fields import Body
 from batches.jobs.senders import choose_sender
-from batches.models import Batch, EmailTemplate, TemplateVersion
+from batches.models import Batch, EmailTemplate, TemplateVersion, TokenScope
 from batches.rendering import children
 from batches.rendering.fields import make_identifier
 from batches.rendering.message import SUBJECT_MAX_CHARS
@@ -225,6 +226,7 @@ def preview_template(request: HttpRequest, key: str, payload: PreviewOptions) ->
 def _find_batch(request: HttpRequest, payload: PreviewOptions) -> Batch | None:
     if payload.batchId is None:
         return None
+    require_scope(request, TokenScope.READ)  # the message of a row shows what the list says of a person
     batch = Batch.objects.visible_to(request.user).filter(pk=payload.batchId).first()
     if batch is None:
         raise not_found("batch of this number")

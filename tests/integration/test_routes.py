@@ -247,6 +247,9 @@ def test_each_person_may_watch_what_the_table_says(
     assert found == row.statuses
 
 
+TWO_SCOPES = ("/api/templates/welcome_email/preview#batch",)
+"""Rows for which a token needs a second scope: ``test_tokens`` has them."""
+
 TOKEN_ROWS = [row for row in read_rows(API) if row.address not in DESCRIPTIONS]
 
 
@@ -268,7 +271,8 @@ def test_token_does_what_its_scope_and_its_user_allow(row: Row, walk: Walk, peop
             assert user is not None
             token = ApiToken.objects.issue(user, scopes=[scope])
             found[person, scope.value] = walk(row, f"Bearer {token}").status_code
-            expected[person, scope.value] = row.statuses[person] if wanted in (None, scope) else 403
+            is_allowed = wanted in (None, scope) and row.address not in TWO_SCOPES
+            expected[person, scope.value] = row.statuses[person] if is_allowed else 403
     assert found == expected
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from datetime import timedelta
 
@@ -54,6 +55,16 @@ def test_token_does_what_its_scope_allows_and_nothing_else(
         "preview": call(client, token, "POST", PREVIEW, '{"fields": {"name": "Ann"}}'),
     }
     assert statuses == {name: 200 if name == allowed else 403 for name in statuses}
+
+
+def test_row_of_a_batch_is_previewed_only_with_the_scope_to_read(
+    client: Client, sender: User, welcome: EmailTemplate, make_batch: MakeBatch
+) -> None:
+    body = json.dumps({"batchId": make_batch(BatchStatus.DRAFT, pending=1).pk})
+    scopes = [TokenScope.TEMPLATES]
+    assert call(client, make_token(sender, name="writer", scopes=scopes), "POST", PREVIEW, body) == 403
+    scopes.append(TokenScope.READ)
+    assert call(client, make_token(sender, name="both", scopes=scopes), "POST", PREVIEW, body) == 200
 
 
 def test_refusal_names_the_scope_that_lacks(client: Client, sender: User) -> None:

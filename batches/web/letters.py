@@ -79,13 +79,13 @@ def describe_letters(
 
     Args:
         is_automatic: Begin a check by itself if there is none and the list is short. It changes nothing but Redis.
-        may_ask: Whether the user may begin one.
+        may_ask: Whether the user may begin one. Without it none begins by itself either.
     """
     parts = _find_parts(choice)
     if parts is None or not choice.batch.total_count:
         return None
     check = read_check(choice.batch, parts)
-    if check is None and is_automatic and choice.batch.total_count <= AUTOMATIC_MAX_ROWS:
+    if check is None and is_automatic and may_ask and choice.batch.total_count <= AUTOMATIC_MAX_ROWS:
         check = begin_check(choice.batch, parts)
     is_moving = check is not None and not check.has_ended
     address = f"{reverse('review-letters', args=[choice.batch.pk])}?{urlencode(choice.query())}"

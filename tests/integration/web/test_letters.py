@@ -17,6 +17,7 @@ from batches.jobs.letter_checks import read_check
 from batches.models import Batch, EmailTemplate, LetterCheckState
 from batches.rendering.template import MessageParts
 from batches.web import letters
+from tests.conftest import MakeUser
 
 LIST = "name,email,kind\n" + "".join(
     f"N{row},p{row}@example.org,{'deep' if row in (7, 19) else ''}\n" for row in range(2, 32)
@@ -107,6 +108,14 @@ def test_page_says_so_when_redis_is_away(
         for cached in (queues.client, queues.open_queue):
             cached.cache_clear()
     assert "Redis can&#x27;t be used now, so the letters of the other rows can&#x27;t be checked." in text
+
+
+def test_nobody_begins_a_check_by_looking_who_may_not_ask_for_one(
+    client: Client, draft: Batch, deep: EmailTemplate, make_user: MakeUser
+) -> None:
+    client.force_login(make_user("auditor", "Auditors"))
+    assert read(client, draft)
+    assert read_check(draft, MessageParts.of(deep)) is None
 
 
 def test_letters_of_another_users_draft_are_not_found(draft: Batch, staff: User, welcome: EmailTemplate) -> None:

@@ -75,6 +75,8 @@ def _answering(answer: Answer) -> Callable[..., HttpResponse]:
         batch = _find_batch(request, batch_id)
         try:
             sentence = answer(request, batch)
+        except Batch.DoesNotExist as exc:
+            raise Http404(f"Batch {batch_id} was discarded meanwhile.") from exc
         except JobRefused as exc:
             status = exc.http_status if isinstance(exc, ReviewChanged) else 409
             return _show(request, batch, error=str(exc), status=status)

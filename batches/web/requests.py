@@ -34,7 +34,12 @@ def posted_from_review(view: Callable[[SignedInRequest, int], HttpResponse]) -> 
     @login_required
     @wraps(view)
     def respond(request: SignedInRequest, batch_id: int) -> HttpResponse:
-        return view(request, batch_id) if request.method == "POST" else redirect("review", batch_id=batch_id)
+        if request.method != "POST":
+            return redirect("review", batch_id=batch_id)
+        try:
+            return view(request, batch_id)
+        except Batch.DoesNotExist as exc:
+            raise Http404(f"Batch {batch_id} was discarded meanwhile.") from exc
 
     return respond
 

@@ -52,6 +52,16 @@ def require_fresh_proof(request: HttpRequest, *, recipient_count: int) -> None:
         raise ReauthenticationRequired
 
 
+def find_proof_refusal(request: HttpRequest, *, recipient_count: int) -> str:
+    """Say where to prove it before a send to so many recipients, for a door that can't ask. Empty: no need."""
+    if not needs_proof(request, recipient_count=recipient_count):
+        return ""
+    return (
+        f"A send to more than {settings.REAUTHENTICATE_ABOVE:,} recipients needs a new proof that it is you. Enter "
+        "your password or a code at /accounts/reauthenticate/, then send the request again."
+    )
+
+
 def require_proof(request: HttpRequest) -> None:
     """Go on only with a new proof, whatever the settings. For what outlives the session, as a token or an erasure.
 

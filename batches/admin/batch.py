@@ -22,6 +22,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from batches import progress
+from batches.accounts.proof import find_proof_refusal
 from batches.admin.deleting import delete_batches
 from batches.admin.readonly import ReadOnlyAdmin
 from batches.jobs import creation, forecasts, lifecycle
@@ -45,6 +46,7 @@ class BatchChangeList(ChangeList):
 
 @admin.register(Batch)
 class BatchAdmin(ReadOnlyAdmin):
+    batch_field = "pk"
     list_display = (
         *("filename", "state", "done", "sent", "failed", "waiting", "rejected", "source"),
         *("created_by", "created_at"),
@@ -178,6 +180,8 @@ class BatchAdmin(ReadOnlyAdmin):
 
     def _replay(self, request: HttpRequest, batches: QuerySet[Batch], which: JobKind) -> None:
         def replay(batch: Batch) -> None:
+            if refusal := find_proof_refusal(request, recipient_count=batch.total_count):
+                raise lifecycle.JobRefused(refusal)
             creation.replay_batch(batch, which=which, user=request.user)
 
         self._steer(request, batches, replay, act=Act.RESTART, done="queued again")

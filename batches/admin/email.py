@@ -58,6 +58,7 @@ def _record_search(term: str) -> None:
 
 @admin.register(Email)
 class EmailAdmin(ReadOnlyAdmin):
+    batch_field = "batch"
     list_display = ("address", "batch", "row", "state", "attempts", "record_code", "short_reply", "recorded_at")
     list_filter = (StateFilter,)
     list_select_related = ("batch",)

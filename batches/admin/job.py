@@ -31,6 +31,7 @@ class LaneInline(admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(EmailJob)
 class EmailJobAdmin(ReadOnlyAdmin):
+    batch_field = "batch"
     list_display = (
         *("__str__", "kind", "status", "priority", "total_count", "sent_count", "failed_count"),
         *("comes_from", "created_by", "created_at", "relay_error"),

@@ -12,11 +12,14 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -26,7 +29,7 @@ from batches.accounts.proof import require_fresh_proof
 from batches.jobs import creation, lifecycle
 from batches.jobs.senders import choose_sender
 from batches.jobs.user_limits import refuse_used_up
-from batches.models import EmailTemplate
+from batches.models import Batch, EmailTemplate
 from batches.permissions import NotPermitted, Permission, may
 from batches.rendering.message import SUBJECT_MAX_CHARS
 from batches.sender_form import SenderField
@@ -77,6 +80,19 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
             return False
         return super().has_delete_permission(request, obj)
 
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """Set the password of a user, unless that user may do more than the one who sets it.
+
+        Who knows the password can act as that user: a sender could approve the own batch with it.
+        """
+        user = self.get_object(request, unquote(id))
+        if user is not None and not user.get_all_permissions() <= _user_of(request).get_all_permissions():
+            raise PermissionDenied(
+                "You may not set the password of a user who may do more than you. Ask a superuser to set it."
+            )
+        response: HttpResponse = super().user_change_password(request, id, form_url)
+        return response
+
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Let only superusers give permissions. Others would give them to themselves."""
         fields = tuple(super().get_readonly_fields(request, obj))
@@ -120,22 +136,17 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
             choose_sender(chosen["sender"], template=chosen["template"], user=user)  # refused before a batch is made
             key = _make_key(users, chosen)
             refuse_used_up(user, key=key.value)
-            batch = intake.import_users(users, user=user, key=key).batch
-            # A second click brings the same key, and so finds the same batch and the same job.
-            creation.send_once(
-                batch,
-                template=chosen["template"],
-                user=user,
-                subject=chosen["subject"],
-                sender=chosen["sender"],
-            )
-        except creation.ApprovalAsked as exc:
-            self.message_user(request, str(exc), messages.INFO)
-            return HttpResponseRedirect(reverse("batch", args=[batch.pk]))
+            with transaction.atomic():  # of what is refused, no batch stays
+                # A second click brings the same key, and so finds the same batch and the same job.
+                batch = intake.import_users(users, user=user, key=key).batch
+                asked = _send_once(batch, user, chosen)
         except (intake.ListRefused, lifecycle.JobRefused, NotPermitted) as exc:
             self.message_user(request, str(exc), messages.ERROR)
             return None
-        self.message_user(request, f"{batch.total_count:,} emails are queued.", messages.SUCCESS)
+        if asked:
+            self.message_user(request, asked, messages.INFO)
+        else:
+            self.message_user(request, f"{batch.total_count:,} emails are queued.", messages.SUCCESS)
         return HttpResponseRedirect(reverse("batch", args=[batch.pk]))
 
 
@@ -166,6 +177,17 @@ def _new_form(count: int, user: User, *, chosen: dict[str, Any] | None = None) -
     template = chosen["template"] if chosen else EmailTemplate.objects.find_default()
     initial = {"count": count, "key": uuid.uuid4(), "template": template.key if template else None}
     return SendForm(initial=initial | ({"sender": chosen["sender"]} if chosen else {}), user=user)
+
+
+def _send_once(batch: Batch, user: User, chosen: dict[str, Any]) -> str:
+    """Send the batch. A question for approval is returned and not raised: that would roll it back."""
+    try:
+        creation.send_once(
+            batch, template=chosen["template"], user=user, subject=chosen["subject"], sender=chosen["sender"]
+        )
+    except creation.ApprovalAsked as exc:
+        return str(exc)
+    return ""
 
 
 def _make_key(users: QuerySet[User], chosen: dict[str, Any]) -> intake.IdempotencyKey:

@@ -176,6 +176,7 @@ def test_actions_reach_only_batches_that_the_user_may_steer(
 ) -> None:
     clerk = make_user("clerk", "Senders", is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="view_batch"))
+    permit(clerk, Rights.VIEW_ALL_BATCHES)
     own, of_another = make_batch(clerk), make_batch(sender)
     for batch in (own, of_another):
         creation.create_job(batch, template=welcome, user=batch.created_by)

@@ -4,6 +4,9 @@ A job of RQ may carry more than its function: callbacks and webhooks for its end
 for it. RQ runs callbacks and calls webhooks also when it only cleans its registries, in a worker or in whatever process
 opens a page of the registry. Anyone who reaches Redis could write such a job. None of ours carries any of these, so
 they are dropped wherever a job is read.
+
+RQ's default format of a job is pickle, which runs what it reads. Queues of ours say JSON, but some pages of django-rq
+read jobs without asking the queue. So the default is JSON too.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import Any
 from redis.exceptions import RedisError, ResponseError
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
+from rq.serializers import DefaultSerializer, JSONSerializer
 
 FIELDS = frozenset(
     {
@@ -26,7 +30,7 @@ FIELDS = frozenset(
 
 
 def drop_foreign_parts() -> None:
-    """Change RQ's Job for this process: it reads FIELDS alone, and a job that it cannot read does not exist.
+    """Change RQ for this process: it reads FIELDS of a job alone, as JSON. A job that it cannot read does not exist.
 
     A subclass would not do. RQ's registries and django-rq's pages use the class itself in places. Safe to call twice.
     """
@@ -35,6 +39,9 @@ def drop_foreign_parts() -> None:
     Job.restore = _restoring(Job.restore)  # type: ignore[assignment, method-assign]
     Job.refresh = _refreshing(Job.refresh)  # type: ignore[method-assign]
     Job.send_webhooks = _send_none  # type: ignore[assignment, method-assign]
+    # The class is changed and not replaced, because RQ's modules have imported it under several names.
+    DefaultSerializer.dumps = JSONSerializer.dumps
+    DefaultSerializer.loads = JSONSerializer.loads
 
 
 def has_foreign_parts(job: Job) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -13,8 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from rq.exceptions import NoSuchJobError
+from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 from rq.job import Job, JobStatus
 from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
@@ -203,3 +206,47 @@ def test_page_of_the_registry_calls_nothing(admin_client: Client, mark: Path, we
         assert admin_client.get(f"/admin/django_rq/dashboard/{path}").status_code == 200, path
     assert not mark.exists()
     assert asked == []
+
+
+class Mark:
+    """Leaves a mark where pickle reads it."""
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return leave_a_mark, ()
+
+
+BIRTH = "2026-01-01T00:00:00.000000Z"
+
+
+def write_running(job_id: str, data: bytes) -> None:
+    """Write a job that a worker seems to run now, as RQ would."""
+    client = queues.client()
+    client.hset(f"rq:job:{job_id}", mapping={"data": data, "status": "started", "origin": "default"})
+    client.hset(f"rq:execution:{job_id}:e1", mapping={"id": "e1", "created_at": "1", "last_heartbeat": "1"})
+    client.zadd("rq:wip:default", {f"{job_id}:e1": time.time() + 600})
+    client.sadd("rq:workers", "rq:worker:forged")
+    client.hset(
+        "rq:worker:forged",
+        mapping={"queues": "default", "current_job": job_id, "state": "busy", "birth": BIRTH, "last_heartbeat": BIRTH},
+    )
+    client.sadd(WORKER_EXECUTIONS_KEY_TEMPLATE.format("forged"), f"{job_id}:e1")
+
+
+DEFAULT_QUEUE = sorted(settings.RQ_QUEUES).index("default")
+RUNNING = ("queues/{}/started/", "workers/{}/rq:worker:forged/")
+"""The pages of jobs that run now. RQ reads the job there in its default format."""
+
+
+@pytest.mark.parametrize("page", RUNNING)
+def test_page_of_what_runs_now_unpickles_nothing(admin_client: Client, mark: Path, page: str) -> None:
+    write_running("evil", pickle.dumps(Mark()))
+    admin_client.raise_request_exception = False
+    admin_client.get("/admin/django_rq/dashboard/" + page.format(DEFAULT_QUEUE))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("page", RUNNING)
+def test_page_of_what_runs_now_names_the_function(admin_client: Client, page: str) -> None:
+    write_running("ours", json.dumps([queues.RUN_LANE, None, [], {"lane_id": 1}]).encode())
+    answer = admin_client.get("/admin/django_rq/dashboard/" + page.format(DEFAULT_QUEUE))
+    assert queues.RUN_LANE in answer.content.decode()

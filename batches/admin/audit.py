@@ -12,7 +12,7 @@ from batches.permissions import Permission, may
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ("at", "actor_name", "via", "act", "is_refused", "target", "target_name", "batch_id", "client")
+    list_display = ("at", "actor_name", "via", "act", "outcome", "target", "target_name", "batch_id", "client")
     list_filter = ("is_refused", "action")
     actions = None
     search_fields = ("=actor_name",)
@@ -21,6 +21,11 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     @admin.display(description="what")
     def act(self, entry: AuditEntry) -> str:
         return AuditAction(entry.action).label if entry.action in AuditAction.values else entry.action
+
+    @admin.display(description="outcome")
+    def outcome(self, entry: AuditEntry) -> str:
+        """Say it in a word: Django's icon for a false value is a red cross, which would mark all that was allowed."""
+        return "refused" if entry.is_refused else ""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return may(request.user, Permission.VIEW_AUDIT)

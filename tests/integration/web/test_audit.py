@@ -172,6 +172,17 @@ def test_link_is_shown_to_auditors_only(client: Client, sender: User, auditor: U
         assert ('href="/audit/"' in client.get("/batches/").content.decode()) is is_shown
 
 
+def test_admin_marks_only_what_was_refused(client: Client, staff: User, batch: Batch) -> None:
+    client.force_login(staff)
+    allowed, refused = (f"/admin/batches/auditentry/?is_refused__exact={number}" for number in (0, 1))
+    assert ">refused</td>" not in client.get(allowed).content.decode()
+    client.logout()
+    assert client.post("/accounts/login/", {"username": "nobody", "password": "wrong"}).status_code == 200
+    client.force_login(staff)
+    assert ">refused</td>" in client.get(refused).content.decode()
+    assert "icon-no" not in client.get(allowed).content.decode()
+
+
 def test_admin_lists_entries_and_changes_none(client: Client, staff: User, batch: Batch) -> None:
     client.force_login(staff)
     entry = AuditEntry.objects.get(action=AuditAction.UPLOAD)

@@ -20,6 +20,10 @@ REFRESH_SECONDS = 60
 """How often a used session is written. So an idle session may end this much earlier than ``SESSION_IDLE_SECONDS``."""
 
 
+STRANGERS_SECONDS = 900
+"""How long the session of a stranger lasts, which holds a sign-in that has begun: its challenge, or its first step."""
+
+
 def begin(session: Any, *, now: datetime) -> None:
     """Begin the time of a session in which a user has just signed in."""
     session[SIGNED_IN_AT] = now.timestamp()
@@ -39,6 +43,17 @@ def refresh(session: Any, *, now: datetime) -> bool:
         return False
     _move_end(session, now=now)
     return True
+
+
+def shorten(session: Any) -> None:
+    """End the session of a stranger soon. Each request to begin a sign-in makes a new one."""
+    if session.modified and not session.is_empty():
+        session.set_expiry(STRANGERS_SECONDS)
+
+
+def has_ended(*, now: datetime) -> bool:
+    """Whether there are sessions that ``forget_ended`` would delete."""
+    return Session.objects.filter(expire_date__lt=now).exists()
 
 
 def forget_ended(*, now: datetime) -> int:

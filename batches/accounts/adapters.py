@@ -8,11 +8,13 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from batches import audit
 from batches.accounts.proof import has_fresh_proof
 from batches.client_address import find_client_address
+from batches.models import AuditAction
 
 NO_ADDRESS = "0.0.0.0"  # noqa: S104  (no address of ours: what the list of sessions shows for a Unix socket)
 
@@ -32,6 +34,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
             return str(ipaddress.ip_address(address))
         except ValueError:
             return NO_ADDRESS
+
+    def respond_user_inactive(self, request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
+        """Refuse a user who is deactivated, and had the right passkey or comes from the provider."""
+        audit.record(AuditAction.SIGN_IN, user, is_refused=True, reason="not active")
+        response: HttpResponse = super().respond_user_inactive(request, user)
+        return response
 
     def get_reauthentication_methods(self, user: AbstractBaseUser) -> list[dict[str, Any]]:
         """Offer the provider to a user who signs in there and has neither password nor factor here."""

@@ -24,6 +24,7 @@ DAY = 86400
 PER_NAME = Limit(name="name", free_count=10, forget_seconds=DAY)
 PER_DEVICE = Limit(name="device", free_count=10, longest_wait_seconds=900, forget_seconds=DAY)
 PER_ADDRESS = Limit(name="address", free_count=50, longest_wait_seconds=900, forget_seconds=3600)
+OPENID_PER_ADDRESS = Limit(name="openid", free_count=20, longest_wait_seconds=900, forget_seconds=3600)
 NAMES_PER_ADDRESS = Limit(name="names", free_count=20, forget_seconds=3600, counts_members=True)
 
 
@@ -70,14 +71,26 @@ def guessing(request: HttpRequest, *, name: str, secret: Secret) -> Iterator[Non
     throttling.uncount(counters)
 
 
+def is_recorded_openid_fault(request: HttpRequest) -> bool:
+    """Count a sign-in by OpenID that failed, and tell whether it is written down.
+
+    Nothing was guessed, but anybody can open the address to which the provider leads, with whatever is in it.
+    """
+    counter = Counter(limit=OPENID_PER_ADDRESS, key=_counted_address(request))
+    return not throttling.take([counter]).wait_seconds
+
+
+def _counted_address(request: HttpRequest) -> str:
+    return find_counted_address(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""))
+
+
 def _counters(request: HttpRequest, name: str, secret: Secret) -> list[Counter]:
     digest = digest_name(name)
     # A session that is signed in, and a known device, are counted for themselves. A stranger has neither.
     own = request.session.session_key if request.user.is_authenticated else find_device(request, name)
     if own:
         return [Counter(limit=PER_DEVICE, key=f"{secret}:{own}:{digest}")]
-    peer, forwarded = request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
-    address = find_counted_address(peer, forwarded)
+    address = _counted_address(request)
     return [
         Counter(limit=PER_NAME, key=f"{secret}:{digest}"),
         Counter(limit=PER_ADDRESS, key=address),

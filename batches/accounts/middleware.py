@@ -49,6 +49,8 @@ class Sessions(MiddlewareMixin):
         name = getattr(request, "signed_in_name", "")
         if name:
             remember_device(request, response, name)
+        if request.session.modified and not request.user.is_authenticated:
+            session_limits.shorten(request.session)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.shortcuts import render
 
 from batches import audit
+from batches.accounts.guesses import is_recorded_openid_fault
 from batches.models import AuditAction
 
 logger = logging.getLogger(__name__)
@@ -78,4 +79,5 @@ class OpenIdUsers(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth
         if error == AuthError.CANCELLED:
             return
         logger.warning("A sign-in by OpenID failed: %s", exception or error, extra={"action": "openid_refused"})
-        audit.record(AuditAction.SIGN_IN, is_refused=True, reason="OpenID sign-in not valid")
+        if is_recorded_openid_fault(request):
+            audit.record(AuditAction.SIGN_IN, is_refused=True, reason="OpenID sign-in not valid")

@@ -1,4 +1,4 @@
-"""Enqueue the purge of old data once a day, if RETENTION_DAYS is set. Called by every sweep of every worker."""
+"""What a sweep does about old data: it deletes ended sessions, and once a day enqueues the purge (RETENTION_DAYS)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from batches import session_limits
 from batches.jobs import queues
 from batches.models import Retention, sql
 
 PERIOD = timedelta(hours=24)
+
+
+def forget_ended_sessions() -> int:
+    """Delete the sessions that have ended, whatever RETENTION_DAYS is: anybody can begin one. Returns how many."""
+    now = timezone.now()
+    return session_limits.forget_ended(now=now) if session_limits.has_ended(now=now) else 0
 
 
 def enqueue_if_due() -> bool:

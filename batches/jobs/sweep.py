@@ -81,6 +81,7 @@ def sweep() -> SweepReport:
                 finished=_finish_jobs(),
                 enqueued=_enqueue_lanes(),
             )
+            retention.forget_ended_sessions()
             retention.enqueue_if_due()
             return report
         finally:

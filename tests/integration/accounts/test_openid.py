@@ -13,6 +13,7 @@ from django.conf import LazySettings
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from batches.accounts.guesses import OPENID_PER_ADDRESS
 from batches.accounts.proof import has_fresh_proof
 from batches.credentials import make_token
 from batches.models import ApiToken, AuditAction, AuditEntry
@@ -135,6 +136,13 @@ def test_deactivated_user_is_refused(provider: OpenIdProvider) -> None:
     client, answer = sign_in(provider)
     assert answer.headers["Location"] == "/accounts/inactive/"
     assert not is_signed_in(client)
+    assert AuditEntry.objects.get(action=AuditAction.SIGN_IN, is_refused=True).details == {"reason": "not active"}
+
+
+def test_strangers_do_not_fill_the_audit_with_answers_of_no_provider(provider: OpenIdProvider) -> None:
+    for _ in range(OPENID_PER_ADDRESS.free_count + 5):
+        assert Client().get("/accounts/openid/callback/?code=x&state=y").status_code == 401
+    assert AuditEntry.objects.filter(is_refused=True).count() == OPENID_PER_ADDRESS.free_count
 
 
 NOW = int(time.time())

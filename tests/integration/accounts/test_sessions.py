@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.conf import LazySettings
 from django.contrib.auth.models import User
@@ -15,6 +16,7 @@ from django.utils import timezone
 
 from batches import session_limits
 from batches.credentials import Credentials
+from batches.jobs.sweep import sweep
 from batches.models import AuditAction, AuditEntry
 from tests.integration.accounts.conftest import PASSWORD
 
@@ -146,3 +148,25 @@ def test_session_that_changed_the_password_ends_with_all_others(bob: User) -> No
     assert "Firefox on Linux" in here.get("/accounts/sessions/").content.decode()
     here.post("/accounts/sessions/", {"which": "others"})
     assert not finds_user(first)
+
+
+@pytest.mark.parametrize("path", ["/accounts/two-factor/webauthn/login/", "/accounts/login/"])
+def test_session_of_a_stranger_ends_soon_and_is_deleted(bob: User, path: str) -> None:
+    Authenticator.objects.create(user=bob, type=Authenticator.Type.TOTP, data={"secret": "x"})
+    stranger = Client(headers={"X-Requested-With": "XMLHttpRequest"})
+    if path == "/accounts/login/":  # knows the password, and lacks the factor
+        stranger.post(path, {"username": "bob", "password": PASSWORD})
+    else:
+        stranger.get(path)
+    session = Session.objects.get()
+    assert session.expire_date <= timezone.now() + timedelta(seconds=session_limits.STRANGERS_SECONDS)
+    Session.objects.update(expire_date=timezone.now())
+    sweep()
+    assert not Session.objects.exists()
+
+
+def test_signing_in_and_out_leaves_no_session(bob: User) -> None:
+    client = sign_in()
+    assert end_of(client) > timezone.now() + timedelta(seconds=session_limits.STRANGERS_SECONDS)
+    client.post("/accounts/logout/")
+    assert not Session.objects.exists()

@@ -121,6 +121,16 @@ def test_role_that_always_may_change_the_audit_is_refused(role: str) -> None:
         call_command("grantrole", role)
 
 
+def test_role_that_may_write_all_tables_is_refused_and_granted_nothing(role: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"GRANT pg_write_all_data TO {ROLE}")
+    with pytest.raises(CommandError, match="by another role that it belongs to"):
+        call_command("grantrole", role)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_table_privilege(%s, 'batches_batch', 'SELECT')", [role])
+        assert cursor.fetchall() == [(False,)]
+
+
 def test_no_user_is_needed_to_grant(role: str) -> None:
     assert not User.objects.exists()
     call_command("grantrole", role, stdout=io.StringIO())

@@ -67,6 +67,22 @@ def refuse_unfit(role: str) -> None:
         )
 
 
+def refuse_inherited(role: str) -> None:
+    """Refuse a role that still may change the audit, by another role or by what everybody may. Undoes the grants.
+
+    Raises:
+        CommandError: It is a member of such a role, as pg_write_all_data is, or PUBLIC has the privilege.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_table_privilege(%s, %s, 'UPDATE, DELETE, TRUNCATE')", [role, AUDIT_TABLE])
+        [(may_change,)] = cursor.fetchall()
+    if may_change:
+        raise CommandError(
+            f"Nothing was granted: the role '{role}' may change the audit by another role that it belongs to, such as "
+            "pg_write_all_data, or because PUBLIC may. Take that away, then run this again."
+        )
+
+
 def grant(role: str) -> None:
     """Grant, in one transaction, so that the role never may change the audit meanwhile. Safe to run again."""
     quote = connection.ops.quote_name
@@ -82,3 +98,4 @@ def grant(role: str) -> None:
         }
         for statement in STATEMENTS:
             cursor.execute(statement.format(**names))
+        refuse_inherited(role)

@@ -29,6 +29,8 @@ _ADDRESSES = re.compile(
 )
 _TOKENS = re.compile(r"(?<![\w-])[\w-]{43}(?![\w=-])", re.ASCII)
 """An API token: 32 random octets in base64url without padding. A SHA-256 in hex has 64 characters, a UUID 36."""
+_WEB_TOKENS = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*", re.ASCII)
+"""A JSON Web Token (RFC 7519), such as the ID token of a provider: its header begins with ``{"``."""
 _BEARER = re.compile(r"(\bBearer\s+)[^\s'\",]+", re.IGNORECASE)
 
 
@@ -38,4 +40,6 @@ def redact(text: str) -> str:
         text = _ADDRESSES.sub(ADDRESS, text)
     if "earer" in text.lower():
         text = _BEARER.sub(rf"\g<1>{TOKEN}", text)
+    if "eyJ" in text:
+        text = _WEB_TOKENS.sub(TOKEN, text)
     return _TOKENS.sub(TOKEN, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+import jwt
 import pytest
 
 from batches.redaction import redact
@@ -38,6 +39,13 @@ def test_token_is_replaced(before: str) -> None:
 
 def test_bearer_is_replaced_whatever_its_length() -> None:
     assert redact("Authorization: Bearer short, X") == "Authorization: Bearer <token>, X"
+
+
+def test_token_of_a_provider_is_replaced() -> None:
+    token = jwt.encode({"sub": "1", "name": "Ann Berg"}, "a key of 32 octets, and some more", algorithm="HS256")
+    assert redact(f"Error retrieving access token: {{'id_token': '{token}'}}") == (
+        "Error retrieving access token: {'id_token': '<token>'}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -136,12 +136,14 @@ def _lock_draft(batch: Batch) -> Iterator[Batch]:
     """Lock the draft, so that nobody else sends or changes it at the same time.
 
     Raises:
-        NotADraft: the batch was sent.
+        NotADraft: the batch was sent, or is being purged.
     """
     with transaction.atomic():
         draft = Batch.objects.select_for_update().filter(pk=batch.pk, status=BatchStatus.DRAFT).first()
         if draft is None:
             raise NotADraft("This batch was sent or is being sent, so its list can't be changed. Upload a new one.")
+        if draft.purged_at is not None:  # with new rows, a part of its list could be sent meanwhile
+            raise NotADraft("This draft is so old that it is being removed. Upload the list again.")
         yield draft
 
 

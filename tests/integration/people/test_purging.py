@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from batches.exports import results_csv
+from batches.intake import NotADraft, ReadingOptions, append_csv, reread_upload
 from batches.jobs import creation, queues, retention
 from batches.jobs.lifecycle import JobRefused
 from batches.jobs.sweep import sweep
@@ -100,6 +101,21 @@ def test_draft_that_is_being_purged_cannot_be_sent(upload: Upload, welcome: Emai
         purge(30, rest=interrupt, now=NOW)
     with pytest.raises(JobRefused, match="no recipients"):
         creation.create_job(draft, template=welcome, user=None)
+    assert purge(30, now=NOW).counts == {"drafts": 1}
+
+
+def test_draft_that_is_being_purged_gets_no_new_rows(upload: Upload) -> None:
+    draft = age(upload("email,name\nann@example.org,Ann\n"), 31)
+
+    def interrupt(worked_seconds: float) -> None:
+        raise purging.Interrupted
+
+    with pytest.raises(purging.Interrupted):
+        purge(30, rest=interrupt, now=NOW)
+    with pytest.raises(NotADraft, match="Upload the list again"):
+        append_csv(draft, io.BytesIO(b"email,name\nbo@example.org,Bo\n"))
+    with pytest.raises(NotADraft):
+        reread_upload(draft, ReadingOptions())
     assert purge(30, now=NOW).counts == {"drafts": 1}
 
 

@@ -7,6 +7,7 @@ cells, replies and JSON. ``ann+club@example.org`` is another address than ``ann@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,8 +94,14 @@ def _show_domain(domain: str) -> str:
 
 
 def _in_each_case(text: str) -> list[str]:
-    """Return a text in the cases that PostgreSQL's regular expressions do not match by themselves beyond ASCII."""
-    return [text] if text.isascii() else sorted({text, text.lower(), text.upper()})
+    """Return a text in the cases that PostgreSQL's regular expressions do not match by themselves beyond ASCII.
+
+    Beyond ASCII, JSON that is stored as text may also hold each letter as an escape, such as the admin's log does.
+    """
+    if text.isascii():
+        return [text]
+    cases = {text, text.lower(), text.upper()}
+    return sorted(cases | {json.dumps(case)[1:-1] for case in cases})
 
 
 def _escape_like(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
@@ -182,6 +184,15 @@ def test_account_whose_name_is_the_address_is_closed() -> None:
     erase_person(SPELLING)
     user.refresh_from_db()
     assert (user.username, user.is_active, user.has_usable_password()) == (f"erased-{user.pk}", False, False)
+
+
+def test_address_beyond_ascii_is_erased_from_json_that_escapes_it(sender: User) -> None:
+    entry = LogEntry.objects.create(
+        user=sender, object_repr="", action_flag=CHANGE, change_message=json.dumps([{"object": "zoë@example.org"}])
+    )
+    erase_person(Spelling.read("ZOË@example.org"))
+    entry.refresh_from_db()
+    assert json.loads(entry.change_message) == [{"object": MASK}]
 
 
 def test_two_people_are_erased_when_their_addresses_are_in_a_unique_column(sender: User) -> None:

@@ -92,3 +92,12 @@ def test_patterns_for_like_are_in_lower_case_and_escape_their_signs() -> None:
 def test_json_stays_json_when_it_is_masked() -> None:
     text = json.dumps([["ann@example.org", 'a "quoted" \\ ann@example.org', "Zoë"], {"ann@example.org": 1}])
     assert json.loads(ANN.mask(text)) == [[MASK, f'a "quoted" \\ {MASK}', "Zoë"], {MASK: 1}]
+
+
+@pytest.mark.parametrize("address", ["zoë@example.org", "ZOË@bücher.example"])
+def test_letters_beyond_ascii_are_found_and_masked_in_json_that_escapes_them(address: str) -> None:
+    spelling = Spelling.read(address)
+    text = json.dumps({"object": f"to {address.lower()}"})
+    assert "\\u00eb" in text and spelling.is_in(text)
+    assert json.loads(spelling.mask(text)) == {"object": f"to {MASK}"}
+    assert any(each.strip("%") and "\\\\u00eb" in each for each in spelling.likes)

@@ -41,7 +41,7 @@ class AccessLog:
             self._write(details["client"], None, line, "- -")
 
     def _write(self, client: str | None, user_id: int | None, line: str, result: str) -> None:
-        time = datetime.now().strftime("%d/%b/%Y:%H:%M:%S")
+        time = datetime.now().astimezone().strftime("%d/%b/%Y:%H:%M:%S %z")
         user = "-" if user_id is None else user_id
         self._stream.write(f'{client or "-"} - {user} [{time}] "{redact(line)}" {result}\n')
 

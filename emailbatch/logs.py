@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.utils.functional import empty
@@ -33,6 +34,10 @@ class LineFormatter(logging.Formatter):
     """A formatter that appends the fields which a call passed in ``extra``, in this order, if they are set."""
 
     FIELDS: ClassVar = ("action", "user", "batch", "job", "lane")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Return the time with its distance from UTC (RFC 3339), because machines may have different time zones."""
+        return datetime.fromtimestamp(record.created).astimezone().isoformat(sep=" ", timespec="milliseconds")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         # Not in format(): the fields belong to the line of the message, and a traceback follows it.

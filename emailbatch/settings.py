@@ -69,6 +69,12 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 SESSION_COOKIE_HTTPONLY = True
+# A browser takes a cookie of such a name only over https, and never from another host of the same domain (RFC 6265bis,
+# section 4.1.3).
+if SESSION_COOKIE_SECURE:
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
+MESSAGE_STORAGE = "batches.web.message_storage.MessageStorage"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=0)
 X_FRAME_OPTIONS = "SAMEORIGIN"

@@ -18,7 +18,6 @@ from django.http.response import HttpResponseBase
 
 from batches.audit_signals import USERNAME_MAX_CHARS
 
-COOKIE = "known_device"
 PATH = "/accounts/"
 DAYS = 180
 NAMES_MAX = 20
@@ -41,6 +40,11 @@ def digest_name(name: str) -> str:
     return hashlib.sha256(normalise_name(name).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def cookie_name() -> str:
+    """Return the cookie's name. A browser takes the prefix over https only (RFC 6265bis, section 4.1.3)."""
+    return "__Secure-known_device" if settings.SESSION_COOKIE_SECURE else "known_device"
+
+
 def find_device(request: HttpRequest, name: str) -> str | None:
     """Return the id of the device if this user has signed in on it, or None."""
     found = _read(request)
@@ -53,7 +57,7 @@ def remember_device(request: HttpRequest, response: HttpResponseBase, name: str)
     digest = digest_name(name)
     names = [*[known for known in found["names"] if known != digest][-(NAMES_MAX - 1) :], digest]
     response.set_cookie(
-        COOKIE,
+        cookie_name(),
         signing.dumps({"id": found["id"], "names": names}, salt=_SALT),
         max_age=DAYS * 86400,
         path=PATH,
@@ -65,7 +69,7 @@ def remember_device(request: HttpRequest, response: HttpResponseBase, name: str)
 
 def _read(request: HttpRequest) -> dict[str, Any]:
     try:
-        found = signing.loads(request.COOKIES.get(COOKIE, ""), salt=_SALT, max_age=DAYS * 86400)
+        found = signing.loads(request.COOKIES.get(cookie_name(), ""), salt=_SALT, max_age=DAYS * 86400)
         return {"id": str(found["id"]), "names": list(found["names"])}
     except (signing.BadSignature, KeyError, TypeError):
         return {"id": secrets.token_urlsafe(16), "names": []}

@@ -37,7 +37,7 @@ def make_request(*forwarded: str, user_id: int | None = None) -> Any:
 
 def test_line_has_client_user_path_and_status() -> None:
     line = write("/batches/3/", make_request(user_id=7))
-    assert re.fullmatch(r'10\.0\.0\.1 - 7 \[[^]]+\] "GET /batches/3/" 200 12\n', line)
+    assert re.fullmatch(r'10\.0\.0\.1 - 7 \[\d\d/\w{3}/\d{4}:[\d:]{8} [+-]\d{4}\] "GET /batches/3/" 200 12\n', line)
 
 
 @pytest.mark.parametrize("path", ["/inbox/?recipient=ann", "/admin/batches/email/?q=ann%40example.org#x", "/?ann"])

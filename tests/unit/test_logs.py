@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -96,3 +97,8 @@ def test_user_is_not_read_for_a_log_line() -> None:
     assert find_user_id(request) is None
     request.user = AnonymousUser()
     assert find_user_id(request) is None
+
+
+def test_time_says_how_far_it_is_from_utc() -> None:
+    line = LineFormatter("%(asctime)s %(message)s").format(make_record(created=1.25))
+    assert datetime.fromisoformat(line.removesuffix(" It ended.")) == datetime.fromtimestamp(1.25, tz=UTC)

@@ -19,6 +19,8 @@ def test_every_test_that_is_named_exists() -> None:
     assert len(named) >= 20
     missing = [path for path, _ in named if not (PROJECT_DIR / path).exists()]
     assert missing == []
+    without_path = re.findall(r"`(test_\w+\.py)", TEXT)
+    assert without_path == [], "a test that is named without its folder is not looked for"
     unknown = [
         f"{path}::{function}"
         for path, function in named

@@ -28,7 +28,7 @@ from batches.permissions import Act, NotPermitted, Permission, find_missing, may
 REASON_MAX_CHARS = 500
 
 NOT_YOUR_OWN = "You asked for this approval, or the batch is yours. Another user must approve it."
-ANOTHER_ASKED = "It was sent again in another way, which took the place of this question."
+ANOTHER_ASKED = "It was sent again in another way, which took the place of this request."
 NO_REASON = "Say why you refuse, so that the asker can correct it."
 
 AnyUser = User | AnonymousUser | None
@@ -160,7 +160,7 @@ def withdraw(batch: Batch, *, by: AnyUser) -> None:
         if by is None or by.pk not in (waiting.asked_by_id, locked.created_by_id):
             require(by, Permission.STEER_ALL_BATCHES)
         who = by.get_username() if by is not None else "An administrator"
-        _void(waiting, f"{who} took the question back.", by=by)
+        _void(waiting, f"{who} withdrew the request.", by=by)
 
 
 def find_batches(user: User | AnonymousUser) -> QuerySet[Batch]:

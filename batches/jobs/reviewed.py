@@ -29,7 +29,9 @@ class ReviewChanged(JobRefused):
     http_status = 409
 
     def __init__(self, reviewed: str, now: str) -> None:
-        super().__init__(f"It changed since you reviewed it: {say_changed(reviewed, now)}. Look again, then send it.")
+        super().__init__(
+            f"Something has changed since you reviewed it: {say_changed(reviewed, now)}. Look again, then send it."
+        )
         self.digest = now
         """The digest of what would go out now."""
 

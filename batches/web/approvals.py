@@ -108,7 +108,7 @@ def refuse(request: SignedInRequest, batch: Batch) -> str:
 def withdraw(request: SignedInRequest, batch: Batch) -> str:
     """Take the question back."""
     approvals.withdraw(batch, by=request.user)
-    return f"“{batch.filename}” waits for approval no more. Nothing is sent."
+    return f"“{batch.filename}” no longer waits for approval. Nothing is sent."
 
 
 def _find_batch(request: SignedInRequest, batch_id: int) -> Batch:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -23,7 +23,7 @@ from batches.jobs.queues import fleet_status
 from batches.jobs.reviewed import ReviewChanged
 from batches.jobs.user_limits import find_refusal
 from batches.message_tests import send_test_message
-from batches.models import AuditAction, BatchStatus
+from batches.models import AuditAction, Batch, BatchStatus
 from batches.permissions import Act, say_refusal
 from batches.rendering.template import TemplateFault
 from batches.web.approval_state import find_open_approval
@@ -53,7 +53,8 @@ def show_review(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = find_batch(request, batch_id)
     if batch.status != BatchStatus.DRAFT:
         return redirect("batch", batch_id=batch.pk)
-    return show_draft(request, read_choice(batch, request.GET, user=request.user))
+    query = request.GET if "template" in request.GET else _find_asked(batch) or request.GET
+    return show_draft(request, read_choice(batch, query, user=request.user))
 
 
 @posted_from_review
@@ -178,6 +179,18 @@ def show_draft(
     }
     audit.record_once(AuditAction.REVIEW, choice.batch, digest=str(context["digest"]))
     return render(request, "batches/review.html", context, status=status)
+
+
+def _find_asked(batch: Batch) -> QueryDict | None:
+    """Return the query string of the message that waits for approval, or whose approval was refused or became void.
+
+    Without it, a user who comes back to such a draft would see the default template, and might send that.
+    """
+    approval = find_open_approval(batch)
+    if approval is None or approval.template is None:
+        return None
+    parts = {"template": approval.template.key, "subject": approval.subject, "sender": approval.sender_key}
+    return QueryDict(urlencode({name: value for name, value in parts.items() if value}))
 
 
 def _address_of_row(choice: MessageChoice, row: int | None) -> str:

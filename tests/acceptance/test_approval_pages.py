@@ -127,7 +127,7 @@ def test_asker_is_told_when_a_change_takes_the_question_back(people: tuple[Page,
     other.get_by_role("button", name="Save the names").click()
     bob.click("#approve")
     expect(bob.locator(".notice.error")).to_contain_text("the list")
-    expect(alice.locator("#approval")).to_contain_text("It waits for approval no more", timeout=20_000)
+    expect(alice.locator("#approval")).to_contain_text("It no longer waits for approval", timeout=20_000)
     assert mails_to(stack, "changed") == []
 
 
@@ -143,7 +143,9 @@ def test_sender_looks_again_when_the_template_was_changed_during_the_review(
     bob.wait_for_url(re.compile("/templates/$"))
 
     alice.click("#send")
-    expect(alice.get_by_role("alert")).to_contain_text("It changed since you reviewed it: the message. Look again")
+    expect(alice.get_by_role("alert")).to_contain_text(
+        "Something has changed since you reviewed it: the message. Look again"
+    )
     expect(alice.locator(".mail")).to_contain_text("Sign in at https://evil.example/ now.")
     take_picture(alice, "review-changed")
     assert mails_to(stack, "look") == []

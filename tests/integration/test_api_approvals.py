@@ -64,7 +64,7 @@ def test_send_is_refused_when_it_changed_since_the_review(api: Client) -> None:
     EmailTemplate.objects.update(text="Changed")
     status, answer = post(api, f"batches/{batch_id}/send", {"reviewed": seen})
     assert (status, answer["digest"]) == (409, review(api, batch_id)["digest"])
-    assert answer["detail"] == "It changed since you reviewed it: the message. Look again, then send it."
+    assert answer["detail"] == "Something has changed since you reviewed it: the message. Look again, then send it."
     assert post(api, f"batches/{batch_id}/send", {"reviewed": answer["digest"]})[0] == 202
 
 
@@ -145,7 +145,7 @@ def test_refusal_and_withdrawal_say_why(api: Client, approving: Client) -> None:
     assert post(approving, f"batches/{batch_id}/refuse", {"reason": "Wrong date."})[1]["reason"] == "Wrong date."
     post(api, f"batches/{batch_id}/send")
     status, answer = post(api, f"batches/{batch_id}/withdraw")
-    assert (status, answer["status"], answer["reason"]) == (200, "void", "sender took the question back.")
+    assert (status, answer["status"], answer["reason"]) == (200, "void", "sender withdrew the request.")
 
 
 @pytest.mark.usefixtures("limit")

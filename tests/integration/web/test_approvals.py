@@ -102,12 +102,35 @@ def test_asker_reads_why_it_was_refused(page: Client, approving: Client, draft: 
     assert "approver refused to approve it.</b> The &lt;date&gt; is wrong." in text
 
 
+def test_review_of_a_refused_draft_shows_what_was_asked(
+    page: Client, approving: Client, draft: Batch, welcome: EmailTemplate
+) -> None:
+    EmailTemplate.objects.create(key="summer", name="Summer", subject="Summer", text="Hello {{ name }}")
+    message = {"template": "summer", "subject": "Come, {{ name }}"}
+    page.post(address(draft, "review-send"), {**message, **reviewed(page, draft, **message)})
+    approving.post(address(draft, "approval-refuse"), {"reason": "The date is wrong."})
+    answer = page.get(address(draft, "review"))
+    assert (answer.context["choice"].template.key, answer.context["choice"].subject) == ("summer", "Come, {{ name }}")
+    assert page.get(address(draft, "review"), {"template": "welcome_email"}).context["choice"].template == welcome
+
+
+def test_refused_send_says_so_at_the_top_of_the_review(page: Client, draft: Batch, welcome: EmailTemplate) -> None:
+    shown = reviewed(page, draft)
+    welcome.html = "<p>Changed, {{ name }}</p>"
+    welcome.save()
+    data = {"template": "welcome_email", **shown}
+    text = page.post(address(draft, "review-send"), data).content.decode()
+    assert 0 < text.index("Something has changed since you reviewed it: the message.") < text.index('id="list"')
+    text = page.post(address(draft, "review-send"), {**data, "scheduled_at": "tomorrow"}).content.decode()
+    assert 0 < text.index("Nothing was sent. Correct what is marked in red below") < text.index('id="list"')
+
+
 def test_asker_takes_the_question_back(page: Client, draft: Batch, welcome: EmailTemplate) -> None:
     send(page, draft)
     assert "Another user must approve it" in page.get(address(draft)).content.decode()
     page.post(address(draft, "approval-withdraw"))
     assert Approval.objects.get().status == ApprovalStatus.VOID
-    assert "sender took the question back." in page.get(address(draft, "batch")).content.decode()
+    assert "sender withdrew the request." in page.get(address(draft, "batch")).content.decode()
 
 
 def test_nobody_approves_their_own_on_the_page(
@@ -191,7 +214,10 @@ def test_review_is_shown_again_when_something_changed(
     answer = page.post(address(draft, "review-send"), form | seen)
     text = answer.content.decode()
     assert answer.status_code == 409
-    assert f"It changed since you reviewed it: the {'message' if change == 'template' else change}. Look again" in text
+    assert (
+        f"Something has changed since you reviewed it: the {'message' if change == 'template' else change}. Look again"
+        in text
+    )
     assert ("https://evil.example/" in text) == (change == "template")
     assert "2099-01-01T09:00" in text
     assert not EmailJob.objects.exists()

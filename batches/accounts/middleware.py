@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
@@ -30,6 +32,9 @@ needs no factor, so it would be a way round."""
 
 API = "/api/"
 
+SESSION_ENDED = "Your session had ended, so nothing was saved or sent. Sign in, then do it again."
+"""What the sign-in page tells a person whose form came after the end of the session."""
+
 
 class Sessions(MiddlewareMixin):
     """Ends a session that has lasted too long, and lets nobody pass who still has to add a second factor."""
@@ -51,6 +56,8 @@ class Sessions(MiddlewareMixin):
             remember_device(request, response, name)
         if request.session.modified and not request.user.is_authenticated:
             session_limits.shorten(request.session)
+        if _lost_form(request, response):
+            messages.warning(request, SESSION_ENDED)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -59,6 +66,13 @@ class Sessions(MiddlewareMixin):
         response = render(request, "account/too_many.html", {"reason": str(exception)}, status=exception.http_status)
         response.headers["Retry-After"] = str(exception.wait_seconds)
         return response
+
+
+def _lost_form(request: HttpRequest, response: HttpResponseBase) -> bool:
+    """Whether a form was posted without a session, and the answer leads to the sign-in."""
+    if request.method != "POST" or request.user.is_authenticated or request.path.startswith("/accounts/"):
+        return False
+    return response.headers.get("Location", "").startswith(resolve_url(settings.LOGIN_URL))
 
 
 def _ask_for_factor(request: HttpRequest) -> HttpResponse | None:

@@ -75,7 +75,7 @@ def _refuse_unknown(request: HttpRequest) -> ApiError:
     audit.record(AuditAction.SIGN_IN, is_refused=True, by="token")
     return ApiError(
         401,
-        "This token is unknown, or it has expired or ended with its user's password. Make a new one on the page "
+        "This token is unknown, revoked or expired, or its user has a new password. Make a new one on the page "
         "/accounts/tokens/, or with 'manage.py createapitoken USER'.",
     )
 

@@ -146,7 +146,7 @@ def for_signed_in(view: Any) -> Any:
         if is_known:
             return view(request, *args, **kwargs)  # type: ignore[no-any-return]
         if request.path.endswith(".json"):
-            sentence = "Log in, or send a token in the header 'Authorization: Bearer TOKEN'."
+            sentence = "Sign in, or send a token in the header 'Authorization: Bearer TOKEN'."
             return answer_api_error(request, ApiError(401, sentence))
         return redirect_to_login(request.path)
 

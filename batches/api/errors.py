@@ -100,7 +100,7 @@ def _answer_http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
     if isinstance(cause, (json.JSONDecodeError, UnicodeDecodeError)):
         return answer(400, f"The body is not JSON: {cause}.")
     if exc.status_code == HTTPStatus.UNAUTHORIZED:
-        sentence = "Log in, or send a token in the header 'Authorization: Bearer TOKEN'."
+        sentence = "Sign in, or send a token in the header 'Authorization: Bearer TOKEN'."
         return answer_api_error(request, ApiError(401, sentence))
     return answer(exc.status_code, str(exc))
 

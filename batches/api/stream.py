@@ -31,7 +31,7 @@ async def stream_batch(request: HttpRequest, batch_id: int) -> StreamingHttpResp
     # If each stream kept a connection, twenty streams would use up the pool.
     found = await database_sync_to_async(find_subscription)(credentials, batch_id)
     if found is Refusal.NOT_LOGGED_IN:
-        raise ApiError(401, "Log in, or send a token in the header 'Authorization: Bearer TOKEN'.")
+        raise ApiError(401, "Sign in, or send a token in the header 'Authorization: Bearer TOKEN'.")
     if not isinstance(found, Subscription):
         raise not_found(f"batch {batch_id}")
     response = EventStream(_events(found), content_type="text/event-stream")

@@ -116,6 +116,8 @@ function finish(request) {
   const answer = request.response ?? {};
   if (request.status >= 200 && request.status < 300) {
     location.assign(next(answer.batchId));
+  } else if (request.status === 401) {
+    fail("Your session has ended, and nothing was uploaded. Reload this page, sign in, and choose the file again.");
   } else {
     fail(typeof answer.detail === "string" ? answer.detail : `The upload was refused (${request.status}). Try again.`);
     document.getElementById("encoding-choice").open = true; // a wrong encoding is a common reason

@@ -140,7 +140,7 @@ def test_refused_passkey_is_said_and_the_password_still_works(page: Page) -> Non
 def test_app_is_added_and_its_code_signs_in(page: Page) -> None:
     enter_password(page)
     page.goto("/accounts/two-factor/totp/activate/")
-    page.get_by_text("It can't be scanned").click()
+    page.get_by_text("If you can't scan it").click()
     secret = page.locator("code").text_content() or ""
     take_pictures(page, "app-add")
     page.fill('[name="code"]', code_of(secret))

@@ -116,13 +116,16 @@ def test_post_without_a_token_is_refused(sender: User, make_batch: MakeBatch) ->
     batch = make_batch(BatchStatus.PROCESSING, pending=1)
     answer = careful.post(reverse("batch-steer", args=[batch.pk, "cancel"]))
     assert answer.status_code == 403
-    assert "Nothing was changed, because the form was open for too long" in answer.content.decode()
+    assert (
+        "Nothing was changed, because you have signed in or out since this page was opened" in answer.content.decode()
+    )
     batch.refresh_from_db()
     assert batch.status == BatchStatus.PROCESSING
 
 
 @pytest.mark.parametrize(
-    ("reason", "sentence"), [("Only staff may see this.", "Only staff may see this."), ("", "You are not allowed")]
+    ("reason", "sentence"),
+    [("Only staff may see this.", "Only staff may see this."), ("", "Your account may not open this page")],
 )
 def test_forbidden_page_shows_the_reason(reason: str, sentence: str, rf: RequestFactory) -> None:
     request = rf.get("/")

@@ -20,7 +20,7 @@ class AuditAction(models.TextChoices):
     PASSWORD_CHANGE = "password_change", "changed a password"
     FACTOR_ADD = "factor_add", "added a second factor"
     FACTOR_REMOVE = "factor_remove", "removed a second factor"
-    REAUTHENTICATE = "reauthenticate", "proved again who it is"
+    REAUTHENTICATE = "reauthenticate", "proved their identity again"
     TOKEN_MAKE = "token_make", "made a token"
     TOKEN_REVOKE = "token_revoke", "revoked a token"
     UPLOAD = "upload", "uploaded a list"

@@ -5,6 +5,7 @@ A query string enters. A page of entries leaves, newest first, with a link to th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -26,8 +27,13 @@ PAGE_ROWS = 50
 
 DATE_INPUT = {"type": "date"}
 
-KINDS = {"apitoken": "", "emailtemplate": "template"}
-"""What the page calls a kind of object, if not by the name of its table. The name of a token says that it is one."""
+KINDS = {"apitoken": "", "approval": "", "emailtemplate": "template"}
+"""What the page calls a kind of object, if not by the name of its table. The names of tokens and approvals say what
+they are."""
+
+DIGEST = re.compile(r"[0-9a-f]{64,96}")
+DIGEST_SHOWN_CHARS = 12
+"""Enough to tell two digests apart by eye. The CSV file has them whole."""
 
 
 class AuditForm(forms.Form):
@@ -130,4 +136,5 @@ def _say(value: object) -> str:
         return ", ".join(map(str, value))
     if isinstance(value, dict):
         return ", ".join(f"{name} {each}" for name, each in value.items())
-    return str(value)
+    text = str(value)
+    return f"{text[:DIGEST_SHOWN_CHARS]}…" if DIGEST.fullmatch(text) else text

@@ -15,7 +15,7 @@ from django.test import AsyncClient, Client
 from django.utils import timezone
 
 from batches import audit
-from batches.models import AuditAction, AuditEntry, Batch
+from batches.models import Approval, AuditAction, AuditEntry, Batch
 from batches.permissions import Permission
 from tests.conftest import MakeBatch, MakeUser, permit
 
@@ -111,6 +111,15 @@ def test_page_shows_the_entries_with_their_batch(page: Client, batch: Batch) -> 
     assert "Uploaded a list" in text and "192.0.2.1" in text and "token nightly" in text and "refused" in text
     assert f'href="/batches/{batch.pk}/"' in text
     assert f'href="/api/audit.csv?batch={batch.pk}"' in text
+
+
+def test_page_names_an_approval_once_and_shortens_digests(page: Client, batch: Batch) -> None:
+    digest = "0123456789abcdef" * 6
+    approval = Approval.objects.create(batch=batch, digest=digest)
+    audit.record(AuditAction.APPROVAL_ASK, approval, digest=digest)
+    text = page.get("/audit/").content.decode()
+    assert f"approval of batch {batch.pk}: waiting" in text and "approval approval" not in text
+    assert "0123456789ab…" in text and digest not in text
 
 
 def test_faulty_filter_shows_nothing_and_says_why(page: Client, batch: Batch) -> None:

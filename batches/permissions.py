@@ -49,14 +49,20 @@ GROUPS: dict[str, tuple[Permission, ...]] = {
 }
 """The groups that the migration makes, with their permissions. An administrator may change them."""
 
+
+def _ask_for(permission: Permission) -> str:
+    """Say whom to ask for a permission, by the name that the admin shows."""
+    return f"Ask an administrator for the permission “{NAMES[permission]}”."
+
+
 REFUSALS = {
     Permission.SEND_BATCH: "You may not send email. Ask an administrator to add you to the group Senders.",
-    Permission.SEND_TO_GROUP: "You may not send to groups of users. Ask an administrator for the permission.",
+    Permission.SEND_TO_GROUP: f"You may not send to groups of users. {_ask_for(Permission.SEND_TO_GROUP)}",
     Permission.SEND_LARGE_BATCH: "You may not send to so many recipients. Ask an administrator for the permission, or "
     "somebody who has it to send this batch.",
     Permission.APPROVE_BATCH: "You may not approve batches. Ask an administrator to add you to the group Approvers.",
-    Permission.VIEW_ALL_BATCHES: "You may not see the batches of others. Ask an administrator for the permission.",
-    Permission.STEER_ALL_BATCHES: "You may not steer the batches of others. Ask an administrator for the permission.",
+    Permission.VIEW_ALL_BATCHES: f"You may not see the batches of others. {_ask_for(Permission.VIEW_ALL_BATCHES)}",
+    Permission.STEER_ALL_BATCHES: f"You may not steer the batches of others. {_ask_for(Permission.STEER_ALL_BATCHES)}",
     Permission.EDIT_ALL_TEMPLATES: "You may not edit this template. Copy it, or ask its owner or a template editor.",
     Permission.VIEW_AUDIT: "You may not read the audit. Ask an administrator to add you to the group Auditors.",
 }

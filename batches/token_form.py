@@ -24,7 +24,7 @@ class TokenForm(forms.Form):
     name = forms.CharField(
         max_length=100,
         strip=True,
-        help_text="What it is for, such as the program that has it. The audit names it so.",
+        help_text="What it is for, such as the program that has it. The audit shows this name.",
         error_messages={"required": "Give the token a name, so that you know later which one to revoke."},
     )
     scopes = forms.MultipleChoiceField(
@@ -32,11 +32,11 @@ class TokenForm(forms.Form):
         choices=[(scope.value, f"{scope.value}: {scope.label}") for scope in TokenScope],
         widget=forms.CheckboxSelectMultiple,
         initial=[TokenScope.READ.value],
-        help_text="It never may do more than its user.",
-        error_messages={"required": "Choose at least one. A token without any may do nothing."},
+        help_text="A token can never do more than its user may.",
+        error_messages={"required": "Choose at least one. A token without any can do nothing."},
     )
     days = forms.TypedChoiceField(
-        label="It holds",
+        label="Valid for",
         choices=list(PERIODS.items()),
         coerce=int,
         initial=90,

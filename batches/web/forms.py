@@ -139,7 +139,7 @@ class TemplateForm(CheckedTemplateForm):
         labels = {"sender": "From", "html": "HTML body", "text": "Text body"}
         help_texts = {
             "key": "A short name for programs, without spaces. Left empty, it is made from the name.",
-            "sender": "It is chosen for those who may use it, if they name no other.",
+            "sender": "Used for this template unless another sender is chosen when it is sent.",
         }
         error_messages = {
             "key": {

@@ -23,7 +23,7 @@ class Command(ActingCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", metavar="USER", help="The user's name.")
-        parser.add_argument("--name", default="", metavar="N", help="What the token is for. The audit names it so.")
+        parser.add_argument("--name", default="", metavar="N", help="What the token is for. The audit shows this name.")
         parser.add_argument(
             "--scopes",
             default=",".join(TokenScope.values),

@@ -60,6 +60,7 @@ class Command(ActingCommand):
             output.write_text(text + "\n", encoding="utf-8")
         except OSError as exc:
             raise CommandError(f"{output} can't be written: {exc.strerror}. Name another file.") from exc
+        self.stdout.write(f"Written to {output}.")
 
     def _erase(self, spelling: Spelling, *, is_asked: bool) -> None:
         if is_asked:

@@ -19,7 +19,10 @@ class Command(ActingCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--older-than", metavar="DAYS", type=int, help="Left out: RETENTION_DAYS. 0 is everything that has ended."
+            "--older-than",
+            metavar="DAYS",
+            type=int,
+            help="Left out: RETENTION_DAYS. 0 is everything that has ended, and every draft.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -25,6 +25,9 @@ class Command(ActingCommand):
         if user is None:
             raise CommandError(f"There is no user '{options['user']}'. See the users at /admin/auth/user/.")
         count = remove_factors(user)
+        if not count:
+            self.stdout.write(f"{user.username} has no second factor. Nothing was removed.")
+            return
         self.stdout.write(
             f"{count} factors of {user.username} are removed. The user can add new ones after signing in."
         )

@@ -198,6 +198,8 @@ def test_operator_removes_the_factors_that_a_user_has_lost(bob: User, capsys: py
     add_app(client)
     call_command("removefactors", "bob")
     assert "2 factors of bob are removed" in capsys.readouterr().out
+    call_command("removefactors", "bob")
+    assert "bob has no second factor" in capsys.readouterr().out
     assert sign_in(Client()) == "/"
     assert AuditEntry.objects.filter(action=AuditAction.FACTOR_REMOVE, via="command removefactors").count() == 2
     with pytest.raises(CommandError, match="There is no user 'nobody'"):

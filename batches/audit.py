@@ -33,6 +33,9 @@ _ID_MAX_CHARS = 64
 RETENTION_MIN_DAYS = 30
 """No entry is deleted before it is so old. Migration 0019 has the same number."""
 
+RETENTION_MAX_DAYS = 36_500
+"""No entry is older. More days would begin before the first year that Python knows."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
@@ -174,7 +177,7 @@ def purge_old(now: datetime) -> int:
     """
     if settings.AUDIT_RETENTION_DAYS <= 0:
         return 0
-    before, total = now - timedelta(days=settings.AUDIT_RETENTION_DAYS), 0
+    before, total = now - timedelta(days=min(settings.AUDIT_RETENTION_DAYS, RETENTION_MAX_DAYS)), 0
     while deleted := delete_older(before):
         total += deleted
     return total

@@ -39,6 +39,9 @@ STATEMENT_SECONDS = 10
 DRAFT_CHUNKS_MAX = 8
 """How many pieces of 256 KB of a stored file one transaction deletes."""
 
+DAYS_MAX = 36_500
+"""Nothing is older. More days would begin before the first year that Python knows."""
+
 Rest = Callable[[float], None]
 """Called after each transaction with the seconds that it took. May raise ``Interrupted``."""
 
@@ -76,7 +79,7 @@ def purge(days: int, *, rest: Rest = rest_while_sending, now: datetime | None = 
     Raises:
         Interrupted: ``rest`` raised it.
     """
-    before = (now or timezone.now()) - timedelta(days=days)
+    before = (now or timezone.now()) - timedelta(days=min(days, DAYS_MAX))
     purged = Purged()
     # The sessions that have ended are of no use to anybody, however young they are.
     purged.add("sessions", session_limits.forget_ended(now=now or timezone.now()))

@@ -270,6 +270,16 @@ def test_command_refuses_with_a_sentence(arguments: list[str], sentence: str) ->
         call_command("purge", *arguments)
 
 
+@pytest.mark.parametrize("days", [999_999_999, 10**12])
+def test_nothing_is_removed_when_the_days_are_more_than_time_has(
+    days: int, sent_to_ann: Batch, settings: LazySettings
+) -> None:
+    settings.RETENTION_DAYS = settings.AUDIT_RETENTION_DAYS = days
+    out = io.StringIO()
+    call_command("purge", stdout=out)
+    assert "Nothing was old enough" in out.getvalue()
+
+
 def test_command_uses_the_setting(sent_to_ann: Batch, settings: LazySettings) -> None:
     settings.RETENTION_DAYS = 2
     age(sent_to_ann, 3)

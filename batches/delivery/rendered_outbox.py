@@ -101,10 +101,15 @@ class RenderedOutbox(Outbox):
         return written
 
     def _ask_ahead(self) -> None:
-        if self._is_asking or self._has_enough() or self._renderer.obstacle:
+        if self._is_asking or self._renderer.obstacle:
             return
+        asked_max = self._asked_max
+        if self._has_enough():
+            if self._is_next_written():
+                return
+            asked_max = 1  # one was put back before those that are ready, and they wait for it
         missing = (claimed for claimed in self._claimed if claimed.id not in self._written)
-        if emails := list(islice(missing, self._asked_max)):
+        if emails := list(islice(missing, asked_max)):
             self._is_asking = True
             task = asyncio.ensure_future(self._ask(emails, round_number=self._round))
             self._tasks.add(task)

@@ -109,6 +109,24 @@ async def test_messages_are_given_out_when_two_connections_are_offered_different
     assert taken == [(number, True) for number in range(20)]
 
 
+@pytest.mark.parametrize(("is_paced", "count"), [(True, 3), (False, 150)])
+async def test_messages_go_on_when_one_is_put_back_before_many_that_are_ready(
+    is_paced: bool, count: int, harnesses: list[Harness]
+) -> None:
+    harnesses.append(harness := Harness(FANCY, is_paced=is_paced))
+    outbox = harness.outbox
+    outbox.extend(claim(number, fields=("Ann", "")) for number in range(count))
+    while (outgoing := outbox.take(EIGHT_BIT)) is None:
+        await asyncio.wait_for(harness.is_ready.wait(), 20)
+    while not outbox._has_enough():
+        harness.is_ready.clear()
+        outbox.is_ready_for(EIGHT_BIT)
+        outbox._ask_ahead()
+        await asyncio.wait_for(harness.is_ready.wait(), 20)
+    outbox.put_back(outgoing.tag)
+    assert [number for number, _ in await harness.take(count)] == list(range(count))
+
+
 async def test_few_messages_are_kept_when_they_are_big(harnesses: list[Harness]) -> None:
     harnesses.append(harness := Harness(replace(FANCY, text="{{ 'x' * 1000000 }}")))
     harness.outbox.extend(claim(number, fields=("Ann", "")) for number in range(12))

@@ -78,6 +78,14 @@ def test_approver_sees_what_would_go_out(page: Client, approving: Client, draft:
     assert frame.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
 
 
+def test_approver_sees_how_many_get_no_mail(
+    page: Client, approving: Client, draft: Batch, welcome: EmailTemplate
+) -> None:
+    send(page, draft)
+    Batch.objects.filter(pk=draft.pk).update(suppressed_count=1)
+    assert "1 wants no mail" in approving.get(address(draft)).content.decode()
+
+
 def test_approver_sends_exactly_what_was_shown(
     page: Client, approving: Client, draft: Batch, welcome: EmailTemplate, sender: User
 ) -> None:

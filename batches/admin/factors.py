@@ -14,9 +14,6 @@ from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.http import HttpRequest
 
-from batches import audit
-from batches.models import AuditAction
-
 for model in (Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken, UserSession):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
@@ -41,11 +38,3 @@ class FactorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only a superuser removes factors: else somebody could weaken the account of an administrator."""
         return request.user.is_active and bool(getattr(request.user, "is_superuser", False))
-
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        audit.record(AuditAction.FACTOR_REMOVE, obj.user, factor=str(obj.type))
-        super().delete_model(request, obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        for factor in queryset.select_related("user"):
-            self.delete_model(request, factor)

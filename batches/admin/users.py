@@ -90,7 +90,8 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
             raise PermissionDenied(
                 "You may not set the password of a user who may do more than you. Ask a superuser to set it."
             )
-        response: HttpResponse = super().user_change_password(request, id, form_url)
+        with transaction.atomic():  # the entry of the audit with the password: Django has none here
+            response: HttpResponse = super().user_change_password(request, id, form_url)
         return response
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:

@@ -3,6 +3,22 @@
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
+
+COMMANDS_OF_DJANGO = ("changepassword", "createsuperuser", "shell")
+"""With them an operator acts. Our own commands name the operator themselves, and all others are the program."""
+
+
+def name_operator(command: str) -> AbstractContextManager[object]:
+    """Return a context in which the audit names the operating system's user, for the commands above."""
+    if command not in COMMANDS_OF_DJANGO:
+        return nullcontext()
+    import django
+
+    django.setup()
+    from batches.management.command import acting_as_operator
+
+    return acting_as_operator(command)
 
 
 def main() -> None:
@@ -13,7 +29,8 @@ def main() -> None:
     from emailbatch.localstack.outage import explain
 
     try:
-        execute_from_command_line(sys.argv)
+        with name_operator(sys.argv[1] if len(sys.argv) > 1 else ""):
+            execute_from_command_line(sys.argv)
     except ImproperlyConfigured as exc:  # a variable that settings.py cannot read: its message is for a person
         sys.exit(str(exc))
     except (Exception, SystemExit) as exc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -15,9 +16,13 @@ class ActingCommand(BaseCommand):
     """A command whose acts are written down. Commands that only read, and the sweep, need it not."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        name = self.__class__.__module__.rpartition(".")[2]
-        with audit.acting_as(audit.Actor(name=find_system_user(), via=f"command {name}")):
+        with acting_as_operator(self.__class__.__module__.rpartition(".")[2]):
             return super().execute(*args, **options)
+
+
+def acting_as_operator(command: str) -> AbstractContextManager[None]:
+    """Let every entry in this context name a command and the operating system's user."""
+    return audit.acting_as(audit.Actor(name=find_system_user(), via=f"command {command}"))
 
 
 def find_system_user() -> str:

@@ -16,7 +16,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from batches import audit
-from batches.models import AuditAction, EmailTemplate
+from batches.management.command import find_system_user
+from batches.models import AuditAction, AuditEntry, EmailTemplate
 from emailbatch.localstack import addresses
 from tests import services
 from tests.project_files import PROJECT_DIR
@@ -69,20 +70,17 @@ def role(db: None) -> Iterator[str]:
         cursor.execute(f"DROP ROLE {ROLE}")
 
 
-def run_as_role(tmp_path: Path) -> dict[str, object]:
-    """Import, send and cancel a batch in a process that has the role, and attack the audit from it.
-
-    The embedded server lets in by the user id of the process, so the role is taken at the beginning of each session.
-    """
+def manage(tmp_path: Path, *arguments: str, options: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, with the database of the tests and options of its sessions."""
     name = connection.settings_dict["NAME"]
     environment = os.environ | {
         "DATABASE_URL": addresses.database_url(services.running.data_dir).replace("/emailbatch?", f"/{name}?"),
-        "PGOPTIONS": f"-c role={ROLE}",
+        "PGOPTIONS": options,
         "DATA_DIR": str(tmp_path),
         "REDIS_URL": addresses.redis_url(services.running.data_dir),
     }
-    said = subprocess.run(
-        [sys.executable, "manage.py", "shell", "--no-imports", "-c", PROBE],
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
         cwd=PROJECT_DIR,
         env=environment,
         capture_output=True,
@@ -90,6 +88,14 @@ def run_as_role(tmp_path: Path) -> dict[str, object]:
         timeout=60,
         check=False,
     )
+
+
+def run_as_role(tmp_path: Path) -> dict[str, object]:
+    """Import, send and cancel a batch in a process that has the role, and attack the audit from it.
+
+    The embedded server lets in by the user id of the process, so the role is taken at the beginning of each session.
+    """
+    said = manage(tmp_path, "shell", "--no-imports", "-c", PROBE, options=f"-c role={ROLE}")
     assert said.returncode == 0, said.stderr
     answer: dict[str, object] = json.loads(said.stdout.splitlines()[-1])
     return answer
@@ -105,6 +111,20 @@ def test_role_works_and_can_not_change_the_audit(role: str, welcome: EmailTempla
     assert {"upload", "send", "cancel", "sign_out"} <= set(answer["recorded"])  # type: ignore[call-overload]
     assert answer["refused"] == [True] * 7
     assert "may not delete entries" in str(answer["retention"])
+
+
+@pytest.mark.usefixtures("db")
+def test_commands_of_django_name_the_user_of_the_system(tmp_path: Path) -> None:
+    probe = "from django.contrib.auth.models import User; User.objects.create_user('made-in-a-shell')"
+    for arguments in (
+        ["createsuperuser", "--noinput", "--username", "made", "--email", "made@example.org"],
+        ["shell", "--no-imports", "-c", probe],
+    ):
+        said = manage(tmp_path, *arguments)
+        assert said.returncode == 0, said.stderr
+    entries = AuditEntry.objects.filter(action=AuditAction.USER_CHANGE, details__act="add").order_by("pk")
+    assert [entry.via for entry in entries] == ["command createsuperuser", "command shell"]
+    assert {entry.actor_name for entry in entries} == {find_system_user()}
 
 
 def test_role_that_does_not_exist_is_named(db: None) -> None:

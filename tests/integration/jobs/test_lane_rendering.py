@@ -6,13 +6,14 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from django.conf import LazySettings
 
 from batches.jobs import lifecycle
 from batches.models import Batch, EmailStatus, EmailTemplate, JobKind
 from tests.integration.jobs.conftest import MakeBatch
 from tests.integration.jobs.whole_jobs import replay, run_to_end, run_while, start, statuses, wait_for, wait_for_sent
-from tests.smtpserver import Behaviour, RunningServer
+from tests.smtpserver import Behaviour, Rule, RunningServer
 
 KILL_COUNT = 4
 
@@ -96,5 +97,22 @@ def test_nobody_gets_a_second_mail_when_the_batch_is_paused_and_cancelled_while_
         run_to_end(job)
         assert statuses(batch)[EmailStatus.CANCELLED] > 0
         run_to_end(replay(batch, JobKind.UNSENT))
+        expected = sorted((address, f"For {address}.") for address in batch.emails.values_list("address", flat=True))
+        assert sorted(read_texts(recording, batch)) == expected
+
+
+@pytest.mark.parametrize("rate", [0, 400])
+def test_everybody_gets_their_mail_when_the_relay_drops_connections_again_and_again(
+    rate: float, relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    settings.SEND_WINDOW, settings.SEND_CONNECTIONS, settings.SEND_LANES = 64, 3, 1
+    settings.SEND_RATE = rate
+    rules = tuple(Rule(stage="mail", action="drop", limit=1, after=after) for after in range(10, 140, 20))
+    with RunningServer(Behaviour(rules=rules), keep_raw=True) as recording:
+        settings.EMAIL_URL = recording.url
+        batch = make_batch(150)
+        job, _ = start(batch, make_conditional(template))
+        run_to_end(job)
+        assert statuses(batch) == {EmailStatus.SENT: 150}
         expected = sorted((address, f"For {address}.") for address in batch.emails.values_list("address", flat=True))
         assert sorted(read_texts(recording, batch)) == expected

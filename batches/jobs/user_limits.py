@@ -118,12 +118,17 @@ def _find_batch_refusal(made_at: Sequence[datetime], *, now: datetime) -> LimitR
     limit = settings.USER_DAILY_BATCHES
     if not limit or len(made_at) < limit:
         return None
+    sent, allowed = _say_times(len(made_at)), f"{_say_times(limit)} {'is' if limit == 1 else 'are'}"
     free_at = made_at[len(made_at) - limit] + DAY  # when fewer than the limit are left in the last 24 hours
     return _refuse(
-        f"You have sent {len(made_at):,} times in the last 24 hours, and {limit:,} times are allowed.",
+        f"You have sent {sent} in the last 24 hours, and {allowed} allowed.",
         free_at=free_at,
         now=now,
     )
+
+
+def _say_times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _find_recipient_refusal(sent: Sequence[tuple[datetime, int]], count: int, *, now: datetime) -> LimitReached | None:

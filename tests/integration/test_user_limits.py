@@ -87,6 +87,13 @@ def test_list_that_is_longer_than_the_limit_is_never_possible(send: SendList, se
     send(3)
 
 
+def test_one_batch_is_once(send: SendList, settings: LazySettings) -> None:
+    settings.USER_DAILY_BATCHES = 1
+    send(1)
+    with pytest.raises(LimitReached, match="You have sent once in the last 24 hours, and once is allowed"):
+        send(1)
+
+
 def test_batches_are_counted_over_24_hours(send: SendList, settings: LazySettings) -> None:
     settings.USER_DAILY_BATCHES = 2
     first = send(1)

@@ -32,7 +32,8 @@ from batches.template_versions import TemplateChanged, require_edit, save_templa
 router = Router(tags=["templates"])
 
 KEY_TAKEN = "Another template has this key. Choose a different one."
-KEY_PATTERN = r"^[-a-zA-Z0-9_]+$"
+KEY_PATTERN = r"^[0-9]*[-a-zA-Z_][-a-zA-Z0-9_]*$"
+"""Not digits alone, as ``template_form.KEY_OF_DIGITS`` says."""
 
 
 class TemplateParts(Body):
@@ -50,7 +51,9 @@ class TemplateParts(Body):
 
 
 class NewTemplate(TemplateParts):
-    key: str = Field(max_length=100, pattern=KEY_PATTERN, description="Letters, digits, hyphens and underscores.")
+    key: str = Field(
+        max_length=100, pattern=KEY_PATTERN, description="Letters, digits, hyphens and underscores; not digits alone."
+    )
 
 
 class ChangedTemplate(TemplateParts):

@@ -185,6 +185,8 @@ def make_template_key(name: str) -> str:
     """Make a key that no template has: the name in lower case with hyphens, and a number if it is taken."""
     max_length = EmailTemplate._meta.get_field("key").max_length or 0
     start = slugify(name)[: max_length - KEY_NUMBER_CHARS].strip("-_") or "template"
+    if start.isdigit():  # it would be taken for the number of a template
+        start = f"template-{start}"[: max_length - KEY_NUMBER_CHARS]
     taken = set(EmailTemplate.objects.filter(key__startswith=start).values_list("key", flat=True))
     numbered = (f"{start}-{number}" for number in count(2))
     return next(key for key in chain([start], numbered) if key not in taken)

@@ -37,6 +37,14 @@ def theirs(sender: User) -> EmailTemplate:
     return template
 
 
+def test_key_is_not_the_number_of_another_template(admin: Client, theirs: EmailTemplate) -> None:
+    page = admin.post(f"{LIST}add/", PARTS | {"key": str(theirs.pk)}).content.decode()
+    assert "A key of digits alone would be taken for the number of a template." in page
+    EmailTemplate.objects.filter(pk=theirs.pk).update(key="2024")  # as an earlier release allowed
+    join_groups(User.objects.get(username="clerk"), "Template editors")
+    assert admin.post(f"{LIST}{theirs.pk}/change/", PARTS | {"key": "2024", "text": "Two"}).status_code == 302
+
+
 def test_save_in_the_admin_is_a_version(admin: Client, clerk: User) -> None:
     assert admin.post(f"{LIST}add/", PARTS).status_code == 302
     template = EmailTemplate.objects.get()

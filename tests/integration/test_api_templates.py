@@ -54,6 +54,13 @@ def test_template_is_written_and_read(api: Client) -> None:
     assert [each["version"] for each in rest["items"]] == [1]
 
 
+def test_key_is_not_the_number_of_another_template(api: Client, make_user: MakeUser) -> None:
+    """A program that names a template by its number would send the one with that key."""
+    _, made = create(signed_in(make_user("ann", "Senders")))
+    assert create(api, key=str(made["id"]))[0] == 422
+    assert create(api, key=f"{made['id']}-council")[0] == 201
+
+
 def test_template_of_another_user_is_only_read(api: Client, make_user: MakeUser) -> None:
     create(signed_in(make_user("ann", "Senders")))
     assert api.get("/api/templates/council").json()["owner"] == "ann"

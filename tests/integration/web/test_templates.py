@@ -44,6 +44,7 @@ def test_template_does_not_become_the_default_when_there_is_one(page: Client, we
         ({"text": "Dear {{ name"}, "text body"),
         ({"text": ""}, "Give the template an HTML body, a text body, or both."),
         ({"key": "welcome_email"}, "Another template has this key"),
+        ({"key": "2026"}, "A key of digits alone"),
         ({"key": "two words"}, "Use only letters, digits, hyphens and underscores, and no spaces."),
         ({"subject": ""}, "This field is required."),
     ],
@@ -64,6 +65,7 @@ def test_fault_is_shown_and_the_input_is_kept(
         ("Parents' evening", ["parents-evening", "parents-evening-2", "parents-evening-3"]),
         ("Größe", ["groe", "groe-2", "groe-3"]),
         ("案内", ["template", "template-2", "template-3"]),
+        ("2026", ["template-2026", "template-2026-2", "template-2026-3"]),
         ("x" * 200, ["x" * 90, f"{'x' * 90}-2", f"{'x' * 90}-3"]),
     ],
 )

@@ -34,6 +34,12 @@ HEAD_SECONDS = 30.0
 """How long the headers of a request may take, from its first line on. Twisted only limits the silence between two
 octets, so a client could keep a connection with one octet a minute."""
 
+CHUNKS_FREE = 4096
+CHUNK_MIN_BYTES = 16
+"""How many chunks a body may have (RFC 9112 section 7.1), and how many octets each has on average beyond that. Twisted
+parses each chunk in Python, in the one thread that answers everybody, so six megabytes of chunks with one octet each
+stopped all other requests for ten seconds."""
+
 current_request: ContextVar[DaphneRequest | None] = ContextVar("current_request", default=None)
 """The request that daphne hands to the application in this context; None under any other server."""
 
@@ -49,6 +55,12 @@ def serve_through_daphne(access_log: Callable[[IO[str]], Any]) -> None:
     ws_protocol.WebSocketFactory.protocol = GuardedSocket
 
 
+TINY_CHUNKS = (
+    f"The request came in chunks of less than {CHUNK_MIN_BYTES} bytes, so nothing of it was kept. Send it in larger "
+    "chunks, or with a Content-Length."
+)
+
+
 class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne has no types
     """A request whose body goes to a temporary file, up to a limit, and whose response waits for its reader."""
 
@@ -62,6 +74,8 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
         self.received_bytes = 0
         self.user_id: int | None = None  # for the access log
         self._is_refused = False
+        self._is_chunked = False
+        self._chunk_count = 0
         self._arriving: Arriving | None = None
         self._received_early: tuple[Any, ...] | None = None
         self._has_promised_100 = False
@@ -77,6 +91,7 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
         self._head_timer.cancel()
         if length == 0:
             return
+        self._is_chunked = length is None
         path = unquote(self.channel._path.partition(b"?")[0].decode("latin-1"))
         self._arriving = Arriving(
             limit=find_limit(self.channel._command.decode("latin-1"), path),
@@ -118,11 +133,19 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
         if self._is_refused or self._arriving is None:
             return
         self.received_bytes += len(data)
+        if self._is_chunked and not self._count_chunk():
+            self._refuse(BodyRefused(TINY_CHUNKS, http_status=400))
+            return
         was_asking = self._arriving.is_asking
         self._arriving.receive(self.received_bytes)
         self._write(data)
         if self._arriving.is_asking and not was_asking and not self._is_refused:
             self._wait()
+
+    def _count_chunk(self) -> bool:
+        """Count a chunk. Returns whether the chunks are large enough."""
+        self._chunk_count += 1
+        return self._chunk_count <= CHUNKS_FREE + self.received_bytes // CHUNK_MIN_BYTES
 
     def requestReceived(self, *args: Any) -> None:
         self._write(b"")
@@ -227,4 +250,9 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
         self.channel._networkProducer.resumeProducing()  # it may be waiting, and then could not read the answer
         transport.write(write_response(refused, accept=accept))
         transport.loseWriteConnection()
+        self.channel.rawDataReceived = _drop  # else each chunk of the rest would be parsed
         asyncio.get_event_loop().call_later(LINGER_SECONDS, transport.abortConnection)
+
+
+def _drop(data: bytes) -> None:
+    """Read what a refused client still sends, and do nothing with it."""

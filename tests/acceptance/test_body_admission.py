@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from http.client import HTTPResponse
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from django.conf import settings
@@ -227,3 +228,26 @@ def test_body_of_a_websocket_handshake_is_refused(web: WebServer) -> None:
     with closing(Upload(web, "/ws/batches/", length=7, headers=headers, method="GET")) as upload:
         upload.send(b"\x02\x81\0\0\0\0x")
         assert upload.answer()[0] == 400
+
+
+def test_others_are_answered_when_a_stranger_sends_chunks_of_one_octet(web: WebServer) -> None:
+    with ExitStack() as stack:
+        uploads = [stack.enter_context(closing(Upload(web, "/accounts/login/", length=None))) for _ in range(2)]
+        threads = [Thread(target=upload.send, args=(b"1\r\na\r\n" * 600_000,)) for upload in uploads]
+        for thread in threads:
+            thread.start()
+        began_at = time.monotonic()
+        assert web.get("/api/health")[0] == 200
+        assert time.monotonic() - began_at < 3
+        for thread, upload in zip(threads, uploads, strict=True):
+            status, body, _ = upload.answer()
+            assert status == 400 and "Send it in larger chunks" in json.loads(body)["detail"]
+            thread.join()
+
+
+def test_list_is_read_when_each_line_is_a_chunk(web: WebServer) -> None:
+    lines = [HEAD, *(b"person-%d@example.org\r\n" % number for number in range(10_000)), TAIL]
+    with closing(Upload(web, "/api/upload", length=None, headers={"Authorization": web.bearer})) as upload:
+        upload.send(b"".join(b"%x\r\n%b\r\n" % (len(line), line) for line in lines) + b"0\r\n\r\n")
+        status, body, _ = upload.answer()
+    assert (status, json.loads(body)["totalEmails"]) == (202, 10_001)

@@ -27,6 +27,9 @@ from batches.permissions import Act, NotPermitted, Permission, find_missing, may
 
 REASON_MAX_CHARS = 500
 
+SWEPT_COUNT_MAX = 50
+"""How many waiting approvals one sweep looks at. Each costs some queries, and anybody who may send can ask for many."""
+
 NOT_YOUR_OWN = "You asked for this approval, or the batch is yours. Another user must approve it."
 ANOTHER_ASKED = "It was sent again in another way, which took the place of this request."
 NO_REASON = "Say why you refuse, so that the asker can correct it."
@@ -197,9 +200,16 @@ def list_waiting() -> QuerySet[Approval]:
     return waiting.select_related("batch", "batch__created_by", "asked_by", "template")
 
 
-def void_changed() -> int:
-    """Make void what has changed since it was asked, and return how many. Safe to call at any time: for the sweep."""
-    return sum(_void_if_changed(waiting) for waiting in list_waiting())
+def void_changed(*, at_most: int | None = None) -> int:
+    """Make void what has changed since it was asked, and return how many. Safe to call at any time.
+
+    Args:
+        at_most: How many to look at, whichever they are: for the sweep, which comes again. None: all that wait.
+    """
+    waiting = list_waiting()
+    if at_most is not None:
+        waiting = waiting.order_by("?")[:at_most]  # the order of the ids would never reach the last ones
+    return sum(_void_if_changed(each) for each in waiting)
 
 
 def _void_if_changed(seen: Approval) -> bool:

@@ -75,7 +75,7 @@ def sweep() -> SweepReport:
             # may have work again.
             report = SweepReport(
                 paused=pause_jobs_of_inactive_users(),
-                voided=approvals.void_changed(),
+                voided=approvals.void_changed(at_most=approvals.SWEPT_COUNT_MAX),
                 started=_start_due_jobs(),
                 reaped=_reap_dead_lanes(),
                 finished=_finish_jobs(),

@@ -269,3 +269,14 @@ def test_download_with_an_odd_number_is_refused_with_a_sentence(caller: Client, 
     for text in TEXTS:
         check(caller.get(path.format(quote(text, safe="", errors="surrogatepass"))), where=text[:100])
     assert caller.get(path.format("9" * 4000)).status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_download_of_the_audit_with_an_odd_value_is_refused_with_a_sentence(client: Client, staff: User) -> None:
+    client.force_login(staff)
+    client.raise_request_exception = False
+    for text in TEXTS:
+        for name in ("who", "action", "batch", "since", "until", "refused", "unknown"):
+            response = client.get(f"/api/audit.csv?{name}={quote(text, errors='surrogatepass')}")
+            if response.status_code != 200:
+                check(response, where=(name, text[:100]))

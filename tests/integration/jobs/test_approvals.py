@@ -351,3 +351,10 @@ def test_command_names_the_approver(draft: Batch, welcome: EmailTemplate, sender
     job = creation.send_once(draft, template=welcome, user=None, approved_by=approver)
     approval = draft.approvals.get()
     assert (job.created_by, approval.decided_by, approval.status) == (None, approver, ApprovalStatus.APPROVED)
+
+
+def test_sweep_looks_at_a_part_when_many_wait(welcome: EmailTemplate, sender: User) -> None:
+    for _ in range(3):
+        ask(make_draft(sender), welcome, sender)
+    EmailTemplate.objects.update(text="Changed")
+    assert [approvals.void_changed(at_most=2) for _ in range(3)] == [2, 1, 0]

@@ -119,7 +119,8 @@ def _open_services() -> Iterator[tuple[str, str]]:
 
 def _is_database_open(url: str) -> bool:
     options = {name: values[-1] for name, values in _options(url).items()}
-    return options.get("sslmode") not in ENCRYPTED_POSTGRES and _is_far(options.get("host") or _host(url))
+    host = options.get("hostaddr") or options.get("host") or _host(url)  # libpq's order
+    return options.get("sslmode") not in ENCRYPTED_POSTGRES and _is_far(host)
 
 
 def _is_redis_open(url: str) -> bool:

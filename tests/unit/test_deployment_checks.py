@@ -52,7 +52,13 @@ def test_key_is_accepted_when_it_was_made_at_random(deployment: Settings, length
     assert found_ids() == []
 
 
-@pytest.mark.parametrize("url", ["postgres://u:p@database.example/name", "postgres://u:p@10.0.0.5/name?sslmode=prefer"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("postgres://u:p@database.example/name", "postgres://u:p@10.0.0.5/name?sslmode=prefer"),
+        "postgres://u:p@localhost/name?hostaddr=10.0.0.5",
+    ],
+)
 def test_database_is_named_when_others_on_the_way_could_read(deployment: Settings, url: str) -> None:
     deployment.DATABASE_URL = url
     assert found_ids() == [checks.IN_THE_CLEAR]

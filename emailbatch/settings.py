@@ -125,6 +125,10 @@ MFA_FORMS = {
     "authenticate": "batches.accounts.forms.CodeForm",
     "reauthenticate": "batches.accounts.forms.CodeAgainForm",
     "activate_totp": "batches.accounts.forms.AddAppForm",
+    "add_webauthn": "batches.accounts.forms.AddPasskeyForm",
+    "authenticate_webauthn": "batches.accounts.forms.PasskeyForm",
+    "reauthenticate_webauthn": "batches.accounts.forms.PasskeyAgainForm",
+    "login_webauthn": "batches.accounts.forms.SignInByPasskeyForm",
 }
 SOCIALACCOUNT_ADAPTER = "batches.accounts.openid_users.OpenIdUsers"
 SOCIALACCOUNT_LOGIN_ON_GET = True  # a sign-in is a link, because form-action of our policy names this site only

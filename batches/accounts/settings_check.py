@@ -37,10 +37,11 @@ def _openid_errors() -> Iterator[CheckMessage]:
 
 @register(Tags.security)
 def check_session_limits(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Refuse sessions that would be over at once, and a negative limit."""
-    wrong = [name for name in ("SESSION_IDLE_SECONDS", "SESSION_MAX_SECONDS") if getattr(settings, name) < 60]
-    wrong += [name for name in ("REAUTHENTICATE_ABOVE", "REAUTHENTICATE_SECONDS") if getattr(settings, name) < 0]
-    hint = "Set sessions to 60 seconds or more, and the others to 0 or more."
+    """Refuse sessions and proofs that would be over at once, and a negative limit."""
+    seconds = ("SESSION_IDLE_SECONDS", "SESSION_MAX_SECONDS", "REAUTHENTICATE_SECONDS")
+    wrong = [name for name in seconds if getattr(settings, name) < 60]
+    wrong += [name for name in ("REAUTHENTICATE_ABOVE",) if getattr(settings, name) < 0]
+    hint = "Set what is in seconds to 60 or more, and REAUTHENTICATE_ABOVE to 0 or more."
     return [
         Error(f"{name} is {getattr(settings, name)}, which is too small.", hint=hint, id=BAD_SESSION_LIMIT)
         for name in wrong

@@ -58,6 +58,12 @@ def test_limit_is_named_when_it_is_too_small(settings: LazySettings, name: str) 
     assert [each.msg for each in settings_check.check_session_limits(None)] == [f"{name} is -1, which is too small."]
 
 
+def test_proof_that_is_too_old_at_once_is_refused(settings: LazySettings) -> None:
+    settings.REAUTHENTICATE_SECONDS = 0  # the user would be asked again after each answer
+    [found] = settings_check.check_session_limits(None)
+    assert found.msg == "REAUTHENTICATE_SECONDS is 0, which is too small."
+
+
 def test_secret_of_the_client_is_read_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "secret").write_text("only the provider knows it\n")
     monkeypatch.setenv("OIDC_CLIENT_SECRET_FILE", str(tmp_path / "secret"))

@@ -202,3 +202,11 @@ def test_work_horse_ends_soon_when_a_hostile_batch_is_cancelled(stack: RunningSt
     wait_until(lambda: client.batch(batch_id)["failedCount"] > 0, within_seconds=30, what="The first hostile row")
     client.request("POST", f"/api/batches/{batch_id}/cancel", {})
     wait_until(lambda: not stack.work_horse_pids(), within_seconds=6, what="The end of the work-horses")
+
+
+def test_work_horse_stays_small_when_messages_are_big(stack: RunningStack, client: Client) -> None:
+    store(stack, "big", "{% if name %}{{ 'x' * 7000000 }}{% endif %}")
+    with Watched(stack) as watched:
+        batch_id = send(client, "big", make_rows(40))
+        wait_until(lambda: client.batch(batch_id)["sentCount"] == 40, within_seconds=90, what="The big messages")
+    watched.check()

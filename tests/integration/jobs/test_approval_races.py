@@ -9,6 +9,7 @@ import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
+from django.test import Client
 
 from batches import intake
 from batches.jobs import approvals, lifecycle
@@ -103,3 +104,36 @@ def test_look_waits_for_nobody_who_changes_the_list(draft: Batch, welcome: Email
     assert approvals.void_changed() == 1
     asked.refresh_from_db()
     assert asked.status == ApprovalStatus.VOID
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("who", "path"), [("approver", "approval/approve/"), ("sender", "review/send/")])
+def test_page_is_not_found_when_the_draft_is_discarded_while_it_waits(
+    who: str, path: str, draft: Batch, welcome: EmailTemplate, sender: User, make_user: MakeUser
+) -> None:
+    digest = ask(draft, welcome, sender).digest
+    client = Client()
+    client.force_login({"approver": make_user("approver", "Approvers"), "sender": sender}[who])
+    form = {"digest": digest, "reviewed": digest, "template": welcome.key}
+
+    def post() -> int:
+        try:
+            return client.post(f"/batches/{draft.pk}/{path}", form).status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Batch.objects.select_for_update().get(pk=draft.pk)
+            answer = pool.submit(post)
+            while not answer.done() and not is_waiting_for_a_lock():
+                pass
+            intake.discard_draft(draft)
+        assert answer.result() == 404
+
+
+def is_waiting_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        [(is_waiting,)] = cursor.fetchall()
+    return bool(is_waiting)

@@ -19,6 +19,7 @@ from django.utils.decorators import sync_and_async_middleware
 from batches import audit
 from batches.client_address import find_client_address
 from batches.models import AuditAction
+from batches.redaction import redact
 
 REFUSED_STATUSES = frozenset({403, 409, 429})
 """A permission is lacking, something changed since the review, or a limit is reached."""
@@ -85,7 +86,7 @@ Respond = Callable[[HttpRequest], Any]
 def find_actor(request: HttpRequest) -> audit.Actor:
     """Find who acts in a request. Reads the user from the database if nothing has read it before."""
     token_name = getattr(request, "api_token_name", None)
-    via = name_door(request) if token_name is None else f"token {token_name}".rstrip()
+    via = name_door(request) if token_name is None else redact(f"token {token_name}".rstrip())
     peer = request.META.get("REMOTE_ADDR", "")
     client = find_client_address(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
     return audit.Actor.of_user(getattr(request, "user", None), via=via, client=client)

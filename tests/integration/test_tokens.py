@@ -11,6 +11,7 @@ import pytest
 from django.conf import LazySettings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
@@ -264,6 +265,13 @@ def test_administrator_makes_and_revokes_the_token_of_a_user(client: Client, sta
     client.post("/admin/batches/apitoken/", {"action": "delete_selected", "_selected_action": [made.pk], "post": "yes"})
     assert not ApiToken.objects.exists() and call(Client(), token) == 401
     assert AuditEntry.objects.filter(action=AuditAction.TOKEN_REVOKE).count() == 1
+
+
+def test_name_of_a_token_brings_no_address_into_the_audit(client: Client, sender: User) -> None:
+    token = ApiToken.objects.issue(sender, name="for ann@example.org")
+    file = SimpleUploadedFile("a.csv", b"email,name\nbob@example.org,Bob\n")
+    client.post("/api/upload", {"file": file, "draft": "true"}, headers={"Authorization": f"Bearer {token}"})
+    assert AuditEntry.objects.get(action=AuditAction.UPLOAD).via == "token for <address>"
 
 
 def test_only_a_superuser_makes_tokens_of_others(client: Client, sender: User) -> None:

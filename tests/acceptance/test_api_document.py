@@ -22,7 +22,7 @@ from tests.conftest import MakeBatch
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "5"))
 """How many requests each operation gets from the random phase. The other phases make as many as the document needs."""
 
-SECONDS = int(os.environ.get("SCHEMATHESIS_SECONDS", "90"))
+SECONDS = int(os.environ.get("SCHEMATHESIS_SECONDS", "60"))
 """How long the random phases may go on together."""
 
 SEED = "20261126"
@@ -40,17 +40,8 @@ def test_schemathesis_finds_nothing(staff: User, welcome: EmailTemplate, make_ba
         argv = [sys.executable, "-m", "schemathesis.cli", "run", f"{site}/api/openapi.json", "--url", site]
         argv += ["--header", f"Authorization: {server.bearer}", "--checks", "all", "--max-examples", str(EXAMPLES)]
         argv += ["--exclude-checks", "positive_data_acceptance"]  # schemathesis_hooks.py has it in our words
-        argv += [
-            "--seed",
-            SEED,
-            "--generation-database",
-            "none",
-            "--no-color",
-            "--workers",
-            "2",
-            "--max-time",
-            str(SECONDS),
-        ]
+        argv += ["--seed", SEED, "--generation-database", "none", "--no-color", "--max-time", str(SECONDS)]
+        argv += ["--workers", "1"]  # two threads of it fail in ast.parse of Python 3.11 (SystemError)
         tried = subprocess.run(argv, capture_output=True, text=True, timeout=400, cwd=tmp_path, env=environment)
     failures = re.findall(r"^_{3,} (.*?) _{3,}$|^- (ST\d+ .*)$|^ {4}(\S.{0,300})", tried.stdout, re.MULTILINE)
     assert tried.returncode == 0, "\n".join("".join(found) for found in failures) + tried.stderr[-2_000:]

@@ -64,7 +64,7 @@ def test_notes_on_a_template_are_beside_the_button_of_the_preview(width: int, pa
     page.goto("/templates/new/")
     page.fill('[name="subject"]', "Hallo")
     page.fill('[name="text"]', "Dear [name],\n{{ first name")
-    button = page.get_by_role("button", name="Preview")
+    button = page.get_by_role("button", name="Preview", exact=True)
     button.click()
     expect(page.locator("#notes .error")).to_contain_text("{{ first name")
     expect(page.locator("#notes .warning")).to_contain_text("The text body has [name] in line 1.")

@@ -21,7 +21,7 @@ def test_answer_is_401_with_a_sentence_when_nobody_is_logged_in(client: Client, 
     response = client.get("/api/batches")
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == "Bearer"
-    assert "Log in" in response.json()["detail"]
+    assert "Sign in" in response.json()["detail"]
 
 
 def test_caller_is_accepted_when_the_token_is_right(client: Client, sender: User) -> None:

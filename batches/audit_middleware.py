@@ -70,6 +70,8 @@ ACTIONS = {
 }
 """What a request tried, by the name of its address. The API names an address after the function of its first method."""
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
 STEERING = {
     "pause": AuditAction.PAUSE,
     "resume": AuditAction.RESUME,
@@ -154,5 +156,5 @@ def find_action(request: HttpRequest) -> AuditAction | None:
     if match.url_name == "batch-steer":
         return STEERING.get(match.kwargs.get("action", ""), AuditAction.REPLAY)
     if name_door(request) == "admin":
-        return AuditAction.ADMIN_CHANGE
+        return AuditAction.ADMIN_READ if request.method in SAFE_METHODS else AuditAction.ADMIN_CHANGE
     return ACTIONS.get(match.url_name or "")

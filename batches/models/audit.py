@@ -50,7 +50,8 @@ class AuditAction(models.TextChoices):
     PERMISSION_CHANGE = "permission_change", "changed permissions"
     USER_CHANGE = "user_change", "changed a user"
     ADMIN_CHANGE = "admin_change", "changed something in the admin"
-    AUDIT_READ = "audit_read", "downloaded the audit"
+    ADMIN_READ = "admin_read", "opened a page of the admin"
+    AUDIT_READ = "audit_read", "read the audit"
 
 
 class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):

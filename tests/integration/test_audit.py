@@ -247,6 +247,8 @@ def test_admin_that_refuses_is_written_down(client: Client, sender: User) -> Non
     User.objects.filter(pk=sender.pk).update(is_staff=True)
     client.force_login(sender)
     assert client.get("/admin/auth/user/").status_code == 403
+    assert (last(AuditAction.ADMIN_READ).is_refused, last(AuditAction.ADMIN_READ).via) == (True, "admin")
+    assert client.post("/admin/auth/user/add/", {}).status_code == 403
     assert (last(AuditAction.ADMIN_CHANGE).is_refused, last(AuditAction.ADMIN_CHANGE).via) == (True, "admin")
 
 

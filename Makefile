@@ -30,7 +30,7 @@ up: venv
 	@exec $(VENV_PYTHON) manage.py up --port $(PORT) --workers $(WORKERS)
 
 test: lint
-	$(VENV_PYTHON) -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
+	$(VENV_PYTHON) -m pytest -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: lint unit
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.models import Permission as StoredPermission
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadScopeScheduling
 
 from batches.models import (
     Batch,
@@ -33,6 +34,10 @@ hypothesis_settings.register_profile("no deadline", deadline=None)
 hypothesis_settings.load_profile("no deadline")
 
 
+LONG_MODULES = ("tests/acceptance/test_chaos.py", "tests/acceptance/test_up.py")
+"""The modules of the acceptance tests that take minutes."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Check after each request of a test that the API's document describes the answer.
 
@@ -42,16 +47,31 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.SERVESTATIC_USE_FINDERS = settings.SERVESTATIC_USE_STATIC_ROOT = False
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each test into one of three groups, which ``make test`` gives to its processes as a whole.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return ModuleScheduling(config, log)
 
-    A group takes about as long as another. Within one the order stays as pytest-django has it: tests that roll back,
-    then those that empty the tables. Split among processes, that order would be lost.
+
+class ModuleScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Let one process of ``make test`` run a whole module of the acceptance tests, which share its stack and browser.
+
+    All other tests go one by one to the next process that is free, in the order of pytest-django: first those that roll
+    back, then those that empty the tables. (``--dist loadgroup`` of pytest-xdist 3.8 does nothing with pytest 9.2.)
     """
-    for item in items:
-        is_acceptance = "acceptance" in item.path.parts
-        group = "chaos" if item.path.name == "test_chaos.py" else "acceptance" if is_acceptance else "rest"
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0] if is_acceptance(nodeid) else nodeid
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Put the longest modules before all other acceptance tests, so that no process waits for another at the end."""
+    yield
+    begin = next((index for index, item in enumerate(items) if is_acceptance(item.nodeid)), len(items))
+    items[begin:] = sorted(items[begin:], key=lambda item: not item.nodeid.startswith(LONG_MODULES))
+
+
+def is_acceptance(nodeid: str) -> bool:
+    return nodeid.startswith("tests/acceptance/")
 
 
 MakeBatch = Callable[..., Batch]

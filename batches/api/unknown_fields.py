@@ -53,6 +53,8 @@ class Body(Schema):
             return handler(values)
         except RecursionError:
             raise fault("A value has brackets in hundreds of levels. Send it without them.") from None
+        finally:
+            del values  # Otherwise the traceback of an error would keep the whole body.
 
 
 def _describe_unknown(name: str, *, known: Collection[str]) -> InitErrorDetails:

@@ -345,13 +345,7 @@ def test_preview_runs_no_script_and_keeps_its_style(page: Page, sender: User, we
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_pages_fit_the_screen_and_the_policy(
-    view: str,
-    chromium: Browser,
-    site: str,
-    cookie: Any,
-    running: Batch,
-    make_batch: MakeBatch,
-    welcome: EmailTemplate,
+    view: str, chromium: Browser, site: str, cookie: Any, running: Batch, make_batch: MakeBatch, welcome: EmailTemplate
 ) -> None:
     """Also saves a picture of each page in SCREENSHOT_DIR, if that is set."""
     context = chromium.new_context(base_url=site, **VIEWS[view])

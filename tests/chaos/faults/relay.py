@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 
 from tests.chaos.judgement import Bounds
@@ -10,6 +11,9 @@ from tests.chaos.trial import WINDOW, Fault, Trial
 from tests.smtpserver import Behaviour, Rule
 
 FAULT_SECONDS = 3.0
+ERROR_SECONDS = 5.0
+"""How long after the beginning of a fault the job shows the relay error, at the latest."""
+
 KICK_SECONDS = 0.03
 """Between two kicks. The connections that the first one ended are being replaced."""
 
@@ -57,9 +61,17 @@ def misbehave(*, kicks: int = 1, **fields: object) -> Callable[[Trial], None]:
 
 
 def check_job_shows_error(trial: Trial) -> None:
-    """Check that the fault did strike, and that the job shows a relay error."""
-    if not trial.read_relay_error() and not trial.has_ended():
-        trial.note_broken("the job does not show why no mail goes out")
+    """Check that the fault did strike, and that the job shows a relay error, soon at the latest.
+
+    After an opening that failed, the pool waits for two seconds (pool.REOPEN_SECONDS), and the next opening may wait
+    for two seconds for its reply (SEND_REPLY_TIMEOUT_SECONDS of a trial).
+    """
+    until = time.monotonic() + ERROR_SECONDS - FAULT_SECONDS
+    while not (trial.read_relay_error() or trial.has_ended()):
+        if time.monotonic() > until:
+            trial.note_broken(f"the job does not show why no mail goes out, {ERROR_SECONDS} s after the fault began")
+            return
+        time.sleep(0.1)
 
 
 def misbehave_at(stage: str, action: str) -> Callable[[Trial], None]:

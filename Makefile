@@ -35,7 +35,7 @@ test: lint
 check: lint unit
 
 unit: venv-dev
-	$(VENV_PYTHON) -m pytest tests/unit tests/test_language.py tests/test_citations.py
+	$(VENV_PYTHON) -m pytest -n $(TEST_PROCESSES) tests/unit tests/test_language.py tests/test_citations.py
 
 lint: venv-dev
 	.venv/bin/ruff format --check .

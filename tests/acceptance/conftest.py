@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import LazySettings
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from batches.jobs import queues
 from emailbatch.localstack import addresses
-from tests.acceptance.browser import running_browser, signed_in_page
+from tests.acceptance.browser import running_browser, running_site, signed_in_page
 from tests.acceptance.client import Client
 from tests.acceptance.stack import RunningStack
 from tests.chaos.stack import Golden, Stack
@@ -43,6 +43,22 @@ def stack(golden: Golden, settings: LazySettings) -> Iterator[Stack]:
 def client(stack: RunningStack) -> Client:
     """A program that uses the API of the stack that the module starts."""
     return Client(stack)
+
+
+@pytest.fixture(scope="module")
+def site(django_db_setup: None) -> Iterator[str]:
+    """The address of a daphne that uses the tests' own database."""
+    with running_site() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser. The tests that have it may use the database too."""
+    with pytest.MonkeyPatch.context() as patch, running_browser() as browser:
+        # Playwright keeps an event loop in this thread, and Django would refuse its queries as asynchronous code.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        yield browser
 
 
 @pytest.fixture

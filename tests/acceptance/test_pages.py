@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from batches.models import Batch, BatchStatus, EmailStatus, EmailTemplate, JobStatus
 from batches.wording import say_duration
-from tests.acceptance.browser import publish, running_browser, running_site, take_picture
+from tests.acceptance.browser import publish, take_picture
 from tests.conftest import MakeBatch, MakeJob
 
 PEOPLE = "Name,E-Mail\nZoë,zoe@example.org\nNed,ned@@example\n田中,tanaka@example.org\n"
@@ -26,20 +26,6 @@ VIEWS: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
     "narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}},
 }
-
-
-@pytest.fixture(scope="module")
-def site(django_db_setup: None) -> Iterator[str]:
-    with running_site() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with pytest.MonkeyPatch.context() as patch, running_browser() as browser:
-        # Playwright keeps an event loop in this thread, and Django would refuse its queries as asynchronous code.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        yield browser
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,26 +11,13 @@ from playwright.sync_api import Browser, Page, expect
 
 from batches.models import BatchStatus, EmailTemplate, JobStatus
 from batches.permissions import Permission
-from tests.acceptance.browser import running_browser, running_site, take_picture
+from tests.acceptance.browser import take_picture
 from tests.conftest import MakeBatch, MakeJob, MakeUser, permit
 
 VIEWS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
     "dark-narrow": {"color_scheme": "dark", "viewport": {"width": 360, "height": 740}},
 }
-
-
-@pytest.fixture(scope="module")
-def site(django_db_setup: None) -> Iterator[str]:
-    with running_site() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with pytest.MonkeyPatch.context() as patch, running_browser() as browser:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps an event loop in this thread
-        yield browser
 
 
 def sign_in(user: User, chromium: Browser, site: str, view: str, faults: list[str]) -> Page:

@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group, User
 from playwright.sync_api import Browser, Page, expect
 
 from batches.permissions import GROUPS
-from tests.acceptance.browser import running_browser, running_site, take_picture
+from tests.acceptance.browser import running_site, take_picture
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, OpenIdProvider
 
 PASSWORD = "a long one 42"
@@ -30,13 +30,6 @@ def site(django_db_setup: None) -> Iterator[str]:
     """A site at a name, because browsers refuse passkeys for an IP address."""
     with running_site() as url:
         yield url.replace("127.0.0.1", "localhost")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with pytest.MonkeyPatch.context() as patch, running_browser() as browser:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        yield browser
 
 
 @pytest.fixture

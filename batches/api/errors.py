@@ -115,11 +115,14 @@ def _answer_validation_error(request: HttpRequest, exc: ValidationError) -> Http
 
 
 def _name_field(location: tuple[str | int, ...]) -> str:
-    """``("body", "payload", "recipients", 3)`` -> ``recipients.3``. The first two are names of ninja's."""
+    """``("body", "payload", "recipients", 3)`` -> ``recipients.3``. The first two are names of ninja's.
+
+    Empty: the whole body is meant.
+    """
     parts = list(location)
     if parts and parts[0] in ("body", "query", "form", "file", "path", "header"):
         parts = parts[1:]
-    if len(parts) > 1 and parts[0] == "payload":
+    if parts[:1] == ["payload"]:
         parts = parts[1:]
     return ".".join(str(part) for part in parts)
 

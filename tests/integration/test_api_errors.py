@@ -174,3 +174,11 @@ def test_answer_is_422_when_a_recipient_has_a_nul(client: Client, sender: User, 
     assert response.status_code == 400 and "Recipient 1: Cell 2 contains the control character U+0000." in str(
         response.json()["detail"]
     )
+
+
+@pytest.mark.parametrize("body", ['{"priority":%s}' % ('{"a":' * 900 + "1" + "}" * 900), "[]", '"text"'])
+def test_answer_names_no_field_when_the_whole_body_is_wrong(client: Client, sender: User, body: str) -> None:
+    client.force_login(sender)
+    response = client.post("/api/emails/send-bulk", body, content_type="application/json")
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith("The request is invalid. ")

@@ -16,16 +16,24 @@ from batches.models.choices import (
     LetterCheckState,
     RejectionKind,
     RelayPreset,
+    ReturnClass,
+    ReturnKind,
     SharedAddresses,
+    SuppressionReason,
+    TopicKind,
+    WebhookEvent,
 )
 from batches.models.email import WAS_SENT, Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
 from batches.models.relay import Relay, RelayPause, RelayQuota, RelayToken, RelayUse, Reservation
 from batches.models.retention import Retention
+from batches.models.returned import Return, WaitingReturn
 from batches.models.sender import DEFAULT_SENDER, Sender
 from batches.models.suppression import Suppression, SuppressionList
 from batches.models.template import EmailTemplate, TemplateNotFound, TemplateVersion
 from batches.models.token import ApiToken, TokenScope
+from batches.models.topic import NEWS_TOPIC, SERVICE_TOPIC, Topic
+from batches.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
     "DEFAULT_SENDER",

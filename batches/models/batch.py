@@ -83,6 +83,10 @@ class Batch(models.Model):
     unknown_count = models.PositiveIntegerField(default=0)
     suppressed_count = models.PositiveIntegerField(default=0)
     cancelled_count = models.PositiveIntegerField(default=0)
+    returned_count = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Emails that came back after a relay had taken them."
+    )
+    complained_count = models.PositiveIntegerField(default=0, db_default=0)
     rejected_count = models.PositiveIntegerField(default=0)
     duplicate_count = models.PositiveIntegerField(default=0)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, editable=False)  # noqa: DJ001

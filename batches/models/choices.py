@@ -102,6 +102,55 @@ class LetterCheckState(models.TextChoices):
     """The work-horse died, for example because one letter takes too much memory."""
 
 
+class TopicKind(models.TextChoices):
+    """Whether recipients can unsubscribe from a topic."""
+
+    NEWS = "news", "news: recipients can unsubscribe"
+    SERVICE = "service", "service: what somebody has to get"
+
+
+class SuppressionReason(models.TextChoices):
+    """Why an address gets no mail. Only ``UNSUBSCRIBED`` leaves service mail alone."""
+
+    UNSUBSCRIBED = "unsubscribed", "unsubscribed"
+    BOUNCED = "bounced", "mail came back"
+    COMPLAINED = "complained", "complained"
+    MANUAL = "manual", "entered by hand"
+    IMPORTED = "imported", "imported"
+    ERASED = "erased", "erased on request"
+
+
+class ReturnKind(models.TextChoices):
+    """What came back after a relay had taken a message."""
+
+    BOUNCED = "bounced", "came back"
+    """A delivery status notification, or a bounce in another form (RFC 3464)."""
+    COMPLAINED = "complained", "complaint"
+    """A feedback report (RFC 5965)."""
+    AUTO_REPLY = "auto_reply", "automatic reply"
+    """Such as an out-of-office reply (RFC 3834). It says nothing about the delivery."""
+
+
+class ReturnClass(models.TextChoices):
+    """What a bounce means for the next mail to the same address."""
+
+    GONE = "gone", "the address is gone"
+    FULL = "full", "the mailbox is full"
+    BLOCKED = "blocked", "blocked by the receiver"
+    CONTENT = "content", "the content was refused"
+    PASSING = "passing", "passing"
+    OTHER = "other", "not known"
+
+
+class WebhookEvent(models.TextChoices):
+    """What a Webhook can tell another program."""
+
+    BATCH_ENDED = "batch.ended", "a batch ended"
+    EMAIL_FAILED = "email.failed", "an email failed"
+    EMAIL_RETURNED = "email.returned", "an email came back"
+    UNSUBSCRIBED = "recipient.unsubscribed", "a recipient unsubscribed"
+
+
 class ApprovalStatus(models.TextChoices):
     """The answer to the question whether a batch may be sent as it was reviewed."""
 

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from batches.models.batch import Batch
 from batches.models.choices import LIVE_JOB_STATUSES, JobKind, JobPriority, JobStatus
 from batches.models.template import EmailTemplate
+from batches.models.topic import Topic
 
 
 class EmailJobQuerySet(models.QuerySet["EmailJob"]):
@@ -50,6 +51,12 @@ class EmailJob(models.Model):
     text = models.TextField(blank=True)
     sender = models.ForeignKey(
         "Sender", on_delete=models.SET_NULL, null=True, blank=True, related_name="jobs", help_text="The sender chosen."
+    )
+    topic = models.ForeignKey(Topic, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    suppression_version = models.BigIntegerField(
+        default=0,
+        db_default=0,
+        help_text="The version of the suppression list with which its emails were compared when it was opened.",
     )
     from_email = models.CharField(max_length=600, help_text="The sender as it was when the job was made.")
     reply_to = models.CharField(max_length=320, blank=True, db_default="")

@@ -60,6 +60,10 @@ class Relay(models.Model):
     senders = models.ManyToManyField(
         Sender, blank=True, related_name="+", help_text="The senders that it may carry. None: every sender."
     )
+    keeps_return_path = models.BooleanField(
+        default=True,
+        help_text="Whether it takes a return path of our own (BOUNCE_ADDRESS). Microsoft 365 and Gmail want the login.",
+    )
     closes_after_refusals = models.BooleanField(
         default=False,
         help_text="It was seen to close connections after refusals, so each connection sends one message at a time.",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
+from batches.models.choices import SuppressionReason
+from batches.models.topic import Topic
+
 
 class SuppressionList(models.Model):
     """The one row that all suppressions share: the key of their digests, and the version of the list.
@@ -25,21 +28,37 @@ class SuppressionList(models.Model):
 
 
 class Suppression(models.Model):
-    """One address that gets no mail from here any more."""
+    """One address that gets no mail from here any more: none of a topic, or none at all."""
 
-    digest = models.CharField(max_length=64, unique=True, help_text="Of the address: suppressions.digest_address.")
+    digest = models.BinaryField(max_length=16, help_text="Of the address: suppressions.digest_address.")
+    topic = models.ForeignKey(
+        Topic,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Empty: every topic. If the reason is that somebody unsubscribed, every topic of news.",
+    )
+    reason = models.CharField(max_length=16, choices=SuppressionReason)
+    source = models.CharField(max_length=200, blank=True, help_text="Where it came from, without the address.")
     checksum = models.BigIntegerField(
         default=0, db_default=0, help_text="CRC-32 of the address. Compared first, because it is cheap."
     )
     version = models.BigIntegerField(default=0, db_default=0, help_text="The version of the list that it made.")
-    reason = models.CharField(max_length=200)
     created_at = models.DateTimeField(db_default=Now())
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it does not end.")
 
     class Meta:
         indexes = [
-            # SUPPRESSIONS_AFTER: what was added since a list was imported.
+            # SUPPRESSIONS_AFTER: what was added since a job began.
             models.Index(fields=["version"], name="suppression_by_version"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["digest", "topic"], name="suppression_once", nulls_distinct=False),
+            models.CheckConstraint(
+                condition=models.Q(reason__in=SuppressionReason.values), name="suppression_reason_known"
+            ),
         ]
 
     def __str__(self) -> str:
-        return self.reason
+        return self.get_reason_display()

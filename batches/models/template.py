@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models.functions import Now
 
+from batches.models.topic import Topic
+
 ID_MAX_DIGITS = 18
 """A number with more digits may not fit PostgreSQL's bigint, and Python reads none of more than 4,300."""
 
@@ -71,6 +73,14 @@ class EmailTemplate(models.Model):
         blank=True,
         related_name="+",
         help_text="The sender that is chosen if nobody names another.",
+    )
+    topic = models.ForeignKey(
+        Topic,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="templates",
+        help_text="What it is about. Empty: service mail, which nobody can unsubscribe from.",
     )
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -17,14 +17,16 @@ import hmac
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from zlib import crc32
 
 from django.db import connection, transaction
 from email_validator import EmailNotValidError, validate_email
 
-from batches.models import Suppression, SuppressionList, sql
+from batches.models import Suppression, SuppressionList, SuppressionReason, Topic, sql
 
 KEY_BYTES = 32
+DIGEST_BYTES = 16
 
 SUPPRESSED_REPLY = "The recipient wants no mail from this site, so it was not sent."
 """The reply of an email that ends as suppressed."""
@@ -67,9 +69,9 @@ class SuppressionFilter:
             if not address or checksum in self.checksums
         ]
 
-    def digest(self, address: str) -> str:
-        """Return the digest of an address in its stored form, in any case of its letters."""
-        return _digest(self.key, address)
+    def digest(self, address: str) -> bytes:
+        """Return the digest of an address in its stored form, in any case of its letters: 16 octets."""
+        return make_digest(self.key, address)
 
 
 def make_checksums(addresses: Sequence[str]) -> list[int]:
@@ -84,34 +86,56 @@ def read_filter() -> SuppressionFilter:
         return SuppressionFilter.of(sql.SUPPRESSIONS_AFTER.rows(cursor.fetchall()))
 
 
-def find_suppressed(digests: Iterable[str]) -> set[str]:
+def find_suppressed(digests: Iterable[bytes]) -> set[bytes]:
     """Return those of some digests that are on the list."""
     with connection.cursor() as cursor:
         cursor.execute(sql.FIND_SUPPRESSED, {"digests": list(digests)})
-        return {row.digest for row in sql.FIND_SUPPRESSED.rows(cursor.fetchall())}
+        return {bytes(row.digest) for row in sql.FIND_SUPPRESSED.rows(cursor.fetchall())}
 
 
 def digest_address(address: str) -> str:
-    """Return the digest of an address: what the suppression list and the audit store in its place.
+    """Return the whole digest of an address in hexadecimal: what the audit stores in its place.
 
     The domain may be in Unicode or in punycode, and all letters in any case. Makes the key at its first call.
     """
-    return _digest(bytes(_open_list().key), _normalise(address))
+    return _digest(bytes(_open_list().key), _normalise(address)).hex()
+
+
+def find_digest(address: str) -> bytes:
+    """Return the digest of an address that the suppression list stores: the first half of ``digest_address``."""
+    return make_digest(bytes(_open_list().key), _normalise(address))
+
+
+def make_digest(key: bytes, address: str) -> bytes:
+    """Return the digest of an address in its stored form, in any case of its letters: 16 octets.
+
+    A truncated HMAC (RFC 2104, section 5). 128 bits: among a thousand million addresses, no two are expected to agree.
+    """
+    return _digest(key, address)[:DIGEST_BYTES]
 
 
 def is_suppressed(address: str) -> bool:
     """Whether an address is on the list."""
-    return Suppression.objects.filter(digest=digest_address(address)).exists()
+    return Suppression.objects.filter(digest=find_digest(address)).exists()
 
 
-def suppress(address: str, *, reason: str) -> bool:
+def suppress(
+    address: str,
+    *,
+    reason: SuppressionReason,
+    topic: Topic | None = None,
+    source: str = "",
+    ends_at: datetime | None = None,
+) -> bool:
     """Put an address on the list, and say whether it was not there. Safe to call twice and concurrently.
 
     An email to it that no lane has claimed when this commits is not sent: its lane learns of the new version in the
     cycle that claims the email. Emails of drafts and of jobs that have not begun end when their turn comes.
 
     Args:
-        reason: why, in a few words, without the address.
+        topic: None for every topic.
+        source: where it came from, in a few words, without the address.
+        ends_at: None: it does not end.
     """
     address = _normalise(address)
     _open_list()
@@ -119,8 +143,8 @@ def suppress(address: str, *, reason: str) -> bool:
         # The lock keeps the versions in the order of the commits: a reader of version 7 has seen 1 to 6.
         suppression_list = SuppressionList.objects.select_for_update().get(pk=1)
         key = bytes(suppression_list.key)
-        digest = _digest(key, address)
-        if Suppression.objects.filter(digest=digest).exists():
+        digest = make_digest(key, address)
+        if Suppression.objects.filter(digest=digest, topic=topic).exists():
             return False
         suppression_list.version += 1
         suppression_list.save(update_fields=["version"])
@@ -129,6 +153,9 @@ def suppress(address: str, *, reason: str) -> bool:
             checksum=make_checksums([address])[0],
             version=suppression_list.version,
             reason=reason,
+            topic=topic,
+            source=source,
+            ends_at=ends_at,
         )
     return True
 
@@ -153,5 +180,5 @@ def _normalise(address: str) -> str:
     return f"{local}@{domain.lower()}"
 
 
-def _digest(key: bytes, address: str) -> str:
-    return hmac.digest(key, address.casefold().encode(), "sha256").hex()
+def _digest(key: bytes, address: str) -> bytes:
+    return hmac.digest(key, address.casefold().encode(), "sha256")

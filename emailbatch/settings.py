@@ -189,6 +189,20 @@ UPLOAD_MAX_SECONDS = env.float("UPLOAD_MAX_SECONDS", default=3600)
 RENDER_CHILDREN = env.int("RENDER_CHILDREN", default=4)
 SPREADSHEETS_AT_ONCE = env.int("SPREADSHEETS_AT_ONCE", default=2)
 
+# --- Who does not want it, and what comes back: see docs/returns.md -------------------------------------
+
+# The address of this site as recipients see it, in links of mails: https://mail.example.org
+SITE_URL = env.str("SITE_URL", default="").strip().rstrip("/")
+# The keys of the tokens in unsubscribe links, the newest first. Apart from SECRET_KEY: a link must work for years.
+UNSUBSCRIBE_KEYS = env.secret("UNSUBSCRIBE_KEYS").replace(",", " ").split()
+if not UNSUBSCRIBE_KEYS and IS_LOCAL_STACK:
+    UNSUBSCRIBE_KEYS = addresses.local_unsubscribe_key(DATA_DIR).split()
+BOUNCE_ADDRESS = env.str("BOUNCE_ADDRESS", default="").strip()
+RETURNS_URL = env.secret("RETURNS_URL")
+SEND_STOP_ABOVE = env.float("SEND_STOP_ABOVE", default=0)
+SEND_CANARY_SECONDS = env.float("SEND_CANARY_SECONDS", default=0)
+WEBHOOK_PRIVATE_HOSTS = env.list("WEBHOOK_PRIVATE_HOSTS", default=[])
+
 # --- Retention -----------------------------------------------------------------------------------------
 
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=0)

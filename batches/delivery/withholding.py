@@ -62,7 +62,7 @@ class Withholding:
     async def _confirm(self, connection: LedgerConnection, possible: Sequence[ClaimedEmail]) -> set[int]:
         digests = {email.id: self._filter.digest(email.address) for email in possible}
         rows = await fetch(connection, sql.FIND_SUPPRESSED, {"digests": list(digests.values())})
-        found = {row.digest for row in rows}
+        found = {bytes(row.digest) for row in rows}
         return {email.id for email in possible if not email.address or digests[email.id] in found}
 
 

@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=100, unique=True)),
                 ('url', models.URLField(max_length=1000, verbose_name='address')),
-                ('secret', models.CharField(help_text='Begins with whsec_. The other program checks signatures by it.', max_length=200)),
+                ('secret', models.CharField(help_text='Begins with whsec_. Signatures are checked by it.', max_length=200)),
                 ('events', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('batch.ended', 'a batch ended'), ('email.failed', 'an email failed'), ('email.returned', 'an email came back'), ('recipient.unsubscribed', 'a recipient unsubscribed')], max_length=40), default=list, size=None)),
                 ('is_enabled', models.BooleanField(default=True, verbose_name='enabled')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('event', models.CharField(choices=[('batch.ended', 'a batch ended'), ('email.failed', 'an email failed'), ('email.returned', 'an email came back'), ('recipient.unsubscribed', 'a recipient unsubscribed')], max_length=40)),
-                ('message_id', models.CharField(help_text='The header webhook-id, the same at each attempt.', max_length=64, unique=True)),
+                ('message_id', models.CharField(help_text='The header webhook-id.', max_length=64, unique=True)),
                 ('payload', models.JSONField()),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),
                 ('next_attempt_at', models.DateTimeField(blank=True, null=True)),
@@ -69,7 +69,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='email',
             name='address_digest',
-            field=models.BinaryField(blank=True, help_text='Of the address: suppressions.digest_address. Set by the import.', max_length=16, null=True),
+            field=models.BinaryField(blank=True, help_text='Of the address: suppressions.find_digest. Set by the import.', max_length=16, null=True),
         ),
         migrations.AddField(
             model_name='emailjob',
@@ -79,7 +79,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='relay',
             name='keeps_return_path',
-            field=models.BooleanField(default=True, help_text='Whether it takes a return path of our own (BOUNCE_ADDRESS). Microsoft 365 and Gmail want the login.'),
+            field=models.BooleanField(db_default=True, default=True, help_text='Whether it takes a return path of our own (BOUNCE_ADDRESS). Microsoft 365 and Gmail want the login.'),
         ),
         migrations.AddField(
             model_name='suppression',
@@ -100,6 +100,10 @@ class Migration(migrations.Migration):
         migrations.SeparateDatabaseAndState(
             database_operations=[
                 migrations.RunSQL(
+                    "DO $$ DECLARE found text; BEGIN FOR found IN SELECT i.indexrelid::regclass::text FROM pg_index i "
+                    "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) "
+                    "WHERE i.indrelid = 'batches_suppression'::regclass AND a.attname = 'digest' AND NOT i.indisunique "
+                    "LOOP EXECUTE 'DROP INDEX ' || found; END LOOP; END $$; "
                     "ALTER TABLE batches_suppression "
                     "DROP CONSTRAINT IF EXISTS batches_suppression_digest_key, "
                     "ALTER COLUMN digest TYPE bytea USING decode(left(digest, 32), 'hex')",
@@ -110,7 +114,7 @@ class Migration(migrations.Migration):
                 migrations.AlterField(
                     model_name='suppression',
                     name='digest',
-                    field=models.BinaryField(help_text='Of the address: suppressions.digest_address.', max_length=16),
+                    field=models.BinaryField(help_text='Of the address: suppressions.find_digest.', max_length=16),
                 ),
             ],
         ),

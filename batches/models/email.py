@@ -87,7 +87,10 @@ class Email(models.Model):
     line = models.PositiveIntegerField(null=True, blank=True, help_text="The line of the file, if it is not the row.")
     address = models.CharField(max_length=320)
     address_digest = models.BinaryField(
-        max_length=16, null=True, blank=True, help_text="Of the address: suppressions.digest_address. Set by the import."
+        max_length=16,
+        null=True,
+        blank=True,
+        help_text="Of the address: suppressions.find_digest. Set by the import.",
     )
     fields = models.JSONField(
         db_default=models.Value([], models.JSONField()),

@@ -32,9 +32,7 @@ class Return(models.Model):
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(kind__in=ReturnKind.values), name="return_kind_known"),
-            models.CheckConstraint(
-                condition=models.Q(return_class__in=ReturnClass.values), name="return_class_known"
-            ),
+            models.CheckConstraint(condition=models.Q(return_class__in=ReturnClass.values), name="return_class_known"),
         ]
 
     def __str__(self) -> str:

@@ -30,7 +30,7 @@ class SuppressionList(models.Model):
 class Suppression(models.Model):
     """One address that gets no mail from here any more: none of a topic, or none at all."""
 
-    digest = models.BinaryField(max_length=16, help_text="Of the address: suppressions.digest_address.")
+    digest = models.BinaryField(max_length=16, help_text="Of the address: suppressions.find_digest.")
     topic = models.ForeignKey(
         Topic,
         on_delete=models.CASCADE,

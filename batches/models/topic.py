@@ -16,8 +16,8 @@ NEWS_TOPIC = "news"
 class Topic(models.Model):
     """What a template or a send is about.
 
-    News can be unsubscribed from, one topic alone or all of it, and says so in its headers (RFC 2369, RFC 8058). Service
-    mail is what somebody has to get, such as a reminder. Only bounces, complaints and a person here stop it.
+    News can be unsubscribed from, one topic alone or all of it, and says so in its headers (RFC 2369, RFC 8058).
+    Service mail is what somebody has to get, such as a reminder. Only bounces, complaints and a person here stop it.
     """
 
     key = models.SlugField(max_length=50, unique=True)

@@ -14,7 +14,7 @@ class Webhook(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     url = models.URLField("address", max_length=1000)
-    secret = models.CharField(max_length=200, help_text="Begins with whsec_. The other program checks signatures by it.")
+    secret = models.CharField(max_length=200, help_text="Begins with whsec_. Signatures are checked by it.")
     events = ArrayField(models.CharField(max_length=40, choices=WebhookEvent), default=list)
     is_enabled = models.BooleanField("enabled", default=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -31,7 +31,7 @@ class WebhookDelivery(models.Model):
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
     event = models.CharField(max_length=40, choices=WebhookEvent)
-    message_id = models.CharField(max_length=64, unique=True, help_text="The header webhook-id, the same at each attempt.")
+    message_id = models.CharField(max_length=64, unique=True, help_text="The header webhook-id.")
     payload = models.JSONField()
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)

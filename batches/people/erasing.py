@@ -16,7 +16,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 
 from batches import audit
-from batches.models import AuditAction, Batch, BatchStatus, EmailStatus, RejectedRow, UploadChunk
+from batches.models import AuditAction, Batch, BatchStatus, EmailStatus, RejectedRow, SuppressionReason, UploadChunk
 from batches.people import live, sql
 from batches.people.accounts import refuse_accounts, strip_account
 from batches.people.redis_traces import RedisAway, delete_traces
@@ -41,9 +41,6 @@ WAIT_SECONDS = 60.0
 
 PASSES_MAX = 5
 """How often a table is searched again, because a row was written meanwhile."""
-
-REASON = "erased on request"
-"""The reason of the suppression."""
 
 
 class ErasureRefused(Exception):
@@ -84,7 +81,7 @@ def erase_person(spelling: Spelling, *, wait_seconds: float = WAIT_SECONDS) -> E
         )
     refuse_accounts(spelling, ErasureRefused)
     with transaction.atomic():
-        suppress(spelling.stored, reason=REASON)
+        suppress(spelling.stored, reason=SuppressionReason.ERASED)
         audit.record(AuditAction.PERSON_ERASE, person=digest_address(spelling.stored))
     found = find_person(spelling)
     erased = Erased()

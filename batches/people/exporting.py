@@ -31,7 +31,7 @@ from batches.people.searching import (
 from batches.people.spelling import Spelling
 from batches.people.stores import compile_pattern, open_stores
 from batches.people.uploads import find_lines
-from batches.suppressions import digest_address
+from batches.suppressions import digest_address, find_digest
 
 AUDIT_MAX = 10_000
 """How many audit entries are given out: the newest."""
@@ -47,7 +47,11 @@ def export_person(spelling: Spelling) -> dict[str, Any]:
     return {
         "address": spelling.stored,
         "exportedAt": timezone.now(),
-        "suppression": Suppression.objects.filter(digest=digest).values("reason", "created_at").first(),
+        "suppressions": list(
+            Suppression.objects.filter(digest=find_digest(spelling.stored)).values(
+                "reason", "topic__name", "source", "created_at", "ends_at"
+            )
+        ),
         "emails": list(_describe_emails(found)),
         "rejectedRows": list(_describe_rejected(found)),
         "uploads": list(_describe_uploads(found, spelling)),

@@ -1,6 +1,6 @@
 """Says where the embedded services listen and keep their data. Every command computes the same paths from DATA_DIR.
 
-Only ``local_secret_key`` writes, and it writes only the file of the key.
+Only ``local_secret_key`` and ``local_unsubscribe_key`` write, and each writes only the file of its key.
 """
 
 from __future__ import annotations
@@ -66,7 +66,15 @@ def inbox_file(data_dir: Path) -> Path:
 
 def local_secret_key(data_dir: Path) -> str:
     """Return the random key of the local stack, made when it is first needed; empty if DATA_DIR cannot be used."""
-    path = data_dir / "secret_key"
+    return _read_key(data_dir / "secret_key")
+
+
+def local_unsubscribe_key(data_dir: Path) -> str:
+    """Return the random key of the unsubscribe links of the local stack, in the same way."""
+    return _read_key(data_dir / "unsubscribe_key")
+
+
+def _read_key(path: Path) -> str:
     try:
         if not path.exists():
             _write_once(path, secrets.token_urlsafe(50))

@@ -20,6 +20,7 @@ from batches.models import (
     SharedAddresses,
     Suppression,
     SuppressionList,
+    SuppressionReason,
 )
 from batches.suppressions import SUPPRESSED_REPLY, digest_address, is_suppressed, suppress
 from tests.integration.conftest import Upload
@@ -32,11 +33,11 @@ def suppressed_rows(batch: Batch) -> list[int]:
 
 
 def test_address_is_known_in_every_spelling_when_it_was_suppressed() -> None:
-    assert suppress("Zoe@Bücher.example", reason="asked for it")
-    assert not suppress("zoe@xn--bcher-kva.example", reason="again")
+    assert suppress("Zoe@Bücher.example", reason=SuppressionReason.MANUAL)
+    assert not suppress("zoe@xn--bcher-kva.example", reason=SuppressionReason.MANUAL)
     assert is_suppressed("ZOE@BÜCHER.EXAMPLE")
     assert not is_suppressed("zoe+x@bücher.example")
-    assert Suppression.objects.get().reason == "asked for it"
+    assert Suppression.objects.get().reason == SuppressionReason.MANUAL
 
 
 def test_digests_stay_when_the_secret_key_changes(settings: object) -> None:
@@ -48,7 +49,7 @@ def test_digests_stay_when_the_secret_key_changes(settings: object) -> None:
 
 def test_each_suppression_makes_a_new_version() -> None:
     for number in range(3):
-        suppress(f"person{number}@example.org", reason="test")
+        suppress(f"person{number}@example.org", reason=SuppressionReason.MANUAL)
     assert SuppressionList.objects.get().version == 3
     assert sorted(Suppression.objects.values_list("version", flat=True)) == [1, 2, 3]
 
@@ -62,7 +63,7 @@ def test_each_suppression_makes_a_new_version() -> None:
     ],
 )
 def test_import_suppresses_an_address_of_the_list(upload: Upload, text: str) -> None:
-    suppress("ann@example.org", reason="test")
+    suppress("ann@example.org", reason=SuppressionReason.MANUAL)
     batch = upload(text)
     assert suppressed_rows(batch) == [2]
     assert (batch.total_count, batch.suppressed_count, batch.to_send_count) == (3, 1, 2)
@@ -73,7 +74,7 @@ def test_import_suppresses_an_address_of_the_list(upload: Upload, text: str) -> 
 
 def test_import_of_many_rows_finds_the_few_that_are_suppressed(upload: Upload) -> None:
     for number in (3, 700, 2999):
-        suppress(f"person{number}@example.org", reason="test")
+        suppress(f"person{number}@example.org", reason=SuppressionReason.MANUAL)
     rows = "".join(f"person{number}@example.org,x\n" for number in range(3000))
     batch = upload(f"email,name\n{rows}PERSON3@example.org,again\n")
     assert suppressed_rows(batch) == [5, 702, 3001]
@@ -83,14 +84,14 @@ def test_import_of_many_rows_finds_the_few_that_are_suppressed(upload: Upload) -
 def test_duplicates_are_found_as_before_when_the_list_is_not_empty(upload: Upload) -> None:
     text = "email,name\n" + "".join(f"p{number % 900}@example.org,x\n" for number in range(1000))
     before = upload(text)
-    suppress("somebody@example.org", reason="test")
+    suppress("somebody@example.org", reason=SuppressionReason.MANUAL)
     after = upload(text)
     assert (after.total_count, after.duplicate_count) == (before.total_count, before.duplicate_count) == (900, 100)
 
 
 @pytest.mark.parametrize("shared", list(SharedAddresses))
 def test_every_email_to_the_address_is_suppressed_when_rows_share_it(sender: User, shared: SharedAddresses) -> None:
-    suppress("ann@example.org", reason="test")
+    suppress("ann@example.org", reason=SuppressionReason.MANUAL)
     recipients = [{"email": "Ann@example.org", "n": "1"}, {"email": "bo@example.org", "n": "2"}]
     recipients.append({"email": "ann@example.org", "n": "3"})
     batch = import_list(recipients, user=sender, shared=shared).batch
@@ -103,20 +104,20 @@ def test_group_is_compared_too(sender: User) -> None:
     group = Group.objects.create(name="club")
     for name in ("ann", "bo", "zoë"):
         User.objects.create_user(name, f"{name}@example.org").groups.add(group)
-    suppress("ann@example.org", reason="test")
-    suppress("zoë@example.org", reason="test")
+    suppress("ann@example.org", reason=SuppressionReason.MANUAL)
+    suppress("zoë@example.org", reason=SuppressionReason.MANUAL)
     batch = import_group(group, user=sender).batch
     assert (batch.total_count, batch.suppressed_count) == (3, 2)
 
 
 def test_job_counts_only_those_who_get_mail(upload: Upload, welcome: EmailTemplate) -> None:
-    suppress("ann@example.org", reason="test")
+    suppress("ann@example.org", reason=SuppressionReason.MANUAL)
     batch = upload("email,name\nann@example.org,Ann\nbo@example.org,Bo\n")
     assert creation.create_job(batch, template=welcome, user=None).total_count == 1
 
 
 def test_send_is_refused_when_everybody_is_suppressed(upload: Upload, welcome: EmailTemplate) -> None:
-    suppress("ann@example.org", reason="test")
+    suppress("ann@example.org", reason=SuppressionReason.MANUAL)
     batch = upload("email,name\nann@example.org,Ann\n")
     with pytest.raises(JobRefused, match="Nobody in batch"):
         creation.create_job(batch, template=welcome, user=None)
@@ -128,7 +129,7 @@ def test_send_is_refused_when_everybody_is_suppressed(upload: Upload, welcome: E
 def test_one_suppression_is_made_when_many_ask_at_once() -> None:
     def work() -> None:
         try:
-            suppress("ann@example.org", reason="test")
+            suppress("ann@example.org", reason=SuppressionReason.MANUAL)
         finally:
             connection.close()
 
@@ -141,7 +142,7 @@ def test_one_suppression_is_made_when_many_ask_at_once() -> None:
 
 
 def test_no_address_is_in_the_tables_of_the_list() -> None:
-    suppress("ann@example.org", reason="test")
+    suppress("ann@example.org", reason=SuppressionReason.MANUAL)
     with connection.cursor() as cursor:
         cursor.execute("SELECT string_agg(t::text, ' ') FROM batches_suppression t")
         [(text,)] = cursor.fetchall()

@@ -76,6 +76,8 @@ def test_database_is_left_open_when_its_address_cannot_be_read(url: str) -> None
 SECRET_FILES = (
     "EMAIL_URL_FILE",
     "SECRET_KEY_FILE",
+    "RETURNS_URL_FILE",
+    "UNSUBSCRIBE_KEYS_FILE",
     "DATABASE_URL_FILE",
     "REDIS_URL_FILE",
     "DJANGO_SUPERUSER_PASSWORD_FILE",

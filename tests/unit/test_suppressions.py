@@ -54,6 +54,6 @@ def test_checksums_that_were_known_stay_when_new_ones_come() -> None:
 
 @pytest.mark.parametrize("address", ["ann@example.org", "ANN@EXAMPLE.ORG"])
 def test_digest_is_an_hmac_of_the_folded_address(address: str) -> None:
-    expected = hmac.new(KEY, b"ann@example.org", hashlib.sha256).hexdigest()
+    expected = hmac.new(KEY, b"ann@example.org", hashlib.sha256).digest()[:16]
     assert SuppressionFilter(key=KEY).digest(address) == expected
     assert SuppressionFilter(key=KEY[::-1]).digest(address) != expected

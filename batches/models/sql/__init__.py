@@ -198,7 +198,7 @@ class SuppressionsNow(NamedTuple):
 
 
 class SuppressedDigest(NamedTuple):
-    digest: str
+    digest: bytes
 
 
 class LaneWork(NamedTuple):

@@ -8,7 +8,7 @@ FROM batches_suppressionlist l WHERE l.id = 1
 
 -- name: FIND_SUPPRESSED
 -- Find which of these digests are on the list.
-SELECT digest FROM batches_suppression WHERE digest = ANY(%(digests)s::text[])
+SELECT digest FROM batches_suppression WHERE digest = ANY(%(digests)s::bytea[])
 
 -- name: SUPPRESS_ROWS
 -- End rows of a list that was just imported as suppressed. No lane has the batch yet.

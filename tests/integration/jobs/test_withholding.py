@@ -17,6 +17,7 @@ from batches.models import (
     JobKind,
     JobStatus,
     Suppression,
+    SuppressionReason,
     sql,
 )
 from batches.progress import read_snapshot
@@ -36,7 +37,7 @@ def test_nothing_is_sent_when_the_address_was_suppressed_before_its_turn(
 ) -> None:
     batch = make_batch(30)
     wanted = address_of(batch, 17)
-    suppress(wanted.upper(), reason="test")
+    suppress(wanted.upper(), reason=SuppressionReason.MANUAL)
     job = run_to_end(creation.create_job(batch, template=template, user=None))
     assert statuses(batch) == {EmailStatus.SENT: 29, EmailStatus.SUPPRESSED: 1}
     assert wanted not in accepted(relay, batch)
@@ -59,7 +60,7 @@ def test_running_lane_learns_of_it_when_the_email_is_not_claimed_yet(
 
     def act() -> None:
         wait_for_sent(batch, 5)
-        suppress(last, reason="test")
+        suppress(last, reason=SuppressionReason.MANUAL)
 
     run_while(lane, act)
     assert statuses(batch)[EmailStatus.SUPPRESSED] == 1
@@ -72,8 +73,8 @@ def test_next_claim_withholds_it_and_the_one_after_records_it(
     batch = make_batch(10)
     ledger = open_ledger(batch)
     first = run(ledger.cycle(4))
-    suppress(address_of(batch, 7), reason="test")
-    suppress(address_of(batch, 2), reason="test")  # claimed already, so it is sent
+    suppress(address_of(batch, 7), reason=SuppressionReason.MANUAL)
+    suppress(address_of(batch, 2), reason=SuppressionReason.MANUAL)  # claimed already, so it is sent
     second = run(ledger.cycle(4))
     assert (rows_of(first), rows_of(second)) == ([2, 3, 4, 5], [6, 8, 9])
     assert (len(ledger.in_flight), ledger.undecided_count, ledger.decision_count) == (8, 7, 1)
@@ -89,7 +90,7 @@ def test_next_claim_withholds_it_and_the_one_after_records_it(
 def test_route_with_a_quota_withholds_it_too(make_batch: MakeBatch, open_ledger: OpenLedger, run: Run) -> None:
     batch = make_batch(6)
     ledger = open_ledger(batch, routes=(make_route("a", quotas=((100, 3600),)), make_route("b")))
-    suppress(address_of(batch, 3), reason="test")
+    suppress(address_of(batch, 3), reason=SuppressionReason.MANUAL)
     claimed = run(ledger.cycle(6))
     assert rows_of(claimed) == [2, 4, 5, 6, 7]
     for email in claimed:
@@ -104,7 +105,7 @@ def test_retry_is_withheld_when_the_address_was_suppressed_after_the_first_attem
     batch = make_batch(1)
     ledger = open_ledger(batch)
     [claimed] = run(ledger.cycle(4))
-    suppress(claimed.address, reason="test")
+    suppress(claimed.address, reason=SuppressionReason.MANUAL)
     ledger.add(deferred(claimed, seconds=0))
     run(ledger.cycle(0))
     assert run(ledger.cycle(4)) == []
@@ -119,7 +120,7 @@ def test_lost_claim_is_withheld_when_it_is_found_again(
 ) -> None:
     batch = make_batch(4)
     ledger = open_ledger(batch)
-    suppress(address_of(batch, 3), reason="test")
+    suppress(address_of(batch, 3), reason=SuppressionReason.MANUAL)
     ledger.line.lose(1, is_carried_out=is_carried_out)
     with pytest.raises(OUTAGES):
         run(ledger.cycle(4))
@@ -133,7 +134,7 @@ def test_no_claim_is_lost_when_postgresql_goes_away_while_the_list_is_read(
 ) -> None:
     batch = make_batch(4)
     ledger = open_ledger(batch)
-    suppress(address_of(batch, 3), reason="test")
+    suppress(address_of(batch, 3), reason=SuppressionReason.MANUAL)
     ledger.line.lose(1, statement=sql.SUPPRESSIONS_AFTER)
     with pytest.raises(OUTAGES):
         run(ledger.cycle(4))
@@ -145,7 +146,7 @@ def test_no_claim_is_lost_when_postgresql_goes_away_while_the_list_is_read(
 def test_checksum_alone_withholds_nobody(make_batch: MakeBatch, open_ledger: OpenLedger, run: Run) -> None:
     """CRC-32 is linear, so two addresses with one checksum can be made. The digest tells them apart."""
     batch = make_batch(3)
-    suppress("somebody@example.org", reason="test")
+    suppress("somebody@example.org", reason=SuppressionReason.MANUAL)
     [checksum] = make_checksums([address_of(batch, 3)])
     Suppression.objects.update(checksum=checksum)
     assert rows_of(run(open_ledger(batch).cycle(3))) == [2, 3, 4]
@@ -153,7 +154,7 @@ def test_checksum_alone_withholds_nobody(make_batch: MakeBatch, open_ledger: Ope
 
 def test_sent_email_stays_sent_when_a_replay_of_all_withholds_it(relay: RunningServer, send_all: SendAll) -> None:
     batch = send_all(5)
-    suppress(address_of(batch, 4), reason="test")
+    suppress(address_of(batch, 4), reason=SuppressionReason.MANUAL)
     job = run_to_end(replay(batch, JobKind.ALL))
     assert statuses(batch) == {EmailStatus.SENT: 5}
     assert job.sent_count == 4
@@ -165,7 +166,7 @@ def test_sent_email_stays_sent_when_a_replay_of_all_withholds_it(relay: RunningS
 
 def test_replay_of_the_failed_withholds_it(relay: RunningServer, send_all: SendAll) -> None:
     batch = send_all(addresses=["fail-550-ann@example.org", "fail-550-bo@example.org"])
-    suppress("fail-550-ann@example.org", reason="test")
+    suppress("fail-550-ann@example.org", reason=SuppressionReason.MANUAL)
     run_to_end(replay(batch, JobKind.FAILED))
     assert statuses(batch) == {EmailStatus.SUPPRESSED: 1, EmailStatus.FAILED: 1}
 
@@ -175,7 +176,7 @@ def test_job_is_completed_when_everybody_was_suppressed_since(
 ) -> None:
     batch = make_batch(2)
     for email in batch.emails.all():
-        suppress(email.address, reason="test")
+        suppress(email.address, reason=SuppressionReason.MANUAL)
     job = run_to_end(creation.create_job(batch, template=template, user=None))
     batch.refresh_from_db()
     assert (job.status, batch.status, batch.suppressed_count) == (JobStatus.COMPLETED, BatchStatus.COMPLETED, 2)

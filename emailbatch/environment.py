@@ -157,6 +157,18 @@ def _list_relay_variables(environment: Mapping[str, str]) -> set[str]:
     return {name.removesuffix("_FILE") for name in variables} - {RELAY_PREFIX.rstrip("_")}
 
 
+def find_public_url(hosts: Sequence[str], *, is_local: bool) -> str:
+    """Return the address of the site that follows from its first host. "": no host is a single one.
+
+    Args:
+        hosts: ALLOWED_HOSTS. A host may be a pattern: ``*``, or ``.example.org`` for a domain and all below it.
+    """
+    host = next((host for host in hosts if not host.startswith((".", "*"))), "")
+    if not host:
+        return ""
+    return f"http://{host}:8000" if is_local else f"https://{host}"
+
+
 def read_groups(pairs: Iterable[str]) -> dict[str, str]:
     """Read OIDC_GROUPS: ``claim value=group`` pairs. Both sides may have spaces."""
     groups: dict[str, str] = {}

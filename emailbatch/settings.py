@@ -10,6 +10,7 @@ from batches.smtp.oauth import CLIENT_VARIABLES
 from emailbatch import __version__
 from emailbatch.environment import (
     Environment,
+    find_public_url,
     find_stray_oauth_variables,
     read_database,
     read_groups,
@@ -192,7 +193,9 @@ SPREADSHEETS_AT_ONCE = env.int("SPREADSHEETS_AT_ONCE", default=2)
 # --- Who does not want it, and what comes back: see docs/returns.md -------------------------------------
 
 # The address of this site as recipients see it, in links of mails: https://mail.example.org
-SITE_URL = env.str("SITE_URL", default="").strip().rstrip("/")
+PUBLIC_URL = env.str("PUBLIC_URL", default="").strip().rstrip("/") or find_public_url(
+    ALLOWED_HOSTS, is_local=IS_LOCAL_STACK
+)
 # The keys of the tokens in unsubscribe links, the newest first. Apart from SECRET_KEY: a link must work for years.
 UNSUBSCRIBE_KEYS = env.secret("UNSUBSCRIBE_KEYS").replace(",", " ").split()
 if not UNSUBSCRIBE_KEYS and IS_LOCAL_STACK:

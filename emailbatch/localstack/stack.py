@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emailbatch.localstack import addresses, firststart, probes, services
@@ -91,9 +92,9 @@ class Stack:
     """One run of the local stack."""
 
     def __init__(self, plan: Plan, *, register: Register, listener: socket.socket) -> None:
-        self._plan = plan
-        self._register = register
         self._port = listener.getsockname()[1]
+        self._plan = plan = replace(plan, port=self._port)  # port 0: the system has chosen one
+        self._register = register
         self._services = list(embedded_services(plan))
         self._web = Service(
             program=web_program(plan, listener.fileno()),
@@ -254,4 +255,6 @@ def _manage(plan: Plan, name: str, *arguments: str, grace_seconds: float = 20) -
 
 
 def _environment(plan: Plan) -> dict[str, str]:
-    return {"DATA_DIR": str(plan.data_dir), "PYTHONUNBUFFERED": "1"}
+    # A PUBLIC_URL of the user's own is better: links in mails then lead to it.
+    public_url = os.environ.get("PUBLIC_URL") or f"http://{HOST}:{plan.port}"
+    return {"DATA_DIR": str(plan.data_dir), "PUBLIC_URL": public_url, "PYTHONUNBUFFERED": "1"}

@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from emailbatch.environment import (
     Environment,
+    find_public_url,
     find_stray_oauth_variables,
     read_database,
     read_relay_oauth,
@@ -223,3 +224,17 @@ def test_time_zone_is_read_when_there_is_one(monkeypatch: pytest.MonkeyPatch) ->
     assert environment_with(monkeypatch).time_zone("TIME_ZONE", default="UTC") == "UTC"
     environment = environment_with(monkeypatch, TIME_ZONE=" Europe/Berlin")
     assert environment.time_zone("TIME_ZONE", default="UTC") == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "is_local", "url"),
+    [
+        (["mail.example.org", "other.example"], False, "https://mail.example.org"),
+        ([".example.org", "mail.example.org"], False, "https://mail.example.org"),
+        (["*"], False, ""),
+        ([], False, ""),
+        (["localhost", "127.0.0.1"], True, "http://localhost:8000"),
+    ],
+)
+def test_public_address_follows_from_the_first_host(hosts: list[str], is_local: bool, url: str) -> None:
+    assert find_public_url(hosts, is_local=is_local) == url

@@ -1,0 +1,136 @@
+"""Read a bounce: a delivery status (RFC 3464), or a bounce in words of a mail system's own."""
+
+from __future__ import annotations
+
+import re
+from email.message import Message
+from email.utils import parseaddr
+
+from flufl.bounce import all_failures
+
+from batches.models import ReturnClass, ReturnKind
+from batches.returns import report_parts as parts
+from batches.returns.automatic import is_from_mail_system
+from batches.returns.classes import classify
+from batches.returns.told import Told
+
+TEXT_MAX_CHARS = 20_000
+"""How much of the words of a bounce is searched."""
+
+NEAR_CHARS = 400
+"""How far from the address a mail system says why."""
+
+RECIPIENTS_MAX = 100
+
+_STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])", re.ASCII)
+_DATE_FIELDS = ("Last-Attempt-Date", "Arrival-Date")
+
+
+def read_delivery_status(message: Message) -> list[Told] | None:
+    """Return the failures in a delivery status. None: there is no such part. Empty: none of it failed."""
+    part = parts.find_part(message, "message/delivery-status", "message/global-delivery-status")
+    if part is None:
+        return None
+    groups = parts.read_groups(part)
+    recipients = [group for group in groups if group.get("Final-Recipient") or group.get("Original-Recipient")]
+    if not recipients:
+        return None
+    words = parts.read_text(message, max_chars=TEXT_MAX_CHARS)
+    failed = [group for group in recipients if _has_failed(group)]
+    return [_read_group(group, words, arrival=groups[0]) for group in failed[:RECIPIENTS_MAX]]
+
+
+def _has_failed(group: parts.Fields) -> bool:
+    """Whether a recipient's group says so. A delay, a relaying and an expansion are no failures."""
+    action = parts.read_field(group, "Action").lower()
+    if action:
+        return action.startswith("fail")
+    return parts.read_field(group, "Status").startswith("5")
+
+
+def _read_group(group: parts.Fields, words: str, *, arrival: parts.Fields) -> Told:
+    found = _STATUS.search(parts.read_field(group, "Status"))
+    text = _drop_type(parts.read_field(group, "Diagnostic-Code"))
+    status = found[1] if found else ""
+    inner = _STATUS.search(text)
+    return_class = classify(status, text)
+    if return_class is ReturnClass.OTHER:
+        # The status says nothing, and the words for a person may say more.
+        return_class = classify(status, _find_near(words, _read_recipient(group)))
+    is_generic = not status or status.endswith(".0.0")
+    dates = (parts.read_field(fields, name) for fields in (group, arrival) for name in _DATE_FIELDS[:1])
+    return Told(
+        kind=ReturnKind.BOUNCED,
+        return_class=return_class,
+        recipient=_read_recipient(group),
+        status_code=inner[1] if inner and is_generic else status,
+        text=text or _find_near(words, _read_recipient(group)),
+        sender=parts.read_field(arrival, "X-Postfix-Sender").partition(";")[2],
+        happened_at=next((read for date in dates if date and (read := parts.read_date(date))), None),
+    )
+
+
+def _read_recipient(group: parts.Fields) -> str:
+    """Return the address to which we sent, if the report knows it: before any forwarding (RFC 3464 section 2.3.1)."""
+    original = _drop_type(parts.read_field(group, "Original-Recipient"))
+    final = _drop_type(parts.read_field(group, "Final-Recipient"))
+    chosen = original if "@" in original else final
+    return _decode_xtext(parseaddr(chosen)[1] or chosen).strip("<> ")
+
+
+def _drop_type(value: str) -> str:
+    """Return a value without its type, as in ``rfc822; ann@example.org``."""
+    kind, semicolon, rest = value.partition(";")
+    return rest.strip() if semicolon and "@" not in kind and " " not in kind.strip() else value.strip()
+
+
+def _decode_xtext(address: str) -> str:
+    """Undo the encoding of an ORCPT parameter (RFC 3461 section 4), which some servers copy as it is."""
+    return re.sub(r"\+(2B|3D)", lambda found: chr(int(found[1], 16)), address)
+
+
+def read_bounces(message: Message) -> list[Told] | None:
+    """Return the failures in a bounce of another form. None: it is none that is known. Empty: only a delay."""
+    words = parts.read_text(message, max_chars=TEXT_MAX_CHARS)
+    temporary, permanent = all_failures(message)
+    addresses = sorted(_decode(address) for address in permanent)[:RECIPIENTS_MAX]
+    if addresses:
+        return [_read_words(words, address) for address in addresses]
+    if temporary:
+        return []
+    return _read_unknown_form(message, words)
+
+
+def _read_unknown_form(message: Message, words: str) -> list[Told] | None:
+    """Read a bounce of which only the sender and the words are known: its return path has to say whom it is about."""
+    if not is_from_mail_system(message):
+        return None
+    failed = parts.read_field(message, "X-Failed-Recipients").split(",")[0].strip()
+    told = _read_words(words, failed)
+    return None if told.return_class is ReturnClass.OTHER and not failed else [told]
+
+
+def _read_words(words: str, address: str) -> Told:
+    near = _find_near(words, address)
+    return_class = classify("", near)
+    if return_class is ReturnClass.OTHER:
+        return_class = classify("", " ".join(words.split()))
+    found = _STATUS.search(near)
+    return Told(
+        kind=ReturnKind.BOUNCED,
+        return_class=return_class,
+        recipient=address,
+        status_code=found[1] if found else "",
+        text=near,
+    )
+
+
+def _find_near(words: str, address: str) -> str:
+    """Return the words around an address: what a mail system says about it. Without one, the first words."""
+    line = " ".join(words.split())
+    place = line.lower().find(address.lower()) if address else -1
+    return line[:NEAR_CHARS] if place < 0 else line[max(0, place - NEAR_CHARS // 4) : place + NEAR_CHARS]
+
+
+def _decode(address: bytes | str) -> str:
+    return address.decode("utf-8", "replace") if isinstance(address, bytes) else address

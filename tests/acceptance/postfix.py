@@ -153,10 +153,47 @@ class Delivery(NamedTuple):
         return cls(*received.groups())
 
 
-class Postfix(MailServer):
-    """Start it with ``with Postfix(...) as relay``. Its method ``accepted`` counts messages by recipient."""
+class PostfixServer(MailServer):
+    """A Postfix whose configuration is in ``configuration``. A subclass writes it."""
 
     name = "Postfix"
+
+    @property
+    def configuration(self) -> Path:
+        return self.folder / "etc"
+
+    def start(self) -> None:
+        self.order("check")  # this creates its folders
+        self.run([MASTER_PROGRAM, "-s", "-c", str(self.configuration)])  # what start-fg runs
+
+    def kill(self) -> None:
+        """Kill -9 all its processes."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=20)
+
+    def reload(self) -> None:
+        self.order("reload")
+
+    def order(self, command: str) -> None:
+        """Run one command of ``postfix``, such as reload.
+
+        Its output goes to a file that anyone may open: maillog_file is /dev/stdout, and postsuper, as the user postfix,
+        opens that again to warn about the remains of a kill. It could not open a pipe of root's.
+        """
+        argv = [COMMAND, "-c", str(self.configuration), command]
+        with (self.folder / "orders").open("a+") as output:
+            os.fchmod(output.fileno(), 0o666)
+            done = subprocess.run(argv, stdout=output, stderr=output, timeout=20)
+            output.seek(0)
+            assert done.returncode == 0, output.read()
+
+    @property
+    def log(self) -> str:
+        return self.output
+
+
+class Postfix(PostfixServer):
+    """Start it with ``with Postfix(...) as relay``. Its method ``accepted`` counts messages by recipient."""
 
     def __init__(
         self,
@@ -195,35 +232,6 @@ class Postfix(MailServer):
             with (self.folder / "etc" / "main.cf").open("a") as file:
                 file.write(f"smtpd_recipient_restrictions = check_recipient_access regexp:{self.folder}/etc/unknown\n")
         (self.folder / "etc" / "master.cf").write_text(MASTER.format(port=self.port))
-
-    def start(self) -> None:
-        self.order("check")  # this creates its folders
-        self.run([MASTER_PROGRAM, "-s", "-c", str(self.folder / "etc")])  # what start-fg runs
-
-    def kill(self) -> None:
-        """Kill -9 all its processes."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=20)
-
-    def reload(self) -> None:
-        self.order("reload")
-
-    def order(self, command: str) -> None:
-        """Run one command of ``postfix``, such as reload.
-
-        Its output goes to a file that anyone may open: maillog_file is /dev/stdout, and postsuper, as the user postfix,
-        opens that again to warn about the remains of a kill. It could not open a pipe of root's.
-        """
-        argv = [COMMAND, "-c", str(self.folder / "etc"), command]
-        with (self.folder / "orders").open("a+") as output:
-            os.fchmod(output.fileno(), 0o666)
-            done = subprocess.run(argv, stdout=output, stderr=output, timeout=20)
-            output.seek(0)
-            assert done.returncode == 0, output.read()
-
-    @property
-    def log(self) -> str:
-        return self.output
 
     def accepted(self) -> Counter[str]:
         """Count the accepted messages by recipient. A message that Postfix delivered twice counts once."""

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
-from email.utils import getaddresses, parseaddr
+from email.utils import parseaddr
 
 from django.conf import settings
 
@@ -43,6 +43,7 @@ _ENVELOPE_FIELDS = (
     "X-Original-Recipient", "To", "Cc",
 )  # fmt: skip
 _TOKEN = re.compile(rf"{UNSUBSCRIBE_LOCAL}\+([A-Za-z0-9_-]{{20,64}})@", re.IGNORECASE)
+_ADDRESS = re.compile(r"[^\s<>,;:\"()]{1,250}@[^\s<>,;:\"()@]{1,250}")
 _MESSAGE_ID = re.compile(r"<[^<>@\s]{1,250}@[^<>@\s]{1,250}>")
 _QUOTED_ID = re.compile(r"^[ \t>|]*message-id:\s*(<[^<>@\s]{1,250}@[^<>@\s]{1,250}>)", re.IGNORECASE | re.MULTILINE)
 
@@ -160,7 +161,7 @@ def _find_return_path(message: Message, original: Message | None, *, told: list[
 def _read_envelope(message: Message) -> list[str]:
     """Return the addresses to which a message came, as its fields say."""
     values = [parts.clean_line(str(value)) for name in _ENVELOPE_FIELDS for value in message.get_all(name, [])]
-    return [address for _, address in getaddresses(values[:50], strict=False) if address]
+    return [address for value in values[:50] for address in _ADDRESS.findall(value[:2_000])]
 
 
 def _find_message_id(message: Message, original: Message | None, *, is_reply: bool) -> str:

@@ -28,6 +28,7 @@ from batches.models.job import EmailJob, Lane
 from batches.models.relay import Relay, RelayPause, RelayQuota, RelayToken, RelayUse, Reservation
 from batches.models.retention import Retention
 from batches.models.returned import Return, WaitingReturn
+from batches.models.round_trip import RoundTrip
 from batches.models.sender import DEFAULT_SENDER, Sender
 from batches.models.suppression import Suppression, SuppressionList
 from batches.models.template import EmailTemplate, TemplateNotFound, TemplateVersion
@@ -74,6 +75,7 @@ __all__ = [
     "Return",
     "ReturnClass",
     "ReturnKind",
+    "RoundTrip",
     "Sender",
     "SharedAddresses",
     "Suppression",

@@ -66,6 +66,13 @@ def read_return_path(text: str, *, bounce_address: str) -> ReturnPath | None:
     return ReturnPath(int(found[1], 16), found[2].lower()) if found else None
 
 
+def is_return_path_like(text: str, *, bounce_address: str) -> bool:
+    """Whether an address is BOUNCE_ADDRESS with something after a plus sign: a return path, made here or forged."""
+    local, _, domain = bounce_address.lower().rpartition("@")
+    asked_local, _, asked_domain = text.strip().strip("<>").lower().rpartition("@")
+    return bool(local) and asked_domain == domain and f"={asked_local}".rfind(f"={local}+") >= 0
+
+
 def is_genuine(path: ReturnPath, *, address: str, key: bytes) -> bool:
     """Whether we made a return path for the email with this address. In constant time."""
     tag = blake2b(b"%x.%b" % (path.email_id, address.lower().encode()), key=key, digest_size=TAG_BYTES)

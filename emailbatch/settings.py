@@ -334,5 +334,7 @@ LOGGING = {
         # In place of Django's own handlers, which write lines without our formatter. The console is the root's.
         "django": {"handlers": [] if DEBUG else ["error_mails"]},
         "django.server": {"handlers": [], "propagate": True},
+        # It writes a line for each form of bounce that a report has not.
+        "flufl.bounce": {"level": "WARNING"},
     },
 }

@@ -135,7 +135,8 @@ def _describe_emails(emails: list[Email], *, live_job_id: int | None) -> Iterabl
     key = derive_message_key(settings.SECRET_KEY)
     histories = read_histories(emails)
     job_ids = {email.lane.job_id for email in emails if email.lane} | {each.job_id for each in histories.values()}
-    senders = dict(EmailJob.objects.filter(Q(pk__in=job_ids) | Q(pk=live_job_id)).values_list("pk", "from_email"))
+    found = EmailJob.objects.filter(Q(pk__in=job_ids) | Q(pk=live_job_id)).only("from_email", "names_emails")
+    jobs = {job.pk: job for job in found}
     for email in emails:
         history = histories[email.pk]
         # The lane of an email that is sending may still be the lane of an earlier job.
@@ -150,7 +151,7 @@ def _describe_emails(emails: list[Email], *, live_job_id: int | None) -> Iterabl
             attempts=email.attempts,
             code=history.code,
             reply=history.reply,
-            messageId=_message_id(email, job_id, senders, key) if job_id else None,
+            messageId=_message_id(email, jobs[job_id], key) if job_id else None,
             sentAt=history.sent_at,
             jobId=history.job_id,
             resending=history.is_resending,
@@ -171,9 +172,9 @@ def _describe_attempt(attempt: AttemptRow) -> AttemptOut:
     )
 
 
-def _message_id(email: Email, job_id: int, senders: dict[int, str], key: bytes) -> str:
-    domain = parse_mailbox(senders[job_id]).domain
-    return make_message_id(key=key, email_id=email.pk, job_id=job_id, domain=domain)
+def _message_id(email: Email, job: EmailJob, key: bytes) -> str:
+    domain = parse_mailbox(job.from_email).domain
+    return make_message_id(key=key, email_id=email.pk, job_id=job.pk, domain=domain, names_email=job.names_emails)
 
 
 @router.post("/batches/{int:batch_id}/send", response={202: SentOut}, exclude_unset=True)

@@ -39,7 +39,11 @@ class LaneRenderer:
     def __init__(self, spec: LaneSpec) -> None:
         self._rows = RowRenderer(MessageParts.of(spec), ListNames.of(spec))
         self._layout = MessageLayout(
-            from_email=spec.from_email, reply_to=spec.reply_to, job_id=spec.job_id, key=spec.message_key
+            from_email=spec.from_email,
+            reply_to=spec.reply_to,
+            job_id=spec.job_id,
+            key=spec.message_key,
+            names_emails=spec.names_emails,
         )
         # One thread for the whole run: it owns the child.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="render")

@@ -75,7 +75,11 @@ class Outbox:
     def _prepare(self, spec: LaneSpec) -> None:
         """Get ready to write messages in this process. The template is plain: ``LaneRenderer`` writes all others."""
         layout = MessageLayout(
-            from_email=spec.from_email, reply_to=spec.reply_to, job_id=spec.job_id, key=spec.message_key
+            from_email=spec.from_email,
+            reply_to=spec.reply_to,
+            job_id=spec.job_id,
+            key=spec.message_key,
+            names_emails=spec.names_emails,
         )
         self._writer: MessageWriter | FaultyWriter
         try:

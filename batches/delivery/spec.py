@@ -75,6 +75,8 @@ class LaneSpec:
     """The keys of the refusals that paused the job before, a line each. By resuming it, a person took them for the
     recipients' own."""
     message_key: bytes = field(repr=False)
+    names_emails: bool = True
+    """Whether the Message-IDs name their emails: those of all newer jobs do."""
     routes: tuple[RouteSpec, ...]
     """The relays that may carry the job's mail now. At least one."""
     timeouts: Timeouts

@@ -116,6 +116,7 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any], *, routes
         resends_all=acquired.resends_all,
         accepted_refusal=acquired.accepted_refusal,
         message_key=derive_message_key(settings.SECRET_KEY),
+        names_emails=acquired.names_emails,
         routes=routes,
         timeouts=Timeouts(
             connect_seconds=min(CONNECT_MAX_SECONDS, settings.SEND_REPLY_TIMEOUT_SECONDS),

@@ -129,6 +129,9 @@ class ReturnKind(models.TextChoices):
     """A feedback report (RFC 5965)."""
     AUTO_REPLY = "auto_reply", "automatic reply"
     """Such as an out-of-office reply (RFC 3834). It says nothing about the delivery."""
+    REFUSED = "refused", "refused by the relay"
+    """The relay refused it in the session, so the email failed and did not come back. Kept for what it says about the
+    address: see ``returns.thresholds``."""
 
 
 class ReturnClass(models.TextChoices):

@@ -60,6 +60,12 @@ class EmailJob(models.Model):
     )
     from_email = models.CharField(max_length=600, help_text="The sender as it was when the job was made.")
     reply_to = models.CharField(max_length=320, blank=True, db_default="")
+    names_emails = models.BooleanField(
+        default=True,
+        db_default=True,
+        editable=False,
+        help_text="Whether its Message-IDs name their emails. Those of jobs from before 0.3 do not.",
+    )
     total_count = models.PositiveIntegerField(default=0)
     sent_count = models.PositiveIntegerField(default=0, help_text="Set when the job ends. Until then the lanes count.")
     failed_count = models.PositiveIntegerField(

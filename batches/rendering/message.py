@@ -7,6 +7,7 @@ line has more than 998 octets, and no merge field puts anything into a header un
 from __future__ import annotations
 
 import binascii
+import re
 import time
 from email.utils import formatdate
 from hashlib import blake2b, sha256
@@ -39,18 +40,34 @@ def derive_message_key(secret: str) -> bytes:
     return sha256(b"message-id:" + secret.encode()).digest()
 
 
-def make_message_id(*, key: bytes, email_id: int, job_id: int, domain: str) -> str:
+def make_message_id(*, key: bytes, email_id: int, job_id: int, domain: str, names_email: bool = True) -> str:
     """Make the Message-ID (RFC 5322 section 3.6.4) of an email in a job. It is the same for each attempt.
 
-    So a receiver can drop a duplicate. Without the key nobody can guess the Message-ID of another email.
+    So a receiver can drop a duplicate. It begins with the id of the email, so that a report that quotes it is matched.
+    Without the key nobody can make the Message-ID of another email. Jobs from before 0.3 have Message-IDs without the
+    id: ``names_email`` is False.
     """
-    digest = _keyed_hash(key, job_id)
-    digest.update(b"%d" % email_id)
-    return f"<{digest.hexdigest()}@{domain}>"
+    id_left = _write_id(_keyed_hash(key, job_id, names_email=names_email), email_id, names_email=names_email)
+    return f"<{id_left.decode()}@{domain}>"
 
 
-def _keyed_hash(key: bytes, job_id: int) -> blake2b:
-    return blake2b(b"%d." % job_id, key=key, digest_size=16)
+def read_message_id(text: str) -> int | None:
+    """Return the id of the email that a Message-ID names. It may be forged: compare with ``make_message_id``."""
+    found = _OWN_ID.fullmatch(text)
+    return int(found[1], 16) if found else None
+
+
+_OWN_ID = re.compile(r"<([0-9a-f]{12})[0-9a-f]{20}@[^<>@\s]{1,255}>", re.IGNORECASE)
+
+
+def _keyed_hash(key: bytes, job_id: int, *, names_email: bool) -> blake2b:
+    return blake2b(b"%d." % job_id, key=key, digest_size=10 if names_email else 16)
+
+
+def _write_id(keyed_hash: blake2b, email_id: int, *, names_email: bool) -> bytes:
+    """Write the Message-ID before the ``@``: 32 characters. Takes the hash, and changes it."""
+    keyed_hash.update(b"%d" % email_id)
+    return (f"{email_id:012x}{keyed_hash.hexdigest()}" if names_email else keyed_hash.hexdigest()).encode()
 
 
 def canonical(body: str) -> bytes | None:
@@ -81,17 +98,20 @@ class MessageLayout:
     Args:
         from_email: The job's From value.
         reply_to: The job's Reply-To value. Empty: the messages have no such header.
+        names_emails: Whether the Message-IDs name their emails, as those of all newer jobs do.
 
     Raises:
         SenderFault: ``from_email`` has no address that can be used.
     """
 
-    def __init__(self, *, from_email: str, job_id: int, key: bytes, reply_to: str = "") -> None:
+    def __init__(
+        self, *, from_email: str, job_id: int, key: bytes, reply_to: str = "", names_emails: bool = True
+    ) -> None:
         sender = parse_mailbox(from_email)
         fields = [encode_mailbox("From", sender)]
         if reply_to:
             fields.append(encode_mailbox("Reply-To", parse_mailbox(reply_to)))
-        self._hash = _keyed_hash(key, job_id)
+        self._hash, self._names_emails = _keyed_hash(key, job_id, names_email=names_emails), names_emails
         # 128 random bits: no merge field can contain the boundary by accident or guess it, so none can end a part.
         boundary = f"=_{token_hex(16)}"
         self._to = b"\r\n".join((*fields, b"To: "))
@@ -134,9 +154,7 @@ class MessageLayout:
 
     def id_left(self, email_id: int) -> bytes:
         """The Message-ID before the ``@``, as in ``make_message_id``. The job's part of the hash is computed once."""
-        digest = self._hash.copy()
-        digest.update(b"%d" % email_id)
-        return digest.hexdigest().encode()
+        return _write_id(self._hash.copy(), email_id, names_email=self._names_emails)
 
     def date_now(self) -> bytes:
         """The value of the Date header. It is formatted once per second."""

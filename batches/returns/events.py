@@ -6,8 +6,10 @@ A report or a provider's event enters. ``matching`` finds the email, and ``recor
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from batches.models import ReturnClass, ReturnKind
 
@@ -33,6 +35,33 @@ class ReturnEvent:
     text: str = ""
     """What the receiver said, on one line."""
     happened_at: datetime | None = None
+
+    def clean(self) -> ReturnEvent:
+        """Return the event as PostgreSQL can keep it: no text has a NUL, half a character, or more than its column."""
+        lengths = {"door": 50, "return_path": 320, "message_id": 500, "recipient": 320, "status_code": 11, "text": 500}
+        texts = {name: _make_storable(getattr(self, name))[:length] for name, length in lengths.items()}
+        return replace(self, **texts)  # type: ignore[arg-type]
+
+    def describe(self) -> dict[str, str | None]:
+        """Return what JSON can keep of the event: all of it. ``read`` makes the event of that again."""
+        return {**asdict(self), "happened_at": self.happened_at.isoformat() if self.happened_at else None}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> ReturnEvent:
+        """Make the event that ``describe`` has described."""
+        happened_at = stored["happened_at"]
+        return cls(
+            **{
+                **stored,
+                "kind": ReturnKind(stored["kind"]),
+                "return_class": ReturnClass(stored["return_class"]),
+                "happened_at": datetime.fromisoformat(happened_at) if happened_at else None,
+            }
+        )
+
+
+def _make_storable(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def make_key(*parts: str) -> str:

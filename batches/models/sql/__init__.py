@@ -118,6 +118,7 @@ class AcquiredLane(NamedTuple):
     address_heading: str
     suppression_version: int
     """The version of the suppression list with which the batch was compared."""
+    names_emails: bool
 
 
 class RowRange(NamedTuple):

@@ -1,0 +1,69 @@
+"""Compare the events again whose email was not known: for ten minutes, and by their recipient too.
+
+A report can come before the ledger cycle that records the send. The sweep calls this. It sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from batches.models import WaitingReturn
+from batches.returns.events import ReturnEvent
+from batches.returns.matching import Forged, Match, match_event, match_recipients
+from batches.returns.recording import Found, record_found
+
+GIVE_UP_SECONDS = 600.0
+
+FIRST_WAIT_SECONDS = 4.0
+"""The wait after the first comparison. Each further one is twice as long: 4, 8, 16 s and so on."""
+
+EVENTS_MAX = 500
+"""How many events one call compares."""
+
+STATEMENT_SECONDS = 20
+"""The search by recipients reads the batches of a month. It gives up after this time, and is tried again later."""
+
+
+def retry_waiting() -> int:
+    """Compare the waiting events that are due, and return how many were recorded. Takes a moment if there is none."""
+    due = list(WaitingReturn.objects.filter(next_try_at__lte=Now()).order_by("next_try_at")[:EVENTS_MAX])
+    if not due:
+        return 0
+    events = {each.event_key: ReturnEvent.read(each.event) for each in due}
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'")
+        found = _match(list(events.values()))
+        recorded = record_found(found)
+        matched = {each.event.key for each in found}
+        _wait_on([each for each in due if each.event_key not in matched], now=timezone.now())
+        WaitingReturn.objects.filter(event_key__in=matched).delete()
+    return recorded.recorded
+
+
+def _match(events: Sequence[ReturnEvent]) -> list[Found]:
+    found: dict[str, Match] = {}
+    for event in events:
+        match = match_event(event)
+        if match is not None and not isinstance(match, Forged):
+            found[event.key] = match
+    rest = [event for event in events if event.key not in found]
+    found |= match_recipients(rest)
+    return [Found(event, found[event.key]) for event in events if event.key in found]
+
+
+def _wait_on(waiting: Sequence[WaitingReturn], *, now: datetime) -> None:
+    """Let the events wait longer, or give them up. An event that is given up keeps nothing about a person."""
+    for each in waiting:
+        waited = (now - each.received_at).total_seconds()
+        if waited >= GIVE_UP_SECONDS:
+            each.gave_up_at, each.next_try_at = now, None
+            each.event = {name: each.event.get(name) for name in ("kind", "return_class", "door", "status_code")}
+        else:
+            each.next_try_at = now + timedelta(seconds=max(FIRST_WAIT_SECONDS, waited))
+    WaitingReturn.objects.bulk_update(waiting, ["gave_up_at", "next_try_at", "event"])

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from batches import audit, progress
 from batches.jobs import queues
+from batches.jobs.end_events import emit_end
 from batches.models import (
     WAS_SENT,
     AuditAction,
@@ -260,6 +261,7 @@ def _close(job: EmailJob, counts: sql.BatchCounts) -> None:
         relay_failure_count=0,
     )
     Batch.objects.move(job.batch_id, to=batch_status)
+    emit_end(job, status=batch_status, counts=counts, lane_ids=list(job.lanes.values_list("pk", flat=True)))
 
 
 def _terminal_statuses(job: EmailJob, counts: sql.BatchCounts) -> tuple[JobStatus, BatchStatus]:

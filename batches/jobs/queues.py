@@ -47,7 +47,10 @@ CHECK_QUEUE = JobPriority.DEFAULT.value
 PURGE = "batches.people.purge_job.purge_in_turns"
 """The path of the function that purges old data."""
 
-_ARGUMENTS = {RUN_LANE: ["lane_id"], CHECK_LETTERS: ["run"], PURGE: ["turn"]}
+SEND_WEBHOOKS = "batches.jobs.send_webhooks.send_in_turns"
+"""The path of the function that sends the due messages of webhooks."""
+
+_ARGUMENTS = {RUN_LANE: ["lane_id"], CHECK_LETTERS: ["run"], PURGE: ["turn"], SEND_WEBHOOKS: ["turn"]}
 """What a worker runs, and the names of its arguments."""
 
 OLD_RUN_LANE = "batches.jobs.lanes.run_lane"
@@ -55,6 +58,7 @@ OLD_RUN_LANE = "batches.jobs.lanes.run_lane"
 
 _ITEM_ID = re.compile(r"lane-(?P<job>\d+)-(?P<lane>\d+)-(?P<token>\d+)\Z")
 _CHECK_ID_PREFIX = "letters-"
+_WEBHOOKS_ID_PREFIX = "webhooks-"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +154,22 @@ def enqueue_purge(*, turn: int = 0) -> bool:
     return True
 
 
+def enqueue_webhooks(*, turn: int) -> bool:
+    """Enqueue a turn of the sender of webhooks unless one waits already, and say whether this call did.
+
+    It waits with the lanes of ordinary jobs.
+    """
+    try:
+        waiting = open_queue(CHECK_QUEUE).get_job_ids()
+        if any(entry_id.startswith(_WEBHOOKS_ID_PREFIX) for entry_id in waiting):
+            return False
+        _enqueue(SEND_WEBHOOKS, {"turn": turn}, queue_name=CHECK_QUEUE, entry_id=f"{_WEBHOOKS_ID_PREFIX}{turn}")
+    except RedisError as exc:
+        logger.warning("Redis can't be used; the sweep will have the webhooks sent: %s", exc)
+        return False
+    return True
+
+
 def is_check_queued(run: str, *, turn: int) -> bool:
     """Whether a letter check waits in its queue.
 
@@ -177,7 +197,7 @@ def _check_id(run: str, turn: int) -> str:
 
 
 def is_runnable(job: Job) -> bool:
-    """Whether an entry of a queue is a lane or a letter check, and carries nothing else that RQ would run."""
+    """Whether an entry of a queue is one of ours, such as a lane, and carries nothing else that RQ would run."""
     try:
         is_known = not job.args and list(job.kwargs) == _ARGUMENTS.get(str(job.func_name))
     except (DeserializationError, TypeError):  # for example pickled data
@@ -200,7 +220,10 @@ def parse_item_id(item_id: str) -> tuple[int, int] | None:
 
 
 def has_other_job_waiting(job_id: int, *, priority: str) -> bool:
-    """Whether a lane of another job, or a letter check, waits in the queue of this priority or of a higher one."""
+    """Whether somebody else waits in the queue of this priority or of a higher one.
+
+    That is a lane of another job, a letter check, or the sender of webhooks.
+    """
     names = QUEUE_NAMES[: QUEUE_NAMES.index(priority) + 1]
     try:
         waiting = (item_id for name in names for item_id in open_queue(name).get_job_ids())
@@ -211,7 +234,7 @@ def has_other_job_waiting(job_id: int, *, priority: str) -> bool:
 
 def _is_of_another(item_id: str, job_id: int) -> bool:
     match = _ITEM_ID.match(item_id)
-    return int(match["job"]) != job_id if match else item_id.startswith(_CHECK_ID_PREFIX)
+    return int(match["job"]) != job_id if match else item_id.startswith((_CHECK_ID_PREFIX, _WEBHOOKS_ID_PREFIX))
 
 
 def has_waiting_items() -> bool:

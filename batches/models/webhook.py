@@ -14,9 +14,25 @@ class Webhook(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     url = models.URLField("address", max_length=1000)
-    secret = models.CharField(max_length=200, help_text="Begins with whsec_. Signatures are checked by it.")
+    secret = models.CharField(
+        max_length=200,
+        help_text="Begins with whsec_. Messages are signed with it. If there are two, the newer one is first, and "
+        "messages are signed with both.",
+    )
     events = ArrayField(models.CharField(max_length=40, choices=WebhookEvent), default=list)
     is_enabled = models.BooleanField("enabled", default=True)
+    failure_count = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="How often in a row the receiver did not answer, or could not take messages.",
+    )
+    waits_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="After an outage of the receiver: when one message is attempted again. The others wait for it.",
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -27,7 +43,11 @@ class Webhook(models.Model):
 
 
 class WebhookDelivery(models.Model):
-    """One event for one Webhook. ``next_attempt_at`` is empty when it was taken, or was given up."""
+    """One event for one Webhook.
+
+    ``next_attempt_at`` is empty when the receiver has taken it, or when it was given up. While an attempt is made, it
+    is the time at which the next attempt is due if the sender dies.
+    """
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
     event = models.CharField(max_length=40, choices=WebhookEvent)
@@ -43,11 +63,17 @@ class WebhookDelivery(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
+            # For the claim of the sender, and for the sweep's question whether anything is due.
             models.Index(
-                fields=["next_attempt_at"],
+                fields=["webhook", "next_attempt_at"],
                 name="webhook_due",
                 condition=models.Q(next_attempt_at__isnull=False),
             ),
+            # For the sweep, which gives up what is too old, and deletes what ended long ago.
+            models.Index(
+                fields=["created_at"], name="webhook_waiting", condition=models.Q(next_attempt_at__isnull=False)
+            ),
+            models.Index(fields=["created_at"], name="webhook_ended", condition=models.Q(next_attempt_at__isnull=True)),
         ]
 
     def __str__(self) -> str:

@@ -26,6 +26,7 @@ from batches import audit, session_limits
 from batches.models import AuditAction, Batch, BatchStatus, EmailJob, Lane, RelayPause, UploadChunk
 from batches.people import sql
 from batches.people.stores import open_stores
+from batches.webhooks.deliveries import forget_ended
 
 CHUNK_ROWS = 2_000
 """How many rows one transaction changes: some 50 ms."""
@@ -167,7 +168,8 @@ def _repeat(statement: str, batch: Batch, rest: Rest, *, count: Callable[[int], 
 
 
 def _purge_rest(before: datetime, purged: Purged) -> None:
-    """Remove what is small: the ended pauses of relays, which quote replies, and the addresses in Django's log."""
+    """Remove what is small: messages of webhooks, ended pauses of relays, which quote replies, addresses in the log."""
+    purged.add("webhook messages", forget_ended(before))
     purged.add("relay pauses", RelayPause.objects.filter(until__lt=before).delete()[0])
     rows_of_people = LogEntry.objects.filter(
         action_time__lt=before, content_type__app_label="batches", content_type__model__in=("email", "rejectedrow")

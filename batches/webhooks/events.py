@@ -48,6 +48,24 @@ def emit_many(event: WebhookEvent, data: Sequence[Mapping[str, Any]]) -> int:
     return sql.execute(sql.EMIT, values)
 
 
+def emit_failed_emails(*, batch_id: int, job_id: int, lane_ids: Sequence[int]) -> int:
+    """Write down the emails that one ended job has failed, in one statement. Returns how many rows were written.
+
+    It reads the batch's emails only if a Webhook wants to know.
+    """
+    if not is_wanted(WebhookEvent.EMAIL_FAILED):
+        return 0
+    values = {
+        "event": WebhookEvent.EMAIL_FAILED.value,
+        "timestamp": DjangoJSONEncoder().default(timezone.now()),
+        "batch": batch_id,
+        "job": job_id,
+        "lanes": list(lane_ids),
+        "text_max": TEXT_MAX_CHARS,
+    }
+    return sql.execute(sql.EMIT_FAILED, values)
+
+
 def _make_storable(value: Any) -> Any:
     """Return a value that PostgreSQL can keep as JSON: without NUL, and without half a surrogate pair.
 

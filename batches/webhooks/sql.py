@@ -13,6 +13,7 @@ from batches.models.sql import load
 _statements = load(Path(__file__).with_name("statements.sql"))
 
 EMIT = _statements["EMIT"]
+EMIT_FAILED = _statements["EMIT_FAILED"]
 
 
 def execute(statement: str, arguments: Mapping[str, Any]) -> int:

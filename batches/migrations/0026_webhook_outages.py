@@ -1,0 +1,66 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """Let a webhook whose receiver is away wait as a whole, and find what is due of each webhook."""
+
+    dependencies = [
+        ("batches", "0024_first_topics"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="webhook",
+            name="failure_count",
+            field=models.PositiveIntegerField(
+                db_default=0,
+                default=0,
+                editable=False,
+                help_text="How often in a row the receiver did not answer, or could not take messages.",
+            ),
+        ),
+        migrations.AddField(
+            model_name="webhook",
+            name="waits_until",
+            field=models.DateTimeField(
+                blank=True,
+                editable=False,
+                help_text="After an outage of the receiver: when one message is attempted again. The others wait for it.",
+                null=True,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="webhook",
+            name="secret",
+            field=models.CharField(
+                help_text="Begins with whsec_. Messages are signed with it. If there are two, the newer one is first, and "
+                "messages are signed with both.",
+                max_length=200,
+            ),
+        ),
+        migrations.RemoveIndex(model_name="webhookdelivery", name="webhook_due"),
+        migrations.AddIndex(
+            model_name="webhookdelivery",
+            index=models.Index(
+                condition=models.Q(("next_attempt_at__isnull", False)),
+                fields=["webhook", "next_attempt_at"],
+                name="webhook_due",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="webhookdelivery",
+            index=models.Index(
+                condition=models.Q(("next_attempt_at__isnull", False)),
+                fields=["created_at"],
+                name="webhook_waiting",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="webhookdelivery",
+            index=models.Index(
+                condition=models.Q(("next_attempt_at__isnull", True)),
+                fields=["created_at"],
+                name="webhook_ended",
+            ),
+        ),
+    ]

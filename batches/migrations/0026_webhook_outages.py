@@ -1,11 +1,19 @@
+import django.contrib.postgres.fields
 from django.db import migrations, models
 
+EVENTS = [
+    ("batch.ended", "a batch ended"),
+    ("email.failed", "an email failed"),
+    ("email.returned", "an email came back"),
+    ("recipient.unsubscribed", "a recipient unsubscribed"),
+    ("webhook.test", "a test"),
+]
 
 class Migration(migrations.Migration):
-    """Let a webhook whose receiver is away wait as a whole, and find what is due of each webhook."""
+    """Let a webhook whose receiver is away wait as a whole, find what is due of each webhook, and send tests."""
 
     dependencies = [
-        ("batches", "0024_first_topics"),
+        ("batches", "0030_round_trips"),
     ]
 
     operations = [
@@ -37,6 +45,18 @@ class Migration(migrations.Migration):
                 "messages are signed with both.",
                 max_length=200,
             ),
+        ),
+        migrations.AlterField(
+            model_name="webhook",
+            name="events",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.CharField(choices=EVENTS, max_length=40), default=list, size=None
+            ),
+        ),
+        migrations.AlterField(
+            model_name="webhookdelivery",
+            name="event",
+            field=models.CharField(choices=EVENTS, max_length=40),
         ),
         migrations.RemoveIndex(model_name="webhookdelivery", name="webhook_due"),
         migrations.AddIndex(

@@ -152,6 +152,8 @@ class WebhookEvent(models.TextChoices):
     EMAIL_FAILED = "email.failed", "an email failed"
     EMAIL_RETURNED = "email.returned", "an email came back"
     UNSUBSCRIBED = "recipient.unsubscribed", "a recipient unsubscribed"
+    TEST = "webhook.test", "a test"
+    """Sent by a person's press, to one Webhook, whatever it wants."""
 
 
 class ApprovalStatus(models.TextChoices):

@@ -89,6 +89,12 @@ def check_sending(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Chec
     for name in ("SEND_LARGE_ABOVE", "USER_DAILY_RECIPIENTS", "USER_DAILY_BATCHES"):
         if (value := getattr(settings, name)) < 0:
             errors.append(f"{name} is {value}. Set it to a number above 0, or to 0 for no limit.")
+    if not 0 <= settings.SEND_STOP_ABOVE <= 100:
+        errors.append(
+            f"SEND_STOP_ABOVE is {settings.SEND_STOP_ABOVE:g}. Set it to a number of percent, or to 0 for off."
+        )
+    if settings.SEND_CANARY_SECONDS < 0:
+        errors.append(f"SEND_CANARY_SECONDS is {settings.SEND_CANARY_SECONDS:g}. Set it to seconds, or to 0 for off.")
     return [Error(error, id=BAD_SENDING) for error in errors]
 
 

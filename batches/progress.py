@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from batches.models import BatchStatus, EmailJob, JobKind, sql
 from batches.models.sql import SnapshotRow
-from batches.waiting import AWAITS_APPROVAL, NOT_KNOWN_WHILE_PAUSED, say_scheduled, say_waiting
+from batches.waiting import AWAITS_APPROVAL, NOT_KNOWN_WHILE_PAUSED, say_canary, say_scheduled, say_waiting
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,10 @@ class Snapshot(TypedDict):
     cancelled: int
     pending: int
     resending: int
+    returned: int
+    """The sent emails that came back. They stay counted as sent."""
+    complained: int
+    """The sent emails about which their recipients complained."""
     ratePerSecond: float
     etaSeconds: float | None
     waitingFor: str | None
@@ -80,6 +84,8 @@ class CountFields(TypedDict):
     cancelledCount: int
     pendingCount: int
     resendingCount: int
+    returnedCount: int
+    complainedCount: int
 
 
 class JobCounts(NamedTuple):
@@ -118,6 +124,8 @@ def make_snapshot(row: SnapshotRow) -> tuple[Snapshot, int | None]:
         cancelled=row.cancelled,
         pending=pending,
         resending=resending,
+        returned=row.returned,
+        complained=row.complained,
         ratePerSecond=round(row.rate_per_second, 1 if row.rate_per_second >= 10 else 3),
         etaSeconds=round(pending / row.rate_per_second, 1) if row.rate_per_second > 0 else None,
         waitingFor=_say_waiting(row, pending) or None,
@@ -138,6 +146,8 @@ def _say_waiting(row: SnapshotRow, pending: int) -> str:
     if row.status == BatchStatus.PAUSED:
         return say_waiting(row.last_error, next_try_at=None, waiting_count=pending, now=now)
     if row.status in (BatchStatus.PENDING, BatchStatus.PROCESSING):
+        if row.canary_until is not None and not row.last_error:
+            return say_canary(row.canary_until, waiting_count=pending, now=now)
         return say_waiting(row.last_error, next_try_at=row.retry_at, waiting_count=pending, now=now)
     return ""
 
@@ -154,6 +164,8 @@ def name_counts(snapshot: Snapshot) -> CountFields:
         cancelledCount=snapshot["cancelled"],
         pendingCount=snapshot["pending"],
         resendingCount=snapshot["resending"],
+        returnedCount=snapshot["returned"],
+        complainedCount=snapshot["complained"],
     )
 
 

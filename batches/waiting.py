@@ -107,6 +107,15 @@ def say_waiting(sentence: str, *, next_try_at: datetime | None, waiting_count: i
     return " ".join(parts)
 
 
+def say_canary(until: datetime, *, waiting_count: int, now: datetime) -> str:
+    """Say that a batch waits for what comes back of its first emails, and when it goes on."""
+    goes_on = f"goes on {say_time(until, now=now)}" if until > now else "goes on now"
+    return (
+        "The first emails of this batch were sent ahead, to see what comes back. "
+        f"Sending {goes_on}, unless too much does. {waiting_count:,} {'is' if waiting_count == 1 else 'are'} waiting."
+    )
+
+
 def say_scheduled(at: datetime, *, now: datetime) -> str:
     """Say when a scheduled batch begins: ``"The emails go out tomorrow at 09:00."``"""
     return f"The emails go out {say_time(at, now=now)}."

@@ -16,14 +16,12 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Status
 
 from batches import paging, progress
+from batches.api.email_schemas import AttemptOut, EmailList, EmailOut
 from batches.api.errors import not_found
 from batches.api.proof import require_session_proof
 from batches.api.schemas import (
-    AttemptOut,
     BatchList,
     BatchOut,
-    EmailList,
-    EmailOut,
     JobOut,
     ListOptions,
     MovedOut,

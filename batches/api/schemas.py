@@ -16,7 +16,6 @@ from batches.api.sender_schemas import SENDER_MAX_CHARS, SENDER_MEANING, SenderO
 from batches.api.unknown_fields import Body
 from batches.jobs.reviewed import DIGEST_PATTERN
 from batches.models import JobKind, JobPriority, SharedAddresses
-from batches.outcomes import Outcome
 from batches.rendering.message import SUBJECT_MAX_CHARS
 
 LIST_LIMIT_MAX = 500
@@ -288,6 +287,10 @@ class BatchOut(Schema):
         description="How many emails are counted in both sentCount and pendingCount, because a replay of all sends "
         "them again. Otherwise 0."
     )
+    returnedCount: int = Field(
+        description="The sent emails that came back after a mail server had taken them. They stay counted as sent."
+    )
+    complainedCount: int = Field(description="The sent emails about which their recipients complained.")
     waitingFor: str | None = Field(
         description="What the batch waits for, such as a relay or its time, until when, and how many emails wait, in "
         "sentences. null: for nothing."
@@ -314,45 +317,6 @@ class BatchOut(Schema):
 
 class BatchList(Schema):
     items: list[BatchOut]
-    next: str | None = Field(description="The cursor of the next page, or null.")
-
-
-class AttemptOut(Schema):
-    """One attempt at an email that has ended."""
-
-    jobId: int
-    jobKind: JobKind
-    at: datetime
-    outcome: Outcome
-    code: int | None
-    reply: str
-    relay: str = Field(description="The relay that was given the message. Empty if the worker died.")
-
-
-class EmailOut(Schema):
-    row: int = Field(
-        description="The place in the batch. It is the line of the file, unless a line made several emails."
-    )
-    line: int = Field(description="The line of the file, or the place in the list.")
-    address: str = Field(description="Empty if it was removed: the person was erased, or the batch purged.")
-    status: str
-    attempts: int
-    code: int | None
-    reply: str
-    messageId: str | None
-    sentAt: datetime | None = Field(
-        description="When it was sent. A later replay that does not send it changes nothing."
-    )
-    jobId: int | None = Field(description="The job that made this record. null: no attempt has ended.")
-    resending: bool = Field(
-        description="true: it was sent before, and a replay of all is sending it again. Its record is still the former."
-    )
-    history: list[AttemptOut] = Field(description="Every attempt of every job of the batch, oldest first.")
-    nextAttemptAt: datetime | None = Field(description="When a retry is due. null for an untried email.")
-
-
-class EmailList(Schema):
-    items: list[EmailOut]
     next: str | None = Field(description="The cursor of the next page, or null.")
 
 

@@ -23,6 +23,7 @@ from batches.delivery.pool import OpenConnection, open_connection
 from batches.delivery.route import Route
 from batches.delivery.routes import PATIENCE_SECONDS, PINNED_SECONDS, Routes
 from batches.delivery.spec import LaneSpec
+from batches.delivery.stopping import ShareJudge
 from batches.delivery.terms import LEAD_SECONDS, ClaimedEmail, LaneEnd
 from batches.models import sql
 from batches.outcomes import Outcome
@@ -93,6 +94,7 @@ class LaneRun:
             for route in spec.routes
         ]
         self._pauses = Pauses(spec, ledger)
+        self._share_judge = ShareJudge(spec, ledger)
         self._routes = Routes(routes, self._pauses, clock=clock, retry_seconds=spec.policy.retry_seconds)
         # A commit costs as much as sending several emails. So, while the connections have messages to send, a cycle
         # waits until half of the window can be recorded.
@@ -268,6 +270,7 @@ class LaneRun:
                 self._begin_end(LaneEnd.TRIPPED)
             await self._routes.note()
             await self._note_success_if_due(now)
+            await self._share_judge.judge(now)
             await self._publish_if_due(now)
 
     async def _judge_breakers(self) -> None:

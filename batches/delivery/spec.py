@@ -88,5 +88,7 @@ class LaneSpec:
     lease_seconds: float
     counters: Counters
     """The lane's counters before this run."""
+    stop_above: float = 0
+    """Above this share of failures, returns and complaints in percent, the job is paused. 0 is off."""
     suppression_version: int = 0
     """The version of the suppression list with which the batch was compared. What is newer, the lane compares."""

@@ -18,6 +18,7 @@ from django.utils import timezone
 from batches import audit, progress
 from batches.jobs import queues
 from batches.jobs.end_events import emit_end
+from batches.jobs.stopping import find_accepted_share
 from batches.models import (
     WAS_SENT,
     AuditAction,
@@ -70,8 +71,8 @@ def resume_batch(batch: Batch, *, by: User | AnonymousUser | None = None) -> Non
     """Send the rest of a paused batch. A batch that was paused before its time waits for that time.
 
     If the breaker paused the job, resuming accepts its refusals: the job's ``accepted_refusal`` holds them already, and
-    only a paused job has ones that nobody has accepted. If the job waited for a relay or a quota, it waits on, and
-    still says so.
+    only a paused job has ones that nobody has accepted. Resuming also accepts the share of failures and returns. If the
+    job waited for a relay or a quota, it waits on, and still says so.
 
     Args:
         by: The user who answers for the job from now on, if the account of the one who made it is not active.
@@ -84,6 +85,8 @@ def resume_batch(batch: Batch, *, by: User | AnonymousUser | None = None) -> Non
         job = EmailJob.objects.select_for_update().filter(batch=batch, status=JobStatus.PAUSED).first()
         if job and isinstance(by, User):
             EmailJob.objects.filter(pk=job.pk).update(resumed_by=by)
+        if job and (share := find_accepted_share(batch.pk)):
+            EmailJob.objects.filter(pk=job.pk).update(stops_above=share)
         _transition(batch, from_=(JobStatus.PAUSED,), to=_resumed_status(job) if job else JobStatus.QUEUED)
         audit.record(AuditAction.RESUME, batch)
 

@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils.formats import date_format
 
 from batches import audit
-from batches.jobs import lifecycle, senders
+from batches.jobs import lifecycle, senders, stopping
 from batches.jobs.lifecycle import JobRefused
 from batches.jobs.reviewed import make_digest
 from batches.jobs.user_limits import check_limits
@@ -198,9 +198,11 @@ def open_job(locked: Batch, sending: Sending) -> EmailJob:
     job.total_count = count_recipients(locked, sending)
     check_limits(sending.user, job.total_count)
     if sending.kind == JobKind.FIRST:
+        job.canary_to_row = stopping.find_canary_end(locked)
         _insert(job, AuditAction.SEND, digest=digest_of(locked, sending))
         locked.upload_chunks.all().delete()  # a batch that was sent can't be read again
         return job
+    job.stops_above = stopping.find_accepted_share(locked.pk)  # before the counts of this batch are those of a replay
     job.total_count = _reset_emails(locked, sending)
     lifecycle.recount_ended_batch(locked.pk)
     _insert(job, AuditAction.REPLAY, digest=digest_of(locked, sending))

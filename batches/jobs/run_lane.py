@@ -135,6 +135,7 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any], *, routes
             acquired.retried_count,
             acquired.suppressed_count,
         ),
+        stop_above=settings.SEND_STOP_ABOVE,
         suppression_version=acquired.suppression_version,
     )
 

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
 from batches.delivery.policy import RetryPolicy, decide_deaths
-from batches.jobs import approvals, lifecycle, queues, retention, send_webhooks
+from batches.jobs import approvals, lifecycle, queues, retention, send_webhooks, stopping
 from batches.jobs.inactive_users import pause_jobs_of_inactive_users
 from batches.models import EmailJob, EmailStatus, JobStatus, sql
 
@@ -37,6 +37,8 @@ class SweepReport:
     paused: int = 0
     voided: int = 0
     """The approvals that are void, because what they were about has changed."""
+    stopped: int = 0
+    """The jobs of whose batches too much failed or came back."""
     started: int = 0
     reaped: int = 0
     enqueued: int = 0
@@ -50,7 +52,8 @@ class SweepReport:
         return (
             f"Started {self.started} scheduled jobs, reaped {self.reaped} dead lanes, "
             f"enqueued {self.enqueued} lanes, finished {self.finished} jobs"
-            f"{f', paused {self.paused} jobs of inactive users' if self.paused else ''}."
+            f"{f', paused {self.paused} jobs of inactive users' if self.paused else ''}"
+            f"{f', stopped {self.stopped} jobs of which too much failed or came back' if self.stopped else ''}."
         )
 
 
@@ -76,6 +79,7 @@ def sweep() -> SweepReport:
             report = SweepReport(
                 paused=pause_jobs_of_inactive_users(),
                 voided=approvals.void_changed(at_most=approvals.SWEPT_COUNT_MAX),
+                stopped=_stop_jobs(),
                 started=_start_due_jobs(),
                 reaped=_reap_dead_lanes(),
                 finished=_finish_jobs(),
@@ -87,6 +91,13 @@ def sweep() -> SweepReport:
             return report
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
+
+
+def _stop_jobs() -> int:
+    """Stop before canaries go on, and before lanes are enqueued."""
+    stopped = stopping.stop_jobs()
+    stopping.advance_canaries()
+    return stopped
 
 
 def _start_due_jobs() -> int:

@@ -81,6 +81,17 @@ class EmailJob(models.Model):
         db_default="",
         help_text="A reply that stopped the job, and that a person took for the recipients' own by resuming.",
     )
+    stops_above = models.FloatField(
+        default=0,
+        db_default=0,
+        help_text="In percent. A share of failures and returns up to this was accepted, by resuming or by a replay.",
+    )
+    canary_to_row = models.PositiveIntegerField(
+        null=True, blank=True, help_text="No row after this one is handed out before the canary is over."
+    )
+    canary_until = models.DateTimeField(
+        null=True, blank=True, help_text="When the wait after the canary ends. Empty before it begins."
+    )
     handed_out_to_row = models.PositiveIntegerField(
         default=0, help_text="Every row up to this one was handed to a lane, as part of a row range."
     )

@@ -24,7 +24,7 @@ WATCHED = 3000
 """Takes three seconds at that rate, so that several snapshots come."""
 
 SNAPSHOT_FIELDS = {"batchId", "status", "processed", "total", "sent", "failed", "unknown", "suppressed", "pending"}
-SNAPSHOT_FIELDS |= {"cancelled", "resending", "ratePerSecond", "etaSeconds", "sequence"}
+SNAPSHOT_FIELDS |= {"cancelled", "resending", "returned", "complained", "ratePerSecond", "etaSeconds", "sequence"}
 SNAPSHOT_FIELDS |= {"waitingFor", "doneAt", "finish"}
 
 MAKE_BOARD = """

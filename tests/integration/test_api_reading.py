@@ -61,6 +61,8 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
         "cancelledCount": 0,
         "pendingCount": 0,
         "resendingCount": 0,
+        "returnedCount": 0,
+        "complainedCount": 0,
         "waitingFor": None,
         "doneAt": None,
         "rejectedRows": 0,

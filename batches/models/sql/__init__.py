@@ -86,8 +86,9 @@ def _fill(text: str, parts: Mapping[str, str]) -> str:
 
 _FOLDER = Path(__file__).parent
 _SHARED = _read(_FOLDER / "parts.sql")
-_send, _quotas, _sweep, _read_only, _suppressions, _pauses, _replays = (
-    load(_FOLDER / f"{name}.sql") for name in ("send", "quotas", "sweep", "read", "suppressions", "pauses", "replays")
+_send, _quotas, _sweep, _read_only, _suppressions, _pauses, _replays, _stopping = (
+    load(_FOLDER / f"{name}.sql")
+    for name in ("send", "quotas", "sweep", "read", "suppressions", "pauses", "replays", "stopping")
 )
 
 
@@ -282,6 +283,10 @@ class SnapshotRow(NamedTuple):
     """When a relay is tried again."""
     scheduled_at: datetime | None
     awaits_approval: bool
+    returned: int
+    complained: int
+    canary_until: datetime | None
+    """When the wait after the canary of the live job ends."""
 
 
 class AttemptRow(NamedTuple):
@@ -383,3 +388,7 @@ PAUSE_JOB = _pauses["PAUSE_JOB"]
 HAS_JOB_SENT = Statement(_pauses["HAS_JOB_SENT"], JobProgress)
 COUNT_FAILED_ALIKE = Statement(_pauses["COUNT_FAILED_ALIKE"], FailedAlike)
 NOTE_CLOSING = _pauses["NOTE_CLOSING"]
+
+STOP_JOB = _stopping["STOP_JOB"]
+BEGIN_CANARY_WAITS = _stopping["BEGIN_CANARY_WAITS"]
+END_CANARIES = _stopping["END_CANARIES"]

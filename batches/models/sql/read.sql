@@ -27,7 +27,8 @@ SELECT b.id, b.status, b.total_count,
        coalesce(sum(l.rate_per_second) FILTER (WHERE l.lease_until > clock_timestamp()), 0),
        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, b.created_by_id,
        coalesce(j.last_error, ''), j.relay_retry_at, j.scheduled_at,
-       EXISTS (SELECT FROM batches_approval a WHERE a.batch_id = b.id AND a.status = {waiting_approval})
+       EXISTS (SELECT FROM batches_approval a WHERE a.batch_id = b.id AND a.status = {waiting_approval}),
+       b.returned_count, b.complained_count, j.canary_until
 FROM batches_batch b
 LEFT JOIN batches_emailjob j ON j.batch_id = b.id AND j.completed_at IS NULL
 LEFT JOIN batches_lane l ON l.job_id = j.id
@@ -37,7 +38,7 @@ GROUP BY b.id, j.id
 -- name: WAITING_JOBS
 -- Read what each live job has still to send, and since when it may: for estimates of when a batch will be done.
 -- What its lanes have reserved of quotas is a part of what it has still to send.
-SELECT j.id, j.batch_id, j.status, j.priority, j.sender_id, j.scheduled_at, j.relay_retry_at,
+SELECT j.id, j.batch_id, j.status, j.priority, j.sender_id, j.scheduled_at, greatest(j.relay_retry_at, j.canary_until),
        greatest(0, j.total_count - coalesce(sum(
            l.sent_count + l.failed_count + l.unknown_count + l.suppressed_count + l.resent_count), 0))::bigint,
        coalesce(sum(l.rate_per_second) FILTER (WHERE l.lease_until > clock_timestamp()), 0),

@@ -34,17 +34,22 @@ RETURNING l.id, l.token, l.range_after_row, l.range_end_row,
 -- never queues for that lock, because its emails in flight would wait with it.
 -- A row range is the lane's share of the rows that are left. So the last ranges are short, and all lanes end together.
 -- If no untried row is left, handed_out_to_row moves to the end of the list, so that no lane searches the rest again.
+-- While the job has a canary, the list ends with it: least() leaves out a null.
 WITH job AS (
-  SELECT j.id, j.batch_id, j.handed_out_to_row, (SELECT count(*) FROM batches_lane WHERE job_id = j.id) AS lane_count
+  SELECT j.id, j.batch_id, j.handed_out_to_row, j.canary_to_row,
+         (SELECT count(*) FROM batches_lane WHERE job_id = j.id) AS lane_count
   FROM batches_emailjob j
   WHERE j.id = %(job)s AND j.status = {processing_job}
   FOR NO KEY UPDATE SKIP LOCKED
 ), last AS (
-  SELECT e.row FROM batches_email e WHERE e.batch_id = %(batch)s ORDER BY e.row DESC LIMIT 1
+  SELECT least(e.row, (SELECT canary_to_row FROM job)) AS row
+  FROM batches_email e WHERE e.batch_id = %(batch)s ORDER BY e.row DESC LIMIT 1
 ), row_range AS (
   SELECT first.row - 1 AS after_row,
-         first.row - 1 + least(%(rows_max)s, greatest(%(window)s, (last.row - first.row) / j.lane_count)) AS end_row
+         least(j.canary_to_row, first.row - 1
+               + least(%(rows_max)s, greatest(%(window)s, (last.row - first.row) / j.lane_count))) AS end_row
   FROM job j CROSS JOIN last CROSS JOIN LATERAL {first_untried} first
+  WHERE first.row <= last.row
 ), taken AS (
   UPDATE batches_lane l
   SET range_after_row = row_range.after_row, range_end_row = row_range.end_row

@@ -76,13 +76,14 @@ ON CONFLICT DO NOTHING
 -- name: LANES_TO_ENQUEUE
 -- Find the free lanes of jobs that have work due now: lane 0 of every job before lane 1 of any job.
 -- A retry is no work while the one relay that may carry it is paused. If that relay is disabled, a lane run says so on
--- the job, and waits.
+-- the job, and waits. A row after the canary is no work before the canary is over.
 SELECT l.id, l.job_id, l.token, j.priority
 FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
 WHERE j.completed_at IS NULL AND j.status IN ({queued_job}, {processing_job})
   AND coalesce(j.relay_retry_at <= clock_timestamp(), true) AND l.lease_until IS NULL
   AND coalesce(l.waits_until <= clock_timestamp(), true)
-  AND (coalesce({first_carried_retry} <= now(), false) OR {first_in_range} IS NOT NULL OR {first_untried} IS NOT NULL)
+  AND (coalesce({first_carried_retry} <= now(), false) OR {first_in_range} IS NOT NULL
+       OR {first_untried} <= coalesce(j.canary_to_row, 2147483647))
 ORDER BY l.number, j.id
 
 -- name: END_RESERVATIONS

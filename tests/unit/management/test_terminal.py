@@ -26,6 +26,8 @@ def make_snapshot(
         cancelled=0,
         pending=total - processed,
         resending=0,
+        returned=0,
+        complained=0,
         ratePerSecond=rate,
         etaSeconds=eta,
         waitingFor=None,

@@ -28,6 +28,8 @@ def snapshot(**counts: int) -> Snapshot:
         cancelled=cancelled,
         pending=total - processed,
         resending=0,
+        returned=0,
+        complained=0,
         ratePerSecond=0.0,
         etaSeconds=None,
         waitingFor=None,

@@ -1,0 +1,26 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('batches', '0031_returns_of_people'),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name='emailjob',
+            name='stops_above',
+            field=models.FloatField(db_default=0, default=0, help_text='In percent. A share of failures and returns up to this was accepted, by resuming or by a replay.'),
+        ),
+        migrations.AddField(
+            model_name='emailjob',
+            name='canary_to_row',
+            field=models.PositiveIntegerField(blank=True, help_text='No row after this one is handed out before the canary is over.', null=True),
+        ),
+        migrations.AddField(
+            model_name='emailjob',
+            name='canary_until',
+            field=models.DateTimeField(blank=True, help_text='When the wait after the canary ends. Empty before it begins.', null=True),
+        ),
+    ]

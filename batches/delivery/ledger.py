@@ -98,7 +98,7 @@ class Ledger:
         self._token = spec.token
         self._statement = sql.LEDGER_CYCLE_OF_REPLAY if spec.resends_all else sql.LEDGER_CYCLE
         self._routing = None if is_plain(spec) else Routing(spec)
-        self._withholding = Withholding(spec.suppression_version)
+        self._withholding = Withholding(spec.suppression_version, topic_id=spec.topic_id)
         self._relay_id, self._relay = spec.routes[0].relay_id or None, str(spec.routes[0].address)
         self._transaction = asyncio.Lock()
         self._cursor = _START

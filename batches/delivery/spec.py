@@ -91,4 +91,6 @@ class LaneSpec:
     stop_above: float = 0
     """Above this share of failures, returns and complaints in percent, the job is paused. 0 is off."""
     suppression_version: int = 0
-    """The version of the suppression list with which the batch was compared. What is newer, the lane compares."""
+    """The version of the suppression list with which the emails were compared. What is newer, the lane compares."""
+    topic_id: int | None = None
+    """The topic of the job. None: service mail."""

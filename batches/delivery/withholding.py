@@ -1,4 +1,4 @@
-"""Withhold the claimed emails whose address was suppressed after the import of their list.
+"""Withhold the claimed emails whose address was suppressed after their job was opened.
 
 The emails of one claim enter, with the version of the suppression list at that moment. Those that may be sent leave. A
 lane reads the list only when its version has risen, so as long as nobody is suppressed this costs one comparison.
@@ -6,21 +6,22 @@ lane reads the list only when its version has risen, so as long as nobody is sup
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from batches.delivery.ledger_connection import LedgerConnection, fetch
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.models import EmailStatus, sql
-from batches.suppressions import SUPPRESSED_REPLY, SuppressionFilter
+from batches.suppressions import KNOWN_MAX, REPLIES, SUPPRESSED_REPLY, SuppressionFilter
 
 _SUPPRESSED = EmailStatus.SUPPRESSED.value
 
 
 class Withholding:
-    """What a lane knows of the suppression list: only what was added after the import of its batch."""
+    """What a lane knows of the suppression list: only what was added after its job was opened."""
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, *, topic_id: int | None = None) -> None:
         self._filter = SuppressionFilter(version=version)
+        self._topic_id = topic_id
 
     async def divide(
         self, connection: LedgerConnection, claimed: list[ClaimedEmail], version: int | None
@@ -38,10 +39,13 @@ class Withholding:
         if not self._filter:
             return claimed, []
         places = self._filter.find_possible([email.address for email in claimed])
-        withheld = await self._confirm(connection, [claimed[place] for place in places]) if places else set()
+        if not places:
+            return claimed, []
+        withheld = await self._confirm(connection, {claimed[place]: digest for place, digest in places.items()})
         if not withheld:
             return claimed, []
-        return [email for email in claimed if email.id not in withheld], list(map(_decide, withheld))
+        decisions = [_decide(email_id, reply) for email_id, reply in withheld.items()]
+        return [email for email in claimed if email.id not in withheld], decisions
 
     async def divide_again(
         self, connection: LedgerConnection, claimed: list[ClaimedEmail]
@@ -56,16 +60,26 @@ class Withholding:
         return await self.divide(connection, claimed, None)
 
     async def _learn(self, connection: LedgerConnection) -> None:
-        rows = await fetch(connection, sql.SUPPRESSIONS_AFTER, {"after": self._filter.version})
-        self._filter = SuppressionFilter.of(rows, known=self._filter.checksums)
+        # One more than is kept, so that the filter knows that there are more.
+        limit = 0 if self._filter.is_overfull else KNOWN_MAX + 1
+        arguments = {"after": self._filter.version, "limit": limit}
+        self._filter = self._filter.add(await fetch(connection, sql.SUPPRESSIONS_AFTER, arguments))
 
-    async def _confirm(self, connection: LedgerConnection, possible: Sequence[ClaimedEmail]) -> set[int]:
-        digests = {email.id: self._filter.digest(email.address) for email in possible}
-        rows = await fetch(connection, sql.FIND_SUPPRESSED, {"digests": list(digests.values())})
-        found = {bytes(row.digest) for row in rows}
-        return {email.id for email in possible if not email.address or digests[email.id] in found}
+    async def _confirm(self, connection: LedgerConnection, possible: Mapping[ClaimedEmail, bytes]) -> dict[int, str]:
+        """Return the reply for each email that is not sent, by its id. The digests of the possible ones enter.
+
+        What was added is asked for again: it may be about another topic, have ended, or have been undone.
+        """
+        arguments = {"digests": list(possible.values()), "topic": self._topic_id}
+        rows = await fetch(connection, sql.FIND_SUPPRESSED, arguments)
+        reasons = {bytes(row.digest): row.reason for row in rows}
+        return {
+            email.id: REPLIES[reasons[digest]] if digest in reasons else SUPPRESSED_REPLY
+            for email, digest in possible.items()
+            if not email.address or digest in reasons
+        }
 
 
-def _decide(email_id: int) -> Decision:
+def _decide(email_id: int, reply: str) -> Decision:
     """Decide that an email ends as suppressed. It was not attempted, so no attempt is counted or recorded."""
-    return Decision(email_id, _SUPPRESSED, "", 0, SUPPRESSED_REPLY)
+    return Decision(email_id, _SUPPRESSED, "", 0, reply)

@@ -22,9 +22,8 @@ from batches.intake import sql
 from batches.intake.copying import Counts, copy_blocks, raw_cursor, resolve_possible_duplicates
 from batches.intake.import_progress import Report, report_progress
 from batches.intake.rows import Block, BlockReader, SeenAddresses
-from batches.intake.suppressing import suppress_rows, suppress_stored
 from batches.models import Batch, RejectionKind, SharedAddresses
-from batches.suppressions import read_filter
+from batches.suppressions import pad_key, read_key
 
 Watch = Callable[[Iterable[Block]], Iterable[Block]]
 """Passes blocks on and reports how many there were."""
@@ -51,19 +50,11 @@ def load_records(batch: Batch, records: Records, layout: Layout) -> Counts:
 def _load(batch: Batch, records: Records, layout: Layout, reading: Reading, watch: Watch | None = None) -> Counts:
     """Load records into an empty batch, and store on it how they were read. The caller saves the batch."""
     set_layout(batch, layout)
-    suppressions = read_filter()
     reader = BlockReader(
-        records,
-        layout=layout,
-        batch_id=batch.pk,
-        seen=SeenAddresses(),
-        suppressions=suppressions,
-        reading=reading,
+        records, layout=layout, batch_id=batch.pk, seen=SeenAddresses(), digest_key=read_key(), reading=reading
     )
     blocks: Iterable[Block] = watch(reader) if watch else reader
     counts = copy_blocks(blocks, batch, has_lines=reader.has_lines)
-    batch.suppression_version = suppressions.version
-    batch.suppressed_count = suppress_rows(batch, reader.maybe_suppressed, suppressions)
     reading.shared_count = counts.shared
     batch.reading = reading.to_json()
     return counts
@@ -85,8 +76,8 @@ def load_group(batch: Batch, group: Group) -> Counts:
     with an internationalised domain, are checked here.
     """
     set_layout(batch, GROUP_LAYOUT)
-    suppressions = read_filter()
     members = {"group": group.pk, "plain": f"^{PLAIN_PATTERN}$", "plain_length": PLAIN_MAX_LENGTH}
+    members |= pad_key(read_key())
     with raw_cursor() as cursor:
         counts, last_row = _load_plain_members(cursor, batch, members)
         cursor.execute(sql.OTHER_MEMBERS, members)
@@ -94,8 +85,6 @@ def load_group(batch: Batch, group: Group) -> Counts:
     reading = Reading(shared_count=counts.shared)
     batch.reading = reading.to_json()
     counts += append_records(batch, CountedRecords(others), GROUP_LAYOUT, after_line=last_row)
-    batch.suppression_version = suppressions.version
-    batch.suppressed_count += suppress_stored(batch, suppressions)
     return counts
 
 
@@ -128,21 +117,18 @@ def append_records(batch: Batch, records: Records, layout: Layout, *, after_line
     """Load records into a batch that has emails already. Their lines are counted on from ``after_line``.
 
     They are read as the batch's own were, and what they have in common is added to its reading. The caller saves it.
-    The version of the suppression list stays, because only the added rows are compared with the list as it is now.
     """
     reading = Reading.from_json(batch.reading)
-    suppressions = read_filter()
     reader = BlockReader(
         records,
         layout=layout,
         batch_id=batch.pk,
         seen=None,
-        suppressions=suppressions,
+        digest_key=read_key(),
         reading=reading,
         after_line=after_line,
     )
     counts = copy_blocks(reader, batch, has_lines=reader.has_lines, is_added=True)
-    batch.suppressed_count += suppress_rows(batch, reader.maybe_suppressed, suppressions)
     reading.shared_count += counts.shared
     batch.reading = reading.to_json()
     return counts

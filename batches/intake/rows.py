@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -23,7 +23,7 @@ from batches.files.reading import Records, RejectedRecord
 from batches.intake.domains import DomainCheck
 from batches.intake.row_addresses import NoAddress, find_addresses
 from batches.models import RejectionKind
-from batches.suppressions import SuppressionFilter, make_checksums
+from batches.suppressions import make_digests
 
 BLOCK_ROWS = 2048
 BLOCK_LENGTH = 1 << 19
@@ -51,9 +51,9 @@ class Block:
     """Some rows as COPY text, and how many of each kind there are."""
 
     emails: bytes
-    """batch, row, address, fields. The line is after the row if the reader ``has_lines``."""
+    """batch, row, address, digest, fields. The line is after the row if the reader ``has_lines``."""
     possible_duplicates: bytes
-    """row, address, fields, raw cells. The line is after the row if the reader ``has_lines``."""
+    """row, address, digest, fields, raw cells. The line is after the row if the reader ``has_lines``."""
     rejected: bytes
     """batch, line, kind, raw cells, reason"""
     email_count: int
@@ -73,14 +73,14 @@ class SeenAddresses:
     def __init__(self) -> None:
         self._bytes = bytearray(1 << 22)
 
-    def are_new(self, addresses: Sequence[str], checksums: Iterable[int] | None = None) -> list[bool]:
-        """Say for each address, in order, whether it is certainly new in any case of its letters; remember them all.
+    def are_new(self, digests: Sequence[bytes]) -> list[bool]:
+        """Say for each address, in order, whether it is certainly new; remember them all. Their digests enter.
 
-        ``checksums`` are those of the addresses, if the caller has them. All calls have them, or none.
+        Addresses that differ only in the case of their letters have one digest.
         """
         seen = self._bytes
         answers = []
-        for key in map(hash, map(str.casefold, addresses)) if checksums is None else checksums:
+        for key in map(hash, digests):
             place, bits = key & 0x3FFFFF, _BIT_PAIRS[key >> 22 & 31]
             byte = seen[place]
             seen[place] = byte | bits
@@ -126,17 +126,16 @@ class BlockReader:
         layout: Layout,
         batch_id: int,
         seen: SeenAddresses | None,
-        suppressions: SuppressionFilter = SuppressionFilter(),  # noqa: B008  frozen
+        digest_key: bytes = b"",
         reading: Reading | None = None,
         after_line: int = 0,
     ) -> None:
         """Lines are counted on from ``after_line``. The reader counts into ``reading``, and obeys its ``split_cells``.
 
-        Without ``seen`` every address is a possible duplicate, because the batch has emails already.
+        Without ``seen`` every address is a possible duplicate, because the batch has emails already. ``digest_key``
+        is ``suppressions.read_key()``: the digest of each address is stored with it.
         """
-        self._suppressions = suppressions
-        self.maybe_suppressed: list[tuple[int, str]] = []
-        """Row and address of each email whose checksum is that of a suppression."""
+        self._digest_key = digest_key
         self._records = records
         self._layout = layout
         self._width = len(layout.columns)
@@ -221,31 +220,23 @@ class BlockReader:
         plain, prefix, index = self._plain, self._prefix, self._address_index
         lines, addresses, texts = plain.lines[begin:end], plain.addresses[begin:end], texts[begin:end]
         keys: Sequence[int | str] = [self._number(line) for line in lines] if self.has_lines else lines
-        checksums = self._check_suppressions(keys, addresses) if self._suppressions else None
-        new = self._seen.are_new(addresses, checksums) if self._seen else [False] * len(addresses)
+        digests = make_digests(self._digest_key, addresses)
+        new = self._seen.are_new(digests) if self._seen else [False] * len(addresses)
         self._domains.check_plain(addresses)
+        copied = [_copy_digest(digest) for digest in digests]
         self._emails += [
-            f"{prefix}{key}\t{address}\t{text}\n"
-            for key, address, text, is_new in zip(keys, addresses, texts, new, strict=True)
+            f"{prefix}{key}\t{address}\t{digest}\t{text}\n"
+            for key, address, digest, text, is_new in zip(keys, addresses, copied, texts, new, strict=True)
             if is_new
         ]
         if not all(new):
             self._possible_duplicates += [
-                f"{key}\t{address}\t{text}\t{_copy_json(plain.raw(place, index))}\n"
-                for place, (key, address, text) in enumerate(zip(keys, addresses, texts, strict=True), begin)
+                f"{key}\t{address}\t{digest}\t{text}\t{_copy_json(plain.raw(place, index))}\n"
+                for place, (key, address, digest, text) in enumerate(
+                    zip(keys, addresses, copied, texts, strict=True), begin
+                )
                 if not new[place - begin]
             ]
-
-    def _check_suppressions(self, keys: Sequence[int | str], addresses: Sequence[str]) -> list[int]:
-        """Note which of these emails may be suppressed, and return the checksums of their addresses."""
-        checksums = make_checksums(addresses)
-        if not self._suppressions.checksums.isdisjoint(checksums):
-            self.maybe_suppressed += [
-                (int(str(key).partition("\t")[0]), address)
-                for key, address, checksum in zip(keys, addresses, checksums, strict=True)
-                if checksum in self._suppressions.checksums
-            ]
-        return checksums
 
     def _number(self, line: int) -> int | str:
         """Return the row of an email of a line as COPY text, with its line if rows may differ from lines.
@@ -283,11 +274,12 @@ class BlockReader:
     def _add(self, key: int | str, address: str, fields: str, raw: Sequence[str]) -> None:
         """Add one row that was checked to the emails or to the possible duplicates."""
         self._domains.check(address)
-        checksums = self._check_suppressions([key], [address]) if self._suppressions else None
-        if self._seen and self._seen.are_new([address], checksums)[0]:
-            self._emails.append(f"{self._prefix}{key}\t{address}\t{fields}\n")
+        digests = make_digests(self._digest_key, [address])
+        copied = _copy_digest(digests[0])
+        if self._seen and self._seen.are_new(digests)[0]:
+            self._emails.append(f"{self._prefix}{key}\t{address}\t{copied}\t{fields}\n")
         else:
-            self._possible_duplicates.append(f"{key}\t{address}\t{fields}\t{_copy_json(raw)}\n")
+            self._possible_duplicates.append(f"{key}\t{address}\t{copied}\t{fields}\t{_copy_json(raw)}\n")
 
     def _adjust_width(self, cells: list[str]) -> None:
         """Give a record the width of the header: drop blank cells after it, and add missing ones.
@@ -381,6 +373,11 @@ def _copy_json(cells: Sequence[str]) -> str:
     if r"\u0000" in text:  # which may also be the text of a cell, in JSON \\u0000
         text = orjson.dumps([cell.replace("\0", "\ufffd") for cell in cells]).decode()
     return text.replace("\\", "\\\\")
+
+
+def _copy_digest(digest: bytes) -> str:
+    """Return a digest as bytea in COPY text, whose backslash is doubled."""
+    return "\\\\x" + digest.hex()
 
 
 def _copy_text(text: str) -> str:

@@ -3,11 +3,11 @@
 
 -- name: COPY_EMAILS
 -- Write emails, as COPY text.
-COPY batches_email (batch_id, row, address, fields) FROM STDIN
+COPY batches_email (batch_id, row, address, address_digest, fields) FROM STDIN
 
 -- name: COPY_EMAILS_WITH_LINES
 -- Write emails of a list in which a line may make several, as COPY text.
-COPY batches_email (batch_id, row, line, address, fields) FROM STDIN
+COPY batches_email (batch_id, row, line, address, address_digest, fields) FROM STDIN
 
 -- name: COPY_REJECTED
 -- Write rejected rows, as COPY text.
@@ -16,15 +16,15 @@ COPY batches_rejectedrow (batch_id, line, kind, raw, reason) FROM STDIN
 -- name: CREATE_POSSIBLE_DUPLICATES
 -- Make the table of rows whose address may be in the list already. It ends with the transaction.
 CREATE TEMPORARY TABLE intake_possible_duplicate
-    (row integer, line integer, address text, fields jsonb, raw jsonb) ON COMMIT DROP
+    (row integer, line integer, address text, digest bytea, fields jsonb, raw jsonb) ON COMMIT DROP
 
 -- name: COPY_POSSIBLE_DUPLICATES
 -- Write possible duplicates, as COPY text.
-COPY intake_possible_duplicate (row, address, fields, raw) FROM STDIN
+COPY intake_possible_duplicate (row, address, digest, fields, raw) FROM STDIN
 
 -- name: COPY_POSSIBLE_DUPLICATES_WITH_LINES
 -- Write possible duplicates of a list in which a line may make several emails, as COPY text.
-COPY intake_possible_duplicate (row, line, address, fields, raw) FROM STDIN
+COPY intake_possible_duplicate (row, line, address, digest, fields, raw) FROM STDIN
 
 -- name: FORBID_NESTED_LOOPS
 -- Keep the planner from comparing each possible duplicate with each email, a million times thousands.
@@ -41,7 +41,7 @@ SET LOCAL enable_nestloop TO DEFAULT
 -- One pass over the emails of the batch, against a small hash table. The collation is PostgreSQL's own, so that "the
 -- same except for case" means the same on every machine (Unicode's simple case mapping).
 candidate AS MATERIALIZED (
-    SELECT row, coalesce(line, row) AS shown_line, line, address, fields, raw,
+    SELECT row, coalesce(line, row) AS shown_line, line, address, digest, fields, raw,
            lower(address COLLATE "pg_c_utf8") AS key
     FROM intake_possible_duplicate
 ), known AS (
@@ -84,8 +84,8 @@ FROM repeated ORDER BY line
 -- name: RESOLVE_FIRST
 -- Make each possible duplicate an email or a rejected duplicate: of the rows with one address the first wins.
 WITH {ranked}, inserted AS (
-    INSERT INTO batches_email (batch_id, row, line, address, fields)
-    SELECT %(batch)s, row, line, address, fields FROM ranked WHERE row = first_row ORDER BY row
+    INSERT INTO batches_email (batch_id, row, line, address, address_digest, fields)
+    SELECT %(batch)s, row, line, address, digest, fields FROM ranked WHERE row = first_row ORDER BY row
     RETURNING 1
 ), rejected AS (
     INSERT INTO batches_rejectedrow (batch_id, line, kind, raw, reason)
@@ -98,8 +98,8 @@ SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected), (SELECT
 -- name: RESOLVE_EACH
 -- Make each possible duplicate an email, and count those that share their address with an earlier row.
 WITH {ranked}, inserted AS (
-    INSERT INTO batches_email (batch_id, row, line, address, fields)
-    SELECT %(batch)s, row, line, address, fields FROM ranked ORDER BY row
+    INSERT INTO batches_email (batch_id, row, line, address, address_digest, fields)
+    SELECT %(batch)s, row, line, address, digest, fields FROM ranked ORDER BY row
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM inserted), 0, (SELECT count(*) FROM ranked WHERE row <> first_row)
@@ -112,12 +112,13 @@ WITH {ranked}, placed AS (
     SELECT ranked.*, row_number() OVER (PARTITION BY key ORDER BY row) + coalesce(row_count, 0) AS place FROM ranked
 ), merged AS (
     SELECT email_id, min(row) AS row, (array_agg(line ORDER BY row))[1] AS line,
-           (array_agg(address ORDER BY row))[1] AS address, jsonb_agg(fields ORDER BY row) AS rows
+           (array_agg(address ORDER BY row))[1] AS address, (array_agg(digest ORDER BY row))[1] AS digest,
+           jsonb_agg(fields ORDER BY row) AS rows
     FROM placed WHERE place <= %(rows_max)s
     GROUP BY key, email_id
 ), inserted AS (
-    INSERT INTO batches_email (batch_id, row, line, address, fields)
-    SELECT %(batch)s, row, line, address,
+    INSERT INTO batches_email (batch_id, row, line, address, address_digest, fields)
+    SELECT %(batch)s, row, line, address, digest,
            CASE jsonb_array_length(rows) WHEN 1 THEN rows -> 0 ELSE (rows -> 0) || jsonb_build_array(rows) END
     FROM merged WHERE email_id IS NULL ORDER BY row
     RETURNING 1
@@ -155,6 +156,11 @@ FROM auth_user AS person
 JOIN auth_user_groups AS membership ON membership.user_id = person.id
 WHERE membership.group_id = %(group)s AND person.is_active AND person.email <> ''
 
+-- name: plain_digest
+-- The digest of a plain address, which is ASCII, as suppressions.make_digest makes it: the first half of an HMAC-SHA-256
+-- (RFC 2104). The two values are the key, padded to a block of 64 octets and combined with each of its two constants.
+substr(sha256(%(outer_key)s::bytea || sha256(%(inner_key)s::bytea || convert_to(lower(address), 'UTF8'))), 1, 16)
+
 -- name: INSERT_GROUP
 -- Make the members with a plain address emails, oldest user first: of the users with one address the first wins.
 WITH member AS (
@@ -162,8 +168,8 @@ WITH member AS (
            min(id) OVER (PARTITION BY lower(address COLLATE "pg_c_utf8")) = id AS is_first
     FROM ({members}) AS person WHERE is_plain
 ), inserted AS (
-    INSERT INTO batches_email (batch_id, row, address, fields)
-    SELECT %(batch)s, row, address, fields FROM member WHERE is_first ORDER BY row
+    INSERT INTO batches_email (batch_id, row, address, address_digest, fields)
+    SELECT %(batch)s, row, address, {plain_digest}, fields FROM member WHERE is_first ORDER BY row
     RETURNING 1
 ), rejected AS (
     INSERT INTO batches_rejectedrow (batch_id, line, kind, raw, reason)
@@ -175,8 +181,8 @@ SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected), (SELECT
 
 -- name: GROUP_AS_POSSIBLE_DUPLICATES
 -- Make the members with a plain address possible duplicates, oldest user first.
-INSERT INTO intake_possible_duplicate (row, address, fields, raw)
-SELECT row_number() OVER (ORDER BY id), address, fields, jsonb_build_array(address) || fields
+INSERT INTO intake_possible_duplicate (row, address, digest, fields, raw)
+SELECT row_number() OVER (ORDER BY id), address, {plain_digest}, fields, jsonb_build_array(address) || fields
 FROM ({members}) AS person WHERE is_plain
 
 -- name: OTHER_MEMBERS

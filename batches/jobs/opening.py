@@ -17,7 +17,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Coalesce, Now
 from django.utils.formats import date_format
 
-from batches import audit
+from batches import audit, suppressions
 from batches.jobs import lifecycle, senders, stopping
 from batches.jobs.lifecycle import JobRefused
 from batches.jobs.reviewed import make_digest
@@ -152,27 +152,34 @@ def digest_of(batch: Batch, sending: Sending) -> str:
 
 
 def count_recipients(locked: Batch, sending: Sending) -> int:
-    """Count to how many recipients the job would send.
+    """Count to how many recipients the job would send: without those who are suppressed.
 
     Raises:
         JobRefused: There is none.
     """
-    if sending.kind == JobKind.FIRST:
-        return _count_first(locked)
     statuses = _statuses_of(sending)
-    sent = _sent_emails(locked).count() if EmailStatus.SENT in statuses else 0
-    count = sent + _unsent_emails(locked, statuses).count()
-    if not count:
-        raise JobRefused(_say_none(locked, sending.kind))
+    if sending.kind == JobKind.FIRST:
+        count = _count_first(locked)
+    else:
+        sent = _sent_emails(locked).count() if EmailStatus.SENT in statuses else 0
+        count = sent + _unsent_emails(locked, statuses).count()
+        if not count:
+            raise JobRefused(_say_none(locked, sending.kind))
+    by_reason = suppressions.count_suppressed(locked.pk, topic_id=_topic_of(sending), statuses=statuses)
+    count -= sum(by_reason.values())
+    if count <= 0:
+        raise JobRefused(_say_nobody(locked))
     return count
 
 
 def _count_first(locked: Batch) -> int:
     if not locked.total_count:
         raise JobRefused(f"Batch {locked.pk} has no recipients. Upload a list with at least one good row.")
-    if not locked.to_send_count:
-        raise JobRefused(f"Nobody in batch {locked.pk} wants mail from this site. Upload a list with other recipients.")
     return locked.to_send_count
+
+
+def _say_nobody(batch: Batch) -> str:
+    return f"Nobody in batch {batch.pk} wants this mail from this site. Upload a list with other recipients."
 
 
 def open_job(locked: Batch, sending: Sending) -> EmailJob:
@@ -182,6 +189,8 @@ def open_job(locked: Batch, sending: Sending) -> EmailJob:
         LargeListRefused, LimitReached: It is more than the user may send.
         JobRefused: There is nobody to send to, or the batch is live.
     """
+    # Read first: who is suppressed after this moment, the lanes find.
+    version = suppressions.read_version()
     job = EmailJob(
         batch=locked,
         kind=sending.kind,
@@ -197,16 +206,39 @@ def open_job(locked: Batch, sending: Sending) -> EmailJob:
     # Counted before the emails of a replay are reset: what is over a limit must not rewrite a million rows first.
     job.total_count = count_recipients(locked, sending)
     check_limits(sending.user, job.total_count)
+    # Lanes that compare every address are right, only slower.
+    job.suppression_version = version if version and suppressions.has_all_digests(locked.pk) else 0
     if sending.kind == JobKind.FIRST:
+        _end_suppressed(locked, sending, job)
         job.canary_to_row = stopping.find_canary_end(locked)
         _insert(job, AuditAction.SEND, digest=digest_of(locked, sending))
         locked.upload_chunks.all().delete()  # a batch that was sent can't be read again
         return job
     job.stops_above = stopping.find_accepted_share(locked.pk)  # before the counts of this batch are those of a replay
     job.total_count = _reset_emails(locked, sending)
+    _end_suppressed(locked, sending, job)
     lifecycle.recount_ended_batch(locked.pk)
     _insert(job, AuditAction.REPLAY, digest=digest_of(locked, sending))
     return job
+
+
+def _end_suppressed(locked: Batch, sending: Sending, job: EmailJob) -> None:
+    """End the emails as suppressed that get no mail of the job's topic, and count them."""
+    ended = suppressions.end_suppressed(locked.pk, topic_id=_topic_of(sending))
+    if not ended:
+        return
+    if sending.kind == JobKind.FIRST:
+        locked.suppressed_count += ended
+        locked.save(update_fields=["suppressed_count"])
+        job.total_count = locked.to_send_count
+    else:
+        job.total_count -= ended
+    if job.total_count <= 0:
+        raise JobRefused(_say_nobody(locked))
+
+
+def _topic_of(sending: Sending) -> int | None:
+    return sending.template.topic_id if sending.template is not None else None
 
 
 def lock_batch(batch: Batch) -> Batch:
@@ -219,29 +251,39 @@ def lock_batch(batch: Batch) -> Batch:
 
 
 def _statuses_of(sending: Sending) -> tuple[EmailStatus, ...]:
+    if sending.kind == JobKind.FIRST:
+        return (EmailStatus.PENDING,)
     statuses = _REPLAYED[sending.kind]
     return (*statuses, EmailStatus.UNKNOWN) if sending.include_unknown else statuses
 
 
 def _reset_emails(locked: Batch, sending: Sending) -> int:
     statuses = _statuses_of(sending)
-    return (_reset_sent(locked) if EmailStatus.SENT in statuses else 0) + _reset_unsent(locked, statuses)
+    sent = _reset_sent(locked, topic_id=_topic_of(sending)) if EmailStatus.SENT in statuses else 0
+    return sent + _reset_unsent(locked, statuses)
 
 
-def _reset_sent(batch: Batch) -> int:
+def _reset_sent(batch: Batch, *, topic_id: int | None) -> int:
     """Make the sent emails of a batch pending, and return how many. Needs the batch's row locked.
+
+    Those that are suppressed now stay as they are: sent.
 
     Each keeps in ``sent_before_at`` that it was sent, and its Attempt keeps the reply. At the end of the job,
     ``lifecycle.finish_job`` sets the status to sent for those that it did not send.
     """
     with connection.cursor() as cursor:
         cursor.execute(sql.ADD_MISSING_ATTEMPTS, {"batch": batch.pk})
-    return _sent_emails(batch).update(
-        status=EmailStatus.PENDING,
-        attempts=0,
-        next_attempt_at=None,
-        relay=None,
-        sent_before_at=Coalesce("completed_at", Now()),
+    suppressed = suppressions.in_force(topic_id).filter(digest=OuterRef("address_digest"))
+    return (
+        _sent_emails(batch)
+        .filter(~Exists(suppressed))
+        .update(
+            status=EmailStatus.PENDING,
+            attempts=0,
+            next_attempt_at=None,
+            relay=None,
+            sent_before_at=Coalesce("completed_at", Now()),
+        )
     )
 
 

@@ -137,6 +137,7 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any], *, routes
         ),
         stop_above=settings.SEND_STOP_ABOVE,
         suppression_version=acquired.suppression_version,
+        topic_id=acquired.topic_id,
     )
 
 

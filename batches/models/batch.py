@@ -93,12 +93,6 @@ class Batch(models.Model):
     request_digest = models.CharField(
         max_length=64, blank=True, editable=False, help_text="SHA-256 of the request that had the idempotency key."
     )
-    suppression_version = models.BigIntegerField(
-        default=0,
-        db_default=0,
-        editable=False,
-        help_text="The version of the suppression list with which every address of the list was compared.",
-    )
     created_at = models.DateTimeField(db_default=Now())
     completed_at = models.DateTimeField(null=True, blank=True)
     purged_at = models.DateTimeField(

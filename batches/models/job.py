@@ -170,7 +170,7 @@ class Lane(models.Model):
         help_text="Emails done that were sent before a replay of all began. The other counters omit them.",
     )
     suppressed_count = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="Emails whose address was suppressed after the import."
+        default=0, db_default=0, help_text="Emails whose address was suppressed after the job was opened."
     )
     rate_per_second = models.FloatField(
         default=0, help_text="The emails sent in the last second or so, while the lane is leased."

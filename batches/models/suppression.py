@@ -28,12 +28,12 @@ class SuppressionList(models.Model):
 
 
 class Suppression(models.Model):
-    """One address that gets no mail from here any more: none of a topic, or none at all."""
+    """Why one address gets no mail from here any more: none of a topic, or none at all."""
 
     digest = models.BinaryField(max_length=16, help_text="Of the address: suppressions.find_digest.")
     topic = models.ForeignKey(
         Topic,
-        on_delete=models.CASCADE,
+        on_delete=models.PROTECT,
         null=True,
         blank=True,
         related_name="+",
@@ -41,9 +41,6 @@ class Suppression(models.Model):
     )
     reason = models.CharField(max_length=16, choices=SuppressionReason)
     source = models.CharField(max_length=200, blank=True, help_text="Where it came from, without the address.")
-    checksum = models.BigIntegerField(
-        default=0, db_default=0, help_text="CRC-32 of the address. Compared first, because it is cheap."
-    )
     version = models.BigIntegerField(default=0, db_default=0, help_text="The version of the list that it made.")
     created_at = models.DateTimeField(db_default=Now())
     ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it does not end.")
@@ -52,9 +49,14 @@ class Suppression(models.Model):
         indexes = [
             # SUPPRESSIONS_AFTER: what was added since a job began.
             models.Index(fields=["version"], name="suppression_by_version"),
+            # The page of the list and GET /api/suppressions: those of one reason, newest first.
+            models.Index(fields=["reason", "-id"], name="suppression_by_reason"),
         ]
         constraints = [
-            models.UniqueConstraint(fields=["digest", "topic"], name="suppression_once", nulls_distinct=False),
+            # An address may be there for several reasons: one may end or be undone, and the others stay.
+            models.UniqueConstraint(
+                fields=["digest", "topic", "reason"], name="suppression_once", nulls_distinct=False
+            ),
             models.CheckConstraint(
                 condition=models.Q(reason__in=SuppressionReason.values), name="suppression_reason_known"
             ),

@@ -38,15 +38,15 @@ WITH unclaimed AS (
   FOR UPDATE OF e SKIP LOCKED
 )
 UPDATE batches_email e
-SET status = CASE WHEN {was_sent} THEN {sent} ELSE {suppressed} END, address = '', fields = %(blank)s::jsonb,
-    reply = %(reply)s, code = NULL, next_attempt_at = NULL, relay_id = NULL,
+SET status = CASE WHEN {was_sent} THEN {sent} ELSE {suppressed} END, address = '', address_digest = NULL,
+    fields = %(blank)s::jsonb, reply = %(reply)s, code = NULL, next_attempt_at = NULL, relay_id = NULL,
     completed_at = coalesce(e.sent_before_at, clock_timestamp())
 FROM unclaimed WHERE e.id = unclaimed.id
 RETURNING {was_sent}
 
 -- name: EMPTY_UNTRIED
 -- Empty the untried emails that a leased lane may claim, and leave their status to it: see Withholding.
-UPDATE batches_email e SET address = '', fields = %(blank)s::jsonb
+UPDATE batches_email e SET address = '', address_digest = NULL, fields = %(blank)s::jsonb
 WHERE e.id = ANY(%(emails)s::bigint[]) AND {is_untried} AND e.address <> ''
 RETURNING e.row
 
@@ -57,7 +57,7 @@ FROM batches_lane l WHERE l.job_id = %(job)s AND l.lease_until IS NOT NULL
 
 -- name: EMPTY_EMAILS
 -- Remove address, merge fields and reply of emails. The status, the code and the times stay.
-UPDATE batches_email e SET address = '', fields = %(blank)s::jsonb, reply = ''
+UPDATE batches_email e SET address = '', address_digest = NULL, fields = %(blank)s::jsonb, reply = ''
 WHERE e.id = ANY(%(emails)s::bigint[])
 
 -- name: EMPTY_ATTEMPTS
@@ -68,7 +68,7 @@ UPDATE batches_attempt SET reply = '' WHERE email_id = ANY(%(emails)s::bigint[])
 -- Remove address, merge fields and replies of some rows of an ended batch, with the replies to their attempts.
 -- No index holds any of these columns, so PostgreSQL writes no index entry (docs/decisions/0014).
 WITH emptied AS (
-  UPDATE batches_email e SET address = '', fields = %(blank)s::jsonb, reply = ''
+  UPDATE batches_email e SET address = '', address_digest = NULL, fields = %(blank)s::jsonb, reply = ''
   WHERE e.batch_id = %(batch)s AND e.row > %(after_row)s AND e.row <= %(end_row)s
     AND (e.address <> '' OR e.reply <> '')
   RETURNING e.id

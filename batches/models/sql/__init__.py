@@ -14,10 +14,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from batches.models.choices import ApprovalStatus, BatchStatus, EmailStatus, JobKind, JobStatus
+from batches.models.choices import (
+    ApprovalStatus,
+    BatchStatus,
+    EmailStatus,
+    JobKind,
+    JobStatus,
+    SuppressionReason,
+    TopicKind,
+)
 from batches.models.sql.forecast_rows import RecentSpeed as RecentSpeed
 from batches.models.sql.forecast_rows import RelayLimits as RelayLimits
 from batches.models.sql.forecast_rows import WaitingJob as WaitingJob
+from batches.models.sql.suppression_rows import SuppressedCount as SuppressedCount
+from batches.models.sql.suppression_rows import SuppressedDigest as SuppressedDigest
+from batches.models.sql.suppression_rows import SuppressionsNow as SuppressionsNow
 from batches.outcomes import Outcome
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
@@ -31,6 +42,9 @@ _STATUSES = {
     **{f"{status}_batch": f"'{status}'" for status in BatchStatus},
     **{f"{status}_approval": f"'{status}'" for status in ApprovalStatus},
     **{f"{kind}_kind": f"'{kind}'" for kind in JobKind},
+    **{f"{kind}_topic_kind": f"'{kind}'" for kind in TopicKind},
+    **{f"{reason}_reason": f"'{reason}'" for reason in SuppressionReason},
+    "service_topic_key": "'service'",  # as in topic.py, which this module may not import
     **{f"{outcome}_outcome": f"'{outcome}'" for outcome in Outcome},
 }
 
@@ -118,8 +132,9 @@ class AcquiredLane(NamedTuple):
     merge_fields: list[str]
     address_heading: str
     suppression_version: int
-    """The version of the suppression list with which the batch was compared."""
+    """The version of the suppression list with which the emails of the job were compared."""
     names_emails: bool
+    topic_id: int | None
 
 
 class RowRange(NamedTuple):
@@ -189,18 +204,6 @@ class QuotaSpace(NamedTuple):
     reserved: int
     seconds: float | None
     """After how long it allows one more than that."""
-
-
-class SuppressionsNow(NamedTuple):
-    """The key and the version of the suppression list, and the checksums that were added after a version."""
-
-    key: bytes
-    version: int
-    checksums: list[int]
-
-
-class SuppressedDigest(NamedTuple):
-    digest: bytes
 
 
 class LaneWork(NamedTuple):
@@ -353,7 +356,12 @@ REPORT_RELAY_ERROR = _send["REPORT_RELAY_ERROR"]
 
 SUPPRESSIONS_AFTER = Statement(_suppressions["SUPPRESSIONS_AFTER"], SuppressionsNow)
 FIND_SUPPRESSED = Statement(_suppressions["FIND_SUPPRESSED"], SuppressedDigest)
-SUPPRESS_ROWS = _suppressions["SUPPRESS_ROWS"]
+ADD_SUPPRESSIONS = _suppressions["ADD_SUPPRESSIONS"]
+COUNT_SUPPRESSED = Statement(_suppressions["COUNT_SUPPRESSED"], SuppressedCount)
+FORBID_NESTED_LOOPS = _suppressions["FORBID_NESTED_LOOPS"]
+ALLOW_NESTED_LOOPS = _suppressions["ALLOW_NESTED_LOOPS"]
+SUPPRESS_EMAILS = _suppressions["SUPPRESS_EMAILS"]
+HAS_UNKNOWN_DIGEST = _suppressions["HAS_UNKNOWN_DIGEST"]
 
 EXPIRE_LANE = _sweep["EXPIRE_LANE"]
 SUSPECT_LANES = _sweep["SUSPECT_LANES"]

@@ -25,8 +25,8 @@ RETURNING l.id, l.token, l.range_after_row, l.range_end_row,
           l.sent_count, l.failed_count, l.unknown_count, l.retried_count, l.suppressed_count,
           j.id, j.kind = {all_kind}, j.priority, j.subject, j.html, j.text, j.from_email, j.reply_to, j.sender_id,
           j.accepted_refusal,
-          b.id, b.merge_fields, coalesce(b.columns ->> b.address_index::int, ''), b.suppression_version,
-          j.names_emails
+          b.id, b.merge_fields, coalesce(b.columns ->> b.address_index::int, ''), j.suppression_version,
+          j.names_emails, j.topic_id
 
 -- name: TAKE_ROW_RANGE
 -- Hand the list's next row range to a lane that has used up its own.

@@ -14,6 +14,7 @@ from batches.jobs import creation, queues
 from batches.jobs.run_lane import acquire_lane, database_parameters, make_spec
 from batches.models import Batch, BatchSource, Email, EmailTemplate, Lane
 from batches.relays import afind_routes
+from batches.suppressions import make_digests, read_key
 from tests.integration.jobs.ledgers import LedgerOnLine, Line, OpenLedger, Run
 from tests.integration.jobs.whole_jobs import run_to_end
 from tests.smtpserver import Behaviour, RunningServer
@@ -63,9 +64,10 @@ def make_batch(transactional_db: None) -> MakeBatch:
         batch = Batch.objects.create(
             filename="list.csv", source=BatchSource.UPLOAD, merge_fields=["name"], total_count=len(wanted)
         )
+        digests = make_digests(read_key(), wanted)
         Email.objects.bulk_create(
-            Email(batch=batch, row=row, address=address, fields=[f"Zoë {row}"])
-            for row, address in enumerate(wanted, start=2)
+            Email(batch=batch, row=row, address=address, address_digest=digest, fields=[f"Zoë {row}"])
+            for row, (address, digest) in enumerate(zip(wanted, digests, strict=True), start=2)
         )
         return batch
 

@@ -16,12 +16,11 @@ from batches.models import (
     EmailTemplate,
     JobKind,
     JobStatus,
-    Suppression,
     SuppressionReason,
     sql,
 )
 from batches.progress import read_snapshot
-from batches.suppressions import SUPPRESSED_REPLY, make_checksums, suppress
+from batches.suppressions import REPLIES, find_digest, lift_digest, suppress
 from tests.integration.jobs.conftest import MakeBatch, SendAll
 from tests.integration.jobs.ledgers import OpenLedger, Run, deferred, make_route, rows_of, sent
 from tests.integration.jobs.whole_jobs import accepted, replay, run_to_end, run_while, start, statuses, wait_for_sent
@@ -42,7 +41,12 @@ def test_nothing_is_sent_when_the_address_was_suppressed_before_its_turn(
     assert statuses(batch) == {EmailStatus.SENT: 29, EmailStatus.SUPPRESSED: 1}
     assert wanted not in accepted(relay, batch)
     email = batch.emails.get(row=17)
-    assert (email.reply, email.attempts, email.code, email.completed_at is None) == (SUPPRESSED_REPLY, 0, None, False)
+    assert (email.reply, email.attempts, email.code, email.completed_at is None) == (
+        REPLIES[SuppressionReason.MANUAL],
+        0,
+        None,
+        False,
+    )
     assert not Attempt.objects.filter(email=email).exists()
     batch.refresh_from_db()
     assert (batch.suppressed_count, batch.sent_count, batch.status) == (1, 29, BatchStatus.COMPLETED)
@@ -143,13 +147,18 @@ def test_no_claim_is_lost_when_postgresql_goes_away_while_the_list_is_read(
     assert statuses(batch) == {EmailStatus.SUPPRESSED: 1, EmailStatus.PENDING: 3}
 
 
-def test_checksum_alone_withholds_nobody(make_batch: MakeBatch, open_ledger: OpenLedger, run: Run) -> None:
-    """CRC-32 is linear, so two addresses with one checksum can be made. The digest tells them apart."""
-    batch = make_batch(3)
-    suppress("somebody@example.org", reason=SuppressionReason.MANUAL)
-    [checksum] = make_checksums([address_of(batch, 3)])
-    Suppression.objects.update(checksum=checksum)
-    assert rows_of(run(open_ledger(batch).cycle(3))) == [2, 3, 4]
+def test_nobody_is_withheld_when_the_suppression_was_undone_before_the_claim(
+    make_batch: MakeBatch, open_ledger: OpenLedger, run: Run
+) -> None:
+    batch = make_batch(6)
+    ledger = open_ledger(batch)
+    digest = find_digest(address_of(batch, 6))
+    suppress(address_of(batch, 3), reason=SuppressionReason.MANUAL)
+    suppress(address_of(batch, 6), reason=SuppressionReason.UNSUBSCRIBED)
+    suppress(address_of(batch, 6), reason=SuppressionReason.MANUAL)
+    assert rows_of(run(ledger.cycle(3))) == [2, 4]  # the lane knows both digests now
+    assert lift_digest(digest, topic=None, reasons=[SuppressionReason.MANUAL]) == 1
+    assert rows_of(run(ledger.cycle(3))) == [5, 6, 7]
 
 
 def test_sent_email_stays_sent_when_a_replay_of_all_withholds_it(relay: RunningServer, send_all: SendAll) -> None:
@@ -175,9 +184,10 @@ def test_job_is_completed_when_everybody_was_suppressed_since(
     relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
 ) -> None:
     batch = make_batch(2)
+    job = creation.create_job(batch, template=template, user=None)
     for email in batch.emails.all():
         suppress(email.address, reason=SuppressionReason.MANUAL)
-    job = run_to_end(creation.create_job(batch, template=template, user=None))
+    job = run_to_end(job)
     batch.refresh_from_db()
     assert (job.status, batch.status, batch.suppressed_count) == (JobStatus.COMPLETED, BatchStatus.COMPLETED, 2)
     assert not Email.objects.filter(batch=batch).exclude(status=EmailStatus.SUPPRESSED).exists()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import orjson
 import pytest
@@ -66,6 +67,11 @@ def sort(table: list[list[str]]) -> tuple[list[int], list[int], list[int]]:
     )
 
 
+def without_digests(text: bytes) -> bytes:
+    """Remove the digest of each address, whose form the integration tests check."""
+    return re.sub(rb"\t\\\\x[0-9a-f]{32}(?=\t)", b"", text)
+
+
 def _lines(texts: list[bytes], *, column: int) -> list[int]:
     return [int(row.split(b"\t")[column]) for row in b"".join(texts).splitlines()]
 
@@ -74,7 +80,9 @@ def test_rows_before_a_misplaced_quotation_mark_are_kept_when_they_are_read_toge
     records = CsvRecords(io.BytesIO(b'a@x.org,1\nb@x.org,"x "y" z"\nc@x.org,3\n'), encoding="utf-8", delimiter=",")
     layout = make_layout(["email", "name"], address_index=0, has_header=False)
     blocks = list(BlockReader(records, layout=layout, batch_id=7, seen=SeenAddresses()))
-    assert b"".join(block.emails for block in blocks) == b'7\t1\ta@x.org\t["1"]\n7\t3\tc@x.org\t["3"]\n'
+    assert (
+        without_digests(b"".join(block.emails for block in blocks)) == b'7\t1\ta@x.org\t["1"]\n7\t3\tc@x.org\t["3"]\n'
+    )
     assert sum(block.rejected_count for block in blocks) == 1
 
 
@@ -83,7 +91,7 @@ def test_line_breaks_become_line_feeds_and_lines_are_counted_when_cells_hold_the
     records = CsvRecords(io.BytesIO(data), encoding="utf-8", delimiter=",")
     layout = make_layout(["email", "note"], address_index=0, has_header=False)
     blocks = list(BlockReader(records, layout=layout, batch_id=7, seen=SeenAddresses()))
-    emails = b"".join(block.emails for block in blocks)
+    emails = without_digests(b"".join(block.emails for block in blocks))
     assert emails == b'7\t1\ta@x.org\t["one\\\\ntwo"]\n7\t3\tb@x.org\t[""]\n7\t6\tc@x.org\t["4"]\n'
     assert [block.rejected.split(b"\t")[1] for block in blocks if block.rejected] == [b"5"]
 
@@ -120,5 +128,5 @@ def test_blanks_around_a_cell_are_left_out_when_the_row_is_plain_or_not(cell: st
         layout = make_layout(["email", "name"], address_index=0, has_header=True)
         records = CountedRecords([["bo@example.com", "Bo"], [address, cell]])
         [block] = BlockReader(records, layout=layout, batch_id=7, seen=SeenAddresses())
-        fields = block.emails.decode().splitlines()[1].split("\t")[3]
+        fields = block.emails.decode().splitlines()[1].split("\t")[4]
         assert json.loads(fields.replace("\\\\", "\\")) == [stored]

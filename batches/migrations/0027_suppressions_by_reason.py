@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["reason", "-id"], name="suppression_by_reason"),
         ),
         migrations.RemoveField(model_name="suppression", name="checksum"),
-        # Whoever deletes a topic must not delete the objections to it.
+        # Nobody deletes the objections to a topic with it.
         migrations.AlterField(
             model_name="suppression",
             name="topic",

@@ -70,8 +70,8 @@ class Email(models.Model):
     The status goes ``pending -> sending -> sent | failed | unknown``, back to ``pending`` for a retry, or
     ``pending -> suppressed | cancelled``. If a replay of all does not send an email again that was sent before, its
     status is ``sent`` again at the end of the job. Sending changes it only by the statements of ``models.sql``. The
-    cancellation of a job (``jobs.lifecycle``) and the creation of a replay (``jobs.creation``) change it by the ORM. The
-    opening of a job and the erasure of a person set ``suppressed``.
+    cancellation of a job (``jobs.lifecycle``) and the creation of a replay (``jobs.creation``) change it by the ORM.
+    The opening of a job and the erasure of a person set ``suppressed``.
 
     Erasure and retention empty ``address``, ``fields`` and ``reply``. The row stays, because it is counted. No replay
     sends to an empty address.

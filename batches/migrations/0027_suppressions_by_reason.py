@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("batches", "0031_returns_of_people")]
+    dependencies = [("batches", "0025_stopping")]
 
     operations = [
         migrations.RemoveConstraint(model_name="suppression", name="suppression_once"),

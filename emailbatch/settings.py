@@ -206,6 +206,9 @@ SEND_STOP_ABOVE = env.float("SEND_STOP_ABOVE", default=0)
 SEND_CANARY_SECONDS = env.float("SEND_CANARY_SECONDS", default=0)
 WEBHOOK_PRIVATE_HOSTS = env.list("WEBHOOK_PRIVATE_HOSTS", default=[])
 
+# The name servers that the sender check asks, as ADDRESS or ADDRESS:PORT. Empty: those of this machine.
+DNS_SERVERS = env.list("DNS_SERVERS", default=[])
+
 # --- Retention -----------------------------------------------------------------------------------------
 
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=0)

@@ -91,7 +91,7 @@ def prepare_first(
         kind=JobKind.FIRST,
         parts=MessageParts.of(template, subject),
         sender=senders.copy_sender(chosen),
-        template=template,
+        template=template if template.pk else None,  # the one of a round trip is not stored
         template_key=template.key,
         user=user if isinstance(user, User) else None,
         subject=subject or "",

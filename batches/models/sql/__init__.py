@@ -26,6 +26,8 @@ from batches.models.choices import (
 from batches.models.sql.forecast_rows import RecentSpeed as RecentSpeed
 from batches.models.sql.forecast_rows import RelayLimits as RelayLimits
 from batches.models.sql.forecast_rows import WaitingJob as WaitingJob
+from batches.models.sql.history_rows import AttemptRow as AttemptRow
+from batches.models.sql.history_rows import HistoryRow as HistoryRow
 from batches.models.sql.suppression_rows import SuppressedCount as SuppressedCount
 from batches.models.sql.suppression_rows import SuppressedDigest as SuppressedDigest
 from batches.models.sql.suppression_rows import SuppressionsNow as SuppressionsNow
@@ -290,30 +292,6 @@ class SnapshotRow(NamedTuple):
     complained: int
     canary_until: datetime | None
     """When the wait after the canary of the live job ends."""
-
-
-class AttemptRow(NamedTuple):
-    """One attempt at an email that has ended, with the job in which it was made."""
-
-    email_id: int
-    job_id: int
-    job_kind: str
-    at: datetime
-    outcome: str
-    code: int | None
-    reply: str
-    relay: str
-
-
-class HistoryRow(NamedTuple):
-    """The attempts at an email in words, the job of the last one, and job, code and reply of the last that was sent."""
-
-    email_id: int
-    text: str
-    last_job_id: int | None
-    sent_job_id: int | None
-    sent_code: int | None
-    sent_reply: str | None
 
 
 class ClaimedRowKey(NamedTuple):

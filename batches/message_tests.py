@@ -22,6 +22,7 @@ def send_test_message(
     subject: str | None,
     user: User,
     sender: str | None = None,
+    topic: str | None = None,
 ) -> Batch:
     """Send a test message as a batch of its own with one recipient. Returns that batch.
 
@@ -30,6 +31,7 @@ def send_test_message(
         to: The address that replaces the address of the row.
         subject: Replaces the template's subject, unless it is empty.
         sender: The key or address of the sender, as in ``creation.create_job``.
+        topic: The key of the topic, likewise.
 
     Raises:
         ListRefused: The address or a value can't be used. Nothing is kept.
@@ -41,7 +43,12 @@ def send_test_message(
         _copy_rows(test, context.get(ROWS, []))
         Batch.objects.filter(pk=test.pk).update(filename=f"Test of {draft.filename}"[:255])
         creation.create_job(
-            test, template=template, user=user, subject=f"[Test] {subject or template.subject}", sender=sender
+            test,
+            template=template,
+            user=user,
+            subject=f"[Test] {subject or template.subject}",
+            sender=sender,
+            topic=topic,
         )
         audit.record(AuditAction.TEST, draft, test_batch=test.pk)
     except Exception:  # a test that is not sent leaves no draft, whatever the reason

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from batches.models import EmailTemplate
 from batches.rendering import children
 from batches.rendering.analysis import Analysis
 from batches.rendering.template import MessageParts
 
-READING_VERSION = 1
+READING_VERSION = 2
 """Rises when the language of templates reads one of them differently: then each is looked at again."""
 
 AT_ONCE_MAX = 5
@@ -80,12 +80,13 @@ def _work_out_and_store(template: EmailTemplate, *, user_id: int | None) -> Know
         return KnownTemplate(merge_fields=[], fault="")
     # Only for the parts that were looked at: somebody may have saved others meanwhile. ``updated_at`` stays.
     unchanged = EmailTemplate.objects.filter(
-        pk=template.pk, subject=template.subject, html=template.html, text=template.text
+        pk=template.pk, subject=template.subject, html=template.html, text=template.text, topic=template.topic_id
     )
     unchanged.update(merge_fields=template.merge_fields, fault=template.fault, analysed_digest=template.analysed_digest)
     return known
 
 
 def _make_digest(parts: MessageParts) -> str:
-    text = repr((READING_VERSION, astuple(parts)))
+    # Which topic it is, and its footer, change nothing of the analysis.
+    text = repr((READING_VERSION, parts.subject, parts.html, parts.text, *(["news"] if parts.is_news else [])))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from batches.models import Topic
 from batches.rendering import children
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.template_analysis import keep_analysis
@@ -30,6 +31,8 @@ class CheckedTemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # Django'
             return cleaned
         try:
             parts = MessageParts(subject=cleaned["subject"], html=cleaned["html"], text=cleaned["text"])
+            topic: Topic | None = cleaned.get("topic")
+            parts = parts.with_topic(topic and topic.message_topic)
             parts.check_lengths()
             keep_analysis(self.instance, parts, children.analyse_sound(parts, user_id=self.user_id))
         except (TemplateFault, children.RenderingBusy) as exc:

@@ -26,7 +26,7 @@ COMPARED_LINES_MAX = 400
 """How many lines that differ are compared with each other. The time to compare more grows with their square."""
 
 SAVED_FIELDS = (
-    *("key", "name", "subject", "html", "text", "sender", "version"),
+    *("key", "name", "subject", "html", "text", "sender", "topic", "version"),
     *("merge_fields", "fault", "analysed_digest", "updated_at"),
 )
 """What a save of an existing template writes. The owner and the default are chosen elsewhere."""
@@ -90,14 +90,14 @@ def save_template(template: EmailTemplate, *, by: AnyUser, based_on: int | None 
 
 
 def restore_version(template: EmailTemplate, number: int, *, by: AnyUser) -> TemplateVersion:
-    """Save the parts of a former version as a new one. Key, sender and owner stay.
+    """Save the parts and the topic of a former version as a new one. Key, sender and owner stay.
 
     Raises:
         NotPermitted: The user may not change the template.
         TemplateVersion.DoesNotExist: There is no such version.
     """
     former = template.versions.get(number=number)
-    for name in ("name", "subject", "html", "text"):
+    for name in ("name", "subject", "html", "text", "topic"):
         setattr(template, name, getattr(former, name))
     return save_template(template, by=by)
 
@@ -156,12 +156,16 @@ class ComparedPart:
 
 
 def compare(former: Any, later: Any) -> list[ComparedPart]:
-    """Compare the name and the parts of two versions, or of a version and a template, line by line."""
-    names = {"name": "Name", "subject": "Subject", "html": "HTML body", "text": "Text body"}
+    """Compare the name, the topic and the parts of two versions, or of a version and a template, line by line."""
+    names = {"name": "Name", "topic": "Topic", "subject": "Subject", "html": "HTML body", "text": "Text body"}
     return [
-        ComparedPart(name=label, lines=list(_compare_lines(getattr(former, name), getattr(later, name))))
+        ComparedPart(name=label, lines=list(_compare_lines(_text_of(former, name), _text_of(later, name))))
         for name, label in names.items()
     ]
+
+
+def _text_of(compared: Any, name: str) -> str:
+    return str(getattr(compared, name) or ("Service" if name == "topic" else ""))
 
 
 def _compare_lines(former: str, later: str) -> Iterator[ComparedLine]:
@@ -222,5 +226,6 @@ def _write_version(template: EmailTemplate, *, by: AnyUser) -> TemplateVersion:
         subject=template.subject,
         html=template.html,
         text=template.text,
+        topic=template.topic,
         saved_by=by if isinstance(by, User) else None,
     )

@@ -17,6 +17,7 @@ from batches.api.senders import router as senders_router
 from batches.api.sending import router as sending_router
 from batches.api.stream import router as stream_router
 from batches.api.templates import router as templates_router
+from batches.api.topics import router as topics_router
 
 DESCRIPTION = """
 Send email in batches, with one true record for every recipient.
@@ -38,6 +39,6 @@ api = DescribedApi(
 add_handlers(api)
 for router in (
     *(health_router, sending_router, batches_router, drafts_router, letters_router),
-    *(stream_router, exports_router, templates_router, senders_router, audit_router, approvals_router),
+    *(stream_router, exports_router, templates_router, senders_router, topics_router, audit_router, approvals_router),
 ):
     api.add_router("", router)

@@ -21,6 +21,7 @@ class ApprovalOut(Schema):
     templateId: str | None = Field(description="null for a template that was deleted.")
     subject: str = Field(description="Replaces the template's subject. Empty: it does not.")
     sender: str = Field(description="The key of the sender. Empty for a replay: the sender of the last job.")
+    topic: str = Field(description="The key of the topic that was chosen. Empty: the template's.")
     scheduledAt: datetime | None
     priority: JobPriority
     askedBy: str | None
@@ -46,6 +47,7 @@ def describe_approval(approval: Approval) -> ApprovalOut:
         templateId=approval.template.key if approval.template else None,
         subject=approval.subject,
         sender=approval.sender_key,
+        topic=approval.topic_key,
         scheduledAt=approval.scheduled_at,
         priority=JobPriority(approval.priority),
         askedBy=approval.asked_by.get_username() if approval.asked_by else None,

@@ -31,6 +31,7 @@ from batches.api.schemas import (
 )
 from batches.api.sender_schemas import SenderOut
 from batches.api.senders import describe_sender, describe_sender_of, find_choice
+from batches.api.topics import describe_topic_of
 from batches.api.unknown_fields import refuse_query
 from batches.history import read_histories
 from batches.jobs import creation, forecasts, lifecycle
@@ -81,7 +82,8 @@ def describe_batches(batches: list[Batch], user: User | AnonymousUser) -> list[B
     """Describe batches with counts that are at most 2 s old. Takes a few queries, however many batches there are."""
     ids = [batch.pk for batch in batches]
     snapshots = forecasts.read_snapshots(ids)
-    latest = EmailJob.objects.filter(batch__in=ids).order_by("batch", "-pk").distinct("batch").select_related("sender")
+    latest = EmailJob.objects.filter(batch__in=ids).order_by("batch", "-pk").distinct("batch")
+    latest = latest.select_related("sender", "topic")
     jobs = {job.batch_id: job for job in latest.defer("subject", "html", "text")}
     of_drafts = _describe_default_sender(user) if len(jobs) < len(ids) else None
     return [
@@ -113,6 +115,7 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job: EmailJob | None, o
         purgedAt=batch.purged_at,
         jobId=job.pk if job else None,
         sender=describe_sender_of(job) if job else of_drafts,
+        topic=describe_topic_of(job) if job else None,
     )
 
 
@@ -194,6 +197,7 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendDraft | None = 
         priority=options.priority,
         scheduled_at=options.scheduledAt,
         sender=options.sender,
+        topic=options.topic,
         reviewed=creation.Reviewed(digest=options.reviewed) if options.reviewed else None,
     )
     return Status(202, describe_sent(job))
@@ -255,7 +259,7 @@ def _describe_moved(batch: Batch) -> MovedOut:
 def get_job(request: HttpRequest, job_id: int) -> JobOut:
     """One job. While it is live, its counts are the sums over its lanes."""
     job = (
-        EmailJob.objects.select_related("sender")
+        EmailJob.objects.select_related("sender", "topic")
         .filter(pk=job_id, batch__in=Batch.objects.visible_to(request.user))
         .first()
     )
@@ -273,6 +277,7 @@ def describe_job(job: EmailJob) -> JobOut:
         templateId=job.template_key,
         subject=job.subject,
         sender=describe_sender_of(job),
+        topic=describe_topic_of(job),
         totalCount=job.total_count,
         sentCount=counts.sent,
         failedCount=counts.failed,

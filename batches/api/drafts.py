@@ -5,6 +5,7 @@ A draft and the user's changes to it enter. A review leaves, the counts of the a
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, BinaryIO, cast
 
@@ -24,6 +25,7 @@ from batches.api.schemas import (
     SenderKey,
     Subject,
     TemplateKey,
+    TopicKey,
 )
 from batches.api.send_times import SendTime
 from batches.api.senders import describe_sender, find_choice
@@ -31,7 +33,18 @@ from batches.api.unknown_fields import refuse_unknown_form
 from batches.files.findings import Reading
 from batches.jobs.reviewed import make_digest
 from batches.jobs.senders import SenderRefused, copy_sender
-from batches.models import AuditAction, Batch, BatchStatus, EmailTemplate, JobPriority, Sender, SharedAddresses
+from batches.jobs.topics import choose_topic
+from batches.models import (
+    SERVICE_TOPIC,
+    AuditAction,
+    Batch,
+    BatchStatus,
+    EmailTemplate,
+    JobPriority,
+    Sender,
+    SharedAddresses,
+    Topic,
+)
 from batches.permissions import Act
 from batches.rendering.template import MessageParts
 
@@ -45,6 +58,7 @@ def get_review(
     templateId: TemplateKey | None = None,
     subject: Subject | None = None,
     sender: SenderKey | None = None,
+    topic: TopicKey | None = None,
     scheduledAt: SendTime | None = None,
     priority: JobPriority = JobPriority.DEFAULT,
 ) -> ReviewOut:
@@ -56,9 +70,15 @@ def get_review(
     """
     template = EmailTemplate.objects.find_named(templateId)
     chosen = find_choice(sender, template=template, user=request.user)
+    about = choose_topic(topic, template=template)
     batch = find_batch(request, batch_id)
     shown = _review(
-        request, batch, template, sender=chosen, subject=subject, scheduled_at=scheduledAt, priority=priority
+        *(request, batch, template),
+        sender=chosen,
+        subject=subject,
+        topic=about,
+        scheduled_at=scheduledAt,
+        priority=priority,
     )
     audit.record_once(AuditAction.REVIEW, batch, digest=shown.digest or "")
     return shown
@@ -71,19 +91,21 @@ def _review(
     *,
     sender: Sender | None,
     subject: str | None = None,
+    topic: Topic | None = None,
     scheduled_at: datetime | None = None,
     priority: JobPriority = JobPriority.DEFAULT,
 ) -> ReviewOut:
     if batch.status != BatchStatus.DRAFT:
         raise intake.NotADraft("This batch is no longer a draft, so there is nothing to review.")
     # First: what changes while the rest is read is then refused, and not sent unseen.
-    digest = _digest(batch, template, sender, subject=subject, scheduled_at=scheduled_at, priority=priority)
-    parts = MessageParts.of(template, subject)
+    parts = MessageParts.of(template, subject, topic and topic.message_topic)
+    digest = _digest(batch, parts, sender, scheduled_at=scheduled_at, priority=priority)
     found = reviewing.review(batch, parts, sender_id=sender.pk if sender else None, reader=request.user)
     return ReviewOut(
         batchId=batch.pk,
         templateId=template.key,
         sender=describe_sender(sender),
+        topic=parts.topic or SERVICE_TOPIC,
         totalEmails=found.total_count,
         rejectedRows=found.rejected_count,
         duplicateRows=found.duplicate_count,
@@ -97,9 +119,7 @@ def _review(
         sharedAddresses=SharedAddresses(batch.shared_addresses),
         reading=describe_reading(Reading.from_json(batch.reading)),
         mergeFields=batch.merge_fields,
-        firstRows=[
-            ReviewRowOut(row=row.row, line=row.line, address=row.address, fields=row.fields) for row in found.first_rows
-        ],
+        firstRows=[ReviewRowOut(**asdict(row)) for row in found.first_rows],
         missingFields=list(found.missing_fields),
         nearFields={field.name: [near.merge_field for near in field.near] for field in found.missing},
         foreignTags=[tag.hint for tag in found.foreign_tags],
@@ -111,14 +131,12 @@ def _review(
     )
 
 
-def _digest(
-    batch: Batch, template: EmailTemplate, sender: Sender | None, *, subject: str | None, **timing: Any
-) -> str | None:
+def _digest(batch: Batch, parts: MessageParts, sender: Sender | None, **timing: Any) -> str | None:
     """Return the reviewed digest, or None if nobody may send it as it is."""
     if sender is None:
         return None
     try:
-        return make_digest(batch, MessageParts.of(template, subject), sender=copy_sender(sender), **timing)
+        return make_digest(batch, parts, sender=copy_sender(sender), **timing)
     except SenderRefused:
         return None
 

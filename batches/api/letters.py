@@ -11,9 +11,10 @@ from ninja import Field, Router, Schema, Status
 from batches import intake
 from batches.api.batches import find_batch
 from batches.api.errors import ApiError
-from batches.api.schemas import Subject, TemplateKey
+from batches.api.schemas import Subject, TemplateKey, TopicKey
 from batches.jobs.letter_checks import LetterCheck, begin_check, read_check
 from batches.jobs.queues import fleet_status
+from batches.jobs.topics import choose_topic
 from batches.models import Batch, BatchStatus, EmailTemplate, LetterCheckState
 from batches.permissions import Act
 from batches.rendering import children
@@ -50,6 +51,7 @@ def begin_letter_check(
     batch_id: int,
     templateId: TemplateKey | None = None,
     subject: Subject | None = None,
+    topic: TopicKey | None = None,
     again: bool = False,
 ) -> Status[LetterCheckOut]:
     """Render the letter of every row of a draft in a worker, to find those that have a fault. Nothing is sent.
@@ -58,7 +60,7 @@ def begin_letter_check(
     one in place of a check that has ended.
     """
     find_batch(request, batch_id, act=Act.SEND)
-    batch, template, parts = _find(request, batch_id, templateId, subject)
+    batch, template, parts = _find(request, batch_id, templateId, subject=subject, topic=topic)
     children.analyse_sound(parts, batch, user_id=request.user.pk)
     check = begin_check(batch, parts, again=again)
     if check is None:
@@ -68,10 +70,14 @@ def begin_letter_check(
 
 @router.get("/batches/{int:batch_id}/letters", response=LetterCheckOut)
 def get_letter_check(
-    request: HttpRequest, batch_id: int, templateId: TemplateKey | None = None, subject: Subject | None = None
+    request: HttpRequest,
+    batch_id: int,
+    templateId: TemplateKey | None = None,
+    subject: Subject | None = None,
+    topic: TopicKey | None = None,
 ) -> LetterCheckOut:
     """How far the check is, and what it has found. A check is forgotten after an hour, or if the list changes."""
-    batch, template, parts = _find(request, batch_id, templateId, subject)
+    batch, template, parts = _find(request, batch_id, templateId, subject=subject, topic=topic)
     check = read_check(batch, parts)
     if check is None:
         raise ApiError(404, "There is no check of this message and this list. Begin one with POST.")
@@ -79,13 +85,14 @@ def get_letter_check(
 
 
 def _find(
-    request: HttpRequest, batch_id: int, template_id: str | None, subject: str | None
+    request: HttpRequest, batch_id: int, template_id: str | None, *, subject: str | None, topic: str | None
 ) -> tuple[Batch, EmailTemplate, MessageParts]:
     batch = find_batch(request, batch_id)
     if batch.status != BatchStatus.DRAFT:
         raise intake.NotADraft("This batch is no longer a draft, so its letters can't be checked.")
     template = EmailTemplate.objects.find_named(template_id)
-    return batch, template, MessageParts.of(template, subject)
+    about = choose_topic(topic, template=template)
+    return batch, template, MessageParts.of(template, subject, about and about.message_topic)
 
 
 def _describe(check: LetterCheck, template: EmailTemplate) -> LetterCheckOut:

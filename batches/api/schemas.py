@@ -13,6 +13,7 @@ from batches.api.bounded_fields import Recipients, Texts
 from batches.api.reading_schemas import COLUMN_MAX, LINE_MAX, ReadingChoices, ReadingOut, leave_out_blank
 from batches.api.send_times import SEND_TIME_MEANING, SendTime
 from batches.api.sender_schemas import SENDER_MAX_CHARS, SENDER_MEANING, SenderOut
+from batches.api.topics import TOPIC_MAX_CHARS, TOPIC_MEANING
 from batches.api.unknown_fields import Body
 from batches.jobs.reviewed import DIGEST_PATTERN
 from batches.models import JobKind, JobPriority, SharedAddresses
@@ -27,6 +28,7 @@ PART_MAX_CHARS = 256 * 1024
 
 TemplateKey = Annotated[str, Field(max_length=100)]
 Subject = Annotated[str, Field(max_length=SUBJECT_MAX_CHARS)]
+TopicKey = Annotated[str, Field(max_length=TOPIC_MAX_CHARS)]
 SenderKey = Annotated[str, Field(max_length=SENDER_MAX_CHARS)]
 Part = Annotated[str, Field(max_length=PART_MAX_CHARS)]
 
@@ -49,14 +51,15 @@ class SendOptions(Body):
     scheduledAt: SendTime | None = Field(default=None, description=SEND_TIME_MEANING)
     priority: JobPriority = Field(default=JobPriority.DEFAULT, description="Jobs of high priority are sent first.")
     sender: str | None = Field(default=None, max_length=SENDER_MAX_CHARS, description=SENDER_MEANING)
+    topic: str | None = Field(default=None, max_length=TOPIC_MAX_CHARS, description=TOPIC_MEANING)
 
 
 class SendDraft(SendOptions):
     reviewed: str | None = Field(
         default=None,
         pattern=DIGEST_PATTERN,
-        description="The `digest` of a review with the same template, subject, sender, time and priority. If anything "
-        "of it, or the list, has changed since, the send is refused with 409. Left out: nothing is compared.",
+        description="The `digest` of a review with the same template, subject, topic, sender, time and priority. If "
+        "anything of it, or the list, has changed since, the send is refused with 409. Left out: nothing is compared.",
     )
 
 
@@ -68,6 +71,7 @@ class UploadOptions(ReadingChoices):
     )
     subject: Subject | None = Field(default=None, description="Replaces the template's subject.")
     sender: str | None = Field(default=None, max_length=SENDER_MAX_CHARS, description=SENDER_MEANING)
+    topic: str | None = Field(default=None, max_length=TOPIC_MAX_CHARS, description=TOPIC_MEANING)
     scheduledAt: SendTime | None = Field(default=None, description=SEND_TIME_MEANING)
     priority: JobPriority | None = Field(
         default=None, description="Jobs of high priority are sent first. Left out: default."
@@ -212,6 +216,7 @@ class ReviewOut(Schema):
     batchId: int
     templateId: str
     sender: SenderOut | None = Field(description="null: you have no sender.")
+    topic: str = Field(description="The key of the topic: that of the request, or the template's.")
     totalEmails: int
     rejectedRows: int
     duplicateRows: int
@@ -313,6 +318,7 @@ class BatchOut(Schema):
         description="That of the last job, as it was when the job was made. For a draft: the one that you would send "
         "from with the default template. null if you may not send."
     )
+    topic: str | None = Field(description="The key of the topic of the last job. null for a draft.")
 
 
 class BatchList(Schema):
@@ -327,6 +333,7 @@ class JobOut(Schema):
     templateId: str
     subject: str
     sender: SenderOut
+    topic: str
     totalCount: int
     sentCount: int
     failedCount: int
@@ -335,27 +342,3 @@ class JobOut(Schema):
     startedAt: datetime | None
     completedAt: datetime | None
     lastError: str
-
-
-class TemplateOut(Schema):
-    id: int
-    key: str
-    name: str
-    subject: str
-    isDefault: bool
-    mergeFields: list[str]
-    sender: str | None = Field(description="The key of the sender that is chosen if nobody names another, or null.")
-    owner: str | None = Field(description="Who may change it, besides template editors. null: template editors only.")
-    version: int = Field(description="The number of the last save.")
-    updatedAt: datetime
-
-
-class TemplateList(Schema):
-    items: list[TemplateOut]
-    next: str | None = Field(description="Always null: the list has one page.")
-
-
-class PreviewOut(Schema):
-    subject: str
-    html: str
-    text: str

@@ -24,11 +24,12 @@ from batches.api.errors import ApiError
 from batches.api.proof import require_session_proof
 from batches.api.reading_choices import upload_choices
 from batches.api.reading_schemas import LIST_FIELDS, ReadingChoices
-from batches.api.schemas import TIMING_FIELDS, LoadingOut, SendBulk, SentOut, UploadOptions, UploadOut
+from batches.api.schemas import TIMING_FIELDS, LoadingOut, SendBulk, SendOptions, SentOut, UploadOptions, UploadOut
 from batches.api.unknown_fields import refuse_query, refuse_unknown_form
 from batches.files.spooling import check_size
 from batches.jobs import creation
 from batches.jobs.senders import choose_sender
+from batches.jobs.topics import choose_topic
 from batches.jobs.user_limits import refuse_used_up
 from batches.models import Approval, Batch, EmailJob, EmailTemplate, JobPriority, SharedAddresses
 from batches.permissions import Permission, require
@@ -37,7 +38,7 @@ from batches.rendering.template import MessageParts
 
 router = Router(tags=["sending"])
 
-NEW_FIELDS = {*ReadingChoices.model_fields, "sender"}
+NEW_FIELDS = {*ReadingChoices.model_fields, "sender", "topic"}
 """The options of both doors that are newer than version 0.2. An upload's time and priority are new too."""
 
 
@@ -55,7 +56,7 @@ def upload(
     is_draft = _is_draft(options)
     template = None
     if options.templateId or not is_draft:
-        template = _usable_template(options.templateId, options.subject, user_id=_user(request).pk)
+        template = _usable_template(options, user_id=_user(request).pk)
     if options.sender or not is_draft:  # refused before anything is imported
         choose_sender(options.sender, template=template, user=_user(request))
     key = _make_key(idempotency_key, request, _file_chunks(file), [file.name, _digestible(options, is_draft)])
@@ -74,6 +75,7 @@ def upload(
                 priority=options.priority or JobPriority.DEFAULT,
                 scheduled_at=options.scheduledAt,
                 sender=options.sender,
+                topic=options.topic,
             )
     return Status(202, _describe_upload(batch, sent))
 
@@ -153,7 +155,7 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
     refuse_query(request, fields=SendBulk.model_fields)
     if (payload.roleFilter is None) == (payload.recipients is None):
         raise ApiError(422, "Name the recipients: send either 'roleFilter' or 'recipients', not both.")
-    template = _usable_template(payload.templateId, payload.subject, user_id=_user(request).pk)
+    template = _usable_template(payload, user_id=_user(request).pk)
     choose_sender(payload.sender, template=template, user=_user(request))
     key = _make_key(idempotency_key, request, [], _dump(payload))
     refuse_used_up(request.user, key=key.value if key else None)
@@ -168,6 +170,7 @@ def send_bulk(request: HttpRequest, payload: SendBulk, idempotency_key: Header[s
             priority=payload.priority,
             scheduled_at=payload.scheduledAt,
             sender=payload.sender,
+            topic=payload.topic,
         )
     if isinstance(sent, Approval):
         raise creation.ApprovalAsked(sent)  # after the commit
@@ -189,10 +192,12 @@ def _import_named(request: HttpRequest, payload: SendBulk, key: intake.Idempoten
     return intake.import_list(_as_strings(payload.recipients or []), user=user, key=key, shared=shared).batch
 
 
-def _usable_template(key: str | int | None, subject: str | None, *, user_id: int) -> EmailTemplate:
-    """Find the template, and refuse a faulty one before anything is imported."""
-    template = EmailTemplate.objects.find_named(key)
-    children.analyse_sound(MessageParts.of(template, subject), user_id=user_id)
+def _usable_template(options: SendOptions | UploadOptions, *, user_id: int) -> EmailTemplate:
+    """Find the template, and refuse a faulty one before anything is imported, and one that does not fit the topic."""
+    template = EmailTemplate.objects.find_named(options.templateId)
+    topic = choose_topic(options.topic, template=template)
+    parts = MessageParts.of(template, options.subject, topic and topic.message_topic)
+    children.analyse_sound(parts, user_id=user_id)
     return template
 
 

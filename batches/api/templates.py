@@ -6,6 +6,7 @@ leaves, or a rendered message, which is not sent.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,11 +18,14 @@ from ninja import Field, Query, Router, Schema, Status
 from batches import paging
 from batches.api.auth import require_scope
 from batches.api.errors import ApiError, not_found
-from batches.api.schemas import ListOptions, PreviewOptions, PreviewOut, TemplateList, TemplateOut
+from batches.api.schemas import ListOptions, PreviewOptions
 from batches.api.sender_schemas import SENDER_MAX_CHARS
+from batches.api.template_schemas import PreviewOut, TemplateList, TemplateOut
+from batches.api.topics import TOPIC_MAX_CHARS
 from batches.api.unknown_fields import Body
 from batches.jobs.senders import choose_sender
-from batches.models import Batch, EmailTemplate, TemplateVersion, TokenScope
+from batches.jobs.topics import find_topic
+from batches.models import SERVICE_TOPIC, Batch, EmailTemplate, TemplateVersion, TokenScope
 from batches.rendering import children
 from batches.rendering.fields import make_identifier
 from batches.rendering.message import SUBJECT_MAX_CHARS
@@ -47,6 +51,12 @@ class TemplateParts(Body):
         default=None,
         max_length=SENDER_MAX_CHARS,
         description="The key or address of the sender that is chosen if nobody names another. null: none.",
+    )
+    topic: str | None = Field(
+        default=None,
+        max_length=TOPIC_MAX_CHARS,
+        description="The key of the topic that it is about: of news, recipients can unsubscribe. null: service mail. "
+        "Left out of a change: as it is.",
     )
 
 
@@ -77,6 +87,7 @@ class VersionOut(Schema):
     """The parts of a template as one save left them."""
 
     version: int
+    topic: str
     name: str
     subject: str
     html: str
@@ -93,7 +104,7 @@ class VersionList(Schema):
 @router.get("/templates", response=TemplateList)
 def list_templates(request: HttpRequest) -> TemplateList:
     """All templates by name, each with the merge fields that it uses."""
-    templates = list(EmailTemplate.objects.select_related("sender", "owner"))
+    templates = list(EmailTemplate.objects.select_related("sender", "owner", "topic"))
     known = read_known(templates, user_id=request.user.pk)
     return TemplateList(items=list(map(describe_template, templates, known)), next=None)
 
@@ -137,13 +148,13 @@ def change_template(request: HttpRequest, key: str, payload: ChangedTemplate) ->
 @router.get("/templates/{slug:key}/versions", response=VersionList)
 def list_versions(request: HttpRequest, key: str, options: Query[ListOptions]) -> VersionList:
     """Every version of a template that was saved, the newest first."""
-    versions = _find_template(key).versions.select_related("saved_by")
+    versions = _find_template(key).versions.select_related("saved_by", "topic")
     rows, following = paging.cut(versions, order=["-number"], cursor=options.cursor or "", size=options.limit)
     return VersionList(items=[_describe_version(version) for version in rows], next=following)
 
 
 def _find_template(key: str) -> EmailTemplate:
-    template = EmailTemplate.objects.select_related("sender", "owner").filter(key=key).first()
+    template = EmailTemplate.objects.select_related("sender", "owner", "topic").filter(key=key).first()
     if template is None:
         raise not_found("template of this key")
     return template
@@ -156,11 +167,14 @@ def _fill(template: EmailTemplate, payload: TemplateParts, request: HttpRequest)
         ApiError: 422, the template has no body.
         TemplateFault: it can't be used.
         SenderRefused: the caller may not use the sender. The present one stays possible.
+        TopicRefused: there is no such topic.
     """
     if not (payload.html or payload.text):
         raise ApiError(422, "Give the template an HTML body, a text body, or both.")
     template.name, template.subject = payload.name, payload.subject
     template.html, template.text = payload.html, payload.text
+    if "topic" in payload.model_fields_set:  # a program that knows no topics does not turn news into service mail
+        template.topic = find_topic(payload.topic) if payload.topic else None
     parts = MessageParts.of(template)
     parts.check_lengths()
     keep_analysis(template, parts, children.analyse_sound(parts, user_id=request.user.pk))
@@ -178,6 +192,7 @@ def _describe_whole(request: HttpRequest, template: EmailTemplate) -> WholeTempl
 def _describe_version(version: TemplateVersion) -> VersionOut:
     return VersionOut(
         version=version.number,
+        topic=version.topic.key if version.topic else SERVICE_TOPIC,
         name=version.name,
         subject=version.subject,
         html=version.html,
@@ -202,6 +217,7 @@ def describe_template(template: EmailTemplate, known: KnownTemplate) -> Template
         isDefault=template.is_default,
         mergeFields=sorted(map(make_identifier, known.merge_fields)),
         sender=template.sender.key if template.sender else None,
+        topic=template.topic.key if template.topic else SERVICE_TOPIC,
         owner=template.owner.get_username() if template.owner else None,
         version=template.version,
         updatedAt=template.updated_at,
@@ -212,7 +228,8 @@ def describe_template(template: EmailTemplate, known: KnownTemplate) -> Template
 def preview_template(request: HttpRequest, key: str, payload: PreviewOptions) -> PreviewOut:
     """Render a template for one recipient, or message parts that are not saved yet. Nothing is sent."""
     template = _find_template(key)
-    parts = MessageParts(
+    parts = replace(
+        MessageParts.of(template),
         subject=template.subject if payload.subject is None else payload.subject,
         html=template.html if payload.html is None else payload.html,
         text=template.text if payload.text is None else payload.text,

@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 
-from batches.delivery.outbox import read_lane_template
+from batches.delivery.outbox import make_layout, read_lane_template
 from batches.delivery.pauses import Pauses
 from batches.delivery.spec import LaneSpec
 from batches.delivery.terms import ClaimedEmail
 from batches.rendering.analysis import ListNames
-from batches.rendering.message import Message, MessageLayout
+from batches.rendering.message import Message
 from batches.rendering.row_renderer import ROW_TOO_EXPENSIVE, Row, RowRenderer
 from batches.rendering.template import MessageParts, Rendered, TemplateFault
 
@@ -38,13 +38,7 @@ class LaneRenderer:
 
     def __init__(self, spec: LaneSpec) -> None:
         self._rows = RowRenderer(MessageParts.of(spec), ListNames.of(spec))
-        self._layout = MessageLayout(
-            from_email=spec.from_email,
-            reply_to=spec.reply_to,
-            job_id=spec.job_id,
-            key=spec.message_key,
-            names_emails=spec.names_emails,
-        )
+        self._layout = make_layout(spec)
         # One thread for the whole run: it owns the child.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="render")
         self._lock = asyncio.Lock()
@@ -71,11 +65,15 @@ class LaneRenderer:
                 self.obstacle = self.obstacle or self._rows.obstacle
 
     def _write(self, emails: Sequence[ClaimedEmail], allow_8bit: bool) -> Written:
-        rendered = self._rows.render(_make_rows(emails))
+        rendered = self._rows.render([self._make_row(email) for email in emails])
         return {
             email.id: self._lay_out(email, answer, allow_8bit=allow_8bit)
             for email, answer in zip(emails, rendered, strict=False)
         }
+
+    def _make_row(self, email: ClaimedEmail) -> Row:
+        cells, link = orjson.Fragment(email.fields), self._layout.link(email.address)
+        return Row(email.id, cells, email.address, len(email.fields), link)
 
     def _lay_out(self, email: ClaimedEmail, answer: object, *, allow_8bit: bool) -> Message | TemplateFault:
         if isinstance(answer, TemplateFault):
@@ -121,7 +119,3 @@ def open_renderer(spec: LaneSpec) -> LaneRenderer | None:
         return LaneRenderer(spec) if read_lane_template(spec) is None else None
     except TemplateFault:
         return None
-
-
-def _make_rows(emails: Sequence[ClaimedEmail]) -> list[Row]:
-    return [Row(email.id, orjson.Fragment(email.fields), email.address, len(email.fields)) for email in emails]

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import orjson
 
-from batches.delivery.spec import LaneSpec
+from batches.delivery.spec import LaneSpec, NewsSpec
 from batches.delivery.terms import ClaimedEmail
 from batches.mailboxes import parse_mailbox
 from batches.outcomes import Outcome
@@ -16,8 +16,11 @@ from batches.rendering.message import Message, MessageLayout
 from batches.rendering.plain import FaultyWriter, MessageWriter
 from batches.rendering.plain_template import PlainTemplate, read_plain
 from batches.rendering.template import MessageParts, TemplateFault, name_cells
+from batches.rendering.unsubscribing import NewsFields
 from batches.smtp.connection import Capabilities, Outgoing
 from batches.smtp.verdicts import Verdict
+from batches.suppressions import make_digest
+from batches.unsubscribe_tokens import TokenWriter
 
 AHEAD_MAX = 32
 """How many messages are made in one go. Each costs more if it is made alone, between two replies, because the
@@ -44,6 +47,29 @@ def read_lane_template(spec: LaneSpec) -> PlainTemplate | None:
         TemplateFault: It can't be read.
     """
     return read_plain(MessageParts.of(spec), spec.merge_fields, address_heading=spec.address_heading)
+
+
+def make_layout(spec: LaneSpec) -> MessageLayout:
+    """Make the message layout of a lane's job."""
+    topic = spec.message_topic
+    return MessageLayout(
+        from_email=spec.from_email,
+        reply_to=spec.reply_to,
+        job_id=spec.job_id,
+        key=spec.message_key,
+        names_emails=spec.names_emails,
+        news=_make_news_fields(topic) if topic is not None else None,
+    )
+
+
+def _make_news_fields(topic: NewsSpec) -> NewsFields:
+    writer, list_key = TokenWriter(topic_id=topic.topic_id, keys=topic.token_keys), topic.list_key
+    return NewsFields(
+        topic_key=topic.key,
+        public_url=topic.public_url,
+        write_token=lambda address: writer.write(make_digest(list_key, address)),
+        bounce_address=topic.bounce_address,
+    )
 
 
 class Outbox:
@@ -74,13 +100,7 @@ class Outbox:
 
     def _prepare(self, spec: LaneSpec) -> None:
         """Get ready to write messages in this process. The template is plain: ``LaneRenderer`` writes all others."""
-        layout = MessageLayout(
-            from_email=spec.from_email,
-            reply_to=spec.reply_to,
-            job_id=spec.job_id,
-            key=spec.message_key,
-            names_emails=spec.names_emails,
-        )
+        layout = make_layout(spec)
         self._writer: MessageWriter | FaultyWriter
         try:
             template = read_lane_template(spec)

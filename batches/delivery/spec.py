@@ -48,6 +48,23 @@ class RouteSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NewsSpec:
+    """What the messages of news need so that their recipients can unsubscribe. ``repr`` shows no secret."""
+
+    topic_id: int
+    key: str
+    """The key of the topic."""
+    footer: str
+    is_news: bool = True
+    public_url: str
+    bounce_address: str
+    token_keys: tuple[str, ...] = field(repr=False)
+    """UNSUBSCRIBE_KEYS."""
+    list_key: bytes = field(repr=False)
+    """The key of the suppression list, under which addresses have their digests."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LaneSpec:
     """What a lane run is given before it starts: its lane, its job, and the settings of sending.
 
@@ -69,6 +86,8 @@ class LaneSpec:
     from_email: str
     reply_to: str = ""
     sender_id: int | None = None
+    message_topic: NewsSpec | None = None
+    """None: service mail."""
     resends_all: bool = False
     """Whether the job is a replay of all, which sends to people who have the mail."""
     accepted_refusal: str = ""

@@ -268,6 +268,7 @@ def _prepare(waiting: Approval, batch: Batch, user: User) -> Sending:
         user=user,
         subject=waiting.subject,
         sender=waiting.sender_key,
+        topic=waiting.topic_key,
         priority=waiting.priority,
         scheduled_at=waiting.scheduled_at,
     )
@@ -320,6 +321,7 @@ def _make(locked: Batch, sending: Sending, *, count: int, digest: str, status: A
         template=sending.template,
         subject=sending.subject,
         sender_key=sending.sender_key,
+        topic_key=sending.topic_key,
         scheduled_at=sending.scheduled_at,
         priority=sending.priority,
         asked_by=sending.user,

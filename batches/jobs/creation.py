@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypedDict
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
@@ -43,6 +44,13 @@ from batches.rendering import children
 from batches.rendering.template import TemplateFault, make_context
 
 BATCH_SENT = "The batch was sent."
+
+
+class Timing(TypedDict):
+    """When a job goes out, as arguments of ``prepare_first``."""
+
+    priority: str
+    scheduled_at: datetime | None
 
 
 class ApprovalAsked(JobRefused):
@@ -81,6 +89,7 @@ def send_once(
     priority: str = JobPriority.DEFAULT,
     scheduled_at: datetime | None = None,
     sender: str | None = None,
+    topic: str | None = None,
     approved_by: User | None = None,
 ) -> EmailJob:
     """Find the first job of a batch, or create it. Safe to call twice and concurrently: one job is created.
@@ -88,12 +97,14 @@ def send_once(
     Args:
         subject: Replaces the template's subject, unless it is empty.
         sender: The key or address of the sender. None or empty: see ``senders.choose_sender``.
+        topic: The key of the topic. None or empty: the template's.
         approved_by: The user who has approved it, as the operator of a command says.
 
     Raises:
         ApprovalAsked: It is for more than APPROVAL_ABOVE recipients. The answer may have been given meanwhile.
         TemplateRefused: The template can't be rendered for this list.
         SenderRefused: The user may not use the sender, or no mail can come from it.
+        TopicRefused: There is no such topic, or no news can be sent from here.
         NotPermitted: The user may not send the batch, or the one in ``approved_by`` may not approve it.
         LargeListRefused, LimitReached: It is more than the user may send.
         JobRefused: The batch has no recipients.
@@ -102,9 +113,8 @@ def send_once(
     if former is not None:
         return former
     require_act(user, batch, Act.SEND)
-    sending = prepare_first(
-        template=template, user=user, subject=subject, sender=sender, priority=priority, scheduled_at=scheduled_at
-    )
+    timing: Timing = {"priority": priority, "scheduled_at": scheduled_at}
+    sending = prepare_first(template=template, user=user, subject=subject, sender=sender, topic=topic, **timing)
     _render_trial(batch, sending)
     with transaction.atomic():
         # The lock makes callers that want to send the same batch wait for the one that creates the job.
@@ -124,6 +134,7 @@ def create_job(
     priority: str = JobPriority.DEFAULT,
     scheduled_at: datetime | None = None,
     sender: str | None = None,
+    topic: str | None = None,
     reviewed: Reviewed | None = None,
 ) -> EmailJob:
     """Start the first send of a draft, now or at a time. The arguments are those of ``send_once``.
@@ -136,14 +147,14 @@ def create_job(
         ReviewChanged: Something else would be sent than what was reviewed.
         TemplateRefused: The template can't be rendered for this list.
         SenderRefused: The user may not use the sender, or no mail can come from it.
+        TopicRefused: There is no such topic, or no news can be sent from here.
         NotPermitted: The user may not send the batch.
         LargeListRefused, LimitReached: It is more than the user may send.
         JobRefused: The batch has no recipients, or it was already sent.
     """
     require_act(user, batch, Act.SEND)
-    sending = prepare_first(
-        template=template, user=user, subject=subject, sender=sender, priority=priority, scheduled_at=scheduled_at
-    )
+    timing: Timing = {"priority": priority, "scheduled_at": scheduled_at}
+    sending = prepare_first(template=template, user=user, subject=subject, sender=sender, topic=topic, **timing)
     if reviewed is not None:
         _refuse_changed(batch, sending, reviewed)  # before the trial, whose fault may come from the change
     _render_trial(batch, sending)

@@ -21,6 +21,7 @@ from batches import audit, suppressions
 from batches.jobs import lifecycle, senders, stopping
 from batches.jobs.lifecycle import JobRefused
 from batches.jobs.reviewed import make_digest
+from batches.jobs.topics import choose_topic
 from batches.jobs.user_limits import check_limits
 from batches.models import (
     Attempt,
@@ -35,6 +36,7 @@ from batches.models import (
     JobPriority,
     Lane,
     Sender,
+    Topic,
     sql,
 )
 from batches.outcomes import Outcome
@@ -62,6 +64,10 @@ class Sending:
     """None: a command of the operator."""
     subject: str = ""
     """The subject that replaces the template's, or an empty text. The parts have it already."""
+    topic: Topic | None = None
+    """What it is about. None: service."""
+    topic_key: str = ""
+    """The key of the topic that was chosen. Empty: the template's, or in a replay that of the last job."""
     sender_key: str = ""
     """The key of the sender that was chosen. Empty in a replay: the sender of the last job."""
     scheduled_at: datetime | None = None
@@ -80,21 +86,26 @@ def prepare_first(
     sender: str | None,
     priority: str,
     scheduled_at: datetime | None,
+    topic: str | None = None,
 ) -> Sending:
     """Work out the first send of a draft. Needs no lock: nothing of it depends on the batch.
 
     Raises:
         SenderRefused: The user may not use the sender, or no mail can come from it.
+        TopicRefused: There is no such topic, or no news can be sent from here.
     """
     chosen = senders.choose_sender(sender, template=template, user=user)
+    about = choose_topic(topic, template=template)
     return Sending(
         kind=JobKind.FIRST,
-        parts=MessageParts.of(template, subject),
+        parts=MessageParts.of(template, subject, about and about.message_topic),
         sender=senders.copy_sender(chosen),
         template=template if template.pk else None,  # the one of a round trip is not stored
         template_key=template.key,
         user=user if isinstance(user, User) else None,
         subject=subject or "",
+        topic=about,
+        topic_key=about.key if about and topic and topic.strip() else "",
         sender_key=chosen.key,
         priority=priority,
         scheduled_at=scheduled_at,
@@ -128,12 +139,22 @@ def prepare_replay(
         sender=chosen,
         template=last.template,
         template_key=last.template_key,
+        topic=_copy_topic(last),
         user=user if isinstance(user, User) else None,
         sender_key=_find_key(chosen) if sender and sender.strip() else "",
         priority=last.priority,
         include_unknown=include_unknown,
         last_job_id=last.pk,
     )
+
+
+def _copy_topic(last: EmailJob) -> Topic | None:
+    """Return the topic of a replay: that of the last job.
+
+    Raises:
+        TopicRefused: It is news, and none can be sent from here now.
+    """
+    return choose_topic(last.topic.key, template=None) if last.topic else None
 
 
 def digest_of(batch: Batch, sending: Sending) -> str:
@@ -191,6 +212,9 @@ def open_job(locked: Batch, sending: Sending) -> EmailJob:
     """
     # Read first: who is suppressed after this moment, the lanes find.
     version = suppressions.read_version()
+    parts = sending.parts
+    if parts.is_news:
+        suppressions.read_key()  # makes the key of the list, which the lanes need for the links
     job = EmailJob(
         batch=locked,
         kind=sending.kind,
@@ -200,8 +224,12 @@ def open_job(locked: Batch, sending: Sending) -> EmailJob:
         priority=sending.priority,
         scheduled_at=sending.scheduled_at,
         status=lifecycle.first_status(sending.scheduled_at),
+        subject=parts.subject,
+        html=parts.html,
+        text=parts.text,
+        topic=sending.topic,
+        topic_footer=parts.footer,
         **asdict(sending.sender),
-        **asdict(sending.parts),
     )
     # Counted before the emails of a replay are reset: what is over a limit must not rewrite a million rows first.
     job.total_count = count_recipients(locked, sending)
@@ -238,7 +266,7 @@ def _end_suppressed(locked: Batch, sending: Sending, job: EmailJob) -> None:
 
 
 def _topic_of(sending: Sending) -> int | None:
-    return sending.template.topic_id if sending.template is not None else None
+    return sending.topic.pk if sending.topic is not None else None
 
 
 def lock_batch(batch: Batch) -> Batch:

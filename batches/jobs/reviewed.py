@@ -52,7 +52,7 @@ def make_digest(
     """
     pieces = (
         [*_describe_list(batch), *selection],
-        [parts.subject, parts.html, parts.text],
+        _describe_message(parts),
         [sender.sender_id, sender.from_email, sender.reply_to],
         [scheduled_at.astimezone(UTC).isoformat() if scheduled_at else "", str(priority)],
     )
@@ -79,6 +79,12 @@ def _describe_list(batch: Batch) -> list[object]:
         *(batch.encoding, batch.delimiter, batch.has_header, batch.reading, batch.shared_addresses),
         *(batch.content_digest, batch.total_count, batch.rejected_count, batch.duplicate_count),
     ]
+
+
+def _describe_message(parts: MessageParts) -> list[object]:
+    """Return what stands for the message. Without a topic it is as it was before there were topics."""
+    topic = [parts.topic, parts.is_news, parts.footer] if parts.topic else []
+    return [parts.subject, parts.html, parts.text, *topic]
 
 
 def _digest(text: str) -> str:

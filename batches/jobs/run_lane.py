@@ -21,14 +21,15 @@ from batches import progress
 from batches.delivery.lane_run import LaneRun
 from batches.delivery.ledger import Ledger, connect, release_lane
 from batches.delivery.policy import RetryPolicy
-from batches.delivery.spec import Counters, LaneSpec, RouteSpec
+from batches.delivery.spec import Counters, LaneSpec, NewsSpec, RouteSpec
 from batches.delivery.terms import LEAD_SECONDS, LaneEnd
 from batches.jobs import lifecycle, queues
-from batches.models import Lane, sql
+from batches.models import Lane, TopicKind, sql
 from batches.relays import Found, afind_routes, relays_version
 from batches.relays.local_senders import find_local_fault
 from batches.rendering.message import derive_message_key
 from batches.smtp.connection import Timeouts
+from batches.unsubscribe_tokens import is_ready
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ async def _run(lane_id: int, *, worker: str, database: Mapping[str, Any]) -> Lan
         if acquired is None:
             return None
         found = await afind_routes(ledger_connection, sender_id=acquired.sender_id)
-        if fault := find_local_fault(acquired.from_email, found.routes):
+        if fault := find_local_fault(acquired.from_email, found.routes) or _find_news_fault(acquired):
             end = await _pause_and_release(ledger_connection, acquired, fault)
         elif found.why:
             end = await _release_without_relay(ledger_connection, acquired, found)
@@ -113,6 +114,7 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any], *, routes
         from_email=acquired.from_email,
         reply_to=acquired.reply_to,
         sender_id=acquired.sender_id,
+        message_topic=_make_news(acquired),
         resends_all=acquired.resends_all,
         accepted_refusal=acquired.accepted_refusal,
         message_key=derive_message_key(settings.SECRET_KEY),
@@ -138,6 +140,27 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any], *, routes
         stop_above=settings.SEND_STOP_ABOVE,
         suppression_version=acquired.suppression_version,
         topic_id=acquired.topic_id,
+    )
+
+
+def _find_news_fault(acquired: sql.AcquiredLane) -> str:
+    """Say why this worker can't send the job's news. Each process has settings of its own. "": it can."""
+    return (is_ready() or "") if acquired.topic_kind == TopicKind.NEWS else ""
+
+
+def _make_news(acquired: sql.AcquiredLane) -> NewsSpec | None:
+    if acquired.topic_kind != TopicKind.NEWS:
+        return None
+    # A job of news makes the list's key before it is inserted.
+    assert acquired.topic_id is not None and acquired.topic_key is not None and acquired.list_key  # noqa: S101
+    return NewsSpec(
+        topic_id=acquired.topic_id,
+        key=acquired.topic_key,
+        footer=acquired.topic_footer,
+        public_url=settings.PUBLIC_URL,
+        bounce_address=settings.BOUNCE_ADDRESS,
+        token_keys=tuple(settings.UNSUBSCRIBE_KEYS),
+        list_key=bytes(acquired.list_key),
     )
 
 

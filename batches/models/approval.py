@@ -31,6 +31,9 @@ class Approval(models.Model):
     template = models.ForeignKey(EmailTemplate, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     subject = models.TextField(blank=True, help_text="Replaces the template's subject, unless it is empty.")
     sender_key = models.CharField(max_length=100, blank=True)
+    topic_key = models.CharField(
+        max_length=50, blank=True, db_default="", help_text="The topic that was chosen. Empty: the template's."
+    )
     scheduled_at = models.DateTimeField(null=True, blank=True)
     priority = models.CharField(max_length=16, choices=JobPriority, default=JobPriority.DEFAULT)
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")

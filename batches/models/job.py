@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from batches.models.batch import Batch
 from batches.models.choices import LIVE_JOB_STATUSES, JobKind, JobPriority, JobStatus
 from batches.models.template import EmailTemplate
-from batches.models.topic import Topic
+from batches.models.topic import MessageTopic, Topic
 
 
 class EmailJobQuerySet(models.QuerySet["EmailJob"]):
@@ -53,6 +53,9 @@ class EmailJob(models.Model):
         "Sender", on_delete=models.SET_NULL, null=True, blank=True, related_name="jobs", help_text="The sender chosen."
     )
     topic = models.ForeignKey(Topic, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    topic_footer = models.TextField(
+        blank=True, db_default="", help_text="The footer of its topic as it was when the job was made."
+    )
     suppression_version = models.BigIntegerField(
         default=0,
         db_default=0,
@@ -131,6 +134,11 @@ class EmailJob(models.Model):
 
     def __str__(self) -> str:
         return f"job {self.pk}: {self.template_key} to batch {self.batch_id}"
+
+    @property
+    def message_topic(self) -> MessageTopic | None:
+        """What its messages say of their topic. None: service."""
+        return self.topic.message_topic._replace(footer=self.topic_footer) if self.topic else None
 
 
 class Lane(models.Model):

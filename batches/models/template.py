@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models.functions import Now
 
-from batches.models.topic import Topic
+from batches.models.topic import MessageTopic, Topic
 
 ID_MAX_DIGITS = 18
 """A number with more digits may not fit PostgreSQL's bigint, and Python reads none of more than 4,300."""
@@ -125,6 +125,11 @@ class EmailTemplate(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def message_topic(self) -> MessageTopic | None:
+        """What a message made of it says of its topic. None: service."""
+        return self.topic.message_topic if self.topic else None
+
 
 class TemplateVersion(models.Model):
     """The parts of a template as one save left them, with who saved them and when. Rows are only inserted."""
@@ -135,6 +140,8 @@ class TemplateVersion(models.Model):
     subject = models.TextField()
     html = models.TextField(blank=True)
     text = models.TextField(blank=True)
+    # PROTECT: without its topic, news that is restored would go out as service mail, with no way to unsubscribe.
+    topic = models.ForeignKey(Topic, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     saved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )

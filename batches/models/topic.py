@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -11,6 +13,14 @@ SERVICE_TOPIC = "service"
 """The key of the topic of a message that names none."""
 
 NEWS_TOPIC = "news"
+
+
+class MessageTopic(NamedTuple):
+    """What a message says of its topic."""
+
+    key: str
+    is_news: bool
+    footer: str
 
 
 class Topic(models.Model):
@@ -39,3 +49,12 @@ class Topic(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_news(self) -> bool:
+        """Whether recipients can unsubscribe from it."""
+        return self.kind == TopicKind.NEWS
+
+    @property
+    def message_topic(self) -> MessageTopic:
+        return MessageTopic(self.key, self.is_news, self.footer if self.is_news else "")

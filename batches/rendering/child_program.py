@@ -99,7 +99,7 @@ def _within(seconds: float, action: Callable[[], Any]) -> Any:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _analyse(parts: dict[str, str], lists: Iterable[tuple[list[str] | None, str]]) -> None:
+def _analyse(parts: dict[str, Any], lists: Iterable[tuple[list[str] | None, str]]) -> None:
     """Answer with an Analysis for each list."""
     named = [ListNames(None if names is None else tuple(names), heading) for names, heading in lists]
     _answer(_within(COMPILE_SECONDS, lambda: [_analyse_for(MessageParts(**parts), names) for names in named]))
@@ -113,7 +113,7 @@ def _analyse_for(parts: MessageParts, names: ListNames) -> dict[str, Any]:
     return Analysis.of(compiled, names).to_json()
 
 
-def _compile(parts: dict[str, str], columns: list[str], address_heading: str) -> None:
+def _compile(parts: dict[str, Any], columns: list[str], address_heading: str) -> None:
     """Make the template ready for the rows of a list."""
 
     def compile_for_list() -> list[Any]:
@@ -127,30 +127,31 @@ def _compile(parts: dict[str, str], columns: list[str], address_heading: str) ->
     _answer(_within(COMPILE_SECONDS, compile_for_list))
 
 
-def _render_rows(rows: list[tuple[int, list[Any], str]], shows: bool) -> None:
+def _render_rows(rows: list[tuple[int, list[Any], str, str]], shows: bool) -> None:
     """Answer for each row, or for the first ones and then LATER. Without ``shows``, only say whether it can be made.
 
     Each answer begins with the id of its row, so that its asker never takes it for that of another row.
     """
     until, size_bytes = time.monotonic() + BATCH_SECONDS, 0
-    for row_id, cells, address in rows:
+    for row_id, cells, address, unsubscribe_url in rows:
         if size_bytes > BATCH_MAX_BYTES or time.monotonic() > until:
             _answer([row_id, LATER])
             return
-        answer = _within(RENDER_SECONDS, partial(_render_row, cells, address, shows=shows))
+        answer = _within(RENDER_SECONDS, partial(_render_row, cells, address, unsubscribe_url, shows=shows))
         size_bytes += _answer([row_id, *answer])
 
 
-def _render_row(cells: list[Any], address: str, *, shows: bool) -> list[Any]:
+def _render_row(cells: list[Any], address: str, unsubscribe_url: str, *, shows: bool) -> list[Any]:
     assert _compiled is not None  # noqa: S101  (rows come after their template)
     try:
-        rendered = _compiled.render(_compiled.make_context(cells, address=address))
+        context = _compiled.make_context(cells, address=address)
+        rendered = _compiled.render(context, unsubscribe_url=unsubscribe_url)
     except TemplateFault as exc:
         return _say_fault(exc)
     return [OK, *rendered] if shows else [OK]
 
 
-def _render_one(parts: dict[str, str], context: dict[str, Any], address_heading: str) -> None:
+def _render_one(parts: dict[str, Any], context: dict[str, Any], address_heading: str, unsubscribe_url: str) -> None:
     """Answer with the message of one recipient. The names of the context are matched as a list's are."""
 
     def render() -> list[Any]:
@@ -159,7 +160,7 @@ def _render_one(parts: dict[str, str], context: dict[str, Any], address_heading:
         try:
             compiled = compile_parts(MessageParts(**parts), merge_fields, address_heading=address_heading)
             signal.setitimer(signal.ITIMER_PROF, RENDER_SECONDS)
-            return [OK, *compiled.render(named)]
+            return [OK, *compiled.render(named, unsubscribe_url=unsubscribe_url)]
         except TemplateFault as exc:
             return _say_fault(exc)
 

@@ -24,6 +24,7 @@ from batches.rendering.places import RenderingBusy, hold_place
 from batches.rendering.plain_template import read_plain
 from batches.rendering.template import TOO_EXPENSIVE, ListSource, MessageParts, Rendered, TemplateFault
 from batches.rendering.typed_names import ROWS
+from batches.unsubscribe_tokens import PREVIEW_TOKEN, make_url
 
 __all__ = ["RenderingBusy", "analyse", "analyse_for", "analyse_sound", "render"]
 
@@ -96,7 +97,9 @@ def _ask_for_analyses(parts: MessageParts, lists: Sequence[ListNames], *, user_i
 def render(
     parts: MessageParts, context: Mapping[str, Any], *, address_heading: str = "", user_id: int | None = None
 ) -> Rendered:
-    """Render one recipient's message. The names of the context are matched as a list's are.
+    """Render one recipient's message to be looked at. The names of the context are matched as a list's are.
+
+    The link to unsubscribe from news leads nowhere: a preview must not unsubscribe the recipient.
 
     Raises:
         TemplateFault: The template is faulty, or takes too much time or memory.
@@ -105,12 +108,13 @@ def render(
     named = {make_identifier(name): value for name, value in context.items()}
     plain = read_plain(parts, [name for name in named if name != ROWS], address_heading=address_heading)
     if plain is not None:
-        return plain.render(named)
+        return plain.render(named, unsubscribe_url=make_url(PREVIEW_TOKEN))
     request = {
         "action": "render_one",
         "parts": asdict(parts),
         "context": dict(context),
         "address_heading": address_heading,
+        "unsubscribe_url": make_url(PREVIEW_TOKEN),
     }
     code, *values = _ask(request, user_id=user_id)
     if code == FAULT:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Set
 from typing import Any
 
-from minijinja import Environment, TemplateError
+from minijinja import Environment, Markup, TemplateError
 
 from batches.rendering.language import ReadSource
 from batches.rendering.numbers import ValueFault
 from batches.rendering.read_template import ReadTemplate, refuse_output
-from batches.rendering.template import OUTPUT_MAX_CHARS, MessageParts, TemplateFault
+from batches.rendering.template import OUTPUT_MAX_CHARS, UNSUBSCRIBE_URL, MessageParts, TemplateFault
 from batches.rendering.vocabulary import add_numbers, check_names
 from batches.rendering.wording import say_error, say_letter_fault
 
@@ -38,7 +38,13 @@ def compile_parts(
         TemplateFault: A part has a syntax error, the subject is empty, or there is no body.
     """
     return CompiledTemplate(
-        subject=parts.subject, html=parts.html, text=parts.text, columns=merge_fields, address_heading=address_heading
+        subject=parts.subject,
+        html=parts.html,
+        text=parts.text,
+        columns=merge_fields,
+        address_heading=address_heading,
+        is_news=parts.is_news,
+        footer=parts.footer,
     )
 
 
@@ -62,6 +68,8 @@ class CompiledTemplate(ReadTemplate):
         return undeclared
 
     def _render(self, part: str, context: Mapping[str, Any]) -> str:
+        if self.is_news:  # our own link has no sign that HTML needs escaped
+            context = {**context, UNSUBSCRIBE_URL: Markup(context[UNSUBSCRIBE_URL])}
         try:
             output: str = self._environment.render_template(part, **context)
         except ValueFault as exc:

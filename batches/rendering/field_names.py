@@ -9,10 +9,19 @@ from typing import Any, Self
 from batches.names import make_key
 from batches.rendering.fields import FieldBinding, bind_fields
 from batches.rendering.syntax import Uses
+from batches.rendering.template import UNSUBSCRIBE_URL, TemplateFault
 from batches.rendering.typed_names import NOT_FIELDS, ROWS
 
 NO_COLUMN = "The list has no column for"
 """How the sentence about missing fields begins."""
+
+ONLY_NEWS = (
+    "Nobody can unsubscribe from service mail, so it has no {{ unsubscribe_url }}. "
+    "Choose a topic that is news, or remove the tag."
+)
+NOT_IN_SUBJECT = "The subject can't have {{ unsubscribe_url }}. Move the tag to the text or the HTML body."
+
+_LINK_KEY = make_key(UNSUBSCRIBE_URL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,9 +43,17 @@ class FieldNames:
 
     @classmethod
     def find(
-        cls, parts: Iterable[tuple[Set[str], Uses]], columns: Collection[str] | None, address_heading: str = ""
+        cls,
+        parts: Iterable[tuple[Set[str], Uses]],
+        columns: Collection[str] | None,
+        address_heading: str = "",
+        *,
+        is_news: bool = False,
     ) -> Self:
-        """Find the fields of all parts. Each part gives the variables that it does not set itself, and its uses."""
+        """Find the fields of all parts. Each part gives the variables that it does not set itself, and its uses.
+
+        Raises TemplateFault if the link to unsubscribe is used in service mail.
+        """
         typed: dict[str, str] = {}
         attributes: set[str] = set()
         numbers: set[str] = set()
@@ -52,22 +69,22 @@ class FieldNames:
         uses_rows = ROWS in typed and ROWS not in (columns or ())
         if uses_rows:
             del typed[ROWS]
+        columns = _with_link(columns, typed, is_news=is_news)
         same = _find_same([*typed, *row_fields])
         fields = {same.get(name, name) for name in [*typed, *row_fields]}
-        binding = bind_fields(fields, columns or (), address_heading)
+        binding = bind_fields(fields, columns, address_heading)
 
         def bound(name: str) -> str:
-            first = same.get(name, name)
-            return binding.aliases.get(first, first)
+            return binding.aliases.get(same.get(name, name), same.get(name, name))
 
         return cls(
             renamed={name: bound(name) for name in typed if bound(name) != name},
-            merge_fields=frozenset(map(bound, fields)),
+            merge_fields=frozenset(map(bound, fields)) - {UNSUBSCRIBE_URL},
             binding=binding,
             typed=row_fields | typed,
             uses_rows=uses_rows,
             number_fields=frozenset(map(bound, numbers)),
-            row_aliases=bind_fields(attributes, columns or (), address_heading).aliases if uses_rows else {},
+            row_aliases=bind_fields(attributes, columns, address_heading).aliases if uses_rows else {},
         )
 
     def name_rows(self, context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -96,6 +113,20 @@ class FieldNames:
 
     def _as_typed(self, name: str) -> str:
         return self.typed.get(name, name)
+
+
+def _with_link(columns: Collection[str] | None, typed: Iterable[str], *, is_news: bool) -> Collection[str]:
+    """Return the columns that a field can be bound to. In news, the link comes before a column of its name."""
+    if is_news:
+        return [UNSUBSCRIBE_URL, *(name for name in columns or () if not is_link(name))]
+    if any(map(is_link, typed)):
+        raise TemplateFault(ONLY_NEWS)
+    return columns or ()
+
+
+def is_link(name: str) -> bool:
+    """Whether a name, as people write it, means the link to unsubscribe."""
+    return make_key(name) == _LINK_KEY
 
 
 def _find_same(names: Iterable[str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from batches.mailboxes import parse_mailbox
 from batches.rendering.headers import encode_mailbox, encode_subject
 from batches.rendering.template import SUBJECT_MAX_CHARS as SUBJECT_MAX_CHARS
 from batches.rendering.template import Rendered
+from batches.rendering.unsubscribing import NewsFields
 
 LINE_MAX_OCTETS = 998
 """RFC 5322 section 2.1.1, without the CRLF."""
@@ -99,18 +100,27 @@ class MessageLayout:
         from_email: The job's From value.
         reply_to: The job's Reply-To value. Empty: the messages have no such header.
         names_emails: Whether the Message-IDs name their emails, as those of all newer jobs do.
+        news: What news has, so that its recipients can unsubscribe. None: service.
 
     Raises:
         SenderFault: ``from_email`` has no address that can be used.
     """
 
     def __init__(
-        self, *, from_email: str, job_id: int, key: bytes, reply_to: str = "", names_emails: bool = True
+        self,
+        *,
+        from_email: str,
+        job_id: int,
+        key: bytes,
+        reply_to: str = "",
+        names_emails: bool = True,
+        news: NewsFields | None = None,
     ) -> None:
         sender = parse_mailbox(from_email)
         fields = [encode_mailbox("From", sender)]
         if reply_to:
             fields.append(encode_mailbox("Reply-To", parse_mailbox(reply_to)))
+        self.news = news
         self._hash, self._names_emails = _keyed_hash(key, job_id, names_email=names_emails), names_emails
         # 128 random bits: no merge field can contain the boundary by accident or guess it, so none can end a part.
         boundary = f"=_{token_hex(16)}"
@@ -130,16 +140,25 @@ class MessageLayout:
             subject_line=encode_subject(rendered.subject),
             id_left=self.id_left(email_id),
             date=self.date_now(),
+            token=self.token(address),
         )
         return Message(
             head + self.body(text=text, html=html, quoted=quoted), is_8bit=not (quoted and address.isascii())
         )
 
-    def head(self, *, address: bytes, subject_line: bytes, id_left: bytes, date: bytes) -> bytes:
-        """The header lines before those of the body."""
-        return b"".join(
-            (self._to, address, b"\r\n", subject_line, b"\r\nMessage-ID: <", id_left, self._after_id, date, _BULK)
-        )
+    def head(self, *, address: bytes, subject_line: bytes, id_left: bytes, date: bytes, token: bytes = b"") -> bytes:
+        """The header lines before those of the body. ``token`` is used in news alone."""
+        sent_by = (b"\r\nMessage-ID: <", id_left, self._after_id, date)
+        news = self.news.fields(token) if self.news else b""
+        return b"".join((self._to, address, b"\r\n", subject_line, *sent_by, news, _BULK))
+
+    def token(self, address: str) -> bytes:
+        """The unsubscribe token of a recipient of news. Empty: it is service mail."""
+        return self.news.write_token(address) if self.news else b""
+
+    def link(self, address: str) -> str:
+        """The link with which a recipient of news unsubscribes. Empty: it is service mail."""
+        return self.news.link(self.news.write_token(address)) if self.news else ""
 
     def body(self, *, text: bytes | None, html: bytes | None, quoted: bool) -> bytes:
         """The header lines of the body, and the body: the text part before the HTML part (RFC 2046 section 5.1.4).

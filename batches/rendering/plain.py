@@ -19,11 +19,13 @@ from batches.rendering.headers import encode_subject
 from batches.rendering.message import LINE_MAX_OCTETS, Message, MessageLayout, canonical
 from batches.rendering.plain_template import PLAIN_TAG
 from batches.rendering.read_template import ReadTemplate
-from batches.rendering.template import OUTPUT_MAX_CHARS, Rendered, TemplateFault, as_one_line
+from batches.rendering.template import OUTPUT_MAX_CHARS, UNSUBSCRIBE_URL, Rendered, TemplateFault, as_one_line
+from batches.unsubscribe_tokens import TOKEN_CHARS
 
 _LONE_CR = re.compile(r"\r(?!\n)")
-_HEAD_SLOTS = 4
-"""Address, subject line, Message-ID and date. The slots of the fields follow, then those of the escaped fields."""
+_HEAD_SLOTS = 5
+"""Address, subject line, Message-ID, date and unsubscribe token. The slots of the fields follow, then those of the
+escaped fields."""
 
 _GROWTH_MAX = 32
 """How much longer than its mark a value can be. A mark has 32 characters. A value has at most 998 octets (the longest
@@ -53,7 +55,7 @@ class MessageWriter:
             message = self._plain.fill(email_id, address, context)
             if message is not None:
                 return message
-        rendered = self._template.render(context)
+        rendered = self._template.render(context, unsubscribe_url=self._layout.link(address))
         return self._layout.build(email_id=email_id, address=address, rendered=rendered, allow_8bit=allow_8bit)
 
 
@@ -94,8 +96,9 @@ class PlainLayout:
         # The octets of all fields together: no line can have more than these, so one comparison is enough.
         if len(octets) > self._room or len(fields) != self._count:
             return None
+        layout = self._layout
         subject_line = encode_subject(as_one_line(self._subject % context))
-        head = address.encode(), subject_line, self._layout.id_left(email_id), self._layout.date_now()
+        head = address.encode(), subject_line, layout.id_left(email_id), layout.date_now(), layout.token(address)
         gaps: tuple[bytes, ...] = self._order((*head, *fields, *escaped))
         has_dots = self._has_dots or octets.startswith(b".") or b"\n." in octets
         return Message(self._content % gaps, True, has_dots)
@@ -122,7 +125,12 @@ def find_plain_layout(template: ReadTemplate, layout: MessageLayout) -> PlainLay
     tags = [tag[1] for source in template.sources for tag in PLAIN_TAG.finditer(source)]
     if template.uses_rows or not all(tags) or as_one_line(subject) != subject.strip():
         return None
-    names = tuple(dict.fromkeys(tags))
+    if template.is_news:
+        # A body of nothing but fields may be blank for one recipient, and then gets no footer.
+        bodies = [source for source in template.sources[1:] if source.strip()]
+        if layout.news is None or not all(PLAIN_TAG.sub("", source).strip() for source in bodies):
+            return None
+    names = tuple(name for name in dict.fromkeys(tags) if not (template.is_news and name == UNSUBSCRIBE_URL))
     try:
         # Twice, with other random marks: if the marks themselves changed the layout, the plans differ.
         plan, proof = _draw(template, layout, names), _draw(template, layout, names)
@@ -141,6 +149,7 @@ class _Marks:
         texts = [f"{prefix}{slot:08}" for slot in range(_HEAD_SLOTS + 2 * len(names))]
         self.head, fields = texts[:_HEAD_SLOTS], texts[_HEAD_SLOTS:]
         self.fields, self.escaped_fields = fields[: len(names)], fields[len(names) :]
+        self.token = self.head[-1]
 
     def name_of(self, slot: str) -> str:
         return self.names[int(slot) - _HEAD_SLOTS]
@@ -157,14 +166,19 @@ class _MarkedMessage(NamedTuple):
 def _draw(template: ReadTemplate, layout: MessageLayout, names: tuple[str, ...]) -> _Plan | None:
     """Put a mark in each gap, lay the message out with the marks, and read back where they are."""
     marks = _Marks(names)
-    marked = _lay_out(layout, _render_marks(template, marks), marks)
+    marked = _lay_out(layout, _render_marks(template, layout, marks), marks)
     return _read_back(marked, marks) if marked is not None else None
 
 
-def _render_marks(template: ReadTemplate, marks: _Marks) -> Rendered:
-    """Render with one set of marks in subject and text, and another in the HTML, where values are escaped."""
-    rendered = template.render(dict(zip(marks.names, marks.fields, strict=True)))
-    return rendered._replace(html=template.render(dict(zip(marks.names, marks.escaped_fields, strict=True))).html)
+def _render_marks(template: ReadTemplate, layout: MessageLayout, marks: _Marks) -> Rendered:
+    """Render with one set of marks in subject and text, and another in the HTML, where values are escaped.
+
+    The link to unsubscribe needs no escaping, so it has one mark for both.
+    """
+    link = layout.news.link(marks.token.encode()) if layout.news else ""
+    rendered = template.render(dict(zip(marks.names, marks.fields, strict=True)), unsubscribe_url=link)
+    escaped = template.render(dict(zip(marks.names, marks.escaped_fields, strict=True)), unsubscribe_url=link)
+    return rendered._replace(html=escaped.html)
 
 
 def _lay_out(layout: MessageLayout, rendered: Rendered, marks: _Marks) -> _MarkedMessage | None:
@@ -173,8 +187,8 @@ def _lay_out(layout: MessageLayout, rendered: Rendered, marks: _Marks) -> _Marke
     # A lone CR may become a CRLF beside a value. A body of nothing but fields may be empty, and so left out.
     if any(_LONE_CR.search(body) or not marks.pattern.sub("", body) for body in bodies):
         return None
-    address, subject_line, id_left, date = (mark.encode() for mark in marks.head)
-    head = layout.head(address=address, subject_line=subject_line, id_left=id_left, date=date).decode()
+    address, subject_line, id_left, date, token = (mark.encode() for mark in marks.head)
+    head = layout.head(address=address, subject_line=subject_line, id_left=id_left, date=date, token=token).decode()
     body = layout.body(text=canonical(rendered.text), html=canonical(rendered.html), quoted=False).decode()
     return _MarkedMessage(rendered.subject, head, body)
 
@@ -182,7 +196,7 @@ def _lay_out(layout: MessageLayout, rendered: Rendered, marks: _Marks) -> _Marke
 def _read_back(marked: _MarkedMessage, marks: _Marks) -> _Plan | None:
     """Find the marks, and turn the message into formats. None: it is too long, or may become so."""
     subject, head, body = marked
-    room = _room_in(body, marks.pattern)
+    room = _room_in(body.replace(marks.token, "x" * TOKEN_CHARS), marks.pattern)
     if room < 0 or (len(subject) + len(body)) * _GROWTH_MAX > OUTPUT_MAX_CHARS:
         return None
     return _Plan(

@@ -14,7 +14,7 @@ from typing import Any
 from batches.rendering.language import ReadSource
 from batches.rendering.read_template import ReadTemplate, refuse_output
 from batches.rendering.syntax import KEYWORDS
-from batches.rendering.template import OUTPUT_MAX_CHARS, MessageParts, TemplateFault
+from batches.rendering.template import OUTPUT_MAX_CHARS, UNSUBSCRIBE_URL, MessageParts, TemplateFault
 from batches.rendering.typed_names import NOT_FIELDS, ROWS
 from batches.rendering.wording import say_no_value
 
@@ -55,6 +55,8 @@ def read_plain(
             text=parts.text,
             columns=merge_fields,
             address_heading=address_heading,
+            is_news=parts.is_news,
+            footer=parts.footer,
         )
     except _NotPlain:
         return None
@@ -103,11 +105,15 @@ class PlainTemplate(ReadTemplate):
         names = self._names[part]
         values = {name: self._find_value(part, name, context) for name in dict.fromkeys(names)}
         if part == "html":
-            values = {name: value.translate(_ESCAPES) for name, value in values.items()}
+            values = {name: self._escape(name, value) for name, value in values.items()}
         filled = [values[name] for name in names]
         if self._literal_chars[part] + sum(map(len, filled)) > OUTPUT_MAX_CHARS:
             raise refuse_output(part)
         return "".join(chain.from_iterable(zip_longest(self._literals[part], filled, fillvalue="")))
+
+    def _escape(self, name: str, value: str) -> str:
+        """Escape a value for HTML. Our own link has no sign that needs it."""
+        return value if self.is_news and name == UNSUBSCRIBE_URL else value.translate(_ESCAPES)
 
     def _find_value(self, part: str, name: str, context: Mapping[str, Any]) -> str:
         try:

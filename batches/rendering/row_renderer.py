@@ -49,6 +49,8 @@ class Row(NamedTuple):
     cells: orjson.Fragment
     address: str
     size: int
+    unsubscribe_url: str = ""
+    """Of news that will be sent. Empty: of service mail, or nobody will look at the letter."""
 
 
 def _limit_request(rows: Sequence[Row]) -> Iterator[Row]:
@@ -106,7 +108,9 @@ class RowRenderer:
         assert self._child is not None  # noqa: S101  (it was started)
         asked = list(_limit_request(rows))
         self._child.write(
-            action="render_rows", rows=[(row.id, row.cells, row.address) for row in asked], shows=self._shows
+            action="render_rows",
+            rows=[(row.id, row.cells, row.address, row.unsubscribe_url) for row in asked],
+            shows=self._shows,
         )
         for row in asked:
             code, *values = self._child.read_about(row.id)

@@ -57,8 +57,23 @@ class Rendered(NamedTuple):
     text: str
 
 
+UNSUBSCRIBE_URL = "unsubscribe_url"
+"""The name of the link with which the recipient of news unsubscribes. It is no merge field."""
+
+
+class TopicSource(Protocol):
+    """What a message says of its topic."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def is_news(self) -> bool: ...
+    @property
+    def footer(self) -> str: ...
+
+
 class PartsSource(Protocol):
-    """Anything with a subject, HTML and text: a template, a job, a lane's spec."""
+    """Anything with a subject, HTML, text and topic: a template, a job, a lane's spec."""
 
     @property
     def subject(self) -> str: ...
@@ -66,6 +81,8 @@ class PartsSource(Protocol):
     def html(self) -> str: ...
     @property
     def text(self) -> str: ...
+    @property
+    def message_topic(self) -> TopicSource | None: ...
 
 
 class ListSource(Protocol):
@@ -79,16 +96,29 @@ class ListSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageParts:
-    """The subject, HTML and text that a job sends, before any merge field is filled in."""
+    """The subject, HTML and text that a job sends, before any merge field is filled in, and what its topic adds."""
 
     subject: str
     html: str
     text: str
+    topic: str = ""
+    """The key of the topic. Empty: service."""
+    is_news: bool = False
+    """Whether its recipients can unsubscribe. Then each body has a link for that, or gets the footer."""
+    footer: str = ""
+    """The topic's text for bodies of news without a link. Empty: our own."""
 
     @classmethod
-    def of(cls, source: PartsSource, subject: str | None = None) -> Self:
-        """Copy the parts of a template or a job. ``subject`` replaces the source's own, unless it is empty."""
-        return cls(subject=source.subject, html=source.html, text=source.text).with_subject(subject)
+    def of(cls, source: PartsSource, subject: str | None = None, topic: TopicSource | None = None) -> Self:
+        """Copy the parts of a template or a job. ``subject`` and ``topic`` replace its own, unless they are empty."""
+        parts = cls(subject=source.subject, html=source.html, text=source.text).with_subject(subject)
+        return parts.with_topic(topic or source.message_topic)
+
+    def with_topic(self, topic: TopicSource | None) -> Self:
+        """Copy these parts with a topic. None: service."""
+        if topic is None:
+            return replace(self, topic="", is_news=False, footer="")
+        return replace(self, topic=topic.key, is_news=topic.is_news, footer=topic.footer)
 
     def with_subject(self, subject: str | None) -> Self:
         """Copy these parts with another subject. An empty one, or None, keeps the subject as it is."""

@@ -113,7 +113,8 @@ def _median_ms(seconds: Any) -> float:
 
 
 def _read_template() -> PlainTemplate:
-    template = read_plain(MessageParts(**{name: messages.TEMPLATE[name] for name in ("subject", "html", "text")}))
+    source = messages.TEMPLATE
+    template = read_plain(MessageParts(subject=source["subject"], html=source["html"], text=source["text"]))
     assert template is not None
     return template
 

@@ -169,7 +169,7 @@ def test_review_names_missing_and_blank_fields_and_an_earlier_sending(api: Clien
     assert found.pop("reading")["sheets"] == []
     assert re.fullmatch("[0-9a-f]{96}", found.pop("digest"))
     assert found == {
-        **{"batchId": batch_id, "templateId": "codes"},
+        **{"batchId": batch_id, "templateId": "codes", "topic": "service"},
         "sender": {"key": "default", "from": "webmaster@localhost", "replyTo": ""},
         **{"totalEmails": 2, "rejectedRows": 1, "duplicateRows": 0, "smtputf8Emails": 0},
         **{"encoding": "cp1252", "delimiter": ";", "hasHeader": True},

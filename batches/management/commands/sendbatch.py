@@ -16,6 +16,7 @@ from django.core.management.base import CommandError, CommandParser
 from batches import intake
 from batches.jobs import creation, lifecycle
 from batches.jobs.senders import SenderRefused, choose_sender
+from batches.jobs.topics import TopicRefused, choose_topic
 from batches.jobs.user_limits import LimitReached, refuse_used_up
 from batches.management import reading, waiting
 from batches.management.command import ActingCommand
@@ -37,6 +38,9 @@ class Command(ActingCommand):
             "--sender", metavar="S", help="The sender's key or address. Left out: the template's, or the default one."
         )
         parser.add_argument(
+            "--topic", metavar="KEY", help="The topic's key, such as news or service. Left out: the template's."
+        )
+        parser.add_argument(
             "--user", metavar="U", help="The owner, who must be allowed to send. Left out: the batch belongs to nobody."
         )
         waiting.add_approver(parser)
@@ -47,7 +51,7 @@ class Command(ActingCommand):
         user = find_user(options["user"]) if options["user"] else None
         refuse_without_right(user)
         approver = waiting.find_approver(options["approved_by"])
-        template = find_template(options["template"], subject=options["subject"])
+        template = find_template(options["template"], subject=options["subject"], topic=options["topic"])
         check_sender(options["sender"], template=template, user=user)
         batch = import_file(
             options["file"],
@@ -69,6 +73,7 @@ class Command(ActingCommand):
             subject=options["subject"],
             user=user,
             sender=options["sender"],
+            topic=options["topic"],
             approved_by=approver,
         )
         waiting.report(job, wait=options["wait"], as_json=options["json"], stdout=self.stdout, stderr=self.stderr)
@@ -90,12 +95,13 @@ def refuse_without_right(user: User | None) -> None:
         raise CommandError(str(exc)) from exc
 
 
-def find_template(key: str, *, subject: str | None) -> EmailTemplate:
-    """Find the template, and refuse a faulty one before the file is read."""
+def find_template(key: str, *, subject: str | None, topic: str | None) -> EmailTemplate:
+    """Find the template, and refuse a faulty one before the file is read, and one that does not fit the topic."""
     try:
         template = EmailTemplate.objects.find_named(key)
-        children.analyse_sound(MessageParts.of(template, subject))
-    except (TemplateNotFound, TemplateFault) as exc:
+        about = choose_topic(topic, template=template)
+        children.analyse_sound(MessageParts.of(template, subject, about and about.message_topic))
+    except (TemplateNotFound, TemplateFault, TopicRefused) as exc:
         raise CommandError(str(exc)) from exc
     return template
 

@@ -28,6 +28,7 @@ from batches.models.sql.forecast_rows import RelayLimits as RelayLimits
 from batches.models.sql.forecast_rows import WaitingJob as WaitingJob
 from batches.models.sql.history_rows import AttemptRow as AttemptRow
 from batches.models.sql.history_rows import HistoryRow as HistoryRow
+from batches.models.sql.lane_rows import AcquiredLane as AcquiredLane
 from batches.models.sql.suppression_rows import SuppressedCount as SuppressedCount
 from batches.models.sql.suppression_rows import SuppressedDigest as SuppressedDigest
 from batches.models.sql.suppression_rows import SuppressionsNow as SuppressionsNow
@@ -106,37 +107,6 @@ _send, _quotas, _sweep, _read_only, _suppressions, _pauses, _replays, _stopping 
     load(_FOLDER / f"{name}.sql")
     for name in ("send", "quotas", "sweep", "read", "suppressions", "pauses", "replays", "stopping")
 )
-
-
-class AcquiredLane(NamedTuple):
-    """A lane that was just leased, with the columns of its job and its batch that sending needs."""
-
-    lane_id: int
-    token: int
-    range_after_row: int
-    range_end_row: int
-    sent_count: int
-    failed_count: int
-    unknown_count: int
-    retried_count: int
-    suppressed_count: int
-    job_id: int
-    resends_all: bool
-    priority: str
-    subject: str
-    html: str
-    text: str
-    from_email: str
-    reply_to: str
-    sender_id: int | None
-    accepted_refusal: str
-    batch_id: int
-    merge_fields: list[str]
-    address_heading: str
-    suppression_version: int
-    """The version of the suppression list with which the emails of the job were compared."""
-    names_emails: bool
-    topic_id: int | None
 
 
 class RowRange(NamedTuple):

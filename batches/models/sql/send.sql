@@ -18,13 +18,14 @@ WITH begun AS (
 UPDATE batches_lane l
 SET token = l.token + 1, worker = %(worker)s, heartbeat_at = clock_timestamp(), rate_per_second = 0,
     waits_until = NULL, lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second'
-FROM batches_emailjob j JOIN batches_batch b ON b.id = j.batch_id
+FROM batches_emailjob j JOIN batches_batch b ON b.id = j.batch_id LEFT JOIN batches_topic t ON t.id = j.topic_id
 WHERE l.id = %(lane)s AND j.id = l.job_id AND l.lease_until IS NULL AND (SELECT count(*) FROM moved) IS NOT NULL
   AND j.status IN ({queued_job}, {processing_job}) AND coalesce(j.relay_retry_at <= clock_timestamp(), true)
 RETURNING l.id, l.token, l.range_after_row, l.range_end_row,
           l.sent_count, l.failed_count, l.unknown_count, l.retried_count, l.suppressed_count,
           j.id, j.kind = {all_kind}, j.priority, j.subject, j.html, j.text, j.from_email, j.reply_to, j.sender_id,
           j.accepted_refusal,
+          t.key, t.kind, j.topic_footer, (SELECT s.key FROM batches_suppressionlist s WHERE s.id = 1),
           b.id, b.merge_fields, coalesce(b.columns ->> b.address_index::int, ''), j.suppression_version,
           j.names_emails, j.topic_id
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -43,7 +44,7 @@ def outcome(template: PlainTemplate | CompiledTemplate, context: dict[str, str])
 def test_message_is_that_of_the_engine_when_a_template_is_plain(pieces: list[str], has_list: bool) -> None:
     source = "".join(pieces) + "x" * (not "".join(pieces).strip())
     columns = ["name", "city", "First_Name"] if has_list else None
-    arguments = {"subject": "S", "html": source, "text": source}
+    arguments: dict[str, Any] = {"subject": "S", "html": source, "text": source}
     try:
         plain = read_plain(MessageParts(**arguments), columns)
     except TemplateFault as fault:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import pytest
 
 from batches.rendering.compiled import CompiledTemplate, compile_parts
@@ -10,11 +13,40 @@ from batches.rendering.template import OUTPUT_MAX_CHARS, MessageParts, TemplateF
 PARTS = MessageParts(subject="Hello {{ name }}", html="<p>{{ name }}", text="Dear {{ name }}")
 
 
+class Topic(NamedTuple):
+    """What parts take of a topic."""
+
+    key: str
+    is_news: bool
+    footer: str
+
+
+class Source(NamedTuple):
+    """What parts are copied from."""
+
+    subject: str
+    html: str
+    text: str
+    message_topic: Topic | None = None
+
+
+SOURCE = Source(PARTS.subject, PARTS.html, PARTS.text)
+NEWS, SERVICE = Topic("events", True, "Bye"), Topic("service", False, "")
+
+
 def test_parts_are_copied_when_they_are_taken_from_a_source() -> None:
-    assert MessageParts.of(PARTS) == PARTS
+    assert MessageParts.of(SOURCE) == PARTS
 
 
-@pytest.mark.parametrize("change", [MessageParts.of, MessageParts.with_subject])
+def test_topic_is_copied_and_replaced_when_another_is_given() -> None:
+    source = SOURCE._replace(message_topic=NEWS)
+    assert MessageParts.of(source) == replace(PARTS, topic="events", is_news=True, footer="Bye")
+    assert MessageParts.of(source, None, SERVICE) == replace(PARTS, topic="service")
+    assert MessageParts.of(SOURCE, None, NEWS) == MessageParts.of(source)
+    assert MessageParts.of(source).with_topic(None) == PARTS
+
+
+@pytest.mark.parametrize("change", [lambda parts, new: MessageParts.of(SOURCE, new), MessageParts.with_subject])
 def test_subject_is_replaced_when_another_is_given(change) -> None:  # type: ignore[no-untyped-def]
     assert change(PARTS, "Mine") == MessageParts(subject="Mine", html=PARTS.html, text=PARTS.text)
     assert change(PARTS, "") == change(PARTS, None) == PARTS

@@ -1,0 +1,63 @@
+"""Add the link with which a recipient unsubscribes to a body of news that has none. Pure.
+
+A rendered body enters, with the link and the footer of the topic. The body with the link leaves. The same is done for
+each recipient, for the gaps of a plain layout and for a preview, so they can't differ.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+
+from batches.rendering.template import UNSUBSCRIBE_URL
+
+_TAG = re.compile(r"\{\{\s*" + UNSUBSCRIBE_URL + r"\s*\}\}")
+"""How a footer names the link. A footer has no merge fields."""
+
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
+
+_DEFAULT = "If you do not want these mails any more, unsubscribe here:"
+_STYLE = "margin-top:2em;font-size:smaller"
+
+
+def add_to_text(body: str, *, url: str, footer: str) -> str:
+    """Return a text body of news with its link: as it is if it has the link, else with the footer at its end."""
+    if url in body:
+        return body
+    words = footer.strip() or _DEFAULT
+    shown = _TAG.sub(lambda _: url, words) if _TAG.search(words) else f"{words}\n{url}"
+    # The line before a signature, as mail programs write it (RFC 3676, section 4.3).
+    return f"{body.rstrip()}\n\n-- \n{shown}\n"
+
+
+def add_to_html(body: str, *, url: str, footer: str) -> str:
+    """Do the same with an HTML body: the footer goes before the end of its content. A link in a comment is none."""
+    shown_body = _COMMENT.sub("", body) if "<!--" in body else body
+    if url in shown_body:
+        return body
+    link = f'<a href="{escape(url)}">{{}}</a>'
+    words = footer.strip()
+    if not words:
+        shown = f"If you do not want these mails any more, {link.format('unsubscribe here')}."
+    elif _TAG.search(words):
+        shown = link.format(escape(url)).join(map(_as_html, _TAG.split(words)))
+    else:
+        shown = f"{_as_html(words)}<br>{link.format('Unsubscribe')}"
+    place = _find_end(body)
+    return f'{body[:place]}<p style="{_STYLE}">{shown}</p>\n{body[place:]}'
+
+
+def _as_html(words: str) -> str:
+    return "<br>\n".join(escape(words).splitlines())
+
+
+def _find_end(body: str) -> int:
+    """Return where the content of a body ends: before its last ``</body>`` or ``</html>`` that is in no comment."""
+    spans = [comment.span() for comment in _COMMENT.finditer(body)]
+    ends = [end.start() for end in _END.finditer(body)]
+    ends = [end for end in ends if not any(first <= end < last for first, last in spans)]
+    # Mail programs show what is after </body> too. So a second one, which is a fault, does not hide the footer.
+    body_ends = [end for end in ends if body[end + 2 : end + 6].lower() == "body"]
+    open_comment = next((first for first, last in spans if last == len(body) and not body.endswith("-->")), len(body))
+    return (body_ends or ends or [open_comment])[-1]

@@ -18,6 +18,7 @@ COPY manage.py docker/healthcheck.py ./
 COPY emailbatch emailbatch
 COPY batches batches
 COPY templates templates
+COPY locale locale
 COPY static static
 USER emailbatch
 EXPOSE 8000

@@ -6,6 +6,7 @@
 #   make bench, make chaos          measure speed; kill processes and compare every recipient (ARGS="...")
 #   make audit                      compare the pins with the published advisories; says so if it cannot reach them
 #   make lock                       pin the requirements again from pyproject.toml (ARGS=--upgrade: the newest)
+#   make messages                   collect and compile the texts of the pages for recipients (needs gettext)
 #   make clean                      remove the caches of the tools (not DATA_DIR)
 
 PORT ?= 8000
@@ -21,7 +22,7 @@ VENV_PYTHON = .venv/bin/python
 # Tests mostly wait for real servers. Each process has a PostgreSQL and a Valkey of its own.
 TEST_PROCESSES ?= 2
 
-.PHONY: help up test check lint unit lock audit bench chaos clean venv venv-dev
+.PHONY: help up test check lint unit lock audit bench chaos messages clean venv venv-dev
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -68,6 +69,10 @@ lock: venv-dev
 	$(UV) requirements/build.in -c requirements/base.txt -o requirements/build.txt
 	$(UV) pyproject.toml --extra local -c requirements/base.txt -o requirements/local.txt
 	$(UV) pyproject.toml --extra local --group dev -c requirements/local.txt -o requirements/dev.txt
+
+messages: venv-dev
+	$(VENV_PYTHON) manage.py makemessages --all --no-location --no-wrap --no-obsolete --ignore '.venv*' --ignore tests
+	$(VENV_PYTHON) manage.py compilemessages --ignore '.venv*'
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

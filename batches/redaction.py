@@ -27,8 +27,13 @@ _ADDRESSES = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_TOKENS = re.compile(r"(?<![\w-])[\w-]{43}(?![\w=-])", re.ASCII)
-"""An API token: 32 random octets in base64url without padding. A SHA-256 in hex has 64 characters, a UUID 36."""
+_TOKENS = re.compile(r"(?<![\w-])[\w-]{43,44}(?![\w=-])", re.ASCII)
+"""An API token, 32 random octets in base64url without padding, or an unsubscribe token, which has 33 octets.
+
+A SHA-256 in hex has 64 characters, a UUID 36.
+"""
+_LINKS = re.compile(r"(/u/)[^\s\"'<>?#/]+")
+"""What follows in an unsubscribe link, also if the token was cut."""
 _WEB_TOKENS = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*", re.ASCII)
 """A JSON Web Token (RFC 7519), such as the ID token of a provider: its header begins with ``{"``."""
 _BEARER = re.compile(r"(\bBearer\s+)[^\s'\",]+", re.IGNORECASE)
@@ -42,4 +47,6 @@ def redact(text: str) -> str:
         text = _BEARER.sub(rf"\g<1>{TOKEN}", text)
     if "eyJ" in text:
         text = _WEB_TOKENS.sub(TOKEN, text)
+    if "/u/" in text:
+        text = _LINKS.sub(rf"\g<1>{TOKEN}", text)
     return _TOKENS.sub(TOKEN, text)

@@ -37,6 +37,18 @@ _DOUBLINGS_MAX = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Rate:
+    """How often something may happen in a window of time, which the first of it opens."""
+
+    name: str
+    limit_count: int
+    window_seconds: int = 60
+
+
+WRONG_TOKENS = Rate(name="failures", limit_count=FAILURES_A_MINUTE, window_seconds=THROTTLE_SECONDS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
     """How many attempts are free, and how the waits grow after that."""
 
@@ -157,19 +169,30 @@ def uncount(counters: Sequence[Counter]) -> None:
 
 
 def is_throttled(remote_address: str) -> bool:
-    """Count one wrong token of an address. Returns whether the address has sent too many this minute."""
-    key = f"emailbatch:failures:{remote_address}"
+    """Count one wrong API token of an address. Returns whether the address has sent too many this minute."""
+    return is_above(WRONG_TOKENS, remote_address)
+
+
+def is_above(rate: Rate, key: str) -> bool:
+    """Count something once more, and tell whether it has happened too often in this window."""
+    redis_key = f"emailbatch:{rate.name}:{key}"
     try:
         with redis_client.connect(timeout_seconds=1, retries=0) as client:
             pipe = client.pipeline()
-            pipe.incr(key)
-            # nx: only the first failure sets the expiry, so that a steady guesser does not extend it for ever.
-            pipe.expire(key, THROTTLE_SECONDS, nx=True)
-            return int(pipe.execute()[0]) > FAILURES_A_MINUTE
+            pipe.incr(redis_key)
+            # nx: only the first sets the expiry, so that somebody who goes on steadily does not extend it for ever.
+            pipe.expire(redis_key, rate.window_seconds, nx=True)
+            return int(pipe.execute()[0]) > rate.limit_count
     except RedisError:
         _say_away()
-        limit = Limit(name="token", free_count=FAILURES_A_MINUTE + 1, forget_seconds=THROTTLE_SECONDS)
-        return _here.take([Counter(limit=limit, key=remote_address)]).wait_seconds > 0
+        limit = Limit(
+            name=rate.name,
+            free_count=rate.limit_count + 1,
+            first_wait_seconds=rate.window_seconds,
+            longest_wait_seconds=rate.window_seconds,
+            forget_seconds=rate.window_seconds,
+        )
+        return _here.take([Counter(limit=limit, key=key)]).wait_seconds > 0
 
 
 def _run(script: str, counters: Sequence[Counter], arguments: list[str]) -> list[int] | None:

@@ -32,6 +32,9 @@ needs no factor, so it would be a way round."""
 
 API = "/api/"
 
+FOR_RECIPIENTS = "/u/"
+"""Pages for everybody who has the link. They know no session, so nobody's is read, ended or extended for them."""
+
 SESSION_ENDED = "Your session had ended, so nothing was saved or sent. Sign in, then do it again."
 """What the sign-in page tells a person whose form came after the end of the session."""
 
@@ -40,7 +43,7 @@ class Sessions(MiddlewareMixin):
     """Ends a session that has lasted too long, and lets nobody pass who still has to add a second factor."""
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
-        if not request.user.is_authenticated:
+        if request.path_info.startswith(FOR_RECIPIENTS) or not request.user.is_authenticated:
             return None
         now = timezone.now()
         if session_limits.is_over(request.session, now=now):
@@ -54,6 +57,8 @@ class Sessions(MiddlewareMixin):
         name = getattr(request, "signed_in_name", "")
         if name:
             remember_device(request, response, name)
+        if request.path_info.startswith(FOR_RECIPIENTS):
+            return response
         if request.session.modified and not request.user.is_authenticated:
             session_limits.shorten(request.session)
         if _lost_form(request, response):

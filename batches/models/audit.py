@@ -52,6 +52,8 @@ class AuditAction(models.TextChoices):
     ADMIN_CHANGE = "admin_change", "changed something in the admin"
     ADMIN_READ = "admin_read", "opened a page of the admin"
     AUDIT_READ = "audit_read", "read the audit"
+    UNSUBSCRIBE = "unsubscribe", "unsubscribed"
+    UNSUBSCRIBE_UNDO = "unsubscribe_undo", "took back an unsubscription"
 
 
 class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):

@@ -13,6 +13,7 @@ from batches.web import (
     steering,
     templates,
     tokens,
+    unsubscribe,
     uploads,
     versions,
 )
@@ -54,4 +55,5 @@ urlpatterns = [
     path("audit/", audit.show_audit, name="audit"),
     path("accounts/tokens/", tokens.show_tokens, name="tokens"),
     path("accounts/tokens/<int:token_id>/revoke/", tokens.revoke_token, name="token-revoke"),
+    path("u/<str:token>", unsubscribe.unsubscribe, name="unsubscribe"),
 ]

@@ -24,7 +24,9 @@ from batches.jobs import creation
 from batches.models import ApiToken, Batch, BatchStatus, EmailJob, EmailTemplate, JobStatus, TokenScope
 from batches.routing import websockets
 from batches.subscriptions import Refusal, find_subscription
+from batches.suppressions import find_digest
 from batches.template_versions import save_template
+from batches.unsubscribe_tokens import make_token
 from tests.conftest import MakeBatch, MakeJob, MakeUser, join_groups
 from tests.integration.conftest import Upload
 from tests.integration.route_table import (
@@ -143,6 +145,7 @@ def ids(
         "template": welcome.pk,
         "group": board.pk,
         "email": live.emails.get().pk,
+        "link": make_token(1, find_digest("ann@example.org")),
     }
 
 
@@ -288,7 +291,7 @@ def routes_of(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Ite
 
 def test_every_address_has_a_row() -> None:
     example = dict.fromkeys(
-        ("draft", "asked", "live", "paused", "ended", "job", "user", "template", "group", "email"), 1
+        ("draft", "asked", "live", "paused", "ended", "job", "user", "template", "group", "email", "link"), 1
     )
     walked = {resolve(row.address.partition("#")[0].partition("?")[0].format_map(example)).route for row in ROWS}
     known = set(routes_of(get_resolver().url_patterns))

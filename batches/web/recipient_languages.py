@@ -1,0 +1,63 @@
+"""The language of a page that recipients see. A request enters, one of seven languages leaves.
+
+The pages for those who send are in English. Those for recipients are translated by gettext: the catalogues are in
+``locale/``, and the compiled ones are in the repository, because a machine that runs this program needs no gettext.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.utils import translation
+from django.utils.translation.trans_real import parse_accept_lang_header
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language in which the pages for recipients exist."""
+
+    code: str
+    """ISO 639-1."""
+    name: str
+    """As its speakers call it."""
+
+
+DEFAULT_LANGUAGE = "en"
+
+LANGUAGES = (
+    Language("de", "Deutsch"),
+    Language("en", "English"),
+    Language("es", "Español"),
+    Language("fr", "Français"),
+    Language("it", "Italiano"),
+    Language("nl", "Nederlands"),
+    Language("pl", "Polski"),
+)
+"""In the order in which a page offers them."""
+
+_CODES = frozenset(language.code for language in LANGUAGES)
+
+
+def find_language(request: HttpRequest) -> str:
+    """Return the code of the language that a request names: by its query, or else by ``Accept-Language`` (RFC 9110).
+
+    A variety such as ``de-AT`` or ``pt-BR`` counts as its language. A language with the weight 0 is not wanted.
+    """
+    chosen = request.GET.get("lang", "")
+    if chosen in _CODES:
+        return chosen
+    for tag, weight in parse_accept_lang_header(request.headers.get("Accept-Language", "")):
+        code = tag.partition("-")[0]
+        if weight > 0 and code in _CODES:
+            return code
+    return DEFAULT_LANGUAGE
+
+
+@contextmanager
+def speaking(code: str) -> Iterator[None]:
+    """Let everything in this context be written in a language. Ends with it, also for other requests of the thread."""
+    with translation.override(code):
+        yield

@@ -12,9 +12,11 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from batches import audit
+from batches.admin.sender_check import show_check
 from batches.jobs.senders import keep_default_sender
 from batches.mailboxes import SenderFault, parse_mailbox
 from batches.models import DEFAULT_SENDER, AuditAction, EmailJob, Relay, Sender
@@ -43,14 +45,14 @@ class SenderForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class t
 @admin.register(Sender)
 class SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = SenderForm
-    list_display = ("key", "shown", "reply_to", "for_whom", "follows")
+    list_display = ("key", "shown", "reply_to", "for_whom", "follows", "set_up")
     search_fields = ("key", "display_name", "address")
     filter_horizontal = ("users", "groups", "relays")
     prepopulated_fields = {"key": ("display_name",)}
-    readonly_fields = ("header",)
+    readonly_fields = ("header", "set_up")
     actions = ("follow_setting",)
     fieldsets = (
-        (None, {"fields": ("key", "display_name", "address", "reply_to", "header")}),
+        (None, {"fields": ("key", "display_name", "address", "reply_to", "header", "set_up")}),
         (
             "Who may send from it",
             {
@@ -81,6 +83,17 @@ class SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description="follows")
     def follows(self, sender: Sender) -> str:
         return "DEFAULT_FROM_EMAIL" if sender.is_from_settings else ""
+
+    @admin.display(description="set up right?")
+    def set_up(self, sender: Sender) -> str:
+        """Link the page that checks DNS and a round trip."""
+        if sender.pk is None:
+            return IS_SHOWN_LATER
+        return format_html('<a href="{}">Check</a>', reverse("admin:batches_sender_check", args=[sender.pk]))
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(show_check)
+        return [path("<int:sender_id>/check/", view, name="batches_sender_check"), *super().get_urls()]
 
     @admin.display(description="header of its mails")
     def header(self, sender: Sender) -> str:

@@ -1,0 +1,195 @@
+"""The page and the command of a sender check: DNS of the tests' own, and a round trip that a door has recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+from django.conf import LazySettings
+from django.contrib.auth.models import Permission, User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+
+from batches.models import Batch, Email, EmailJob, RoundTrip, Sender
+from batches.returns import round_trips as door
+from batches.sender_checks import check_sender, start_round_trip
+from batches.sender_checks.round_trips import find_expected
+from tests.dns_server import DnsServer
+from tests.unit.sender_checks.test_arrived import POSTFIX, UNSIGNED_POST
+from tests.unit.sender_checks.test_published import LONG_KEY, quoted
+
+pytestmark = pytest.mark.django_db
+
+ZONE = {
+    "news.school.example TXT": [quoted("v=spf1 a:mail.school.example -all")],
+    "news.school.example MX": ["10 mail.school.example."],
+    "school.example MX": ["10 mail.school.example."],
+    "mail.school.example A": ["192.0.2.1"],
+    "_dmarc.school.example TXT": [quoted("v=DMARC1; p=none")],
+    "s1._domainkey.school.example TXT": [quoted(f"v=DKIM1; k=rsa; p={LONG_KEY}")],
+}
+
+
+@pytest.fixture
+def zone(settings: LazySettings) -> Iterator[DnsServer]:
+    with DnsServer(ZONE) as server:
+        settings.DNS_SERVERS = [server.address]
+        yield server
+
+
+@pytest.fixture
+def school(settings: LazySettings, zone: DnsServer) -> Sender:
+    settings.BOUNCE_ADDRESS = "bounce@news.school.example"
+    settings.RETURNS_URL = "lmtp://127.0.0.1:2525"
+    settings.PUBLIC_URL = "https://school.example"
+    settings.UNSUBSCRIBE_KEYS = ["a key for tests"]
+    settings.EMAIL_URL = "smtp+tls://mail.school.example"
+    return Sender.objects.create(key="school", address="news@school.example")
+
+
+def arrive(trip: RoundTrip, header: str = POSTFIX) -> None:
+    """Let a round trip arrive as this header says, with the email's own Message-ID and return path."""
+    email, expected = Email.objects.get(batch=trip.batch_id), find_expected(trip)
+    assert expected is not None
+    header = header.replace("<1@school.example>", expected.message_id).replace("+2a.", f"+{email.pk:x}.")
+    assert door.record(f"To: {email.address}\n{header}\n\nText\n".encode())
+
+
+def run(*arguments: str) -> str:
+    output = StringIO()
+    call_command("checksender", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def show(client: Client, sender: Sender, **query: str) -> str:
+    response = client.get(reverse("admin:batches_sender_check", args=[sender.pk]), query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_all_is_green_when_a_signed_round_trip_arrived(school: Sender, staff: User) -> None:
+    trip = start_round_trip(school, user=staff)
+    arrive(trip)
+    check = check_sender(school)
+    assert check.is_green, [item for item in check.items if item.light.colour != "green"]
+    assert {"DKIM key s1._domainkey.school.example", "MX of news.school.example"} <= {
+        item.title for item in check.items
+    }
+
+
+def test_check_is_red_with_the_cure_when_the_relay_signs_one_header_alone(
+    school: Sender, staff: User, client: Client
+) -> None:
+    arrive(start_round_trip(school, user=staff), UNSIGNED_POST)
+    check = check_sender(school)
+    assert [item.title for item in check.items if item.light.colour == "red"] == ["One-click unsubscribing"]
+    client.force_login(staff)
+    assert "SignHeaders *,+List-Unsubscribe-Post" in show(client, school)
+
+
+def test_round_trip_is_a_batch_of_one_whose_template_nobody_finds(school: Sender, staff: User) -> None:
+    trip = start_round_trip(school, user=staff)
+    job = EmailJob.objects.get(batch=trip.batch_id)
+    assert (job.template_id, job.from_email, job.total_count) == (None, "news@school.example", 1)
+    assert Email.objects.get(batch=trip.batch_id).address == door.make_address(trip.token)
+    assert trip.is_news
+
+
+def test_nothing_is_kept_when_the_round_trip_is_refused(school: Sender, sender: User, staff: User) -> None:
+    school.users.add(staff)
+    with pytest.raises(Exception, match="You may not send from 'school'"):
+        start_round_trip(school, user=sender)
+    assert (Batch.objects.count(), RoundTrip.objects.count()) == (0, 0)
+
+
+def test_page_says_what_to_publish_when_nothing_is(
+    school: Sender, zone: DnsServer, client: Client, staff: User
+) -> None:
+    zone.records.clear()
+    client.force_login(staff)
+    page = show(client, school, selector="s1")
+    for words in (
+        "v=spf1 a:mail.school.example -all",
+        "_dmarc.school.example. IN TXT",
+        "s1._domainkey.school.example. IN TXT",
+        "news.school.example. IN MX",
+    ):
+        assert words in page.replace("&quot;", '"'), words
+
+
+def test_page_sends_a_round_trip_and_loads_again_until_it_arrives(school: Sender, client: Client, staff: User) -> None:
+    client.force_login(staff)
+    assert "http-equiv" not in show(client, school)
+    posted = client.post(reverse("admin:batches_sender_check", args=[school.pk]))
+    assert posted.status_code == 302
+    page = show(client, school)
+    assert 'http-equiv="refresh"' in page
+    assert "on its way to the mail server" in page
+    arrive(RoundTrip.objects.get())
+    page = show(client, school)
+    assert "http-equiv" not in page
+    assert "The signature covers both headers." in page
+
+
+def test_page_says_why_when_there_is_no_return_mailbox(
+    school: Sender, settings: LazySettings, client: Client, staff: User
+) -> None:
+    settings.BOUNCE_ADDRESS = ""
+    client.force_login(staff)
+    assert "Set BOUNCE_ADDRESS" in show(client, school)
+    client.post(reverse("admin:batches_sender_check", args=[school.pk]))
+    assert not RoundTrip.objects.exists()
+
+
+def test_page_is_for_those_who_may_see_senders(school: Sender, client: Client, sender: User) -> None:
+    address = reverse("admin:batches_sender_check", args=[school.pk])
+    assert client.get(address).status_code == 302
+    sender.is_staff = True
+    sender.save()
+    client.force_login(sender)
+    assert client.get(address).status_code == 403
+    assert client.post(address).status_code == 403
+    sender.user_permissions.add(Permission.objects.get(codename="view_sender"))
+    assert client.get(address).status_code == 200
+
+
+def test_selector_is_refused_when_it_is_none(school: Sender, client: Client, staff: User, zone: DnsServer) -> None:
+    client.force_login(staff)
+    assert "Write the selector as the mail server names it" in show(client, school, selector="a b/../c")
+    assert not any("_domainkey" in question for question in zone.questions)
+
+
+def test_command_ends_with_a_status_when_something_is_red(school: Sender, zone: DnsServer) -> None:
+    assert "ok    SPF of news.school.example" in run("news@school.example", "--selector", "s1")
+    del zone.records["_dmarc.school.example txt"]
+    with pytest.raises(SystemExit) as ended:
+        run("school")
+    assert ended.value.code == 1
+
+
+def test_command_prints_one_object_when_a_program_asks(school: Sender) -> None:
+    told = json.loads(run("school", "--selector", "s1", "--json"))
+    assert (told["sender"], told["light"]) == ("school", "green")
+    assert {item["light"] for item in told["items"]} == {"green"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nobody@school.example"], "There is no sender"),
+        (["school", "--selector", "a b"], "selector"),
+        (["school", "--round-trip", "--wait", "0"], "on its way to the mail server"),
+    ],
+)
+def test_command_says_why_when_it_cannot(school: Sender, arguments: list[str], words: str) -> None:
+    with pytest.raises(CommandError, match=words):
+        run(*arguments)
+
+
+def test_command_says_what_is_missing_when_there_is_no_reader(school: Sender, settings: LazySettings) -> None:
+    settings.RETURNS_URL = ""
+    with pytest.raises(CommandError, match="Set RETURNS_URL"):
+        run("school", "--round-trip")

@@ -23,6 +23,7 @@ class Permission(StrEnum):
     STEER_ALL_BATCHES = "batches.steer_all_batches"
     EDIT_ALL_TEMPLATES = "batches.edit_all_templates"
     VIEW_AUDIT = "batches.view_audit"
+    MANAGE_SUPPRESSIONS = "batches.manage_suppressions"
 
     @property
     def codename(self) -> str:
@@ -38,6 +39,7 @@ NAMES = {
     Permission.STEER_ALL_BATCHES: "Can pause, resume, cancel and replay the batches of everybody",
     Permission.EDIT_ALL_TEMPLATES: "Can edit every template and choose the default",
     Permission.VIEW_AUDIT: "Can read the audit and export or erase a person",
+    Permission.MANAGE_SUPPRESSIONS: "Can see and change the do-not-send list",
 }
 """What the admin shows beside each permission."""
 
@@ -45,7 +47,7 @@ GROUPS: dict[str, tuple[Permission, ...]] = {
     "Senders": (Permission.SEND_BATCH,),
     "Approvers": (Permission.APPROVE_BATCH, Permission.VIEW_ALL_BATCHES),
     "Template editors": (Permission.EDIT_ALL_TEMPLATES,),
-    "Auditors": (Permission.VIEW_AUDIT, Permission.VIEW_ALL_BATCHES),
+    "Auditors": (Permission.VIEW_AUDIT, Permission.VIEW_ALL_BATCHES, Permission.MANAGE_SUPPRESSIONS),
 }
 """The groups that the migration makes, with their permissions. An administrator may change them."""
 
@@ -65,6 +67,8 @@ REFUSALS = {
     Permission.STEER_ALL_BATCHES: f"You may not steer the batches of others. {_ask_for(Permission.STEER_ALL_BATCHES)}",
     Permission.EDIT_ALL_TEMPLATES: "You may not edit this template. Copy it, or ask its owner or a template editor.",
     Permission.VIEW_AUDIT: "You may not read the audit. Ask an administrator to add you to the group Auditors.",
+    Permission.MANAGE_SUPPRESSIONS: "You may not see or change the do-not-send list. "
+    f"{_ask_for(Permission.MANAGE_SUPPRESSIONS)}",
 }
 """What a person is told who lacks a permission."""
 

@@ -16,6 +16,7 @@ from batches.api.parser import JsonParser
 from batches.api.senders import router as senders_router
 from batches.api.sending import router as sending_router
 from batches.api.stream import router as stream_router
+from batches.api.suppressions import router as suppressions_router
 from batches.api.templates import router as templates_router
 from batches.api.topics import router as topics_router
 
@@ -40,5 +41,6 @@ add_handlers(api)
 for router in (
     *(health_router, sending_router, batches_router, drafts_router, letters_router),
     *(stream_router, exports_router, templates_router, senders_router, topics_router, audit_router, approvals_router),
+    suppressions_router,
 ):
     api.add_router("", router)

@@ -47,6 +47,8 @@ class AuditAction(models.TextChoices):
     PERSON_EXPORT = "person_export", "exported a person"
     PERSON_ERASE = "person_erase", "erased a person"
     PURGE = "purge", "purged old data"
+    SUPPRESS = "suppress", "added to the do-not-send list"
+    LIFT = "lift", "took off the do-not-send list"
     PERMISSION_CHANGE = "permission_change", "changed permissions"
     USER_CHANGE = "user_change", "changed a user"
     ADMIN_CHANGE = "admin_change", "changed something in the admin"

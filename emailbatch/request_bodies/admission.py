@@ -70,6 +70,8 @@ LARGE_BODIES: dict[str, Callable[[], Limit]] = {
     r"/api/batches/[0-9]+/rows": _limit_of_file,
     r"/batches/[0-9]+/review/add/": _limit_of_file,
     r"/api/emails/send-bulk": _limit_of_list,
+    r"/api/suppressions/import": _limit_of_file,
+    r"/suppressions/import/": _limit_of_file,
 }
 """Every address that a POST may bring a list of recipients to. A test compares it with the views that read a file."""
 
@@ -97,7 +99,10 @@ def find_sender(headers: Iterable[tuple[bytes, bytes]]) -> int:
     try:
         credentials = Credentials.of_scope({"headers": list(headers)})
         user = credentials.find_user()
-        is_permitted = user is not None and may(user, Permission.SEND_BATCH)
+        # Which of the two the address needs, its view knows.
+        is_permitted = user is not None and (
+            may(user, Permission.SEND_BATCH) or may(user, Permission.MANAGE_SUPPRESSIONS)
+        )
         has_scope = credentials.find_sender() is not None
     except DatabaseError as exc:
         logger.warning("The sender of a large body was not found: %s", exc, extra={"action": "admission_failed"})

@@ -17,6 +17,7 @@ from batches.rendering.plain import FaultyWriter, MessageWriter
 from batches.rendering.plain_template import PlainTemplate, read_plain
 from batches.rendering.template import MessageParts, TemplateFault, name_cells
 from batches.rendering.unsubscribing import NewsFields
+from batches.return_paths import ReturnPathMaker
 from batches.smtp.connection import Capabilities, Outgoing
 from batches.smtp.verdicts import Verdict
 from batches.suppressions import make_digest
@@ -76,7 +77,7 @@ class Outbox:
     """The claimed emails of one lane in order, and the next messages, ready to be taken.
 
     ``record`` is called with the verdict on each email of which no message can be made. ``is_paced`` says that a rate
-    limits how fast messages are taken.
+    limits how fast messages are taken. With ``return_paths``, each message has a return path of its own in MAIL FROM.
     """
 
     def __init__(
@@ -85,12 +86,14 @@ class Outbox:
         *,
         record: Callable[[ClaimedEmail, Verdict], None],
         is_paced: bool = False,
+        return_paths: ReturnPathMaker | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._record, self._clock = record, clock
         self._merge_fields = spec.merge_fields
         self._prepare(spec)
         self._sender = parse_mailbox(spec.from_email).address
+        self._make_path = return_paths.make if return_paths is not None else None
         # Under a rate, a message made ahead would wait and leave with an old Date header.
         self._ahead_max = 1 if is_paced else AHEAD_MAX
         self._claimed: deque[ClaimedEmail] = deque()
@@ -201,7 +204,7 @@ class Outbox:
             return None
         return Outgoing(
             tag=claimed,
-            sender=self._sender,
+            sender=self._sender if self._make_path is None else self._make_path(claimed.id, address),
             recipient=address,
             content=content,
             is_8bit=is_8bit,

@@ -12,6 +12,7 @@ from batches.delivery.spec import LaneSpec
 from batches.delivery.terms import ClaimedEmail
 from batches.rendering.message import Message
 from batches.rendering.template import TemplateFault
+from batches.return_paths import ReturnPathMaker
 from batches.smtp.connection import Capabilities, Outgoing
 from batches.smtp.verdicts import Verdict
 
@@ -36,8 +37,9 @@ class RenderedOutbox(Outbox):
         renderer: LaneRenderer,
         on_ready: Callable[[], None],
         is_paced: bool = False,
+        return_paths: ReturnPathMaker | None = None,
     ) -> None:
-        super().__init__(spec, record=record, is_paced=is_paced)
+        super().__init__(spec, record=record, is_paced=is_paced, return_paths=return_paths)
         self._renderer, self._on_ready = renderer, on_ready
         # Under a rate, a message written ahead would wait and leave with an old Date header.
         self._asked_max, self._enough = (1, 1) if is_paced else (ASKED_MAX, ENOUGH)

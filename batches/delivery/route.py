@@ -106,14 +106,16 @@ class Route:
 
     def _make_outbox(self, lane_spec: LaneSpec, renderer: LaneRenderer | None) -> Outbox:
         is_paced = self.spec.rate > 0
+        paths = lane_spec.return_paths if self.spec.takes_return_paths else None
         if renderer is None:
-            return Outbox(lane_spec, record=self._lane.record, is_paced=is_paced)
+            return Outbox(lane_spec, record=self._lane.record, is_paced=is_paced, return_paths=paths)
         return RenderedOutbox(
             lane_spec,
             record=self._lane.record,
             renderer=renderer,
             on_ready=lambda: self.pool.pump(),  # there is no pool yet
             is_paced=is_paced,
+            return_paths=paths,
         )
 
     def _make_gate(self, redis_url: str) -> RateGate | None:

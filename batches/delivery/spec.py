@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from batches.delivery.policy import RetryPolicy
+from batches.return_paths import ReturnPathMaker
 from batches.smtp.backend import Backend
 from batches.smtp.connection import Timeouts
 from batches.smtp.relay import RelayAddress
@@ -45,6 +46,13 @@ class RouteSpec:
     """After how long the window of the day ends. None: never."""
     closes_after_refusals: bool = False
     """Whether the relay was seen to close connections after refusals: then one message at a time is sent on each."""
+    keeps_return_path: bool = True
+    """Whether it takes a return path of our own. Others want the login in MAIL FROM."""
+
+    @property
+    def takes_return_paths(self) -> bool:
+        """Whether each message may have a return path of its own. A Django email backend chooses MAIL FROM itself."""
+        return self.keeps_return_path and isinstance(self.address, RelayAddress)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +111,8 @@ class LaneSpec:
     """The arguments of ``psycopg.connect``."""
     redis_url: str = field(repr=False)
     window: int
+    return_paths: ReturnPathMaker | None = field(default=None, repr=False)
+    """Makes the return path of each message. None: bounces go to the sender."""
     policy: RetryPolicy
     lease_seconds: float
     counters: Counters

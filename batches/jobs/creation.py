@@ -42,6 +42,7 @@ from batches.models import (
 from batches.permissions import Act, require_act
 from batches.rendering import children
 from batches.rendering.template import TemplateFault, make_context
+from batches.returns.refusals import forgive_refusals
 
 BATCH_SENT = "The batch was sent."
 
@@ -199,6 +200,8 @@ def replay_batch(
     with transaction.atomic():
         locked = lock_batch(batch)
         sending = prepare_replay(locked, which=which, user=user, include_unknown=include_unknown, sender=sender)
+        if which != JobKind.UNKNOWN:
+            forgive_refusals(locked.pk)
         sent = _open_or_ask(locked, sending, approved_by=approved_by)
     return _follow(sent, batch)
 

@@ -31,6 +31,7 @@ from batches.models import (
     JobStatus,
     sql,
 )
+from batches.returns.refusals import record_refusals
 
 logger = logging.getLogger(__name__)
 
@@ -199,6 +200,8 @@ def finish_job(job_id: int) -> bool:
         if unfinished:
             _find_overlooked(job, count=unfinished)
             return False
+        if counts.job_failed:
+            record_refusals(job)
         if job.kind == JobKind.ALL:
             _restore_sent(job.batch_id)
         _close(job, counts)

@@ -213,8 +213,8 @@ def open_job(locked: Batch, sending: Sending) -> EmailJob:
     # Read first: who is suppressed after this moment, the lanes find.
     version = suppressions.read_version()
     parts = sending.parts
-    if parts.is_news:
-        suppressions.read_key()  # makes the key of the list, which the lanes need for the links
+    if parts.is_news or settings.BOUNCE_ADDRESS:
+        suppressions.read_key()  # makes the key of the list, which the lanes need for links and return paths
     job = EmailJob(
         batch=locked,
         kind=sending.kind,

@@ -28,6 +28,7 @@ from batches.models import Lane, TopicKind, sql
 from batches.relays import Found, afind_routes, relays_version
 from batches.relays.local_senders import find_local_fault
 from batches.rendering.message import derive_message_key
+from batches.return_paths import ReturnPathMaker, derive_key
 from batches.smtp.connection import Timeouts
 from batches.unsubscribe_tokens import is_ready
 
@@ -98,6 +99,13 @@ async def acquire_lane(
     return sql.ACQUIRE_LANE.rows([row])[0] if row else None
 
 
+def make_return_paths(list_key: bytes | None) -> ReturnPathMaker | None:
+    """Return what makes the return paths of this site. None: it has no BOUNCE_ADDRESS, or the list has no key yet."""
+    if not settings.BOUNCE_ADDRESS or list_key is None:
+        return None
+    return ReturnPathMaker(settings.BOUNCE_ADDRESS, key=derive_key(bytes(list_key)))
+
+
 def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any], *, routes: tuple[RouteSpec, ...]) -> LaneSpec:
     """Gather what a lane run is given. ``routes`` are the relays that may carry its mail: one at least."""
     return LaneSpec(
@@ -125,6 +133,7 @@ def make_spec(acquired: sql.AcquiredLane, database: Mapping[str, Any], *, routes
             command_seconds=settings.SEND_REPLY_TIMEOUT_SECONDS,
             final_seconds=settings.SEND_FINAL_REPLY_TIMEOUT_SECONDS,
         ),
+        return_paths=make_return_paths(acquired.list_key),
         database=database,
         redis_url=settings.REDIS_URL,
         window=settings.SEND_WINDOW,

@@ -20,6 +20,7 @@ from batches.delivery.policy import RetryPolicy, decide_deaths
 from batches.jobs import approvals, lifecycle, queues, retention, send_webhooks, stopping
 from batches.jobs.inactive_users import pause_jobs_of_inactive_users
 from batches.models import EmailJob, EmailStatus, JobStatus, sql
+from batches.returns.waiting import retry_waiting
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,8 @@ def sweep() -> SweepReport:
                 finished=_finish_jobs(),
                 enqueued=_enqueue_lanes(),
             )
+            # Last, because it may take a few seconds if reports name nothing but recipients.
+            retry_waiting()
             retention.forget_ended_sessions()
             retention.enqueue_if_due()
             send_webhooks.sweep_webhooks()

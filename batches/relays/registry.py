@@ -224,6 +224,7 @@ def _make_route(row: RelayRow) -> tuple[RouteSpec, str]:
         paused_seconds=opening.opens_in_seconds,
         closes_in_seconds=opening.closes_in_seconds,
         closes_after_refusals=row.closes_after_refusals,
+        keeps_return_path=row.keeps_return_path,
     )
     return route, reason
 

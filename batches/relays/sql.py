@@ -25,6 +25,7 @@ class RelayRow(NamedTuple):
     closes_at: time | None
     weekdays: list[int]
     closes_after_refusals: bool
+    keeps_return_path: bool
     has_quotas: bool
     paused_seconds: float
     pause_sentence: str

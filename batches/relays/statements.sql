@@ -18,7 +18,7 @@ SELECT r.id, r.name, r.is_enabled,
             OR EXISTS (SELECT FROM batches_sender_relays s
                        WHERE s.sender_id = %(sender)s::bigint AND s.relay_id = r.id)) AS is_allowed,
        r.weight, r."order", r.connections, r.rate_per_second, r.rate_per_minute,
-       r.opens_at, r.closes_at, r.weekdays, r.closes_after_refusals,
+       r.opens_at, r.closes_at, r.weekdays, r.closes_after_refusals, r.keeps_return_path,
        EXISTS (SELECT FROM batches_relayquota q WHERE q.relay_id = r.id) AS has_quotas,
        coalesce(extract(epoch FROM p.until - statement_timestamp())::float8, 0) AS paused_seconds,
        coalesce(p.sentence, '') AS pause_sentence,

@@ -58,6 +58,12 @@ def classify(status: str, text: str) -> ReturnClass:
     return ReturnClass.OTHER
 
 
+def find_status(text: str) -> str:
+    """Return the enhanced status in a reply that begins with its code, as ``550 5.1.1 unknown``. Empty: none."""
+    code = _CODE.match(text)
+    return read_reply(int(code[1]) if code else 500, text[4:] if code else text).enhanced
+
+
 def _widen(status: str) -> tuple[str, ...]:
     """Return the forms by which a rule may name a status: 5.1.1, x.1.1, 5.1.x, x.1.x and 5.x.x."""
     parts = status.split(".")

@@ -10,23 +10,29 @@ from __future__ import annotations
 
 import enum
 import hmac
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import Q
+from django.utils import timezone
 
 from batches.mailboxes import parse_mailbox
-from batches.models import Email, Relay
+from batches.models import Batch, Email, Relay
 from batches.rendering.message import derive_message_key, make_message_id, read_message_id
 from batches.return_paths import derive_key, is_genuine, is_return_path_like, read_return_path
 from batches.returns import sql
 from batches.returns.events import ReturnEvent
-from batches.returns.thresholds import read_key
-from batches.suppressions import find_digest
+from batches.suppressions import find_digest, read_key
 
 NEWEST_DAYS = 30
 """By the recipient alone, only an email of a batch that is not older is found."""
+
+ROWS_AT_ONCE = 200_000
+SEARCH_SECONDS = 3.0
+"""The sweep waits for the search."""
 
 
 class Matched(enum.Enum):
@@ -35,6 +41,8 @@ class Matched(enum.Enum):
     RETURN_PATH = "return path"
     MESSAGE_ID = "Message-ID"
     RECIPIENT = "recipient"
+    SESSION = "session"
+    """The relay said it to us."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,10 +58,6 @@ class Match:
     """Empty after a purge."""
     row: int
     by: Matched
-
-    @property
-    def is_of_recipient(self) -> bool:
-        return self.digest is not None
 
 
 class Forged:
@@ -137,19 +141,46 @@ def may_match_by_recipient(event: ReturnEvent) -> bool:
 def match_recipients(events: Sequence[ReturnEvent]) -> dict[str, Match]:
     """Find the newest email that was sent to the recipient of each event, by the key of the event.
 
-    Reads the emails of the last NEWEST_DAYS, so it is for several events at once, and not for each.
+    Reads the emails of the last NEWEST_DAYS, the newest batches first, for at most SEARCH_SECONDS. So it is for many
+    events at once, and not for each.
     """
     asked = {event.key: find_digest(event.recipient) for event in events if may_match_by_recipient(event)}
     if not asked:
         return {}
-    rows = sql.fetch(sql.FIND_NEWEST, {"digests": list(set(asked.values())), "days": NEWEST_DAYS})
-    newest = {bytes(row.digest): row.email_id for row in rows}
+    newest = _search(set(asked.values()))
     emails = _find_emails(newest.values())
     return {
         key: _make_match(emails[newest[digest]], by=Matched.RECIPIENT)
         for key, digest in asked.items()
         if digest in newest and newest[digest] in emails
     }
+
+
+def _search(digests: set[bytes]) -> dict[bytes, int]:
+    """Return the id of the newest email to each of some addresses, as far as they were found in time."""
+    newest: dict[bytes, int] = {}
+    until = time.monotonic() + SEARCH_SECONDS
+    for batch_ids in _list_batches():
+        missing = list(digests - newest.keys())
+        if not missing or time.monotonic() > until:
+            break
+        rows = sql.fetch(sql.FIND_NEWEST, {"digests": missing, "batches": batch_ids})
+        newest |= {bytes(row.digest): row.email_id for row in rows}
+    return newest
+
+
+def _list_batches() -> Iterator[list[int]]:
+    """Yield the batches of the last days, the newest first, in groups that are read in a fraction of a second."""
+    group, row_count = [], 0
+    recent = Batch.objects.filter(created_at__gt=timezone.now() - timedelta(days=NEWEST_DAYS)).order_by("-pk")
+    for batch_id, total_count in recent.values_list("pk", "total_count").iterator():
+        group.append(batch_id)
+        row_count += total_count
+        if row_count > ROWS_AT_ONCE:
+            yield group
+            group, row_count = [], 0
+    if group:
+        yield group
 
 
 def _find_emails(email_ids: Iterable[int]) -> dict[int, Email]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,10 +28,6 @@ class FullDays(NamedTuple):
     day_count: int
 
 
-class FirstDay(NamedTuple):
-    day: date
-
-
 class RefusedEmail(NamedTuple):
     """An email that a relay refused for good in the session."""
 
@@ -41,6 +37,7 @@ class RefusedEmail(NamedTuple):
     address_digest: bytes | None
     code: int
     reply: str
+    completed_at: datetime | None
 
 
 _statements = load(Path(__file__).with_name("statements.sql"))

@@ -11,12 +11,19 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from batches.models import ReturnClass, ReturnKind, Suppression, SuppressionList, SuppressionReason
+from batches import suppressions
+from batches.models import ReturnClass, ReturnKind, SuppressionReason
 from batches.returns import sql
 
 FULL_DAYS = 3
 FULL_WITHIN_DAYS = 30
 FULL_FOR_DAYS = 90
+
+GONE_SOURCES = {
+    ReturnKind.BOUNCED: "mail came back: the address is gone",
+    ReturnKind.REFUSED: "the mail server refused it: the address is gone",
+}
+FULL_SOURCE = f"mail came back: the mailbox was full on {FULL_DAYS} days"
 
 
 class Judged(NamedTuple):
@@ -33,22 +40,16 @@ def suppress_returned(returns: Iterable[Judged], *, now: datetime) -> int:
     In the caller's transaction, in which the returns were recorded. Returns how many were not suppressed before.
     """
     returns = list(returns)
-    complained = {each.digest for each in returns if each.kind == ReturnKind.COMPLAINED}
-    returned = [each for each in returns if each.kind in (ReturnKind.BOUNCED, ReturnKind.REFUSED)]
-    gone = {each.digest for each in returned if each.return_class == ReturnClass.GONE}
-    full = _find_full({each.digest for each in returned if each.return_class == ReturnClass.FULL})
+    add = suppressions.suppress_digests
     count = 0
-    if complained:
-        count += _suppress_digests(complained, reason=SuppressionReason.COMPLAINED, source="a complaint that came back")
-    if gone:
-        count += _suppress_digests(gone, reason=SuppressionReason.BOUNCED, source="mail came back: the address is gone")
-    if full:
-        count += _suppress_digests(
-            full,
-            reason=SuppressionReason.BOUNCED,
-            source=f"mail came back: the mailbox was full on {FULL_DAYS} days",
-            ends_at=now + timedelta(days=FULL_FOR_DAYS),
-        )
+    if complained := {each.digest for each in returns if each.kind == ReturnKind.COMPLAINED}:
+        count += add(complained, reason=SuppressionReason.COMPLAINED, source="a complaint that came back")
+    for kind, source in GONE_SOURCES.items():
+        if gone := {each.digest for each in returns if (each.kind, each.return_class) == (kind, ReturnClass.GONE)}:
+            count += add(gone, reason=SuppressionReason.BOUNCED, source=source)
+    if full := _find_full({each.digest for each in returns if each.return_class == ReturnClass.FULL}):
+        ends_at = now + timedelta(days=FULL_FOR_DAYS)
+        count += add(full, reason=SuppressionReason.BOUNCED, source=FULL_SOURCE, ends_at=ends_at)
     return count
 
 
@@ -58,28 +59,3 @@ def _find_full(digests: set[bytes]) -> set[bytes]:
     values = {"digests": list(digests), "full": ReturnClass.FULL, "days": FULL_WITHIN_DAYS}
     rows = sql.fetch(sql.COUNT_FULL_DAYS, values)
     return {bytes(row.digest) for row in rows if row.day_count >= FULL_DAYS}
-
-
-# The two functions below stand in until batches.suppressions has them.
-
-
-def read_key() -> bytes:
-    from batches.suppressions import _open_list
-
-    return bytes(_open_list().key)
-
-
-def _suppress_digests(
-    digests: Iterable[bytes], *, reason: SuppressionReason, source: str = "", ends_at: datetime | None = None
-) -> int:
-    read_key()
-    suppression_list = SuppressionList.objects.select_for_update().get(pk=1)
-    known = {bytes(each) for each in Suppression.objects.filter(topic=None).values_list("digest", flat=True)}
-    new = sorted(set(digests) - known)
-    suppression_list.version += 1
-    suppression_list.save(update_fields=["version"])
-    Suppression.objects.bulk_create(
-        Suppression(digest=digest, reason=reason, source=source, ends_at=ends_at, version=suppression_list.version)
-        for digest in new
-    )
-    return len(new)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -25,9 +25,6 @@ FIRST_WAIT_SECONDS = 4.0
 EVENTS_MAX = 500
 """How many events one call compares."""
 
-STATEMENT_SECONDS = 20
-"""The search by recipients reads the batches of a month. It gives up after this time, and is tried again later."""
-
 
 def retry_waiting() -> int:
     """Compare the waiting events that are due, and return how many were recorded. Takes a moment if there is none."""
@@ -36,8 +33,6 @@ def retry_waiting() -> int:
         return 0
     events = {each.event_key: ReturnEvent.read(each.event) for each in due}
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'")
         found = _match(list(events.values()))
         recorded = record_found(found)
         matched = {each.event.key for each in found}

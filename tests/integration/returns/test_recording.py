@@ -29,9 +29,8 @@ from batches.rendering.message import derive_message_key, make_message_id
 from batches.return_paths import ReturnPathMaker, derive_key
 from batches.returns.events import ReturnEvent
 from batches.returns.recording import record_events
-from batches.returns.thresholds import read_key
 from batches.returns.waiting import retry_waiting
-from batches.suppressions import find_digest, is_suppressed
+from batches.suppressions import find_digest, is_suppressed, read_key
 from tests.conftest import MakeBatch, MakeJob
 
 pytestmark = pytest.mark.django_db

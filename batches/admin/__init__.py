@@ -1,5 +1,18 @@
 """The Django admin: records to read, templates and relays to edit, and actions that steer batches and send to users."""
 
-from batches.admin import audit, batch, dashboard, email, factors, job, relay, sender, template, token, users
+from batches.admin import audit, batch, dashboard, email, factors, job, relay, sender, template, token, topic, users
 
-__all__ = ["audit", "batch", "dashboard", "email", "factors", "job", "relay", "sender", "template", "token", "users"]
+__all__ = [
+    "audit",
+    "batch",
+    "dashboard",
+    "email",
+    "factors",
+    "job",
+    "relay",
+    "sender",
+    "template",
+    "token",
+    "topic",
+    "users",
+]

@@ -21,6 +21,7 @@ from batches.rendering.message import SUBJECT_MAX_CHARS
 from batches.send_times import say_bad_send_time
 from batches.sender_form import SenderField
 from batches.template_form import CheckedTemplateForm
+from batches.topic_form import SendTopicField, TemplateTopicField
 from batches.wording import ENCODING_NAMES
 
 KEY_NUMBER_CHARS = 10
@@ -78,6 +79,7 @@ class MessageForm(RefusableForm):
     template = forms.ModelChoiceField(EmailTemplate.objects.all(), to_field_name="key", empty_label=None)
     subject = forms.CharField(required=False, max_length=SUBJECT_MAX_CHARS)
     sender = SenderField()
+    topic = SendTopicField()
     to = forms.EmailField(label="Address for a test", required=False)
     scheduled_at = forms.DateTimeField(
         label="Send at",
@@ -89,6 +91,9 @@ class MessageForm(RefusableForm):
     def __init__(self, *args: Any, user: User, template: EmailTemplate | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sender_field = _offer(self, user, template=template)
+        topic = self.fields["topic"]
+        assert isinstance(topic, SendTopicField)  # noqa: S101  (declared above)
+        topic.offer(template)
 
     def clean_scheduled_at(self) -> datetime | None:
         scheduled_at: datetime | None = self.cleaned_data["scheduled_at"]
@@ -106,6 +111,7 @@ class MessageForm(RefusableForm):
             "subject": chosen["subject"] or None,
             "scheduled_at": chosen["scheduled_at"],
             "sender": chosen["sender"],
+            "topic": chosen["topic"],
         }
 
     def test_options(self) -> dict[str, Any]:
@@ -116,6 +122,7 @@ class MessageForm(RefusableForm):
             "template": chosen["template"],
             "subject": chosen["subject"] or None,
             "sender": chosen["sender"],
+            "topic": chosen["topic"],
         }
 
 
@@ -130,12 +137,13 @@ def _offer(form: forms.Form, user: User, *, template: EmailTemplate | None, any_
 class TemplateForm(CheckedTemplateForm):
     """A template, as a user writes it."""
 
+    topic = TemplateTopicField()
     based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
     """The version that the user began to change, so that nobody replaces unseen what somebody else has saved."""
 
     class Meta:
         model = EmailTemplate
-        fields = ["name", "key", "subject", "sender", "html", "text"]
+        fields = ["name", "key", "subject", "sender", "topic", "html", "text"]
         labels = {"sender": "From", "html": "HTML body", "text": "Text body"}
         help_texts = {
             "key": "A short name for programs, without spaces. Left empty, it is made from the name.",

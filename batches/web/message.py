@@ -14,7 +14,8 @@ from django.http import QueryDict
 
 from batches.jobs.reviewed import make_digest
 from batches.jobs.senders import SenderRefused, choose_sender, copy_sender
-from batches.models import Batch, Email, EmailTemplate, Sender
+from batches.jobs.topics import TopicRefused, choose_topic
+from batches.models import Batch, Email, EmailTemplate, Sender, Topic
 from batches.rendering import children
 from batches.rendering.field_names import NO_COLUMN
 from batches.rendering.template import SUBJECT_MAX_CHARS, MessageParts, Rendered, TemplateFault, make_context
@@ -37,6 +38,12 @@ class MessageChoice:
     """The sender that the user named. Empty: ``sender`` was chosen for the user."""
     sender_fault: str
     """Why there is no sender."""
+    topic: Topic | None
+    """What it is about: the topic that the user named, or the template's. None: service."""
+    topic_key: str
+    """The key of the topic that the user named. Empty: the template's is taken."""
+    topic_fault: str
+    """Why it can't be sent with this topic."""
     email: Email | None
     """The recipient whose message is shown, or None if the list is empty."""
     missed_line: str = ""
@@ -60,7 +67,7 @@ class MessageChoice:
             raise TemplateFault(f"The subject has more than {SUBJECT_MAX_CHARS} characters. Shorten it.")
         if self.template is None:
             raise TemplateFault("There is no template yet. Write one under Templates, and come back to this page.")
-        return MessageParts.of(self.template, self.subject)
+        return MessageParts.of(self.template, self.subject, self.topic and self.topic.message_topic)
 
     def digest(self) -> str:
         """Return the reviewed digest of list, message and sender, without a time: the form beside it holds that.
@@ -68,7 +75,7 @@ class MessageChoice:
         Empty if it can't be sent as it is. The batch, the template and the sender are those that the page shows, so a
         change after they were read makes another digest.
         """
-        if self.sender is None:
+        if self.sender is None or self.topic_fault:
             return ""
         try:
             return make_digest(self.batch, self.parts(), sender=copy_sender(self.sender))
@@ -81,6 +88,7 @@ class MessageChoice:
             "template": self.template.key if self.template else "",
             "subject": self.subject,
             "sender": self.sender_key,
+            "topic": self.topic_key,
             "row": str(self.email.row) if self.email else "",
         }
         return {name: value for name, value in parts.items() if value}
@@ -123,6 +131,8 @@ def read_choice(batch: Batch, query: QueryDict, *, user: User) -> MessageChoice:
     line = query.get("line", "").strip()
     email = _find_email(batch, query.get("row", ""), line)
     sender, sender_fault = _find_sender(query.get("sender", ""), template, user)
+    topic_key = query.get("topic", "").strip()
+    topic, topic_fault = _find_topic(topic_key, template)
     return MessageChoice(
         batch=batch,
         template=template,
@@ -130,6 +140,9 @@ def read_choice(batch: Batch, query: QueryDict, *, user: User) -> MessageChoice:
         sender=sender,
         sender_key=query.get("sender", "").strip(),
         sender_fault=sender_fault,
+        topic=topic,
+        topic_key=topic_key,
+        topic_fault=topic_fault,
         email=email,
         user_id=user.pk,
         missed_line=line if email and line not in ("", str(email.shown_line)) else "",
@@ -142,6 +155,14 @@ def _find_sender(named: str, template: EmailTemplate | None, user: User) -> tupl
         return choose_sender(named, template=template, user=user), ""
     except SenderRefused as exc:
         return None, str(exc)
+
+
+def _find_topic(named: str, template: EmailTemplate | None) -> tuple[Topic | None, str]:
+    """Return the topic, and the sentence that says why nothing can be sent with it."""
+    try:
+        return choose_topic(named, template=template), ""
+    except TopicRefused as exc:
+        return template.topic if template else None, str(exc)
 
 
 def hide_missing(fault: str) -> str:

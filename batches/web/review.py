@@ -189,7 +189,8 @@ def _find_asked(batch: Batch) -> QueryDict | None:
     approval = find_open_approval(batch)
     if approval is None or approval.template is None:
         return None
-    parts = {"template": approval.template.key, "subject": approval.subject, "sender": approval.sender_key}
+    parts = {"template": approval.template.key, "subject": approval.subject}
+    parts |= {"sender": approval.sender_key, "topic": approval.topic_key}
     return QueryDict(urlencode({name: value for name, value in parts.items() if value}))
 
 
@@ -202,6 +203,7 @@ def _initial(request: SignedInRequest, choice: MessageChoice) -> dict[str, objec
         "template": choice.template and choice.template.key,
         "subject": choice.subject,
         "sender": choice.sender_key,
+        "topic": choice.topic_key,
         "to": request.session.get(TEST_ADDRESS) or _find_own_address(request),
     }
 

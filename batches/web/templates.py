@@ -16,7 +16,8 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from batches.models import EmailJob, EmailTemplate
+from batches.models import EmailJob, EmailTemplate, Topic
+from batches.models.template import ID_MAX_DIGITS
 from batches.permissions import Permission, may
 from batches.rendering import children
 from batches.rendering.template import MessageParts, TemplateFault
@@ -86,8 +87,9 @@ def _copy_of(key: str) -> dict[str, object]:
     source = EmailTemplate.objects.filter(key=key).first() if key else None
     if source is None:
         return {}
-    parts = {"subject": source.subject, "html": source.html, "text": source.text, "sender": source.sender_id}
-    return {"name": f"Copy of {source.name}"[:NAME_MAX_CHARS], **parts}
+    parts = {"subject": source.subject, "html": source.html, "text": source.text}
+    chosen = {"sender": source.sender_id, "topic": source.topic_id}
+    return {"name": f"Copy of {source.name}"[:NAME_MAX_CHARS], **parts, **chosen}
 
 
 @require_http_methods(WITH_FORM)
@@ -179,7 +181,11 @@ def show_notes(request: SignedInRequest) -> HttpResponse:
 
 def _read_typed(request: SignedInRequest) -> MessageParts:
     typed = request.POST
-    return MessageParts(subject=typed.get("subject", ""), html=typed.get("html", ""), text=typed.get("text", ""))
+    parts = MessageParts(subject=typed.get("subject", ""), html=typed.get("html", ""), text=typed.get("text", ""))
+    topic_id = typed.get("topic", "")
+    is_number = topic_id.isascii() and topic_id.isdigit() and len(topic_id) <= ID_MAX_DIGITS
+    topic = Topic.objects.filter(pk=int(topic_id)).first() if is_number else None
+    return parts.with_topic(topic and topic.message_topic)
 
 
 def _show_form(request: SignedInRequest, form: TemplateForm, *, listed: ListedTemplate | None) -> HttpResponse:
@@ -217,7 +223,7 @@ def _render_sample(parts: MessageParts, *, user_id: int) -> dict[str, object]:
 def _with_is_used() -> QuerySet[EmailTemplate]:
     return EmailTemplate.objects.annotate(
         is_used=Exists(EmailJob.objects.filter(template=OuterRef("pk")))
-    ).select_related("sender", "owner")
+    ).select_related("sender", "owner", "topic")
 
 
 def _list_templates(request: SignedInRequest, templates: Iterable[EmailTemplate]) -> list[ListedTemplate]:

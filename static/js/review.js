@@ -6,7 +6,7 @@ import "./letters.js";
 const form = document.getElementById("message");
 const show = document.getElementById("show");
 
-for (const name of ["template", "subject", "sender", "line"]) {
+for (const name of ["template", "subject", "sender", "topic", "line"]) {
   // Who has one sender only has no choice of it.
   form.elements.namedItem(name)?.addEventListener("change", () => form.requestSubmit(show));
 }

@@ -1,0 +1,52 @@
+"""The fields in which a person chooses a topic: for a template, and for one send."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from batches.models import SERVICE_TOPIC, EmailTemplate, Topic
+
+SERVICE_LABEL = "Service: nobody can unsubscribe"
+
+
+class TemplateTopicField(forms.ModelChoiceField):  # type: ignore[type-arg]  # Django's class takes no argument
+    """The topic of a template. The empty choice is service mail, so the topic of that name is no choice beside it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Topic.objects.exclude(key=SERVICE_TOPIC),
+            label="Topic",
+            required=False,
+            empty_label=SERVICE_LABEL,
+            help_text="Recipients can unsubscribe from news, by a link in each mail. Service is what they must get.",
+        )
+
+    def label_from_instance(self, obj: Topic) -> str:
+        return label_topic(obj)
+
+
+class SendTopicField(forms.CharField):
+    """A key of a topic, or an empty text: the template's topic."""
+
+    def __init__(self) -> None:
+        super().__init__(label="Topic", required=False, max_length=50, widget=forms.Select)
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        """Leave out ``maxlength``, which a select does not have."""
+        return {}
+
+    def offer(self, template: EmailTemplate | None) -> None:
+        """Fill the select. The empty choice names the template's topic."""
+        own = template.topic if template else None
+        others = Topic.objects.exclude(key=own.key if own else SERVICE_TOPIC).order_by("name")
+        choices = [("", f"As usual: {label_topic(own) if own else SERVICE_LABEL}")]
+        self.widget.choices = [*choices, *((topic.key, label_topic(topic)) for topic in others)]
+
+
+def label_topic(topic: Topic) -> str:
+    """Show a topic with what it means for the recipients."""
+    if topic.key == SERVICE_TOPIC:
+        return SERVICE_LABEL
+    return f"{topic.name}: {'with a link to unsubscribe' if topic.is_news else 'nobody can unsubscribe'}"

@@ -22,13 +22,26 @@ from batches.files.formulas import disarm
 from batches.history import EmailRow, SaidHistory, say_histories
 from batches.models import Batch
 from batches.paging import is_after
+from batches.returns.summary import choose_return, name_return, read_returns, say_answer
 
 PAGE_ROWS = 2000
 FIRST_PAGE_ROWS = 20
 """The size of the first page, which shows how long the rows are."""
 PAGE_BYTES = 1 << 20
 """Pages after the first are about this long."""
-RESULT_COLUMNS = ("status", "code", "reply", "time", LINE_COLUMN, "job", "history")
+RESULT_COLUMNS = (
+    "status",
+    "code",
+    "reply",
+    "time",
+    LINE_COLUMN,
+    "job",
+    "history",
+    "returned",
+    "returned_at",
+    "returned_text",
+)
+NO_RETURN = ("", "", "")
 ATTEMPT_SEPARATOR = " | "
 """Separates the attempts in a cell of the column ``history``, oldest first."""
 ADDRESS_COLUMN = "address"
@@ -39,6 +52,7 @@ def results_csv(batch: Batch) -> Iterator[bytes]:
     """Yield the uploaded columns of each email with its record, its line and its history, in the order of the file.
 
     The record is the state, code, reply and time, and the job that made it. The history has all attempts of all jobs.
+    An email that came back is still sent: the last three columns say why it came back, when, and in which words.
 
     An email that holds several rows of the list has a line for each. All of them name the line of its first row.
     """
@@ -48,8 +62,9 @@ def results_csv(batch: Batch) -> Iterator[bytes]:
     while page := _read_page(batch, last_row, rows):
         last_row = page[-1].row
         histories = say_histories(page, separator=ATTEMPT_SEPARATOR)
+        returns = _read_return_cells(page)
         chunk = _write(
-            [*map(disarm, cells), *_result_cells(email, history)]
+            [*map(disarm, cells), *_result_cells(email, history), *returns.get(email.id, NO_RETURN)]
             + ([disarm(email.address)] if has_several_addresses else [])
             for email, history in zip(page, histories, strict=True)
             for cells in _uploaded_rows(batch, email.address, email.fields)
@@ -81,7 +96,7 @@ def _read_page(batch: Batch, after_row: int, rows: int) -> list[EmailRow]:
 
 
 def _result_cells(email: EmailRow, history: SaidHistory) -> list[str]:
-    """Return the cells of RESULT_COLUMNS. The reply, which the history has too, is a text of somebody else."""
+    """Return the cells up to the history. The reply, which the history has too, is a text of somebody else."""
     record = history.record
     return [
         record.state.value,
@@ -92,6 +107,16 @@ def _result_cells(email: EmailRow, history: SaidHistory) -> list[str]:
         _show(record.job_id),
         disarm(history.text),
     ]
+
+
+def _read_return_cells(page: Sequence[EmailRow]) -> dict[int, list[str]]:
+    """Return the last cells of those emails of a page that came back, by their ids."""
+    chosen = ((pk, choose_return(reports)) for pk, reports in read_returns([email.id for email in page]).items())
+    return {
+        pk: [name_return(report), _show(report.received_at), disarm(say_answer(report))]
+        for pk, report in chosen
+        if report is not None
+    }
 
 
 def _next_page_rows(count: int, length: int) -> int:

@@ -10,7 +10,7 @@ from batches.jobs.forecasts import Forecast
 from batches.jobs.letter_checks import LetterCheck
 from batches.jobs.queues import Fleet
 from batches.jobs.redis_health import RedisFault
-from batches.models import BatchStatus, EmailStatus, LetterCheckState
+from batches.models import BatchStatus, EmailState, EmailStatus, LetterCheckState
 from batches.progress import Snapshot
 
 WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
@@ -67,6 +67,16 @@ STATE_MEANINGS = {
     EmailStatus.CANCELLED: "The batch was cancelled before these emails were sent.",
 }
 """What the state of an email means, for a reader who does not know the word."""
+
+RETURN_MEANINGS = {
+    EmailState.RETURNED: (
+        "The mail server accepted these emails, and then they came back. An address that is gone is on the do-not-send "
+        "list from now on."
+    ),
+    EmailState.COMPLAINED: (
+        "These recipients said that the email is spam. They are on the do-not-send list from now on."
+    ),
+}
 
 ENCODING_NAMES = {
     "utf-8": "Unicode (UTF-8)",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
@@ -16,7 +17,7 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Status
 
 from batches import paging, progress
-from batches.api.email_schemas import AttemptOut, EmailList, EmailOut
+from batches.api.email_schemas import AttemptOut, EmailList, EmailOut, ReturnOut
 from batches.api.errors import not_found
 from batches.api.proof import require_session_proof
 from batches.api.schemas import (
@@ -36,17 +37,34 @@ from batches.api.unknown_fields import refuse_query
 from batches.history import read_histories
 from batches.jobs import creation, forecasts, lifecycle
 from batches.mailboxes import parse_mailbox
-from batches.models import Batch, Email, EmailJob, EmailQuerySet, EmailStatus, EmailTemplate, JobKind, SharedAddresses
+from batches.models import (
+    Batch,
+    Email,
+    EmailJob,
+    EmailQuerySet,
+    EmailState,
+    EmailStatus,
+    EmailTemplate,
+    JobKind,
+    Return,
+    ReturnClass,
+    ReturnKind,
+    SharedAddresses,
+)
 from batches.models.sql import AttemptRow
 from batches.outcomes import Outcome
 from batches.permissions import Act, require_act
 from batches.rendering.message import derive_message_key, make_message_id
+from batches.returns.summary import RETURN_KINDS, choose_return, filter_returned, name_return, read_returns, say_answer
 
 router = Router(tags=["batches"])
 
 
 class EmailListOptions(ListOptions):
-    status: EmailStatus | None = Field(default=None, description="Only the emails with this status.")
+    status: EmailState | None = Field(
+        default=None, description="Only the emails with this status, or those that came back or were complained about."
+    )
+    state: EmailState | None = Field(default=None, description="The same as `status`.")
 
 
 def find_batch(request: HttpRequest, batch_id: int, *, act: Act | None = None) -> Batch:
@@ -126,15 +144,22 @@ def list_emails(request: HttpRequest, batch_id: int, options: Query[EmailListOpt
     # Before the emails: an email that is sending then belongs to this job, even if the job ends in between.
     live_job_id = EmailJob.objects.filter(batch=batch, completed_at=None).values_list("pk", flat=True).first()
     emails: EmailQuerySet = batch.emails.select_related("lane").with_state()
-    if options.status is not None:
-        emails = emails.in_state(options.status)
+    if wanted := options.state or options.status:
+        emails = _filter(emails, batch, wanted)
     rows, following = paging.cut(emails, order=["row"], cursor=options.cursor or "", size=options.limit)
     return EmailList(items=list(_describe_emails(rows, live_job_id=live_job_id)), next=following)
+
+
+def _filter(emails: EmailQuerySet, batch: Batch, state: EmailState) -> EmailQuerySet:
+    if state in RETURN_KINDS:
+        return filter_returned(emails, batch_id=batch.pk, state=state)
+    return emails.in_state(state.value)
 
 
 def _describe_emails(emails: list[Email], *, live_job_id: int | None) -> Iterable[EmailOut]:
     key = derive_message_key(settings.SECRET_KEY)
     histories = read_histories(emails)
+    returns = read_returns([email.pk for email in emails])
     job_ids = {email.lane.job_id for email in emails if email.lane} | {each.job_id for each in histories.values()}
     found = EmailJob.objects.filter(Q(pk__in=job_ids) | Q(pk=live_job_id)).only("from_email", "names_emails")
     jobs = {job.pk: job for job in found}
@@ -156,9 +181,33 @@ def _describe_emails(emails: list[Email], *, live_job_id: int | None) -> Iterabl
             sentAt=history.sent_at,
             jobId=history.job_id,
             resending=history.is_resending,
+            **_describe_returns(returns.get(email.pk, [])),
             history=[_describe_attempt(attempt) for attempt in history.attempts],
             nextAttemptAt=email.next_attempt_at if email.status == EmailStatus.PENDING else None,
         )
+
+
+def _describe_returns(reports: list[Return]) -> dict[str, Any]:
+    """Describe what came back of one email: the report that says most, and all of them."""
+    chosen = choose_return(reports)
+    return {
+        "returned": name_return(chosen) if chosen else None,
+        "returnedAt": chosen.received_at if chosen else None,
+        "returnedText": say_answer(chosen) if chosen else "",
+        "returns": [
+            ReturnOut(
+                kind=ReturnKind(report.kind),
+                returnClass=ReturnClass(report.return_class),
+                statusCode=report.status_code,
+                text=report.text,
+                domain=report.domain,
+                door=report.door,
+                happenedAt=report.happened_at,
+                receivedAt=report.received_at,
+            )
+            for report in reports
+        ],
+    }
 
 
 def _describe_attempt(attempt: AttemptRow) -> AttemptOut:

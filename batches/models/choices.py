@@ -30,6 +30,20 @@ class EmailStatus(models.TextChoices):
     CANCELLED = "cancelled"
 
 
+class EmailState(models.TextChoices):
+    """By what a list of emails is filtered: by the state of an email, or by what came back of a sent one."""
+
+    PENDING = EmailStatus.PENDING.value
+    SENDING = EmailStatus.SENDING.value
+    SENT = EmailStatus.SENT.value
+    FAILED = EmailStatus.FAILED.value
+    UNKNOWN = EmailStatus.UNKNOWN.value
+    SUPPRESSED = EmailStatus.SUPPRESSED.value
+    CANCELLED = EmailStatus.CANCELLED.value
+    RETURNED = "returned", "Came back"
+    COMPLAINED = "complained", "Complained"
+
+
 class JobStatus(models.TextChoices):
     SCHEDULED = "scheduled"
     QUEUED = "queued"

@@ -18,11 +18,12 @@ from batches.history import JOB_LABELS, OUTCOME_LABELS, History, read_histories
 from batches.jobs.forecasts import read_snapshot
 from batches.jobs.queues import fleet_status
 from batches.mailboxes import split_mailbox
-from batches.models import Batch, BatchStatus, Email, EmailStatus, RejectionKind
+from batches.models import Batch, BatchStatus, Email, EmailState, EmailStatus, RejectionKind, Return
 from batches.models.sql import AttemptRow
 from batches.paging import read_page
 from batches.permissions import Act, say_refusal
 from batches.progress import Snapshot
+from batches.returns.summary import RETURN_KINDS, filter_returned, read_returns, say_answer, say_return, summarise
 from batches.web.approval_state import find_open_approval
 from batches.web.findings import count_hidden_rows
 from batches.web.progressbar import make_card, make_cards
@@ -32,6 +33,7 @@ from batches.wording import (
     HIDDEN_MEANING,
     NO_WORKER,
     REJECTED_MEANING,
+    RETURN_MEANINGS,
     STATE_MEANINGS,
     WAITING,
     say_rate,
@@ -72,6 +74,17 @@ class ListedAttempt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ListedReturn:
+    """A report about an email as the table lists it, oldest first."""
+
+    report: Return
+    words: str
+    """What it means."""
+    answer: str
+    """What the receiver said."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ListedEmail:
     """An email as the table lists it."""
 
@@ -80,6 +93,7 @@ class ListedEmail:
     attempts: list[ListedAttempt]
     is_to_be_retried: bool
     """Whether the email waits for its next attempt, whose time is then known."""
+    returns: list[ListedReturn]
 
     @property
     def attempt_count(self) -> int:
@@ -90,6 +104,12 @@ class ListedEmail:
     def has_more_to_tell(self) -> bool:
         """Whether there were attempts that the row's own record does not tell of."""
         return len(self.history.attempts) > (0 if self.history.job_id is None else 1)
+
+    @property
+    def return_states(self) -> list[EmailState]:
+        """Say that it came back, or that its recipient complained, beside that it was sent."""
+        kinds = {each.report.kind for each in self.returns}
+        return [state for state, kind in RETURN_KINDS.items() if kind in kinds]
 
 
 @require_safe
@@ -123,6 +143,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "refusal": _say_refusal(request, batch, acts),
         "draft": BatchStatus.DRAFT,
         "scheduled": BatchStatus.SCHEDULED,
+        "came_back": summarise(batch.pk, returned=now["returned"], complained=now["complained"]),
         "has_rejected_rows": batch.rejected_count or batch.duplicate_count or hidden_count,
         "rate": say_rate(now),
         "waiting": say_why_waiting(BatchStatus(now["status"]), fleet_status()),
@@ -148,7 +169,9 @@ def _read_rows(request: SignedInRequest, batch: Batch, status: str) -> dict[str,
         rows = batch.rejected_rows.filter(is_hidden if status == HIDDEN else ~is_hidden)
         return {"rejected": read_page(rows, order=["line", "pk"], query=request.GET)}
     emails = batch.emails.with_state()
-    if status == EmailStatus.PENDING:
+    if status in RETURN_MEANINGS:
+        emails = filter_returned(emails, batch_id=batch.pk, state=EmailState(status))
+    elif status == EmailStatus.PENDING:
         emails = emails.filter(status__in=OPEN_STATUSES)
     elif status in EmailStatus.values:
         emails = emails.in_state(status)
@@ -158,6 +181,7 @@ def _read_rows(request: SignedInRequest, batch: Batch, status: str) -> dict[str,
 
 def _list_emails(emails: Sequence[Email]) -> list[ListedEmail]:
     histories = read_histories(emails)
+    returns = read_returns([email.pk for email in emails])
     return [
         ListedEmail(
             email=email,
@@ -169,6 +193,10 @@ def _list_emails(emails: Sequence[Email]) -> list[ListedEmail]:
                 for attempt in histories[email.pk].attempts
             ],
             is_to_be_retried=email.status == EmailStatus.PENDING and email.next_attempt_at is not None,
+            returns=[
+                ListedReturn(report=each, words=say_return(each), answer=say_answer(each))
+                for each in returns.get(email.pk, [])
+            ],
         )
         for email in emails
     ]
@@ -177,6 +205,8 @@ def _list_emails(emails: Sequence[Email]) -> list[ListedEmail]:
 def _say_meaning(status: str, batch: Batch) -> str:
     if status in REJECTED_MEANINGS:
         return REJECTED_MEANINGS[status].format(places=f"{batch.place_word}s")
+    if status in RETURN_MEANINGS:
+        return RETURN_MEANINGS[EmailState(status)]
     return STATE_MEANINGS[EmailStatus(status)] if status in EmailStatus.values else ""
 
 
@@ -184,6 +214,8 @@ def _make_tabs(batch: Batch, now: Snapshot, *, hidden_count: int, chosen: str) -
     counts = {
         "": ("All", now["total"], "total"),
         EmailStatus.SENT: (EmailStatus.SENT.label, now["sent"], "sent"),
+        EmailState.RETURNED: (EmailState.RETURNED.label, now["returned"], "returned"),
+        EmailState.COMPLAINED: (EmailState.COMPLAINED.label, now["complained"], "complained"),
         EmailStatus.FAILED: (EmailStatus.FAILED.label, now["failed"], "failed"),
         EmailStatus.UNKNOWN: (EmailStatus.UNKNOWN.label, now["unknown"], "unknown"),
         EmailStatus.PENDING: (EmailStatus.PENDING.label, now["pending"], "pending"),

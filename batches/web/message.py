@@ -19,6 +19,7 @@ from batches.models import Batch, Email, EmailTemplate, Sender, Topic
 from batches.rendering import children
 from batches.rendering.field_names import NO_COLUMN
 from batches.rendering.template import SUBJECT_MAX_CHARS, MessageParts, Rendered, TemplateFault, make_context
+from batches.returns.summary import warn_sender
 
 ROW_MAX_DIGITS = 9
 """Rows are PostgreSQL integers."""
@@ -113,6 +114,11 @@ class MessageChoice:
     def next_row(self) -> int | None:
         """The row of the recipient after this one, or None."""
         return self._find_neighbour("row__gt", "row")
+
+    @property
+    def sender_warning(self) -> str:
+        """What receivers refused of this sender's mail lately. Empty if nothing."""
+        return warn_sender(self.sender.pk if self.sender else None)
 
     def _find_neighbour(self, side: str, order: str) -> int | None:
         if self.email is None:

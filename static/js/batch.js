@@ -5,6 +5,7 @@ import { draw, drawStatus, figures, sayRate } from "./counts.js";
 import { REFUSED, follow, isRefused } from "./live.js";
 
 const ROWS_EVERY_MS = 5_000;
+const RETURNS_EVERY_MS = 1_000;
 const HEALTH_EVERY_MS = 5_000;
 const section = document.getElementById("progress");
 const status = document.getElementById("status");
@@ -14,6 +15,7 @@ const waitingFor = document.getElementById("waiting-for");
 const said = document.getElementById("said");
 let saidPercent = 0;
 let rowsTimer = 0;
+let rowsDueAt = 0;
 let healthTimer = 0;
 let wait = waitingFor.textContent;
 
@@ -33,7 +35,10 @@ function take(snapshot) {
   sayProgress(now);
   const isOtherWait = wait !== waitingFor.textContent; // an approval may have been given, refused or made void
   wait = waitingFor.textContent;
-  refreshRows(isOtherStatus || isOtherWait ? 0 : ROWS_EVERY_MS);
+  const reported = now.returned + now.complained;
+  const isReported = reported !== Number(section.dataset.reported);
+  section.dataset.reported = reported;
+  refreshRows(isOtherStatus || isOtherWait ? 0 : isReported ? RETURNS_EVERY_MS : ROWS_EVERY_MS);
   if (isOtherStatus) checkHealth(); // the batch may have stopped waiting
 }
 
@@ -51,17 +56,19 @@ function sayProgress(now) {
   said.textContent = `${now.percent} percent done`;
 }
 
-/** Fetch the page, and replace the parts that no snapshot holds: the answer to an approval, the rows and the tabs. */
+/** Fetch the page, and replace the parts that no snapshot holds: an approval's answer, what came back, rows and tabs. */
 function refreshRows(delay) {
-  if (rowsTimer && delay) return;
+  const dueAt = performance.now() + delay;
+  if (rowsTimer && dueAt >= rowsDueAt) return;
   clearTimeout(rowsTimer);
+  rowsDueAt = dueAt;
   rowsTimer = setTimeout(async () => {
     rowsTimer = 0;
     if (document.hidden) return;
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
     if (!answer?.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const id of ["approval", "rows"]) {
+    for (const id of ["approval", "came-back", "rows"]) {
       const [part, newer] = [document.getElementById(id), page.getElementById(id)];
       if (newer && !isReading(part)) part.replaceWith(document.adoptNode(newer));
     }
@@ -110,6 +117,8 @@ async function poll() {
     cancelled: batch.cancelledCount,
     pending: batch.pendingCount,
     resending: batch.resendingCount,
+    returned: batch.returnedCount,
+    complained: batch.complainedCount,
     ratePerSecond: 0,
     etaSeconds: null,
     waitingFor: batch.waitingFor,

@@ -46,9 +46,9 @@ async def test_uploaded_columns_have_a_status_when_results_are_downloaded(
     )
     headers, rows = await download(sender, f"/api/batches/{imported.batch.pk}/results.csv")
     assert rows == [
-        ["Name", "E-Mail", "Note", "status", "code", "reply", "time", "line", "job", "history"],
-        ["Ada", "ada@example.org", "'=1+1", "sent", "250", "OK", "2030-01-02T03:04:05+00:00", "2", "", ""],
-        ["Çelik", "c@example.org", "", "pending", "", "", "", "4", "", ""],
+        ["Name", "E-Mail", "Note", *exports.RESULT_COLUMNS],
+        ["Ada", "ada@example.org", "'=1+1", "sent", "250", "OK", "2030-01-02T03:04:05+00:00", "2", *[""] * 5],
+        ["Çelik", "c@example.org", "", "pending", "", "", "", "4", *[""] * 5],
     ]
     assert "filename*=UTF-8''G%C3%A4ste%202030-results.csv" in headers["Content-Disposition"]
 

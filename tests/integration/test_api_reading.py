@@ -134,6 +134,10 @@ def test_emails_are_in_the_order_of_the_file_when_they_are_listed_in_pages(
         "sentAt": "2030-01-02T03:04:05Z",
         "jobId": None,
         "resending": False,
+        "returned": None,
+        "returnedAt": None,
+        "returnedText": "",
+        "returns": [],
         "history": [],
         "nextAttemptAt": None,
     }

@@ -9,9 +9,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.http import StreamingHttpResponse
 
-from batches.exports import PAGE_ROWS, rejected_csv, results_csv
+from batches.exports import PAGE_ROWS, RESULT_COLUMNS, rejected_csv, results_csv
 from batches.intake import import_csv
-from batches.models import EmailStatus, SharedAddresses
+from batches.models import Batch, EmailStatus, Return, ReturnClass, ReturnKind, SharedAddresses
 from tests.integration.conftest import Upload
 
 pytestmark = pytest.mark.django_db
@@ -30,9 +30,9 @@ def test_results_have_the_uploaded_columns_and_the_outcome_when_some_were_sent(u
         status=EmailStatus.SENT, code=250, reply="2.0.0 Ok", attempts=1, completed_at=sent_at
     )
     assert rows_of(results_csv(batch)) == [
-        ["Name", "E-Mail", "Note", "status", "code", "reply", "time", "line", "job", "history"],
-        ["Zoë", "zoe@example.com", 'a\nb, "c"', "sent", "250", "2.0.0 Ok", "2026-01-02T03:04:05+00:00", "2", "", ""],
-        ["Bob", "bob@example.com", "", "pending", "", "", "", "4", "", ""],
+        ["Name", "E-Mail", "Note", *RESULT_COLUMNS],
+        ["Zoë", "zoe@example.com", 'a\nb, "c"', "sent", "250", "2.0.0 Ok", "2026-01-02T03:04:05+00:00", "2", *[""] * 5],
+        ["Bob", "bob@example.com", "", "pending", "", "", "", "4", *[""] * 5],
     ]
 
 
@@ -56,9 +56,9 @@ def test_results_have_every_row_when_rows_went_together(sender: User) -> None:
     data = io.BytesIO(b"child,email\nAnn,pia@x.org\nCy,red@x.org\nBo,PIA@x.org\n")
     batch = import_csv(data, filename="x.csv", user=sender, shared=SharedAddresses.TOGETHER).batch
     assert rows_of(results_csv(batch))[1:] == [
-        ["Ann", "pia@x.org", "pending", "", "", "", "2", "", ""],
-        ["Bo", "pia@x.org", "pending", "", "", "", "2", "", ""],
-        ["Cy", "red@x.org", "pending", "", "", "", "3", "", ""],
+        ["Ann", "pia@x.org", "pending", "", "", "", "2", *[""] * 5],
+        ["Bo", "pia@x.org", "pending", "", "", "", "2", *[""] * 5],
+        ["Cy", "red@x.org", "pending", "", "", "", "3", *[""] * 5],
     ]
 
 
@@ -108,5 +108,47 @@ def test_export_is_streamed_when_django_sends_it(upload: Upload) -> None:
 def test_only_the_header_is_exported_when_the_batch_is_empty(upload: Upload) -> None:
     batch = upload("email\nann@example.com\n")
     batch.emails.all().delete()
-    assert rows_of(results_csv(batch)) == [["email", "status", "code", "reply", "time", "line", "job", "history"]]
+    assert rows_of(results_csv(batch)) == [["email", *RESULT_COLUMNS]]
     assert rows_of(rejected_csv(batch)) == [["email", "line", "reason"]]
+
+
+def report(batch: Batch, row: int, kind: ReturnKind, key: str, text: str = "", status: str = "") -> None:
+    """Make a report about the email of a row."""
+    Return.objects.create(
+        batch=batch,
+        email=batch.emails.get(row=row),
+        kind=kind,
+        return_class=ReturnClass.GONE if kind == ReturnKind.BOUNCED else ReturnClass.OTHER,
+        status_code=status,
+        text=text,
+        door="imap",
+        event_key=key,
+        received_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    )
+
+
+def test_results_say_what_came_back_beside_the_status_that_stays(upload: Upload) -> None:
+    batch = upload("email\nann@example.com\nbob@example.com\ncy@example.com\ndi@example.com\nev@example.com\n")
+    batch.emails.update(status=EmailStatus.SENT)
+    report(batch, 2, ReturnKind.BOUNCED, "1", "550 No such user", "5.1.1")
+    report(batch, 3, ReturnKind.BOUNCED, "2", "=cmd 5.1.1", "5.1.1")
+    report(batch, 3, ReturnKind.COMPLAINED, "3")
+    report(batch, 4, ReturnKind.AUTO_REPLY, "4", "I am away")
+    report(batch, 5, ReturnKind.REFUSED, "5", "550 5.1.1 unknown")
+    header, *rows = rows_of(results_csv(batch))
+    assert header[-3:] == ["returned", "returned_at", "returned_text"]
+    assert [row[1] for row in rows] == ["sent"] * 5
+    at = "2026-01-02T03:04:05+00:00"
+    assert [row[-3:] for row in rows] == [
+        ["gone", at, "5.1.1 550 No such user"],
+        ["complained", at, ""],
+        ["", "", ""],
+        ["", "", ""],
+        ["", "", ""],
+    ]
+
+
+def test_text_of_a_report_is_disarmed_when_it_is_exported(upload: Upload) -> None:
+    batch = upload("email\nann@example.com\n")
+    report(batch, 2, ReturnKind.BOUNCED, "1", "=1+1")
+    assert rows_of(results_csv(batch))[1][-1] == "'=1+1"

@@ -1,6 +1,20 @@
 """The Django admin: records to read, templates and relays to edit, and actions that steer batches and send to users."""
 
-from batches.admin import audit, batch, dashboard, email, factors, job, relay, sender, template, token, topic, users
+from batches.admin import (
+    audit,
+    batch,
+    dashboard,
+    email,
+    factors,
+    job,
+    relay,
+    sender,
+    template,
+    token,
+    topic,
+    users,
+    webhook,
+)
 
 __all__ = [
     "audit",
@@ -15,4 +29,5 @@ __all__ = [
     "token",
     "topic",
     "users",
+    "webhook",
 ]

@@ -39,6 +39,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterField(
             model_name="webhook",
+            name="url",
+            field=models.CharField(max_length=1000, verbose_name="address"),
+        ),
+        migrations.AlterField(
+            model_name="webhook",
             name="secret",
             field=models.CharField(
                 help_text="Begins with whsec_. Messages are signed with it. If there are two, the newer one is first, and "

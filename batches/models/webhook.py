@@ -13,7 +13,7 @@ class Webhook(models.Model):
     """An address to which events are posted, signed as Standard Webhooks says."""
 
     name = models.CharField(max_length=100, unique=True)
-    url = models.URLField("address", max_length=1000)
+    url = models.CharField("address", max_length=1000)
     secret = models.CharField(
         max_length=200,
         help_text="Begins with whsec_. Messages are signed with it. If there are two, the newer one is first, and "

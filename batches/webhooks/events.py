@@ -6,13 +6,15 @@ Nothing is sent here. The rows belong to the transaction of the caller: they are
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from batches.models import Webhook, WebhookEvent
+from batches.models import Webhook, WebhookDelivery, WebhookEvent
 from batches.webhooks import sql
 
 TEXT_MAX_CHARS = 2000
@@ -46,6 +48,21 @@ def emit_many(event: WebhookEvent, data: Sequence[Mapping[str, Any]]) -> int:
         "data": [json.dumps(_make_storable(each), cls=DjangoJSONEncoder) for each in data],
     }
     return sql.execute(sql.EMIT, values)
+
+
+def emit_test(webhook: Webhook) -> None:
+    """Write down a test for one Webhook, whatever events it wants."""
+    WebhookDelivery.objects.create(
+        webhook=webhook,
+        event=WebhookEvent.TEST,
+        message_id=f"msg_{uuid.uuid4().hex}",
+        payload={
+            "type": WebhookEvent.TEST.value,
+            "timestamp": DjangoJSONEncoder().default(timezone.now()),
+            "data": {"webhook": webhook.name},
+        },
+        next_attempt_at=Now(),
+    )
 
 
 def emit_failed_emails(*, batch_id: int, job_id: int, lane_ids: Sequence[int]) -> int:

@@ -200,6 +200,10 @@ ADMIN = """
 /admin/batches/auditentry/add/                         403
 /admin/batches/apitoken/                               200
 /admin/batches/apitoken/add/                           200
+/admin/batches/webhook/                                200
+/admin/batches/webhook/add/                            200
+/admin/batches/webhookdelivery/                        200
+/admin/batches/webhookdelivery/add/                    403
 /admin/reply-meaning/                                  200
 """
 """What a superuser gets with GET from the admin. ADMIN_RULE says what the others get, also from what is not listed."""

@@ -11,6 +11,7 @@ from rq.serializers import JSONSerializer
 
 from batches.jobs import queues
 from batches.jobs.queues import WorkItem
+from batches.jobs.send_webhooks import send_in_turns
 from batches.models import JobPriority
 
 ITEM = WorkItem(job_id=7, lane_id=12, token=3, priority=JobPriority.HIGH)
@@ -102,3 +103,15 @@ def test_letter_check_is_run_when_it_is_enqueued() -> None:
 def test_lane_gives_way_to_a_letter_check_when_its_job_is_not_urgent(priority: str, expected: bool) -> None:
     queues.enqueue_check("abc", turn=0)
     assert queues.has_other_job_waiting(7, priority=priority) == expected
+
+
+def test_webhooks_are_sent_by_one_entry_when_they_are_enqueued_twice() -> None:
+    assert queues.enqueue_webhooks(turn=1)
+    assert not queues.enqueue_webhooks(turn=2)
+
+    [item_id] = queues.waiting_item_ids()
+    job = fetch(item_id)
+    assert queues.is_runnable(job)
+    assert job.func_name == f"{send_in_turns.__module__}.{send_in_turns.__name__}"
+    assert queues.has_other_job_waiting(7, priority=JobPriority.DEFAULT)
+    assert not queues.has_other_job_waiting(7, priority=JobPriority.HIGH)

@@ -1,0 +1,249 @@
+"""Webhooks in the admin: set one up, test it, change its secret, and see the last deliveries.
+
+A form enters. The secret leaves once, in the answer to the form or the action that made it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.formats import localize
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+
+from batches import audit
+from batches.accounts.proof import require_proof
+from batches.admin.readonly import ReadOnlyAdmin
+from batches.models import AuditAction, Webhook, WebhookDelivery, WebhookEvent
+from batches.permissions import Permission, may
+from batches.webhooks.addresses import EndpointRefused, keep_public, read_url
+from batches.webhooks.deliveries import send_again
+from batches.webhooks.events import emit_test
+from batches.webhooks.signing import add_secret
+
+LAST_COUNT = 20
+"""How many deliveries the page of a webhook shows."""
+
+CHOICES = [(event.value, event.label) for event in WebhookEvent if event is not WebhookEvent.TEST]
+
+
+class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class takes no argument at run time
+    events = forms.MultipleChoiceField(
+        choices=CHOICES,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="What the program is told. docs/webhooks.md says more.",
+    )
+
+    class Meta:
+        model = Webhook
+        fields = ("name", "url", "events", "is_enabled")
+        widgets = {"url": forms.TextInput(attrs={"class": "vLargeTextField", "inputmode": "url"})}
+        help_texts = {"url": "Where events are posted, such as https://hooks.example.org/emailbatch."}
+
+    def clean_url(self) -> str:
+        """Refuse an address to which nothing will ever be posted. A name is resolved later, before each message."""
+        url = str(self.cleaned_data["url"]).strip()
+        try:
+            endpoint = read_url(url)
+            if not endpoint.is_exempt:
+                keep_public([ipaddress.ip_address(endpoint.host)], host=endpoint.host)
+        except EndpointRefused as exc:
+            raise forms.ValidationError(str(exc)) from exc
+        except ValueError:
+            pass  # the host is a name
+        return url
+
+
+class SeesAllMixin:
+    """For what tells about the batches of everybody: only who may see them may use it."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return _may_see_all(request) and super().has_view_permission(request, obj)  # type: ignore[misc]
+
+
+def _may_see_all(request: HttpRequest) -> bool:
+    return bool(may(request.user, Permission.VIEW_ALL_BATCHES))
+
+
+@admin.register(Webhook)
+class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    form = WebhookForm
+    list_display = ("name", "doing", "url", "wanted")
+    actions = ("send_test", "make_secret", "forget_secret")
+    readonly_fields = ("doing", "shown_secret", "last")
+    search_fields = ("name", "url")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = ("name", "url", "events", "is_enabled")
+        if obj is None:
+            return [(None, {"fields": fields, "description": "The secret is made when you save, and shown once."})]
+        return [(None, {"fields": (*fields, "shown_secret", "doing")}), ("Last deliveries", {"fields": ("last",)})]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return _may_see_all(request) and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return _may_see_all(request) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return _may_see_all(request) and super().has_delete_permission(request, obj)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if request.method == "POST":
+            require_proof(request)  # it outlives the session, and tells another program about people
+        return super().changeform_view(request, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
+        if not change:
+            obj.secret = add_secret("")
+        if "url" in form.changed_data or "is_enabled" in form.changed_data:
+            obj.failure_count, obj.waits_until = 0, None  # what is known of the receiver was about the other one
+        super().save_model(request, obj, form, change)
+
+    def response_add(self, request: HttpRequest, obj: Webhook, post_url_continue: str | None = None) -> HttpResponse:
+        """Show the secret in place of the usual redirect. Only here is it shown."""
+        return self._show_secret(request, obj)
+
+    def _show_secret(self, request: HttpRequest, webhook: Webhook) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"The secret of {webhook.name}",
+            "opts": self.opts,
+            "webhook": webhook,
+            "secret": webhook.secret.split()[0],
+        }
+        response = TemplateResponse(request, "admin/batches/webhook_secret.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @admin.display(description="events")
+    def wanted(self, webhook: Webhook) -> str:
+        return ", ".join(WebhookEvent(event).label for event in webhook.events)
+
+    @admin.display(description="state")
+    def doing(self, webhook: Webhook) -> str:
+        if not webhook.is_enabled:
+            return "disabled"
+        if webhook.waits_until is not None:
+            return f"the receiver is away; one message is tried at {_say_time(webhook.waits_until)}"
+        waiting = webhook.deliveries.filter(next_attempt_at__isnull=False).count()
+        return f"works, {waiting} waiting" if waiting else "works"
+
+    @admin.display(description="secret")
+    def shown_secret(self, webhook: Webhook) -> str:
+        """Show enough of each secret to tell it from another."""
+        shown = [f"{secret[:10]}…" for secret in webhook.secret.split()]
+        old = ", and the old one too: forget it when the program uses the new one" if len(shown) > 1 else ""
+        return f"{' and '.join(shown)} Messages are signed with it{old}."
+
+    @admin.display(description="deliveries")
+    def last(self, webhook: Webhook) -> SafeString:
+        rows = [
+            (_link(delivery), WebhookEvent(delivery.event).label, say_state(delivery), delivery.attempts)
+            for delivery in webhook.deliveries.order_by("-pk")[:LAST_COUNT]
+        ]
+        if not rows:
+            return format_html("None yet. Choose “{}” in the list of webhooks.", "Send a test")
+        head = format_html_join(
+            "", "<th scope='col'>{}</th>", ((name,) for name in ("When", "Event", "State", "Attempts"))
+        )
+        body = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows)
+        every = reverse("admin:batches_webhookdelivery_changelist") + f"?webhook__id__exact={webhook.pk}"
+        return format_html(
+            "<div><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
+            '<p><a href="{}">All deliveries of this webhook</a></p></div>',
+            *(head, body, every),
+        )
+
+    @admin.action(description="Send a test", permissions=["change"])
+    def send_test(self, request: HttpRequest, webhooks: QuerySet[Webhook]) -> None:
+        disabled = [webhook.name for webhook in webhooks if not webhook.is_enabled]
+        for webhook in webhooks.filter(is_enabled=True):
+            emit_test(webhook)
+            self.message_user(
+                request,
+                f"A test goes to {webhook.name} within seconds. Its page shows what was answered.",
+                messages.SUCCESS,
+            )
+        if disabled:
+            self.message_user(request, f"Disabled, so nothing is sent: {', '.join(disabled)}.", messages.WARNING)
+
+    @admin.action(description="Make a new secret beside the old one", permissions=["change"])
+    def make_secret(self, request: HttpRequest, webhooks: QuerySet[Webhook]) -> HttpResponse | None:
+        if len(webhooks) != 1:
+            self.message_user(request, "Choose one webhook: its new secret is shown once.", messages.WARNING)
+            return None
+        require_proof(request)
+        [webhook] = webhooks
+        webhook.secret = add_secret(webhook.secret)
+        webhook.save(update_fields=["secret"])
+        audit.record(AuditAction.ADMIN_CHANGE, webhook, act="make secret")
+        return self._show_secret(request, webhook)
+
+    @admin.action(description="Forget the old secret", permissions=["change"])
+    def forget_secret(self, request: HttpRequest, webhooks: QuerySet[Webhook]) -> None:
+        for webhook in webhooks:
+            newest, *old = webhook.secret.split()
+            if old:
+                Webhook.objects.filter(pk=webhook.pk, secret=webhook.secret).update(secret=newest)
+                audit.record(AuditAction.ADMIN_CHANGE, webhook, act="forget secret")
+            said = "is signed with the new secret only" if old else "has one secret"
+            self.message_user(request, f"{webhook.name} {said}.", messages.SUCCESS)
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(SeesAllMixin, ReadOnlyAdmin):
+    list_display = ("created_at", "webhook", "event", "state", "attempts")
+    list_filter = ("webhook", "event")
+    list_select_related = ("webhook",)
+    actions = ("send_again",)
+    fields = ("webhook", "event", "message_id", "state", "attempts", "created_at", "content")
+    readonly_fields = ("state", "content")
+
+    def has_resend_permission(self, request: HttpRequest) -> bool:
+        return _may_see_all(request) and request.user.has_perm("batches.change_webhook")
+
+    @admin.display(description="state")
+    def state(self, delivery: WebhookDelivery) -> str:
+        return say_state(delivery)
+
+    @admin.display(description="content")
+    def content(self, delivery: WebhookDelivery) -> SafeString:
+        return format_html("<pre>{}</pre>", json.dumps(delivery.payload, indent=2, ensure_ascii=False))
+
+    @admin.action(description="Send again", permissions=["resend"])
+    def send_again(self, request: HttpRequest, chosen: QuerySet[WebhookDelivery]) -> None:
+        count = send_again(list(chosen))
+        for delivery in chosen:
+            audit.record(AuditAction.ADMIN_CHANGE, delivery, act="send again")
+        words = f"{count} {'message is' if count == 1 else 'messages are'} sent again within seconds."
+        self.message_user(request, words, messages.SUCCESS if count else messages.WARNING)
+
+
+def say_state(delivery: WebhookDelivery) -> str:
+    """Say in words what became of a delivery, with the reason of its last failure."""
+    if delivery.delivered_at is not None:
+        return f"delivered, answered {delivery.status}"
+    if delivery.next_attempt_at is None:
+        return f"given up. {delivery.error}"
+    if not delivery.error:
+        return "waits for its first attempt"
+    return f"next attempt at {_say_time(delivery.next_attempt_at)}. {delivery.error}"
+
+
+def _say_time(moment: Any) -> str:
+    return str(localize(localtime(moment).replace(microsecond=0)))
+
+
+def _link(delivery: WebhookDelivery) -> SafeString:
+    url = reverse("admin:batches_webhookdelivery_change", args=[delivery.pk])
+    return format_html('<a href="{}">{}</a>', url, _say_time(delivery.created_at))

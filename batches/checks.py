@@ -17,6 +17,7 @@ from batches.mailboxes import SenderFault
 from batches.models import CrashPolicy
 from batches.models.relay import DEFAULT_RELAY
 from batches.relays import registry
+from batches.returns.doors.address import MailboxAddress, ReturnsUrlError, make_mailbox_client, parse_returns_url
 from batches.sender_addresses import read_sender
 from batches.smtp import meanings
 from batches.smtp.oauth import PROVIDERS
@@ -33,6 +34,7 @@ BAD_ADDRESS = "batches.E006"
 BAD_REPLY_RULES = "batches.E007"
 BAD_SENDER = "batches.E008"
 BAD_RELAY_NAME = "batches.E009"
+BAD_RETURNS = "batches.E012"
 EMBEDDED_SERVICE = "batches.W001"
 
 
@@ -156,6 +158,31 @@ def _find_relay_fault(name: str, url: str) -> str | None:
             f"{registry.oauth_variables(name)}* is set, but {registry.url_variable(name)} has no ?oauth=. "
             f"Add ?oauth= with {', '.join(PROVIDERS[:-1])} or {PROVIDERS[-1]}, or unset those variables."
         )
+    return None
+
+
+@register()
+def check_returns(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a RETURNS_URL that cannot be used, and an OAuth client of the return mailbox that is not complete."""
+    if not settings.RETURNS_URL:
+        return []
+    fault = service_urls.find_returns_fault(settings.RETURNS_URL)
+    if fault is None and isinstance(address := parse_returns_url(settings.RETURNS_URL), MailboxAddress):
+        fault = _find_mailbox_fault(address)
+    return [Error(fault, id=BAD_RETURNS)] if fault else []
+
+
+def _find_mailbox_fault(address: MailboxAddress) -> str | None:
+    if not address.oauth:
+        if settings.RETURNS_OAUTH:
+            return "RETURNS_OAUTH_* is set, but RETURNS_URL has no ?oauth=. Add it, or unset those variables."
+        return None
+    try:
+        client = make_mailbox_client(address, settings.RETURNS_OAUTH)
+        if client.service_account:
+            read_key(client, client.service_account)
+    except (ReturnsUrlError, TokenError) as exc:
+        return str(exc)
     return None
 
 

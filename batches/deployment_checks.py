@@ -25,6 +25,9 @@ BAD_PROXY_COUNT = "batches.E011"
 IN_THE_CLEAR = "batches.W003"
 REDIS_WITHOUT_PASSWORD = "batches.W004"  # noqa: S105  (an id)
 UNCOUNTED_PROXY = "batches.W005"
+WEAK_WEBHOOK_SECRET = "batches.E013"  # noqa: S105  (an id)
+
+WEBHOOK_PASSWORD_MIN_CHARS = 20
 
 KEY_MIN_CHARS = 40
 KEY_MIN_BITS = 112
@@ -115,6 +118,12 @@ def _open_services() -> Iterator[tuple[str, str]]:
         for name, url in sorted(registry.relay_urls().items()):
             if _is_relay_open(url):
                 yield registry.url_variable(name), "Write smtp+tls:// or smtp+ssl://."
+    if _is_returns_open(settings.RETURNS_URL):
+        yield "RETURNS_URL", "Write imap+ssl://, or listen on 127.0.0.1 for a mail server on this machine."
+
+
+def _is_returns_open(url: str) -> bool:
+    return url.lower().startswith(("imap://", "lmtp://", "smtp://")) and _is_far(_host(url))
 
 
 def _is_database_open(url: str) -> bool:
@@ -197,3 +206,14 @@ def check_proxy_count(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[
             id=UNCOUNTED_PROXY,
         )
     ]
+
+
+@register(Tags.security, deploy=True)
+def check_webhook_secret(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a WEBHOOK_SECRET that could be guessed: anyone who has it can keep mail from any address."""
+    hint = 'Write user:password, with a password from: python -c "import secrets; print(secrets.token_urlsafe(30))".'
+    passwords = [secret.partition(":")[2] for secret in settings.WEBHOOK_SECRETS]
+    if all(len(password) >= WEBHOOK_PASSWORD_MIN_CHARS for password in passwords):
+        return []
+    sentence = f"A password in WEBHOOK_SECRET has less than {WEBHOOK_PASSWORD_MIN_CHARS} characters."
+    return [Error(sentence, hint=hint, id=WEAK_WEBHOOK_SECRET)]

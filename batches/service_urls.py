@@ -14,6 +14,8 @@ import environ
 from psycopg import pq
 from redis.connection import parse_url as parse_redis_url
 
+from batches.returns.doors.address import EXAMPLE as RETURNS_EXAMPLE
+from batches.returns.doors.address import LISTENER_PORTS, MAILBOX_PORTS, ReturnsUrlError, parse_returns_url
 from batches.smtp.relay import DEFAULT_PORTS, RelayUrlError, parse_relay
 
 QUOTATION_MARKS = ('"', "'", "`", "\u201c", "\u201d", "\u2018", "\u2019")
@@ -51,6 +53,13 @@ EMAIL = Address(
     example="smtp+tls://user:password@mail.example.org:587",
 )
 
+RETURNS = Address(
+    variable="RETURNS_URL",
+    schemes=(*MAILBOX_PORTS, *LISTENER_PORTS),
+    suggested=("imap+ssl", "imap+tls", "lmtp"),
+    example=RETURNS_EXAMPLE,
+)
+
 
 def find_database_fault(url: str) -> str | None:
     """Return what is wrong with a DATABASE_URL, or None."""
@@ -65,6 +74,17 @@ def find_redis_fault(url: str) -> str | None:
 def find_email_fault(url: str, *, variable: str = "EMAIL_URL") -> str | None:
     """Return what is wrong with an EMAIL_URL or EMAIL_URL_<NAME>, or None."""
     return _find_spelling_fault(url, replace(EMAIL, variable=variable)) or _find_email_fault(url, variable)
+
+
+def find_returns_fault(url: str) -> str | None:
+    """Return what is wrong with a RETURNS_URL, or None."""
+    if fault := _find_spelling_fault(url, RETURNS):
+        return fault
+    try:
+        parse_returns_url(url)
+    except ReturnsUrlError as exc:
+        return str(exc)
+    return None
 
 
 def _find_spelling_fault(url: str, address: Address) -> str | None:

@@ -21,6 +21,8 @@ SECRET_MAX_BYTES = 65_536
 
 RELAY_PREFIX = "EMAIL_URL_"
 OAUTH_PREFIX = "EMAIL_OAUTH_"
+RETURNS_OAUTH_PREFIX = "RETURNS_OAUTH_"
+ANYMAIL_PREFIX = "ANYMAIL_"
 
 BOOLEANS = dict.fromkeys(("true", "on", "ok", "y", "yes", "1"), True)
 BOOLEANS |= dict.fromkeys(("false", "off", "n", "no", "0"), False)
@@ -149,6 +151,17 @@ def find_stray_oauth_variables(env: Environment, names: Iterable[str], *, ends: 
 def _oauth_prefixes(names: Iterable[str]) -> dict[str, str]:
     """Return the beginning of the variables of each relay's OAuth client, by the relay's name."""
     return {name: f"{OAUTH_PREFIX}{name.upper()}_" for name in names} | {"default": OAUTH_PREFIX}
+
+
+def read_returns_oauth(env: Environment, *, ends: Sequence[str]) -> dict[str, str]:
+    """Return the values of RETURNS_OAUTH_*, by the ends of their names, such as CLIENT_ID. Unset ones are left out."""
+    return {end: value for end in ends if (value := env.secret(f"{RETURNS_OAUTH_PREFIX}{end}"))}
+
+
+def read_anymail(env: Environment) -> dict[str, str]:
+    """Return the values of ANYMAIL_*, by the rest of the name: the keys with which providers sign what they post."""
+    names = {name.removesuffix("_FILE") for name in env.ENVIRON if name.startswith(ANYMAIL_PREFIX)}
+    return {name.removeprefix(ANYMAIL_PREFIX): value for name in names if (value := env.secret(name))}
 
 
 def _list_relay_variables(environment: Mapping[str, str]) -> set[str]:

@@ -12,10 +12,12 @@ from emailbatch.environment import (
     Environment,
     find_public_url,
     find_stray_oauth_variables,
+    read_anymail,
     read_database,
     read_groups,
     read_relay_oauth,
     read_relay_urls,
+    read_returns_oauth,
 )
 from emailbatch.localstack import addresses
 
@@ -202,6 +204,10 @@ if not UNSUBSCRIBE_KEYS and IS_LOCAL_STACK:
     UNSUBSCRIBE_KEYS = addresses.local_unsubscribe_key(DATA_DIR).split()
 BOUNCE_ADDRESS = env.str("BOUNCE_ADDRESS", default="").strip()
 RETURNS_URL = env.secret("RETURNS_URL")
+RETURNS_OAUTH = read_returns_oauth(env, ends=CLIENT_VARIABLES)  # the values of RETURNS_OAUTH_*
+# What lets providers in at /hooks/, each user:password. Without one there are no such addresses.
+WEBHOOK_SECRETS = env.secret("WEBHOOK_SECRET").replace(",", " ").split()
+ANYMAIL = {**read_anymail(env), "WEBHOOK_SECRET": WEBHOOK_SECRETS}  # the others: keys with which some providers sign
 SEND_STOP_ABOVE = env.float("SEND_STOP_ABOVE", default=0)
 SEND_CANARY_SECONDS = env.float("SEND_CANARY_SECONDS", default=0)
 WEBHOOK_PRIVATE_HOSTS = env.list("WEBHOOK_PRIVATE_HOSTS", default=[])
@@ -336,6 +342,8 @@ LOGGING = {
         # At DEBUG it writes every statement with its values. Those are the recipients.
         "django.db.backends": {"level": "INFO"},
         # In place of Django's own handlers, which write lines without our formatter. The console is the root's.
+        # aiosmtpd. At INFO it writes the addresses of each message.
+        "mail.log": {"level": "WARNING"},
         "django": {"handlers": [] if DEBUG else ["error_mails"]},
         "django.server": {"handlers": [], "propagate": True},
         # It writes a line for each form of bounce that a report has not.

@@ -35,6 +35,7 @@ from batches.models.suppression import Suppression, SuppressionList
 from batches.models.template import EmailTemplate, TemplateNotFound, TemplateVersion
 from batches.models.token import ApiToken, TokenScope
 from batches.models.topic import NEWS_TOPIC, SERVICE_TOPIC, Topic
+from batches.models.unknown_report import UnknownReport
 from batches.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
@@ -88,6 +89,7 @@ __all__ = [
     "TokenScope",
     "Topic",
     "TopicKind",
+    "UnknownReport",
     "UploadChunk",
     "WaitingReturn",
     "Webhook",

@@ -48,6 +48,8 @@ class Plan:
     """Whether to start the embedded PostgreSQL."""
     has_redis: bool
     has_inbox: bool
+    has_returns: bool = False
+    """Whether to run the process that takes in what comes back."""
     stop_grace_seconds: float
     """How long a worker or the web process may take to stop before it is killed."""
 
@@ -101,6 +103,8 @@ class Stack:
             is_ready=lambda: probes.http_answers(host=HOST, port=self._port),
         )
         self._workers = [worker_program(plan, number) for number in range(1, plan.worker_count + 1)]
+        if plan.has_returns:
+            self._workers.append(_manage(plan, "returns", "readreturns"))
         programs = [service.program for service in (*self._services, self._web)] + self._workers
         self._console = Console(names=[UP, *(program.name for program in programs)])
         self._groups: list[list[Supervised]] = []

@@ -44,6 +44,7 @@ class Command(BaseCommand):
             has_database=settings.IS_LOCAL_DATABASE,
             has_redis=settings.IS_LOCAL_REDIS,
             has_inbox=settings.IS_LOCAL_INBOX,
+            has_returns=bool(settings.RETURNS_URL),
             stop_grace_seconds=settings.STOP_GRACE_SECONDS,
         )
         try:

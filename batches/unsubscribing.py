@@ -18,15 +18,30 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from batches import audit
-from batches.models import AuditAction, SuppressionList, SuppressionReason, Topic, TopicKind
+from batches.models import (
+    AuditAction,
+    Batch,
+    Email,
+    SuppressionList,
+    SuppressionReason,
+    Topic,
+    TopicKind,
+    WebhookEvent,
+)
 from batches.suppressions import lift_digest, list_of, suppress_digests
 from batches.unsubscribe_tokens import UnsubscribeToken
+from batches.webhooks import events
 
 ALL_NEWS = "all"
 """What the audit names in place of the key of a topic."""
 
 OBJECTIONS = frozenset({SuppressionReason.UNSUBSCRIBED})
 """The only reason that a recipient can take back."""
+
+
+SEARCHED_ROWS = 500_000
+SEARCHED_BATCHES = 500
+"""How many of the newest emails are searched for an address that a webhook wants to know. There is no index for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,8 +101,9 @@ def unsubscribe(token: UnsubscribeToken, *, source: str, everything: bool = Fals
     # A repeated request must not wait for the lock of the list, nor write anything.
     if _has_objected(token, topic):
         return False
+    address = _find_wanted_address(token)
     with transaction.atomic():
-        return _object(token, topic, source=source)
+        return _object(token, topic, source=source, address=address)
 
 
 def set_topics(token: UnsubscribeToken, wanted: Collection[int], *, source: str) -> bool:
@@ -98,14 +114,16 @@ def set_topics(token: UnsubscribeToken, wanted: Collection[int], *, source: str)
     Args:
         wanted: ids of topics. Others than those of news are ignored.
     """
+    address = _find_wanted_address(token)
     with transaction.atomic():
         _lock()
         topics = list(_find_news())
         chosen = [topic for topic in topics if topic.pk in wanted]
         if not chosen:
-            return _object(token, None, source=source)
+            return _object(token, None, source=source, address=address)
         is_taken_back = _take_back(token, [None, *chosen], source=source)
-        objected = [_object(token, topic, source=source) for topic in topics if topic not in chosen]
+        refused = [topic for topic in topics if topic not in chosen]
+        objected = [_object(token, topic, source=source, address=address) for topic in refused]
         return is_taken_back or any(objected)
 
 
@@ -133,12 +151,19 @@ def _has_objected(token: UnsubscribeToken, topic: Topic | None) -> bool:
     return rows.exists()
 
 
-def _object(token: UnsubscribeToken, topic: Topic | None, *, source: str) -> bool:
-    """Write an objection. False: it is there already."""
+def _object(token: UnsubscribeToken, topic: Topic | None, *, source: str, address: str | None) -> bool:
+    """Write an objection, and tell the webhooks that want to know. False: it is there already."""
     added = suppress_digests([token.digest], reason=SuppressionReason.UNSUBSCRIBED, topic=topic, source=source)
     if not added:
         return False
     _record(AuditAction.UNSUBSCRIBE, token, topic, source=source)
+    told = {
+        "topic": topic.key if topic else None,
+        "address": address,
+        "source": source,
+        "unsubscribedAt": timezone.now(),
+    }
+    events.emit(WebhookEvent.UNSUBSCRIBED, told)
     return True
 
 
@@ -148,6 +173,26 @@ def _take_back(token: UnsubscribeToken, topics: Collection[Topic | None], *, sou
     for topic in lifted:
         _record(AuditAction.UNSUBSCRIBE_UNDO, token, topic, source=source)
     return bool(lifted)
+
+
+def _find_wanted_address(token: UnsubscribeToken) -> str | None:
+    """Find the address of a token, if a webhook wants to know of it. None: nobody does, or it was not found.
+
+    A token has no address, and an old or purged batch has none either. So the newest batches are searched, before any
+    lock is taken.
+    """
+    if not events.is_wanted(WebhookEvent.UNSUBSCRIBED):
+        return None
+    batch_ids: list[int] = []
+    row_count = 0
+    for batch_id, total_count in Batch.objects.order_by("-pk").values_list("pk", "total_count")[:SEARCHED_BATCHES]:
+        row_count += total_count
+        if batch_ids and row_count > SEARCHED_ROWS:
+            break
+        batch_ids.append(batch_id)
+    emails = Email.objects.filter(batch_id__in=batch_ids, address_digest=token.digest).exclude(address="")
+    # Without an order: for the sake of one, PostgreSQL would walk through the key of the whole table.
+    return next(iter(emails.order_by().values_list("address", flat=True)[:1]), None)
 
 
 def _record(action: AuditAction, token: UnsubscribeToken, topic: Topic | None, *, source: str) -> None:

@@ -31,7 +31,7 @@ from batches.people.searching import (
 from batches.people.spelling import Spelling
 from batches.people.stores import compile_pattern, open_stores
 from batches.people.uploads import find_lines
-from batches.suppressions import digest_address, find_digest
+from batches.suppressions import DIGEST_BYTES, digest_address, find_digest
 
 AUDIT_MAX = 10_000
 """How many audit entries are given out: the newest."""
@@ -146,7 +146,9 @@ def _describe_redis(spelling: Spelling) -> list[str] | str:
 
 def _describe_audit(users: Iterable[User], digest: str) -> Iterator[dict[str, Any]]:
     """Yield the entries about the person, and about what the person's own account did."""
-    entries = AuditEntry.objects.filter(Q(details__person=digest) | Q(actor_id__in=[user.pk for user in users]))
+    # What a recipient did by a link is known by the digest of the suppression list: the first half of this one.
+    persons = [digest, digest[: 2 * DIGEST_BYTES]]
+    entries = AuditEntry.objects.filter(Q(details__person__in=persons) | Q(actor_id__in=[user.pk for user in users]))
     for entry in entries.order_by("-pk")[:AUDIT_MAX]:
         yield {
             "at": entry.at,

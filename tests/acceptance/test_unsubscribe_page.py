@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from batches import redis_client
 from batches.models import Suppression, Topic
 from batches.models.topic import NEWS_TOPIC
 from batches.suppressions import find_digest
 from batches.unsubscribe_tokens import make_token
+from batches.web.unsubscribe import PAGES, WRONG_TOKENS
 from tests.acceptance.browser import running_site, take_picture
 
 ADDRESS = "ann@example.org"
@@ -27,6 +29,13 @@ OpenPage = Callable[..., Page]
 def site(django_db_setup: None) -> Iterator[str]:
     with running_site({"UNSUBSCRIBE_KEYS": KEY}) as url:
         yield url
+
+
+@pytest.fixture(autouse=True)
+def no_counts() -> None:
+    """Forget how many pages this machine has opened: all tests of a run are one client."""
+    with redis_client.connect() as client:
+        client.delete(f"emailbatch:{PAGES.name}:127.0.0.1", f"emailbatch:{WRONG_TOKENS.name}:127.0.0.1")
 
 
 @pytest.fixture

@@ -11,9 +11,21 @@ from django.db import connections
 from django.utils import timezone
 
 from batches import audit, unsubscribing
-from batches.models import AuditAction, AuditEntry, Suppression, SuppressionReason, Topic, TopicKind
+from batches.models import (
+    AuditAction,
+    AuditEntry,
+    Email,
+    Suppression,
+    SuppressionReason,
+    Topic,
+    TopicKind,
+    Webhook,
+    WebhookDelivery,
+    WebhookEvent,
+)
 from batches.suppressions import find_digest, suppress
 from batches.unsubscribe_tokens import UnsubscribeToken
+from tests.conftest import MakeBatch
 
 ADDRESS = "ann@example.org"
 
@@ -147,3 +159,38 @@ def test_audit_names_the_recipient_by_digest_and_no_user(news: Topic, sender: Us
     entry = AuditEntry.objects.get(action=AuditAction.UNSUBSCRIBE)
     assert (entry.actor_id, entry.actor_name, entry.client, entry.via) == (None, "", None, "recipient by page")
     assert entry.details == {"person": find_digest(ADDRESS).hex(), "topic": "news"}
+
+
+@pytest.fixture
+def webhook(db: None) -> Webhook:
+    return Webhook.objects.create(
+        name="shop", url="https://shop.example/", secret="whsec_x", events=[WebhookEvent.UNSUBSCRIBED]
+    )
+
+
+def told() -> list[dict[str, object]]:
+    """What the webhook will be told, without the times."""
+    data = [dict(each.payload["data"]) for each in WebhookDelivery.objects.order_by("pk")]
+    assert all(each.pop("unsubscribedAt") for each in data)
+    return data
+
+
+def test_webhook_is_told_once_who_unsubscribed_from_what(news: Topic, webhook: Webhook, make_batch: MakeBatch) -> None:
+    batch = make_batch(sent=2)
+    Email.objects.filter(batch=batch, row=3).update(address=ADDRESS, address_digest=find_digest(ADDRESS))
+    make_batch(sent=1)
+    for _ in range(2):
+        unsubscribing.unsubscribe(token_of(news), source="one-click")
+    unsubscribing.set_topics(token_of(news), [], source="page")
+    assert told() == [
+        {"topic": "news", "address": ADDRESS, "source": "one-click"},
+        {"topic": None, "address": ADDRESS, "source": "page"},
+    ]
+
+
+def test_webhook_is_told_no_address_when_a_purge_has_removed_it(
+    news: Topic, webhook: Webhook, make_batch: MakeBatch
+) -> None:
+    make_batch(sent=1).emails.update(address="", address_digest=find_digest(ADDRESS))
+    unsubscribing.unsubscribe(token_of(news), source="mail")
+    assert told() == [{"topic": "news", "address": None, "source": "mail"}]

@@ -19,10 +19,13 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import BinaryField, CharField, JSONField, TextField
 
 from batches import audit
-from batches.models import ApiToken, AuditAction, AuditEntry, Batch, SuppressionReason
+from batches.models import ApiToken, AuditAction, AuditEntry, Batch, SuppressionReason, Topic
+from batches.models.topic import NEWS_TOPIC
 from batches.people import Spelling, export_person
 from batches.people.searching import OWN_TABLES, SKIPPED_TABLES, read_tables
-from batches.suppressions import digest_address, suppress
+from batches.suppressions import digest_address, find_digest, suppress
+from batches.unsubscribe_tokens import UnsubscribeToken
+from batches.unsubscribing import unsubscribe
 from tests.conftest import MakeSender
 from tests.integration.people.conftest import ANN
 
@@ -39,6 +42,7 @@ def test_export_has_every_part(ann_everywhere: Batch, make_sender: MakeSender) -
     make_sender("office", reply_to=ANN)
     suppress(ANN, reason=SuppressionReason.MANUAL)
     audit.record(AuditAction.PERSON_SEARCH, person=digest_address(ANN))
+    unsubscribe(UnsubscribeToken(topic_id=Topic.objects.get(key=NEWS_TOPIC).pk, digest=find_digest(ANN)), source="page")
     found = export("ANN@example.org")
     sent, of_draft = found["emails"]
     assert (sent["address"], sent["fields"], sent["code"]) == ("Ann@example.org", {"name": "Ann Berg"}, 550)
@@ -48,11 +52,12 @@ def test_export_has_every_part(ann_everywhere: Batch, make_sender: MakeSender) -
     assert [upload["lines"] for upload in found["uploads"]] == [[f"{ANN},Ann"], [f"bo@example.org,knows {ANN}"]]
     assert [user["username"] for user in found["users"]] == ["annberg"]
     assert [sender["key"] for sender in found["senders"]] == ["office"]
-    assert [each["reason"] for each in found["suppressions"]] == [SuppressionReason.MANUAL]
+    reasons = {each["reason"] for each in found["suppressions"]}
+    assert reasons == {SuppressionReason.MANUAL, SuppressionReason.UNSUBSCRIBED}
     [messages] = found["stores"].values()
     assert len(messages) == 2
     assert found["redis"] == ["emailbatch:letter-check:record:x", "rq:job:lane-1-1-1"]
-    assert "person_search" in [entry["action"] for entry in found["audit"]]
+    assert {"person_search", "unsubscribe"} <= {entry["action"] for entry in found["audit"]}
 
 
 def test_export_has_what_an_account_has_without_its_secrets(ann_everywhere: Batch) -> None:

@@ -40,6 +40,16 @@ class StopReason(NamedTuple):
     """In percent."""
     sentence: str
 
+    def arguments(self, job_id: int, stop_above: float) -> dict[str, int | float | str]:
+        """Return the arguments of STOP_JOB."""
+        return {
+            "job": job_id,
+            "share": self.share,
+            "stop_above": stop_above,
+            "factor": ACCEPTED_FACTOR,
+            "sentence": self.sentence,
+        }
+
 
 def find_share(row: sql.SnapshotRow) -> float:
     """Return the share of the emails that failed, came back or were complained about, in percent of those that ended.
@@ -103,7 +113,6 @@ class ShareJudge:
         reason = find_reason(row, self._stop_above) if row is not None else None
         if reason is None:
             return
-        arguments = {"job": self._job_id, "share": reason.share, "sentence": reason.sentence}
-        stopped = await self._ledger.execute(sql.STOP_JOB, arguments)
+        stopped = await self._ledger.execute(sql.STOP_JOB, reason.arguments(self._job_id, self._stop_above))
         if stopped.rowcount:
             logger.warning("Job %s is paused. %s", self._job_id, reason.sentence, extra={"action": "stop_job"})

@@ -18,7 +18,7 @@ from django.utils import timezone
 from batches import audit, progress
 from batches.jobs import queues
 from batches.jobs.end_events import emit_end
-from batches.jobs.stopping import find_accepted_share
+from batches.jobs.stopping import read_share
 from batches.models import (
     WAS_SENT,
     AuditAction,
@@ -86,8 +86,8 @@ def resume_batch(batch: Batch, *, by: User | AnonymousUser | None = None) -> Non
         job = EmailJob.objects.select_for_update().filter(batch=batch, status=JobStatus.PAUSED).first()
         if job and isinstance(by, User):
             EmailJob.objects.filter(pk=job.pk).update(resumed_by=by)
-        if job and (share := find_accepted_share(batch.pk)):
-            EmailJob.objects.filter(pk=job.pk).update(stops_above=share)
+        if job:
+            EmailJob.objects.filter(pk=job.pk).update(accepted_share=read_share(batch.pk))
         _transition(batch, from_=(JobStatus.PAUSED,), to=_resumed_status(job) if job else JobStatus.QUEUED)
         audit.record(AuditAction.RESUME, batch)
 

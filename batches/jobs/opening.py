@@ -242,7 +242,7 @@ def open_job(locked: Batch, sending: Sending) -> EmailJob:
         _insert(job, AuditAction.SEND, digest=digest_of(locked, sending))
         locked.upload_chunks.all().delete()  # a batch that was sent can't be read again
         return job
-    job.stops_above = stopping.find_accepted_share(locked.pk)  # before the counts of this batch are those of a replay
+    job.accepted_share = stopping.read_share(locked.pk)  # before the counts of the batch are those of a replay
     job.total_count = _reset_emails(locked, sending)
     _end_suppressed(locked, sending, job)
     lifecycle.recount_ended_batch(locked.pk)

@@ -1,7 +1,7 @@
 """Stop the jobs of which too much failed or came back, and let a canary go first.
 
-The sweep calls ``stop_jobs`` and ``advance_canaries``. Resuming and replaying call ``find_accepted_share``: a person
-has seen that share, and wants the rest to go out nevertheless.
+The sweep calls ``stop_jobs`` and ``advance_canaries``. Resuming and replaying call ``read_share``: a person has
+seen that share, and wants the rest to go out nevertheless.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from batches import audit, progress
-from batches.delivery.stopping import ACCEPTED_FACTOR, JUDGED_FROM_COUNT, find_reason, find_share
+from batches.delivery.stopping import JUDGED_FROM_COUNT, find_reason, find_share
 from batches.models import AuditAction, Batch, EmailJob, EmailStatus, JobStatus, sql
 
 logger = logging.getLogger(__name__)
@@ -33,15 +33,12 @@ def find_canary_end(batch: Batch) -> int | None:
     return first[CANARY_COUNT - 1] if len(first) > CANARY_COUNT else None
 
 
-def find_accepted_share(batch_id: int) -> float:
-    """Return above which share a job of the batch stops, in percent, if a person starts it now.
+def read_share(batch_id: int) -> float:
+    """Return the share of failures and returns of a batch, in percent: what a person accepts who starts it now.
 
-    0: above ``SEND_STOP_ABOVE``.
+    It does not depend on a setting, because the web process may have others than the workers.
     """
-    if settings.SEND_STOP_ABOVE <= 0:
-        return 0.0
-    share = max(map(find_share, _read_rows([batch_id])), default=0.0)
-    return ACCEPTED_FACTOR * share if share > settings.SEND_STOP_ABOVE else 0.0
+    return max(map(find_share, _read_rows([batch_id])), default=0.0)
 
 
 def stop_jobs() -> int:
@@ -62,7 +59,7 @@ def _stop_if_above(job_id: int, row: sql.SnapshotRow) -> bool:
         return False
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(sql.STOP_JOB, {"job": job_id, "share": reason.share, "sentence": reason.sentence})
+            cursor.execute(sql.STOP_JOB, reason.arguments(job_id, settings.SEND_STOP_ABOVE))
             if not cursor.rowcount:
                 return False
         audit.record(AuditAction.PAUSE, Batch.objects.get(pk=row.batch_id), job=job_id, reason="too much came back")

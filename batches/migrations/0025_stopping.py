@@ -10,8 +10,8 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name='emailjob',
-            name='stops_above',
-            field=models.FloatField(db_default=0, default=0, help_text='In percent. A share of failures and returns up to this was accepted, by resuming or by a replay.'),
+            name='accepted_share',
+            field=models.FloatField(db_default=0, default=0, help_text='The share of failures and returns, in percent, that a person accepted by resuming or replaying.'),
         ),
         migrations.AddField(
             model_name='emailjob',

@@ -84,10 +84,10 @@ class EmailJob(models.Model):
         db_default="",
         help_text="A reply that stopped the job, and that a person took for the recipients' own by resuming.",
     )
-    stops_above = models.FloatField(
+    accepted_share = models.FloatField(
         default=0,
         db_default=0,
-        help_text="In percent. A share of failures and returns up to this was accepted, by resuming or by a replay.",
+        help_text="The share of failures and returns, in percent, that a person accepted by resuming or replaying.",
     )
     canary_to_row = models.PositiveIntegerField(
         null=True, blank=True, help_text="No row after this one is handed out before the canary is over."

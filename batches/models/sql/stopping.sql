@@ -1,7 +1,8 @@
 -- The statements of jobs that stop because too much failed or came back, and of the canary.
 
 -- name: STOP_JOB
--- Pause a job because too large a share of its batch failed or came back. A person has not accepted that share yet.
+-- Pause a job because too large a share of its batch failed or came back. If a person has accepted a share that was too
+-- large already, only a multiple of that one is too large.
 -- Its canary has done what it is for, so anyone who resumes the job sends to everybody. The locks are taken in the order
 -- job, batch.
 WITH stopped AS (
@@ -9,7 +10,7 @@ WITH stopped AS (
   SET status = {paused_job}, last_error = %(sentence)s, relay_retry_at = NULL, relay_failure_count = 0,
       canary_to_row = NULL, canary_until = NULL
   WHERE id = %(job)s AND completed_at IS NULL AND status IN ({queued_job}, {processing_job})
-    AND stops_above < %(share)s::float8
+    AND (accepted_share <= %(stop_above)s::float8 OR %(factor)s::float8 * accepted_share < %(share)s::float8)
   RETURNING batch_id
 )
 UPDATE batches_batch b SET status = {paused_batch} FROM stopped WHERE b.id = stopped.batch_id

@@ -168,7 +168,7 @@ def test_replay_does_not_stop_for_what_came_back_before_it(
     settings.SEND_STOP_ABOVE = LIMIT_PERCENT
     Batch.objects.filter(pk=batch.pk).update(returned_count=60)
     again = replay(batch, JobKind.ALL)
-    assert again.stops_above == 60
+    assert again.accepted_share == 30
     assert run_to_end(again).status == JobStatus.COMPLETED
 
 

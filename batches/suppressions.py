@@ -14,6 +14,7 @@ must not forget who wants no mail (decision 33).
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import hmac
 import json
 import secrets
@@ -121,9 +122,30 @@ def make_digests(key: bytes, addresses: Sequence[str]) -> list[bytes]:
     """Return the digest of each address in its stored form, in order. An address has no line break."""
     if not addresses:
         return []
-    digest = hmac.digest  # one call of C for each address
     folded = "\n".join(addresses).casefold().encode().split(b"\n")
-    return [digest(key, address, "sha256")[:DIGEST_BYTES] for address in folded]
+    return list(map(DigestMaker(key).make_folded, folded))
+
+
+class DigestMaker:
+    """Makes the digests of many addresses as ``make_digest`` does.
+
+    The key is hashed once and not for each address, which takes half of the time (RFC 2104, section 4).
+    """
+
+    def __init__(self, key: bytes) -> None:
+        padded = pad_key(key)
+        self._inner, self._outer = hashlib.sha256(padded["inner_key"]), hashlib.sha256(padded["outer_key"])
+
+    def make(self, address: str) -> bytes:
+        """Return the digest of an address in its stored form."""
+        return self.make_folded(address.casefold().encode())
+
+    def make_folded(self, folded: bytes) -> bytes:
+        """Return the digest of an address whose letters were folded."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(folded)
+        outer.update(inner.digest())
+        return outer.digest()[:DIGEST_BYTES]
 
 
 def pad_key(key: bytes) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ from batches.rendering.unsubscribing import NewsFields
 from batches.return_paths import ReturnPathMaker
 from batches.smtp.connection import Capabilities, Outgoing
 from batches.smtp.verdicts import Verdict
-from batches.suppressions import make_digest
+from batches.suppressions import DigestMaker
 from batches.unsubscribe_tokens import TokenWriter
 
 AHEAD_MAX = 32
@@ -64,11 +64,11 @@ def make_layout(spec: LaneSpec) -> MessageLayout:
 
 
 def _make_news_fields(topic: NewsSpec) -> NewsFields:
-    writer, list_key = TokenWriter(topic_id=topic.topic_id, keys=topic.token_keys), topic.list_key
+    writer, digests = TokenWriter(topic_id=topic.topic_id, keys=topic.token_keys), DigestMaker(topic.list_key)
     return NewsFields(
         topic_key=topic.key,
         public_url=topic.public_url,
-        write_token=lambda address: writer.write(make_digest(list_key, address)),
+        write_token=lambda address: writer.write(digests.make(address)),
         bounce_address=topic.bounce_address,
     )
 

@@ -10,7 +10,7 @@ from email.message import EmailMessage
 import pytest
 from django.conf import LazySettings
 
-from batches.jobs import creation
+from batches.jobs import creation, opening
 from batches.jobs.reviewed import ReviewChanged
 from batches.jobs.run_lane import run_lane
 from batches.jobs.topics import TopicRefused
@@ -181,10 +181,10 @@ def test_send_is_refused_when_the_topic_changed_since_the_review(
     make_batch: MakeBatch, news: EmailTemplate, topic: Topic
 ) -> None:
     batch = make_batch(1)
-    sending = creation.prepare_first(
+    sending = opening.prepare_first(
         template=news, user=None, subject=None, sender=None, priority="default", scheduled_at=None
     )
-    reviewed = creation.Reviewed(digest=creation.digest_of(batch, sending))
+    reviewed = creation.Reviewed(digest=opening.digest_of(batch, sending))
     Topic.objects.filter(pk=topic.pk).update(footer="Another one.")
     news.refresh_from_db()
     with pytest.raises(ReviewChanged, match="the message"):

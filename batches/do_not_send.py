@@ -145,7 +145,7 @@ def import_file(stream: BinaryIO, entry: Entry, *, filename: str = "", reader: i
             _import_export(file, entry, imported)
         else:
             file.seek(0)
-            with open_records(file, ReadingOptions(split_cells=True), reader=reader) as opened:
+            with open_records(file, ReadingOptions(), reader=reader) as opened:
                 _import_list(opened, entry, imported)
     with transaction.atomic():
         audit.record(
@@ -179,10 +179,9 @@ def _digest(address: str) -> bytes:
 
 
 def _import_list(opened: OpenedFile, entry: Entry, imported: FileImported) -> None:
-    layout = replace(opened.layout)
-    reader = BlockReader(
-        opened.records, layout=layout, batch_id=0, seen=None, digest_key=read_key(), reading=opened.reading
-    )
+    layout, reading = opened.layout, opened.reading
+    reading.split_cells = True
+    reader = BlockReader(opened.records, layout=layout, batch_id=0, seen=None, digest_key=read_key(), reading=reading)
     said = _SaidByLines(layout.merge_fields, entry)
     for block in reader:
         groups: defaultdict[Entry, list[bytes]] = defaultdict(list)

@@ -130,7 +130,7 @@ def add_suppressions(request: HttpRequest, payload: AddSuppressions) -> AddedOut
     refuse_query(request, fields=AddSuppressions.model_fields)
     addresses = _addresses_of(payload)
     try:
-        entry = _make_entry(payload.reason, payload.topic, source=payload.source, ends_at=payload.endsAt)
+        entry = _make_entry(payload.reason, payload.topic, source=payload.source or "API", ends_at=payload.endsAt)
         added = do_not_send.add_addresses(addresses, entry)
     except SuppressionRefused as exc:
         raise ApiError(422, str(exc)) from exc
@@ -214,7 +214,7 @@ def _make_entry(
     if reason not in do_not_send.REASONS:
         raise SuppressionRefused("Only the erasure of a person gives the reason 'erased'. Choose another reason.")
     found = do_not_send.find_topic(topic) if topic else None
-    return Entry(reason=reason, topic=found, source=source or "API", ends_at=ends_at)
+    return Entry(reason=reason, topic=found, source=source, ends_at=ends_at)
 
 
 def _describe(row: Suppression) -> SuppressionOut:

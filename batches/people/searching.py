@@ -28,7 +28,6 @@ CACHE_TABLE = "batches_cache"
 SKIPPED_TABLES = frozenset(
     {
         "batches_auditentry",  # only grows, and has digests in place of addresses
-        "batches_suppression",  # has digests too
         "django_migrations",
     }
 )

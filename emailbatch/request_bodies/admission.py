@@ -71,7 +71,7 @@ LARGE_BODIES: dict[str, Callable[[], Limit]] = {
     r"/batches/[0-9]+/review/add/": _limit_of_file,
     r"/api/emails/send-bulk": _limit_of_list,
     r"/api/suppressions/import": _limit_of_file,
-    r"/suppressions/import/": _limit_of_file,
+    r"/do-not-send/import/": _limit_of_file,
 }
 """Every address that a POST may bring a list of recipients to. A test compares it with the views that read a file."""
 

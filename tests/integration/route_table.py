@@ -62,6 +62,11 @@ GET  /person/                                      302    403    403   403      
 POST /person/                                      302    403    403   403      403    403     422   403  422
 POST /person/export/                               302    403    403   403      403    403     422   403  422
 POST /person/erase/                                302    403    403   403      403    403     422   403  422
+GET  /do-not-send/                                 302    403    403   403      403    403     200   403  200
+POST /do-not-send/find/                            302    403    403   403      403    403     422   403  422
+POST /do-not-send/add/                             302    403    403   403      403    403     422   403  422
+POST /do-not-send/import/                          302    403    403   403      403    403     422   403  422
+POST /do-not-send/1/lift/                          302    403    403   403      403    403     302   403  302
 GET  /inbox/                                       302    403    403   403      200    403     200   403  200
 GET  /inbox/1/                                     302    403    403   403      404    403     404   403  404
 GET  /inbox/1/raw/                                 302    403    403   403      404    403     404   403  404
@@ -108,6 +113,10 @@ POST /api/templates                                401    201    201   201      
 GET  /api/templates/welcome_email                  401    200    200   200      200    200     200   200  200
 PUT  /api/templates/welcome_email                  401    403    403   403      403    200     403   403  200
 GET  /api/templates/welcome_email/versions         401    200    200   200      200    200     200   200  200
+GET  /api/suppressions                             401    403    403   403      403    403     200   403  200
+POST /api/suppressions                             401    403    403   403      403    403     200   403  200
+POST /api/suppressions/import                      401    403    403   403      403    403     200   403  200
+DELETE /api/suppressions                           401    403    403   403      403    403     200   403  200
 GET  /api/audit                                    401    403    403   403      403    403     200   403  200
 POST /api/templates/welcome_email/preview          401    200    200   200      200    200     200   200  200
 POST /api/templates/welcome_email/preview#batch    401    404    200   404      200    404     200   404  200
@@ -119,6 +128,7 @@ GET  /api/batches/{live}/stream                    401    404    200   404      
 GET  /api/batches/{live}/results.csv               401    404    200   404      200    404     200   404  200
 GET  /api/batches/{live}/rejected.csv              401    404    200   404      200    404     200   404  200
 GET  /api/audit.csv                                401    403    403   403      403    403     200   403  200
+GET  /api/suppressions.csv                         401    403    403   403      403    403     200   403  200
 """
 SOCKETS = """
 #                                             stranger reader sender other approver editor auditor clerk boss

@@ -68,6 +68,7 @@ def make_body(row: Row, ids: Mapping[str, object]) -> dict[str, Any]:
     bodies: dict[str, object] = {
         "/api/emails/send-bulk": {"recipients": recipients},
         "/api/emails/send-bulk#group": {"roleFilter": "Board"},
+        "/api/suppressions": {"address": "ann@example.org"},
         "/api/batches/{draft}/send": {},
         "/api/batches/{asked}/approve": {"digest": ids["digest"]},
         "/api/batches/{asked}/refuse": {"reason": "No."},
@@ -88,6 +89,7 @@ def make_body(row: Row, ids: Mapping[str, object]) -> dict[str, Any]:
         "/batches/{asked}/approval/refuse/": {"reason": "No."},
         "/templates/new/": {"name": "New"},
         "/templates/welcome_email/edit/": {"name": "New"},
+        "/api/suppressions/import": {"file": SimpleUploadedFile("list.csv", LIST.encode())},
         "/api/batches/{draft}/rows": {"file": SimpleUploadedFile("list.csv", LIST.encode())},
     }
     return {"data": forms.get(row.address, {})}

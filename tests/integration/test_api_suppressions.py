@@ -1,0 +1,170 @@
+"""The suppression list over the API: add, import, ask, download and take off."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+
+from batches import suppression_export
+from batches.models import AuditAction, AuditEntry, Suppression, SuppressionReason, Topic
+from batches.suppressions import find_digest, is_suppressed, list_of, read_key, suppress
+from tests.conftest import MakeUser
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def api(client: Client, make_user: MakeUser) -> Client:
+    client.force_login(make_user("auditor", "Auditors"))
+    return client
+
+
+def call(api: Client, method: str, **body: object) -> tuple[int, Any]:
+    answer = getattr(api, method)("/api/suppressions", json.dumps(body), content_type="application/json")
+    return answer.status_code, answer.json()
+
+
+def upload(api: Client, content: str | bytes, **options: str) -> tuple[int, Any]:
+    data = content.encode() if isinstance(content, str) else content
+    answer = api.post("/api/suppressions/import", {"file": SimpleUploadedFile("list.csv", data), **options})
+    return answer.status_code, answer.json()
+
+
+def test_address_is_added_once_and_taken_off(api: Client) -> None:
+    assert call(api, "post", address="Ann Berg <Ann@Bücher.example>") == (200, {"success": True, "addedCount": 1})
+    assert call(api, "post", address="ann@xn--bcher-kva.example") == (200, {"success": True, "addedCount": 0})
+    assert is_suppressed("ann@bücher.example")
+    assert call(api, "delete", address="ANN@bücher.example") == (200, {"success": True, "removedCount": 1})
+    assert call(api, "delete", address="ann@bücher.example") == (200, {"success": True, "removedCount": 0})
+    entries = AuditEntry.objects.filter(action__in=[AuditAction.SUPPRESS, AuditAction.LIFT]).order_by("pk")
+    assert [entry.details["person"] for entry in entries] == [entries[0].details["person"]] * 4
+    assert "cher" not in str([entry.details for entry in entries])
+
+
+def test_list_is_read_by_reason_time_topic_and_address(api: Client) -> None:
+    before = timezone.now().isoformat()
+    suppress("ann@example.org", reason=SuppressionReason.BOUNCED, source="door")
+    suppress("bo@example.org", reason=SuppressionReason.UNSUBSCRIBED, topic=Topic.objects.get(key="news"))
+
+    def read(**query: str) -> list[Any]:
+        answer = api.get("/api/suppressions", query)
+        assert answer.status_code == 200
+        return list(answer.json()["items"])
+
+    [bo, ann] = read()
+    assert (bo["topic"], bo["reason"], bo["endsAt"]) == ("news", "unsubscribed", None)
+    assert (ann["topic"], ann["reason"], ann["source"]) == (None, "bounced", "door")
+    assert ann["digest"] == find_digest("ann@example.org").hex()
+    assert read(reason="bounced") == [ann]
+    assert read(topic="news") == [bo]
+    assert read(address="BO@example.org") == [bo]
+    assert read(since=before) == [bo, ann]
+    assert read(until=before) == []
+    page = api.get("/api/suppressions", {"limit": 1}).json()
+    assert (page["items"], api.get("/api/suppressions", {"cursor": page["next"]}).json()["items"]) == ([bo], [ann])
+
+
+def test_many_are_added_for_a_topic_until_a_day(api: Client) -> None:
+    addresses = [f"p{number}@example.org" for number in range(50)]
+    body: dict[str, object] = {"addresses": addresses, "topic": "news", "reason": "complained"}
+    body |= {"endsAt": "2199-01-01T00:00:00Z"}
+    assert call(api, "post", **body)[1]["addedCount"] == 50
+    row = list_of(find_digest("P7@example.org")).get()
+    assert (row.topic, row.reason) == (Topic.objects.get(key="news"), SuppressionReason.COMPLAINED)
+    assert row.ends_at is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({}, "either 'address' or 'addresses'"),
+        ({"address": "a@example.org", "addresses": []}, "not both"),
+        ({"addresses": []}, "at least one"),
+        ({"addresses": ["ann@example.org", "nobody"]}, "@"),
+        ({"address": "ann@example.org", "topic": "nope"}, "There is no topic 'nope'. The topics are: news, service."),
+        ({"address": "ann@example.org", "reason": "erased"}, "Only the erasure"),
+        ({"address": "ann@example.org", "reason": "tired"}, "reason"),
+        ({"adress": "ann@example.org"}, "address"),
+    ],
+)
+def test_nothing_is_added_when_the_request_is_wrong(api: Client, body: dict[str, object], words: str) -> None:
+    status, answer = call(api, "post", **body)
+    assert status == 422
+    assert words in json.dumps(answer, ensure_ascii=False)
+    assert not Suppression.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "ann@example.org\nbo@example.org\n",
+        "email\nAnn@Example.org\nbo@example.org\nann@example.org\n",
+        "Name;E-Mail\nZoë;ann@example.org\nBo;bo@example.org\n".encode("cp1252"),
+        "Ann <ann@example.org>, Bo <bo@example.org>",
+        "name,email\nx,ann@example.org; bo@example.org\n",
+    ],
+)
+def test_file_is_read_as_a_list_is(api: Client, content: str | bytes) -> None:
+    status, answer = upload(api, content)
+    assert (status, answer["addedCount"], answer["rejectedCount"]) == (200, 2, 0)
+    assert is_suppressed("ann@example.org") and is_suppressed("bo@example.org")
+    assert set(Suppression.objects.values_list("reason", "source")) == {("imported", "list.csv")}
+
+
+def test_columns_say_reason_topic_and_end_for_their_lines(api: Client) -> None:
+    rows = ("a,complained,,", "b,hard bounce,news,2199-01-31", "c,,nope,", "d,,,soon", "e,erased,,")
+    lines = [row.replace(",", "@example.org,", 1) for row in rows]
+    status, answer = upload(api, "\n".join(["email,reason,topic,ends_at", *lines, "nobody,,,"]), reason="manual")
+    assert (status, answer["addressCount"], answer["addedCount"], answer["rejectedCount"]) == (200, 5, 3, 3)
+    assert {fault["line"] for fault in answer["rejected"]} == {4, 5, 7}
+    found = {
+        letter: (row.reason, row.topic.key if row.topic else "", row.ends_at is not None)
+        for letter in "abe"
+        for row in list_of(find_digest(f"{letter}@example.org"))
+    }
+    assert found == {"a": ("complained", "", False), "b": ("manual", "news", True), "e": ("manual", "", False)}
+
+
+def read_export() -> bytes:
+    """Return what GET /api/suppressions.csv streams. The acceptance tests read the address itself."""
+    return b"".join(suppression_export.suppressions_csv(Suppression.objects.all(), key=read_key()))
+
+
+def test_export_is_imported_again_by_the_same_site_alone(api: Client) -> None:
+    news = Topic.objects.get(key="news")
+    suppress("ann@example.org", reason=SuppressionReason.UNSUBSCRIBED, topic=news, source="=1+1")
+    suppress("bo@example.org", reason=SuppressionReason.ERASED)
+    suppress("cy@example.org", reason=SuppressionReason.BOUNCED, ends_at=timezone.now() + timedelta(days=9))
+    text = read_export()
+    assert b"'=1+1" in text and b"ann" not in text
+    before = list(Suppression.objects.order_by("pk").values_list("digest", "topic", "reason", "source", "ends_at"))
+    Suppression.objects.all().delete()
+    assert upload(api, text)[1]["addedCount"] == 3
+    rows = Suppression.objects.values_list("digest", "topic", "reason", "source", "ends_at")
+    assert sorted(map(str, rows)) == sorted(map(str, before))
+    assert upload(api, text)[1]["addedCount"] == 0
+    other = text.replace(suppression_export.name_key(read_key()).encode(), b"00000000")
+    status, answer = upload(api, other)
+    assert status == 400 and "another site" in answer["detail"]
+
+
+def test_file_without_addresses_is_refused(api: Client) -> None:
+    status, answer = upload(api, "name\nAnn\n")
+    assert status == 400 and answer["detail"]
+    assert not Suppression.objects.exists()
+
+
+def test_only_what_was_named_is_taken_off(api: Client) -> None:
+    news = Topic.objects.get(key="news")
+    suppress("ann@example.org", reason=SuppressionReason.UNSUBSCRIBED, topic=news)
+    suppress("ann@example.org", reason=SuppressionReason.UNSUBSCRIBED)
+    suppress("ann@example.org", reason=SuppressionReason.BOUNCED)
+    assert call(api, "delete", address="ann@example.org", topic="news")[1]["removedCount"] == 1
+    assert call(api, "delete", address="ann@example.org", reason="bounced")[1]["removedCount"] == 1
+    assert [row.reason for row in list_of(find_digest("ann@example.org"))] == ["unsubscribed"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batches.models.sql import SuppressionsNow
-from batches.suppressions import KNOWN_MAX, SuppressionFilter, make_digest, make_digests, pad_key
+from batches.suppressions import KNOWN_MAX, DigestMaker, SuppressionFilter, make_digest, make_digests, pad_key
 
 KEY = bytes(range(32))
 

@@ -118,6 +118,7 @@ def _erase_emails(found: Findings, erased: Erased, *, wait_seconds: float) -> No
             values = {"emails": email_ids, "blank": json.dumps(blank)}
             sql.execute(sql.EMPTY_EMAILS, values)
             sql.execute(sql.EMPTY_ATTEMPTS, values)
+            sql.execute(sql.EMPTY_RETURNS, values)
         erased.add("emails", len(email_ids))
 
 

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from batches.history import History, read_histories
-from batches.models import AuditEntry, Batch, Email, RejectedRow, Sender, Suppression
+from batches.models import AuditEntry, Batch, Email, RejectedRow, Return, Sender, Suppression
 from batches.people.accounts import describe_account
 from batches.people.redis_traces import RedisAway, find_traces
 from batches.people.searching import (
@@ -31,6 +31,7 @@ from batches.people.searching import (
 from batches.people.spelling import Spelling
 from batches.people.stores import compile_pattern, open_stores
 from batches.people.uploads import find_lines
+from batches.returns.summary import read_returns
 from batches.suppressions import DIGEST_BYTES, digest_address, find_digest
 
 AUDIT_MAX = 10_000
@@ -68,9 +69,22 @@ def _describe_emails(found: Findings) -> Iterator[dict[str, Any]]:
     batches = Batch.objects.in_bulk(found.emails)
     for batch_id, email_ids in found.emails.items():
         emails = list(Email.objects.filter(pk__in=email_ids).with_state().order_by("row"))
-        histories = read_histories(emails)
+        histories, returns = read_histories(emails), read_returns(email_ids)
         for email in emails:
-            yield _describe_email(email, batches[batch_id], histories[email.pk])
+            yield _describe_email(email, batches[batch_id], histories[email.pk]) | {
+                "returns": [_describe_return(report) for report in returns.get(email.pk, [])]
+            }
+
+
+def _describe_return(report: Return) -> dict[str, Any]:
+    return {
+        "kind": report.kind,
+        "returnClass": report.return_class,
+        "statusCode": report.status_code,
+        "text": report.text,
+        "happenedAt": report.happened_at,
+        "receivedAt": report.received_at,
+    }
 
 
 def _describe_email(email: Email, batch: Batch, history: History) -> dict[str, Any]:

@@ -72,6 +72,7 @@ EMPTY_UNTRIED = Statement(_statements["EMPTY_UNTRIED"], EmptiedRow)
 LANES_NOW = Statement(_statements["LANES_NOW"], LaneNow)
 EMPTY_EMAILS = _statements["EMPTY_EMAILS"]
 EMPTY_ATTEMPTS = _statements["EMPTY_ATTEMPTS"]
+EMPTY_RETURNS = _statements["EMPTY_RETURNS"]
 PURGE_EMAILS = Statement(_statements["PURGE_EMAILS"], EmptiedCount)
 NEXT_ROWS = Statement(_statements["NEXT_ROWS"], LastRow)
 PURGE_REJECTED = _statements["PURGE_REJECTED"]

@@ -64,8 +64,13 @@ WHERE e.id = ANY(%(emails)s::bigint[])
 -- Remove the replies to the attempts at emails.
 UPDATE batches_attempt SET reply = '' WHERE email_id = ANY(%(emails)s::bigint[]) AND reply <> ''
 
+-- name: EMPTY_RETURNS
+-- Remove what came back of emails, except that it did and why.
+UPDATE batches_return SET text = '', domain = '', address_digest = NULL WHERE email_id = ANY(%(emails)s::bigint[])
+
 -- name: PURGE_EMAILS
--- Remove address, merge fields and replies of some rows of an ended batch, with the replies to their attempts.
+-- Remove address, merge fields and replies of some rows of an ended batch, with the replies to their attempts, and the
+-- words of what came back. Its class and domain stay, because they are counted.
 -- No index holds any of these columns, so PostgreSQL writes no index entry (docs/decisions/0014).
 WITH emptied AS (
   UPDATE batches_email e SET address = '', address_digest = NULL, fields = %(blank)s::jsonb, reply = ''
@@ -74,6 +79,8 @@ WITH emptied AS (
   RETURNING e.id
 ), answered AS (
   UPDATE batches_attempt a SET reply = '' FROM emptied WHERE a.email_id = emptied.id AND a.reply <> ''
+), returned AS (
+  UPDATE batches_return r SET text = '', address_digest = NULL FROM emptied WHERE r.email_id = emptied.id
 )
 SELECT count(*) FROM emptied
 

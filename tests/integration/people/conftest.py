@@ -29,8 +29,13 @@ from batches.models import (
     RejectionKind,
     Relay,
     RelayPause,
+    Return,
+    ReturnClass,
+    ReturnKind,
+    UnknownReport,
 )
 from batches.outcomes import Outcome, ReplyMeaning
+from batches.suppressions import find_digest
 from emailbatch.localstack import addresses
 from emailbatch.localstack.inbox_store import InboxWriter, Incoming
 from tests.conftest import MakeBatch, MakeJob
@@ -65,6 +70,17 @@ def sent_to_ann(make_batch: MakeBatch, make_job: MakeJob) -> Batch:
     Attempt.objects.create(
         email=ann, lane=lane, number=1, outcome=Outcome.FAILED, code=550, reply=f"5.1.1 <{ANN}> gone", relay="default"
     )
+    Return.objects.create(
+        batch=batch,
+        email=ann,
+        kind=ReturnKind.BOUNCED,
+        return_class=ReturnClass.GONE,
+        text=f"550 <{ANN}> is gone",
+        domain="example.org",
+        address_digest=find_digest(ANN),
+        door="imap",
+        event_key="about ann",
+    )
     RejectedRow.objects.create(
         batch=batch, line=7, kind=RejectionKind.INVALID, raw=["Ann", f"{ANN}, bo@example.org"], reason="Two addresses."
     )
@@ -77,6 +93,7 @@ def sent_to_ann(make_batch: MakeBatch, make_job: MakeJob) -> Batch:
 @pytest.fixture
 def ann_everywhere(sent_to_ann: Batch, upload: Upload, own_inbox: Path, staff: User) -> Batch:
     """The same, and Ann in drafts, accounts, sessions, Redis, the admin's log, a relay pause, a template, the inbox."""
+    UnknownReport.objects.create(digest="0" * 64, door="lmtp", recipient="x@example.net", content=f"Who is {ANN}?")
     upload(f"email,name\n{ANN},Ann\nbo@example.org,Bo\n")
     upload(f"email,name\nbo@example.org,knows {ANN}\n")
     User.objects.create_user("annberg", "ANN@example.org", first_name="Ann", last_name="Berg")

@@ -28,6 +28,8 @@ from batches.models import (
     JobKind,
     JobStatus,
     Retention,
+    Return,
+    UnknownReport,
 )
 from batches.people import purge, purging
 from batches.people.purge_job import purge_in_turns
@@ -287,3 +289,20 @@ def test_command_uses_the_setting(sent_to_ann: Batch, settings: LazySettings) ->
     call_command("purge", stdout=out)
     assert "batches 1" in out.getvalue()
     assert isinstance(sent_to_ann.created_at, datetime)
+
+
+def test_words_of_a_report_go_and_its_class_stays(sent_to_ann: Batch) -> None:
+    age(sent_to_ann, 31)
+    purge(30, now=NOW)
+    report = Return.objects.get()
+    assert (report.text, report.address_digest) == ("", None)
+    assert (report.return_class, report.domain) == ("gone", "example.org")
+
+
+def test_message_that_nobody_understood_is_deleted_when_it_is_old() -> None:
+    UnknownReport.objects.create(digest="0" * 64, door="lmtp", received_at=NOW - timedelta(days=29))
+    purge(30, now=NOW)
+    assert UnknownReport.objects.exists()
+    UnknownReport.objects.update(received_at=NOW - timedelta(days=31))
+    purge(30, now=NOW)
+    assert not UnknownReport.objects.exists()

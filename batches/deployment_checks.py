@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.http.request import validate_host
 
 from batches.relays import registry
 
@@ -26,6 +27,8 @@ IN_THE_CLEAR = "batches.W003"
 REDIS_WITHOUT_PASSWORD = "batches.W004"  # noqa: S105  (an id)
 UNCOUNTED_PROXY = "batches.W005"
 WEAK_WEBHOOK_SECRET = "batches.E013"  # noqa: S105  (an id)
+WEAK_UNSUBSCRIBE_KEY = "batches.E014"
+UNREACHABLE_LINK = "batches.W006"
 
 WEBHOOK_PASSWORD_MIN_CHARS = 20
 
@@ -217,3 +220,26 @@ def check_webhook_secret(app_configs: Sequence[Any] | None, **kwargs: Any) -> li
         return []
     sentence = f"A password in WEBHOOK_SECRET has less than {WEBHOOK_PASSWORD_MIN_CHARS} characters."
     return [Error(sentence, hint=hint, id=WEAK_WEBHOOK_SECRET)]
+
+
+@register(Tags.security, deploy=True)
+def check_unsubscribe_links(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Name what keeps the unsubscribe links of news from working, and a key with which others could make links.
+
+    Only the newest key is checked: without an old one, links in mails that were sent would not work any more.
+    """
+    if settings.IS_LOCAL_STACK or not settings.UNSUBSCRIBE_KEYS:
+        return []
+    found: list[CheckMessage] = []
+    if fault := find_key_fault(settings.UNSUBSCRIBE_KEYS[0]):
+        hint = 'Add one made at random before it: python -c "import secrets; print(secrets.token_urlsafe(50))".'
+        found.append(Error(f"The first key of UNSUBSCRIBE_KEYS {fault}.", hint=hint, id=WEAK_UNSUBSCRIBE_KEY))
+    url = urlsplit(settings.PUBLIC_URL)
+    if url.scheme != "https":
+        # Django would redirect the request of a mail program to https, and RFC 8058 (section 3.1) wants https anyway.
+        hint = "Set it to an address that begins with https://. Mail programs unsubscribe by no other."
+        found.append(Warning("PUBLIC_URL is no https address.", hint=hint, id=UNREACHABLE_LINK))
+    elif not validate_host(url.hostname or "", settings.ALLOWED_HOSTS):
+        hint = "Add its host to ALLOWED_HOSTS. Until then, each unsubscribe link is answered with 400."
+        found.append(Warning("The host of PUBLIC_URL is not in ALLOWED_HOSTS.", hint=hint, id=UNREACHABLE_LINK))
+    return found

@@ -23,6 +23,7 @@ def found_ids() -> list[str | None]:
         *checks.check_encryption(None),
         *checks.check_redis_password(None),
         *checks.check_proxy_count(None),
+        *checks.check_unsubscribe_links(None),
     ]
     return [message.id for message in found]
 
@@ -124,6 +125,27 @@ def test_proxy_is_named_when_it_is_trusted_and_not_counted(deployment: Settings)
     assert found_ids() == []
     deployment.TRUSTED_PROXY_COUNT = -1
     assert found_ids() == [checks.BAD_PROXY_COUNT]
+
+
+@pytest.mark.parametrize(
+    ("url", "keys", "expected"),
+    [
+        ("https://mail.example", [RANDOM, "an old one"], []),
+        ("https://MAIL.example:8443/list", [RANDOM], []),
+        ("https://news.example", [], []),  # without a key, no news is sent
+        ("https://news.example", [RANDOM], [checks.UNREACHABLE_LINK]),
+        ("http://mail.example", [RANDOM], [checks.UNREACHABLE_LINK]),
+        ("", [RANDOM], [checks.UNREACHABLE_LINK]),
+        ("https://mail.example", ["short", RANDOM], [checks.WEAK_UNSUBSCRIBE_KEY]),
+    ],
+)
+def test_unsubscribe_link_is_named_when_it_could_not_work(
+    deployment: Settings, url: str, keys: list[str], expected: list[str]
+) -> None:
+    deployment.PUBLIC_URL, deployment.UNSUBSCRIBE_KEYS = url, keys
+    found = checks.check_unsubscribe_links(None)
+    assert [message.id for message in found] == expected
+    assert all("short" not in message.msg for message in found)
 
 
 def test_nothing_is_said_of_the_local_stack(settings: Settings) -> None:

@@ -62,6 +62,7 @@ class WebhookDelivery(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name_plural = "webhook deliveries"
         indexes = [
             # For the claim of the sender, and for the sweep's question whether anything is due.
             models.Index(

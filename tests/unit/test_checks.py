@@ -31,6 +31,7 @@ def deployment(settings: Settings) -> Settings:
     for name, value in PRODUCTION.items():
         setattr(settings, name, value)
     settings.ALLOWED_HOSTS = ["mail.example"]
+    settings.PUBLIC_URL, settings.UNSUBSCRIBE_KEYS = "https://mail.example", []
     settings.SEND_BACKEND = ""
     settings.RELAY_URLS, settings.RELAY_OAUTH, settings.STRAY_OAUTH_VARIABLES = {}, {}, []
     settings.DEBUG = False

@@ -144,6 +144,7 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 "fields": ("preset", ("rate_per_second", "rate_per_minute"), "connections"),
             },
         ),
+        ("What comes back", {"fields": ("keeps_return_path",)}),
         ("Window of the day", {"fields": WINDOW_FIELDS}),
         ("Seen by the workers", {"fields": ("closes_after_refusals",)}),
     )
@@ -183,7 +184,8 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         # The relay itself is saved by now, and its quotas are not.
-        before = read_limits(form.instance)._replace(rate_per_minute=form.initial["rate_per_minute"])
+        typed = {name: form.initial[name] for name in ("rate_per_minute", "keeps_return_path")}
+        before = read_limits(form.instance)._replace(**typed)
         super().save_related(request, form, formsets, change)
         if "preset" in form.changed_data:
             self.message_user(request, apply_preset(form.instance, before=before), messages.INFO)

@@ -63,6 +63,7 @@ class Relay(models.Model):
     keeps_return_path = models.BooleanField(
         default=True,
         db_default=True,
+        verbose_name="takes our return paths",
         help_text="Whether it takes a return path of our own (BOUNCE_ADDRESS). Microsoft 365 and Gmail want the login.",
     )
     closes_after_refusals = models.BooleanField(

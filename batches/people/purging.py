@@ -23,7 +23,17 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from batches import audit, session_limits
-from batches.models import AuditAction, Batch, BatchStatus, EmailJob, Lane, RelayPause, UnknownReport, UploadChunk
+from batches.models import (
+    AuditAction,
+    Batch,
+    BatchStatus,
+    EmailJob,
+    Lane,
+    RelayPause,
+    UnknownReport,
+    UploadChunk,
+    WaitingReturn,
+)
 from batches.people import sql
 from batches.people.stores import open_stores
 from batches.webhooks.deliveries import forget_ended
@@ -176,6 +186,7 @@ def _purge_rest(before: datetime, purged: Purged) -> None:
     purged.add("webhook messages", forget_ended(before))
     purged.add("messages that nobody understood", UnknownReport.objects.filter(received_at__lt=before).delete()[0])
     purged.add("relay pauses", RelayPause.objects.filter(until__lt=before).delete()[0])
+    purged.add("returns of unknown emails", WaitingReturn.objects.filter(received_at__lt=before).delete()[0])
     rows_of_people = LogEntry.objects.filter(
         action_time__lt=before, content_type__app_label="batches", content_type__model__in=("email", "rejectedrow")
     )

@@ -19,6 +19,8 @@ class Limits(NamedTuple):
 
     rate_per_minute: int = 0
     quotas: tuple[tuple[int, int], ...] = ()
+    keeps_return_path: bool = True
+    """Whether the provider takes a MAIL FROM that is not the login."""
 
     def __str__(self) -> str:
         named = [say_quota(self.rate_per_minute, MINUTE_SECONDS)] if self.rate_per_minute else []
@@ -29,9 +31,9 @@ class Limits(NamedTuple):
 PRESETS = {
     RelayPreset.NONE: Limits(),
     # SMTP AUTH submission of Exchange Online; each message of ours has one recipient.
-    RelayPreset.MICROSOFT365: Limits(rate_per_minute=30, quotas=((10_000, DAY_SECONDS),)),
-    RelayPreset.WORKSPACE: Limits(quotas=((2_000, DAY_SECONDS),)),
-    RelayPreset.GMAIL: Limits(quotas=((500, DAY_SECONDS),)),
+    RelayPreset.MICROSOFT365: Limits(rate_per_minute=30, quotas=((10_000, DAY_SECONDS),), keeps_return_path=False),
+    RelayPreset.WORKSPACE: Limits(quotas=((2_000, DAY_SECONDS),), keeps_return_path=False),
+    RelayPreset.GMAIL: Limits(quotas=((500, DAY_SECONDS),), keeps_return_path=False),
     # Each account of Amazon SES has limits of its own. SES says when one is reached, and the reply rules know how.
     RelayPreset.SES: Limits(),
 }
@@ -52,7 +54,9 @@ def apply_preset(relay: Relay, *, before: Limits) -> str:
     typed = {period: amount for amount, period in set(saved.quotas) - set(before.quotas)}
     if saved.rate_per_minute == before.rate_per_minute:
         relay.rate_per_minute = limits.rate_per_minute
-        relay.save(update_fields=["rate_per_minute", "updated_at"])
+    if saved.keeps_return_path == before.keeps_return_path:
+        relay.keeps_return_path = limits.keeps_return_path
+    relay.save(update_fields=["rate_per_minute", "keeps_return_path", "updated_at"])
     quotas = {period: amount for amount, period in limits.quotas} | typed
     relay.quotas.exclude(period_seconds__in={MINUTE_SECONDS, *quotas}).delete()
     for period, amount in quotas.items():
@@ -62,10 +66,17 @@ def apply_preset(relay: Relay, *, before: Limits) -> str:
     if before == now:
         return f"The preset “{preset.label}” changed no limit of {relay}: {now}."
     precedence = " What you typed goes before the preset." if now != limits else ""
-    return f"The preset “{preset.label}” set the limits of {relay}: {now}. Before: {before}.{precedence}"
+    sentence = f"The preset “{preset.label}” set the limits of {relay}: {now}. Before: {before}.{precedence}"
+    if before.keeps_return_path and not now.keeps_return_path:
+        sentence += " It wants its login in MAIL FROM, so no message has a return path of its own."
+    return sentence
 
 
 def read_limits(relay: Relay) -> Limits:
     """Return the limits that a relay has now."""
     quotas = relay.quotas.exclude(period_seconds=MINUTE_SECONDS).order_by("period_seconds")
-    return Limits(relay.rate_per_minute, tuple(quotas.values_list("amount", "period_seconds")))
+    return Limits(
+        relay.rate_per_minute,
+        tuple(quotas.values_list("amount", "period_seconds")),
+        keeps_return_path=relay.keeps_return_path,
+    )

@@ -41,6 +41,9 @@ MISCONFIGURED_RETRY_SECONDS = 60.0
 """How long a job waits if no relay may carry it at all. A change in the admin ends the wait at once."""
 
 
+LOGIN_HOSTS = frozenset({"smtp.office365.com", "smtp-mail.outlook.com", "smtp.gmail.com", "smtp.googlemail.com"})
+"""The submission servers of Microsoft and Gmail."""
+
 RESERVED_NAMES = (DEFAULT_RELAY, "file")
 """Names that no EMAIL_URL_<NAME> may have: the relay of EMAIL_URL, and the end of EMAIL_URL_FILE."""
 
@@ -224,9 +227,14 @@ def _make_route(row: RelayRow) -> tuple[RouteSpec, str]:
         paused_seconds=opening.opens_in_seconds,
         closes_in_seconds=opening.closes_in_seconds,
         closes_after_refusals=row.closes_after_refusals,
-        keeps_return_path=row.keeps_return_path,
+        keeps_return_path=row.keeps_return_path and not _wants_login(address),
     )
     return route, reason
+
+
+def _wants_login(address: RelayAddress | Backend) -> bool:
+    """Whether a relay is one that is known to refuse any MAIL FROM but the login's, whatever its preset is."""
+    return isinstance(address, RelayAddress) and address.host.lower() in LOGIN_HOSTS
 
 
 def _find_opening(row: RelayRow, window: Window) -> tuple[Opening, str]:

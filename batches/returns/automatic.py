@@ -9,7 +9,7 @@ from email.utils import parseaddr
 from batches.returns.report_parts import read_field
 
 _MAIL_SYSTEMS = re.compile(
-    r"mailer-?daemon|mail-?daemon|postmaster|mail ?delivery|mail-?system|bounce|mdaemon|no-?reply-?bounce|"
+    r"\bndr\b|mailer-?daemon|mail-?daemon|postmaster|mail ?delivery|mail-?system|bounce|mdaemon|no-?reply-?bounce|"
     r"microsoftexchange|mailsubsystem|mail ?administrator|amavis|complaints|delivery ?(?:subsystem|failure|status)",
     re.IGNORECASE,
 )

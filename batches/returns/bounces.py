@@ -23,6 +23,18 @@ NEAR_CHARS = 400
 RECIPIENTS_MAX = 100
 
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])", re.ASCII)
+_QUOTED = re.compile(
+    r"^[ >*=_-]*(?:below this line|(?:the )?(?:body of |text of )?(?:the |your )?"
+    r"(?:original|returned|unsent|undelivered) (?:message|mail)(?! (?:was|is|has))|returned mail follows|"
+    r"start of returned|(?:this|here) is a copy|(?:the )?header of (?:the|your) original|urspr.ngliche nachricht|"
+    r"message d.origine|mensaje original|messaggio originale)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Where the words of a mail system end, and the message begins that it quotes."""
+
+_OTHER_ACTIONS = ("delayed", "delivered", "relayed", "expanded")
+"""What RFC 3464 section 2.3.3 knows besides ``failed``. Some servers write words of their own."""
+
 _DATE_FIELDS = ("Last-Attempt-Date", "Arrival-Date")
 
 
@@ -35,7 +47,7 @@ def read_delivery_status(message: Message) -> list[Told] | None:
     recipients = [group for group in groups if group.get("Final-Recipient") or group.get("Original-Recipient")]
     if not recipients:
         return None
-    words = parts.read_text(message, max_chars=TEXT_MAX_CHARS)
+    words = _read_words_of_system(message)
     failed = [group for group in recipients if _has_failed(group)]
     return [_read_group(group, words, arrival=groups[0]) for group in failed[:RECIPIENTS_MAX]]
 
@@ -43,9 +55,9 @@ def read_delivery_status(message: Message) -> list[Told] | None:
 def _has_failed(group: parts.Fields) -> bool:
     """Whether a recipient's group says so. A delay, a relaying and an expansion are no failures."""
     action = parts.read_field(group, "Action").lower()
-    if action:
-        return action.startswith("fail")
-    return parts.read_field(group, "Status").startswith("5")
+    if action.startswith(_OTHER_ACTIONS):
+        return False
+    return action.startswith("fail") or parts.read_field(group, "Status").startswith("5")
 
 
 def _read_group(group: parts.Fields, words: str, *, arrival: parts.Fields) -> Told:
@@ -91,7 +103,7 @@ def _decode_xtext(address: str) -> str:
 
 def read_bounces(message: Message) -> list[Told] | None:
     """Return the failures in a bounce of another form. None: it is none that is known. Empty: only a delay."""
-    words = parts.read_text(message, max_chars=TEXT_MAX_CHARS)
+    words = _read_words_of_system(message)
     temporary, permanent = all_failures(message)
     addresses = sorted(_decode(address) for address in permanent)[:RECIPIENTS_MAX]
     if addresses:
@@ -99,6 +111,13 @@ def read_bounces(message: Message) -> list[Told] | None:
     if temporary:
         return []
     return _read_unknown_form(message, words)
+
+
+def _read_words_of_system(message: Message) -> str:
+    """Return what a mail system itself says, without the message that it quotes below."""
+    text = parts.read_text(message, max_chars=TEXT_MAX_CHARS)
+    own = _QUOTED.split(text, maxsplit=1)[0]
+    return own if own.strip() else text
 
 
 def _read_unknown_form(message: Message, words: str) -> list[Told] | None:

@@ -1,6 +1,6 @@
 """Find the email that an event is about: by its return path, else by the Message-ID, else by the recipient.
 
-The first two are proven by a keyed hash, so they hold for whoever sends the report. A forged return path matches
+The first two are proven by a keyed hash, so they hold for anyone who sends the report. A forged return path matches
 nothing, whatever else the event says. The recipient alone proves nothing. It is used only where no message gets a
 return path of its own, or where a provider has told it over a door that knows the provider: see
 ``may_match_by_recipient``.

@@ -170,7 +170,7 @@ def _judge(new: Iterable[Found]) -> list[Judged]:
 
 
 def _is_about_address(found: Found) -> bool:
-    """Whether an event is about the address that we sent to, and not about one behind it.
+    """Whether an event is about the address that we sent to, and not about one to which it forwards.
 
     A list at the receiver's may forward a message to many people. If one of them is gone, the list is not.
     """

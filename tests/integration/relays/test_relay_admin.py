@@ -199,6 +199,22 @@ def test_preset_fills_the_limits_and_says_what_changed(page: Client) -> None:
     assert quotas() == []
 
 
+def test_preset_says_whether_the_relay_takes_our_return_paths(page: Client) -> None:
+    text = save(page, preset=RelayPreset.MICROSOFT365, keeps_return_path="on")
+    assert "It wants its login in MAIL FROM, so no message has a return path of its own." in text
+    assert not get().keeps_return_path
+    save(page, preset=RelayPreset.SES)
+    assert get().keeps_return_path
+    save(page, preset=RelayPreset.GMAIL)
+    assert not get().keeps_return_path
+
+
+def test_relay_may_take_our_return_paths_against_its_preset(page: Client) -> None:
+    save(page, preset=RelayPreset.GMAIL)
+    save(page, preset=RelayPreset.GMAIL, keeps_return_path="on")
+    assert get().keeps_return_path
+
+
 @pytest.mark.parametrize(
     ("typed", "rate_per_minute", "kept"),
     [

@@ -25,6 +25,7 @@ from batches.models import (
     SuppressionReason,
     WaitingReturn,
 )
+from batches.people import Spelling, erase_person, purge
 from batches.rendering.message import derive_message_key, make_message_id
 from batches.return_paths import ReturnPathMaker, derive_key
 from batches.returns.events import ReturnEvent
@@ -178,7 +179,7 @@ def test_message_id_of_another_job_is_not_believed(batch: Batch, make_job: MakeJ
     assert record_events([event]).recorded == 0
 
 
-def test_return_is_about_somebody_behind_the_address_when_the_report_names_another(batch: Batch) -> None:
+def test_nobody_is_suppressed_when_the_report_names_another(batch: Batch) -> None:
     record_events([event_of(first(batch), recipient="member@list.example.org")])
     assert (counts(batch), Suppression.objects.count()) == ((1, 0), 0)
 
@@ -308,3 +309,24 @@ def test_counts_are_exact_when_many_doors_record_at_once(batch: Batch) -> None:
     for thread in threads:
         thread.join()
     assert (counts(batch), Return.objects.count(), Suppression.objects.count()) == ((3, 0), 9, 3)
+
+
+def test_nothing_about_the_person_is_left_when_the_batch_is_purged(batch: Batch) -> None:
+    email = first(batch)
+    record_events([event_of(email), event_of(email, key="w", return_path="", recipient="nobody@example.org")])
+    Batch.objects.filter(pk=batch.pk).update(completed_at=timezone.now() - timedelta(days=3))
+    WaitingReturn.objects.update(received_at=timezone.now() - timedelta(days=3))
+    purge(1)
+    row = Return.objects.get()
+    assert (row.text, row.address_digest, row.return_class) == ("", None, "gone")
+    assert (counts(batch), WaitingReturn.objects.count()) == ((1, 0), 0)
+
+
+def test_nothing_about_the_person_is_left_when_the_person_is_erased(batch: Batch) -> None:
+    email = first(batch)
+    address = email.address
+    record_events([event_of(email), event_of(email, key="w", return_path="", recipient=address, text=address)])
+    erase_person(Spelling.read(address))
+    row = Return.objects.get()
+    assert (row.text, row.domain, row.address_digest) == ("", "", None)
+    assert address not in str(list(WaitingReturn.objects.values()))

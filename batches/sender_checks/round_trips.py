@@ -113,6 +113,7 @@ def say_way(trip: RoundTrip) -> str:
         address = email.address or "its address with a part after the plus"
         return (
             "The mail server has taken the round trip, and it has not arrived yet. If that lasts longer than some "
-            f"minutes, look whether the return mailbox takes mail for {address}, and whether a worker reads it."
+            f"minutes, look whether the return mailbox takes mail for {address}, and whether manage.py readreturns "
+            "runs."
         )
     return f"The round trip was not sent: {email.reply}"

@@ -23,7 +23,6 @@ from tests.smtpserver.certificate import write_certificate
 SETUP = ROOT / "deploy" / "postfix" / "setup"
 OPENDKIM = "/usr/sbin/opendkim"
 CURE = "SignHeaders *,+List-Unsubscribe-Post\n"
-SELECTOR = "emailbatch"
 
 
 def missing() -> str:
@@ -40,6 +39,7 @@ class DeployedRelay(PostfixServer):
     """Start it with ``with DeployedRelay(...) as relay``.
 
     Args:
+        selector: The name of its DKIM keys.
         has_cure: Without it, OpenDKIM signs the headers that it signs by default.
         networks: From where it takes mail for everybody, and signs it. Mail from elsewhere is checked.
         next_hop: The port on loopback to which all mail for the outside goes.
@@ -54,6 +54,7 @@ class DeployedRelay(PostfixServer):
         from_domains: Sequence[str] = ("school.example",),
         bounce_address: str = "bounce@news.school.example",
         has_cure: bool = True,
+        selector: str = "emailbatch",
         networks: str = "127.0.0.0/8",
         next_hop: int = 0,
         returns_port: int = 0,
@@ -71,6 +72,7 @@ class DeployedRelay(PostfixServer):
             "NETWORKS": networks,
             "RETURNS_LMTP": f"127.0.0.1:{returns_port or free_port()}",
             "LISTEN": f"127.0.0.1:{self.port}",
+            "SELECTOR": selector,
             "MILTER_PORT": str(self.milter_port),
             "LOG": "/dev/stdout",
         }
@@ -92,7 +94,7 @@ class DeployedRelay(PostfixServer):
     def public_key(self, domain: str) -> tuple[str, str]:
         """The name and the content of the DKIM record to publish for a domain."""
         zone_file = (self.folder / "etc" / "dkimkeys" / f"{domain}.txt").read_text()
-        return f"{SELECTOR}._domainkey.{domain}", "".join(zone_file.split('"')[1::2])
+        return f"{self.variables['SELECTOR']}._domainkey.{domain}", "".join(zone_file.split('"')[1::2])
 
     def _move_to_folder(self) -> None:
         account = pwd.getpwnam("postfix")

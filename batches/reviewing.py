@@ -17,11 +17,12 @@ from django.utils import timezone
 
 from batches.files.headings import name_merge_fields
 from batches.jobs.forecasts import Forecast, forecast_send
-from batches.models import Batch, BatchSource, Email, EmailJob
+from batches.models import Batch, BatchSource, Email, EmailJob, EmailStatus
 from batches.rendering import children
 from batches.rendering.analysis import Analysis
 from batches.rendering.foreign import ForeignTag, find_foreign_tags
 from batches.rendering.template import MessageParts, make_context
+from batches.suppressions import count_suppressed
 
 FIRST_ROWS = 10
 SAME_CONTENT_SECONDS = 24 * 60 * 60
@@ -65,6 +66,10 @@ class Review:
     """What a person should know of a draft and a message before the message is sent."""
 
     total_count: int
+    suppressed: dict[str, int]
+    """How many recipients would get no mail of the topic, by reason."""
+    to_send_count: int
+    """How many recipients would get it now."""
     rejected_count: int
     duplicate_count: int
     smtputf8_count: int
@@ -94,11 +99,13 @@ def review(
     *,
     now: datetime | None = None,
     sender_id: int | None = None,
+    topic_id: int | None = None,
     reader: User | AnonymousUser | None = None,
 ) -> Review:
     """Compare a draft with the message parts that would be sent to it. Scans the emails of the batch once.
 
     Args:
+        topic_id: What the message is about. None: service mail.
         reader: Nothing is told of a batch that this user may not see. None: a command of the operator.
 
     Raises:
@@ -110,8 +117,12 @@ def review(
     blank_counts, smtputf8_count = _count_blanks(batch, needed)
     since = (now or timezone.now()) - timedelta(seconds=SAME_CONTENT_SECONDS)
     same = _find_same_content(batch, since=since, reader=reader)
+    suppressed = count_suppressed(batch.pk, topic_id=topic_id, statuses=[EmailStatus.PENDING])
+    to_send_count = max(0, batch.to_send_count - sum(suppressed.values()))
     return Review(
         total_count=batch.total_count,
+        suppressed=suppressed,
+        to_send_count=to_send_count,
         rejected_count=batch.rejected_count,
         duplicate_count=batch.duplicate_count,
         smtputf8_count=smtputf8_count,
@@ -121,7 +132,7 @@ def review(
         blank_counts=blank_counts,
         same_content_at=same.created_at if same else None,
         same_content_batch_id=same.batch_id if same else None,
-        forecast=forecast_send(batch.total_count, sender_id=sender_id),
+        forecast=forecast_send(to_send_count, sender_id=sender_id),
     )
 
 

@@ -23,11 +23,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 from email_validator import EmailNotValidError, validate_email
 
-from batches.models import SERVICE_TOPIC, Suppression, SuppressionList, SuppressionReason, Topic, TopicKind, sql
+from batches.models import (
+    SERVICE_TOPIC,
+    Email,
+    EmailStatus,
+    Suppression,
+    SuppressionList,
+    SuppressionReason,
+    Topic,
+    TopicKind,
+    sql,
+)
 
 KEY_BYTES = 32
 DIGEST_BYTES = 16
@@ -48,6 +58,9 @@ REPLIES: dict[str, str] = {
     SuppressionReason.ERASED: "The recipient was erased on request and gets no mail, so it was not sent.",
 }
 """The reply of an email that ends as suppressed, by the reason."""
+
+
+_REASONS = {reply: reason for reason, reply in REPLIES.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -276,6 +289,26 @@ def count_suppressed(batch_id: int, *, topic_id: int | None, statuses: Iterable[
         rows = sql.COUNT_SUPPRESSED.rows(cursor.fetchall())
         cursor.execute(sql.ALLOW_NESTED_LOOPS)
     return {row.reason: row.email_count for row in rows}
+
+
+def count_ended(batch_id: int) -> dict[str, int]:
+    """Count the emails of a batch that ended as suppressed, by reason. The most frequent reason comes first.
+
+    An empty reason: nobody knows it any more, because the batch was purged, or an earlier version ended them. Reads the
+    whole batch once.
+    """
+    emails = Email.objects.filter(batch=batch_id, status=EmailStatus.SUPPRESSED)
+    counts: dict[str, int] = {}
+    for reply, count in emails.values_list("reply").annotate(number=Count("pk")).order_by("-number"):
+        reason = _REASONS.get(reply, "")
+        counts[reason] = counts.get(reason, 0) + count
+    return counts
+
+
+def list_ended(batch_id: int, *, limit: int) -> list[tuple[str, str]]:
+    """Return address and reason of the first emails of a batch that ended as suppressed, in the order of the list."""
+    emails = Email.objects.filter(batch=batch_id, status=EmailStatus.SUPPRESSED).order_by("row")
+    return [(address, _REASONS.get(reply, "")) for address, reply in emails.values_list("address", "reply")[:limit]]
 
 
 def end_suppressed(batch_id: int, *, topic_id: int | None) -> int:

@@ -6,11 +6,13 @@ Pages and commands take their sentences from here, so that each state is describ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from batches.jobs.forecasts import Forecast
 from batches.jobs.letter_checks import LetterCheck
 from batches.jobs.queues import Fleet
 from batches.jobs.redis_health import RedisFault
-from batches.models import BatchStatus, EmailState, EmailStatus, LetterCheckState
+from batches.models import BatchStatus, EmailState, EmailStatus, LetterCheckState, SuppressionReason
 from batches.progress import Snapshot
 
 WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
@@ -42,6 +44,16 @@ REDIS_NEARLY_FULL_SHARE = 0.9
 """From this part of its memory on, the health check says that Redis will be full."""
 
 NO_WORKER = "No worker is running, so no email is sent now. The batch waits, and sending starts when a worker starts."
+
+SUPPRESSED_WORDS = {
+    SuppressionReason.UNSUBSCRIBED: "unsubscribed",
+    SuppressionReason.BOUNCED: "earlier mail came back",
+    SuppressionReason.COMPLAINED: "complained",
+    SuppressionReason.MANUAL: "entered by hand",
+    SuppressionReason.IMPORTED: "imported",
+    SuppressionReason.ERASED: "erased on request",
+}
+"""Why addresses are on the do-not-send list, after their number."""
 
 SHORT_SECONDS = 90.0
 """A shorter time is said without the time of the clock."""
@@ -278,3 +290,11 @@ def say_health(fleet: Fleet, *, database: bool) -> str:
     if fleet.memory_share is not None and fleet.memory_share >= REDIS_NEARLY_FULL_SHARE:
         return f"Redis uses {fleet.memory_share:.0%} of its memory. Raise its maxmemory before no sending can start."
     return ""
+
+
+def say_suppressed(by_reason: Mapping[str, int]) -> str:
+    """Say why recipients get no mail, as "8 unsubscribed, 4 earlier mail came back". Empty: nobody is left out."""
+    return ", ".join(
+        f"{count:,} {SUPPRESSED_WORDS.get(SuppressionReason(reason), reason) if reason else 'for a reason not known'}"
+        for reason, count in by_reason.items()
+    )

@@ -16,14 +16,16 @@ from django.db.models import Q
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Status
 
-from batches import paging, progress
+from batches import paging, progress, suppressions
 from batches.api.email_schemas import AttemptOut, EmailList, EmailOut, ReturnOut
 from batches.api.errors import not_found
 from batches.api.proof import require_session_proof
 from batches.api.schemas import (
+    LEFT_OUT_MAX,
     BatchList,
     BatchOut,
     JobOut,
+    LeftOut,
     ListOptions,
     MovedOut,
     Replay,
@@ -93,7 +95,10 @@ def list_batches(request: HttpRequest, options: Query[ListOptions]) -> BatchList
 @router.get("/batches/{int:batch_id}", response=BatchOut)
 def get_batch(request: HttpRequest, batch_id: int) -> BatchOut:
     """One batch with its counts."""
-    return describe_batches([find_batch(request, batch_id)], request.user)[0]
+    described = describe_batches([find_batch(request, batch_id)], request.user)[0]
+    if described.suppressedCount:
+        described.suppressedReasons = suppressions.count_ended(batch_id)
+    return described
 
 
 def describe_batches(batches: list[Batch], user: User | AnonymousUser) -> list[BatchOut]:
@@ -123,6 +128,7 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job: EmailJob | None, o
         source=batch.source,
         status=snapshot["status"],
         **progress.name_counts(snapshot),
+        suppressedReasons=None,
         waitingFor=snapshot["waitingFor"],
         doneAt=datetime.fromisoformat(snapshot["doneAt"]) if snapshot["doneAt"] else None,
         rejectedRows=batch.rejected_count,
@@ -272,7 +278,16 @@ def replay_batch(request: HttpRequest, batch_id: int, payload: Replay) -> Status
 
 
 def describe_sent(job: EmailJob) -> SentOut:
-    return SentOut(success=True, jobId=job.pk, batchId=job.batch_id, totalCount=job.total_count)
+    """Describe a job that was made, with those whom it leaves out."""
+    left_out = suppressions.list_ended(job.batch_id, limit=LEFT_OUT_MAX) if job.batch.suppressed_count else []
+    return SentOut(
+        success=True,
+        jobId=job.pk,
+        batchId=job.batch_id,
+        totalCount=job.total_count,
+        suppressedCount=job.batch.suppressed_count,
+        suppressed=[LeftOut(address=address, reason=reason) for address, reason in left_out],
+    )
 
 
 @router.post("/batches/{int:batch_id}/pause", response=MovedOut)

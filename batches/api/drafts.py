@@ -100,13 +100,21 @@ def _review(
     # First: what changes while the rest is read is then refused, and not sent unseen.
     parts = MessageParts.of(template, subject, topic and topic.message_topic)
     digest = _digest(batch, parts, sender, scheduled_at=scheduled_at, priority=priority)
-    found = reviewing.review(batch, parts, sender_id=sender.pk if sender else None, reader=request.user)
+    found = reviewing.review(
+        batch,
+        parts,
+        sender_id=sender.pk if sender else None,
+        topic_id=topic.pk if topic else None,
+        reader=request.user,
+    )
     return ReviewOut(
         batchId=batch.pk,
         templateId=template.key,
         sender=describe_sender(sender),
         topic=parts.topic or SERVICE_TOPIC,
         totalEmails=found.total_count,
+        suppressedEmails=sum(found.suppressed.values()),
+        suppressedReasons=found.suppressed,
         rejectedRows=found.rejected_count,
         duplicateRows=found.duplicate_count,
         smtputf8Emails=found.smtputf8_count,

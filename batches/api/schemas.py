@@ -23,6 +23,9 @@ LIST_LIMIT_MAX = 500
 ID_MAX = 2**63 - 1
 """Ids are PostgreSQL bigints."""
 
+LEFT_OUT_MAX = 1000
+"""How many recipients an answer names who were left out."""
+
 PART_MAX_CHARS = 256 * 1024
 """How long the HTML or the text of a message may be in a request."""
 
@@ -218,6 +221,8 @@ class ReviewOut(Schema):
     sender: SenderOut | None = Field(description="null: you have no sender.")
     topic: str = Field(description="The key of the topic: that of the request, or the template's.")
     totalEmails: int
+    suppressedEmails: int = Field(description="Those of the emails that would not be sent: see /api/suppressions.")
+    suppressedReasons: dict[str, int] = Field(description="The same by reason.")
     rejectedRows: int
     duplicateRows: int
     smtputf8Emails: int = Field(
@@ -259,11 +264,23 @@ class ReviewOut(Schema):
     )
 
 
+class LeftOut(Schema):
+    """A recipient who is on the suppression list for the topic of the message."""
+
+    address: str
+    reason: str = Field(description="Such as `unsubscribed`. Empty: it is not known any more.")
+
+
 class SentOut(Schema):
     success: bool
     jobId: int | None = Field(description="null: nothing is sent yet, because `approval` waits.")
     batchId: int
-    totalCount: int
+    totalCount: int = Field(description="To how many it is sent: without those who were left out.")
+    suppressedCount: int = Field(default=0, description="How many recipients were left out: see /api/suppressions.")
+    suppressed: list[LeftOut] = Field(
+        default=[],
+        description=f"Who was left out, and why: the first {LEFT_OUT_MAX:,}.",
+    )
     approval: ApprovalOut | None = Field(
         default=None, description="The approval that it waits for, if so many recipients need one. Otherwise left out."
     )
@@ -286,6 +303,10 @@ class BatchOut(Schema):
     failedCount: int
     unknownCount: int
     suppressedCount: int
+    suppressedReasons: dict[str, int] | None = Field(
+        description="The suppressed emails by reason, such as `unsubscribed`. null in a list of batches, and in a "
+        "batch that has none."
+    )
     cancelledCount: int
     pendingCount: int = Field(description="The emails that are still to be sent, or are being sent.")
     resendingCount: int = Field(

@@ -6,7 +6,7 @@ enqueued after the commit. Every function that takes a locked batch needs its ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -189,7 +189,7 @@ def count_recipients(locked: Batch, sending: Sending) -> int:
     by_reason = suppressions.count_suppressed(locked.pk, topic_id=_topic_of(sending), statuses=statuses)
     count -= sum(by_reason.values())
     if count <= 0:
-        raise JobRefused(_say_nobody(locked))
+        raise JobRefused(_say_nobody(locked, by_reason))
     return count
 
 
@@ -199,8 +199,10 @@ def _count_first(locked: Batch) -> int:
     return locked.to_send_count
 
 
-def _say_nobody(batch: Batch) -> str:
-    return f"Nobody in batch {batch.pk} wants this mail from this site. Upload a list with other recipients."
+def _say_nobody(batch: Batch, by_reason: Mapping[str, int]) -> str:
+    reasons = ", ".join(f"{count:,} {reason or 'for a reason not known'}" for reason, count in by_reason.items())
+    nobody = f"Nobody in batch {batch.pk} gets this mail: all are on the do-not-send list"
+    return f"{nobody} ({reasons}). Upload a list with other recipients."
 
 
 def open_job(locked: Batch, sending: Sending) -> EmailJob:
@@ -262,7 +264,7 @@ def _end_suppressed(locked: Batch, sending: Sending, job: EmailJob) -> None:
     else:
         job.total_count -= ended
     if job.total_count <= 0:
-        raise JobRefused(_say_nobody(locked))
+        raise JobRefused(_say_nobody(locked, suppressions.count_ended(locked.pk)))
 
 
 def _topic_of(sending: Sending) -> int | None:

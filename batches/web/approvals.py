@@ -7,7 +7,7 @@ redirect after the answer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -32,6 +32,7 @@ from batches.web.list_view import NO_TEMPLATE
 from batches.web.message import MessageChoice, read_choice
 from batches.web.middleware import MESSAGE_POLICY
 from batches.web.requests import SignedInRequest
+from batches.wording import say_suppressed
 
 Answer = Callable[[SignedInRequest, Batch], str]
 """Gives an answer, and returns the sentence that says so. Raises ``JobRefused``."""
@@ -145,9 +146,11 @@ def _describe(request: SignedInRequest, batch: Batch, approval: Approval, sendin
     choice = read_choice(batch, request.GET, user=request.user)
     message = _render(request, sending, choice)
     row = choice.email.row if choice.email else ""
+    review = _review(request, batch, sending)
     return {
         "choice": choice,
-        "review": _review(request, batch, sending),
+        "review": review,
+        "suppressed": say_suppressed(review.suppressed),
         "message": message if isinstance(message, Rendered) else None,
         "fault": "" if isinstance(message, Rendered) else message,
         "frame": f"{reverse('approval-message', args=[batch.pk])}?{urlencode({'row': row})}",
@@ -158,11 +161,17 @@ def _describe(request: SignedInRequest, batch: Batch, approval: Approval, sendin
 
 
 def _review(request: SignedInRequest, batch: Batch, sending: Sending) -> reviewing.Review:
-    sender_id = sending.sender.sender_id
+    compare = partial(
+        reviewing.review,
+        batch,
+        sender_id=sending.sender.sender_id,
+        topic_id=sending.topic.pk if sending.topic else None,
+        reader=request.user,
+    )
     try:
-        return reviewing.review(batch, sending.parts, sender_id=sender_id, reader=request.user)
+        return compare(sending.parts)
     except TemplateFault:  # the page shows the fault in place of the message
-        return reviewing.review(batch, NO_TEMPLATE, sender_id=sender_id, reader=request.user)
+        return compare(NO_TEMPLATE)
 
 
 def _render(request: SignedInRequest, sending: Sending, choice: MessageChoice) -> Rendered | str:

@@ -24,6 +24,7 @@ from batches.paging import read_page
 from batches.permissions import Act, say_refusal
 from batches.progress import Snapshot
 from batches.returns.summary import RETURN_KINDS, filter_returned, read_returns, say_answer, say_return, summarise
+from batches.suppressions import count_ended
 from batches.web.approval_state import find_open_approval
 from batches.web.findings import count_hidden_rows
 from batches.web.progressbar import make_card, make_cards
@@ -37,6 +38,7 @@ from batches.wording import (
     STATE_MEANINGS,
     WAITING,
     say_rate,
+    say_suppressed,
     say_why_waiting,
 )
 
@@ -152,6 +154,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "moving": BatchStatus.PROCESSING,
         "tabs": _make_tabs(batch, now, hidden_count=hidden_count, chosen=status),
         "meaning": _say_meaning(status, batch),
+        "left_out": say_suppressed(count_ended(batch.pk)) if now["suppressed"] else "",
         **_read_rows(request, batch, status),
     }
     return render(request, "batches/batch.html", context)

@@ -85,7 +85,8 @@ def describe_list(
     """
     parts, used, shows_rows = _find_usable_parts(choice)
     sender_id = choice.sender.pk if choice.sender else None
-    found = review(choice.batch, parts, sender_id=sender_id, reader=request.user)
+    topic_id = choice.topic.pk if choice.topic else None
+    found = review(choice.batch, parts, sender_id=sender_id, topic_id=topic_id, reader=request.user)
     present = present_choice(choice.batch)
     columns = _list_columns(choice.batch, used, typed)
     form = make_reading_form(choice.batch, reading)

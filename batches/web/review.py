@@ -34,7 +34,7 @@ from batches.web.message import MessageChoice, hide_missing, read_choice
 from batches.web.middleware import message_policy
 from batches.web.reading_form import ReadingChoice
 from batches.web.requests import SignedInRequest, find_batch, posted_from_review
-from batches.wording import say_why_waiting
+from batches.wording import say_suppressed, say_why_waiting
 
 TEST_ADDRESS = "test_address"
 """The key of the session for the address of the last test, because most users send several tests."""
@@ -175,7 +175,8 @@ def show_draft(
         "list": described,
         "list_error": list_error,
         "approval": find_open_approval(choice.batch),
-        "needs_approval": approvals.is_needed(choice.batch.to_send_count),
+        "needs_approval": approvals.is_needed(described.review.to_send_count),
+        "suppressed": say_suppressed(described.review.suppressed),
     }
     audit.record_once(AuditAction.REVIEW, choice.batch, digest=str(context["digest"]))
     return render(request, "batches/review.html", context, status=status)

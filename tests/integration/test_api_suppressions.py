@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
 from batches import suppression_export
-from batches.models import AuditAction, AuditEntry, Suppression, SuppressionReason, Topic
+from batches.models import AuditAction, AuditEntry, Batch, EmailTemplate, Suppression, SuppressionReason, Topic
 from batches.suppressions import find_digest, is_suppressed, list_of, read_key, suppress
 from tests.conftest import MakeUser
 
@@ -168,3 +170,68 @@ def test_only_what_was_named_is_taken_off(api: Client) -> None:
     assert call(api, "delete", address="ann@example.org", topic="news")[1]["removedCount"] == 1
     assert call(api, "delete", address="ann@example.org", reason="bounced")[1]["removedCount"] == 1
     assert [row.reason for row in list_of(find_digest("ann@example.org"))] == ["unsubscribed"]
+
+
+@pytest.fixture
+def program(sender: User, welcome: EmailTemplate) -> Client:
+    client = Client()
+    client.force_login(sender)
+    return client
+
+
+def send_bulk(program: Client, *addresses: str, **more: object) -> tuple[int, Any]:
+    recipients = [{"email": address, "name": "x"} for address in addresses]
+    body = json.dumps({"templateId": "welcome_email", "recipients": recipients, **more})
+    answer = program.post("/api/emails/send-bulk", body, content_type="application/json")
+    return answer.status_code, answer.json()
+
+
+def test_send_says_who_was_left_out_and_why(program: Client) -> None:
+    suppress("ann@example.org", reason=SuppressionReason.BOUNCED)
+    suppress("bo@example.org", reason=SuppressionReason.UNSUBSCRIBED)
+    status, answer = send_bulk(program, "Ann@example.org", "bo@example.org", "cy@example.org")
+    assert (status, answer["totalCount"], answer["suppressedCount"]) == (202, 2, 1)
+    assert answer["suppressed"] == [{"address": "Ann@example.org", "reason": "bounced"}]
+    batch = program.get(f"/api/batches/{answer['batchId']}").json()
+    assert (batch["suppressedCount"], batch["suppressedReasons"]) == (1, {"bounced": 1})
+    assert program.get("/api/batches").json()["items"][0]["suppressedReasons"] is None
+
+
+def test_send_is_refused_with_the_reason_when_nobody_is_left(program: Client) -> None:
+    suppress("ann@example.org", reason=SuppressionReason.COMPLAINED)
+    status, answer = send_bulk(program, "ann@example.org")
+    assert status == 409
+    assert "1 complained" in answer["detail"]
+    assert not Batch.objects.exists()
+
+
+def test_retry_of_a_request_says_the_same(program: Client) -> None:
+    suppress("ann@example.org", reason=SuppressionReason.MANUAL)
+    body = json.dumps({"recipients": [{"email": "ann@example.org", "name": "x"}, {"email": "b@x.org", "name": "x"}]})
+    first, second = (
+        program.post(
+            "/api/emails/send-bulk", body, content_type="application/json", headers={"Idempotency-Key": "k"}
+        ).json()
+        for _ in range(2)
+    )
+    assert first == second
+    assert first["suppressedCount"] == 1
+
+
+def test_review_counts_by_the_topic_who_is_left_out(program: Client, settings: LazySettings) -> None:
+    settings.PUBLIC_URL = "https://news.example.org"
+    settings.UNSUBSCRIBE_KEYS = ["k" * 40]
+    suppress("ada@example.org", reason=SuppressionReason.UNSUBSCRIBED)
+    suppress("bob@example.org", reason=SuppressionReason.IMPORTED)
+    file = SimpleUploadedFile("l.csv", b"name,email\nA,ada@example.org\nB,bob@example.org\nC,cyd@example.org\n")
+    draft = program.post("/api/upload", {"file": file, "draft": "true"}).json()["batchId"]
+
+    def review(**query: str) -> tuple[int, dict[str, int]]:
+        answer = program.get(f"/api/batches/{draft}/review", query).json()
+        return answer["suppressedEmails"], answer["suppressedReasons"]
+
+    assert review() == (1, {"imported": 1})
+    assert review(topic="news") == (2, {"imported": 1, "unsubscribed": 1})
+    page = program.get(f"/batches/{draft}/review/", {"topic": "news"}).content.decode()
+    assert "1 imported, 1 unsubscribed" in page
+    assert "to 1 recipient<" in page

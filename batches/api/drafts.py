@@ -107,11 +107,20 @@ def _review(
         topic_id=topic.pk if topic else None,
         reader=request.user,
     )
-    return ReviewOut(
-        batchId=batch.pk,
+    return _describe(
+        batch,
+        found,
         templateId=template.key,
         sender=describe_sender(sender),
         topic=parts.topic or SERVICE_TOPIC,
+        digest=digest,
+    )
+
+
+def _describe(batch: Batch, found: reviewing.Review, **chosen: Any) -> ReviewOut:
+    return ReviewOut(
+        **chosen,
+        batchId=batch.pk,
         totalEmails=found.total_count,
         suppressedEmails=sum(found.suppressed.values()),
         suppressedReasons=found.suppressed,
@@ -135,7 +144,6 @@ def _review(
         sameContentSentAt=found.same_content_at,
         durationSeconds=found.forecast.seconds,
         doneAt=found.forecast.done_at,
-        digest=digest,
     )
 
 

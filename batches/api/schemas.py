@@ -276,7 +276,7 @@ class SentOut(Schema):
     jobId: int | None = Field(description="null: nothing is sent yet, because `approval` waits.")
     batchId: int
     totalCount: int = Field(description="To how many it is sent: without those who were left out.")
-    suppressedCount: int = Field(default=0, description="How many recipients were left out: see /api/suppressions.")
+    suppressedCount: int = Field(default=0, description="Recipients who were left out. Missing: nobody was.")
     suppressed: list[LeftOut] = Field(
         default=[],
         description=f"Who was left out, and why: the first {LEFT_OUT_MAX:,}.",

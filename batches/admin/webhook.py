@@ -139,7 +139,7 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     def doing(self, webhook: Webhook) -> str:
         if not webhook.is_enabled:
             return "disabled"
-        if webhook.waits_until is not None:
+        if webhook.failure_count and webhook.waits_until is not None:
             return f"the receiver is away; one message is tried at {_say_time(webhook.waits_until)}"
         waiting = webhook.deliveries.filter(next_attempt_at__isnull=False).count()
         return f"works, {waiting} waiting" if waiting else "works"

@@ -60,9 +60,9 @@ class Claim:
 
 
 def find_due() -> list[Webhook]:
-    """Return the Webhooks that have something to send now."""
+    """Return the Webhooks that have something to send now, in any order, so that none is always the last."""
     due = WebhookDelivery.objects.filter(webhook=OuterRef("pk"), next_attempt_at__lte=Now())
-    return list(Webhook.objects.filter(_is_open(), Exists(due)).order_by("pk"))
+    return list(Webhook.objects.filter(_is_open(), Exists(due)).order_by("?"))
 
 
 def has_due() -> bool:
@@ -138,8 +138,13 @@ def _record_receiver(webhook: Webhook, answers: Sequence[Answer]) -> None:
     elif answers and all(answer.is_outage for answer in answers):
         wait = OUTAGE_SECONDS[min(webhook.failure_count, len(OUTAGE_SECONDS) - 1)]
         row.update(failure_count=F("failure_count") + 1, waits_until=Now() + timedelta(seconds=wait))
-    elif webhook.failure_count:
-        row.update(failure_count=0, waits_until=None)
+    else:
+        row.exclude(failure_count=0, waits_until=None).update(failure_count=0, waits_until=None)
+
+
+def rest(webhook: Webhook, *, seconds: float) -> None:
+    """Let a Webhook whose receiver is slow wait, because mail waits for the worker. Its next round is a whole one."""
+    Webhook.objects.filter(pk=webhook.pk, waits_until=None).update(waits_until=Now() + timedelta(seconds=seconds))
 
 
 def give_up_old() -> int:

@@ -11,7 +11,7 @@ import http.client
 import io
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from functools import cache
 from batches.webhooks.addresses import Endpoint, EndpointRefused, IpAddress, resolve
 
 ATTEMPT_SECONDS = 10.0
-"""How long an attempt may take in all: the resolver, the connection, TLS, the request and the head of the answer."""
+"""How long an attempt may take in all: the connection, TLS, the request and the head of the answer."""
 
 CONNECT_SECONDS = 4.0
 """How long one of several addresses may take to connect, so that the next one has its turn."""
@@ -34,8 +34,11 @@ TEXT_MAX_CHARS = 300
 BODY_SECONDS = 2.0
 """How long the body of a refusal may take. Only its beginning is of use, for the page of the deliveries."""
 
-RESOLVERS_MAX = 16
-"""How many names are resolved at once. A name server that does not answer keeps a thread for some seconds."""
+LOOK_UP_SECONDS = 5.0
+"""How long the name server may take."""
+
+RESOLVERS_MAX = 64
+"""How many names are resolved at once. A name server that does not answer keeps a thread for longer than we wait."""
 
 REDIRECTED = "The receiver answered with a redirect, and none is followed. Give the webhook the final address."
 
@@ -43,6 +46,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: |\r\n)")
 """RFC 9112 section 4."""
 
 Resolve = Callable[[Endpoint], list[IpAddress]]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,15 +70,28 @@ class Answer:
         return self.status is None or self.status >= 500 or self.status == 429
 
 
+async def look_up(endpoint: Endpoint, *, find_addresses: Resolve = resolve) -> list[IpAddress]:
+    """Resolve the host of an Endpoint in a thread, and return the addresses that may be connected to.
+
+    Raises:
+        EndpointRefused: There is none, or the name server does not answer.
+    """
+    looking = asyncio.get_running_loop().run_in_executor(_resolvers(), find_addresses, endpoint)
+    try:
+        async with asyncio.timeout(LOOK_UP_SECONDS):
+            return await looking
+    except TimeoutError:
+        words = f"The name {endpoint.host} was not resolved within {LOOK_UP_SECONDS:g} seconds. Check the address."
+        raise EndpointRefused(words) from None
+
+
 async def post(
-    endpoint: Endpoint, *, headers: Mapping[str, str], body: bytes, find_addresses: Resolve = resolve
+    endpoint: Endpoint, addresses: Sequence[IpAddress], *, headers: Mapping[str, str], body: bytes
 ) -> Answer:
-    """Post one message. Never raises for what a receiver, its host or its name server does."""
+    """Post one message to one of some addresses that were checked. Never raises for what a receiver does."""
     try:
         async with asyncio.timeout(ATTEMPT_SECONDS):
-            return await _exchange(endpoint, headers=headers, body=body, find_addresses=find_addresses)
-    except EndpointRefused as exc:
-        return Answer(text=str(exc))
+            return await _exchange(endpoint, addresses, headers=headers, body=body)
     except TimeoutError:
         return Answer(text=f"There was no answer within {ATTEMPT_SECONDS:g} seconds.")
     except ssl.SSLCertVerificationError as exc:
@@ -87,8 +104,9 @@ async def post(
         return Answer(text=f"The receiver can't be reached: {exc}")
 
 
-async def _exchange(endpoint: Endpoint, *, headers: Mapping[str, str], body: bytes, find_addresses: Resolve) -> Answer:
-    addresses = await asyncio.get_running_loop().run_in_executor(_resolvers(), find_addresses, endpoint)
+async def _exchange(
+    endpoint: Endpoint, addresses: Sequence[IpAddress], *, headers: Mapping[str, str], body: bytes
+) -> Answer:
     reader, writer = await _connect(endpoint, addresses)
     try:
         writer.write(_make_request(endpoint, headers=headers, body=body))
@@ -111,7 +129,9 @@ def tls_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-async def _connect(endpoint: Endpoint, addresses: list[IpAddress]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(
+    endpoint: Endpoint, addresses: Sequence[IpAddress]
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to the first address that answers, and nowhere else. The certificate must be for the host's name.
 
     Raises:
@@ -124,7 +144,7 @@ async def _connect(endpoint: Endpoint, addresses: list[IpAddress]) -> tuple[asyn
     return await _connect_to(endpoint, addresses[-1])
 
 
-async def _connect_to(endpoint: Endpoint, address: IpAddress) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect_to(endpoint: Endpoint, address: IpAddress) -> Streams:
     return await asyncio.open_connection(
         str(address),
         endpoint.port,

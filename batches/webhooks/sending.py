@@ -1,12 +1,14 @@
 """Send what is due: claim, sign, post and record, for all Webhooks side by side. Deliveries enter and leave as rows.
 
-Each Webhook has rounds of its own, so a slow receiver delays no other. One process in the fleet sends at a time.
+Each Webhook has rounds of its own, so a slow receiver delays no other, and rests if it kept the worker from mail. One
+process in the fleet sends at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +21,9 @@ from django.utils import timezone
 from batches.asyncio_tasks import end_tasks
 from batches.models import Webhook
 from batches.webhooks import deliveries
-from batches.webhooks.addresses import EndpointRefused, read_url, resolve
+from batches.webhooks.addresses import Endpoint, EndpointRefused, IpAddress, read_url, resolve
 from batches.webhooks.deliveries import Claim
-from batches.webhooks.posting import Answer, Resolve, post
+from batches.webhooks.posting import Answer, Resolve, look_up, post
 from batches.webhooks.signing import make_headers
 
 ROUND_MAX = 10
@@ -29,6 +31,12 @@ ROUND_MAX = 10
 
 WEBHOOKS_MAX = 20
 """How many Webhooks have a round at once. More wait until a round ends."""
+
+SLOW_SECONDS = 1.0
+"""A round that takes longer is slow. If others waited for the worker meanwhile, its Webhook rests."""
+
+REST_FACTOR = 4
+"""How many times as long as a slow round a Webhook then rests: slow receivers take a fifth of a worker at most."""
 
 LOOK_SECONDS = 0.5
 """How often new work is looked for while a round is under way."""
@@ -51,12 +59,20 @@ class SendReport:
         return f"{self.delivered} delivered, {self.failed} failed"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """What a call of ``send_due`` works with."""
+
+    is_over: Callable[[], bool]
+    find_addresses: Resolve
+
+
 def send_due(*, is_over: Callable[[], bool] = lambda: False, find_addresses: Resolve = resolve) -> SendReport:
     """Send until nothing is due, or until ``is_over`` says so. Then no round begins; those under way are finished."""
     with _alone() as is_alone:
         if not is_alone:
             return SendReport(was_busy=True)
-        return async_to_sync(_send_all)(is_over, find_addresses)
+        return async_to_sync(_send_all)(Turn(is_over=is_over, find_addresses=find_addresses))
 
 
 def is_sending() -> bool:
@@ -78,15 +94,15 @@ def _alone() -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
 
 
-async def _send_all(is_over: Callable[[], bool], find_addresses: Resolve) -> SendReport:
+async def _send_all(turn: Turn) -> SendReport:
     report = SendReport()
     rounds: dict[int, asyncio.Task[None]] = {}
     try:
         while True:
-            if not is_over():
+            if not turn.is_over():
                 due = [each for each in await sync_to_async(deliveries.find_due)() if each.pk not in rounds]
                 for webhook in due[: WEBHOOKS_MAX - len(rounds)]:
-                    rounds[webhook.pk] = asyncio.create_task(_run_round(webhook, report, find_addresses))
+                    rounds[webhook.pk] = asyncio.create_task(_run_round(webhook, report, turn=turn))
             if not rounds:
                 return report
             await asyncio.wait(rounds.values(), timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -98,12 +114,26 @@ async def _send_all(is_over: Callable[[], bool], find_addresses: Resolve) -> Sen
         await end_tasks(rounds.values())
 
 
-async def _run_round(webhook: Webhook, report: SendReport, find_addresses: Resolve) -> None:
+async def _run_round(webhook: Webhook, report: SendReport, *, turn: Turn) -> None:
     """Claim some deliveries of one Webhook, post them all at once, and record what became of each."""
+    began_at = time.monotonic()
     claims = await sync_to_async(deliveries.claim)(webhook, limit=ROUND_MAX)
-    answers = await asyncio.gather(*(_attempt(webhook, claim, find_addresses) for claim in claims))
+    answers = await _attempt_all(webhook, claims, find_addresses=turn.find_addresses)
     await sync_to_async(deliveries.record)(webhook, list(zip(claims, answers, strict=True)))
     _count(report, answers)
+    worked_seconds = time.monotonic() - began_at
+    if worked_seconds >= SLOW_SECONDS and turn.is_over():
+        await sync_to_async(deliveries.rest)(webhook, seconds=REST_FACTOR * worked_seconds)
+
+
+async def _attempt_all(webhook: Webhook, claims: Sequence[Claim], *, find_addresses: Resolve) -> list[Answer]:
+    """Resolve the host once, check its addresses, and post to exactly these."""
+    try:
+        endpoint = read_url(webhook.url)
+        addresses = await look_up(endpoint, find_addresses=find_addresses)
+    except EndpointRefused as exc:
+        return [Answer(text=str(exc)) for _ in claims]
+    return await asyncio.gather(*(_attempt(webhook, claim, endpoint, addresses) for claim in claims))
 
 
 def _count(report: SendReport, answers: Sequence[Answer]) -> None:
@@ -112,15 +142,12 @@ def _count(report: SendReport, answers: Sequence[Answer]) -> None:
     report.failed += len(answers) - delivered
 
 
-async def _attempt(webhook: Webhook, claim: Claim, find_addresses: Resolve) -> Answer:
+async def _attempt(webhook: Webhook, claim: Claim, endpoint: Endpoint, addresses: Sequence[IpAddress]) -> Answer:
     """Sign and post one message. What is signed are the very octets that are posted."""
     body = json.dumps(claim.payload, ensure_ascii=False, separators=(",", ":"))
     try:
-        endpoint = read_url(webhook.url)
         headers = make_headers(message_id=claim.message_id, body=body, secret=webhook.secret, now=timezone.now())
-    except EndpointRefused as exc:
-        return Answer(text=str(exc))
     except ValueError:  # no base64, which the admin's form refuses
         return Answer(text="The secret can't be used. Make a new one.")
     headers["User-Agent"] = f"emailbatch/{settings.VERSION}"
-    return await post(endpoint, headers=headers, body=body.encode(), find_addresses=find_addresses)
+    return await post(endpoint, addresses, headers=headers, body=body.encode())

@@ -19,7 +19,7 @@ from standardwebhooks import WebhookVerificationError
 
 from batches.jobs.run_lane import database_parameters
 from batches.models import AuditEntry, Webhook, WebhookDelivery, WebhookEvent
-from batches.webhooks import deliveries, posting
+from batches.webhooks import deliveries, posting, sending
 from batches.webhooks.deliveries import RETRY_SECONDS
 from batches.webhooks.events import emit, emit_many
 from batches.webhooks.sending import ADVISORY_LOCK, send_due
@@ -146,6 +146,35 @@ def test_other_webhooks_are_served_when_one_receiver_does_not_answer(
     assert time.monotonic() - began_at < 6
     assert report.delivered == 100
     assert len(quick.got) == 100
+
+
+def test_slow_receiver_rests_when_mail_waits_for_the_worker(
+    receiver: Receiver, make_webhook: MakeWebhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "SLOW_SECONDS", 0.0)
+    webhook = make_webhook(receiver.url)
+    emit_many(ENDED, [{"batchId": number} for number in range(25)])
+
+    assert send_due(is_over=lambda: bool(receiver.got)).delivered == 10
+    webhook.refresh_from_db()
+    assert webhook.waits_until and webhook.failure_count == 0
+    assert not deliveries.has_due()
+
+    make_due(webhook)
+    assert send_due().delivered == 15, "nobody waits, so it does not rest"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:7f00:1]", "2130706433", "0x7f.1", "127.1"])
+def test_nothing_is_connected_to_when_the_address_is_private(
+    receiver: Receiver, make_webhook: MakeWebhook, settings: LazySettings, host: str
+) -> None:
+    settings.WEBHOOK_PRIVATE_HOSTS = []
+    make_webhook(f"https://{host}:{receiver.port}/")
+    emit(ENDED, {})
+
+    assert send_due().failed == 1
+    assert "no public address" in only_delivery().error
+    assert receiver.got == []
 
 
 def test_webhook_is_disabled_when_its_receiver_says_gone(receiver: Receiver, make_webhook: MakeWebhook) -> None:

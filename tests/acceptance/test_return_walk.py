@@ -48,7 +48,7 @@ def stack(relay: RunningServer) -> Iterator[RunningStack]:
 
 def hand_in(stack: RunningStack, accepted: list[Accepted]) -> None:
     """Hand in a delivery status notification about each message, as the mail server of its recipient would."""
-    port = urlsplit(stack.environment["RETURNS_URL"]).port
+    port = urlsplit(stack.environment["RETURNS_URL"]).port or 0
     with smtplib.LMTP("127.0.0.1", port) as server:
         for number, each in enumerate(accepted):
             report = make_bounce(number, to=each.sender, recipient=each.recipient, message_id=each.message_id)

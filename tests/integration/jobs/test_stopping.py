@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import LazySettings
@@ -24,7 +24,7 @@ from batches.models import (
 )
 from batches.progress import read_snapshot
 from tests.integration.jobs.conftest import MakeBatch
-from tests.integration.jobs.whole_jobs import accepted, replay, run, run_to_end, start, statuses
+from tests.integration.jobs.whole_jobs import accepted, replay, run, run_to_end, start, statuses, wait_for
 from tests.smtpserver import Behaviour, RunningServer
 
 LIMIT_PERCENT = 10
@@ -254,6 +254,44 @@ def test_wait_begins_only_when_no_email_of_the_canary_is_in_flight(
     sweep()
     job.refresh_from_db()
     assert job.canary_until is not None
+
+
+def test_canary_is_sent_whole_when_its_worker_died(
+    canary: None, relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    batch = make_batch(300)
+    job, lane = start(batch, template)
+    rows = list(batch.emails.order_by("row").values_list("row", flat=True)[:50])
+    EmailJob.objects.filter(pk=job.pk).update(status=JobStatus.PROCESSING, handed_out_to_row=rows[-1])
+    job.lanes.filter(pk=lane.pk).update(
+        token=1,
+        lease_until=datetime(1970, 1, 1, tzinfo=UTC),  # its parent saw it die
+        claimed_rows=rows[:10],
+        range_after_row=rows[9],
+        range_end_row=rows[-1],
+    )
+    report = sweep()
+    assert (report.reaped, report.enqueued) == (1, 1)
+    assert EmailJob.objects.get(pk=job.pk).canary_until is None
+    batch.emails.filter(row__in=rows[:10]).update(next_attempt_at=timezone.now())
+    run(lane)
+    assert statuses(batch) == {EmailStatus.SENT: 50, EmailStatus.PENDING: 250}
+    queues.client().flushall()
+    assert sweep().enqueued == 0
+    assert EmailJob.objects.get(pk=job.pk).canary_until is not None
+
+
+def test_retries_of_the_canary_go_out_while_the_rest_waits(
+    canary: None, relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    addresses = [f"{'defer-450-once-' if number < 5 else ''}p{number}@retry.example" for number in range(200)]
+    batch = make_batch(addresses=addresses)
+    job, lane = start(batch, template)
+    run(lane)
+    wait_for(lambda: run(lane) and statuses(batch)[EmailStatus.SENT] == 50)
+    sweep()
+    job.refresh_from_db()
+    assert (statuses(batch)[EmailStatus.PENDING], job.canary_until is not None) == (150, True)
 
 
 def test_there_is_no_canary_when_the_batch_is_no_larger_than_one(

@@ -5,7 +5,7 @@ class Migration(migrations.Migration):
     """Name the deliveries of webhooks in the plural."""
 
     dependencies = [
-        ("batches", "0036_unknown_reports"),
+        ("batches", "0037_relays_that_want_the_login"),
     ]
 
     operations = [

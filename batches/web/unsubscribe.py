@@ -39,10 +39,15 @@ WRONG_TOKENS = Rate(name="unsubscribe-wrong", limit_count=30)
 right one from working, also if both come through the same proxy of a mailbox provider."""
 
 PAGES = Rate(name="unsubscribe-pages", limit_count=600)
-"""Pages and forms with a right token, of one address: a school, or a scanner of mail, has one address for all.
+"""Pages with a right token, of one address: a school, or a scanner of mail, has one address for all.
 
 One-click requests are not counted: a mailbox provider sends those of all its users from few addresses, and a second one
 with the same token writes nothing.
+"""
+
+CHANGES = Rate(name="unsubscribe-changes", limit_count=60)
+"""Forms with a right token, of one address. Each may write entries of the audit, which are kept. A one-click request
+writes some once, and then only after a form has taken the objection back.
 """
 
 
@@ -72,13 +77,19 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
             is_above = throttling.is_above(WRONG_TOKENS, _client(request))
             return _throttle(request) if is_above else _refuse(request)
         act = _read_act(request)
-        if act is not Act.ONE_CLICK and throttling.is_above(PAGES, _client(request)):
+        if _is_throttled(act, _client(request)):
             return _throttle(request)
         before = unsubscribing.read_preferences(found)
         if act is None:
             return _show(request, before)
         is_changed = _do(act, found, _read_form(request))
         return _show(request, unsubscribing.read_preferences(found), before=before, act=act, is_changed=is_changed)
+
+
+def _is_throttled(act: Act | None, client: str) -> bool:
+    if act is Act.ONE_CLICK:
+        return False
+    return throttling.is_above(PAGES if act is None else CHANGES, client)
 
 
 def _read_act(request: HttpRequest) -> Act | None:

@@ -14,7 +14,7 @@ from batches.models import Suppression, Topic
 from batches.models.topic import NEWS_TOPIC
 from batches.suppressions import find_digest
 from batches.unsubscribe_tokens import make_token
-from batches.web.unsubscribe import PAGES, WRONG_TOKENS
+from batches.web.unsubscribe import CHANGES, PAGES, WRONG_TOKENS
 from tests.acceptance.browser import running_site, take_picture
 
 ADDRESS = "ann@example.org"
@@ -35,7 +35,7 @@ def site(django_db_setup: None) -> Iterator[str]:
 def no_counts() -> None:
     """Forget how many pages this machine has opened: all tests of a run are one client."""
     with redis_client.connect() as client:
-        client.delete(f"emailbatch:{PAGES.name}:127.0.0.1", f"emailbatch:{WRONG_TOKENS.name}:127.0.0.1")
+        client.delete(*(f"emailbatch:{rate.name}:127.0.0.1" for rate in (CHANGES, PAGES, WRONG_TOKENS)))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from batches.models import Batch, Email, Suppression, Topic
 from batches.models.topic import NEWS_TOPIC
 from batches.suppressions import find_digest
 from batches.unsubscribe_tokens import PREVIEW_TOKEN, make_token
-from batches.web.unsubscribe import PAGES, WRONG_TOKENS
+from batches.web.unsubscribe import CHANGES, PAGES, WRONG_TOKENS
 
 ADDRESS = "ann@example.org"
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 def no_counts() -> Iterator[None]:
     """Forget how often the address of the test client has come."""
     with redis_client.connect() as client:
-        client.delete(*(f"emailbatch:{rate.name}:127.0.0.1" for rate in (PAGES, WRONG_TOKENS)))
+        client.delete(*(f"emailbatch:{rate.name}:127.0.0.1" for rate in (CHANGES, PAGES, WRONG_TOKENS)))
     yield
 
 
@@ -182,14 +182,28 @@ def test_stranger_has_to_wait_after_many_wrong_tokens_and_a_recipient_does_not(l
 
 
 def test_forms_are_limited_by_address_and_one_click_requests_are_not(link: str, client: Client) -> None:
+    answers = [client.post(link, {"act": "undo"}).status_code for _ in range(CHANGES.limit_count + 2)]
+    assert answers == [200] * CHANGES.limit_count + [429] * 2
+    assert client.post(link, {"act": "undo"}, REMOTE_ADDR="192.0.2.78").status_code == 200
+    assert client.post(link, ONE_CLICK).status_code == 200
+    assert rows() == [("news", "one-click")]
+
+
+def test_pages_are_limited_by_address(link: str, client: Client) -> None:
     assert client.get(link).status_code == 200
     with redis_client.connect() as redis:
         redis.incrby(f"emailbatch:{PAGES.name}:127.0.0.1", PAGES.limit_count - 2)
-    answers = [client.post(link, {"act": "undo"}).status_code for _ in range(3)]
-    assert answers == [200, 429, 429]
-    assert client.get(link).status_code == 429
-    assert client.get(link, REMOTE_ADDR="192.0.2.78").status_code == 200
+    assert [client.get(link).status_code for _ in range(3)] == [200, 429, 429]
+    assert client.get(link, REMOTE_ADDR="192.0.2.79").status_code == 200
+
+
+def test_nothing_is_limited_wrongly_when_redis_is_away(link: str, client: Client, settings: LazySettings) -> None:
+    settings.REDIS_URL = "unix:///nowhere.sock"
+    assert client.get(link).status_code == 200
     assert client.post(link, ONE_CLICK).status_code == 200
+    answers = [client.get(f"/u/{number}").status_code for number in range(WRONG_TOKENS.limit_count + 2)]
+    assert (answers[0], answers[-1]) == (404, 429)
+    assert client.get(link).status_code == 200
 
 
 @pytest.mark.parametrize(

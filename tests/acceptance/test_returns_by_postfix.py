@@ -1,6 +1,6 @@
 """300 dead addresses among 3,000: what a real Postfix returns to a real Dovecot is matched, each to its email.
 
-A relay as ``deploy/postfix`` has it takes all mail. The receiver behind it refuses the dead addresses, so the relay
+A relay as ``deploy/postfix`` has it takes all mail. The server after it refuses the dead addresses, so the relay
 writes a report for each, and delivers it to the return mailbox, which a worker reads by IMAP.
 """
 

@@ -23,6 +23,7 @@ NEAR_CHARS = 400
 RECIPIENTS_MAX = 100
 
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])", re.ASCII)
+_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"']{1,64}@[^\s<>()\[\],;:\"'@]{1,250}")
 _QUOTED = re.compile(
     r"^[ >*=_-]*(?:below this line|(?:the )?(?:body of |text of )?(?:the |your )?"
     r"(?:original|returned|unsent|undelivered) (?:message|mail)(?! (?:was|is|has))|returned mail follows|"
@@ -124,9 +125,17 @@ def _read_unknown_form(message: Message, words: str) -> list[Told] | None:
     """Read a bounce of which only the sender and the words are known: its return path has to say whom it is about."""
     if not is_from_mail_system(message):
         return None
-    failed = parts.read_field(message, "X-Failed-Recipients").split(",")[0].strip()
+    failed = parts.read_field(message, "X-Failed-Recipients").split(",")[0].strip() or _find_address(message, words)
     told = _read_words(words, failed)
     return None if told.return_class is ReturnClass.OTHER and not failed else [told]
+
+
+def _find_address(message: Message, words: str) -> str:
+    """Return the only address in the words of a mail system that is not its own. Empty: there is none, or several."""
+    names = " ".join(parts.read_field(message, name) for name in ("From", "To", "Reply-To", "Sender")).lower()
+    found = {address.rstrip(".").lower() for address in _ADDRESS.findall(words)}
+    others = [each for each in found if each not in names and not each.startswith(("postmaster@", "mailer-daemon@"))]
+    return others[0] if len(others) == 1 else ""
 
 
 def _read_words(words: str, address: str) -> Told:

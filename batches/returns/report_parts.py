@@ -38,10 +38,11 @@ def parse_fields(octets: bytes) -> Fields:
 
 def read_field(fields: Fields, name: str) -> str:
     """Return the value of a field on one line, decoded (RFC 2047). Empty: there is none."""
-    value = fields.get(name)
+    value = next((value for each, value in fields.raw_items() if each.lower() == name.lower()), None)
     if value is None:
         return ""
-    text = str(value)
+    # Servers write octets beyond ASCII as they are, in UTF-8 or in Latin-1, though they should not.
+    text = decode(str(value).encode("utf-8", "surrogateescape"))
     with contextlib.suppress(ValueError, LookupError, UnicodeError, binascii.Error):  # It stays as it is.
         text = str(make_header(decode_header(text)))
     return clean_line(text)
@@ -113,12 +114,19 @@ def read_body(part: Message) -> str:
     """Return the text of one part. Octets that fit no declared charset are read as UTF-8, else as Latin-1."""
     payload = part.get_payload(decode=True)
     octets = payload if isinstance(payload, bytes) else b""
-    for charset in (part.get_content_charset(), "utf-8"):
-        try:
-            return octets.decode(charset or "utf-8")
-        except (LookupError, UnicodeError, ValueError):
-            continue
-    return octets.decode("latin-1")
+    charset = part.get_content_charset() or "utf-8"
+    try:
+        return octets.decode(charset)
+    except (LookupError, UnicodeError, ValueError):
+        return decode(octets)
+
+
+def decode(octets: bytes) -> str:
+    """Return octets as UTF-8, or else as Latin-1."""
+    try:
+        return octets.decode("utf-8")
+    except UnicodeError:
+        return octets.decode("latin-1")
 
 
 def _gather(part: Message) -> bytes:

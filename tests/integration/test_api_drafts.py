@@ -171,7 +171,8 @@ def test_review_names_missing_and_blank_fields_and_an_earlier_sending(api: Clien
     assert found == {
         **{"batchId": batch_id, "templateId": "codes", "topic": "service"},
         "sender": {"key": "default", "from": "webmaster@localhost", "replyTo": ""},
-        **{"totalEmails": 2, "rejectedRows": 1, "duplicateRows": 0, "smtputf8Emails": 0},
+        **{"totalEmails": 2, "suppressedEmails": 0, "suppressedReasons": {}},
+        **{"rejectedRows": 1, "duplicateRows": 0, "smtputf8Emails": 0},
         **{"encoding": "cp1252", "delimiter": ";", "hasHeader": True},
         **{"columns": ["Name", "E-Mail", "Sign-up code"], "addressColumn": 1, "mergeFields": ["name", "sign_up_code"]},
         **{"addressColumns": [1], "sharedAddresses": "first"},

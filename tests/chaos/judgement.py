@@ -72,11 +72,17 @@ class Bounds:
 
 
 def compare(
-    *, expected: Mapping[str, str], rows: Iterable[Row], accepted: Sequence[Accepted], counts: Counts
+    *,
+    expected: Mapping[str, str],
+    rows: Iterable[Row],
+    accepted: Sequence[Accepted],
+    counts: Counts,
+    unwilling: Container[str] = (),
 ) -> Comparison:
     """Compare the file, the table and the relay's record of one batch.
 
-    ``expected`` maps each address of the file to a word that only the message of this recipient contains.
+    ``expected`` maps each address of the file to a word that only the message of this recipient contains. ``unwilling``
+    are those who unsubscribed while the batch ran: they may end suppressed.
     """
     table = {row.address: row.status for row in rows}
     copies = Counter(each.recipient for each in accepted)
@@ -84,7 +90,9 @@ def compare(
     ids, owners = _message_ids(accepted)
     return Comparison(
         recipients=len(expected),
-        lost=sum(_is_lost(table.get(address), is_accepted=address in copies) for address in expected),
+        lost=sum(
+            _is_lost(table.get(address), is_accepted=address in copies or address in unwilling) for address in expected
+        ),
         duplicated=sum(count - 1 for count in copies.values()),
         duplicated_recipients=sum(count > 1 for count in copies.values()),
         unknown=by_status[EmailStatus.UNKNOWN],

@@ -117,6 +117,10 @@ class Trial:
         """Reads what another relay than the recording server accepted. ``Fault.prepare`` may set it."""
         self.relay_log: Callable[[], str] = str
         """Reads the log of that relay."""
+        self.unwilling: frozenset[str] = frozenset()
+        """The recipients who unsubscribed while the batch ran."""
+        self.unwilling_at = 0.0
+        """When that was committed."""
         self.frozen_ports: set[int] = set()
         self.thawed_at = 0.0
 
@@ -296,7 +300,8 @@ class Trial:
         self.fault.check(self)
         accepted = self.read_accepted()
         rows, counts = self._read_table()
-        found = compare(expected=self._expect_words(), rows=rows, accepted=accepted, counts=counts)
+        expected = self._expect_words()
+        found = compare(expected=expected, rows=rows, accepted=accepted, counts=counts, unwilling=self.unwilling)
         recover = self._recover_seconds(accepted)
         broken = self.broken + judge(found, self.fault.bounds(self), recover_seconds=recover)
         if self.fault.behaviour.rules and not stats["strikes"]:

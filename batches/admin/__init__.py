@@ -12,6 +12,7 @@ from batches.admin import (
     template,
     token,
     topic,
+    unknown_report,
     users,
     webhook,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "template",
     "token",
     "topic",
+    "unknown_report",
     "users",
     "webhook",
 ]

@@ -71,6 +71,8 @@ GET  /inbox/                                       302    403    403   403      
 GET  /inbox/1/                                     302    403    403   403      404    403     404   403  404
 GET  /inbox/1/raw/                                 302    403    403   403      404    403     404   403  404
 GET  /metrics                                      401    403    403   403      200    403     200   403  200
+GET  /hooks/postmark/tracking/                     405    405    405   405      405    405     405   405  405
+POST /hooks/postmark/tracking/                     404    404    404   404      404    404     404   404  404
 GET  /u/{link}                                     200    200    200   200      200    200     200   200  200
 POST /u/{link}                                     200    200    200   200      200    200     200   200  200
 """
@@ -214,6 +216,8 @@ ADMIN = """
 /admin/batches/webhook/add/                            200
 /admin/batches/webhookdelivery/                        200
 /admin/batches/webhookdelivery/add/                    403
+/admin/batches/unknownreport/                          200
+/admin/batches/unknownreport/add/                      403
 /admin/reply-meaning/                                  200
 """
 """What a superuser gets with GET from the admin. ADMIN_RULE says what the others get, also from what is not listed."""

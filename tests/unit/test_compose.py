@@ -37,6 +37,7 @@ def test_deployment_is_complete_when_its_secrets_are_in_files(tmp_path: Path) ->
         "database_url": "postgres://emailbatch:hush@postgres:5432/emailbatch",
         "redis_url": "redis://:hush@valkey:6379/0",
         "email_url": "smtp+tls://ann:hush@relay.example:587",
+        "returns_url": "imap+ssl://ann:hush@mail.example/INBOX",
         "postgres_password": "hush",
         "redis_password": "hush",
         "mailpit_login": "mailpit:hush",
@@ -46,9 +47,10 @@ def test_deployment_is_complete_when_its_secrets_are_in_files(tmp_path: Path) ->
     unset = dict.fromkeys(("SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "MAILPIT_PASSWORD"), "")
     compose = read_compose({**REQUIRED, **unset}, "compose.secrets.yaml")
     assert set(compose["secrets"]) == set(contents)
-    for service in ("migrate", "web", "worker"):
+    for service in ("migrate", "web", "worker", "returns"):
         given = compose["services"][service]
         wanted = {"secret_key", "database_url"} | ({"redis_url", "email_url"} if service != "migrate" else set())
+        wanted |= {"returns_url"} if service == "returns" else set()
         assert set(given["secrets"]) == wanted, "each container has only its own secrets"
         variables = {name: value.replace("/run/secrets", str(tmp_path)) for name, value in given["environment"].items()}
         result = subprocess.run(
@@ -71,7 +73,7 @@ def test_deployment_is_complete_when_its_secrets_are_in_files(tmp_path: Path) ->
         assert not [value for value in values if "unused" in str(value) or "hush" in str(value)]
 
 
-@pytest.mark.parametrize("name", ["migrate", "web", "worker", "postgres", "valkey", "mailpit"])
+@pytest.mark.parametrize("name", ["migrate", "web", "worker", "returns", "postgres", "valkey", "mailpit"])
 def test_container_has_least_rights(name: str) -> None:
     service = read_compose(REQUIRED)["services"][name]
     assert service["read_only"] is True
@@ -88,7 +90,7 @@ def test_only_postgres_adds_capabilities_and_only_the_machine_itself_reaches_a_p
     services = read_compose(REQUIRED)["services"]
     assert [name for name, service in services.items() if service.get("cap_add")] == ["postgres"]
     ports = {name: service["ports"] for name, service in services.items() if service.get("ports")}
-    assert set(ports) == {"web", "mailpit"}
+    assert set(ports) == {"web", "mailpit", "returns"}
     assert all(port.startswith("127.0.0.1:") for each in ports.values() for port in each)
     assert services["mailpit"]["environment"]["MP_UI_AUTH"] == "mailpit:unused"
 

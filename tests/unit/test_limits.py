@@ -19,7 +19,7 @@ def test_compose_waits_for_the_stop_grace_when_it_stops_a_process() -> None:
 def test_systemd_units_wait_for_the_stop_grace_when_they_stop_a_process() -> None:
     units = [path.read_text() for path in (PROJECT_DIR / "systemd").glob("*.service")]
     stated = [re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE) for unit in units]
-    assert stated == [[str(limits.STOP_GRACE_SECONDS)]] * 2, "One line in each unit of the folder systemd."
+    assert stated == [[str(limits.STOP_GRACE_SECONDS)]] * 3, "One line in each unit of the folder systemd."
 
 
 def test_proxy_is_told_how_long_a_stream_may_be_silent() -> None:

@@ -48,8 +48,9 @@ def runnable(unit: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def test_there_is_a_unit_for_the_page_and_one_for_workers() -> None:
-    assert [unit.name for unit in UNITS] == ["emailbatch-web.service", "emailbatch-worker@.service"]
+def test_there_is_a_unit_for_each_process() -> None:
+    names = ["emailbatch-returns.service", "emailbatch-web.service", "emailbatch-worker@.service"]
+    assert [unit.name for unit in UNITS] == names
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
@@ -66,12 +67,13 @@ def test_unit_reads_each_secret_from_a_credential(unit: Path) -> None:
     found = read_unit(unit)
     given = dict(part.split("=", 1) for line in found["Environment"] for part in line.split())
     credentials = {line.split(":")[0] for line in found["LoadCredential"]}
-    assert {name for name in given if name.endswith("_FILE")} == {f"{name}_FILE" for name in SECRETS}
-    assert {given[f"{name}_FILE"] for name in SECRETS} == {f"%d/{name}" for name in credentials}
+    secrets = SECRETS | ({"RETURNS_URL"} if "returns" in unit.name else set())
+    assert {name for name in given if name.endswith("_FILE")} == {f"{name}_FILE" for name in secrets}
+    assert {given[f"{name}_FILE"] for name in secrets} == {f"%d/{name}" for name in credentials}
 
 
 def test_page_does_not_name_its_server() -> None:
-    assert "--no-server-name" in read_unit(UNITS[0])["ExecStart"][0]
+    assert "--no-server-name" in read_unit(UNITS[1])["ExecStart"][0]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is missing")

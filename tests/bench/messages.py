@@ -37,6 +37,9 @@ TEMPLATE = {
     "html": _HTML,
 }
 
+NEWS = {**TEMPLATE, "key": "bench-news", "name": "Bench, news"}
+"""The same message, which recipients can unsubscribe from."""
+
 NOT_PLAIN = {
     **TEMPLATE,
     "key": "bench-not-plain",

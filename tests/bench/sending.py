@@ -18,11 +18,22 @@ LATENCY_MS = 20
 SLOW_PEER_COUNT = 4000
 FAR_SECONDS = 4
 
+SUPPRESSED_COUNT = 10_000
+"""How many addresses are suppressed. None of them is in a list that is measured."""
+
+NEWS_SETTINGS = {
+    "PUBLIC_URL": "https://mail.example.org",
+    "UNSUBSCRIBE_KEYS": "a-key-that-only-the-benchmark-uses",
+    "BOUNCE_ADDRESS": "bounce@news.example.org",
+}
+"""News has a link for each recipient and, with BOUNCE_ADDRESS, each message its own return path."""
+
 Variant = Callable[[], dict[str, float]]
 
 
 def measure_near(bench: BenchStack, *, emails: int, runs: int, size_bytes: int) -> dict[str, Any]:
     """Run every variant once in each run, in turn, so that a change of the machine's speed hits all. Return medians."""
+    bench.step("suppress", SUPPRESSED_COUNT)
     with running_sink() as (port, _):
         url = {"EMAIL_URL": f"smtp://127.0.0.1:{port}"}
         variants: dict[str, Variant] = {
@@ -31,6 +42,9 @@ def measure_near(bench: BenchStack, *, emails: int, runs: int, size_bytes: int) 
             "two workers": lambda: _ours(bench, emails, workers=2, environment=url),
             "one worker, not plain": lambda: _ours(
                 bench, emails, workers=1, environment=url, key=messages.NOT_PLAIN["key"]
+            ),
+            "one worker, news": lambda: _ours(
+                bench, emails, workers=1, environment=url | NEWS_SETTINGS, key=messages.NEWS["key"]
             ),
             "smtp-source -s 50 -d": lambda: _source(port, sessions=50, count=emails, size_bytes=size_bytes),
             "aiosmtplib, 10 connections": lambda: run_peer("aiosmtplib", port=port, count=SLOW_PEER_COUNT),

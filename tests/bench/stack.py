@@ -45,6 +45,13 @@ class BenchStack:
         self.stack = stack
         insert_template(stack.services, messages.TEMPLATE)
         insert_template(stack.services, messages.NOT_PLAIN)
+        insert_template(stack.services, messages.NEWS)
+        with stack.services.connect() as connection:
+            connection.execute(
+                "UPDATE batches_emailtemplate SET topic_id = (SELECT id FROM batches_topic WHERE key = 'news')"
+                " WHERE key = %s",
+                [messages.NEWS["key"]],
+            )
 
     def step(self, name: str, *arguments: object, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Run one step of ``tests.bench.steps`` in the environment of this stack, and return its result."""
@@ -95,7 +102,7 @@ class BenchStack:
         with self.workers(workers, environment=environment) as running:
             trees = {"worker": [each.pid for each in running], "postgres": [self.stack.services.postmaster_pid()]}
             with measure(**trees) as measured:
-                self.step("start", batch_id, key)
+                self.step("start", batch_id, key, environment=environment)
                 peak = self.await_end(batch_id, running, seconds=seconds)
         assert measured.cpu is not None
         took, cycles = self.read_end(batch_id, count)

@@ -29,7 +29,7 @@ from batches import intake
 from batches.delivery.ledger import Ledger, connect
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.jobs import creation, lifecycle, queues, run_lane
-from batches.models import Batch, EmailJob, EmailStatus, EmailTemplate, Lane
+from batches.models import Batch, EmailJob, EmailStatus, EmailTemplate, Lane, SuppressionReason
 from batches.outcomes import Outcome
 from batches.relays import afind_routes
 from batches.rendering.message import Message, MessageLayout
@@ -39,6 +39,7 @@ from batches.rendering.template import MessageParts
 from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing, Timeouts
 from batches.smtp.relay import open_session, parse_relay
 from batches.smtp.verdicts import Verdict
+from batches.suppressions import make_digests, read_key, suppress_digests
 from tests.bench import messages
 
 POLL_SECONDS = 0.0005
@@ -50,6 +51,12 @@ def load(path: str) -> dict[str, Any]:
     with Path(path).open("rb") as file:
         batch = intake.import_csv(file, filename="bench.csv", user=None).batch
     return {"batch": batch.pk, "count": batch.total_count}
+
+
+def suppress(count: str) -> dict[str, Any]:
+    """Put that many addresses on the suppression list."""
+    digests = make_digests(read_key(), [f"suppressed{number}@example.org" for number in range(int(count))])
+    return {"count": suppress_digests(digests, reason=SuppressionReason.MANUAL)}
 
 
 def start(batch_id: str, key: str = messages.TEMPLATE_KEY) -> dict[str, Any]:
@@ -223,7 +230,7 @@ def ledger(batch_id: str, group: str) -> dict[str, Any]:
     return {"us": cpu / count * 1e6, "per_second": count / wall, "count": count}
 
 
-STEPS = {step.__name__: step for step in (load, start, pick_up, enqueue, render, smtp, ledger)}
+STEPS = {step.__name__: step for step in (load, suppress, start, pick_up, enqueue, render, smtp, ledger)}
 
 
 def main() -> None:

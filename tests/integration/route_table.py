@@ -105,6 +105,7 @@ GET  /api/docs                                     302    200    200   200      
 GET  /api/openapi.json                             401    200    200   200      200    200     200   200  200
 GET  /api/                                         404    404    404   404      404    404     404   404  404
 GET  /api/senders                                  401    200    200   200      200    200     200   200  200
+GET  /api/topics                                   401    200    200   200      200    200     200   200  200
 GET  /api/templates                                401    200    200   200      200    200     200   200  200
 GET  /api/approvals                                401    403    403   403      200    403     403   403  200
 GET  /api/batches/{asked}/approval                 401    404    200   404      200    404     200   404  200

@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
             model_name="webhookdelivery",
             index=models.Index(
                 condition=models.Q(("next_attempt_at__isnull", False)),
-                fields=["webhook", "next_attempt_at"],
+                fields=["webhook", "next_attempt_at", "id"],
                 name="webhook_due",
             ),
         ),

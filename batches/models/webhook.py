@@ -64,9 +64,9 @@ class WebhookDelivery(models.Model):
         ordering = ["-id"]
         verbose_name_plural = "webhook deliveries"
         indexes = [
-            # For the claim of the sender, and for the sweep's question whether anything is due.
+            # For the claim of the sender, in this order, and for the sweep's question whether anything is due.
             models.Index(
-                fields=["webhook", "next_attempt_at"],
+                fields=["webhook", "next_attempt_at", "id"],
                 name="webhook_due",
                 condition=models.Q(next_attempt_at__isnull=False),
             ),

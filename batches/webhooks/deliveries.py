@@ -150,7 +150,7 @@ def rest(webhook: Webhook, *, seconds: float) -> None:
 def give_up_old() -> int:
     """Give up the deliveries that are too old, also those of a disabled Webhook. Returns how many."""
     old = WebhookDelivery.objects.filter(next_attempt_at__isnull=False, created_at__lt=Now() - GIVE_UP_AFTER)
-    return WebhookDelivery.objects.filter(pk__in=old.values("pk")[:CHUNK_ROWS]).update(
+    return WebhookDelivery.objects.filter(pk__in=old.order_by().values("pk")[:CHUNK_ROWS]).update(
         next_attempt_at=None, error="It was given up because it could not be delivered for three days."
     )
 
@@ -170,7 +170,7 @@ def forget_ended(before: datetime) -> int:
 
 def _forget_some(before: object) -> int:
     old = WebhookDelivery.objects.filter(created_at__lt=before, next_attempt_at=None)
-    deleted, _ = WebhookDelivery.objects.filter(pk__in=old.values("pk")[:CHUNK_ROWS]).delete()
+    deleted, _ = WebhookDelivery.objects.filter(pk__in=old.order_by().values("pk")[:CHUNK_ROWS]).delete()
     return deleted
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -169,6 +170,22 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
             '<p><a href="{}">All deliveries of this webhook</a></p></div>',
             *(head, body, every),
         )
+
+    def get_deleted_objects(
+        self, objs: Sequence[Any] | QuerySet[Any], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """List the webhooks that go, each with its deliveries, which Django would list one by one and refuse."""
+        counts = {webhook.name: webhook.deliveries.count() for webhook in objs}
+        lines = [f"{name} with its {count:,} deliveries" for name, count in counts.items()]
+        return lines, {"webhooks": len(counts), "deliveries": sum(counts.values())}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
+        obj.deliveries.all()._raw_delete(obj.deliveries.db)  # Django would load every one of them
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
+        for webhook in queryset:
+            self.delete_model(request, webhook)
 
     @admin.action(description="Send a test", permissions=["change"])
     def send_test(self, request: HttpRequest, webhooks: QuerySet[Webhook]) -> None:

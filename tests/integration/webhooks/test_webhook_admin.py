@@ -192,3 +192,17 @@ def test_webhooks_are_for_those_alone_who_may_see_all_batches(
     permit(clerk, Permission.VIEW_ALL_BATCHES)
     for address in addresses:
         assert client.get(address).status_code == 200, address
+
+
+def test_webhook_is_deleted_with_its_deliveries(admin: Client, make_webhook: MakeWebhook) -> None:
+    first, second = make_webhook("https://hooks.example.org/"), make_webhook("https://hooks.example.org/2")
+    emit(ENDED, {})
+    page = admin.get(f"{URL}{first.pk}/delete/").content.decode()
+    assert "with its 1 deliveries" in page and "Yes" in page
+    admin.post(f"{URL}{first.pk}/delete/", {"post": "yes"})
+    assert list(Webhook.objects.all()) == [second]
+    assert WebhookDelivery.objects.get().webhook == second
+
+    chosen = {"action": "delete_selected", "_selected_action": [second.pk], "post": "yes"}
+    admin.post(URL, chosen)
+    assert not Webhook.objects.exists() and not WebhookDelivery.objects.exists()

@@ -8,7 +8,7 @@ from django import forms
 
 from batches.models import SERVICE_TOPIC, EmailTemplate, Topic
 
-SERVICE_LABEL = "Service: nobody can unsubscribe"
+SERVICE_LABEL = "Service"
 
 
 class TemplateTopicField(forms.ModelChoiceField):  # type: ignore[type-arg]  # Django's class takes no argument
@@ -46,7 +46,6 @@ class SendTopicField(forms.CharField):
 
 
 def label_topic(topic: Topic) -> str:
-    """Show a topic with what it means for the recipients."""
-    if topic.key == SERVICE_TOPIC:
-        return SERVICE_LABEL
-    return f"{topic.name}: {'with a link to unsubscribe' if topic.is_news else 'nobody can unsubscribe'}"
+    """Show the name of a topic, and its kind if that is service: most topics are news."""
+    is_plain = topic.is_news or topic.key == SERVICE_TOPIC
+    return topic.name if is_plain else f"{topic.name} (service)"

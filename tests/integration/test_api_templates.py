@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from batches.models import EmailTemplate
+from batches.models import EmailTemplate, Topic, TopicKind
+from batches.template_versions import restore_version
 from tests.conftest import MakeSender, MakeUser
 
 PARTS = {"name": "Council", "subject": "Council news", "html": "", "text": "Dear {{ name }}"}
@@ -96,3 +98,34 @@ def test_answer_is_404_when_there_is_no_such_template(api: Client) -> None:
     assert api.get("/api/templates/none").status_code == 404
     assert api.get("/api/templates/none/versions").status_code == 404
     assert change(api, "none")[0] == 404
+
+
+def test_topic_of_a_template_is_written_and_kept(api: Client, settings: LazySettings) -> None:
+    settings.PUBLIC_URL = "https://mail.example.org"
+    Topic.objects.create(key="events", name="Events", kind=TopicKind.NEWS, footer="The school.")
+    new = {"key": "party", "name": "Party", "subject": "S", "text": "Come: {{ unsubscribe_url }}", "topic": "events"}
+    made = api.post("/api/templates", new, content_type="application/json")
+    assert (made.status_code, made.json()["topic"], made.json()["mergeFields"]) == (201, "events", [])
+    shown = api.post("/api/templates/party/preview", {}, content_type="application/json").json()
+    assert shown["text"] == "Come: https://mail.example.org/u/preview"
+    shown = api.post("/api/templates/party/preview", {"text": "Hi"}, content_type="application/json").json()
+    assert "The school." in shown["text"]
+
+    assert change(api, "party")[1]["topic"] == "events"
+    assert change(api, "party", topic=None)[1]["topic"] == "service"
+    status, answer = change(api, "party", text="{{ unsubscribe_url }}")
+    assert status == 422 and answer["detail"].startswith("Nobody can unsubscribe from service mail")
+    assert change(api, "party", topic="nothing")[0] == 422
+    versions = api.get("/api/templates/party/versions").json()["items"]
+    assert [version["topic"] for version in versions] == ["service", "events", "events"]
+    template = EmailTemplate.objects.get(key="party")
+    restore_version(template, 1, by=User.objects.get(username="sender"))
+    assert EmailTemplate.objects.get(key="party").topic == Topic.objects.get(key="events")
+
+
+def test_topics_are_listed(api: Client) -> None:
+    Topic.objects.update_or_create(key="news", defaults={"name": "News", "kind": TopicKind.NEWS})
+    Topic.objects.create(key="z", name="Zoo", kind=TopicKind.SERVICE, description="Animals.")
+    items = api.get("/api/topics").json()["items"]
+    assert items[-1] == {"key": "z", "name": "Zoo", "kind": "service", "description": "Animals."}
+    assert [item["kind"] for item in items if item["key"] == "news"] == ["news"]

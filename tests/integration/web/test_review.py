@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
@@ -14,7 +15,18 @@ from django.utils import timezone
 
 from batches import intake
 from batches.jobs import creation
-from batches.models import Batch, BatchSource, BatchStatus, Email, EmailJob, EmailTemplate, JobStatus, SharedAddresses
+from batches.models import (
+    Batch,
+    BatchSource,
+    BatchStatus,
+    Email,
+    EmailJob,
+    EmailTemplate,
+    JobStatus,
+    SharedAddresses,
+    Topic,
+    TopicKind,
+)
 from batches.permissions import Permission
 from tests.conftest import MakeBatch, MakeJob, permit
 from tests.integration.web.conftest import reviewed
@@ -351,3 +363,36 @@ def test_line_of_several_recipients_is_shown_from_the_first_and_next_leads_on(
     text = page.post(address(draft, "review-choose"), posted, follow=True).content.decode()
     assert "<dd>cy@example.org</dd>" in text
     assert "has no recipient" not in text
+
+
+def test_topic_is_chosen_and_the_footer_is_shown(
+    client: Client, sender: User, draft: Batch, settings: LazySettings
+) -> None:
+    settings.PUBLIC_URL, settings.UNSUBSCRIBE_KEYS = "https://mail.example.org", ["a key"]
+    topic = Topic.objects.create(key="events", name="Events", kind=TopicKind.NEWS, footer="The school.")
+    EmailTemplate.objects.create(key="party", name="Party", subject="Party", text="Come.")
+    client.force_login(sender)
+    page_address, send_address = address(draft), address(draft, "review-send")
+    assert "The school." not in client.get(f"{page_address}?template=party").content.decode()
+    page = client.get(f"{page_address}?template=party&topic=events").content.decode()
+    assert "The school.\nhttps://mail.example.org/u/preview" in page
+    assert "Each mail has a link to unsubscribe." in page
+    digest = re.search(r'name="reviewed" value="(\w{96})"', page)
+    assert digest is not None
+    form = {"template": "party", "topic": "events", "reviewed": digest[1]}
+    refused = client.post(send_address, {**form, "topic": ""})
+    assert refused.status_code == 409
+    assert client.post(send_address, form).status_code == 302
+    assert draft.jobs.get().topic == topic
+
+
+def test_send_button_is_off_when_no_news_can_be_sent(
+    client: Client, sender: User, draft: Batch, settings: LazySettings
+) -> None:
+    settings.UNSUBSCRIBE_KEYS = []
+    topic = Topic.objects.create(key="events", name="Events", kind=TopicKind.NEWS)
+    EmailTemplate.objects.create(key="party", name="Party", subject="Party", text="Come.", topic=topic)
+    client.force_login(sender)
+    page = client.get(f"{address(draft)}?template=party").content.decode()
+    assert "Set UNSUBSCRIBE_KEYS to a long random text" in page
+    assert re.search(r'id="send" disabled', page)

@@ -275,7 +275,7 @@ def _check_return_path(message: Message, expected: Expected) -> CheckItem:
             light=Light.AMBER,
             sentence="The mail server is not asked to take a return path of our own, so returns are matched by their "
             "Message-ID.",
-            advice="Switch on “keeps return path” of the relay, if its provider takes a MAIL FROM other than the "
+            advice="Switch on “takes our return paths” of the relay, if its provider takes a MAIL FROM other than the "
             "login.",
         )
     arrived = _unfold(message.get("Return-Path", "")).strip("<> ")
@@ -293,7 +293,7 @@ def _check_return_path(message: Message, expected: Expected) -> CheckItem:
         title=title,
         light=Light.RED,
         sentence="A server on the way replaced it, so what comes back does not reach the return mailbox by it.",
-        advice="Switch off “keeps return path” of the relay, or allow our own MAIL FROM at the provider.",
+        advice="Switch off “takes our return paths” of the relay, or allow our own MAIL FROM at the provider.",
         found=arrived,
     )
 

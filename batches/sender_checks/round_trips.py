@@ -20,12 +20,12 @@ from batches.models import (
     Email,
     EmailJob,
     EmailTemplate,
-    Relay,
     RoundTrip,
     Sender,
     Topic,
 )
 from batches.outcomes import Outcome
+from batches.relays.registry import find_routes
 from batches.rendering.message import derive_message_key, make_message_id
 from batches.returns.round_trips import make_address, make_token
 from batches.sender_checks.arrived import Expected
@@ -93,14 +93,15 @@ def find_expected(trip: RoundTrip) -> Expected | None:
         message_id=make_message_id(key=key, email_id=email.pk, job_id=job.pk, domain=domain),
         email_id=email.pk,
         is_news=trip.is_news,
-        keeps_return_path=_keeps_return_path(email),
+        keeps_return_path=_keeps_return_path(email, sender_id=trip.sender_id),
     )
 
 
-def _keeps_return_path(email: Email) -> bool:
+def _keeps_return_path(email: Email, *, sender_id: int) -> bool:
     """Whether the relay that took the message is one that gets a return path of our own."""
-    names = Attempt.objects.filter(email=email, outcome=Outcome.SENT).values_list("relay", flat=True)
-    return not Relay.objects.filter(name__in=list(names), keeps_return_path=False).exists()
+    taken_by = set(Attempt.objects.filter(email=email, outcome=Outcome.SENT).values_list("relay", flat=True))
+    routes = [route for route in find_routes(sender_id=sender_id).routes if str(route.address) in taken_by]
+    return all(route.takes_return_paths for route in routes)
 
 
 def say_way(trip: RoundTrip) -> str:

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
@@ -18,6 +18,7 @@ from batches.models import EmailStatus, ReturnClass, ReturnKind, SuppressionReas
 from tests.acceptance import deployed_relay, dovecot, postfix
 from tests.acceptance.deployed_relay import DeployedRelay
 from tests.acceptance.dovecot import Dovecot
+from tests.acceptance.mail_server import free_port
 from tests.acceptance.postfix import Accounts, Postfix
 from tests.acceptance.test_worker import statuses
 from tests.chaos.stack import ROOT, Stack, wait_until
@@ -46,13 +47,18 @@ def mailbox() -> Iterator[Dovecot]:
 
 
 @pytest.fixture(scope="module")
-def relay(mailbox: Dovecot) -> Iterator[DeployedRelay]:
-    with ExitStack() as opened:
-        accounts = opened.enter_context(Accounts("nobody", "nothing"))
-        receiver = opened.enter_context(Postfix(accounts=accounts, unknown_users="^dead"))
-        yield opened.enter_context(
-            DeployedRelay(bounce_address=BOUNCE_ADDRESS, next_hop=receiver.port, returns_port=mailbox.lmtp_port)
-        )
+def receiver() -> Iterator[Postfix]:
+    """The server of the recipients. It refuses the dead."""
+    with Accounts("nobody", "nothing") as accounts, Postfix(accounts=accounts, unknown_users="^dead") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def relay(receiver: Postfix, mailbox: Dovecot) -> Iterator[DeployedRelay]:
+    with DeployedRelay(
+        bounce_address=BOUNCE_ADDRESS, next_hop=receiver.port, returns_port=mailbox.lmtp_port
+    ) as running:
+        yield running
 
 
 def start_worker(stack: Stack, relay: DeployedRelay) -> None:
@@ -65,9 +71,9 @@ def start_worker(stack: Stack, relay: DeployedRelay) -> None:
 
 
 @contextmanager
-def reading(stack: Stack, mailbox: Dovecot, *, user: str) -> Iterator[None]:
-    """Run the reader of a mailbox, as a deployment does."""
-    environment = stack.environment | {"RETURNS_URL": mailbox.url(user.partition("@")[0])}
+def reading(stack: Stack, url: str) -> Iterator[None]:
+    """Take in what comes back, as a deployment does."""
+    environment = stack.environment | {"RETURNS_URL": url}
     argv = [sys.executable, "manage.py", "readreturns"]
     with (
         (stack.folder / "readreturns.log").open("ab") as log,
@@ -101,12 +107,12 @@ def count_returned(stack: Stack, batch_id: int) -> int:
     return count(stack, "SELECT returned_count FROM batches_batch WHERE id = %s", batch_id)
 
 
-def wait_for_returns(stack: Stack, mailbox: Dovecot, batch_id: int) -> None:
+def wait_for_returns(stack: Stack, batch_id: int, dead: set[str]) -> None:
     """Wait until each dead address of a batch has come back, and look at what is stored of it."""
     wait_until(
-        lambda: count_returned(stack, batch_id) == len(DEAD),
+        lambda: count_returned(stack, batch_id) == len(dead),
         seconds=180,
-        what=lambda: f"{len(DEAD)} returns; there are {count_returned(stack, batch_id)}. {mailbox.counts()}",
+        what=lambda: f"{len(dead)} returns; there are {count_returned(stack, batch_id)}",
         every=0.5,
     )
     with stack.services.connect() as connection:
@@ -115,7 +121,7 @@ def wait_for_returns(stack: Stack, mailbox: Dovecot, batch_id: int) -> None:
             " WHERE batches_email.batch_id = %s",
             [batch_id],
         ).fetchall()
-    assert sorted(returns) == sorted((address, ReturnKind.BOUNCED, ReturnClass.GONE) for address in DEAD)
+    assert sorted(returns) == sorted((address, ReturnKind.BOUNCED, ReturnClass.GONE) for address in dead)
 
 
 def count_suppressed(stack: Stack, batch_id: int) -> int:
@@ -133,9 +139,9 @@ def test_300_of_300_are_matched_by_verp_when_postfix_returns_them_while_the_batc
     stack: Stack, relay: DeployedRelay, mailbox: Dovecot
 ) -> None:
     start_worker(stack, relay)
-    with reading(stack, mailbox, user=BOUNCE_ADDRESS):
+    with reading(stack, mailbox.url("bounce")):
         batch_id = send(stack, ADDRESSES)
-        wait_for_returns(stack, mailbox, batch_id)
+        wait_for_returns(stack, batch_id, DEAD)
     assert count_suppressed(stack, batch_id) == len(DEAD)
     assert statuses(stack)[EmailStatus.SENT] == RECIPIENTS  # sent stays true
 
@@ -148,9 +154,20 @@ def test_300_of_300_are_matched_by_message_id_when_the_relay_gets_no_return_path
         connection.execute("UPDATE batches_relay SET keeps_return_path = false")
     start_worker(stack, relay)
     older, newer = send(stack, ADDRESSES), send(stack, sorted(DEAD))
-    with reading(stack, mailbox, user=LOGIN_ADDRESS):
-        wait_for_returns(stack, mailbox, older)
-        wait_for_returns(stack, mailbox, newer)
-        user = LOGIN_ADDRESS.partition("@")[0]
-        wait_until(lambda: mailbox.counts(user)["INBOX"] == 0, seconds=20, what="an empty inbox", every=0.2)
+    with reading(stack, mailbox.url("news")):
+        wait_for_returns(stack, older, DEAD)
+        wait_for_returns(stack, newer, DEAD)
+        wait_until(lambda: mailbox.counts("news")["INBOX"] == 0, seconds=20, what="an empty inbox", every=0.2)
     assert count_suppressed(stack, older) == len(DEAD)
+
+
+def test_reports_count_when_the_relay_hands_them_to_the_application_itself(stack: Stack, receiver: Postfix) -> None:
+    """The whole of ``deploy/postfix``: no mailbox, and a report waits in the relay while nobody listens."""
+    port = free_port()
+    addresses = ADDRESSES[:: DEAD_EVERY // 2][:40]
+    with DeployedRelay(bounce_address=BOUNCE_ADDRESS, next_hop=receiver.port, returns_port=port) as relay:
+        start_worker(stack, relay)
+        batch_id = send(stack, addresses)
+        wait_until(lambda: "status=deferred" in relay.log, seconds=30, what="a report that waits", every=0.2)
+        with reading(stack, f"lmtp://127.0.0.1:{port}"):
+            wait_for_returns(stack, batch_id, DEAD.intersection(addresses))

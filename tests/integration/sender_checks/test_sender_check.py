@@ -13,7 +13,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from batches.models import Batch, Email, EmailJob, RoundTrip, Sender
+from batches.models import Batch, Email, EmailJob, Relay, RoundTrip, Sender
+from batches.relays import registry
 from batches.returns import round_trips as door
 from batches.sender_checks import check_sender, start_round_trip
 from batches.sender_checks.round_trips import find_expected
@@ -193,3 +194,34 @@ def test_command_says_what_is_missing_when_there_is_no_reader(school: Sender, se
     settings.RETURNS_URL = ""
     with pytest.raises(CommandError, match="Set RETURNS_URL"):
         run("school", "--round-trip")
+
+
+def test_spf_is_asked_of_the_senders_domain_when_the_relay_wants_its_login(school: Sender, zone: DnsServer) -> None:
+    registry.sync()
+    Relay.objects.update(keeps_return_path=False)
+    titles = {item.title: item.light.colour for item in check_sender(school).items}
+    assert titles["SPF of school.example"] == "red"
+    assert "SPF of news.school.example" not in titles
+
+
+def test_record_to_publish_names_the_provider_when_it_is_known(
+    school: Sender, zone: DnsServer, settings: LazySettings
+) -> None:
+    settings.EMAIL_URL = "smtp+tls://u:p@email-smtp.eu-west-1.amazonaws.com"
+    zone.records.clear()
+    assert "include:amazonses.com -all" in check_sender(school).items[0].record
+
+
+@pytest.mark.parametrize("keeps_return_path", [True, False])
+def test_return_path_is_expected_when_the_relay_that_took_the_message_keeps_it(
+    school: Sender, staff: User, keeps_return_path: bool
+) -> None:
+    registry.sync()
+    Relay.objects.update(keeps_return_path=keeps_return_path)
+    trip = start_round_trip(school, user=staff)
+    email, lane = Email.objects.get(batch=trip.batch_id), Lane.objects.get(job__batch=trip.batch_id)
+    (route,) = registry.find_routes(sender_id=school.pk).routes
+    Attempt.objects.create(email=email, lane=lane, number=1, outcome=Outcome.SENT, relay=str(route.address))
+    expected = find_expected(trip)
+    assert expected is not None
+    assert expected.keeps_return_path is keeps_return_path

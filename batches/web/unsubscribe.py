@@ -61,8 +61,8 @@ class Act(StrEnum):
     UNDO = "undo"
 
 
-SOURCES = {Act.ONE_CLICK: "one-click"}
-"""What the suppression list and the audit say about the door, if it is not ``page``."""
+PAGE, ONE_CLICK = "page", "one-click"
+"""What the suppression list and the audit say about the door."""
 
 
 @csrf_exempt
@@ -79,6 +79,8 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         act = _read_act(request)
         if _is_throttled(act, _client(request)):
             return _throttle(request)
+        if act is Act.ONE_CLICK:
+            return _unsubscribe_at_once(request, found)
         before = unsubscribing.read_preferences(found)
         if act is None:
             return _show(request, before)
@@ -110,16 +112,23 @@ def _read_form(request: HttpRequest) -> QueryDict:
         return QueryDict()
 
 
+def _unsubscribe_at_once(request: HttpRequest, token: UnsubscribeToken) -> HttpResponse:
+    """Do what a one-click request says. Nobody reads the answer, so it costs no more than it must."""
+    unsubscribing.unsubscribe(token, source=ONE_CLICK)
+    sentence = gettext("You will get no more messages of this kind.")
+    context = {"title": gettext("Unsubscribed"), "sentence": sentence}
+    return _answer(request, "unsubscribe/sentence.html", context, status=200)
+
+
 def _do(act: Act, token: UnsubscribeToken, form: QueryDict) -> bool:
-    source = SOURCES.get(act, "page")
     match act:
         case Act.SAVE:
             wanted = {int(each) for each in form.getlist("topic") if each.isdecimal() and len(each) < 19}
-            return unsubscribing.set_topics(token, wanted, source=source)
+            return unsubscribing.set_topics(token, wanted, source=PAGE)
         case Act.UNDO:
-            return unsubscribing.undo(token, source=source)
+            return unsubscribing.undo(token, source=PAGE)
         case _:
-            return unsubscribing.unsubscribe(token, source=source, everything=act is Act.EVERYTHING)
+            return unsubscribing.unsubscribe(token, source=PAGE, everything=act is Act.EVERYTHING)
 
 
 def _show(
@@ -147,7 +156,7 @@ def _say(act: Act | None, now: Preferences) -> str:
         return ""
     if act in (Act.SAVE, Act.UNDO) and now.wanted_ids:
         return gettext("Your choice is saved.")
-    if act in (Act.TOPIC, Act.ONE_CLICK) and now.topic is not None:
+    if act is Act.TOPIC and now.topic is not None:
         return gettext("You will get no more messages about “%(topic)s”.") % {"topic": name_topic(now.topic)}
     return gettext("You will get no more news from us.")
 

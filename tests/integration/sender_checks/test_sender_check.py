@@ -13,7 +13,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from batches.models import Batch, Email, EmailJob, Relay, RoundTrip, Sender
+from batches.models import Attempt, Batch, Email, EmailJob, Lane, Relay, RoundTrip, Sender
+from batches.outcomes import Outcome
 from batches.relays import registry
 from batches.returns import round_trips as door
 from batches.sender_checks import check_sender, start_round_trip

@@ -10,11 +10,13 @@ from io import BytesIO
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
+from django.db.models import CASCADE
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from batches import intake
+from batches.admin.deleting import BELONGING
 from batches.jobs import creation, lifecycle
 from batches.models import (
     Attempt,
@@ -28,6 +30,10 @@ from batches.models import (
     JobStatus,
     RejectedRow,
     RejectionKind,
+    Return,
+    ReturnKind,
+    RoundTrip,
+    Sender,
 )
 from batches.outcomes import Outcome
 from batches.permissions import Permission as Rights
@@ -205,6 +211,31 @@ def test_all_rows_of_a_batch_are_deleted_when_a_superuser_deletes_it(
     assert "3 emails" in page
     assert admin.post(f"/admin/batches/batch/{batch.pk}/delete/", {"post": "yes"}).status_code == 302
     assert Batch.objects.get() == kept and Email.objects.count() == 3 and not EmailJob.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_batch_is_deleted_with_what_came_back_and_its_round_trip(admin: Client, staff: User) -> None:
+    batch = make_batch(staff)
+    email = batch.emails.earliest("row")
+    Return.objects.create(batch=batch, email=email, kind=ReturnKind.BOUNCED, door="lmtp", event_key="one")
+    sender = Sender.objects.create(key="office", address="office@example.org")
+    RoundTrip.objects.create(sender=sender, batch=batch, token="abc")
+
+    assert admin.post(f"/admin/batches/batch/{batch.pk}/delete/", {"post": "yes"}).status_code == 302
+
+    assert not Batch.objects.exists() and not Return.objects.exists() and not RoundTrip.objects.exists()
+
+
+def test_every_table_with_rows_of_a_batch_is_known_to_the_deletion() -> None:
+    """A foreign key that PostgreSQL checks would refuse the deletion, at the end of its transaction."""
+    known = {model for model, _ in BELONGING}
+    pointing = {
+        relation.related_model
+        for model in known
+        for relation in model._meta.related_objects
+        if getattr(relation.field, "db_constraint", True) and relation.on_delete is CASCADE
+    }
+    assert pointing - known == set()
 
 
 def test_live_batches_are_kept_when_many_are_deleted(admin: Client, staff: User, welcome: EmailTemplate) -> None:

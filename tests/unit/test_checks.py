@@ -34,6 +34,7 @@ def deployment(settings: Settings) -> Settings:
     settings.PUBLIC_URL, settings.UNSUBSCRIBE_KEYS = "https://mail.example", []
     settings.SEND_BACKEND = ""
     settings.RELAY_URLS, settings.RELAY_OAUTH, settings.STRAY_OAUTH_VARIABLES = {}, {}, []
+    settings.RETURNS_URL, settings.RETURNS_OAUTH, settings.WEBHOOK_SECRETS = "", {}, []
     settings.DEBUG = False
     settings.PRIVATE_HOSTS, settings.TRUSTED_PROXY_COUNT, settings.SECURE_PROXY_SSL_HEADER = [], 0, None
     return settings
@@ -47,6 +48,7 @@ def found_ids() -> set[str | None]:
         *checks.check_default_sender(None),
         *checks.check_addresses(None),
         *checks.check_relay_names(None),
+        *checks.check_returns(None),
         *checks.check_services(None),
     ]
     return {message.id for message in found}
@@ -134,6 +136,9 @@ def test_web_process_refuses_to_start_when_an_address_is_wrong(tmp_path: Path) -
         ("RELAY_URLS", {"file": "smtp://relay.example"}, checks.BAD_RELAY_NAME),
         ("RELAY_URLS", {"default": "smtp://relay.example"}, checks.BAD_RELAY_NAME),
         ("STRAY_OAUTH_VARIABLES", ["EMAIL_OAUTH_M356_CLIENT_ID"], checks.BAD_RELAY_NAME),
+        ("RETURNS_URL", "imaps://ann:hush@mail.example", checks.BAD_RETURNS),
+        ("RETURNS_URL", "imap+ssl://mail.example/INBOX", checks.BAD_RETURNS),
+        ("RETURNS_URL", "imap+ssl://ann@mail.example/INBOX?oauth=microsoft", checks.BAD_RETURNS),
         ("IS_LOCAL_DATABASE", True, checks.EMBEDDED_SERVICE),
         ("IS_LOCAL_REDIS", True, checks.EMBEDDED_SERVICE),
         ("IS_LOCAL_INBOX", True, checks.EMBEDDED_SERVICE),
@@ -145,6 +150,31 @@ def test_setting_is_named_when_a_deployment_has_it_wrong(
     assert found_ids() == set()
     setattr(deployment, name, value)
     assert found_ids() == {expected}
+
+
+@pytest.mark.parametrize(
+    ("url", "oauth"),
+    [
+        ("imap+ssl://ann:hush@mail.example/INBOX", {}),
+        ("lmtp://127.0.0.1:2525", {}),
+        (
+            "imap+ssl://ann@mail.example?oauth=other",
+            {"CLIENT_ID": "1", "CLIENT_SECRET": "2", "TOKEN_URL": "https://a.example"},
+        ),
+    ],
+)
+def test_door_for_returns_is_accepted_when_it_is_complete(
+    deployment: Settings, url: str, oauth: dict[str, str]
+) -> None:
+    deployment.RETURNS_URL, deployment.RETURNS_OAUTH = url, oauth
+    assert found_ids() == set()
+
+
+def test_client_of_the_mailbox_is_named_when_its_address_has_none(deployment: Settings) -> None:
+    deployment.RETURNS_URL = "imap+ssl://ann:hush@mail.example/INBOX"
+    deployment.RETURNS_OAUTH = {"CLIENT_ID": "one"}
+    [found] = checks.check_returns(None)
+    assert found.msg.startswith("RETURNS_OAUTH_* is set, but RETURNS_URL has no ?oauth=.")
 
 
 def test_addresses_are_not_checked_when_the_services_are_local(deployment: Settings) -> None:

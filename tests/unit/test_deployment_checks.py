@@ -23,6 +23,7 @@ def found_ids() -> list[str | None]:
         *checks.check_encryption(None),
         *checks.check_redis_password(None),
         *checks.check_proxy_count(None),
+        *checks.check_webhook_secret(None),
         *checks.check_unsubscribe_links(None),
     ]
     return [message.id for message in found]
@@ -116,6 +117,40 @@ def test_relay_is_named_when_mail_leaves_in_the_clear(deployment: Settings, url:
     assert found_ids() == [checks.IN_THE_CLEAR] * is_named
     deployment.EMAIL_URL, deployment.RELAY_URLS = "", {"second": url}
     assert [message.msg.split()[0] for message in checks.check_encryption(None)] == ["EMAIL_URL_SECOND"] * is_named
+
+
+@pytest.mark.parametrize(
+    ("url", "is_named"),
+    [
+        *(("imap://ann:hush@mail.example", True), ("lmtp://0.0.0.0:2525", True), ("smtp://10.0.0.5:25", True)),
+        *(("imap+ssl://ann:hush@mail.example", False), ("imap+tls://ann:hush@mail.example", False), ("", False)),
+        *(("lmtp://127.0.0.1:2525", False), ("imap://ann:hush@[::1]:143", False), ("lmtp://returns:2525", False)),
+    ],
+)
+def test_door_for_returns_is_named_when_mail_passes_in_the_clear(
+    deployment: Settings, url: str, is_named: bool
+) -> None:
+    deployment.PRIVATE_HOSTS = ["returns"]
+    deployment.RETURNS_URL = url
+    assert found_ids() == [checks.IN_THE_CLEAR] * is_named
+    assert "hush" not in str(checks.check_encryption(None))
+
+
+@pytest.mark.parametrize(
+    ("secrets_", "is_named"),
+    [
+        ([], False),
+        (["provider:a-long-and-random-password"], False),
+        (["provider:short"], True),
+        (["a-long-and-random-password-without-a-user"], True),
+        (["provider:a-long-and-random-password", "other:short"], True),
+    ],
+)
+def test_secret_of_webhooks_is_refused_when_it_could_be_guessed(
+    deployment: Settings, secrets_: list[str], is_named: bool
+) -> None:
+    deployment.WEBHOOK_SECRETS = secrets_
+    assert found_ids() == [checks.WEAK_WEBHOOK_SECRET] * is_named
 
 
 def test_proxy_is_named_when_it_is_trusted_and_not_counted(deployment: Settings) -> None:

@@ -27,6 +27,7 @@ from batches.returns.bounces import read_bounces, read_delivery_status
 from batches.returns.complaints import read_complaint
 from batches.returns.events import ReturnEvent, make_key
 from batches.returns.told import Told
+from batches.unsubscribe_tokens import read_token
 
 logger = logging.getLogger(__name__)
 
@@ -138,10 +139,9 @@ def _digest_content(message: Message, raw: bytes) -> str:
 
 
 def _find_token(message: Message, rcpt: str) -> str | None:
-    for address in (rcpt, *_read_envelope(message)):
-        if found := _TOKEN.search(address):
-            return found[1]
-    return None
+    found = [match[1] for address in (rcpt, *_read_envelope(message)) if (match := _TOKEN.search(address))]
+    # A server may have written one of the fields in lower case. Then only another field has the token.
+    return next(filter(read_token, found), next(iter(found), None))
 
 
 def _find_return_path(message: Message, original: Message | None, *, told: list[Told], rcpt: str) -> str:

@@ -52,6 +52,8 @@ class Command(ActingCommand):
             self._show(check)
         if check.light is Light.RED:
             raise SystemExit(1)
+        if check.light is Light.GREY:
+            raise CommandError("Nothing could be checked. Look at the name servers, or set DNS_SERVERS.")
         if options["round_trip"] and not check.arrived:
             raise CommandError(check.waits or "The round trip has not arrived.")
 

@@ -191,6 +191,12 @@ def test_command_says_why_when_it_cannot(school: Sender, arguments: list[str], w
         run(*arguments)
 
 
+def test_command_fails_when_nothing_could_be_looked_up(school: Sender, settings: LazySettings) -> None:
+    settings.DNS_SERVERS = ["nowhere"]
+    with pytest.raises(CommandError, match="Nothing could be checked"):
+        run("school", "--selector", "s1")
+
+
 def test_command_says_what_is_missing_when_there_is_no_reader(school: Sender, settings: LazySettings) -> None:
     settings.RETURNS_URL = ""
     with pytest.raises(CommandError, match="Set RETURNS_URL"):

@@ -41,6 +41,9 @@ CHUNK_ROWS = 2000
 
 SOURCE_MAX_CHARS = 200
 
+END_MAX_YEAR = 2999
+"""A later time may be one that Python can't read back from PostgreSQL."""
+
 _REASON_NAMES = {"reason"}
 _TOPIC_NAMES = {"topic"}
 _END_NAMES = {"ends_at", "until"}
@@ -82,8 +85,10 @@ def add_addresses(addresses: Sequence[str], entry: Entry) -> int:
     """Put addresses on the list, all of them or none, and return how many were not there.
 
     Raises:
-        SuppressionRefused: One of them is no address.
+        SuppressionRefused: One of them is no address, or the end is past.
     """
+    if entry.ends_at is not None and tidy_end(entry.ends_at) <= timezone.now():
+        raise SuppressionRefused("That time is past. Choose a later one, or leave it out.")
     digests = {_digest(address) for address in addresses}
     with transaction.atomic():
         added = _add(digests, entry)
@@ -267,7 +272,18 @@ def read_end(text: str) -> datetime:
         found = None
     if found is None:
         raise SuppressionRefused(f"{text!r} is no day. Write one such as 2027-03-31.")
-    return found if timezone.is_aware(found) else timezone.make_aware(found)
+    return tidy_end(found)
+
+
+def tidy_end(ends_at: datetime) -> datetime:
+    """Give a time that has none the time zone of the site.
+
+    Raises:
+        SuppressionRefused: it is too late to be stored.
+    """
+    if ends_at.year > END_MAX_YEAR:
+        raise SuppressionRefused(f"The year {ends_at.year} is too late. Choose an earlier one, or leave it out.")
+    return ends_at if timezone.is_aware(ends_at) else timezone.make_aware(ends_at)
 
 
 def _is_export(file: BinaryIO) -> bool:

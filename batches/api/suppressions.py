@@ -13,6 +13,7 @@ from channels.db import database_sync_to_async
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import timezone
 from ninja import Field, File, Form, Query, Router, Schema
 from ninja.files import UploadedFile
 
@@ -188,10 +189,14 @@ def _search(options: SuppressionSearch) -> QuerySet[Suppression]:
     if options.topic:
         found = found.filter(topic__key=options.topic)
     if options.since:
-        found = found.filter(created_at__gte=options.since)
+        found = found.filter(created_at__gte=_with_zone(options.since))
     if options.until:
-        found = found.filter(created_at__lt=options.until)
+        found = found.filter(created_at__lt=_with_zone(options.until))
     return found
+
+
+def _with_zone(moment: datetime) -> datetime:
+    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
 
 
 def _addresses_of(payload: AddSuppressions) -> Sequence[str]:
@@ -214,6 +219,7 @@ def _make_entry(
     if reason not in do_not_send.REASONS:
         raise SuppressionRefused("Only the erasure of a person gives the reason 'erased'. Choose another reason.")
     found = do_not_send.find_topic(topic) if topic else None
+    ends_at = do_not_send.tidy_end(ends_at) if ends_at is not None else None
     return Entry(reason=reason, topic=found, source=source, ends_at=ends_at)
 
 

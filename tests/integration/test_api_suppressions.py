@@ -68,6 +68,7 @@ def test_list_is_read_by_reason_time_topic_and_address(api: Client) -> None:
     assert read(address="BO@example.org") == [bo]
     assert read(since=before) == [bo, ann]
     assert read(until=before) == []
+    assert read(since="0001-01-01T00:00:00", until="9999-12-31T23:59:59") == [bo, ann]
     page = api.get("/api/suppressions", {"limit": 1}).json()
     assert (page["items"], api.get("/api/suppressions", {"cursor": page["next"]}).json()["items"]) == ([bo], [ann])
 
@@ -92,6 +93,8 @@ def test_many_are_added_for_a_topic_until_a_day(api: Client) -> None:
         ({"address": "ann@example.org", "topic": "nope"}, "There is no topic 'nope'. The topics are: news, service."),
         ({"address": "ann@example.org", "reason": "erased"}, "Only the erasure"),
         ({"address": "ann@example.org", "reason": "tired"}, "reason"),
+        ({"address": "ann@example.org", "endsAt": "2001-01-01T00:00:00"}, "That time is past"),
+        ({"address": "ann@example.org", "endsAt": "9999-12-31T23:59:59-14:00"}, "too late"),
         ({"adress": "ann@example.org"}, "address"),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 from django.conf import LazySettings
 
 from batches.delivery.ledger import OUTAGES
+from batches.delivery.withholding import Withholding
 from batches.jobs import creation
 from batches.models import (
     Attempt,
@@ -17,10 +18,12 @@ from batches.models import (
     JobKind,
     JobStatus,
     SuppressionReason,
+    Topic,
+    TopicKind,
     sql,
 )
 from batches.progress import read_snapshot
-from batches.suppressions import REPLIES, find_digest, lift_digest, suppress
+from batches.suppressions import KNOWN_MAX, REPLIES, find_digest, lift_digest, suppress, suppress_digests
 from tests.integration.jobs.conftest import MakeBatch, SendAll
 from tests.integration.jobs.ledgers import OpenLedger, Run, deferred, make_route, rows_of, sent
 from tests.integration.jobs.whole_jobs import accepted, replay, run_to_end, run_while, start, statuses, wait_for_sent
@@ -191,3 +194,40 @@ def test_job_is_completed_when_everybody_was_suppressed_since(
     batch.refresh_from_db()
     assert (job.status, batch.status, batch.suppressed_count) == (JobStatus.COMPLETED, BatchStatus.COMPLETED, 2)
     assert not Email.objects.filter(batch=batch).exclude(status=EmailStatus.SUPPRESSED).exists()
+
+
+def test_unsubscription_is_withheld_from_news_alone(make_batch: MakeBatch, open_ledger: OpenLedger, run: Run) -> None:
+    news = Topic.objects.create(key="letter", name="Letter", kind=TopicKind.NEWS)
+    other = Topic.objects.create(key="other", name="Other", kind=TopicKind.NEWS)
+    claimed = []
+    for topic in (None, news):
+        batch = make_batch(4)
+        ledger = open_ledger(batch)
+        ledger._withholding = Withholding(0, topic_id=topic.pk if topic else None)
+        suppress(address_of(batch, 2), reason=SuppressionReason.UNSUBSCRIBED)
+        suppress(address_of(batch, 3), reason=SuppressionReason.UNSUBSCRIBED, topic=other)
+        suppress(address_of(batch, 4), reason=SuppressionReason.COMPLAINED, topic=news)
+        claimed.append(rows_of(run(ledger.cycle(4))))
+    assert claimed == [[2, 3, 4, 5], [3, 5]]
+
+
+def test_every_window_is_asked_about_when_too_many_were_added_to_keep(
+    make_batch: MakeBatch, open_ledger: OpenLedger, run: Run
+) -> None:
+    batch = make_batch(4)
+    ledger = open_ledger(batch)
+    suppress_digests((number.to_bytes(16) for number in range(KNOWN_MAX + 1)), reason=SuppressionReason.IMPORTED)
+    assert rows_of(run(ledger.cycle(1))) == [2]
+    suppress(address_of(batch, 4), reason=SuppressionReason.MANUAL)
+    assert rows_of(run(ledger.cycle(4))) == [3, 5]
+
+
+def test_lanes_find_the_suppressed_when_no_digest_was_stored(
+    relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    batch = make_batch(5)
+    batch.emails.update(address_digest=None)
+    suppress(address_of(batch, 4), reason=SuppressionReason.BOUNCED)
+    run_to_end(creation.create_job(batch, template=template, user=None))
+    assert statuses(batch) == {EmailStatus.SENT: 4, EmailStatus.SUPPRESSED: 1}
+    assert batch.emails.get(row=4).reply == REPLIES[SuppressionReason.BOUNCED]

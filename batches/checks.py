@@ -24,6 +24,7 @@ from batches.smtp.oauth import PROVIDERS
 from batches.smtp.relay import RelayUrlError
 from batches.smtp.reply_rules import RuleError
 from batches.smtp.token_endpoint import TokenError, read_key
+from batches.webhooks.addresses import find_exemption_fault
 
 NO_SECRET_KEY = "batches.E001"  # noqa: S105  (an id)
 ANY_HOST = "batches.E002"
@@ -35,6 +36,7 @@ BAD_REPLY_RULES = "batches.E007"
 BAD_SENDER = "batches.E008"
 BAD_RELAY_NAME = "batches.E009"
 BAD_RETURNS = "batches.E012"
+BAD_WEBHOOK_HOST = "batches.E040"
 EMBEDDED_SERVICE = "batches.W001"
 
 
@@ -196,6 +198,13 @@ def check_relay_names(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[
         for variable in settings.STRAY_OAUTH_VARIABLES
     ]
     return [Error(fault, id=BAD_RELAY_NAME) for fault in faults]
+
+
+@register()
+def check_webhook_hosts(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse an entry of WEBHOOK_PRIVATE_HOSTS that is no host: it would exempt nothing, and nobody would know why."""
+    faults = map(find_exemption_fault, settings.WEBHOOK_PRIVATE_HOSTS)
+    return [Error(fault, id=BAD_WEBHOOK_HOST) for fault in faults if fault]
 
 
 @register(Tags.security, deploy=True)

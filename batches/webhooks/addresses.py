@@ -112,6 +112,24 @@ def _clean_host(host: str) -> str:
         return ""
 
 
+def find_exemption_fault(name: str) -> str | None:
+    """Return what is wrong with an entry of ``WEBHOOK_PRIVATE_HOSTS``, or None. A wrong one would exempt nothing."""
+    host = _clean_host(name)
+    if host and not re.search(r"[/@*:\s]", host.replace(":", "") if _is_ip(host) else host):
+        return None
+    return (
+        f"WEBHOOK_PRIVATE_HOSTS names {name!r}, which is no host. Write one alone, such as hooks.internal or 10.0.0.7."
+    )
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def resolve(endpoint: Endpoint) -> list[IpAddress]:
     """Resolve the host and return the addresses that may be connected to, the preferred one first.
 

@@ -7,7 +7,8 @@ import ipaddress
 import pytest
 from django.conf import LazySettings
 
-from batches.webhooks.addresses import EndpointRefused, is_public, keep_public, read_url, resolve
+from batches.checks import check_webhook_hosts
+from batches.webhooks.addresses import EndpointRefused, find_exemption_fault, is_public, keep_public, read_url, resolve
 
 UNSPECIFIED = "0.0.0.0"  # noqa: S104  (nothing is bound to it)
 
@@ -145,3 +146,20 @@ def test_http_is_refused_when_the_host_is_not_exempt(settings: LazySettings) -> 
 def test_url_is_taken_apart_when_it_is_one(url: str, authority: str, target: str) -> None:
     endpoint = read_url(url)
     assert (endpoint.authority, endpoint.target) == (authority, target)
+
+
+@pytest.mark.parametrize(
+    "name", ["receiver", "hooks.internal", "HOOKS.internal.", "10.0.0.7", "::1", "[fd00::7]", "bücher.test"]
+)
+def test_exemption_is_right_when_it_is_a_host(name: str) -> None:
+    assert find_exemption_fault(name) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "https://hooks.internal", "hooks.internal:8080", "10.0.0.0/8", "*.internal", "a b", "ann@hooks.internal"],
+)
+def test_exemption_is_refused_when_it_would_exempt_nothing(name: str, settings: LazySettings) -> None:
+    settings.WEBHOOK_PRIVATE_HOSTS = ["receiver", name]
+    [error] = check_webhook_hosts(None)
+    assert repr(name) in error.msg

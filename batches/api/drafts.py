@@ -98,6 +98,7 @@ def _review(
     if batch.status != BatchStatus.DRAFT:
         raise intake.NotADraft("This batch is no longer a draft, so there is nothing to review.")
     # First: what changes while the rest is read is then refused, and not sent unseen.
+    topic = topic or template.topic
     parts = MessageParts.of(template, subject, topic and topic.message_topic)
     digest = _digest(batch, parts, sender, scheduled_at=scheduled_at, priority=priority)
     found = reviewing.review(

@@ -47,7 +47,7 @@ NO_WORKER = "No worker is running, so no email is sent now. The batch waits, and
 
 SUPPRESSED_WORDS = {
     SuppressionReason.UNSUBSCRIBED: "unsubscribed",
-    SuppressionReason.BOUNCED: "earlier mail came back",
+    SuppressionReason.BOUNCED: "with mail that came back",
     SuppressionReason.COMPLAINED: "complained",
     SuppressionReason.MANUAL: "entered by hand",
     SuppressionReason.IMPORTED: "imported",
@@ -293,7 +293,7 @@ def say_health(fleet: Fleet, *, database: bool) -> str:
 
 
 def say_suppressed(by_reason: Mapping[str, int]) -> str:
-    """Say why recipients get no mail, as "8 unsubscribed, 4 earlier mail came back". Empty: nobody is left out."""
+    """Say why recipients get no mail, as "8 unsubscribed, 4 with mail that came back". Empty: nobody is left out."""
     return ", ".join(
         f"{count:,} {SUPPRESSED_WORDS.get(SuppressionReason(reason), reason) if reason else 'for a reason not known'}"
         for reason, count in by_reason.items()

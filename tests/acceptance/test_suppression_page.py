@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,8 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 
-from batches.models import Suppression, SuppressionReason, Topic
+from batches.intake import import_csv
+from batches.models import EmailTemplate, Suppression, SuppressionReason, Topic
 from batches.suppressions import is_suppressed, suppress
 from tests.acceptance.browser import take_picture
 from tests.conftest import join_groups
@@ -84,3 +86,35 @@ def test_download_has_no_address(auditor: Page) -> None:
     assert heading == "digest,topic,reason,source,created_at,ends_at,list"
     assert bytes(Suppression.objects.get().digest).hex() in row
     assert "ann" not in row
+
+
+def test_sender_reads_who_is_left_out_before_and_after_the_send(chromium: Browser, site: str) -> None:
+    Group.objects.get_or_create(name="Senders")
+    user = User.objects.create_user("sender")
+    join_groups(user, "Senders")
+    EmailTemplate.objects.create(key="hello", name="Hello", subject="Hi", text="Hi {{ name }}", is_default=True)
+    rows = "".join(f"p{number}@example.org,Person {number}\n" for number in range(12))
+    batch = import_csv(io.BytesIO(f"email,name\n{rows}".encode()), filename="members.csv", user=user).batch
+    for number, reason in enumerate((SuppressionReason.BOUNCED, SuppressionReason.BOUNCED, SuppressionReason.MANUAL)):
+        suppress(f"p{number}@example.org", reason=reason)
+    client = Client()
+    client.force_login(user)
+    context = chromium.new_context(base_url=site, viewport={"width": 1200, "height": 900})
+    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": site}])
+    page = context.new_page()
+    page.goto(f"/batches/{batch.pk}/review/")
+    expect(page.locator("#suppressed")).to_have_text(
+        "on the do-not-send list: 2 with mail that came back, 1 entered by hand"
+    )
+    expect(page.get_by_role("button", name="Send to 9 recipients")).to_be_visible()
+    take_picture(page, "suppressed-review")
+    page.set_viewport_size({"width": WIDTH, "height": 800})
+    take_picture(page, "suppressed-review-360")
+    page.get_by_role("button", name="Send to 9 recipients").click()
+    expect(page.locator("#left-out")).to_contain_text("2 with mail that came back, 1 entered by hand")
+    take_picture(page, "suppressed-batch-360")
+    page.goto(f"/batches/{batch.pk}/?status=suppressed")
+    expect(page.locator("#rows")).to_contain_text("Earlier mail to this address came back")
+    page.set_viewport_size({"width": 1200, "height": 800})
+    take_picture(page, "suppressed-batch")
+    context.close()

@@ -6,7 +6,6 @@ import pytest
 from django.conf import LazySettings
 
 from batches.delivery.ledger import OUTAGES
-from batches.delivery.withholding import Withholding
 from batches.jobs import creation
 from batches.models import (
     Attempt,
@@ -196,14 +195,17 @@ def test_job_is_completed_when_everybody_was_suppressed_since(
     assert not Email.objects.filter(batch=batch).exclude(status=EmailStatus.SUPPRESSED).exists()
 
 
-def test_unsubscription_is_withheld_from_news_alone(make_batch: MakeBatch, open_ledger: OpenLedger, run: Run) -> None:
+def test_unsubscription_is_withheld_from_news_alone(
+    make_batch: MakeBatch, open_ledger: OpenLedger, run: Run, template: EmailTemplate
+) -> None:
     news = Topic.objects.create(key="letter", name="Letter", kind=TopicKind.NEWS)
     other = Topic.objects.create(key="other", name="Other", kind=TopicKind.NEWS)
     claimed = []
     for topic in (None, news):
         batch = make_batch(4)
+        creation.create_job(batch, template=template, user=None)
+        batch.jobs.update(topic=topic)
         ledger = open_ledger(batch)
-        ledger._withholding = Withholding(0, topic_id=topic.pk if topic else None)
         suppress(address_of(batch, 2), reason=SuppressionReason.UNSUBSCRIBED)
         suppress(address_of(batch, 3), reason=SuppressionReason.UNSUBSCRIBED, topic=other)
         suppress(address_of(batch, 4), reason=SuppressionReason.COMPLAINED, topic=news)

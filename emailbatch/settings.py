@@ -346,7 +346,7 @@ LOGGING = {
         "mail.log": {"level": "WARNING"},
         "django": {"handlers": [] if DEBUG else ["error_mails"]},
         "django.server": {"handlers": [], "propagate": True},
-        # It writes a line for each form of bounce that a report has not.
-        "flufl.bounce": {"level": "WARNING"},
+        # It writes a line for each form that a report has not, and an error for fields that a stranger has left out.
+        "flufl.bounce": {"level": "CRITICAL"},
     },
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Set
+from email import message_from_bytes
 from email.message import Message
 from email.utils import parseaddr
 
@@ -13,6 +16,8 @@ from batches.returns import report_parts as parts
 from batches.returns.automatic import is_from_mail_system
 from batches.returns.classes import classify
 from batches.returns.told import Told
+
+logger = logging.getLogger(__name__)
 
 TEXT_MAX_CHARS = 20_000
 """How much of the words of a bounce is searched."""
@@ -102,16 +107,42 @@ def _decode_xtext(address: str) -> str:
     return re.sub(r"\+(2B|3D)", lambda found: chr(int(found[1], 16)), address)
 
 
-def read_bounces(message: Message) -> list[Told] | None:
-    """Return the failures in a bounce of another form. None: it is none that is known. Empty: only a delay."""
+def read_bounces(raw: bytes) -> list[Told] | None:
+    """Return the failures in a bounce of another form. None: it is none that is known. Empty: only a delay.
+
+    Args:
+        raw: the beginning of the message.
+    """
+    message = message_from_bytes(raw)
     words = _read_words_of_system(message)
-    temporary, permanent = all_failures(message)
+    temporary, permanent = _ask_flufl(raw)
     addresses = sorted(_decode(address) for address in permanent)[:RECIPIENTS_MAX]
     if addresses:
         return [_read_words(words, address) for address in addresses]
     if temporary:
         return []
     return _read_unknown_form(message, words)
+
+
+def _ask_flufl(raw: bytes) -> tuple[Set[bytes], Set[bytes]]:
+    """Return the addresses that failed for now, and for good, as flufl.bounce sees it."""
+    message = message_from_bytes(_make_plain(raw))
+    if not parseaddr(parts.read_field(message, "From"))[1]:
+        # It expects an address there.
+        del message["From"]
+        message["From"] = "unknown@invalid"
+    try:
+        return all_failures(message)
+    except Exception:
+        # Its expressions meet what a stranger has written. What they cannot read, nobody has understood.
+        logger.debug("flufl.bounce cannot read a message.", exc_info=True)
+        return set(), set()
+
+
+def _make_plain(raw: bytes) -> bytes:
+    """Return a message with ASCII alone in its fields: flufl.bounce raises for others, which servers do write."""
+    end = min((place for mark in (b"\n\n", b"\r\n\r\n") if (place := raw.find(mark)) >= 0), default=len(raw))
+    return raw[:end].decode("ascii", "replace").replace("\ufffd", "?").encode() + raw[end:]
 
 
 def _read_words_of_system(message: Message) -> str:

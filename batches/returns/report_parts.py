@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import html
 import quopri
 import re
 from collections.abc import Iterator
@@ -22,10 +23,11 @@ from typing import cast
 PARTS_MAX = 200
 """A report has three parts. More than this are not read."""
 
+FIELD_MAX_CHARS = 10_000
+
 _ORIGINAL_TYPES = frozenset({"message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"})
 _BLANK_LINES = re.compile(rb"\r?\n[ \t]*(?:\r?\n[ \t]*)+")
-_TAG = re.compile(r"<[^<>]{0,500}>")
-_STYLE = re.compile(r"<(style|script|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_HIDDEN = ("style", "script", "head", "title")
 
 Fields = Message
 """A group of header fields: names in any case, and no body of interest."""
@@ -42,7 +44,7 @@ def read_field(fields: Fields, name: str) -> str:
     if value is None:
         return ""
     # Servers write octets beyond ASCII as they are, in UTF-8 or in Latin-1, though they should not.
-    text = decode(str(value).encode("utf-8", "surrogateescape"))
+    text = decode(str(value)[:FIELD_MAX_CHARS].encode("utf-8", "surrogateescape"))
     with contextlib.suppress(ValueError, LookupError, UnicodeError, binascii.Error):  # It stays as it is.
         text = str(make_header(decode_header(text)))
     return clean_line(text)
@@ -103,11 +105,26 @@ def read_text(message: Message, *, max_chars: int) -> str:
         if part.get_content_type() not in ("text/plain", "text/html") or size > max_chars:
             continue
         text = read_body(part)
-        if part.get_content_type() == "text/html":
-            text = _TAG.sub(" ", _STYLE.sub(" ", text))
+        text = text[:max_chars] if part.get_content_type() == "text/plain" else strip_tags(text[: 5 * max_chars])
         texts.append(text)
         size += len(text)
     return "\n".join(texts)[:max_chars]
+
+
+def strip_tags(text: str) -> str:
+    """Return what a person reads of HTML. In one pass, so that no HTML of a stranger takes more than linear time."""
+    texts: list[str] = []
+    hidden = ""
+    for piece in text.split("<"):
+        tag, _, rest = piece.partition(">")
+        name = tag.strip().lower().split(maxsplit=1)[:1]
+        if hidden:
+            hidden = "" if name == [f"/{hidden}"] else hidden
+        elif name and name[0] in _HIDDEN:
+            hidden = name[0]
+        if not hidden:
+            texts.append(rest if texts or text.startswith("<") else piece)
+    return html.unescape(" ".join(texts))
 
 
 def read_body(part: Message) -> str:

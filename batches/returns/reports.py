@@ -31,8 +31,11 @@ from batches.unsubscribe_tokens import read_token
 
 logger = logging.getLogger(__name__)
 
-RAW_MAX_BYTES = 10 * 1024 * 1024
-"""A larger message is not read: a report quotes one message of ours."""
+READ_MAX_BYTES = 128 * 1024
+"""So much of a message is read. What a report says comes before the message that it quotes."""
+
+WORDS_MAX_BYTES = 64 * 1024
+"""So much is read of what is no report. Some expressions of flufl.bounce take more than linear time."""
 
 TEXT_MAX_CHARS = 500
 
@@ -68,10 +71,8 @@ def read_report(raw: bytes, *, door: str, rcpt: str = "") -> Report:
         door: ``imap`` or ``lmtp``.
         rcpt: The address in RCPT TO, if the door knows it. Otherwise the fields are searched for a return path.
     """
-    if len(raw) > RAW_MAX_BYTES:
-        return Report()
     try:
-        return _read(message_from_bytes(raw), raw, door=door, rcpt=rcpt)
+        return _read(message_from_bytes(raw[:READ_MAX_BYTES]), raw, door=door, rcpt=rcpt)
     except RecursionError:
         logger.warning("A message at the door %s is nested too deep, so it is not read.", door)
     except Exception:
@@ -84,13 +85,13 @@ def _read(message: Message, raw: bytes, *, door: str, rcpt: str) -> Report:
     is_automatic = is_automatic_reply(message)
     if not is_automatic and (token := _find_token(message, rcpt)):
         return Report(unsubscribe_token=token, is_understood=True)
-    told = _interpret(message, is_automatic=is_automatic)
+    told = _interpret(message, raw, is_automatic=is_automatic)
     if told is None:
         return Report()
     return Report(events=_make_events(told, message, raw, door=door, rcpt=rcpt), is_understood=True)
 
 
-def _interpret(message: Message, *, is_automatic: bool) -> list[Told] | None:
+def _interpret(message: Message, raw: bytes, *, is_automatic: bool) -> list[Told] | None:
     """Return what a message tells, or None if it is not understood. An empty list: nothing of interest."""
     if (told := read_delivery_status(message)) is not None:
         return told
@@ -99,7 +100,7 @@ def _interpret(message: Message, *, is_automatic: bool) -> list[Told] | None:
     # Some mail systems mark their bounces as automatic, so the others are asked for first.
     if is_automatic and not is_from_mail_system(message):
         return [Told(kind=ReturnKind.AUTO_REPLY, recipient=parseaddr(parts.read_field(message, "From"))[1])]
-    if (told := read_bounces(message)) is not None:
+    if (told := read_bounces(raw[:WORDS_MAX_BYTES])) is not None:
         return told
     if is_automatic:
         return [Told(kind=ReturnKind.AUTO_REPLY)]

@@ -20,8 +20,9 @@ from batches import progress
 from batches.api.schemas import HealthOut
 from batches.credentials import Credentials
 from batches.jobs.queues import fleet_status
-from batches.models import LIVE_JOB_STATUSES, EmailJob, EmailStatus
+from batches.models import LIVE_JOB_STATUSES, EmailJob, EmailStatus, UnknownReport
 from batches.permissions import REFUSALS, Permission, may
+from batches.returns.doors.mailbox_reader import count_readers
 from batches.wording import say_health
 
 router = Router(tags=["health"])
@@ -102,6 +103,8 @@ def _lines() -> list[str]:
         *_gauge("send_rate", "Emails sent per second, over all live jobs.", rate),
         *_gauge("queued_lanes", "Work items that wait in Redis for a worker.", fleet.queued),
         *_gauge("workers", "Workers that are alive.", fleet.workers),
+        *_gauge("return_readers", "Processes that read the return mailbox.", count_readers()),
+        *_gauge("unknown_reports", "Messages that came back and nothing understood.", UnknownReport.objects.count()),
         *_gauge("redis_up", "Whether Redis answers and accepts writes.", int(fleet.redis)),
         *_gauge("redis_memory_share", "The used part of Redis's maxmemory, 0 without one.", fleet.memory_share or 0.0),
     ]

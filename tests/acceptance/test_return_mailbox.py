@@ -14,7 +14,7 @@ from batches.models import UnknownReport, WaitingReturn
 from batches.returns.doors import imap
 from batches.returns.doors.address import MailboxAddress, parse_returns_url
 from batches.returns.doors.imap import DONE, NOT_UNDERSTOOD, MailboxError, open_mailbox
-from batches.returns.doors.mailbox_reader import MailboxReader
+from batches.returns.doors.mailbox_reader import MailboxReader, count_readers
 from tests.acceptance import dovecot
 from tests.acceptance.dovecot import Dovecot
 from tests.chaos.stack import wait_until
@@ -216,8 +216,10 @@ def test_second_reader_waits_and_takes_over(mailboxes: Dovecot, user: str, monke
         deliver(mailboxes, user, make_bounce(1))
         wait_until(lambda: count_events() == 1, seconds=20, what="the first event")
         assert MailboxReader(address, stop=threading.Event()).read_once() is None
+        assert count_readers() == 1
         with Running(address):
             first.stop.set()
             first.thread.join(timeout=30)
             deliver(mailboxes, user, make_bounce(2))
             wait_until(lambda: count_events() == 2, seconds=20, what="the second event")
+    wait_until(lambda: count_readers() == 0, seconds=20, what="the end of both readers")

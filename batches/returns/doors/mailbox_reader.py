@@ -35,6 +35,20 @@ SELECT EXISTS (
 ) OR pg_try_advisory_lock(%(lock)s)
 """
 
+_READERS = """
+SELECT count(*) FROM pg_locks
+WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (classid::bigint << 32 | objid::bigint) = %(lock)s AND objsubid = 1
+"""
+
+
+def count_readers() -> int:
+    """Return how many processes read the return mailbox now: one or none."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READERS, {"lock": ADVISORY_LOCK})
+        [(count,)] = cursor.fetchall()
+    return int(count)
+
 
 def make_token_source(address: MailboxAddress, values: Mapping[str, str]) -> TokenSource | None:
     """Return where the access tokens of a mailbox with ``?oauth=`` come from. None: its login is by password.

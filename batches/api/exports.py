@@ -31,8 +31,8 @@ CSV = {"responses": {200: {"description": ESCAPED_FORMULAS, "content": {"text/cs
 async def download_results(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
     """The uploaded columns, with the record of each email: status, reply code, reply, time, line, job, and its history.
 
-    The history has every attempt of every job of the batch, oldest first. The last columns say whether an email came back
-    after it was sent: why (`returned`), when, and in which words. Its status stays `sent`.
+    The history has every attempt of every job of the batch, oldest first. The last columns say whether an email came
+    back after it was sent: why (`returned`), when, and in which words. Its status stays `sent`.
     """
     batch = await database_sync_to_async(_find_exported)(request, batch_id, "results.csv")
     return stream_csv(exports.results_csv(batch), filename=_name(batch, "results"))

@@ -16,7 +16,7 @@ from batches.webhooks.sending import is_sending, send_due
 logger = logging.getLogger(__name__)
 
 TURN_SECONDS = 0.5
-"""How long it works before it lets a waiting lane use the worker. A lane's turn is four times as long: mail goes first."""
+"""How long it works before it lets a waiting lane use the worker. A lane's turn is longer: mail goes first."""
 
 
 def send_in_turns(*, turn: int) -> str:

@@ -78,7 +78,7 @@ class Mailbox:
     def read(self, is_stopped: Callable[[], bool] = lambda: False) -> dict[bool, int]:
         """Record and move every message of the folder, and return how many were understood, and how many were not."""
         counts = {True: 0, False: 0}
-        uids = self._box.uids("UNDELETED")
+        uids = self._box.uids("UNDELETED", charset=None)  # Exchange refuses a search that names one
         for start in range(0, len(uids), CHUNK_MESSAGES):
             if is_stopped():
                 break

@@ -38,7 +38,7 @@ CHOICES = [
     (WebhookEvent.BATCH_ENDED.value, "a batch ended"),
     (WebhookEvent.EMAIL_FAILED.value, "an email failed"),
     (WebhookEvent.EMAIL_RETURNED.value, "an email came back"),
-    (WebhookEvent.UNSUBSCRIBED.value, "somebody unsubscribed"),
+    (WebhookEvent.UNSUBSCRIBED.value, "an unsubscription"),
 ]
 """The events that a webhook may want, in words that fit into one line of the admin."""
 

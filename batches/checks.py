@@ -17,6 +17,7 @@ from batches.mailboxes import SenderFault
 from batches.models import CrashPolicy
 from batches.models.relay import DEFAULT_RELAY
 from batches.relays import registry
+from batches.return_paths import find_address_fault
 from batches.returns.doors.address import MailboxAddress, ReturnsUrlError, make_mailbox_client, parse_returns_url
 from batches.sender_addresses import read_sender
 from batches.smtp import meanings
@@ -165,7 +166,9 @@ def _find_relay_fault(name: str, url: str) -> str | None:
 
 @register()
 def check_returns(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Refuse a RETURNS_URL that cannot be used, and an OAuth client of the return mailbox that is not complete."""
+    """Refuse a BOUNCE_ADDRESS or RETURNS_URL that cannot be used, and a login of the mailbox that is not complete."""
+    if address_fault := find_address_fault(settings.BOUNCE_ADDRESS):
+        return [Error(address_fault, id=BAD_RETURNS)]
     if not settings.RETURNS_URL:
         return []
     fault = service_urls.find_returns_fault(settings.RETURNS_URL)

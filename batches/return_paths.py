@@ -25,6 +25,26 @@ LOCAL_MAX_CHARS = 64 - ADDED_MAX_CHARS
 """The longest local part that BOUNCE_ADDRESS may have."""
 
 
+_ADDRESS = re.compile(r"[\w!#$%&'*/=?^`{|}~+-]+(?:\.[\w!#$%&'*/=?^`{|}~+-]+)*@(?:[a-z0-9-]+\.)+[a-z0-9-]+", re.A | re.I)
+
+
+def find_address_fault(bounce_address: str) -> str | None:
+    """Return why BOUNCE_ADDRESS cannot be one, in a sentence; None if it can."""
+    if not bounce_address:
+        return None
+    if not _ADDRESS.fullmatch(bounce_address):
+        return (
+            f"BOUNCE_ADDRESS {bounce_address!r} is not an address. Write one without a name, as "
+            "bounce@news.example.org, with a domain in punycode if it has other letters."
+        )
+    if len(bounce_address.rpartition("@")[0]) > LOCAL_MAX_CHARS:
+        return (
+            f"BOUNCE_ADDRESS has more than {LOCAL_MAX_CHARS} characters before the @-sign, so there is no room for "
+            "what names the message. Choose a shorter one, as bounce@news.example.org."
+        )
+    return None
+
+
 class ReturnPath(NamedTuple):
     """A return path as it was read. Its tag is to be checked: ``is_genuine``."""
 

@@ -34,6 +34,7 @@ def deployment(settings: Settings) -> Settings:
     settings.PUBLIC_URL, settings.UNSUBSCRIBE_KEYS = "https://mail.example", []
     settings.SEND_BACKEND = ""
     settings.RELAY_URLS, settings.RELAY_OAUTH, settings.STRAY_OAUTH_VARIABLES = {}, {}, []
+    settings.BOUNCE_ADDRESS = "bounce@news.example"
     settings.RETURNS_URL, settings.RETURNS_OAUTH, settings.WEBHOOK_SECRETS = "", {}, []
     settings.DEBUG = False
     settings.PRIVATE_HOSTS, settings.TRUSTED_PROXY_COUNT, settings.SECURE_PROXY_SSL_HEADER = [], 0, None
@@ -136,6 +137,10 @@ def test_web_process_refuses_to_start_when_an_address_is_wrong(tmp_path: Path) -
         ("RELAY_URLS", {"file": "smtp://relay.example"}, checks.BAD_RELAY_NAME),
         ("RELAY_URLS", {"default": "smtp://relay.example"}, checks.BAD_RELAY_NAME),
         ("STRAY_OAUTH_VARIABLES", ["EMAIL_OAUTH_M356_CLIENT_ID"], checks.BAD_RELAY_NAME),
+        ("BOUNCE_ADDRESS", "bounce", checks.BAD_RETURNS),
+        ("BOUNCE_ADDRESS", "Returns <bounce@news.example>", checks.BAD_RETURNS),
+        ("BOUNCE_ADDRESS", "bounce@münchen.example", checks.BAD_RETURNS),
+        ("BOUNCE_ADDRESS", f"{'b' * 40}@news.example", checks.BAD_RETURNS),
         ("RETURNS_URL", "imaps://ann:hush@mail.example", checks.BAD_RETURNS),
         ("RETURNS_URL", "imap+ssl://mail.example/INBOX", checks.BAD_RETURNS),
         ("RETURNS_URL", "imap+ssl://ann@mail.example/INBOX?oauth=microsoft", checks.BAD_RETURNS),

@@ -31,7 +31,7 @@ from batches.people import (
 )
 from batches.people.wording import count_findings, say_erased
 from batches.permissions import Permission, require
-from batches.suppressions import digest_address, is_suppressed
+from batches.suppressions import digest_address, find_digest, list_of
 from batches.web.requests import SignedInRequest
 
 ERASE_SECONDS = 20.0
@@ -154,8 +154,17 @@ def _show(
         "batches": Batch.objects.filter(pk__in=found.batch_ids).order_by("-pk") if found is not None else [],
         "said": said,
         "refusal": refusal,
-        "is_suppressed": is_suppressed(spelling.stored) if spelling is not None else False,
+        "suppressed": _say_suppressed(spelling) if spelling is not None else "",
     }
     response = render(request, "batches/person.html", context, status=status)
     add_never_cache_headers(response)
     return response
+
+
+def _say_suppressed(spelling: Spelling) -> str:
+    """Say why the person gets no mail, and of which topics. Empty: the person gets all mail."""
+    found = list_of(find_digest(spelling.stored)).select_related("topic")
+    return ", ".join(
+        f"{row.get_reason_display()} ({row.topic.name})" if row.topic is not None else row.get_reason_display()
+        for row in found
+    )

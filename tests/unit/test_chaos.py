@@ -54,6 +54,14 @@ def test_recipient_is_lost_when_its_email_has_not_ended(status: str) -> None:
     assert judge(found, Bounds(), recover_seconds=None) == ["lost: 1, allowed 0"]
 
 
+@pytest.mark.parametrize(("unwilling", "lost"), [((), 1), ((ANN,), 1), ((BOB,), 0)])
+def test_suppressed_recipient_is_lost_unless_it_objected(unwilling: tuple[str, ...], lost: int) -> None:
+    rows = [Row(address=ANN, status=EmailStatus.SENT), Row(address=BOB, status=EmailStatus.SUPPRESSED)]
+    shown = Counts(batch={"sent": 1}, job_sent=1, job_failed=0)
+    found = compare(expected=WORDS, rows=rows, accepted=(accepted(ANN),), counts=shown, unwilling=unwilling)
+    assert found.lost == lost
+
+
 def test_recipient_is_lost_when_it_has_no_row() -> None:
     assert compare_two(EmailStatus.SENT).lost == 1
 

@@ -12,8 +12,8 @@ from django.test import Client
 from django.urls import reverse
 
 from batches import permissions
-from batches.models import AuditAction, AuditEntry, Batch, BatchStatus
-from batches.suppressions import digest_address, is_suppressed
+from batches.models import AuditAction, AuditEntry, Batch, BatchStatus, SuppressionReason, Topic
+from batches.suppressions import digest_address, is_suppressed, suppress
 from tests.conftest import MakeBatch
 
 pytestmark = pytest.mark.django_db
@@ -143,3 +143,11 @@ def test_batch_page_says_when_its_addresses_were_removed(page: Client, batch: Ba
     assert "31 March 2026" in html
     assert '<span class="soft">removed</span>' in html
     assert "replay-failed" not in html
+
+
+def test_page_says_why_and_of_what_the_person_gets_no_mail(auditor: Client) -> None:
+    assert "do-not-send" not in read(auditor, "person", address=ADDRESS)
+    suppress(ADDRESS, reason=SuppressionReason.UNSUBSCRIBED, topic=Topic.objects.get(key="news"))
+    suppress(ADDRESS, reason=SuppressionReason.BOUNCED)
+    text = read(auditor, "person", address=ADDRESS)
+    assert "on the do-not-send list: unsubscribed (News), mail came back" in text

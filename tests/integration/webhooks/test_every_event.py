@@ -41,7 +41,7 @@ ADDRESS = "person2@example.org"
 
 
 def documented(event: WebhookEvent) -> set[str]:
-    """Return the names in the data of an event, as the page lists them. Text in brackets is left out: it lists values."""
+    """Return the names in the data of an event, as the page lists them. Brackets hold values and are left out."""
     page = (PROJECT_DIR / "docs" / "webhooks.md").read_text()
     row = re.search(rf'^\| `"{re.escape(event)}"` \|[^|]+\|(.+)\|$', page, re.MULTILINE)
     assert row is not None, f"docs/webhooks.md does not name {event}"

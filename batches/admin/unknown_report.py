@@ -22,7 +22,7 @@ class UnknownReportAdmin(ReadOnlyAdmin):
 
     @admin.display(description="where it is")
     def place(self, report: UnknownReport) -> str:
-        return "here" if report.content else "in the return mailbox, in the folder for what was not understood"
+        return "here" if report.content else "in the return mailbox"
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return super().has_view_permission(request, obj) and may(request.user, Permission.VIEW_ALL_BATCHES)

@@ -103,6 +103,14 @@ class LiftSuppression(Body):
     reason: SuppressionReason | None = Field(default=None, description="Only what is there for this reason.")
 
 
+class LiftQuery(Schema):
+    """The same in the query of a request without a body."""
+
+    address: Address | None = None
+    topic: str | None = Field(None, max_length=50)
+    reason: SuppressionReason | None = None
+
+
 class LiftedOut(Schema):
     success: bool
     removedCount: int = Field(description="0: nothing was said of the address.")
@@ -160,14 +168,24 @@ def import_suppressions(request: HttpRequest, file: File[UploadedFile], options:
 
 
 @router.delete("/suppressions", response=LiftedOut)
-def lift_suppression(request: HttpRequest, payload: LiftSuppression) -> LiftedOut:
-    """Take an address off the list. Emails that have ended as suppressed stay so. Safe to repeat."""
+def lift_suppression(
+    request: HttpRequest, options: Query[LiftQuery], payload: LiftSuppression | None = None
+) -> LiftedOut:
+    """Take an address off the list. Emails that have ended as suppressed stay so. Safe to repeat.
+
+    A client that sends no body with DELETE puts the same names into the query.
+    """
     require(request.user, Permission.MANAGE_SUPPRESSIONS)
-    refuse_query(request, fields=LiftSuppression.model_fields)
+    wanted: LiftQuery | LiftSuppression = options
+    if payload is not None:
+        refuse_query(request, fields=LiftSuppression.model_fields)
+        wanted = payload
+    if not wanted.address:
+        raise ApiError(422, "Name the 'address' that is to be taken off the list.")
     try:
-        topic = do_not_send.find_topic(payload.topic) if payload.topic else None
+        topic = do_not_send.find_topic(wanted.topic) if wanted.topic else None
         lifted = do_not_send.lift_address(
-            payload.address, topic=topic, reason=payload.reason, is_topic_only=topic is not None
+            wanted.address, topic=topic, reason=wanted.reason, is_topic_only=topic is not None
         )
     except SuppressionRefused as exc:
         raise ApiError(422, str(exc)) from exc

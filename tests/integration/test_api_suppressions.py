@@ -175,6 +175,18 @@ def test_only_what_was_named_is_taken_off(api: Client) -> None:
     assert [row.reason for row in list_of(find_digest("ann@example.org"))] == ["unsubscribed"]
 
 
+def test_query_says_what_is_taken_off_when_there_is_no_body(api: Client) -> None:
+    suppress("ann@example.org", reason=SuppressionReason.MANUAL)
+    suppress("ann@example.org", reason=SuppressionReason.BOUNCED)
+    answer = api.delete("/api/suppressions?address=ANN%40example.org&reason=manual")
+    assert (answer.status_code, answer.json()) == (200, {"success": True, "removedCount": 1})
+    assert api.delete("/api/suppressions?address=ann%40example.org").json()["removedCount"] == 1
+    for wrong in ("", "?address=", "?address=nobody", "?address=a%40x.org&topic=nope", "?adress=ann%40example.org"):
+        assert api.delete(f"/api/suppressions{wrong}").status_code == 422
+    status, _ = call(api, "delete", address="ann@example.org", adress="x")
+    assert status == 422
+
+
 @pytest.fixture
 def program(sender: User, welcome: EmailTemplate) -> Client:
     client = Client()

@@ -232,3 +232,11 @@ def test_return_path_is_expected_when_the_relay_that_took_the_message_keeps_it(
     expected = find_expected(trip)
     assert expected is not None
     assert expected.keeps_return_path is keeps_return_path
+
+
+def test_record_is_shown_as_text_when_it_has_html(school: Sender, zone: DnsServer, client: Client, staff: User) -> None:
+    zone.records["news.school.example txt"] = [quoted("v=spf1 <script>alert(1)</script> -all")]
+    client.force_login(staff)
+    page = show(client, school)
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,7 +51,12 @@ def classify(status: str, text: str) -> ReturnClass:
     # A report may say 5.0.0 where the text has the server's own status.
     if not status or status.endswith(".0.0"):
         status = reply.enhanced or status or (f"{code[1][0]}.0.0" if code else "")
-    words = reply.words.lower()
+    return _find(status, reply.words.lower())
+
+
+@lru_cache(maxsize=2_048)
+def _find(status: str, words: str) -> ReturnClass:
+    """Return the class of the first rule that fits. Without addresses and ids, servers say few different things."""
     for rule in _read_rules():
         if rule.fits(status, words):
             return rule.return_class

@@ -17,6 +17,9 @@ from batches.suppressions import find_digest
 
 DOOR = "session"
 
+REFUSALS_MAX = 20_000
+"""So many refusals are read of a job: its row is locked meanwhile, and the sweep waits for it."""
+
 
 def record_refusals(job: EmailJob) -> Recorded:
     """Record the emails of an ending job whose refusals say that the address is gone, or its mailbox full.
@@ -24,7 +27,7 @@ def record_refusals(job: EmailJob) -> Recorded:
     In the caller's transaction, so that a job has ended only if that was done. Reads the emails of the batch, so call
     it only if some have failed. Needs the job's row locked.
     """
-    rows = sql.fetch(sql.REFUSED_EMAILS, {"batch": job.batch_id, "job": job.pk})
+    rows = sql.fetch(sql.REFUSED_EMAILS, {"batch": job.batch_id, "job": job.pk, "limit": REFUSALS_MAX})
     found = [each for row in rows if (each := _read(row, job)) is not None]
     recorded = Recorded()
     for first in range(0, len(found), EVENTS_MAX):

@@ -27,4 +27,4 @@ SELECT e.id, e.row, e.address, e.address_digest, e.code, e.reply, e.completed_at
 FROM batches_email e JOIN batches_lane l ON l.id = e.lane_id
 WHERE e.batch_id = %(batch)s AND l.job_id = %(job)s AND e.status = {failed} AND e.code BETWEEN 500 AND 599
   AND e.address <> ''
-ORDER BY e.row
+ORDER BY e.row LIMIT %(limit)s

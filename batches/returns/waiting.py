@@ -31,14 +31,21 @@ def retry_waiting() -> int:
     due = list(WaitingReturn.objects.filter(next_try_at__lte=Now()).order_by("next_try_at")[:EVENTS_MAX])
     if not due:
         return 0
-    events = {each.event_key: ReturnEvent.read(each.event) for each in due}
     with transaction.atomic():
-        found = _match(list(events.values()))
+        found = _match([event for each in due if (event := _read(each)) is not None])
         recorded = record_found(found)
         matched = {each.event.key for each in found}
         _wait_on([each for each in due if each.event_key not in matched], now=timezone.now())
         WaitingReturn.objects.filter(event_key__in=matched).delete()
     return recorded.recorded
+
+
+def _read(waiting: WaitingReturn) -> ReturnEvent | None:
+    """Return the event that waits. None: another release has written it in another form, so it is given up in time."""
+    try:
+        return ReturnEvent.read(waiting.event)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _match(events: Sequence[ReturnEvent]) -> list[Found]:

@@ -281,6 +281,13 @@ def test_early_event_is_matched_when_the_email_is_recorded_as_sent(batch: Batch,
     assert (retry_waiting(), counts(batch)) == (1, (1, 0))
 
 
+def test_event_of_another_form_stops_no_other(batch: Batch, settings: Any) -> None:
+    settings.BOUNCE_ADDRESS = ""
+    record_events([event_of(first(batch), return_path="")])
+    WaitingReturn.objects.create(event_key="odd", event={"kind": "of a later release"})
+    assert (retry_waiting(), counts(batch)) == (1, (1, 0))
+
+
 def test_event_is_given_up_and_forgets_the_person_when_ten_minutes_are_over(batch: Batch) -> None:
     record_events([event_of(first(batch), return_path="", recipient="nobody@example.org")])
     WaitingReturn.objects.update(received_at=timezone.now() - timedelta(seconds=601))

@@ -68,6 +68,15 @@ def smtp_answers(path: Path) -> bool:
             return False
 
 
+def listener_greets(*, host: str, port: int) -> bool:
+    """Return whether an SMTP or LMTP server greets at this port."""
+    try:
+        with socket.create_connection((host, port), timeout=TIMEOUT_SECONDS) as client:
+            return client.recv(3) == b"220"
+    except OSError:
+        return False
+
+
 def http_answers(*, host: str, port: int) -> bool:
     """Return whether a web server answers, with any status below 500."""
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)

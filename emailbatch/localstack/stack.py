@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from emailbatch.localstack import addresses, firststart, probes, services
@@ -50,6 +51,8 @@ class Plan:
     has_inbox: bool
     has_returns: bool = False
     """Whether to run the process that takes in what comes back."""
+    returns_listener: tuple[str, int] | None = None
+    """The host and the port at which that process listens, if it does and the port is known."""
     stop_grace_seconds: float
     """How long a worker or the web process may take to stop before it is killed."""
 
@@ -160,6 +163,10 @@ class Stack:
         await self._start_and_wait([self._web], within_seconds=WEB_READY_SECONDS)
         for worker in self._launch(self._workers):
             await worker.is_born.wait()
+        if self._plan.returns_listener is not None:
+            host, port = self._plan.returns_listener
+            greets = partial(probes.listener_greets, host=host, port=port)
+            await probes.wait_for("returns", greets, within_seconds=SERVICE_READY_SECONDS)
         self._say(f"Ready: http://{HOST}:{self._port}/ - {sign_in}. Ctrl-C stops everything.")
 
     def _open_folders(self) -> None:

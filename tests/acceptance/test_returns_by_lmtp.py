@@ -34,11 +34,8 @@ def stack() -> Iterator[RunningStack]:
         "WEBHOOK_SECRET": SECRET,
     }
     with stack_in_new_folder("returns", workers=1, environment=environment) as running:
-        wait_until(
-            lambda: "Taking in returns at lmtp://127.0.0.1:" in running.log,
-            within_seconds=30,
-            what="The listener",
-        )
+        with smtplib.LMTP("127.0.0.1", LMTP_PORT) as server:
+            assert server.noop()[0] == 250, "the listener is up when up says that it is ready"
         yield running
 
 

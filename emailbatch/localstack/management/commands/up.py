@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 PORT_MAX = 65535
+
+
+def find_listener(returns_url: str) -> tuple[str, int] | None:
+    """Return where RETURNS_URL, which the checks have accepted, lets us listen. None: nowhere, or at any free port."""
+    parts = urlsplit(returns_url)
+    is_known = parts.scheme in ("lmtp", "smtp") and parts.hostname and parts.port
+    return (parts.hostname or "", parts.port or 0) if is_known else None
 
 
 class Command(BaseCommand):
@@ -45,6 +53,7 @@ class Command(BaseCommand):
             has_redis=settings.IS_LOCAL_REDIS,
             has_inbox=settings.IS_LOCAL_INBOX,
             has_returns=bool(settings.RETURNS_URL),
+            returns_listener=find_listener(settings.RETURNS_URL),
             stop_grace_seconds=settings.STOP_GRACE_SECONDS,
         )
         try:

@@ -40,6 +40,7 @@ CHUNK_ROWS = 2000
 """How many rows of an export are added in one transaction: the list is locked meanwhile."""
 
 SOURCE_MAX_CHARS = 200
+ADDRESS_SHOWN_CHARS = 100
 
 END_MAX_YEAR = 2999
 """A later time may be one that Python can't read back from PostgreSQL."""
@@ -176,7 +177,7 @@ def _normalise(address: str) -> str:
     try:
         return normalise_address(address)
     except BadAddress as exc:
-        raise SuppressionRefused(str(exc)) from exc
+        raise SuppressionRefused(f"The address {address[:ADDRESS_SHOWN_CHARS]!r} can't be used. {exc}") from exc
 
 
 def _digest(address: str) -> bytes:

@@ -17,7 +17,8 @@ from batches.api.advice import WRITE_TIME
 from batches.send_times import say_bad_send_time
 
 
-def _refuse_number(value: Any) -> Any:
+def refuse_number(value: Any) -> Any:
+    """Take a time only as text with a date."""
     is_digits = isinstance(value, str) and "-" not in value.strip()[1:]
     if is_digits or isinstance(value, (int, float)):
         raise PydanticCustomError("send_time", WRITE_TIME)
@@ -31,5 +32,5 @@ def _refuse_far(at: datetime) -> datetime:
     return at
 
 
-SendTime = Annotated[AwareDatetime, BeforeValidator(_refuse_number), AfterValidator(_refuse_far)]
+SendTime = Annotated[AwareDatetime, BeforeValidator(refuse_number), AfterValidator(_refuse_far)]
 SEND_TIME_MEANING = "ISO 8601 with a time zone, at most a hundred years ahead. Left out: now."

@@ -16,11 +16,13 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 from ninja import Field, File, Form, Query, Router, Schema
 from ninja.files import UploadedFile
+from pydantic import BeforeValidator
 
 from batches import audit, do_not_send, paging
 from batches.api.errors import ApiError
 from batches.api.exports import CSV, stream_csv
 from batches.api.schemas import ListOptions
+from batches.api.send_times import SendTime, refuse_number
 from batches.api.unknown_fields import Body, refuse_query, refuse_unknown_form
 from batches.do_not_send import Entry, SuppressionRefused
 from batches.files.spooling import check_size
@@ -35,6 +37,7 @@ ADDRESSES_MAX = 1000
 ADDRESS_MAX_CHARS = 512
 
 Address = Annotated[str, Field(max_length=ADDRESS_MAX_CHARS)]
+Moment = Annotated[datetime, BeforeValidator(refuse_number)]
 TopicKey = Annotated[str, Field(max_length=50, description="The key of a topic. Left out: every topic.")]
 
 
@@ -60,8 +63,8 @@ class SuppressionSearch(ListOptions):
 
     reason: SuppressionReason | None = None
     topic: str | None = Field(None, max_length=50)
-    since: datetime | None = Field(None, description="Added at this time or later.")
-    until: datetime | None = Field(None, description="Added before this time.")
+    since: Moment | None = Field(None, description="Added at this time or later.")
+    until: Moment | None = Field(None, description="Added before this time.")
     address: Address | None = Field(None, description="Only what is said of this address.")
 
 
@@ -73,7 +76,9 @@ class AddSuppressions(Body):
     topic: TopicKey | None = None
     reason: SuppressionReason = Field(default=SuppressionReason.MANUAL, description="Any but `erased`.")
     source: str = Field(default="", max_length=do_not_send.SOURCE_MAX_CHARS, description="Without the address.")
-    endsAt: datetime | None = None
+    endsAt: SendTime | None = Field(
+        default=None, description="ISO 8601 with a time zone, at most a hundred years ahead. Left out: it does not end."
+    )
 
 
 class AddedOut(Schema):
@@ -178,7 +183,8 @@ def lift_suppression(
     require(request.user, Permission.MANAGE_SUPPRESSIONS)
     wanted: LiftQuery | LiftSuppression = options
     if payload is not None:
-        refuse_query(request, fields=LiftSuppression.model_fields)
+        if options.address is not None:
+            raise ApiError(422, "Name the address either in the body or in the query, not in both.")
         wanted = payload
     if not wanted.address:
         raise ApiError(422, "Name the 'address' that is to be taken off the list.")

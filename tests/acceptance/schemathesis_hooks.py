@@ -14,7 +14,10 @@ import schemathesis
 FROM_THE_DATA = re.compile(
     "|".join(
         (
-            r"There is no (template|group|sender|user|recipient|field) ",
+            r"There is no (template|group|sender|user|recipient|field|topic) ",
+            r"either 'address' or 'addresses'|'addresses' is empty|Name the 'address'",
+            r"either in the body or in the query",
+            r"Only the erasure of a person",
             r"cursor is malformed",
             r"That time has passed|That time is |no such time|time zone",
             r"The subject is empty|Give the template an HTML body|has no text|The message is empty|no HTML and no text",

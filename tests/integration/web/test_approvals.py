@@ -22,7 +22,9 @@ from batches.models import (
     EmailTemplate,
     JobKind,
     Sender,
+    SuppressionReason,
 )
+from batches.suppressions import suppress
 from tests.conftest import MakeUser, join_groups
 from tests.integration.jobs.test_approvals import LIMIT, end
 from tests.integration.web.conftest import reviewed
@@ -82,8 +84,8 @@ def test_approver_sees_how_many_get_no_mail(
     page: Client, approving: Client, draft: Batch, welcome: EmailTemplate
 ) -> None:
     send(page, draft)
-    Batch.objects.filter(pk=draft.pk).update(suppressed_count=1)
-    assert "1 wants no mail" in approving.get(address(draft)).content.decode()
+    suppress(draft.emails.order_by("row")[0].address, reason=SuppressionReason.MANUAL)
+    assert "on the do-not-send list: 1 entered by hand" in approving.get(address(draft)).content.decode()
 
 
 def test_approver_sends_exactly_what_was_shown(

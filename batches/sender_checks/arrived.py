@@ -16,12 +16,15 @@ from django.conf import settings
 
 from batches.return_paths import read_return_path
 from batches.sender_checks.items import CheckItem, Light
-from batches.sender_checks.published import is_aligned, read_tags
+from batches.sender_checks.organisations import is_aligned
+from batches.sender_checks.published import read_tags
 
 UNSUBSCRIBE_FIELDS = ("List-Unsubscribe", "List-Unsubscribe-Post")
 
 _COMMENT = re.compile(r"\([^()]*\)")
 _RESULT = re.compile(r"^\s*(spf|dkim|dmarc)\s*=\s*([a-z]+)(.*)", re.IGNORECASE | re.DOTALL)
+_SIGNER = re.compile(r"\bheader\.[di]\s*=\s*[\"']?(?:[^\s@;\"']*@)?([^\s@;\"']+)", re.IGNORECASE)
+"""The domain of a signature in a result of DKIM (RFC 8601 section 2.7.1)."""
 _PROTOCOL = re.compile(r"\bwith\s+(?:UTF8)?((?:E?SMTP|LMTP)S?A?)\b", re.IGNORECASE)
 _CLIENT = re.compile(r"^from\b.*?\[(?:IPv6:)?([0-9a-f.:]+)\]", re.IGNORECASE)
 """The address of the client in a Received field, as RFC 5321 section 4.4 writes it."""
@@ -40,8 +43,8 @@ class Expected:
     email_id: int
     """The id of the Email, which its return path holds."""
     is_news: bool
-    keeps_return_path: bool
-    """Whether a return path of our own was sent."""
+    keeps_return_path: bool | None
+    """Whether a return path of our own was sent. None: which relay took the message is not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,8 +76,11 @@ def read_signatures(message: Message) -> list[Signature]:
 
 def find_own(signatures: list[Signature], domain: str) -> Signature | None:
     """Return the signature that counts for DMARC, the one of just this domain first."""
-    aligned = [each for each in signatures if is_aligned(each.domain, with_domain=domain)]
-    return min(aligned, key=lambda each: each.domain != domain, default=None)
+    return min(_find_aligned(signatures, domain), key=lambda each: each.domain != domain, default=None)
+
+
+def _find_aligned(signatures: list[Signature], domain: str) -> list[Signature]:
+    return [each for each in signatures if is_aligned(each.domain, with_domain=domain)]
 
 
 def check_header(text: str, expected: Expected) -> list[CheckItem]:
@@ -83,7 +89,7 @@ def check_header(text: str, expected: Expected) -> list[CheckItem]:
     return [
         _check_signature(message, expected.domain),
         _check_unsubscribe(message, expected),
-        *_check_results(message),
+        *_check_results(message, expected.domain),
         _check_tls(message),
         _check_message_id(message, expected),
         _check_return_path(message, expected),
@@ -130,8 +136,10 @@ def _check_unsubscribe(message: Message, expected: Expected) -> CheckItem:
             sentence=f"{_join(missing)} did not arrive. A server on the way removed it.",
             advice="Ask the provider of the mail server to leave it in the message.",
         )
-    own = find_own(read_signatures(message), expected.domain)
-    unsigned = [name for name in UNSUBSCRIBE_FIELDS if own is None or name.lower() not in own.signed]
+    # One signature that covers both is enough, so the one that covers most is judged.
+    aligned = _find_aligned(read_signatures(message), expected.domain)
+    signed = max((each.signed for each in aligned), key=_count_covered, default=frozenset[str]())
+    unsigned = [name for name in UNSUBSCRIBE_FIELDS if name.lower() not in signed]
     if unsigned:
         return CheckItem(
             title=title,
@@ -139,12 +147,16 @@ def _check_unsubscribe(message: Message, expected: Expected) -> CheckItem:
             sentence=f"The signature does not cover {_join(unsigned)}, so providers show no button to unsubscribe.",
             advice="With OpenDKIM, add the line “SignHeaders *,+List-Unsubscribe-Post” to opendkim.conf, and restart "
             "it. Otherwise ask the provider of the mail server to sign it.",
-            found=f"h={':'.join(sorted(own.signed))}" if own else "",
+            found=f"h={':'.join(sorted(signed))}" if signed else "",
         )
     return CheckItem(title=title, light=Light.GREEN, sentence="The signature covers both headers.")
 
 
-def _check_results(message: Message) -> list[CheckItem]:
+def _count_covered(signed: frozenset[str]) -> int:
+    return sum(name.lower() in signed for name in UNSUBSCRIBE_FIELDS)
+
+
+def _check_results(message: Message, domain: str) -> list[CheckItem]:
     """Read Authentication-Results (RFC 8601) of the server of the mailbox: the newest, and others of the same name.
 
     Where SPF is checked by a program of its own, Received-SPF may say it in place of them (RFC 7208 section 9.1).
@@ -154,23 +166,31 @@ def _check_results(message: Message) -> list[CheckItem]:
     results: dict[str, tuple[str, str]] = {}
     for server, value in zip(servers, fields, strict=True):
         if server == servers[0]:
-            results = _read_results(value) | results
+            results = _read_results(value, domain) | results
     if "spf" not in results and (words := _unfold(message.get("Received-SPF", "")).split()):
         results["spf"] = (words[0].lower(), " ".join(words))
     return [_judge_result(method, results.get(method)) for method in ("spf", "dkim", "dmarc")]
 
 
-def _read_results(value: str) -> dict[str, tuple[str, str]]:
-    """Return for each method its best result, and the text of it."""
+def _read_results(value: str, domain: str) -> dict[str, tuple[str, str]]:
+    """Return for each method its best result about us, and the text of it."""
     found: dict[str, tuple[str, str]] = {}
     for part in _COMMENT.sub("", value).split(";")[1:]:
         match = _RESULT.match(part)
-        if match is None:
+        if match is None or not _is_about_us(match[1].lower(), match[3], domain):
             continue
         method, result = match[1].lower(), match[2].lower()
         if method not in found or result in _GOOD:
             found[method] = (result, " ".join(part.split()))
     return found
+
+
+def _is_about_us(method: str, text: str, domain: str) -> bool:
+    """Whether a result is about our own signature or MAIL FROM, and not a provider's, or the name in EHLO."""
+    if method == "dkim":
+        signers = _SIGNER.findall(text)
+        return not signers or any(is_aligned(signer, with_domain=domain) for signer in signers)
+    return method != "spf" or "smtp.mailfrom" in text.lower() or "smtp.helo" not in text.lower()
 
 
 def _judge_result(method: str, result: tuple[str, str] | None) -> CheckItem:
@@ -254,7 +274,7 @@ def _check_message_id(message: Message, expected: Expected) -> CheckItem:
     arrived = _unfold(message.get("Message-ID", ""))
     if arrived == expected.message_id:
         return CheckItem(title=title, light=Light.GREEN, sentence="It arrived as it was sent.")
-    is_needed = not expected.keeps_return_path
+    is_needed = expected.keeps_return_path is False and not _has_own_return_path(message, expected)
     return CheckItem(
         title=title,
         light=Light.RED if is_needed else Light.AMBER,
@@ -269,7 +289,10 @@ def _check_message_id(message: Message, expected: Expected) -> CheckItem:
 
 def _check_return_path(message: Message, expected: Expected) -> CheckItem:
     title = "Return path"
-    if not expected.keeps_return_path:
+    arrived = _read_return_path(message)
+    if _has_own_return_path(message, expected):
+        return CheckItem(title=title, light=Light.GREEN, sentence="It arrived as it was sent.", found=arrived)
+    if expected.keeps_return_path is False:
         return CheckItem(
             title=title,
             light=Light.AMBER,
@@ -278,7 +301,6 @@ def _check_return_path(message: Message, expected: Expected) -> CheckItem:
             advice="Switch on “takes our return paths” of the relay, if its provider takes a MAIL FROM other than the "
             "login.",
         )
-    arrived = _unfold(message.get("Return-Path", "")).strip("<> ")
     if not arrived:
         return CheckItem(
             title=title,
@@ -286,9 +308,15 @@ def _check_return_path(message: Message, expected: Expected) -> CheckItem:
             sentence="The server of the return mailbox does not note the return path.",
             advice="Let it write the field Return-Path, as RFC 5321 section 4.4 asks.",
         )
-    path = read_return_path(arrived, bounce_address=settings.BOUNCE_ADDRESS)
-    if path is not None and path.email_id == expected.email_id:
-        return CheckItem(title=title, light=Light.GREEN, sentence="It arrived as it was sent.", found=arrived)
+    if expected.keeps_return_path is None:
+        return CheckItem(
+            title=title,
+            light=Light.AMBER,
+            sentence="It is none of our own, and it is not known which relay took the message: the relays were changed "
+            "since, or several have one address.",
+            advice="Look at “takes our return paths” of the relays, and send a round trip again.",
+            found=arrived,
+        )
     return CheckItem(
         title=title,
         light=Light.RED,
@@ -296,6 +324,15 @@ def _check_return_path(message: Message, expected: Expected) -> CheckItem:
         advice="Switch off “takes our return paths” of the relay, or allow our own MAIL FROM at the provider.",
         found=arrived,
     )
+
+
+def _has_own_return_path(message: Message, expected: Expected) -> bool:
+    path = read_return_path(_read_return_path(message), bounce_address=settings.BOUNCE_ADDRESS)
+    return path is not None and path.email_id == expected.email_id
+
+
+def _read_return_path(message: Message) -> str:
+    return _unfold(message.get("Return-Path", "")).strip("<> ")
 
 
 def _unfold(value: object) -> str:

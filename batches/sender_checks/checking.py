@@ -85,7 +85,12 @@ def _check_published(reader: DnsReader, sender: Sender, *, trip: RoundTrip | Non
     items = [
         *(check_spf(reader, each, wanted=find_wanted(routes)) for each in mail_from or [return_domain]),
         check_dkim(reader, key_domain, selector=selector),
-        check_dmarc(reader, domain, return_domain=return_domain),
+        check_dmarc(
+            reader,
+            domain,
+            return_domain=next((each for each in mail_from if each != domain), domain),
+            key_domain=own.domain if own is not None else "",
+        ),
         check_mx(reader, return_domain, purpose="what comes back"),
     ]
     if return_domain != domain:

@@ -6,19 +6,16 @@ import binascii
 import re
 from base64 import b64decode
 from ipaddress import ip_address
-from itertools import takewhile
 
 from batches.sender_checks.dns_reader import DnsReader, DnsUnavailable
 from batches.sender_checks.items import CheckItem, Light
+from batches.sender_checks.organisations import find_organisation
 
 WEAK_KEY_BYTES = 160
 """A public RSA key of 1024 bits has 162 octets (SubjectPublicKeyInfo). Receivers ignore shorter keys (RFC 8301)."""
 
 SHORT_KEY_BYTES = 290
 """The same with 2048 bits has 294, which RFC 8301 asks signers for."""
-
-REGISTRIES = ("ac", "co", "com", "edu", "gob", "gov", "gv", "ne", "net", "nhs", "or", "org", "sch")
-"""What is no organisation's own name below the domain of a country, as in example.co.uk."""
 
 SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
@@ -27,18 +24,6 @@ def read_tags(text: str) -> dict[str, str]:
     """Read ``v=DMARC1; p=none`` (RFC 6376 section 3.2). Names become lower case, and white space is left out."""
     pairs = (tag.partition("=") for tag in text.split(";") if "=" in tag)
     return {name.strip().lower(): "".join(value.split()) for name, _, value in pairs}
-
-
-def is_aligned(domain: str, *, with_domain: str) -> bool:
-    """Whether DMARC takes two domains as one organisation's (RFC 7489 section 3.1.1, relaxed).
-
-    The list of registries is not read for that: below a country, the usual ones are enough for a word of advice.
-    """
-    one, other = (each.lower().rstrip(".").split(".")[::-1] for each in (domain, with_domain))
-    pairs = zip(one, other, strict=False)
-    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    has_registry = common > 1 and len(one[0]) == 2 and one[1] in REGISTRIES
-    return common >= (3 if has_registry else 2)
 
 
 def check_dkim(reader: DnsReader, domain: str, *, selector: str) -> CheckItem:
@@ -102,8 +87,13 @@ def _judge_key(title: str, text: str) -> CheckItem:
     return item(Light.GREEN, "It is there.")
 
 
-def check_dmarc(reader: DnsReader, domain: str, *, return_domain: str) -> CheckItem:
-    """Check the policy of the domain in From (RFC 7489 section 6.6.3), which a parent may have in its place."""
+def check_dmarc(reader: DnsReader, domain: str, *, return_domain: str, key_domain: str = "") -> CheckItem:
+    """Check the policy of the domain in From (RFC 7489 section 6.6.3), which its organisation may have in its place.
+
+    Args:
+        return_domain: The domain in MAIL FROM. Another one than that in From does not satisfy a strict policy.
+        key_domain: The domain that signs. Empty: not known.
+    """
     title = f"DMARC of {domain}"
     record = f'_dmarc.{domain}. IN TXT "v=DMARC1; p=none; rua=mailto:postmaster@{domain}"'
     try:
@@ -136,24 +126,32 @@ def check_dmarc(reader: DnsReader, domain: str, *, return_domain: str) -> CheckI
             advice="Write p=none, p=quarantine or p=reject after v=DMARC1.",
             found=found,
         )
-    is_strict = tags.get("aspf", "r").lower() == "s" and return_domain and return_domain != domain
-    if is_strict:
-        return CheckItem(
-            title=title,
-            light=Light.AMBER,
-            sentence=f"The record is strict about SPF (aspf=s), and mail comes back to {return_domain}. "
-            "So only the DKIM signature can satisfy it.",
-            advice="Remove aspf=s, or take care that every message is signed.",
-            found=found,
-        )
+    if strict := _find_strict(tags, domain, return_domain=return_domain, key_domain=key_domain):
+        sentence, advice = strict
+        return CheckItem(title=title, light=Light.AMBER, sentence=sentence, advice=advice, found=found)
     return CheckItem(title=title, light=Light.GREEN, sentence=f"It is there, at {name}.", found=found)
 
 
+def _find_strict(tags: dict[str, str], domain: str, *, return_domain: str, key_domain: str) -> tuple[str, str] | None:
+    """Say what a strict policy (RFC 7489 section 6.3) does not accept, and what to do. None: it accepts both."""
+    if tags.get("adkim", "r").lower() == "s" and key_domain and key_domain != domain:
+        return (
+            f"The record is strict about DKIM (adkim=s), and {key_domain} signs. So the signature does not count.",
+            f"Remove adkim=s, or sign with a key of {domain}.",
+        )
+    if tags.get("aspf", "r").lower() == "s" and return_domain and return_domain != domain:
+        return (
+            f"The record is strict about SPF (aspf=s), and mail comes back to {return_domain}. "
+            "So only the DKIM signature can satisfy it.",
+            "Remove aspf=s, or take care that every message is signed.",
+        )
+    return None
+
+
 def _find_policies(reader: DnsReader, domain: str) -> tuple[str, list[str]]:
-    """Return the DMARC records that hold for a domain, and where they are: at itself, or at the nearest parent."""
-    labels = domain.split(".")
-    for start in range(max(1, len(labels) - 1)):
-        name = "_dmarc." + ".".join(labels[start:])
+    """Return the DMARC records that hold for a domain, and where they are: at itself, or at its organisation."""
+    for holder in dict.fromkeys((domain, find_organisation(domain))):
+        name = f"_dmarc.{holder}"
         policies = [text for text in reader.read_txt(name) if re.match(r"v\s*=\s*DMARC1\s*(;|$)", text)]
         if policies:
             return name, policies

@@ -97,11 +97,16 @@ def find_expected(trip: RoundTrip) -> Expected | None:
     )
 
 
-def _keeps_return_path(email: Email, *, sender_id: int) -> bool:
-    """Whether the relay that took the message is one that gets a return path of our own."""
+def _keeps_return_path(email: Email, *, sender_id: int) -> bool | None:
+    """Whether the relay that took the message is one that gets a return path of our own. None: it is not known.
+
+    An Attempt has the address of its relay. Relays may share one, as two logins at a provider do, or may have got
+    another one since. The message may arrive before its attempt is recorded.
+    """
     taken_by = set(Attempt.objects.filter(email=email, outcome=Outcome.SENT).values_list("relay", flat=True))
-    routes = [route for route in find_routes(sender_id=sender_id).routes if str(route.address) in taken_by]
-    return all(route.takes_return_paths for route in routes)
+    routes = find_routes(sender_id=sender_id).routes
+    answers = {route.takes_return_paths for route in routes if not taken_by or str(route.address) in taken_by}
+    return answers.pop() if len(answers) == 1 else None
 
 
 def say_way(trip: RoundTrip) -> str:

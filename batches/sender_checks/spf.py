@@ -18,6 +18,7 @@ _TERM = re.compile(
     re.IGNORECASE,
 )
 _LOOKS_UP = re.compile(r"[+?~-]?(include:|a\b|mx\b|ptr\b|exists:)|redirect=", re.IGNORECASE)
+_ALL = re.compile(r"[+?~-]?all", re.IGNORECASE)
 _FOLLOWED = re.compile(r"[+?~-]?include:(\S+)|redirect=(\S+)", re.IGNORECASE)
 
 
@@ -73,7 +74,7 @@ def _judge(reader: DnsReader, domain: str, *, title: str, text: str) -> CheckIte
             f"The record needs {count} look-ups, and receivers make {LOOKUPS_MAX} at most. They take it as faulty.",
             "Remove what you don't use, or write addresses (ip4:) in place of names.",
         )
-    ends = [term.lower() for term in terms if term.lower().endswith("all")]
+    ends = [term.lower() for term in terms if _ALL.fullmatch(term)]
     if "all" in ends or "+all" in ends:
         return item(Light.RED, "The record lets every server send for the domain (+all).", "End it with -all.")
     has_redirect = any(term.lower().startswith("redirect=") for term in terms)
@@ -85,8 +86,11 @@ def _judge(reader: DnsReader, domain: str, *, title: str, text: str) -> CheckIte
 def _count_lookups(reader: DnsReader, text: str, *, names: tuple[str, ...]) -> tuple[int, str]:
     """Count the look-ups that a record makes, with those that it includes. The second value says what is broken."""
     count = 0
-    for term in text.split()[1:]:
-        if not _LOOKS_UP.match(term):
+    terms = text.split()[1:]
+    # RFC 7208 section 6.1: redirect= is ignored beside "all".
+    has_all = any(map(_ALL.fullmatch, terms))
+    for term in terms:
+        if not _LOOKS_UP.match(term) or (has_all and term.lower().startswith("redirect=")):
             continue
         count += 1
         followed = _FOLLOWED.fullmatch(term)

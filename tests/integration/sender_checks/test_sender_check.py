@@ -234,6 +234,48 @@ def test_return_path_is_expected_when_the_relay_that_took_the_message_keeps_it(
     assert expected.keeps_return_path is keeps_return_path
 
 
+@pytest.mark.parametrize(
+    ("taken_by", "expected"),
+    [
+        ("mail.school.example:587", None),  # two relays have this address, and one of them wants its login
+        ("other.school.example:587", True),
+        ("gone.school.example:25", None),  # no relay has this address any more
+        (None, None),  # it has arrived before the attempt was recorded
+    ],
+)
+def test_return_path_is_not_known_when_the_address_of_the_relay_does_not_say_which_it_was(
+    school: Sender, staff: User, settings: LazySettings, taken_by: str | None, expected: bool | None
+) -> None:
+    settings.RELAY_URLS = {
+        "one": "smtp+tls://a:b@mail.school.example",
+        "two": "smtp+tls://c:d@mail.school.example",
+        "three": "smtp+tls://other.school.example",
+    }
+    settings.EMAIL_URL = ""
+    registry.sync()
+    Relay.objects.filter(name="one").update(keeps_return_path=False)
+    trip = start_round_trip(school, user=staff)
+    email, lane = Email.objects.get(batch=trip.batch_id), Lane.objects.filter(job__batch=trip.batch_id)[0]
+    if taken_by:
+        Attempt.objects.create(email=email, lane=lane, number=1, outcome=Outcome.SENT, relay=taken_by)
+    found = find_expected(trip)
+    assert found is not None
+    assert found.keeps_return_path is expected
+
+
+def test_policy_is_not_called_strict_when_the_relay_puts_the_sender_in_mail_from(
+    school: Sender, zone: DnsServer
+) -> None:
+    zone.records["_dmarc.school.example txt"] = [quoted("v=DMARC1; p=none; aspf=s")]
+    registry.sync()
+    lights = []
+    for keeps_return_path in (True, False):
+        Relay.objects.update(keeps_return_path=keeps_return_path)
+        items = {item.title: item.light.colour for item in check_sender(school).items}
+        lights.append(items["DMARC of school.example"])
+    assert lights == ["amber", "green"]
+
+
 def test_record_is_shown_as_text_when_it_has_html(school: Sender, zone: DnsServer, client: Client, staff: User) -> None:
     zone.records["news.school.example txt"] = [quoted("v=spf1 <script>alert(1)</script> -all")]
     client.force_login(staff)

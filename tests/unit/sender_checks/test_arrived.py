@@ -37,6 +37,7 @@ From: School <news@school.example>
 List-Unsubscribe: <https://school.example/u/abc>
 List-Unsubscribe-Post: List-Unsubscribe=One-Click
 """
+LOGIN = POSTFIX.replace("<bounce+2a.0123456789ab@news.school.example>", "<login@provider.example>", 1)
 UNSIGNED_POST = POSTFIX.replace("\t List-Unsubscribe-Post:List-Id", "\t List-Id")
 
 
@@ -94,6 +95,14 @@ def test_own_signature_counts_when_a_provider_signs_too() -> None:
     assert {item.light for item in check(provider + POSTFIX).values()} == {GREEN}
 
 
+def test_unsubscribing_is_green_when_any_own_signature_covers_both_headers() -> None:
+    first = "DKIM-Signature: v=1; d=school.example; s=s2; h=From:Subject; b=x\n"
+    below = "DKIM-Signature: v=1; d=mail.school.example; s=s3; h=From:List-Unsubscribe; b=x\n"
+    assert check(first + below + POSTFIX)["One-click unsubscribing"].light is GREEN
+    item = check(first + below + UNSIGNED_POST)["One-click unsubscribing"]
+    assert (item.light, "cover List-Unsubscribe-Post," in item.sentence) == (RED, True)
+
+
 @pytest.mark.parametrize(
     ("results", "lights"),
     [
@@ -104,6 +113,13 @@ def test_own_signature_counts_when_a_provider_signs_too() -> None:
         ("mx.example; dkim=fail header.d=other; dkim=pass header.d=school.example", [GREY, GREEN, GREY]),
         ("mx.example; dkim = pass; SPF = PASS", [GREEN, GREEN, GREY]),
         ("mx.example; x-dkim=pass; dkim-atps=neutral", [GREY, GREY, GREY]),
+        # What is about a provider's signature, or about the name in EHLO, is not about us.
+        ("mx.example; dkim=pass header.d=provider.example; dkim=fail header.d=school.example", [GREY, RED, GREY]),
+        ("mx.example; dkim=pass header.i=@provider.example header.b=a", [GREY, GREY, GREY]),
+        ("mx.example; dkim=pass header.i=news@mail.school.example", [GREY, GREEN, GREY]),
+        ('mx.example; dkim=fail header.d=provider.example; dkim=pass header.d="school.example"', [GREY, GREEN, GREY]),
+        ("mx.example; spf=pass smtp.helo=mail.example; spf=softfail smtp.mailfrom=a@school.example", [RED, GREY, GREY]),
+        ("mx.example; spf=pass smtp.mailfrom=a@school.example smtp.helo=mail.example", [GREEN, GREY, GREY]),
         ("mx.example;spf=pass (a (nested; dkim=fail) comment);dkim=pass", [GREEN, GREEN, GREY]),
     ],
 )
@@ -151,7 +167,7 @@ def test_encryption_is_judged_by_every_hop_between_two_machines(text: str, light
 
 @pytest.mark.parametrize(("keeps_return_path", "light"), [(True, AMBER), (False, RED)])
 def test_replaced_message_id_is_worse_when_there_is_no_return_path(keeps_return_path: bool, light: Light) -> None:
-    text = POSTFIX.replace("<1@school.example>", "<010f@email.amazonses.com>")
+    text = LOGIN.replace("<1@school.example>", "<010f@email.amazonses.com>")
     item = check(text, keeps_return_path=keeps_return_path)["Message-ID"]
     assert item.light is light
     assert "<010f@email.amazonses.com>" in item.found
@@ -173,7 +189,19 @@ def test_return_path_is_judged_by_the_email_that_it_names(path: str, light: Ligh
 
 
 def test_return_path_is_a_word_of_advice_when_the_relay_gets_none() -> None:
-    assert check(POSTFIX, keeps_return_path=False)["Return path"].light is AMBER
+    assert check(LOGIN, keeps_return_path=False)["Return path"].light is AMBER
+
+
+@pytest.mark.parametrize("keeps_return_path", [True, False, None])
+def test_return_path_is_green_when_it_arrived_whatever_the_relay_says_now(keeps_return_path: bool | None) -> None:
+    text = POSTFIX.replace("<1@school.example>", "<010f@email.amazonses.com>")
+    items = check(text, keeps_return_path=keeps_return_path)
+    assert (items["Return path"].light, items["Message-ID"].light) == (GREEN, AMBER)
+
+
+def test_return_path_asks_to_look_at_the_relays_when_nobody_knows_which_took_the_message() -> None:
+    item = check(LOGIN, keeps_return_path=None)["Return path"]
+    assert (item.light, "send a round trip again" in item.advice) == (AMBER, True)
 
 
 @pytest.mark.parametrize(

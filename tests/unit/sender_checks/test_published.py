@@ -9,7 +9,8 @@ import pytest
 from batches.sender_checks import dns_reader
 from batches.sender_checks.dns_reader import DnsReader
 from batches.sender_checks.items import CheckItem, Light
-from batches.sender_checks.published import check_dkim, check_dmarc, check_mx, is_aligned
+from batches.sender_checks.organisations import find_organisation, is_aligned
+from batches.sender_checks.published import check_dkim, check_dmarc, check_mx
 from batches.sender_checks.spf import check_spf
 from tests.dns_server import DnsServer
 
@@ -29,7 +30,9 @@ def ask(records: dict[str, list[str]], check: str, **options: str) -> CheckItem:
         checks = {
             "spf": lambda: check_spf(reader, "example.org", wanted="a:mail.example.org"),
             "dkim": lambda: check_dkim(reader, "example.org", selector="s1"),
-            "dmarc": lambda: check_dmarc(reader, "news.example.org", return_domain="back.example.org"),
+            "dmarc": lambda: check_dmarc(
+                reader, "news.example.org", **{"return_domain": "back.example.org", **options}
+            ),
             "mx": lambda: check_mx(reader, "example.org", purpose="what comes back"),
         }
         return checks[check]()
@@ -48,7 +51,10 @@ def ask(records: dict[str, list[str]], check: str, **options: str) -> CheckItem:
         (["v=spf1 a ALL"], RED, "every server"),
         (["v=spf1 a:mail.example.org"], AMBER, "says nothing"),
         (["v=spf1 a ?all"], AMBER, "says nothing"),
+        (["v=spf1 a:mail.wall"], AMBER, "says nothing"),
         (["v=spf1 redirect=good.example"], GREEN, ""),
+        (["v=spf1 redirect=gone.example"], RED, "gone.example, which has no SPF record"),
+        (["v=spf1 a -all redirect=gone.example"], GREEN, ""),  # ignored beside "all"
         (["v=spf1 include:good.example -all"], GREEN, ""),
         (["v=spf1 include:gone.example -all"], RED, "gone.example, which has no SPF record"),
         (["v=spf1 include:double.example -all"], RED, "2 SPF records"),
@@ -128,6 +134,35 @@ def test_policy_is_judged_as_receivers_read_it(records: dict[str, list[str]], li
 
 
 @pytest.mark.parametrize(
+    ("options", "light", "words"),
+    [
+        ({"key_domain": "example.org"}, AMBER, "adkim=s"),
+        ({"key_domain": "news.example.org"}, AMBER, "aspf=s"),
+        ({"key_domain": "news.example.org", "return_domain": "news.example.org"}, GREEN, ""),
+        ({"return_domain": "news.example.org"}, GREEN, ""),
+    ],
+)
+def test_strict_policy_is_told_when_mail_does_not_satisfy_it(options: dict[str, str], light: Light, words: str) -> None:
+    item = ask({"_dmarc.news.example.org TXT": ["v=DMARC1; p=none; aspf=s; adkim=s"]}, "dmarc", **options)
+    assert (item.light, words in item.sentence) == (light, True), item
+
+
+@pytest.mark.parametrize(
+    ("domain", "asked"),
+    [
+        ("news.school.example.co.uk", ["_dmarc.news.school.example.co.uk", "_dmarc.example.co.uk"]),
+        ("a.school.example.k12.ca.us", ["_dmarc.a.school.example.k12.ca.us", "_dmarc.example.k12.ca.us"]),
+        ("example.org", ["_dmarc.example.org"]),
+        ("school.github.io", ["_dmarc.school.github.io"]),
+    ],
+)
+def test_policy_is_asked_of_the_domain_and_of_its_organisation_alone(domain: str, asked: list[str]) -> None:
+    with DnsServer({}) as server:
+        check_dmarc(DnsReader([server.address]), domain, return_domain=domain)
+        assert server.questions == [f"{name} TXT" for name in asked]
+
+
+@pytest.mark.parametrize(
     ("records", "light", "words"),
     [
         ({}, RED, "No mail server"),
@@ -192,8 +227,23 @@ def test_name_that_nobody_can_have_has_no_records(name: str) -> None:
         ("news.example.co.uk", "example.co.uk", True),
         ("school.example.de", "other.example.de", True),
         ("badexample.org", "example.org", False),
+        ("example.com.tr", "other.com.tr", False),
+        ("a.example.nsw.edu.au", "b.example.nsw.edu.au", True),
+        ("example.asso.fr", "other.asso.fr", False),
+        ("one.github.io", "two.github.io", False),
+        ("mail.one.github.io", "one.github.io", True),
+        ("xn--mnchen-3ya.de", "news.xn--mnchen-3ya.de", True),
+        ("co.uk", "example.co.uk", False),
         ("", "example.org", False),
+        (".", "example.org", False),
     ],
 )
 def test_domains_are_aligned_when_they_are_one_organisations(one: str, other: str, expected: bool) -> None:
     assert is_aligned(one, with_domain=other) is expected
+
+
+@pytest.mark.parametrize(
+    "domain", ["", "..", "a..b", "[192.0.2.1]", "x" * 400, "a." * 5000 + "org", "\0.org", "\xfc.de"]
+)
+def test_odd_domain_has_some_organisation(domain: str) -> None:
+    assert isinstance(find_organisation(domain), str)

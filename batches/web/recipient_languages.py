@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from django.http import HttpRequest
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest, QueryDict
 from django.utils import translation
 from django.utils.translation.trans_real import parse_accept_lang_header
 
@@ -46,7 +47,7 @@ def find_language(request: HttpRequest) -> str:
 
     A variety such as ``de-AT`` or ``pt-BR`` counts as its language. A language with the weight 0 is not wanted.
     """
-    chosen = request.GET.get("lang", "")
+    chosen = _read_query(request).get("lang", "")
     if chosen in _CODES:
         return chosen
     for tag, weight in parse_accept_lang_header(request.headers.get("Accept-Language", "")):
@@ -54,6 +55,14 @@ def find_language(request: HttpRequest) -> str:
         if weight > 0 and code in _CODES:
             return code
     return DEFAULT_LANGUAGE
+
+
+def _read_query(request: HttpRequest) -> QueryDict:
+    """Return the query. One that is too long to be read is none: it must not keep anybody from unsubscribing."""
+    try:
+        return request.GET
+    except SuspiciousOperation:
+        return QueryDict()
 
 
 @contextmanager

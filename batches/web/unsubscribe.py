@@ -110,6 +110,8 @@ def _read_form(request: HttpRequest) -> QueryDict:
         return request.POST
     except (BadRequest, MultiPartParserError, RequestDataTooBig, SuspiciousOperation, UnreadablePostError):
         return QueryDict()
+    except LookupError:  # Python knows the charset, but no text is written in it: hex, for example
+        return QueryDict()
 
 
 def _unsubscribe_at_once(request: HttpRequest, token: UnsubscribeToken) -> HttpResponse:

@@ -20,6 +20,8 @@ from batches.web.unsubscribe import CHANGES, PAGES, WRONG_TOKENS
 
 ADDRESS = "ann@example.org"
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+HEX_FORM = "multipart/form-data; boundary=x; charset=hex"
+"""A charset that Python knows, and that no text is written in."""
 
 pytestmark = pytest.mark.django_db
 
@@ -61,6 +63,8 @@ def rows() -> list[tuple[str | None, str]]:
             "data": "&".join(f"a{number}=1" for number in range(2000)),
             "content_type": "application/x-www-form-urlencoded",
         },
+        {"data": b"a=1", "content_type": "application/x-www-form-urlencoded; charset=utf-16"},
+        {"data": b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--x--\r\n", "content_type": HEX_FORM},
         {"data": {"act": "one-click"}},
         {"data": {"act": "nonsense"}},
     ],
@@ -77,6 +81,12 @@ def test_post_unsubscribes_at_once_whatever_its_body_is(link: str, body: dict[st
     assert rows() == [("news", "one-click")]
     assert post().status_code == 200
     assert Suppression.objects.count() == 1
+
+
+def test_post_unsubscribes_at_once_when_its_query_has_too_many_names(link: str, client: Client) -> None:
+    query = "&".join(f"a{number}=1" for number in range(2000))
+    assert client.post(f"{link}?{query}", ONE_CLICK).status_code == 200
+    assert rows() == [("news", "one-click")]
 
 
 @pytest.mark.parametrize("query", ["", "?act=all", "?List-Unsubscribe=One-Click", "?lang=de&act=undo"])

@@ -12,6 +12,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -180,8 +181,10 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
         return lines, {"webhooks": len(counts), "deliveries": sum(counts.values())}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
-        obj.deliveries.all()._raw_delete(obj.deliveries.db)  # Django would load every one of them
-        super().delete_model(request, obj)
+        with transaction.atomic():
+            list(Webhook.objects.select_for_update().filter(pk=obj.pk))  # no event is written for it from here on
+            obj.deliveries.all()._raw_delete(obj.deliveries.db)  # Django would load every one of them
+            super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
         for webhook in queryset:
@@ -245,11 +248,20 @@ class WebhookDeliveryAdmin(SeesAllMixin, ReadOnlyAdmin):
 
     @admin.action(description="Send again", permissions=["resend"])
     def send_again(self, request: HttpRequest, chosen: QuerySet[WebhookDelivery]) -> None:
-        count = send_again(list(chosen))
-        for delivery in chosen:
+        ended = [delivery for delivery in chosen if delivery.next_attempt_at is None]
+        waiting_count = len(chosen) - len(ended)
+        count = send_again(ended)
+        for delivery in ended:
             audit.record(AuditAction.ADMIN_CHANGE, delivery, act="send again")
-        words = f"{count} {'message is' if count == 1 else 'messages are'} sent again within seconds."
-        self.message_user(request, words, messages.SUCCESS if count else messages.WARNING)
+        if count:
+            words = f"{count} {'message is' if count == 1 else 'messages are'} sent again within seconds."
+            self.message_user(request, words, messages.SUCCESS)
+        if waiting_count:
+            words = f"{waiting_count} of them already {'waits' if waiting_count == 1 else 'wait'} for the next attempt."
+            self.message_user(request, words, messages.WARNING)
+        if disabled := sorted({delivery.webhook.name for delivery in ended if not delivery.webhook.is_enabled}):
+            words = f"Disabled, so nothing is sent until you enable it: {', '.join(disabled)}."
+            self.message_user(request, words, messages.WARNING)
 
 
 def say_state(delivery: WebhookDelivery) -> str:

@@ -194,11 +194,11 @@ def _describe(found: Found) -> dict[str, object]:
     return {
         "batchId": match.batch_id,
         "row": match.row,
-        "address": match.address,
+        "address": match.address or None,
         "kind": event.kind.value,
         "returnClass": event.return_class.value,
         "statusCode": event.status_code,
-        "text": event.text,
+        "text": event.text if match.address else "",  # as in the Return
         "happenedAt": event.happened_at,
     }
 

@@ -29,6 +29,9 @@ JITTER = 0.1
 OUTAGE_SECONDS = (5, 20, 80, 300)
 """How long a Webhook waits after its first, second, third and each later outage in a row. Then one message is tried."""
 
+ASKED_MAX_SECONDS = 3600
+"""The longest wait of a whole Webhook for which its receiver may ask: after it, one message finds out."""
+
 CLAIM_SECONDS = 60
 """How long a claim holds. Longer than any attempt takes with its record, so that no second sender has the same one."""
 
@@ -136,7 +139,9 @@ def _record_receiver(webhook: Webhook, answers: Sequence[Answer]) -> None:
         if row.filter(is_enabled=True).update(is_enabled=False):
             audit.record(AuditAction.ADMIN_CHANGE, webhook, act="disable", status=GONE)
     elif answers and all(answer.is_outage for answer in answers):
-        wait = OUTAGE_SECONDS[min(webhook.failure_count, len(OUTAGE_SECONDS) - 1)]
+        usual = OUTAGE_SECONDS[min(webhook.failure_count, len(OUTAGE_SECONDS) - 1)]
+        asked = max(answer.retry_after_seconds for answer in answers)
+        wait = max(usual, min(asked, ASKED_MAX_SECONDS))
         row.update(failure_count=F("failure_count") + 1, waits_until=Now() + timedelta(seconds=wait))
     else:
         row.exclude(failure_count=0, waits_until=None).update(failure_count=0, waits_until=None)

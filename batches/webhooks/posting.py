@@ -11,11 +11,14 @@ import http.client
 import io
 import re
 import ssl
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+
+from django.utils.http import parse_http_date_safe
 
 from batches.webhooks.addresses import Endpoint, EndpointRefused, IpAddress, resolve
 
@@ -205,5 +208,8 @@ def _clean_text(body: bytes) -> str:
 
 
 def _read_seconds(value: str) -> float:
-    """Read a Retry-After of seconds. A date in its place is rare, and counts as none."""
-    return float(value) if re.fullmatch(r"[0-9]{1,6}", value) else 0.0
+    """Read a Retry-After: seconds, or a date (RFC 9110 section 10.2.3)."""
+    if re.fullmatch(r"[0-9]{1,6}", value):
+        return float(value)
+    until = parse_http_date_safe(value)
+    return 0.0 if until is None else max(until - time.time(), 0.0)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from batches.models import Webhook, WebhookDelivery, WebhookEvent
 from batches.webhooks.events import emit, emit_many, is_wanted
+from tests.integration.jobs.whole_jobs import wait_for
 
 pytestmark = pytest.mark.django_db
 
@@ -80,3 +84,41 @@ def test_event_is_written_when_its_text_cannot_be_stored_as_it_is(text: str) -> 
     stored = WebhookDelivery.objects.get().payload["data"]
     assert len(stored["text"]) <= 2000
     assert stored["lines"] == [stored["text"]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_act_is_not_undone_when_its_webhook_is_deleted_at_the_same_time() -> None:
+    """The event waits for the deletion, and finds the webhook gone. Without the wait, its commit would fail."""
+    webhook = make_webhook("shop", WebhookEvent.UNSUBSCRIBED)
+    is_deleted, may_commit = threading.Event(), threading.Event()
+
+    def delete() -> None:
+        with transaction.atomic():
+            Webhook.objects.filter(pk=webhook.pk).delete()
+            is_deleted.set()
+            assert may_commit.wait(10)
+        connection.close()
+
+    def object_to_news() -> int:
+        try:
+            with transaction.atomic():
+                return emit(WebhookEvent.UNSUBSCRIBED, {})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        deleting = threads.submit(delete)
+        assert is_deleted.wait(10)
+        objecting = threads.submit(object_to_news)
+        wait_for(_is_anybody_waiting)
+        may_commit.set()
+        deleting.result(10)
+        assert objecting.result(10) == 0
+    assert not WebhookDelivery.objects.exists()
+
+
+def _is_anybody_waiting() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        [(is_waiting,)] = cursor.fetchall()
+    return bool(is_waiting)

@@ -87,6 +87,27 @@ def test_bounce_is_told_once_when_it_comes_twice(batch: Batch, settings: LazySet
     assert (data["batchId"], data["address"], data["returnClass"]) == (batch.pk, email.address, "gone")
 
 
+@pytest.mark.usefixtures("webhook")
+def test_nobody_is_named_when_a_bounce_comes_after_the_purge(batch: Batch, settings: LazySettings) -> None:
+    settings.BOUNCE_ADDRESS = "bounce@news.example.org"
+    email = batch.emails.get()
+    path = ReturnPathMaker(settings.BOUNCE_ADDRESS, key=derive_key(read_key())).make(email.pk, email.address)
+    batch.emails.update(address="", address_digest=None)
+    event = ReturnEvent(
+        kind=ReturnKind.BOUNCED,
+        return_class=ReturnClass.GONE,
+        door="lmtp",
+        key="late",
+        return_path=path,
+        recipient=email.address,
+        text=f"550 5.1.1 {email.address}: user unknown",
+    )
+    record_events([event])
+
+    [data] = told(WebhookEvent.EMAIL_RETURNED)
+    assert (data["address"], data["text"], data["row"]) == (None, "", email.row)
+
+
 @pytest.mark.usefixtures("webhook", "batch")
 def test_objection_is_told_once_when_it_comes_twice() -> None:
     digest = find_digest(ADDRESS)

@@ -10,6 +10,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,23 @@ async def test_refusal_is_told_when_the_receiver_refuses(receiver: Receiver, sta
     assert answered.is_outage == is_outage
     assert answered.text == f"The receiver answered {status}: No such <b>hook</b> here"
     assert answered.retry_after_seconds == 120
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3600),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("-5", 0),
+        ("soon", 0),
+        ("9" * 5000, 0),
+    ],
+)
+async def test_wait_is_read_when_the_receiver_names_seconds_or_a_date(
+    receiver: Receiver, value: str, seconds: int
+) -> None:
+    answered = await attempt(receiver, answer(503, f"Retry-After: {value}"))
+    assert answered.retry_after_seconds == pytest.approx(seconds, abs=60)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

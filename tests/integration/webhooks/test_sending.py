@@ -104,6 +104,9 @@ def test_receiver_is_obeyed_when_it_asks_for_a_longer_wait(receiver: Receiver, m
 
     next_attempt_at = only_delivery().next_attempt_at
     assert next_attempt_at and next_attempt_at > timezone.now() + timedelta(minutes=59)
+    emit(ENDED, {})
+    send_due()
+    assert len(receiver.got) == 1  # the other messages wait too
 
 
 def test_one_message_finds_out_for_all_when_a_receiver_is_away(receiver: Receiver, make_webhook: MakeWebhook) -> None:

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook as Verifier
 
 from batches.models import AuditEntry, Webhook, WebhookDelivery, WebhookEvent
 from batches.permissions import Permission
-from batches.webhooks.events import emit
+from batches.webhooks.events import emit, emit_many
 from batches.webhooks.sending import send_due
 from tests.conftest import MakeUser, permit
 from tests.integration.webhooks.conftest import MakeWebhook
@@ -156,6 +156,22 @@ def test_message_is_sent_again_under_its_id_when_somebody_presses_for_it(
     assert "1 message is sent again" in page
     first, second = receiver.got
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
+def test_page_says_when_a_message_is_not_sent_again(admin: Client, make_webhook: MakeWebhook) -> None:
+    webhook = make_webhook("https://hooks.example.org/")
+    Webhook.objects.filter(pk=webhook.pk).update(name="Shop")
+    emit_many(ENDED, [{}, {}])
+    ended, waiting = WebhookDelivery.objects.order_by("pk")
+    WebhookDelivery.objects.filter(pk=ended.pk).update(next_attempt_at=None)
+    Webhook.objects.update(is_enabled=False)
+
+    chosen = {"action": "send_again", "_selected_action": [ended.pk, waiting.pk]}
+    page = admin.post("/admin/batches/webhookdelivery/", chosen, follow=True).content.decode()
+
+    assert "1 of them already waits for the next attempt." in page
+    assert "Disabled, so nothing is sent until you enable it: Shop." in page
+    assert AuditEntry.objects.filter(details__act="send again").count() == 1
 
 
 def test_webhook_is_refused_without_a_new_proof(admin: Client, make_webhook: MakeWebhook) -> None:

@@ -19,6 +19,9 @@ JUDGED_FROM_COUNT = 50
 """Fewer emails than this have no share: one dead address among the first three is no reason to stop. It is also the
 size of the canary, so that the canary can be judged."""
 
+CANARY_JUDGED_FROM_COUNT = JUDGED_FROM_COUNT // 2
+"""The same for a canary that waits: some of it may be retried later, and it must not go on unjudged for that."""
+
 JUDGE_SECONDS = 0.1
 """How often a lane judges. It bounds how many emails still go out: those of this time, and those in flight."""
 
@@ -54,10 +57,15 @@ class StopReason(NamedTuple):
 def find_share(row: sql.SnapshotRow) -> float:
     """Return the share of the emails that failed, came back or were complained about, in percent of those that ended.
 
-    0 before ``JUDGED_FROM_COUNT`` emails have ended. Suppressed and cancelled emails say nothing of the list.
+    0 before enough emails have ended to be judged. Suppressed and cancelled emails say nothing of the list.
     """
+    return measure_share(row, judged_from=CANARY_JUDGED_FROM_COUNT if row.canary_until else JUDGED_FROM_COUNT)
+
+
+def measure_share(row: sql.SnapshotRow, *, judged_from: int) -> float:
+    """Return that share, or 0 if fewer emails have ended."""
     ended = row.sent + row.failed + row.unknown
-    if ended < JUDGED_FROM_COUNT:
+    if ended < judged_from:
         return 0.0
     return min(100.0, 100.0 * (row.failed + row.returned + row.complained) / ended)
 

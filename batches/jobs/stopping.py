@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from batches import audit, progress
-from batches.delivery.stopping import JUDGED_FROM_COUNT, find_reason, find_share
+from batches.delivery.stopping import CANARY_JUDGED_FROM_COUNT, JUDGED_FROM_COUNT, find_reason, measure_share
 from batches.models import AuditAction, Batch, EmailJob, EmailStatus, JobStatus, sql
 
 logger = logging.getLogger(__name__)
@@ -36,9 +36,11 @@ def find_canary_end(batch: Batch) -> int | None:
 def read_share(batch_id: int) -> float:
     """Return the share of failures and returns of a batch, in percent: what a person accepts who starts it now.
 
-    It does not depend on a setting, because the web process may have others than the workers.
+    It does not depend on a setting, because the web process may have others than the workers. A batch that stopped
+    has no canary any more, so the fewer emails of one are judged here always.
     """
-    return max(map(find_share, _read_rows([batch_id])), default=0.0)
+    shares = (measure_share(row, judged_from=CANARY_JUDGED_FROM_COUNT) for row in _read_rows([batch_id]))
+    return max(shares, default=0.0)
 
 
 def stop_jobs() -> int:

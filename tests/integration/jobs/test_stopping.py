@@ -235,6 +235,29 @@ def test_canary_stops_the_batch_when_too_much_of_it_came_back(
     assert statuses(batch) == {EmailStatus.SENT: 300}
 
 
+def test_canary_is_judged_when_some_of_it_is_to_be_retried(
+    canary: None, relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
+) -> None:
+    addresses = [f"{'defer-450-' if number < 20 else ''}p{number}@grey.example" for number in range(200)]
+    batch = make_batch(addresses=addresses)
+    job, lane = start(batch, template)
+    run(lane)
+    assert statuses(batch)[EmailStatus.SENT] == 30
+    sweep()
+    Batch.objects.filter(pk=batch.pk).update(returned_count=25)
+    end_canary_wait(job)
+    assert sweep().stopped == 1
+    job.refresh_from_db()
+    assert (job.status, job.canary_to_row) == (JobStatus.PAUSED, None)
+    assert "25 of the first 30 emails" in job.last_error
+    lifecycle.resume_batch(batch)
+    job.refresh_from_db()
+    assert job.accepted_share == pytest.approx(100 * 25 / 30)
+    assert sweep().stopped == 0
+    run(lane)
+    assert statuses(batch)[EmailStatus.SENT] == 180
+
+
 def test_wait_begins_only_when_no_email_of_the_canary_is_in_flight(
     canary: None, make_batch: MakeBatch, template: EmailTemplate
 ) -> None:

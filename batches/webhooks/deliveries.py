@@ -102,6 +102,8 @@ def claim(webhook: Webhook, *, limit: int) -> list[Claim]:
 def record(webhook: Webhook, answers: Sequence[tuple[Claim, Answer]]) -> None:
     """Record what became of claimed deliveries, and whether the receiver is away. Safe to run twice."""
     with transaction.atomic():
+        # The Webhook before its deliveries, in the order in which the admin deletes them: so none waits for the other.
+        list(Webhook.objects.select_for_update(no_key=True).filter(pk=webhook.pk).values_list("pk"))
         for claimed, answer in answers:
             _record_one(claimed, answer)
         _record_receiver(webhook, [answer for _, answer in answers])

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('batches', '0035_manage_suppressions'),
+        ('batches', '0032_manage_suppressions'),
     ]
 
     operations = [

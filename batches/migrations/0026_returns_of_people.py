@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('batches', '0030_round_trips'),
+        ('batches', '0025_round_trips'),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ class Migration(migrations.Migration):
     """Name the deliveries of webhooks in the plural."""
 
     dependencies = [
-        ("batches", "0037_relays_that_want_the_login"),
+        ("batches", "0034_relays_that_want_the_login"),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("batches", "0025_stopping")]
+    dependencies = [("batches", "0028_stopping")]
 
     operations = [
         migrations.RemoveConstraint(model_name="suppression", name="suppression_once"),

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('batches', '0026_webhook_outages'),
+        ('batches', '0027_webhook_outages'),
     ]
 
     operations = [

@@ -26,7 +26,7 @@ def give_permission(apps: Apps, _: BaseDatabaseSchemaEditor) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("batches", "0033_audit_of_objections"),
+        ("batches", "0031_audit_of_objections"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
     ]

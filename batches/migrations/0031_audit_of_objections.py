@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('batches', '0032_topics_of_messages'),
+        ('batches', '0030_topics_of_messages'),
     ]
 
     operations = [

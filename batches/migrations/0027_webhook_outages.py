@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     """Let a webhook whose receiver is away wait as a whole, find what is due of each webhook, and send tests."""
 
     dependencies = [
-        ("batches", "0031_returns_of_people"),
+        ("batches", "0026_returns_of_people"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("batches", "0027_suppressions_by_reason")]
+    dependencies = [("batches", "0029_suppressions_by_reason")]
 
     operations = [
         migrations.AddField(

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('batches', '0036_unknown_reports'),
+        ('batches', '0033_unknown_reports'),
     ]
 
     operations = [

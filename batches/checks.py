@@ -27,6 +27,8 @@ from batches.smtp.reply_rules import RuleError
 from batches.smtp.token_endpoint import TokenError, read_key
 from batches.webhooks.addresses import find_exemption_fault
 
+CANARY_MAX_SECONDS = 7 * 86_400
+
 NO_SECRET_KEY = "batches.E001"  # noqa: S105  (an id)
 ANY_HOST = "batches.E002"
 DEBUG_ON = "batches.E003"
@@ -98,8 +100,11 @@ def check_sending(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Chec
         errors.append(
             f"SEND_STOP_ABOVE is {settings.SEND_STOP_ABOVE:g}. Set it to a number of percent, or to 0 for off."
         )
-    if settings.SEND_CANARY_SECONDS < 0:
-        errors.append(f"SEND_CANARY_SECONDS is {settings.SEND_CANARY_SECONDS:g}. Set it to seconds, or to 0 for off.")
+    if not 0 <= settings.SEND_CANARY_SECONDS <= CANARY_MAX_SECONDS:  # so that it is no "inf" or "nan" either
+        errors.append(
+            f"SEND_CANARY_SECONDS is {settings.SEND_CANARY_SECONDS:g}. Set it to seconds, {CANARY_MAX_SECONDS} at most "
+            "(a week), or to 0 for off."
+        )
     return [Error(error, id=BAD_SENDING) for error in errors]
 
 

@@ -66,7 +66,7 @@ class EmailListOptions(ListOptions):
     status: EmailState | None = Field(
         default=None, description="Only the emails with this status, or those that came back or were complained about."
     )
-    state: EmailState | None = Field(default=None, description="The same as `status`.")
+    state: EmailState | None = Field(default=None, description="The same as `status`. With both, only the emails that are both.")
 
 
 def find_batch(request: HttpRequest, batch_id: int, *, act: Act | None = None) -> Batch:
@@ -150,7 +150,7 @@ def list_emails(request: HttpRequest, batch_id: int, options: Query[EmailListOpt
     # Before the emails: an email that is sending then belongs to this job, even if the job ends in between.
     live_job_id = EmailJob.objects.filter(batch=batch, completed_at=None).values_list("pk", flat=True).first()
     emails: EmailQuerySet = batch.emails.select_related("lane").with_state()
-    if wanted := options.state or options.status:
+    for wanted in {options.state, options.status} - {None}:
         emails = _filter(emails, batch, wanted)
     rows, following = paging.cut(emails, order=["row"], cursor=options.cursor or "", size=options.limit)
     return EmailList(items=list(_describe_emails(rows, live_job_id=live_job_id)), next=following)

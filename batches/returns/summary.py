@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from batches.models import EmailQuerySet, EmailState, Return, ReturnClass, ReturnKind
 from batches.models.sql import Statement, load
@@ -25,6 +26,9 @@ SENDERS_CLASSES = (ReturnClass.BLOCKED, ReturnClass.CONTENT)
 
 NAMED_DOMAINS = 2
 """So many domains are named, those with the most emails. The others are counted."""
+
+READ_PER_KIND = 10
+"""So many reports of each kind are read about one email, the newest. A mailbox may answer any number of times."""
 
 WARNED_DAYS = 7
 """For how long a sender is warned of what receivers refused."""
@@ -168,7 +172,10 @@ def filter_returned(emails: EmailQuerySet, *, batch_id: int, state: EmailState) 
 
 
 def read_returns(email_ids: Collection[int]) -> dict[int, list[Return]]:
-    """Read the reports about some emails, oldest first, by the ids of those that have any. One statement."""
+    """Read the reports about some emails, oldest first, by the ids of those that have any. One statement.
+
+    Of each kind, only the newest ``READ_PER_KIND`` about an email.
+    """
     found: defaultdict[int, list[Return]] = defaultdict(list)
     for each in _reports(Return.objects.filter(email__in=email_ids)):
         found[each.email_id].append(each)
@@ -176,7 +183,9 @@ def read_returns(email_ids: Collection[int]) -> dict[int, list[Return]]:
 
 
 def _reports(returns: QuerySet[Return]) -> QuerySet[Return]:
-    return returns.filter(kind__in=REPORTED_KINDS).order_by("email", "pk")
+    number = Window(RowNumber(), partition_by=[F("email"), F("kind")], order_by=F("pk").desc())
+    numbered = returns.filter(kind__in=REPORTED_KINDS).annotate(number=number)
+    return numbered.filter(number__lte=READ_PER_KIND).order_by("email", "pk")
 
 
 def choose_return(reports: Iterable[Return]) -> Return | None:

@@ -86,10 +86,10 @@ def find_expected(trip: RoundTrip) -> Expected | None:
     job = EmailJob.objects.filter(batch=trip.batch_id).order_by("pk").first()
     if email is None or job is None:
         return None
-    domain = parse_mailbox(job.from_email).domain.lower()
+    domain = parse_mailbox(job.from_email).domain  # a Message-ID has it as it was typed
     key = derive_message_key(settings.SECRET_KEY)
     return Expected(
-        domain=domain,
+        domain=domain.lower(),
         message_id=make_message_id(key=key, email_id=email.pk, job_id=job.pk, domain=domain),
         email_id=email.pk,
         is_news=trip.is_news,

@@ -125,6 +125,11 @@ def test_web_process_refuses_to_start_when_an_address_is_wrong(tmp_path: Path) -
         ("DEFAULT_FROM_EMAIL", "a@example.org, b@example.org", checks.BAD_SENDER),
         ("SEND_WINDOW", 0, checks.BAD_SENDING),
         ("SEND_MAX_ATTEMPTS", -1, checks.BAD_SENDING),
+        ("SEND_STOP_ABOVE", float("nan"), checks.BAD_SENDING),
+        ("SEND_CANARY_SECONDS", -1.0, checks.BAD_SENDING),
+        ("SEND_CANARY_SECONDS", float("nan"), checks.BAD_SENDING),
+        ("SEND_CANARY_SECONDS", float("inf"), checks.BAD_SENDING),  # PostgreSQL can't add it to a time
+        ("SEND_CANARY_SECONDS", 1e12, checks.BAD_SENDING),
         ("DATABASE_URL", "postgress://database.example/name", checks.BAD_ADDRESS),
         ("REDIS_URL", "redis://:6379", checks.BAD_ADDRESS),
         ("EMAIL_URL", "smpt://relay.example", checks.BAD_ADDRESS),

@@ -14,7 +14,15 @@ from django.utils import timezone
 
 from batches.models import Batch, BatchStatus, EmailTemplate, JobStatus, Return, ReturnClass, ReturnKind
 from batches.progress import read_snapshot
-from batches.returns.summary import NOTHING, ReturnSummary, read_returns, summarise, warn_sender
+from batches.returns.summary import (
+    NOTHING,
+    READ_PER_KIND,
+    ReturnSummary,
+    choose_return,
+    read_returns,
+    summarise,
+    warn_sender,
+)
 from tests.conftest import MakeBatch, MakeJob, MakeSender
 from tests.integration.returns.reports import add_reports
 
@@ -226,6 +234,28 @@ def test_snapshot_has_the_counts(batch: Batch) -> None:
     snapshot = read_snapshot(batch.pk)
     assert snapshot is not None
     assert (snapshot["sent"], snapshot["returned"], snapshot["complained"]) == (20, 2, 1)
+
+
+def test_emails_are_filtered_by_status_and_by_state_when_a_request_has_both(batch: Batch, page: Client) -> None:
+    add_reports(batch, (2, 3))
+    add_reports(batch, (3, 4), kind=ReturnKind.COMPLAINED)
+    rows = {
+        query: [item["row"] for item in page.get(f"/api/batches/{batch.pk}/emails?{query}").json()["items"]]
+        for query in ("status=sent&state=returned", "status=returned&state=complained", "status=failed&state=returned")
+    }
+    assert list(rows.values()) == [[2, 3], [3], []]
+
+
+def test_newest_reports_of_each_kind_are_read_when_a_mailbox_answers_again_and_again(batch: Batch) -> None:
+    add_reports(batch, (2,), ReturnClass.FULL)
+    for _ in range(READ_PER_KIND + 5):
+        add_reports(batch, (2,), kind=ReturnKind.AUTO_REPLY)
+    email_id = batch.emails.get(row=2).pk
+    newest = Return.objects.filter(email=email_id, kind=ReturnKind.AUTO_REPLY).order_by("-pk")[:READ_PER_KIND]
+    reports = read_returns([email_id])[email_id]
+    assert [each.pk for each in reports[1:]] == sorted(each.pk for each in newest)
+    chosen = choose_return(reports)
+    assert chosen is not None and chosen.return_class == ReturnClass.FULL
 
 
 def test_refusal_in_the_session_is_no_report(batch: Batch) -> None:

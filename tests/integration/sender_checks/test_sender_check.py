@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import StringIO
 
 import pytest
-from django.conf import LazySettings
+from django.conf import LazySettings, settings
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -16,6 +16,7 @@ from django.urls import reverse
 from batches.models import Attempt, Batch, Email, EmailJob, Lane, Relay, RoundTrip, Sender
 from batches.outcomes import Outcome
 from batches.relays import registry
+from batches.rendering.message import derive_message_key, make_message_id
 from batches.returns import round_trips as door
 from batches.sender_checks import check_sender, start_round_trip
 from batches.sender_checks.round_trips import find_expected
@@ -261,6 +262,20 @@ def test_return_path_is_not_known_when_the_address_of_the_relay_does_not_say_whi
     found = find_expected(trip)
     assert found is not None
     assert found.keeps_return_path is expected
+
+
+def test_all_is_green_when_the_sender_has_capital_letters(school: Sender, staff: User) -> None:
+    Sender.objects.filter(pk=school.pk).update(address="News@School.Example")
+    school.refresh_from_db()
+    trip = start_round_trip(school, user=staff)
+    email, job = Email.objects.get(batch=trip.batch_id), EmailJob.objects.get(batch=trip.batch_id)
+    assert job.from_email == "News@School.Example"
+    # As the lane writes it: rendering.message takes the domain as it was typed.
+    sent = make_message_id(
+        key=derive_message_key(settings.SECRET_KEY), email_id=email.pk, job_id=job.pk, domain="School.Example"
+    )
+    arrive(trip, POSTFIX.replace("<1@school.example>", sent))
+    assert check_sender(school).is_green
 
 
 def test_policy_is_not_called_strict_when_the_relay_puts_the_sender_in_mail_from(

@@ -66,7 +66,9 @@ class EmailListOptions(ListOptions):
     status: EmailState | None = Field(
         default=None, description="Only the emails with this status, or those that came back or were complained about."
     )
-    state: EmailState | None = Field(default=None, description="The same as `status`. With both, only the emails that are both.")
+    state: EmailState | None = Field(
+        default=None, description="The same as `status`. With both, only the emails that are both."
+    )
 
 
 def find_batch(request: HttpRequest, batch_id: int, *, act: Act | None = None) -> Batch:

@@ -62,7 +62,9 @@ class EmailOut(Schema):
     )
     returnedAt: datetime | None = Field(description="When that report came.")
     returnedText: str = Field(description="What the receiver said.")
-    returns: list[ReturnOut] = Field(description="The reports about this email, automatic replies too: the newest ten of each kind, oldest first.")
+    returns: list[ReturnOut] = Field(
+        description="The reports about this email, automatic replies too: the newest ten of each kind, oldest first."
+    )
     history: list[AttemptOut] = Field(description="Every attempt of every job of the batch, oldest first.")
     nextAttemptAt: datetime | None = Field(description="When a retry is due. null for an untried email.")
 

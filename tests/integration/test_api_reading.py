@@ -72,6 +72,8 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
         "purgedAt": None,
         "jobId": job.pk,
         "sender": DEFAULT_SENDER_OUT,
+        "topic": "service",
+        "suppressedReasons": None,
     }
     assert datetime.fromisoformat(created_at).tzinfo is not None
 
@@ -245,6 +247,7 @@ def test_job_has_the_fields_of_the_contract_when_it_is_read(api: Client, sender:
         "templateId": "welcome_email",
         "subject": "Mine",
         "sender": DEFAULT_SENDER_OUT,
+        "topic": "service",
         "totalCount": 3,
         "sentCount": 2,
         "failedCount": 0,
@@ -316,6 +319,7 @@ def test_docs_describe_every_address_when_they_are_read(api: Client) -> None:
         *("/api/jobs/{job_id}", "/api/templates", "/api/templates/{key}/preview", "/api/senders"),
         *(f"/api/batches/{{batch_id}}/{what}" for what in ("approval", "approve", "refuse", "withdraw")),
         *("/api/approvals", "/api/audit", "/api/audit.csv", "/api/templates/{key}", "/api/templates/{key}/versions"),
+        *("/api/suppressions", "/api/suppressions.csv", "/api/suppressions/import", "/api/topics"),
     }
     assert api.get("/api/docs").status_code == 200
 

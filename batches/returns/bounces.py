@@ -28,6 +28,7 @@ NEAR_CHARS = 400
 RECIPIENTS_MAX = 100
 
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])", re.ASCII)
+_ENCODED = re.compile(r"\+(2B|3D)|\\x\{([0-9A-Fa-f]{2,6})\}")
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"']{1,64}@[^\s<>()\[\],;:\"'@]{1,250}")
 _QUOTED = re.compile(
     r"^[ >*=_-]*(?:below this line|(?:the )?(?:body of |text of )?(?:the |your )?"
@@ -37,6 +38,23 @@ _QUOTED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """Where the words of a mail system end, and the message begins that it quotes."""
+
+_DELAY = re.compile(
+    r"warning: (?:message .{1,60} delayed|could not send)|delayed mail|delivery (?:is |has been )?delayed|"
+    r"delivery attempts will continue|will keep trying|still (?:undelivered|being retried)|"
+    r"not (?:yet )?been delivered.{0,80} after more than|warning message only|do not need to resend|"
+    r"verz.{1,2}gerte zustellung|zustellung verz.{1,2}gert|noch nicht zugestellt|weiterhin versucht|"
+    r"remise (?:retard|diff)|sera retent|entrega retrasada|seguir. intentando|consegna ritardata|"
+    r"bezorging vertraagd|dostarcz\w{1,6} op[oó][zź]ni|entrega atrasada",
+    re.IGNORECASE,
+)
+_GIVEN_UP = re.compile(
+    r"permanent (?:fatal )?error|given up|giving up|has failed permanently|deleted from (?:the )?queue|"
+    r"address(?:\(es\)|es)? failed|"
+    r"(?:could|can) ?not be delivered (?:to|after|for)|endg.{1,2}ltig",
+    re.IGNORECASE,
+)
+"""A notice in words of both kinds is a failure: it tells of the delay that came before."""
 
 _OTHER_ACTIONS = ("delayed", "delivered", "relayed", "expanded")
 """What RFC 3464 section 2.3.3 knows besides ``failed``. Some servers write words of their own."""
@@ -89,11 +107,17 @@ def _read_group(group: parts.Fields, words: str, *, arrival: parts.Fields) -> To
 
 
 def _read_recipient(group: parts.Fields) -> str:
-    """Return the address to which we sent, if the report knows it: before any forwarding (RFC 3464 section 2.3.1)."""
+    """Return the address to which we sent, if the report knows it: before any forwarding (RFC 3464 section 2.3.1).
+
+    Empty: it names none. Lotus Notes and X.400 name the recipient in a form of their own.
+    """
     original = _drop_type(parts.read_field(group, "Original-Recipient"))
     final = _drop_type(parts.read_field(group, "Final-Recipient"))
     chosen = original if "@" in original else final
-    return _decode_xtext(parseaddr(chosen)[1] or chosen).strip("<> ")
+    if "@" not in chosen:
+        return ""
+    chosen = _decode_xtext(chosen)
+    return (parseaddr(chosen)[1] or chosen).strip("<> ")
 
 
 def _drop_type(value: str) -> str:
@@ -103,8 +127,16 @@ def _drop_type(value: str) -> str:
 
 
 def _decode_xtext(address: str) -> str:
-    """Undo the encoding of an ORCPT parameter (RFC 3461 section 4), which some servers copy as it is."""
-    return re.sub(r"\+(2B|3D)", lambda found: chr(int(found[1], 16)), address)
+    """Undo the encodings of an ORCPT parameter (RFC 3461 section 4, RFC 6533 section 3).
+
+    Some servers copy the first as it is. The second has letters beyond ASCII, as ``\\x{5B89}``.
+    """
+    return _ENCODED.sub(lambda found: _read_letter(found[1] or found[2]), address)
+
+
+def _read_letter(number: str) -> str:
+    code = int(number, 16)
+    return chr(code) if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF else "\ufffd"
 
 
 def read_bounces(raw: bytes) -> list[Told] | None:
@@ -115,6 +147,8 @@ def read_bounces(raw: bytes) -> list[Told] | None:
     """
     message = message_from_bytes(raw)
     words = _read_words_of_system(message)
+    if _is_delay_notice(message, words):
+        return []
     temporary, permanent = _ask_flufl(raw)
     addresses = sorted(_decode(address) for address in permanent)[:RECIPIENTS_MAX]
     if addresses:
@@ -122,6 +156,14 @@ def read_bounces(raw: bytes) -> list[Told] | None:
     if temporary:
         return []
     return _read_unknown_form(message, words)
+
+
+def _is_delay_notice(message: Message, words: str) -> bool:
+    """Whether a mail system only says that it goes on trying. Exim and old Sendmail say it in words alone."""
+    if not is_from_mail_system(message):
+        return False
+    text = " ".join(f"{parts.read_field(message, 'Subject')} {words}".split())
+    return bool(_DELAY.search(text)) and not _GIVEN_UP.search(text)
 
 
 def _ask_flufl(raw: bytes) -> tuple[Set[bytes], Set[bytes]]:
@@ -188,7 +230,12 @@ def _find_near(words: str, address: str) -> str:
     """Return the words around an address: what a mail system says about it. Without one, the first words."""
     line = " ".join(words.split())
     place = line.lower().find(address.lower()) if address else -1
-    return line[:NEAR_CHARS] if place < 0 else line[max(0, place - NEAR_CHARS // 4) : place + NEAR_CHARS]
+    if place < 0:
+        return line[:NEAR_CHARS]
+    start = max(0, place - NEAR_CHARS // 4)
+    # It begins with a whole word: a person reads it.
+    start = min(line.find(" ", start, place) + 1 or place, place) if start else 0
+    return line[start : place + NEAR_CHARS]
 
 
 def _decode(address: bytes | str) -> str:

@@ -21,7 +21,7 @@ def read_complaint(message: Message) -> list[Told] | None:
         return _read_microsoft(message)
     groups = parts.read_groups(part)
     fields = groups[0] if groups else Message()
-    kind = parts.read_field(fields, "Feedback-Type").lower() or "abuse"
+    kind = next(iter(parts.read_field(fields, "Feedback-Type").lower().split()), "abuse")
     if kind not in COMPLAINT_TYPES:
         return []
     recipient = parts.read_field(fields, "Original-Rcpt-To") or parts.read_field(fields, "Removal-Recipient")
@@ -29,7 +29,7 @@ def read_complaint(message: Message) -> list[Told] | None:
     return [
         Told(
             kind=ReturnKind.COMPLAINED,
-            recipient=recipient.strip("<>") or _find_recipient(message),
+            recipient=_read_address(recipient) or _find_recipient(message),
             sender=parts.read_field(fields, "Original-Mail-From"),
             text=f"{kind} reported by {parts.read_field(fields, 'User-Agent') or 'a mailbox provider'}",
             happened_at=parts.read_date(date) if date else None,
@@ -51,5 +51,10 @@ def _read_microsoft(message: Message) -> list[Told] | None:
 def _find_recipient(message: Message) -> str:
     """Return the address in To of the message that is complained of. The provider may have hidden it."""
     original = parts.find_original(message)
-    address = parseaddr(parts.read_field(original, "To"))[1] if original is not None else ""
-    return address if "redacted" not in address.lower() else ""
+    return _read_address(parts.read_field(original, "To")) if original is not None else ""
+
+
+def _read_address(value: str) -> str:
+    """Return the address in a field. Empty: there is none, or the provider has put something in its place."""
+    address = parseaddr(value)[1]
+    return address if "@" in address and "redacted" not in address.lower() else ""

@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 READ_MAX_BYTES = 128 * 1024
 """So much of a message is read. What a report says comes before the message that it quotes."""
 
+DIGEST_MAX_BYTES = 256 * 1024
+"""So much of a body tells one report from another."""
+
 WORDS_MAX_BYTES = 64 * 1024
 """So much is read of what is no report. Some expressions of flufl.bounce take more than linear time."""
 
@@ -97,6 +100,8 @@ def _interpret(message: Message, raw: bytes, *, is_automatic: bool) -> list[Told
         return told
     if (told := read_complaint(message)) is not None:
         return told
+    if _is_forward(message):
+        return None
     # Some mail systems mark their bounces as automatic, so the others are asked for first.
     if is_automatic and not is_from_mail_system(message):
         return [Told(kind=ReturnKind.AUTO_REPLY, recipient=parseaddr(parts.read_field(message, "From"))[1])]
@@ -107,12 +112,20 @@ def _interpret(message: Message, raw: bytes, *, is_automatic: bool) -> list[Told
     return None
 
 
+def _is_forward(message: Message) -> bool:
+    """Whether a person asks about a report, which is attached. It is a letter, so it is left to a person."""
+    if message.get_content_type() == "multipart/report" or is_from_mail_system(message):
+        return False
+    attached = parts.find_original(message)
+    return attached is not None and attached.get_content_type() == "multipart/report"
+
+
 def _make_events(told: list[Told], message: Message, raw: bytes, *, door: str, rcpt: str) -> list[ReturnEvent]:
     original = parts.find_original(message)
-    content = _digest_content(message, raw)
     date = parts.read_date(parts.read_field(message, "Date"))
     message_id = _find_message_id(message, original, is_reply=any(each.kind == ReturnKind.AUTO_REPLY for each in told))
     return_path = _find_return_path(message, original, told=told, rcpt=rcpt)
+    content = _digest_content(message, raw, return_path)
     return [
         ReturnEvent(
             kind=each.kind,
@@ -125,17 +138,24 @@ def _make_events(told: list[Told], message: Message, raw: bytes, *, door: str, r
             status_code=each.status_code[:11],
             text=parts.clean_line(each.text)[:TEXT_MAX_CHARS],
             happened_at=each.happened_at or date,
-        )
+        ).clean()
         for number, each in enumerate(told)
     ]
 
 
-def _digest_content(message: Message, raw: bytes) -> str:
-    """Return a digest of a report that is the same at each door: without the fields that servers add on the way."""
+def _digest_content(message: Message, raw: bytes, return_path: str) -> str:
+    """Return a digest of a report that is the same at each door: without the fields that servers add on the way.
+
+    Two bounces of one server may differ in nothing but the return path to which they come.
+    """
     _, _, body = raw.replace(b"\r\n", b"\n").partition(b"\n\n")
-    stripped = b"\n".join(line.rstrip() for line in body.strip().split(b"\n"))
+    # A door may have cut a long message, in another place than the other door.
+    stripped = b"\n".join(line.rstrip() for line in body[:DIGEST_MAX_BYTES].strip().split(b"\n"))
+    path = read_return_path(return_path, bounce_address=settings.BOUNCE_ADDRESS)
     names = ("From", "Date", "Subject", "Message-ID")
     head = "\0".join(" ".join(str(message.get(name, "")).split()) for name in names)
+    if path is not None:
+        head += f"\0{path.email_id:x}.{path.tag}"
     return hashlib.sha256(head.encode("utf-8", "surrogateescape") + b"\0" + stripped).hexdigest()
 
 
@@ -170,7 +190,11 @@ def _find_message_id(message: Message, original: Message | None, *, is_reply: bo
     if original is not None and (found := _MESSAGE_ID.search(parts.read_field(original, "Message-ID"))):
         return found[0]
     if is_reply:
-        named = f"{parts.read_field(message, 'In-Reply-To')} {parts.read_field(message, 'References')}"
+        # A read receipt has it in a part of its own (RFC 8098 section 3.2.5).
+        receipt = parts.find_part(message, "message/disposition-notification")
+        fields = parts.read_groups(receipt) if receipt is not None else []
+        told = "".join(parts.read_field(group, "Original-Message-ID") for group in fields)
+        named = f"{parts.read_field(message, 'In-Reply-To')} {parts.read_field(message, 'References')} {told}"
         return ids[-1] if (ids := _MESSAGE_ID.findall(named)) else ""
     found = _QUOTED_ID.search(parts.read_text(message, max_chars=100_000))
     if found is None:

@@ -50,11 +50,13 @@ def _read(waiting: WaitingReturn) -> ReturnEvent | None:
 
 def _match(events: Sequence[ReturnEvent]) -> list[Found]:
     found: dict[str, Match] = {}
+    rest = []
     for event in events:
         match = match_event(event)
-        if match is not None and not isinstance(match, Forged):
+        if match is None:
+            rest.append(event)
+        elif not isinstance(match, Forged):  # BOUNCE_ADDRESS may have been set meanwhile
             found[event.key] = match
-    rest = [event for event in events if event.key not in found]
     found |= match_recipients(rest)
     return [Found(event, found[event.key]) for event in events if event.key in found]
 

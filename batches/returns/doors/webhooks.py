@@ -39,8 +39,19 @@ _REASONS = {
     RejectReason.INVALID: ReturnClass.GONE,
     RejectReason.TIMED_OUT: ReturnClass.PASSING,
     RejectReason.BLOCKED: ReturnClass.BLOCKED,
+    # The provider's own lists. A complaint has an event of its own, and who left at the provider may get service mail.
+    RejectReason.SPAM: ReturnClass.BLOCKED,
+    RejectReason.UNSUBSCRIBED: ReturnClass.BLOCKED,
 }
 """Anymail's reasons that say a class by themselves. ``bounced`` is soft and hard alike."""
+
+_MAILGUN_REASONS = {
+    "suppress-unsubscribe": ReturnClass.BLOCKED,
+    "suppress-complaint": ReturnClass.BLOCKED,
+    "espblock": ReturnClass.BLOCKED,
+    "old": ReturnClass.PASSING,
+}
+"""Of its failures that it calls permanent, those that do not say that an address is gone."""
 
 _HARD = re.compile(r"\bhard.?bounce|\bpermanent", re.IGNORECASE)
 _SOFT = re.compile(r"\bsoft.?bounce|\btransient|\btemporary", re.IGNORECASE)
@@ -136,7 +147,7 @@ def _classify(event: AnymailTrackingEvent, status: str, text: str) -> ReturnClas
         return found
     if (reason := _REASONS.get(event.reject_reason)) is not None:
         return reason
-    return _read_hardness(event)
+    return _MAILGUN_REASONS.get(str(_field(event, "reason"))) or _read_hardness(event)
 
 
 def _read_hardness(event: AnymailTrackingEvent) -> ReturnClass:

@@ -142,6 +142,27 @@ def mailgun(event: dict[str, Any], *, key: str = MAILGUN_KEY) -> dict[str, Any]:
             "<abc@site.example>",
         ),
         ("mailgun", mailgun({"event": "complained"}), ReturnKind.COMPLAINED, ReturnClass.OTHER, "<abc@site.example>"),
+        *(
+            (
+                "mailgun",
+                mailgun({"event": "failed", "severity": "permanent", "reason": reason}),
+                ReturnKind.BOUNCED,
+                return_class,
+                "<abc@site.example>",
+            )
+            for reason, return_class in (
+                ("suppress-unsubscribe", ReturnClass.BLOCKED),
+                ("espblock", ReturnClass.BLOCKED),
+                ("old", ReturnClass.PASSING),
+            )
+        ),
+        (
+            "sendgrid",
+            [{**SENDGRID, "event": "dropped", "status": "", "type": "Unsubscribed Address"}],
+            ReturnKind.BOUNCED,
+            ReturnClass.BLOCKED,
+            "<abc@site.example>",
+        ),
     ],
 )
 def test_event_is_read_as_the_provider_means_it(

@@ -337,3 +337,11 @@ def test_nothing_about_the_person_is_left_when_the_person_is_erased(batch: Batch
     row = Return.objects.get()
     assert (row.text, row.domain, row.address_digest) == ("", "", None)
     assert address not in str(list(WaitingReturn.objects.values()))
+
+
+def test_waiting_event_is_not_believed_when_its_return_path_turns_out_to_be_forged(batch: Batch, settings: Any) -> None:
+    settings.BOUNCE_ADDRESS = ""
+    record_events([event_of(first(batch), return_path="bounce+2a.000000000000@news.example.org")])
+    settings.BOUNCE_ADDRESS = BOUNCE_ADDRESS
+    Relay.objects.update_or_create(name="default", defaults={"keeps_return_path": False})
+    assert (retry_waiting(), counts(batch)) == (0, (0, 0))

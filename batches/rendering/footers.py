@@ -14,7 +14,14 @@ from batches.rendering.template import UNSUBSCRIBE_URL
 _TAG = re.compile(r"\{\{\s*" + UNSUBSCRIBE_URL + r"\s*\}\}")
 """How a footer names the link. A footer has no merge fields."""
 
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_UNSEEN = re.compile(
+    r"<(?:!--.*?(?:-->|(?P<open_comment>\Z))"
+    r"|(?P<name>style|script|title|template)\b.*?(?:</(?P=name)\s*>|(?P<open_element>\Z))"
+    r"|(?:meta|link)\b[^<>]*>)",
+    re.DOTALL | re.IGNORECASE,
+)
+"""What no recipient sees, so that nobody can press a link in it. What is not closed goes on to the end."""
+
 _END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 
 _DEFAULT = "If you do not want these mails any more, unsubscribe here:"
@@ -32,9 +39,8 @@ def add_to_text(body: str, *, url: str, footer: str) -> str:
 
 
 def add_to_html(body: str, *, url: str, footer: str) -> str:
-    """Do the same with an HTML body: the footer goes before the end of its content. A link in a comment is none."""
-    shown_body = _COMMENT.sub("", body) if "<!--" in body else body
-    if url in shown_body:
+    """Do the same with an HTML body: the footer goes before the end of its content. A link that is unseen is none."""
+    if url in body and url in _UNSEEN.sub("", body):
         return body
     link = f'<a href="{escape(url)}">{{}}</a>'
     words = footer.strip()
@@ -53,11 +59,12 @@ def _as_html(words: str) -> str:
 
 
 def _find_end(body: str) -> int:
-    """Return where the content of a body ends: before its last ``</body>`` or ``</html>`` that is in no comment."""
-    spans = [comment.span() for comment in _COMMENT.finditer(body)]
-    ends = [end.start() for end in _END.finditer(body)]
-    ends = [end for end in ends if not any(first <= end < last for first, last in spans)]
+    """Return where the content of a body ends: before its last ``</body>`` or ``</html>`` that is not unseen."""
+    unseen = list(_UNSEEN.finditer(body))
+    seen = _UNSEEN.sub(lambda each: " " * len(each[0]), body) if unseen else body
+    ends = [end.start() for end in _END.finditer(seen)]
     # Mail programs show what is after </body> too. So a second one, which is a fault, does not hide the footer.
-    body_ends = [end for end in ends if body[end + 2 : end + 6].lower() == "body"]
-    open_comment = next((first for first, last in spans if last == len(body) and not body.endswith("-->")), len(body))
-    return (body_ends or ends or [open_comment])[-1]
+    body_ends = [end for end in ends if seen[end + 2 : end + 6].lower() == "body"]
+    last = unseen[-1] if unseen else None
+    is_open = last is not None and (last["open_comment"], last["open_element"]) != (None, None)
+    return (body_ends or ends or [last.start() if last and is_open else len(body)])[-1]

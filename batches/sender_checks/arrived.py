@@ -136,6 +136,14 @@ def _check_unsubscribe(message: Message, expected: Expected) -> CheckItem:
             sentence=f"{_join(missing)} did not arrive. A server on the way removed it.",
             advice="Ask the provider of the mail server to leave it in the message.",
         )
+    if "<https:" not in _unfold(message["List-Unsubscribe"]).replace(" ", "").lower():
+        return CheckItem(
+            title=title,
+            light=Light.RED,
+            sentence="The link in List-Unsubscribe is no https address, so providers show no button to unsubscribe.",
+            advice="Set PUBLIC_URL to an address that begins with https://, and send a round trip again.",
+            found=_unfold(message["List-Unsubscribe"]),
+        )
     # One signature that covers both is enough, so the one that covers most is judged.
     aligned = _find_aligned(read_signatures(message), expected.domain)
     signed = max((each.signed for each in aligned), key=_count_covered, default=frozenset[str]())

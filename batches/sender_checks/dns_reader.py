@@ -24,6 +24,15 @@ TOTAL_SECONDS = 15.0
 
 DNS_PORT = 53
 
+NO_NAMES = (
+    dns.name.LabelTooLong,
+    dns.name.NameTooLong,
+    dns.name.EmptyLabel,
+    dns.name.BadEscape,
+    dns.name.IDNAException,
+)
+"""What dnspython says of a name that nobody can have, as an SPF record may include one."""
+
 
 class DnsUnavailable(Exception):
     """A name server did not answer, or could not. The message is a sentence for a person."""
@@ -71,8 +80,8 @@ class DnsReader:
             )
         except dns.resolver.NXDOMAIN:
             return []
-        except (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel):
-            return []  # a name that nobody can have
+        except NO_NAMES:
+            return []
         except dns.exception.DNSException as exc:
             raise DnsUnavailable(
                 f"The name servers gave no answer about {name} ({type(exc).__name__}). "

@@ -69,6 +69,19 @@ def test_unsubscribing_is_red_when_a_server_removed_a_header() -> None:
     assert (item.light, "did not arrive" in item.sentence) == (RED, True)
 
 
+@pytest.mark.parametrize(
+    ("value", "light"),
+    [
+        ("<http://school.example/u/abc>", RED),
+        ("<mailto:unsubscribe+abc@news.school.example>", RED),
+        ("<mailto:unsubscribe+abc@news.school.example>,\n <HTTPS://school.example/u/abc>", GREEN),
+    ],
+)
+def test_unsubscribing_needs_a_link_by_https(value: str, light: Light) -> None:
+    item = check(POSTFIX.replace("<https://school.example/u/abc>", value))["One-click unsubscribing"]
+    assert (item.light, "PUBLIC_URL" in item.advice) == (light, light is RED)
+
+
 def test_unsubscribing_is_not_known_when_it_was_no_news() -> None:
     item = check(POSTFIX, is_news=False)["One-click unsubscribing"]
     assert (item.light, "PUBLIC_URL" in item.advice) == (GREY, True)

@@ -210,7 +210,7 @@ def test_same_question_is_asked_once() -> None:
         assert server.questions == ["example.org TXT"]
 
 
-@pytest.mark.parametrize("name", ["x" * 64 + ".example", ".".join(["x" * 60] * 5), "a..b"])
+@pytest.mark.parametrize("name", ["x" * 64 + ".example", ".".join(["x" * 60] * 5), "a..b", "a\\999", "\ufffd.example"])
 def test_name_that_nobody_can_have_has_no_records(name: str) -> None:
     assert DnsReader(["127.0.0.1:9"]).read_txt(name) == []
 

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
 from batches.models import NEWS_TOPIC, SERVICE_TOPIC, EmailJob, EmailTemplate, Suppression, TemplateVersion, Topic
+from batches.rendering.footers import find_footer_fault
 
 FIRST_TOPICS = (NEWS_TOPIC, SERVICE_TOPIC)
 """The keys of the topics that a migration makes. The programs of others name them."""
 
 
+class TopicForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class takes no argument at run time
+    def clean_footer(self) -> str:
+        footer = str(self.cleaned_data["footer"])
+        if fault := find_footer_fault(footer):
+            raise forms.ValidationError(fault)
+        return footer
+
+
 @admin.register(Topic)
 class TopicAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = TopicForm
     list_display = ("name", "key", "kind", "description")
     list_filter = ("kind",)
     search_fields = ("name", "key")

@@ -14,6 +14,8 @@ from batches.rendering.template import UNSUBSCRIBE_URL
 _TAG = re.compile(r"\{\{\s*" + UNSUBSCRIBE_URL + r"\s*\}\}")
 """How a footer names the link. A footer has no merge fields."""
 
+_ANY_TAG = re.compile(r"\{[{%].{0,60}")
+
 _UNSEEN = re.compile(
     r"<(?:!--.*?(?:-->|(?P<open_comment>\Z))"
     r"|(?P<name>style|script|title|template)\b.*?(?:</(?P=name)\s*>|(?P<open_element>\Z))"
@@ -26,6 +28,17 @@ _END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 
 _DEFAULT = "If you do not want these mails any more, unsubscribe here:"
 _STYLE = "margin-top:2em;font-size:smaller"
+
+
+def find_footer_fault(footer: str) -> str:
+    """Return a sentence about what every recipient would read as it is typed, such as a merge field. Empty: none."""
+    found = _ANY_TAG.search(_TAG.sub("", footer))
+    if found is None:
+        return ""
+    return (
+        f"Recipients would read {found[0]!r} as it is, because a footer has no merge fields. Remove it. "
+        "Only {{ unsubscribe_url }}, written so, is replaced."
+    )
 
 
 def add_to_text(body: str, *, url: str, footer: str) -> str:

@@ -36,6 +36,14 @@ def test_topic_is_made_and_keeps_its_kind(admin: Client) -> None:
     assert (topic.is_news, topic.footer) == (True, "Other.")
 
 
+@pytest.mark.parametrize("footer", ["Dear {{ name }}", "{% if x %}", "{{ Unsubscribe URL }}", "{{unsubscribe_url}} {{"])
+def test_footer_is_refused_when_recipients_would_read_its_tags(admin: Client, footer: str) -> None:
+    page = admin.post(ADD, {**FORM, "footer": footer}).content.decode()
+    assert "Recipients would read" in page
+    assert not Topic.objects.filter(key="events").exists()
+    assert admin.post(ADD, {**FORM, "footer": "Off: {{unsubscribe_url}} }"}).status_code == 302
+
+
 def test_topic_is_deleted_when_nothing_ever_used_it(admin: Client, topic: Topic) -> None:
     assert admin.post(address(topic, "delete"), {"post": "yes"}).status_code == 302
     assert not Topic.objects.filter(pk=topic.pk).exists()

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 import orjson
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
@@ -28,7 +29,16 @@ from batches.files.spooling import seekable
 from batches.intake.rows import Block, BlockReader
 from batches.models import AuditAction, Suppression, SuppressionReason, Topic
 from batches.suppression_export import COLUMNS, name_key
-from batches.suppressions import digest_address, find_digest, lift_all, lift_digest, read_key, suppress_digests
+from batches.suppressions import (
+    DIGEST_BYTES,
+    digest_address,
+    find_digest,
+    lift_all,
+    lift_digest,
+    list_of,
+    read_key,
+    suppress_digests,
+)
 
 REASONS = tuple(reason for reason in SuppressionReason if reason != SuppressionReason.ERASED)
 """The reasons that a person may give. Only the erasure of a person gives the other one."""
@@ -42,8 +52,8 @@ CHUNK_ROWS = 2000
 SOURCE_MAX_CHARS = 200
 ADDRESS_SHOWN_CHARS = 100
 
-END_MAX_YEAR = 2999
-"""A later time may be one that Python can't read back from PostgreSQL."""
+END_MIN_YEAR, END_MAX_YEAR = 1970, 2999
+"""A time outside of these years may be one that Python can't read back from PostgreSQL."""
 
 _REASON_NAMES = {"reason"}
 _TOPIC_NAMES = {"topic"}
@@ -88,8 +98,7 @@ def add_addresses(addresses: Sequence[str], entry: Entry) -> int:
     Raises:
         SuppressionRefused: One of them is no address, or the end is past.
     """
-    if entry.ends_at is not None and tidy_end(entry.ends_at) <= timezone.now():
-        raise SuppressionRefused("That time is past. Choose a later one, or leave it out.")
+    _refuse_past(entry)
     digests = {_digest(address) for address in addresses}
     with transaction.atomic():
         added = _add(digests, entry)
@@ -123,6 +132,15 @@ def lift_address(
     return lifted
 
 
+def find_rows(address: str) -> QuerySet[Suppression]:
+    """Return what the list says of an address now, in whatever spelling the door of lists takes it.
+
+    Raises:
+        SuppressionRefused: It is no address.
+    """
+    return list_of(_digest(address))
+
+
 def lift_row(row: Suppression) -> None:
     """Take one row off the list."""
     with transaction.atomic():
@@ -143,7 +161,10 @@ def import_file(stream: BinaryIO, entry: Entry, *, filename: str = "", reader: i
 
     Raises:
         ListRefused: the file can't be read, or is the export of another site.
+        SuppressionRefused: the end of the entry is past.
     """
+    _refuse_past(entry)
+    filename = filename.encode(errors="replace").decode()  # a name of a file may be no text
     entry = replace(entry, source=(entry.source or filename)[:SOURCE_MAX_CHARS])
     imported = FileImported()
     with seekable(stream) as file:
@@ -163,6 +184,11 @@ def import_file(stream: BinaryIO, entry: Entry, *, filename: str = "", reader: i
             entry=_describe(entry),
         )
     return imported
+
+
+def _refuse_past(entry: Entry) -> None:
+    if entry.ends_at is not None and tidy_end(entry.ends_at) <= timezone.now():
+        raise SuppressionRefused("That time is past. Choose a later one, or leave it out.")
 
 
 def _add(digests: Iterable[bytes], entry: Entry) -> int:
@@ -280,8 +306,10 @@ def tidy_end(ends_at: datetime) -> datetime:
     """Give a time that has none the time zone of the site.
 
     Raises:
-        SuppressionRefused: it is too late to be stored.
+        SuppressionRefused: it is too early or too late to be stored.
     """
+    if ends_at.year < END_MIN_YEAR:
+        raise SuppressionRefused(f"The year {ends_at.year} is too early. Choose a later one, or leave it out.")
     if ends_at.year > END_MAX_YEAR:
         raise SuppressionRefused(f"The year {ends_at.year} is too late. Choose an earlier one, or leave it out.")
     return ends_at if timezone.is_aware(ends_at) else timezone.make_aware(ends_at)
@@ -308,13 +336,13 @@ def _import_export(file: BinaryIO, entry: Entry, imported: FileImported) -> None
             imported.address_count += 1
             try:
                 each = said.read((row["topic"] or "", row["reason"] or "", row["ends_at"] or ""))
-                digest = bytes.fromhex(row["digest"] or "")
-            except (SuppressionRefused, ValueError) as exc:
+                digest = _read_digest(row["digest"] or "")
+            except SuppressionRefused as exc:
                 imported.add_fault(rows.line_num, str(exc))
                 continue
             if row["reason"] == SuppressionReason.ERASED:
                 each = replace(each, reason=SuppressionReason.ERASED)
-            groups[replace(each, source=rearm(row["source"] or "")[:SOURCE_MAX_CHARS])].append(digest)
+            groups[replace(each, source=_read_source(row["source"] or ""))].append(digest)
             if sum(map(len, groups.values())) >= CHUNK_ROWS:
                 _add_groups(groups, imported)
         _add_groups(groups, imported)
@@ -322,6 +350,21 @@ def _import_export(file: BinaryIO, entry: Entry, imported: FileImported) -> None
         raise ListRefused(f"Line {rows.line_num} of the export can't be read. Export the list again.") from exc
     finally:
         text.detach()
+
+
+def _read_digest(text: str) -> bytes:
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        digest = b""
+    if len(digest) != DIGEST_BYTES:
+        raise SuppressionRefused(f"{text[:ADDRESS_SHOWN_CHARS]!r} is no digest. Export the list again.")
+    return digest
+
+
+def _read_source(cell: str) -> str:
+    """Return a source as it was before the export. PostgreSQL stores no NUL."""
+    return rearm(cell).replace("\0", "")[:SOURCE_MAX_CHARS]
 
 
 def _add_groups(groups: defaultdict[Entry, list[bytes]], imported: FileImported) -> None:

@@ -16,20 +16,20 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 from ninja import Field, File, Form, Query, Router, Schema
 from ninja.files import UploadedFile
-from pydantic import BeforeValidator
+from pydantic import AwareDatetime, BeforeValidator
 
 from batches import audit, do_not_send, paging
 from batches.api.errors import ApiError
 from batches.api.exports import CSV, stream_csv
 from batches.api.schemas import ListOptions
-from batches.api.send_times import SendTime, refuse_number
+from batches.api.send_times import refuse_number
 from batches.api.unknown_fields import Body, refuse_query, refuse_unknown_form
 from batches.do_not_send import Entry, SuppressionRefused
 from batches.files.spooling import check_size
 from batches.models import AuditAction, Suppression, SuppressionReason
 from batches.permissions import Permission, require
 from batches.suppression_export import suppressions_csv
-from batches.suppressions import find_digest, list_of, read_key
+from batches.suppressions import read_key
 
 router = Router(tags=["suppressions"])
 
@@ -38,6 +38,7 @@ ADDRESS_MAX_CHARS = 512
 
 Address = Annotated[str, Field(max_length=ADDRESS_MAX_CHARS)]
 Moment = Annotated[datetime, BeforeValidator(refuse_number)]
+EndTime = Annotated[AwareDatetime, BeforeValidator(refuse_number)]
 TopicKey = Annotated[str, Field(max_length=50, description="The key of a topic. Left out: every topic.")]
 
 
@@ -76,8 +77,9 @@ class AddSuppressions(Body):
     topic: TopicKey | None = None
     reason: SuppressionReason = Field(default=SuppressionReason.MANUAL, description="Any but `erased`.")
     source: str = Field(default="", max_length=do_not_send.SOURCE_MAX_CHARS, description="Without the address.")
-    endsAt: SendTime | None = Field(
-        default=None, description="ISO 8601 with a time zone, at most a hundred years ahead. Left out: it does not end."
+    endsAt: EndTime | None = Field(
+        default=None,
+        description="ISO 8601 with a time zone, before the year 3000. Left out: it does not end.",
     )
 
 
@@ -125,7 +127,10 @@ class LiftedOut(Schema):
 def list_suppressions(request: HttpRequest, options: Query[SuppressionSearch]) -> SuppressionList:
     """Who gets no mail, newest first. Those that have ended are among them."""
     require(request.user, Permission.MANAGE_SUPPRESSIONS)
-    found = _search(options).select_related("topic")
+    try:
+        found = _search(options).select_related("topic")
+    except SuppressionRefused as exc:
+        raise ApiError(422, str(exc)) from exc
     rows, following = paging.cut(found, order=["-id"], cursor=options.cursor or "", size=options.limit)
     return SuppressionList(items=list(map(_describe, rows)), next=following)
 
@@ -207,7 +212,7 @@ def _find_exported(request: HttpRequest) -> tuple[QuerySet[Suppression], bytes]:
 def _search(options: SuppressionSearch) -> QuerySet[Suppression]:
     found = Suppression.objects.all()
     if options.address:
-        found = list_of(find_digest(options.address))
+        found = do_not_send.find_rows(options.address)
     if options.reason:
         found = found.filter(reason=options.reason)
     if options.topic:

@@ -25,7 +25,6 @@ from batches.files.spooling import check_size
 from batches.models import Suppression, SuppressionReason, Topic, TopicKind
 from batches.paging import read_page
 from batches.permissions import Permission, require
-from batches.suppressions import find_digest, list_of
 from batches.web.requests import SignedInRequest
 
 PAGE_ROWS = 50
@@ -114,7 +113,12 @@ def find(request: SignedInRequest) -> HttpResponse:
     form = FindForm(request.POST)
     if not form.is_valid():
         return _show(request, find_form=form, status=422)
-    return _show(request, find_form=form, found=list_of(find_digest(form.cleaned_data["address"])))
+    try:
+        found = do_not_send.find_rows(form.cleaned_data["address"])
+    except SuppressionRefused as exc:
+        form.add_error("address", str(exc))
+        return _show(request, find_form=form, status=422)
+    return _show(request, find_form=form, found=found)
 
 
 @require_POST

@@ -73,6 +73,25 @@ def test_list_is_read_by_reason_time_topic_and_address(api: Client) -> None:
     assert (page["items"], api.get("/api/suppressions", {"cursor": page["next"]}).json()["items"]) == ([bo], [ann])
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "Jose\u0301@example.org",
+        "Jos\u00e9 <JOS\u00c9@example.org>",
+        "mailto:jos\u00e9@example.org",
+        "jos\u00e9@example.org.",
+    ],
+)
+def test_address_is_found_in_each_spelling_that_a_list_may_have(api: Client, spelling: str) -> None:
+    suppress("jos\u00e9@example.org", reason=SuppressionReason.BOUNCED)
+    assert len(api.get("/api/suppressions", {"address": spelling}).json()["items"]) == 1
+
+
+def test_question_about_what_is_no_address_is_refused(api: Client) -> None:
+    answer = api.get("/api/suppressions", {"address": "nobody"})
+    assert answer.status_code == 422 and "@" in answer.json()["detail"]
+
+
 def test_many_are_added_for_a_topic_until_a_day(api: Client) -> None:
     addresses = [f"p{number}@example.org" for number in range(50)]
     body: dict[str, object] = {"addresses": addresses, "topic": "news", "reason": "complained"}
@@ -93,9 +112,10 @@ def test_many_are_added_for_a_topic_until_a_day(api: Client) -> None:
         ({"address": "ann@example.org", "topic": "nope"}, "There is no topic 'nope'. The topics are: news, service."),
         ({"address": "ann@example.org", "reason": "erased"}, "Only the erasure"),
         ({"address": "ann@example.org", "reason": "tired"}, "reason"),
-        ({"address": "ann@example.org", "endsAt": "2001-01-01T00:00:00Z"}, "time"),
+        ({"address": "ann@example.org", "endsAt": "2001-01-01T00:00:00Z"}, "past. Choose a later one, or leave it out"),
+        ({"address": "ann@example.org", "endsAt": "0001-01-01T00:00:00+14:00"}, "too early"),
         ({"address": "ann@example.org", "endsAt": "2199"}, "time"),
-        ({"address": "ann@example.org", "endsAt": "9999-12-31T23:59:59-14:00"}, "time"),
+        ({"address": "ann@example.org", "endsAt": "9999-12-31T23:59:59-14:00"}, "too late"),
         ({"adress": "ann@example.org"}, "address"),
     ],
 )
@@ -158,6 +178,31 @@ def test_export_is_imported_again_by_the_same_site_alone(api: Client) -> None:
     other = text.replace(suppression_export.name_key(read_key()).encode(), b"00000000")
     status, answer = upload(api, other)
     assert status == 400 and "another site" in answer["detail"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ("abcd,,manual,s,,", "no digest"),
+        (",,manual,s,,", "no digest"),
+        ("ab" * 17 + ",,manual,s,,", "no digest"),
+        ("x" * 32 + ",,manual,s,,", "no digest"),
+        ("ab" * 16 + ",,manual,s,,0001-01-01", "too early"),
+        ("ab" * 16 + ",nope,manual,s,,", "no topic"),
+    ],
+)
+def test_damaged_line_of_an_export_adds_nothing(api: Client, cells: str, words: str) -> None:
+    head, name = ",".join(suppression_export.COLUMNS), suppression_export.name_key(read_key())
+    status, answer = upload(api, f"{head}\n{cells},{name}\n")
+    assert (status, answer["rejectedCount"]) == (200, 1)
+    assert words in answer["rejected"][0]["reason"]
+    assert not Suppression.objects.exists()
+
+
+def test_source_of_an_export_is_kept_without_what_no_database_stores(api: Client) -> None:
+    head, name = ",".join(suppression_export.COLUMNS), suppression_export.name_key(read_key())
+    assert upload(api, f"{head}\n{'ab' * 16},,manual,by\0 phone,,,{name}\n")[1]["addedCount"] == 1
+    assert Suppression.objects.get().source == "by phone"
 
 
 def test_file_without_addresses_is_refused(api: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,18 @@ def test_address_gets_no_mail_of_a_topic_until_a_day() -> None:
     assert row.topic is not None and row.ends_at is not None
     assert (row.topic.key, row.reason, row.ends_at.year) == ("news", SuppressionReason.MANUAL, 2199)
     assert AuditEntry.objects.filter(via="command suppress").exists()
+
+
+def test_long_source_is_cut_as_that_of_a_file_is() -> None:
+    run("ann@example.org", "--source", "x" * 300)
+    assert Suppression.objects.get().source == "x" * 200
+
+
+def test_file_may_have_a_name_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"g\xf6ne.csv")
+    path.write_text("email\nann@example.org\n")
+    assert "Added: 1." in run("--import", str(path))
+    assert Suppression.objects.get().source == "g?ne.csv"
 
 
 def test_address_is_taken_off() -> None:
@@ -55,6 +68,8 @@ def test_file_is_imported_and_bad_lines_are_named(tmp_path: Path) -> None:
         (["ann@example.org", "--topic", "nope"], "There is no topic"),
         (["ann@example.org", "--until", "soon"], "is no day"),
         (["--import", "/nowhere/list.csv"], "can't be read"),
+        ([os.fsdecode(b"b\xfc@example.org")], "can't be used"),
+        (["--import", __file__, "--until", "2001-01-01"], "past"),
     ],
 )
 def test_command_says_what_is_wrong(argv: list[str], words: str) -> None:

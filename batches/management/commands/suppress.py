@@ -80,6 +80,6 @@ def _make_entry(options: dict[str, Any], reason: SuppressionReason) -> Entry:
     return Entry(
         reason=SuppressionReason(options["reason"]) if options["reason"] else reason,
         topic=do_not_send.find_topic(options["topic"]) if options["topic"] else None,
-        source=options["source"] or ("" if options["file"] else "command"),
+        source=options["source"][: do_not_send.SOURCE_MAX_CHARS] or ("" if options["file"] else "command"),
         ends_at=do_not_send.read_end(options["until"]) if options["until"] else None,
     )

@@ -163,6 +163,15 @@ def test_nobody_is_withheld_when_the_suppression_was_undone_before_the_claim(
     assert rows_of(run(ledger.cycle(3))) == [5, 6, 7]
 
 
+def test_erased_email_is_withheld_when_the_person_was_taken_off_the_list(
+    make_batch: MakeBatch, open_ledger: OpenLedger, run: Run
+) -> None:
+    batch = make_batch(4)
+    ledger = open_ledger(batch)
+    batch.emails.filter(row=3).update(address="")  # as an erasure does while a lane has the batch
+    assert rows_of(run(ledger.cycle(4))) == [2, 4, 5]
+
+
 def test_sent_email_stays_sent_when_a_replay_of_all_withholds_it(relay: RunningServer, send_all: SendAll) -> None:
     batch = send_all(5)
     suppress(address_of(batch, 4), reason=SuppressionReason.MANUAL)

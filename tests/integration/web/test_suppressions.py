@@ -56,6 +56,14 @@ def test_form_says_what_is_wrong(auditor: Client, form: dict[str, str], words: s
     assert not Suppression.objects.exists()
 
 
+def test_page_finds_a_pasted_name_and_refuses_what_is_no_address(auditor: Client) -> None:
+    suppress("ann@example.org", reason=SuppressionReason.COMPLAINED)
+    assert "Complained" in read(auditor, "suppressions-find", address="Ann Berg <ANN@example.org>")
+    answer = auditor.post(reverse("suppressions-find"), {"address": "ann"})
+    assert answer.status_code == 422
+    assert "It gets mail" not in answer.content.decode()
+
+
 def test_file_is_imported_and_bad_lines_are_shown(auditor: Client) -> None:
     file = SimpleUploadedFile("gone.csv", b"email\nann@example.org\nnobody\n")
     text = read(auditor, "suppressions-import", file=file, reason="bounced")

@@ -152,8 +152,8 @@ def list_emails(request: HttpRequest, batch_id: int, options: Query[EmailListOpt
     # Before the emails: an email that is sending then belongs to this job, even if the job ends in between.
     live_job_id = EmailJob.objects.filter(batch=batch, completed_at=None).values_list("pk", flat=True).first()
     emails: EmailQuerySet = batch.emails.select_related("lane").with_state()
-    for wanted in {options.state, options.status} - {None}:
-        emails = _filter(emails, batch, wanted)
+    for wanted in (options.state, options.status):
+        emails = _filter(emails, batch, wanted) if wanted else emails
     rows, following = paging.cut(emails, order=["row"], cursor=options.cursor or "", size=options.limit)
     return EmailList(items=list(_describe_emails(rows, live_job_id=live_job_id)), next=following)
 

@@ -20,6 +20,10 @@ ONLY_NEWS = (
     "Choose a topic that is news, or remove the tag."
 )
 NOT_IN_SUBJECT = "The subject can't have {{ unsubscribe_url }}. Move the tag to the text or the HTML body."
+NOT_IN_ROWS = (
+    "A recipient has one link to unsubscribe, whatever the number of rows. "
+    "Write {{ unsubscribe_url }} in the text or the HTML body, without the name of the row."
+)
 
 _LINK_KEY = make_key(UNSUBSCRIBE_URL)
 
@@ -52,7 +56,7 @@ class FieldNames:
     ) -> Self:
         """Find the fields of all parts. Each part gives the variables that it does not set itself, and its uses.
 
-        Raises TemplateFault if the link to unsubscribe is used in service mail.
+        Raises TemplateFault if the link to unsubscribe is used in service mail, or as a field of a row.
         """
         typed: dict[str, str] = {}
         attributes: set[str] = set()
@@ -66,6 +70,8 @@ class FieldNames:
             row_fields |= uses.row_fields
             attributes |= uses.attributes
             numbers |= uses.number_fields
+        if is_news and any(map(is_link, [*row_fields, *attributes])):
+            raise TemplateFault(NOT_IN_ROWS)
         uses_rows = ROWS in typed and ROWS not in (columns or ())
         if uses_rows:
             del typed[ROWS]

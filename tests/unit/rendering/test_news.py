@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batches.rendering.compiled import compile_parts
-from batches.rendering.field_names import NOT_IN_SUBJECT, ONLY_NEWS
+from batches.rendering.field_names import NOT_IN_ROWS, NOT_IN_SUBJECT, ONLY_NEWS
 from batches.rendering.footers import add_to_html
 from batches.rendering.message import MessageLayout
 from batches.rendering.plain import MessageWriter, find_plain_layout
@@ -210,6 +210,21 @@ def test_template_is_refused_when_it_shows_the_link_where_there_is_none(
     with pytest.raises(TemplateFault) as fault:
         read(parts, ["name", "unsubscribe_url"])
     assert str(fault.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        news(subject="{{ rows[0].unsubscribe_url }}", text="T"),
+        news(text="{% for row in rows %}{{ row.unsubscribe_url }}{% endfor %}"),
+        news(text="{% for each in rows %}{{ each['Unsubscribe URL'] }}{% endfor %}"),
+        news(text="{{ rows|map(attribute='unsubscribe_url')|join }}"),
+    ],
+)
+def test_template_is_refused_when_a_row_shows_the_link(parts: MessageParts) -> None:
+    with pytest.raises(TemplateFault) as fault:
+        compile_parts(parts, ["name", "unsubscribe_url"])
+    assert str(fault.value) == NOT_IN_ROWS
 
 
 PIECES = st.sampled_from(

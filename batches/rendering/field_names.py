@@ -70,12 +70,10 @@ class FieldNames:
             row_fields |= uses.row_fields
             attributes |= uses.attributes
             numbers |= uses.number_fields
-        if is_news and any(map(is_link, [*row_fields, *attributes])):
-            raise TemplateFault(NOT_IN_ROWS)
         uses_rows = ROWS in typed and ROWS not in (columns or ())
         if uses_rows:
             del typed[ROWS]
-        columns = _with_link(columns, typed, is_news=is_news)
+        columns = _with_link(columns, typed, attributes | row_fields.keys(), is_news=is_news)
         same = _find_same([*typed, *row_fields])
         fields = {same.get(name, name) for name in [*typed, *row_fields]}
         binding = bind_fields(fields, columns, address_heading)
@@ -121,8 +119,12 @@ class FieldNames:
         return self.typed.get(name, name)
 
 
-def _with_link(columns: Collection[str] | None, typed: Iterable[str], *, is_news: bool) -> Collection[str]:
+def _with_link(
+    columns: Collection[str] | None, typed: Iterable[str], of_rows: Iterable[str], *, is_news: bool
+) -> Collection[str]:
     """Return the columns that a field can be bound to. In news, the link comes before a column of its name."""
+    if is_news and any(map(is_link, of_rows)):
+        raise TemplateFault(NOT_IN_ROWS)
     if is_news:
         return [UNSUBSCRIBE_URL, *(name for name in columns or () if not is_link(name))]
     if any(map(is_link, typed)):

@@ -13,6 +13,9 @@ from typing import Any
 
 from batches.models import ReturnClass, ReturnKind
 
+YEARS = (1990, 2100)
+"""Mail came back in these years."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReturnEvent:
@@ -37,10 +40,13 @@ class ReturnEvent:
     happened_at: datetime | None = None
 
     def clean(self) -> ReturnEvent:
-        """Return the event as PostgreSQL can keep it: no text has a NUL, half a character, or more than its column."""
+        """Return the event as PostgreSQL can keep it: no text has a NUL, half a character, or more than its column.
+
+        A time that nothing can have happened at is left out. PostgreSQL stores years that Python cannot read.
+        """
         lengths = {"door": 50, "return_path": 320, "message_id": 500, "recipient": 320, "status_code": 11, "text": 500}
         texts = {name: _make_storable(getattr(self, name))[:length] for name, length in lengths.items()}
-        return replace(self, **texts)  # type: ignore[arg-type]
+        return replace(self, **texts, happened_at=_make_plausible(self.happened_at))  # type: ignore[arg-type]
 
     def describe(self) -> dict[str, str | None]:
         """Return what JSON can keep of the event: all of it. ``read`` makes the event of that again."""
@@ -58,6 +64,10 @@ class ReturnEvent:
                 "happened_at": datetime.fromisoformat(happened_at) if happened_at else None,
             }
         )
+
+
+def _make_plausible(when: datetime | None) -> datetime | None:
+    return when if when is not None and YEARS[0] <= when.year < YEARS[1] else None
 
 
 def _make_storable(text: str) -> str:

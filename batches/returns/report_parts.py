@@ -14,6 +14,7 @@ import quopri
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesParser
@@ -45,7 +46,7 @@ def read_field(fields: Fields, name: str) -> str:
         return ""
     # Servers write octets beyond ASCII as they are, in UTF-8 or in Latin-1, though they should not.
     text = decode(str(value)[:FIELD_MAX_CHARS].encode("utf-8", "surrogateescape"))
-    with contextlib.suppress(ValueError, LookupError, UnicodeError, binascii.Error):  # It stays as it is.
+    with contextlib.suppress(ValueError, LookupError, HeaderParseError):  # It stays as it is.
         text = str(make_header(decode_header(text)))
     return clean_line(text)
 
@@ -86,8 +87,8 @@ def read_groups(part: Message) -> list[Fields]:
 
     The parser has taken them for messages, or for one whose body has the rest; or they are encoded, against the rule.
     """
-    octets = _undo_encoding(part, _gather(part))
-    return [parse_fields(group + b"\n\n") for group in _BLANK_LINES.split(octets.strip()) if group.strip()]
+    groups = _BLANK_LINES.split(_gather(part).strip())
+    return [parse_fields(group + b"\n\n") for group in groups if group.strip()]
 
 
 def find_original(message: Message) -> Fields | None:
@@ -95,7 +96,7 @@ def find_original(message: Message) -> Fields | None:
     part = find_part(message, *_ORIGINAL_TYPES)
     if part is None:
         return None
-    return parse_fields(_undo_encoding(part, _gather(part)))
+    return parse_fields(_gather(part))
 
 
 def read_text(message: Message, *, max_chars: int) -> str:
@@ -147,11 +148,19 @@ def decode(octets: bytes) -> str:
 
 
 def _gather(part: Message) -> bytes:
-    """Return the body of a part as octets, whether the parser has made messages of it or not."""
+    """Return the body of a part as octets, decoded, whether the parser has made messages of it or not."""
     payload = part.get_payload()
     if isinstance(payload, list):
-        return b"\n\n".join(each.as_bytes() for each in payload if isinstance(each, Message))
-    return str(payload or "").encode("utf-8", "surrogateescape")
+        inner = (_write_fields(each) + _gather(each) for each in payload if isinstance(each, Message))
+        return _undo_encoding(part, b"\n\n".join(inner))
+    octets = part.get_payload(decode=True)
+    return octets if isinstance(octets, bytes) else b""
+
+
+def _write_fields(message: Message) -> bytes:
+    """Return the fields of a message as they came. Python refuses to write some of them, and folds others again."""
+    fields = "".join(f"{name}: {value}\n" for name, value in message.raw_items())
+    return f"{fields}\n".encode("utf-8", "surrogateescape")
 
 
 def _undo_encoding(part: Message, octets: bytes) -> bytes:

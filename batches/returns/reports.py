@@ -20,7 +20,7 @@ from email.utils import parseaddr
 from django.conf import settings
 
 from batches.models import ReturnKind
-from batches.return_paths import read_return_path
+from batches.return_paths import is_return_path_like, read_return_path
 from batches.returns import report_parts as parts
 from batches.returns.automatic import is_automatic_reply, is_from_mail_system
 from batches.returns.bounces import read_bounces, read_delivery_status
@@ -166,7 +166,9 @@ def _find_token(message: Message, rcpt: str) -> str | None:
 
 
 def _find_return_path(message: Message, original: Message | None, *, told: list[Told], rcpt: str) -> str:
-    """Return the first address that has the form of a return path of ours, else the address in RCPT TO.
+    """Return the first address that has the form of a return path of ours, else one that pretends to be one.
+
+    Without either, the address in RCPT TO.
 
     Where a report comes through another address, as a feedback report does, what it quotes has the return path.
     """
@@ -176,7 +178,8 @@ def _find_return_path(message: Message, original: Message | None, *, told: list[
     for address in candidates:
         if read_return_path(address, bounce_address=settings.BOUNCE_ADDRESS):
             return address.strip().strip("<>")
-    return rcpt
+    came_to = (rcpt, *_read_envelope(message))
+    return next((each for each in came_to if is_return_path_like(each, bounce_address=settings.BOUNCE_ADDRESS)), rcpt)
 
 
 def _read_envelope(message: Message) -> list[str]:

@@ -73,3 +73,34 @@ def test_long_report_has_one_key_when_a_door_has_cut_it() -> None:
 def test_words_begin_with_a_whole_word() -> None:
     [event] = read_report((SERVERS / "exim_classic.eml").read_bytes(), door="imap").events
     assert event.text.startswith("to one or more")
+
+
+@pytest.mark.parametrize("name", ["To", "Delivered-To"])
+def test_return_path_that_is_made_up_stays_with_the_event(name: str) -> None:
+    """So that it counts never, although the report quotes a Message-ID that is right."""
+    made_up = "bounce+2a.nonsense@news.example.org"
+    raw = (SERVERS / "gmail.eml").read_bytes().replace(f"To: {PATH}".encode(), f"{name}: {made_up}".encode())
+    raw = raw.replace(f"Return-Path: <{PATH}>\n".encode(), b"")
+    [event] = read_report(raw, door="imap").events
+    assert event.return_path == made_up
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw.replace(b"Subject: Undelivered", b"Subject: =?utf-8?B?VW5kZWxpdmVyZWQgTWFpb?="),
+        lambda raw: raw.replace(b"Action: failed\n", b"X-Note: a\rrus: 5.0.0\nAction: failed\n"),
+        lambda raw: raw.replace(b"Reporting-MTA: dns;", b"Reporting-MTA: dns; \xe4\xff"),
+    ],
+)  # fmt: skip
+def test_report_is_read_when_a_field_is_broken(change: Any, caplog: pytest.LogCaptureFixture) -> None:
+    raw = change((SERVERS / "gmail.eml").read_bytes())
+    assert describe(read_report(raw, door="imap")) == EXPECTED["gmail.eml"]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -1200", "Mon, 1 Jan 1000 00:00:00 +1200", "nonsense"])
+def test_time_that_cannot_be_is_left_out(date: str) -> None:
+    raw = b"From: MAILER-DAEMON@mx.example.com\nDate: %s\n\n<ann@example.com>: 550 5.1.1 User unknown\n"
+    [event] = read_report(raw % date.encode(), door="imap").events
+    assert event.happened_at is None

@@ -17,10 +17,14 @@ UPDATE batches_batch b SET status = {paused_batch} FROM stopped WHERE b.id = sto
 
 -- name: BEGIN_CANARY_WAITS
 -- Let each job wait whose canary is handed out and not in flight any more. A retry that is left does not delay the wait.
+-- An email without an attempt does: it was taken back, because no relay accepted mail. What was not sent can't come back.
 UPDATE batches_emailjob j SET canary_until = clock_timestamp() + %(seconds)s::float8 * interval '1 second'
 WHERE j.completed_at IS NULL AND j.status IN ({queued_job}, {processing_job})
   AND j.canary_to_row IS NOT NULL AND j.canary_until IS NULL
   AND {first_untried} > j.canary_to_row
+  AND (SELECT e.row FROM batches_email e
+       WHERE e.batch_id = j.batch_id AND e.row <= j.canary_to_row AND e.status = {pending} AND e.attempts = 0
+       ORDER BY e.row LIMIT 1) IS NULL
   AND NOT EXISTS (SELECT FROM batches_lane l WHERE l.job_id = j.id
                   AND (l.lease_until IS NOT NULL OR {first_in_range} IS NOT NULL))
 RETURNING j.batch_id

@@ -21,8 +21,10 @@ from batches.models import (
     EmailTemplate,
     JobKind,
     JobStatus,
+    RelayPause,
 )
 from batches.progress import read_snapshot
+from batches.relays.registry import wake_jobs
 from tests.integration.jobs.conftest import MakeBatch
 from tests.integration.jobs.whole_jobs import accepted, replay, run, run_to_end, start, statuses, wait_for
 from tests.smtpserver import Behaviour, RunningServer
@@ -235,6 +237,28 @@ def test_canary_stops_the_batch_when_too_much_of_it_came_back(
     assert statuses(batch) == {EmailStatus.SENT: 300}
 
 
+def test_wait_does_not_begin_before_the_canary_was_sent_when_the_mail_server_is_away(
+    canary: None, relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate, settings: LazySettings
+) -> None:
+    address, settings.EMAIL_URL = settings.EMAIL_URL, "smtp://127.0.0.1:1"
+    batch = make_batch(200)
+    job, lane = start(batch, template)
+    run(lane)
+    sweep()
+    job.refresh_from_db()
+    assert job.handed_out_to_row == job.canary_to_row  # claimed, and taken back
+    assert (statuses(batch), job.canary_until) == ({EmailStatus.PENDING: 200}, None)
+    settings.EMAIL_URL = address
+    RelayPause.objects.all().delete()
+    wake_jobs()
+    batch.emails.filter(next_attempt_at__isnull=False).update(next_attempt_at=timezone.now())
+    run(lane)
+    sweep()
+    job.refresh_from_db()
+    assert statuses(batch) == {EmailStatus.SENT: 50, EmailStatus.PENDING: 150}
+    assert job.canary_until is not None
+
+
 def test_canary_is_judged_when_some_of_it_is_to_be_retried(
     canary: None, relay: RunningServer, make_batch: MakeBatch, template: EmailTemplate
 ) -> None:
@@ -269,6 +293,7 @@ def test_wait_begins_only_when_no_email_of_the_canary_is_in_flight(
     job.refresh_from_db()
     assert job.canary_until is None
     EmailJob.objects.filter(pk=job.pk).update(handed_out_to_row=fiftieth)
+    batch.emails.filter(row__lte=fiftieth).update(status=EmailStatus.SENT)
     job.lanes.update(range_after_row=fiftieth, range_end_row=fiftieth, lease_until=timezone.now() + timedelta(hours=1))
     sweep()
     job.refresh_from_db()

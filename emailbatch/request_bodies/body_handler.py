@@ -54,6 +54,14 @@ class BodyHandler(ASGIHandler):
             current.user_id = find_user_id(request)
         return response
 
+    def create_request(self, scope: Any, body_file: IO[bytes]) -> Any:
+        """Take a Content-Type that can't be read for none: Django's own handler answers 500."""
+        try:
+            return super().create_request(scope, body_file)
+        except (LookupError, ValueError):  # for example a charset that is none
+            headers = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+            return super().create_request({**scope, "headers": headers}, body_file)
+
     async def read_body(self, receive: Receive) -> IO[bytes]:
         request = current_request.get()
         if request is None:

@@ -123,7 +123,10 @@ def test_mail_program_unsubscribes_by_one_request(link: str) -> None:
             "multipart/form-data; boundary=b",
             b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--\r\n',
         ),
+        ("multipart/form-data; boundary*=bogus''b%41", b"--bA--\r\n"),  # a charset that is none
+        ("multipart/form-data; boundary=b; charset=hex", b"--b--\r\n"),  # one that is none of text
     ):
+        Suppression.objects.all().delete()
         request = urllib.request.Request(link, body, {"Content-Type": content_type})  # noqa: S310
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             assert (answer.status, answer.url, answer.headers["Set-Cookie"]) == (200, link, None)

@@ -66,7 +66,7 @@ class SuppressionSearch(ListOptions):
     topic: str | None = Field(None, max_length=50)
     since: Moment | None = Field(None, description="Added at this time or later.")
     until: Moment | None = Field(None, description="Added before this time.")
-    address: Address | None = Field(None, description="Only what is said of this address.")
+    address: Address | None = Field(None, description="Only what is said of this address and has not ended.")
 
 
 class AddSuppressions(Body):

@@ -37,8 +37,9 @@ def test_token_is_replaced(before: str) -> None:
     assert token not in redact(f"{before}{token}'")
 
 
-@pytest.mark.parametrize("token", [secrets.token_urlsafe(33), secrets.token_urlsafe(33)[:-2], "x"])
-def test_token_of_an_unsubscribe_link_is_replaced(token: str) -> None:
+@pytest.mark.parametrize("chars", [44, 42, 1])
+def test_token_of_an_unsubscribe_link_is_replaced(chars: int) -> None:
+    token = secrets.token_urlsafe(33)[:chars]
     assert redact(f"GET /u/{token} HTTP") == "GET /u/<token> HTTP"
     assert redact(f"Not Found: /u/{token}") == "Not Found: /u/<token>"
     assert redact(f"<https://mail.example.org/u/{token}>") == "<https://mail.example.org/u/<token>>"

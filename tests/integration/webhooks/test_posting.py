@@ -75,7 +75,7 @@ async def test_refusal_is_told_when_the_receiver_refuses(receiver: Receiver, sta
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3600),
+        ("an hour from now", 3600),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
         ("-5", 0),
         ("soon", 0),
@@ -85,6 +85,8 @@ async def test_refusal_is_told_when_the_receiver_refuses(receiver: Receiver, sta
 async def test_wait_is_read_when_the_receiver_names_seconds_or_a_date(
     receiver: Receiver, value: str, seconds: int
 ) -> None:
+    if value == "an hour from now":
+        value = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     answered = await attempt(receiver, answer(503, f"Retry-After: {value}"))
     assert answered.retry_after_seconds == pytest.approx(seconds, abs=60)
 

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from batches.delivery.spec import RouteSpec
 from batches.models import EmailJob, Lane, RelayPreset
-from batches.models.relay import DEFAULT_RELAY
+from batches.models.relay import DEFAULT_RELAY, Relay
 from batches.models.sql import RelayLimits
 from batches.relays import sql
 from batches.relays.sql import RelayRow
@@ -230,6 +230,20 @@ def _make_route(row: RelayRow) -> tuple[RouteSpec, str]:
         keeps_return_path=row.keeps_return_path and not _wants_login(address),
     )
     return route, reason
+
+
+def is_a_return_path_refused() -> bool:
+    """Whether a relay in use carries messages without a return path of their own."""
+    rows = Relay.objects.filter(is_enabled=True, name__in=relay_urls()).values_list("name", "keeps_return_path")
+    return any(not keeps or _has_login_path(name) for name, keeps in rows)
+
+
+def _has_login_path(name: str) -> bool:
+    try:
+        address = read_address(name)
+    except RelayUrlError:
+        return False  # it carries nothing
+    return isinstance(address, Backend) or _wants_login(address)
 
 
 def _wants_login(address: RelayAddress | Backend) -> bool:

@@ -20,7 +20,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from batches.mailboxes import parse_mailbox
-from batches.models import Batch, Email, Relay
+from batches.models import Batch, Email
+from batches.relays.registry import is_a_return_path_refused
 from batches.rendering.message import derive_message_key, make_message_id, read_message_id
 from batches.return_paths import derive_key, is_genuine, is_return_path_like, read_return_path
 from batches.returns import sql
@@ -135,7 +136,7 @@ def may_match_by_recipient(event: ReturnEvent) -> bool:
         return False
     if event.door.startswith("webhook") or not settings.BOUNCE_ADDRESS:
         return True
-    return Relay.objects.filter(is_enabled=True, keeps_return_path=False).exists()
+    return is_a_return_path_refused()
 
 
 def match_recipients(events: Sequence[ReturnEvent]) -> dict[str, Match]:

@@ -30,8 +30,8 @@ EMAILS = 300
 REPEATED = 60
 LETTERS = 25
 KILLS = 8
-FAULT_SECONDS = 1.5
-"""The reader is killed at most so long after it began to read. It reads all in about this time on a quiet machine."""
+FAULT_SECONDS = 0.5
+"""The reader is killed at most so long after it began to read. It takes a few times as long to read all."""
 BOUNCE_ADDRESS = "bounce@site.example"
 
 MAKE_BATCH = f"""

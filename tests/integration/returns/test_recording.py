@@ -270,6 +270,13 @@ def test_recipient_alone_is_believed_when_a_relay_forces_its_return_path(batch: 
     assert (retry_waiting(), counts(batch)) == (1, (1, 0))
 
 
+def test_recipient_alone_is_believed_when_a_relay_is_known_to_want_its_login(batch: Batch, settings: Any) -> None:
+    settings.EMAIL_URL = "smtp+tls://ann:hush@smtp.office365.com:587"
+    Relay.objects.update_or_create(name="default", defaults={"keeps_return_path": True})
+    record_events([event_of(first(batch), return_path=BOUNCE_ADDRESS)])
+    assert (retry_waiting(), counts(batch)) == (1, (1, 0))
+
+
 def test_early_event_is_matched_when_the_email_is_recorded_as_sent(batch: Batch, settings: Any) -> None:
     settings.BOUNCE_ADDRESS = ""
     email = first(batch)

@@ -189,7 +189,7 @@ def count_recipients(locked: Batch, sending: Sending) -> int:
     by_reason = suppressions.count_suppressed(locked.pk, topic_id=_topic_of(sending), statuses=statuses)
     count -= sum(by_reason.values())
     if count <= 0:
-        raise JobRefused(_say_nobody(locked, by_reason))
+        raise JobRefused(_say_nobody(by_reason))
     return count
 
 
@@ -199,10 +199,10 @@ def _count_first(locked: Batch) -> int:
     return locked.to_send_count
 
 
-def _say_nobody(batch: Batch, by_reason: Mapping[str, int]) -> str:
+def _say_nobody(by_reason: Mapping[str, int]) -> str:
     reasons = ", ".join(f"{count:,} {reason or 'for a reason not known'}" for reason, count in by_reason.items())
-    nobody = f"Nobody in batch {batch.pk} gets this mail: all are on the do-not-send list"
-    return f"{nobody} ({reasons}). Upload a list with other recipients."
+    nobody = f"Nobody gets this mail: all recipients are on the do-not-send list ({reasons})"
+    return f"{nobody}. Name other recipients, or let somebody take these off the list."
 
 
 def open_job(locked: Batch, sending: Sending) -> EmailJob:
@@ -264,7 +264,7 @@ def _end_suppressed(locked: Batch, sending: Sending, job: EmailJob) -> None:
     else:
         job.total_count -= ended
     if job.total_count <= 0:
-        raise JobRefused(_say_nobody(locked, suppressions.count_ended(locked.pk)))
+        raise JobRefused(_say_nobody(suppressions.count_ended(locked.pk)))
 
 
 def _topic_of(sending: Sending) -> int | None:

@@ -241,7 +241,7 @@ def test_added_rows_have_their_digests(upload: Upload) -> None:
 def test_send_is_refused_when_everybody_is_suppressed(upload: Upload, welcome: EmailTemplate) -> None:
     suppress("ann@example.org", reason=SuppressionReason.MANUAL)
     batch = upload("email,name\nann@example.org,Ann\n")
-    with pytest.raises(JobRefused, match=r"Nobody in batch .* \(1 manual\)"):
+    with pytest.raises(JobRefused, match=r"^Nobody gets this mail.* \(1 manual\)\. Name other recipients"):
         creation.create_job(batch, template=welcome, user=None)
     batch.refresh_from_db()
     assert batch.status == BatchStatus.DRAFT

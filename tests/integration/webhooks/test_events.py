@@ -119,6 +119,9 @@ def test_act_is_not_undone_when_its_webhook_is_deleted_at_the_same_time() -> Non
 
 def _is_anybody_waiting() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
         [(is_waiting,)] = cursor.fetchall()
     return bool(is_waiting)

@@ -241,6 +241,9 @@ PIECES = st.sampled_from(
         "</body>",
         "<!--",
         "-->",
+        "<style>",
+        "</style>",
+        '<meta content="',
     ]
 )
 

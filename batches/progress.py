@@ -16,6 +16,7 @@ from typing import NamedTuple, TypedDict, cast
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from django.conf import settings
 from django.db import connection
 from django.db.models import Sum
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -147,7 +148,7 @@ def _say_waiting(row: SnapshotRow, pending: int) -> str:
         return say_waiting(row.last_error, next_try_at=None, waiting_count=pending, now=now)
     if row.status in (BatchStatus.PENDING, BatchStatus.PROCESSING):
         if row.canary_until is not None and not row.last_error:
-            return say_canary(row.canary_until, waiting_count=pending, now=now)
+            return say_canary(row.canary_until, may_stop=settings.SEND_STOP_ABOVE > 0, waiting_count=pending, now=now)
         return say_waiting(row.last_error, next_try_at=row.retry_at, waiting_count=pending, now=now)
     return ""
 

@@ -107,12 +107,17 @@ def say_waiting(sentence: str, *, next_try_at: datetime | None, waiting_count: i
     return " ".join(parts)
 
 
-def say_canary(until: datetime, *, waiting_count: int, now: datetime) -> str:
-    """Say that a batch waits for what comes back of its first emails, and when it goes on."""
+def say_canary(until: datetime, *, may_stop: bool, waiting_count: int, now: datetime) -> str:
+    """Say that a batch waits for what comes back of its first emails, and when it goes on.
+
+    Args:
+        may_stop: Whether it stops by itself if too much comes back. Otherwise only a person stops it.
+    """
     goes_on = f"goes on {say_time(until, now=now)}" if until > now else "goes on now"
     return (
         "The first emails of this batch were sent ahead, to see what comes back. "
-        f"Sending {goes_on}, unless too much does. {waiting_count:,} {'is' if waiting_count == 1 else 'are'} waiting."
+        f"Sending {goes_on}, unless {'too much does' if may_stop else 'you pause or cancel it'}. "
+        f"{waiting_count:,} {'is' if waiting_count == 1 else 'are'} waiting."
     )
 
 

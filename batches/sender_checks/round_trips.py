@@ -19,6 +19,7 @@ from batches.models import (
     Batch,
     Email,
     EmailJob,
+    EmailStatus,
     EmailTemplate,
     RoundTrip,
     Sender,
@@ -115,11 +116,17 @@ def say_way(trip: RoundTrip) -> str:
     if email is None or email.completed_at is None:
         reason = EmailJob.objects.filter(batch=trip.batch_id).values_list("last_error", flat=True).first()
         return f"The round trip is on its way to the mail server. {reason or ''}".strip()
-    if email.code is not None and email.code < 300:
+    if email.status == EmailStatus.SENT:
         address = email.address or "its address with a part after the plus"
         return (
             "The mail server has taken the round trip, and it has not arrived yet. If that lasts longer than some "
             f"minutes, look whether the return mailbox takes mail for {address}, and whether manage.py readreturns "
             "runs."
         )
-    return f"The round trip was not sent: {email.reply}"
+    code = f"{email.code} " if email.code else ""
+    happened = {
+        EmailStatus.FAILED: f"The mail server did not take the round trip: {code}{email.reply}",
+        EmailStatus.UNKNOWN: f"Nobody knows whether the mail server has taken the round trip: {email.reply}",
+        EmailStatus.CANCELLED: "The round trip was cancelled.",
+    }.get(EmailStatus(email.status), f"The round trip was not sent: {email.reply}")
+    return f"{happened.strip().rstrip('.:')}. Send another one when that is corrected."

@@ -199,6 +199,9 @@ def test_only_the_canary_is_sent_and_the_rest_waits_when_it_is_on(
     sentence = say_waiting(batch)
     assert "to see what comes back" in sentence
     assert "950 are waiting." in sentence
+    assert "unless too much does" in sentence
+    settings.SEND_STOP_ABOVE = 0
+    assert "unless you pause or cancel it" in say_waiting(batch)
     for lane in job.lanes.all():
         run(lane)
     assert statuses(batch)[EmailStatus.SENT] == 50

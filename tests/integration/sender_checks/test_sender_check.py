@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from batches.models import Attempt, Batch, Email, EmailJob, Lane, Relay, RoundTrip, Sender
+from batches.models import Attempt, Batch, Email, EmailJob, EmailStatus, Lane, Relay, RoundTrip, Sender
 from batches.outcomes import Outcome
 from batches.relays import registry
 from batches.rendering.message import derive_message_key, make_message_id
@@ -276,6 +276,26 @@ def test_all_is_green_when_the_sender_has_capital_letters(school: Sender, staff:
     )
     arrive(trip, POSTFIX.replace("<1@school.example>", sent))
     assert check_sender(school).is_green
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reply", "words"),
+    [
+        (EmailStatus.SENT, 250, "2.0.0 Ok", "has taken the round trip"),
+        (EmailStatus.SENT, None, "A Django backend took it", "has taken the round trip"),
+        (EmailStatus.FAILED, 550, "5.1.1 No such user.", "did not take the round trip: 550 5.1.1 No such user. Send"),
+        (EmailStatus.UNKNOWN, None, "The worker died.", "Nobody knows whether"),
+        (EmailStatus.CANCELLED, None, "", "was cancelled. Send another one"),
+        (EmailStatus.SUPPRESSED, None, "manual", "was not sent: manual. Send"),
+    ],
+)
+def test_round_trip_that_ended_says_how(
+    school: Sender, staff: User, status: EmailStatus, code: int | None, reply: str, words: str
+) -> None:
+    trip = start_round_trip(school, user=staff)
+    emails = Email.objects.filter(batch=trip.batch_id)
+    emails.update(status=status, code=code, reply=reply, completed_at=trip.created_at)
+    assert words in check_sender(school).waits
 
 
 def test_policy_is_not_called_strict_when_the_relay_puts_the_sender_in_mail_from(

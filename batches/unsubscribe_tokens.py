@@ -4,7 +4,7 @@ A topic's id and the digest of an address enter. A text of 44 characters leaves,
 needs no row of the Email or the Batch. It is signed, so nobody can unsubscribe somebody else. Pure: it knows no table.
 
 The token is base64url (RFC 4648, section 5) of 33 octets, so without padding: 4 of the topic's id, 16 of the digest, 13
-of a keyed BLAKE2b (RFC 7693) over both. It holds nothing that is made of the address alone, so a stranger who has a
+of a keyed BLAKE2s (RFC 7693) over both. It holds nothing that is made of the address alone, so a stranger who has a
 token can't test whether it belongs to an address that he guesses: the digest is keyed too.
 """
 
@@ -115,6 +115,7 @@ def _make_tag(key: str, content: bytes) -> bytes:
     return tag.digest()
 
 
-def _keyed_hash(key: str) -> hashlib.blake2b:
+def _keyed_hash(key: str) -> hashlib.blake2s:
+    """Begin the hash of a tag. The key is its beginning, as in ``return_paths``: all of it fits into one block."""
     derived = hashlib.sha256(b"unsubscribe:" + key.encode()).digest()
-    return hashlib.blake2b(key=derived, digest_size=_TAG_BYTES)
+    return hashlib.blake2s(derived, digest_size=_TAG_BYTES, person=b"unsubscr")

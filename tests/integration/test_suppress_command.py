@@ -54,7 +54,7 @@ def test_file_is_imported_and_bad_lines_are_named(tmp_path: Path) -> None:
     path.write_text("email\nann@example.org\nbo@example.org\n")
     assert "Added: 2." in run("--import", str(path))
     path.write_text("email\nann@example.org\nnobody\n")
-    with pytest.raises(CommandError, match="1 lines could not be used"):
+    with pytest.raises(CommandError, match="Lines that could not be used: 1"):
         run("--import", str(path))
     assert set(Suppression.objects.values_list("reason", flat=True)) == {"imported"}
 

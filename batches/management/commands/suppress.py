@@ -67,12 +67,12 @@ class Command(ActingCommand):
             self.stderr.write(f"Line {line}: {sentence}")
         more = imported.fault_count - len(imported.faults)
         if more:
-            self.stderr.write(f"{more:,} more lines could not be used.")
+            self.stderr.write(f"Further lines that could not be used: {more:,}.")
         known = imported.address_count - imported.added_count
         self.stdout.write(f"Added: {imported.added_count:,}. On the list already, or used twice: {known:,}.")
         if imported.fault_count:
             raise CommandError(
-                f"{imported.fault_count:,} lines could not be used. Correct them, and import them again."
+                f"Lines that could not be used: {imported.fault_count:,}. Correct them, and import them again."
             )
 
 

@@ -23,6 +23,8 @@ TEXT_MAX_CHARS = 1_000
 
 _STATUS = re.compile(r"(?:\d|x)\.(?:\d{1,3}|x)\.(?:\d{1,3}|x)", re.ASCII)
 _CODE = re.compile(r"\b([45]\d\d)[ -]")
+_CONTINUED = re.compile(r"(?<!\S)([45]\d\d)-(?=[^\W\d])")
+"""The code of a line that another follows. With the first word it would be taken for an id."""
 
 
 class ClassRule(NamedTuple):
@@ -45,7 +47,7 @@ def classify(status: str, text: str) -> ReturnClass:
         status: The enhanced status (RFC 3463) as 5.1.1, or nothing: then the text may have one.
         text: What the server said, in any language. Addresses in it decide nothing.
     """
-    text = text[:TEXT_MAX_CHARS]
+    text = _CONTINUED.sub(r"\1 ", text[:TEXT_MAX_CHARS])
     code = _CODE.search(text)
     reply = read_reply(int(code[1]) if code else 500, text)
     # A report may say 5.0.0 where the text has the server's own status.

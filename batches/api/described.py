@@ -16,6 +16,7 @@ from typing import Any
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
+from ninja.errors import ValidationError, ValidationErrorContext
 from ninja.openapi.schema import OpenAPISchema
 
 from batches.api.auth import BearerToken
@@ -65,6 +66,14 @@ class DescribedApi(NinjaAPI):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(docs_decorator=for_signed_in, **options)
+
+    def validation_error_from_error_contexts(
+        self, error_contexts: list[ValidationErrorContext[Any]]
+    ) -> ValidationError:
+        """Let go of what was read: the caller's frame keeps this list, and pydantic's errors in it the whole body."""
+        error = super().validation_error_from_error_contexts(error_contexts)
+        error_contexts.clear()
+        return error
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
         document = super().get_openapi_schema(**options)

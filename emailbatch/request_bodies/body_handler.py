@@ -52,6 +52,8 @@ class BodyHandler(ASGIHandler):
         response = await super().get_response_async(request)
         if (current := current_request.get()) is not None:
             current.user_id = find_user_id(request)
+        # A request refers to itself, so it lives until Python collects cycles. Its body is as large as 16 MB.
+        vars(request).pop("_body", None)
         return response
 
     def create_request(self, scope: Any, body_file: IO[bytes]) -> Any:

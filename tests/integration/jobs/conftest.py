@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -52,14 +53,16 @@ def template(transactional_db: None) -> EmailTemplate:
     )
 
 
+_BATCH_NUMBERS = itertools.count(1)
+
+
 @pytest.fixture
 def make_batch(transactional_db: None) -> MakeBatch:
-    """``make_batch(count)``, or ``make_batch(addresses=[...])``: a draft."""
-    made: list[int] = []
+    """``make_batch(count)``, or ``make_batch(addresses=[...])``: a draft. No two tests share an address: one relay
+    serves them all."""
 
     def make(count: int = 0, *, addresses: list[str] | None = None) -> Batch:
-        made.append(1)
-        tag = f"b{len(made)}-{queues.client().incr('tests:batch')}-{id(made)}"
+        tag = f"b{next(_BATCH_NUMBERS)}"
         wanted = addresses or [f"{tag}-{number}@example.org" for number in range(count)]
         batch = Batch.objects.create(
             filename="list.csv", source=BatchSource.UPLOAD, merge_fields=["name"], total_count=len(wanted)

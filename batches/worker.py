@@ -31,6 +31,7 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from rq.utils import now as utcnow
+from rq.worker import WorkerStatus
 
 from batches.delivery import stop
 from batches.jobs import queues
@@ -190,6 +191,8 @@ class Worker(rq.Worker):
         try:
             with outlast_redis():
                 self.clean_registries()
+        except StopRequested:
+            raise
         except Exception:
             logger.exception("RQ's registries in Redis could not be cleaned. Find out who wrote into them.")
 
@@ -311,8 +314,11 @@ class Worker(rq.Worker):
                 os.kill(self.horse_pid, stop.DRAIN_SIGNAL)
 
     def _shutdown(self) -> None:
-        """Overridden because RQ's SIGTERM handler raises in an idle worker, and must not interrupt a sweep."""
-        if self._is_sweeping and not self.horse_pid:
-            self._is_stop_due = True
-        else:
+        """Overridden because RQ's SIGTERM handler raises in an idle worker, and must not interrupt a sweep.
+
+        The exception comes wherever Python is. Who catches it there, such as a log handler or a finaliser, would keep
+        the worker: so the next heartbeat raises it again.
+        """
+        self._is_stop_due = self.get_state() != WorkerStatus.BUSY
+        if not self._is_sweeping or self.horse_pid:
             super()._shutdown()  # type: ignore[no-untyped-call]

@@ -13,6 +13,7 @@ from django.contrib.auth.models import Permission as StoredPermission
 from hypothesis import settings as hypothesis_settings
 from xdist.scheduler import LoadScopeScheduling
 
+from batches import redis_client
 from batches.models import (
     Batch,
     BatchSource,
@@ -84,6 +85,17 @@ MakeUser = Callable[..., User]
 def data_dir() -> Path:
     """The folder of the embedded PostgreSQL and Valkey of this test run."""
     return services.running.data_dir
+
+
+@pytest.fixture(autouse=True)
+def empty_redis(request: pytest.FixtureRequest) -> None:
+    """Let nothing of an earlier test be in Redis. Its wrong tokens, for example, would be counted for this one too.
+
+    The acceptance tests of a module share a stack, whose workers are registered in Redis.
+    """
+    if not is_acceptance(request.node.nodeid):
+        with redis_client.connect() as client:
+            client.flushall()
 
 
 def find_permission(permission: Permission) -> StoredPermission:

@@ -11,7 +11,7 @@ from django.conf import LazySettings
 
 from batches.delivery.ledger import connect
 from batches.delivery.spec import RouteSpec
-from batches.jobs import creation, queues
+from batches.jobs import creation
 from batches.jobs.run_lane import acquire_lane, database_parameters, make_spec
 from batches.models import Batch, BatchSource, Email, EmailTemplate, Lane
 from batches.relays import afind_routes
@@ -39,11 +39,6 @@ def relay(recording_server: RunningServer, settings: LazySettings) -> Iterator[R
     settings.SEND_FINAL_REPLY_TIMEOUT_SECONDS = 1
     settings.SEND_REPLY_TIMEOUT_SECONDS = 1
     yield recording_server
-
-
-@pytest.fixture(autouse=True)
-def empty_redis() -> None:
-    queues.client().flushall()
 
 
 @pytest.fixture

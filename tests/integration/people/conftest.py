@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,12 +46,10 @@ MakeAnn = Callable[[], Batch]
 
 
 @pytest.fixture(autouse=True)
-def own_inbox(settings: LazySettings, tmp_path: Path) -> Iterator[Path]:
-    """An inbox of this test alone, and an empty Redis."""
+def own_inbox(settings: LazySettings, tmp_path: Path) -> Path:
+    """An inbox of this test alone."""
     settings.DATA_DIR = tmp_path
-    queues.client().flushall()
-    yield addresses.inbox_file(tmp_path)
-    queues.client().flushall()
+    return addresses.inbox_file(tmp_path)
 
 
 @pytest.fixture

@@ -156,9 +156,7 @@ class Ledger:
         try:
             if self._routing is None:
                 rows = await fetch(self._connection, self._statement, self._arguments(recording, counters, places))
-                claimed = [
-                    ClaimedEmail(row.id, row.row, row.address, row.fields, row.attempts) for row in rows if row.id
-                ]
+                claimed = [ClaimedEmail(row.id, *row[4:9]) for row in rows if row.id]
             else:
                 plan, rows, claimed = await self._cycle_over_routes(self._routing, recording, counters, places, usable)
         except BaseException:
@@ -198,7 +196,7 @@ class Ledger:
             if plan.is_in_transaction:
                 await self._connection.execute("COMMIT", {})
         claimed = [
-            ClaimedEmail(row.id, row.row, row.address, row.fields, row.attempts, row.route - 1)
+            ClaimedEmail(row.id, row.row, row.address, row.fields, row.attempts, row.digest, row.route - 1)
             for row in rows
             if row.id
         ]
@@ -294,7 +292,7 @@ class Ledger:
         self, rows: list[sql.ClaimedRow] | list[sql.RoutedRow], claimed: list[ClaimedEmail], places: int
     ) -> None:
         """Take up the emails that a cycle has claimed, and note where the next claim looks."""
-        self.in_flight.update((email.id, email) for email in claimed)
+        self.in_flight |= {email.id: email for email in claimed}
         self._after_row = rows[0].range_after_row
         if len(claimed) < places:
             self.is_dry = not claimed and self._has_searched_everything()
@@ -341,6 +339,7 @@ class Ledger:
             "end_row": self._end_row,
             **self._cursor._asdict(),
             "limit": places,
+            "is_news": self._spec.message_topic is not None,
         }
 
     def _measure_rate(self, sent: int) -> float:

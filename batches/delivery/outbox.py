@@ -15,7 +15,7 @@ from batches.outcomes import Outcome
 from batches.rendering.message import Message, MessageLayout
 from batches.rendering.plain import FaultyWriter, MessageWriter
 from batches.rendering.plain_template import PlainTemplate, read_plain
-from batches.rendering.template import MessageParts, TemplateFault, name_cells
+from batches.rendering.template import MessageParts, TemplateFault
 from batches.rendering.unsubscribing import NewsFields
 from batches.return_paths import ReturnPathMaker
 from batches.smtp.connection import Capabilities, Outgoing
@@ -64,11 +64,12 @@ def make_layout(spec: LaneSpec) -> MessageLayout:
 
 
 def _make_news_fields(topic: NewsSpec) -> NewsFields:
-    writer, digests = TokenWriter(topic_id=topic.topic_id, keys=topic.token_keys), DigestMaker(topic.list_key)
+    write = TokenWriter(topic_id=topic.topic_id, keys=topic.token_keys).write
+    make_digest = DigestMaker(topic.list_key).make
     return NewsFields(
         topic_key=topic.key,
         public_url=topic.public_url,
-        write_token=lambda address: writer.write(digests.make(address)),
+        write_token=lambda address, digest: write(digest or make_digest(address)),
         bounce_address=topic.bounce_address,
     )
 
@@ -90,10 +91,9 @@ class Outbox:
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._record, self._clock = record, clock
-        self._merge_fields = spec.merge_fields
         self._prepare(spec)
-        self._sender = parse_mailbox(spec.from_email).address
-        self._make_path = return_paths.make if return_paths is not None else None
+        self._sender = parse_mailbox(spec.from_email).address.encode()
+        self._make_path = return_paths.write if return_paths is not None else None
         # Under a rate, a message made ahead would wait and leave with an old Date header.
         self._ahead_max = 1 if is_paced else AHEAD_MAX
         self._claimed: deque[ClaimedEmail] = deque()
@@ -111,7 +111,7 @@ class Outbox:
             self._writer = FaultyWriter(exc)
         else:
             assert template is not None  # noqa: S101  (the route makes another outbox for the others)
-            self._writer = MessageWriter(template, layout)
+            self._writer = MessageWriter(template, layout, spec.merge_fields)
 
     def __len__(self) -> int:
         return len(self._claimed) + len(self._made)
@@ -212,8 +212,8 @@ class Outbox:
         )
 
     def _write(self, claimed: ClaimedEmail, *, allow_8bit: bool) -> Message:
-        context = name_cells(self._merge_fields, orjson.loads(claimed.fields), address=claimed.address)
-        return self._writer.write(email_id=claimed.id, address=claimed.address, context=context, allow_8bit=allow_8bit)
+        cells = orjson.loads(claimed.fields)
+        return self._writer.write_row(claimed.id, claimed.address, cells, allow_8bit=allow_8bit, digest=claimed.digest)
 
     def _fail(self, claimed: ClaimedEmail, reason: str) -> None:
         self._record(claimed, Verdict(Outcome.FAILED, 0, reason))

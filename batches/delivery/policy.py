@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from django.conf import settings
@@ -43,6 +44,7 @@ _PENDING, _SENT, _FAILED, _UNKNOWN = (
     EmailStatus.UNKNOWN.value,
 )
 _OUTCOME_SENT = Outcome.SENT
+_make_decision = partial(tuple.__new__, Decision)  # its constructor, without the part that is written in Python
 _OUTCOME_SENT_VALUE, _OUTCOME_FAILED_VALUE = Outcome.SENT.value, Outcome.FAILED.value
 
 
@@ -82,7 +84,7 @@ def decide_reply(claimed: ClaimedEmail, verdict: Verdict, policy: RetryPolicy) -
     """Decide what to record for one email after SMTP's verdict on it."""
     outcome, code, reply = verdict.outcome, verdict.code, verdict.reply
     if outcome is _OUTCOME_SENT:
-        return Decision(claimed.id, _SENT, _OUTCOME_SENT_VALUE, code, reply)
+        return _make_decision((claimed.id, _SENT, _OUTCOME_SENT_VALUE, code, reply, 0.0))
     if outcome is Outcome.REQUEUED:
         return requeue(claimed, reply)
     if outcome is Outcome.FAILED:

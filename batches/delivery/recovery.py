@@ -53,4 +53,4 @@ class Recovery:
         routes = {route.relay_id: number for number, route in enumerate(self._spec.routes)}
         for row in rows:
             if row.id not in known:
-                self.found[row.id] = ClaimedEmail(*row[:5], routes.get(row.relay_id or 0, 0))
+                self.found[row.id] = ClaimedEmail(*row[:5], route=routes.get(row.relay_id or 0, 0))

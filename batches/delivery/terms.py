@@ -27,14 +27,24 @@ class LaneEnd(Enum):
 class ClaimedEmail:
     """An email that this lane has claimed. ``attempts`` counts the one for which it was claimed.
 
-    ``route`` is the place in ``LaneSpec.routes`` of the relay that carries it.
+    ``digest`` is that of the address, where it was read. ``route`` is the place in ``LaneSpec.routes`` of the relay
+    that carries it.
     """
 
-    __slots__ = ("address", "attempts", "fields", "id", "route", "row")
+    __slots__ = ("address", "attempts", "digest", "fields", "id", "route", "row")
 
-    def __init__(self, id: int, row: int, address: str, fields: str, attempts: int, route: int = 0) -> None:
+    def __init__(
+        self,
+        id: int,
+        row: int,
+        address: str,
+        fields: str,
+        attempts: int,
+        digest: bytes | None = None,
+        route: int = 0,
+    ) -> None:
         self.id, self.row, self.address, self.fields, self.attempts = id, row, address, fields, attempts
-        self.route = route
+        self.digest, self.route = digest, route
 
 
 class Decision(NamedTuple):

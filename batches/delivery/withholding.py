@@ -7,12 +7,14 @@ lane reads the list only when its version has risen, so as long as nobody is sup
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 
 from batches.delivery.ledger_connection import LedgerConnection, fetch
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.models import EmailStatus, sql
 from batches.suppressions import KNOWN_MAX, REPLIES, SUPPRESSED_REPLY, SuppressionFilter
 
+_ADDRESS = attrgetter("address")
 _SUPPRESSED = EmailStatus.SUPPRESSED.value
 
 
@@ -37,7 +39,7 @@ class Withholding:
         if version is not None and version > self._filter.version:
             await self._learn(connection)
         # An address that an erasure emptied gets no mail, though somebody took it off the list meanwhile.
-        if not self._filter and all(email.address for email in claimed):
+        if not self._filter and all(map(_ADDRESS, claimed)):
             return claimed, []
         places = self._filter.find_possible([email.address for email in claimed])
         if not places:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from hashlib import blake2b, blake2s, sha256
 from secrets import token_hex
@@ -48,7 +49,7 @@ def make_message_id(*, key: bytes, email_id: int, job_id: int, domain: str, name
     Without the key nobody can make the Message-ID of another email. Jobs from before 0.3 have Message-IDs without the
     id: ``names_email`` is False.
     """
-    id_left = _write_id(_keyed_hash(key, job_id, names_email=names_email), email_id, names_email=names_email)
+    id_left = _make_id_writer(key, job_id, names_email=names_email)(email_id)
     return f"<{id_left.decode()}@{domain}>"
 
 
@@ -61,25 +62,27 @@ def read_message_id(text: str) -> int | None:
 _OWN_ID = re.compile(r"<([0-9a-f]{12})[0-9a-f]{20}@[^<>@\s]{1,255}>", re.IGNORECASE)
 
 
-def _keyed_hash(key: bytes, job_id: int, *, names_email: bool) -> blake2b | blake2s:
-    """Begin the hash of the Message-IDs of a job.
+def _make_id_writer(key: bytes, job_id: int, *, names_email: bool) -> Callable[[int], bytes]:
+    """Return what writes the Message-ID of an email before the ``@``: 32 characters.
 
-    The key is the beginning of what BLAKE2s hashes, which it allows: it has no length extension (RFC 7693). As its key
-    parameter, it would fill a block of its own.
+    The job's part of the hash is computed once. The key is the beginning of what BLAKE2s hashes, which it allows: it
+    has no length extension (RFC 7693). As its key parameter, it would fill a block of its own.
     """
-    if names_email:
-        return blake2s(b"%b%d." % (key, job_id), digest_size=10, person=b"msg-id")
-    return blake2b(b"%d." % job_id, key=key, digest_size=16)
+    begun = blake2s(b"%b%d." % (key, job_id), digest_size=10, person=b"msg-id")
+    old = blake2b(b"%d." % job_id, key=key, digest_size=16)
 
+    def write(email_id: int) -> bytes:
+        name = b"%012x" % email_id
+        keyed_hash = begun.copy()
+        keyed_hash.update(name)
+        return name + keyed_hash.hexdigest().encode()
 
-def _write_id(keyed_hash: blake2b | blake2s, email_id: int, *, names_email: bool) -> bytes:
-    """Write the Message-ID before the ``@``: 32 characters. Takes the hash, and changes it."""
-    if not names_email:
+    def write_without_name(email_id: int) -> bytes:
+        keyed_hash = old.copy()
         keyed_hash.update(b"%d" % email_id)
         return keyed_hash.hexdigest().encode()
-    name = b"%012x" % email_id
-    keyed_hash.update(name)
-    return name + keyed_hash.hexdigest().encode()
+
+    return write if names_email else write_without_name
 
 
 def canonical(body: str) -> bytes | None:
@@ -132,7 +135,8 @@ class MessageLayout:
         if reply_to:
             fields.append(encode_mailbox("Reply-To", parse_mailbox(reply_to)))
         self.news = news
-        self._hash, self._names_emails = _keyed_hash(key, job_id, names_email=names_emails), names_emails
+        self.id_left = _make_id_writer(key, job_id, names_email=names_emails)
+        """Writes the Message-ID of an email before the ``@``, as in ``make_message_id``."""
         # 128 random bits: no merge field can contain the boundary by accident or guess it, so none can end a part.
         boundary = f"=_{token_hex(16)}"
         self._to = b"\r\n".join((*fields, b"To: "))
@@ -151,7 +155,7 @@ class MessageLayout:
             subject_line=encode_subject(rendered.subject),
             id_left=self.id_left(email_id),
             date=self.date_now(),
-            token=self.token(address),
+            token=self.news.write_token(address, None) if self.news else b"",
         )
         return Message(
             head + self.body(text=text, html=html, quoted=quoted), is_8bit=not (quoted and address.isascii())
@@ -163,13 +167,9 @@ class MessageLayout:
         news = self.news.fields(token) if self.news else b""
         return b"".join((self._to, address, b"\r\n", subject_line, *sent_by, news, _BULK))
 
-    def token(self, address: str) -> bytes:
-        """The unsubscribe token of a recipient of news. Empty: it is service mail."""
-        return self.news.write_token(address) if self.news else b""
-
     def link(self, address: str) -> str:
         """The link with which a recipient of news unsubscribes. Empty: it is service mail."""
-        return self.news.link(self.news.write_token(address)) if self.news else ""
+        return self.news.link(self.news.write_token(address, None)) if self.news else ""
 
     def body(self, *, text: bytes | None, html: bytes | None, quoted: bool) -> bytes:
         """The header lines of the body, and the body: the text part before the HTML part (RFC 2046 section 5.1.4).
@@ -181,10 +181,6 @@ class MessageLayout:
             return b"".join((*parts, self._close))
         single = _part(b"html", html or b"", quoted) if text is None else _part(b"plain", text, quoted)
         return b"".join((*single, b"\r\n"))
-
-    def id_left(self, email_id: int) -> bytes:
-        """The Message-ID before the ``@``, as in ``make_message_id``. The job's part of the hash is computed once."""
-        return _write_id(self._hash.copy(), email_id, names_email=self._names_emails)
 
     def date_now(self) -> bytes:
         """The value of the Date header. It is formatted once per second."""

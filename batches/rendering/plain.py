@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from secrets import token_hex
 from typing import Any, NamedTuple
@@ -19,7 +20,14 @@ from batches.rendering.headers import encode_subject
 from batches.rendering.message import LINE_MAX_OCTETS, Message, MessageLayout, canonical
 from batches.rendering.plain_template import PLAIN_TAG
 from batches.rendering.read_template import ReadTemplate
-from batches.rendering.template import OUTPUT_MAX_CHARS, UNSUBSCRIBE_URL, Rendered, TemplateFault, as_one_line
+from batches.rendering.template import (
+    OUTPUT_MAX_CHARS,
+    UNSUBSCRIBE_URL,
+    Rendered,
+    TemplateFault,
+    as_one_line,
+    name_cells,
+)
 from batches.unsubscribe_tokens import TOKEN_CHARS
 
 _LONE_CR = re.compile(r"\r(?!\n)")
@@ -34,16 +42,39 @@ line), which is less than 32 times as many."""
 _MARKUP = {b"&": b"&amp;", b"<": b"&lt;", b">": b"&gt;", b'"': b"&quot;", b"'": b"&#x27;", b"/": b"&#x2f;"}
 """How minijinja escapes them in HTML. The ampersand is first, because the other entities begin with one."""
 
+_make_message = partial(tuple.__new__, Message)  # its constructor, without the part that is written in Python
+
 _CONTROLS = bytes({*range(0x20), 0x7F} - {ord("\n")})
 _NEEDS_CARE = _CONTROLS + b"".join(_MARKUP)
 
 
 class MessageWriter:
-    """Makes the messages of one job from its template."""
+    """Makes the messages of one job from its template. ``merge_fields`` are the names of the cells of ``write_row``."""
 
-    def __init__(self, template: ReadTemplate, layout: MessageLayout) -> None:
+    def __init__(self, template: ReadTemplate, layout: MessageLayout, merge_fields: Sequence[str] = ()) -> None:
         self._template, self._layout = template, layout
         self._plain = find_plain_layout(template, layout)
+        self._merge_fields, self._pick = merge_fields, None
+        places = {name: place for place, name in enumerate(merge_fields)} | {"email": -1}
+        if self._plain is not None and places.keys() >= set(self._plain.names):
+            self._pick = _make_picker([places[name] for name in self._plain.names])
+
+    def write_row(
+        self, email_id: int, address: str, cells: list[Any], *, allow_8bit: bool, digest: bytes | None
+    ) -> Message:
+        """Make the message of a recipient from the cells of its row, which this takes.
+
+        Raises:
+            TemplateFault: A merge field is missing, or a limit is exceeded.
+        """
+        if allow_8bit and self._plain is not None and self._pick is not None and len(cells) >= len(self._merge_fields):
+            cells.append(address)  # the place of the merge field ``email`` is the last one
+            message = self._plain.fill_values(email_id, address, self._pick(cells), digest)
+            if message is not None:
+                return message
+            cells.pop()
+        context = name_cells(self._merge_fields, cells, address=address)
+        return self._write_general(email_id, address, context, allow_8bit)
 
     def write(self, *, email_id: int, address: str, context: Mapping[str, Any], allow_8bit: bool) -> Message:
         """Make one recipient's message.
@@ -55,8 +86,18 @@ class MessageWriter:
             message = self._plain.fill(email_id, address, context)
             if message is not None:
                 return message
+        return self._write_general(email_id, address, context, allow_8bit)
+
+    def _write_general(self, email_id: int, address: str, context: Mapping[str, Any], allow_8bit: bool) -> Message:
         rendered = self._template.render(context, unsubscribe_url=self._layout.link(address))
         return self._layout.build(email_id=email_id, address=address, rendered=rendered, allow_8bit=allow_8bit)
+
+
+def _make_picker(places: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ...]]:
+    """Return what picks the values at these places, as a tuple also if it is one or none."""
+    if len(places) < 2:
+        return lambda values: tuple([values[place] for place in places])
+    return itemgetter(*places)
 
 
 class FaultyWriter:
@@ -65,7 +106,7 @@ class FaultyWriter:
     def __init__(self, fault: TemplateFault) -> None:
         self._reason = str(fault)
 
-    def write(self, *, email_id: int, address: str, context: Mapping[str, Any], allow_8bit: bool) -> Message:
+    def write_row(self, *email: Any, **more: Any) -> Message:
         """Raise the fault."""
         raise TemplateFault(self._reason)  # a new one: each raise would add to the traceback of the same one
 
@@ -74,17 +115,28 @@ class PlainLayout:
     """The whole message of a job in 8bit, with gaps."""
 
     def __init__(self, plan: _Plan, layout: MessageLayout) -> None:
-        self._layout = layout
-        self._names, self._subject, self._room = plan.names, plan.subject, plan.room
+        self._id_left, self._date_now = layout.id_left, layout.date_now
+        self._write_token = layout.news.write_token if layout.news else None
+        self.names = plan.names
+        """The merge fields whose values ``fill_values`` takes, in their order."""
+        self._subject, self._subject_values, self._room = plan.subject, _make_picker(plan.subject_order), plan.room
         self._has_dots = plan.has_dots
         self._content, self._order = plan.content.encode(), itemgetter(*plan.order)
         self._count = len(plan.names) or 1  # an empty string, split, is one piece
 
     def fill(self, email_id: int, address: str, context: Mapping[str, Any]) -> Message | None:
         """Make one recipient's message. None: a field is missing, has several lines, or might not fit its line."""
+        if not context.keys() >= set(self.names):
+            return None
+        return self.fill_values(email_id, address, [context[name] for name in self.names])
+
+    def fill_values(
+        self, email_id: int, address: str, values: Sequence[str], digest: bytes | None = None
+    ) -> Message | None:
+        """Make it of the values of ``names``. ``digest`` is that of the address, if it is known."""
         try:
-            octets = "\n".join(map(context.__getitem__, self._names)).encode()
-        except (KeyError, UnicodeEncodeError):
+            octets = "\n".join(values).encode()
+        except UnicodeEncodeError:
             return None
         fields = escaped = octets.split(b"\n")
         if len(octets.translate(None, _NEEDS_CARE)) != len(octets):
@@ -96,12 +148,12 @@ class PlainLayout:
         # The octets of all fields together: no line can have more than these, so one comparison is enough.
         if len(octets) > self._room or len(fields) != self._count:
             return None
-        layout = self._layout
-        subject_line = encode_subject(as_one_line(self._subject % context))
-        head = address.encode(), subject_line, layout.id_left(email_id), layout.date_now(), layout.token(address)
+        subject_line = encode_subject(as_one_line(self._subject % self._subject_values(values)))
+        token = b"" if self._write_token is None else self._write_token(address, digest)
+        head = address.encode(), subject_line, self._id_left(email_id), self._date_now(), token
         gaps: tuple[bytes, ...] = self._order((*head, *fields, *escaped))
         has_dots = self._has_dots or octets.startswith(b".") or b"\n." in octets
-        return Message(self._content % gaps, True, has_dots)
+        return _make_message((self._content % gaps, True, has_dots))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +162,8 @@ class _Plan:
 
     names: tuple[str, ...]
     subject: str
+    subject_order: tuple[int, ...]
+    """The name that fills each gap of the subject."""
     content: str
     order: tuple[int, ...]
     """The slot that fills each gap of the content."""
@@ -150,9 +204,6 @@ class _Marks:
         self.head, fields = texts[:_HEAD_SLOTS], texts[_HEAD_SLOTS:]
         self.fields, self.escaped_fields = fields[: len(names)], fields[len(names) :]
         self.token = self.head[-1]
-
-    def name_of(self, slot: str) -> str:
-        return self.names[int(slot) - _HEAD_SLOTS]
 
 
 class _MarkedMessage(NamedTuple):
@@ -201,7 +252,8 @@ def _read_back(marked: _MarkedMessage, marks: _Marks) -> _Plan | None:
         return None
     return _Plan(
         names=marks.names,
-        subject=marks.pattern.sub(lambda mark: f"%({marks.name_of(mark[1])})s", subject.replace("%", "%%")),
+        subject=marks.pattern.sub("%s", subject.replace("%", "%%")),
+        subject_order=tuple(int(slot) - _HEAD_SLOTS for slot in marks.pattern.findall(subject)),
         content=marks.pattern.sub("%b", (head + body).replace("%", "%%")),
         order=tuple(map(int, marks.pattern.findall(head + body))),
         room=room,

@@ -16,19 +16,21 @@ MAILTO_START = "unsubscribe+"
 _DOMAIN = re.compile(r"[A-Za-z0-9.-]+")
 
 
+WriteToken = Callable[[str, bytes | None], bytes]
+
+
 class NewsFields:
     """The fields List-Unsubscribe, List-Unsubscribe-Post and List-Id of one job (RFC 2369, RFC 8058, RFC 2919).
 
     Args:
         topic_key: The key of the topic.
         public_url: The address of this site: PUBLIC_URL.
-        write_token: From the address of a recipient to its token: 44 octets.
+        write_token: From the address of a recipient to its token: 44 octets. The digest of the address spares its
+            computation.
         bounce_address: BOUNCE_ADDRESS. Without it, no mail is read, so no address is offered to write to.
     """
 
-    def __init__(
-        self, *, topic_key: str, public_url: str, write_token: Callable[[str], bytes], bounce_address: str = ""
-    ) -> None:
+    def __init__(self, *, topic_key: str, public_url: str, write_token: WriteToken, bounce_address: str = "") -> None:
         self.write_token = write_token
         self.url_start = f"{public_url}/u/"
         self._before = f"\r\nList-Unsubscribe: <{self.url_start}".encode()

@@ -8,29 +8,22 @@ from batches.smtp.connection import Capabilities, Outgoing
 
 
 class MailCommand:
-    """Writes MAIL for a relay with these capabilities. The sender is the same in nearly every message."""
+    """Writes MAIL for a relay with these capabilities, with one format for each kind of message."""
 
-    __slots__ = ("_capabilities", "_sender", "_start")
+    __slots__ = ("_eight_bit", "_has_size", "_seven_bit")
 
     def __init__(self, capabilities: Capabilities) -> None:
-        self._capabilities = capabilities
-        self._sender = ""
-        self._start = b"MAIL FROM:<>"
+        self._has_size = capabilities.size
+        self._seven_bit = b"MAIL FROM:<%b>" + b" SIZE=%d" * capabilities.size
+        self._eight_bit = self._seven_bit + b" BODY=8BITMIME" * capabilities.eight_bit
 
     def write(self, outgoing: Outgoing[Any]) -> bytes:
         """Return MAIL for one message, with SIZE (RFC 1870), BODY (RFC 6152) and SMTPUTF8 (RFC 6531) where needed."""
-        if outgoing.sender != self._sender:
-            self._sender = outgoing.sender
-            self._start = b"MAIL FROM:<" + outgoing.sender.encode() + b">"
-        command = self._start
-        capabilities = self._capabilities
-        if capabilities.size:
-            command += b" SIZE=%d" % len(outgoing.content)
-        if outgoing.is_8bit and capabilities.eight_bit:
-            command += b" BODY=8BITMIME"
-        if not outgoing.recipient.isascii():
-            command += b" SMTPUTF8"
-        return command + b"\r\n"
+        command = self._eight_bit if outgoing.is_8bit else self._seven_bit
+        command += b"\r\n" if outgoing.recipient.isascii() else b" SMTPUTF8\r\n"
+        if self._has_size:
+            return command % (outgoing.sender, len(outgoing.content))
+        return command % outgoing.sender
 
 
 def stuff(content: bytes) -> bytes:

@@ -10,21 +10,26 @@ from typing import Generic, Protocol, TypeVar
 from batches.smtp.replies import Reply
 from batches.smtp.verdicts import Stage, Verdict
 
+_MAIL = Stage.MAIL  # looked up once: finding a member of an enum searches its class
+
 Tag = TypeVar("Tag")
 """What the caller keeps with a message. The lane keeps the email it claimed."""
 
 
 class Outgoing(Generic[Tag]):
-    """One message on its way: what SMTP needs of it, and how far it has come. ``tag`` is the caller's."""
+    """One message on its way: what SMTP needs of it, and how far it has come.
+
+    ``tag`` is the caller's. ``sender`` is the address in MAIL FROM, as octets.
+    """
 
     __slots__ = ("content", "has_dots", "is_8bit", "recipient", "refusal", "sender", "stage", "tag")
 
     def __init__(
-        self, *, tag: Tag, sender: str, recipient: str, content: bytes, is_8bit: bool, has_dots: bool = True
+        self, *, tag: Tag, sender: bytes, recipient: str, content: bytes, is_8bit: bool, has_dots: bool = True
     ) -> None:
         self.tag, self.sender, self.recipient = tag, sender, recipient
         self.content, self.is_8bit, self.has_dots = content, is_8bit, has_dots
-        self.stage = Stage.MAIL
+        self.stage = _MAIL
         """The command whose reply the message waits for."""
         self.refusal: tuple[Stage, Reply] | None = None
         """The first refusal that the message met."""

@@ -27,12 +27,11 @@ from batches.smtp.depth import Depth
 from batches.smtp.losses import explain_closing, judge_closed, judge_lost, requeue_unreset
 from batches.smtp.replies import Reply, ReplyViolation
 from batches.smtp.step_check import OUT_OF_STEP, StepCheck
-from batches.smtp.verdicts import Stage, Verdict, judge
+from batches.smtp.verdicts import Stage, Verdict, accept, judge
 from batches.smtp.wire import Wire
 
 # Looked up once: finding a member of an enum searches its class, and each reply needs one.
 _CLEAR, _MAIL, _RCPT, _DATA, _FINAL, *_ = Stage
-_SENT = Outcome.SENT
 _NO_REPLY = Reply(0, b"")
 
 ENOUGH_REFUSALS = "The relay has refused many messages on the connection, so another one takes its place."
@@ -275,7 +274,7 @@ class Session(Wire, Generic[Tag]):
             self._is_taking = False
         else:
             self.sent_count += 1
-            self._lane.on_verdict(outgoing, Verdict(_SENT, reply.code, reply.text))
+            self._lane.on_verdict(outgoing, accept(reply))
             if self.sent_count >= self._depth.grow_at:
                 self._depth.grow(self.sent_count)
         if not (self._is_taking or self._queue):
@@ -364,7 +363,7 @@ class Session(Wire, Generic[Tag]):
         self._may_be_out_of_step, self._is_taking = False, self._loss is None
         for outgoing, accepted in self._step_check.release():
             self.sent_count += 1
-            self._lane.on_verdict(outgoing, Verdict(_SENT, accepted.code, accepted.text))
+            self._lane.on_verdict(outgoing, accept(accepted))
         if self._step_check.ends_connection or not self._is_taking:
             self.quit()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from batches.outcomes import Outcome, ReplyMeaning
@@ -11,7 +12,7 @@ from batches.smtp.reply_rules import CHARGED, OF_ONE_EMAIL
 from batches.smtp.stages import Stage
 from batches.smtp.stated_waits import find_stated_wait
 
-__all__ = ["Stage", "Verdict", "judge"]
+__all__ = ["Stage", "Verdict", "accept", "judge"]
 
 
 class Verdict(NamedTuple):
@@ -31,6 +32,15 @@ class Verdict(NamedTuple):
     wait_seconds: float | None = None
     is_recognised: bool = True
     is_strike: bool = False
+
+
+_make_verdict = partial(tuple.__new__, Verdict)  # its constructor, without the part that is written in Python
+_SENT = Outcome.SENT
+
+
+def accept(reply: Reply) -> Verdict:
+    """Return the verdict on a message that the relay accepted with this reply."""
+    return _make_verdict((_SENT, reply.code, reply.text, None, None, True, False))
 
 
 _UNNAMED = {

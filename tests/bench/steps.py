@@ -152,7 +152,7 @@ class _ReadyMessages:
 
     def __init__(self, count: int) -> None:
         self.ready = [
-            Outgoing(tag=None, sender="post@example.org", recipient=address, **made._asdict())
+            Outgoing(tag=None, sender=b"post@example.org", recipient=address, **made._asdict())
             for address, made in _messages(count)
         ]
         self.left = count

@@ -126,7 +126,8 @@ class RenewedLane(NamedTuple):
 class ClaimedRow(NamedTuple):
     """One claimed email with the status of its job. If nothing was claimed, there is one row without an ``id``.
 
-    ``due_at`` is set for a retry. ``attempts`` counts the attempt that begins now. ``fields`` is JSON text.
+    ``due_at`` is set for a retry. ``attempts`` counts the attempt that begins now. ``fields`` is JSON text. ``digest``
+    is that of the address, for news.
     """
 
     job_status: str
@@ -137,6 +138,7 @@ class ClaimedRow(NamedTuple):
     address: str
     fields: str
     attempts: int
+    digest: bytes | None
     suppression_version: int | None
 
 
@@ -151,6 +153,7 @@ class RoutedRow(NamedTuple):
     address: str
     fields: str
     attempts: int
+    digest: bytes | None
     route: int
     suppression_version: int | None
 

@@ -23,6 +23,10 @@ e.sent_before_at IS NOT NULL
   FROM batches_lane l JOIN batches_email e ON e.batch_id = %(batch)s AND e.row = ANY(l.claimed_rows)
   WHERE l.id = %(lane)s AND {is_in_flight})
 
+-- name: digest_of_news
+-- What the link to unsubscribe is made of. Reading it costs less than computing it. Null for service mail.
+CASE WHEN %(is_news)s::boolean THEN e.address_digest END
+
 -- name: renewed
 -- What each cycle writes of the lease.
 lease_until = clock_timestamp() + %(lease_seconds)s * interval '1 second',

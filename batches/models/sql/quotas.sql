@@ -107,15 +107,16 @@ WITH asked AS (
 ), rest AS MATERIALIZED (
   SELECT free.routes, free.places, (SELECT count(*) FROM due) - (SELECT count(*) FROM pinned) AS taken FROM free
 ), untried AS MATERIALIZED (
-  SELECT e.id, e.row, e.address, e.fields::text AS fields, e.attempts + 1 AS attempts
+  SELECT e.id, e.row, e.address, e.fields::text AS fields, e.attempts + 1 AS attempts, {digest_of_news} AS digest
   FROM batches_email e
   WHERE e.batch_id = %(batch)s AND e.row > %(after_row)s AND e.row <= %(end_row)s AND {is_untried}
   ORDER BY e.row
   LIMIT coalesce((SELECT places - taken FROM rest), 0)
 ), claims AS MATERIALIZED (
-  SELECT NULL::bigint AS id, row, NULL AS address, NULL AS fields, NULL::int AS attempts, route FROM due
+  SELECT NULL::bigint AS id, row, NULL AS address, NULL AS fields, NULL::int AS attempts, NULL::bytea AS digest, route
+  FROM due
   UNION ALL
-  SELECT id, row, address, fields, attempts, rest.routes[rest.taken + row_number() OVER (ORDER BY row)]
+  SELECT id, row, address, fields, attempts, digest, rest.routes[rest.taken + row_number() OVER (ORDER BY row)]
   FROM untried CROSS JOIN rest
 ), decided AS (
   SELECT * FROM unnest(
@@ -164,12 +165,13 @@ WITH asked AS (
   SET status = {sending}, lane_id = l.id, attempts = e.attempts + 1
   FROM due CROSS JOIN lease l
   WHERE e.ctid = due.ctid
-  RETURNING e.id, e.row, e.address, e.fields::text AS fields, e.attempts, e.next_attempt_at, due.route
+  RETURNING e.id, e.row, e.address, e.fields::text AS fields, e.attempts, {digest_of_news} AS digest, e.next_attempt_at,
+            due.route
 )
-SELECT asked.status, lease.range_after_row, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts, c.route,
-       {suppression_version}
+SELECT asked.status, lease.range_after_row, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts, c.digest,
+       c.route, {suppression_version}
 FROM lease CROSS JOIN asked LEFT JOIN (
-  SELECT next_attempt_at, id, row, address, fields, attempts, route FROM retried
+  SELECT next_attempt_at, id, row, address, fields, attempts, digest, route FROM retried
   UNION ALL
-  SELECT NULL, id, row, address, fields, attempts, route FROM claims WHERE id IS NOT NULL
+  SELECT NULL, id, row, address, fields, attempts, digest, route FROM claims WHERE id IS NOT NULL
 ) c ON true

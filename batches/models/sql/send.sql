@@ -124,7 +124,7 @@ WITH asked AS (
   LIMIT coalesce((SELECT places FROM asked), 0)
   FOR UPDATE OF e SKIP LOCKED
 ), untried AS MATERIALIZED (
-  SELECT e.id, e.row, e.address, e.fields::text AS fields, e.attempts + 1 AS attempts
+  SELECT e.id, e.row, e.address, e.fields::text AS fields, e.attempts + 1 AS attempts, {digest_of_news} AS digest
   FROM batches_email e
   WHERE e.batch_id = %(batch)s AND e.row > %(after_row)s AND e.row <= %(end_row)s AND {is_untried}
   ORDER BY e.row
@@ -160,14 +160,14 @@ WITH asked AS (
   SET status = {sending}, lane_id = l.id, attempts = e.attempts + 1
   FROM due CROSS JOIN lease l
   WHERE e.ctid = due.ctid
-  RETURNING e.id, e.row, e.address, e.fields::text AS fields, e.attempts, e.next_attempt_at
+  RETURNING e.id, e.row, e.address, e.fields::text AS fields, e.attempts, {digest_of_news} AS digest, e.next_attempt_at
 )
-SELECT asked.status, lease.range_after_row, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts,
+SELECT asked.status, lease.range_after_row, c.next_attempt_at, c.id, c.row, c.address, c.fields, c.attempts, c.digest,
        {suppression_version}
 FROM lease CROSS JOIN asked LEFT JOIN (
-  SELECT next_attempt_at, id, row, address, fields, attempts FROM retried
+  SELECT next_attempt_at, id, row, address, fields, attempts, digest FROM retried
   UNION ALL
-  SELECT NULL, id, row, address, fields, attempts FROM untried
+  SELECT NULL, id, row, address, fields, attempts, digest FROM untried
 ) c ON true
 
 -- name: IN_FLIGHT_OF_LANE

@@ -86,6 +86,7 @@ def cycle_arguments(lane: Lane, **changed: object) -> dict[str, Any]:
         "relay_id": None,
         **dict.fromkeys(("ids", "statuses", "outcomes", "codes", "replies", "delays", "in_flight_rows"), "{}"),
         **{"after_row": HALF, "end_row": HALF + 1000, "after_at": "0001-01-01T00:00:00Z", "after_id": 0, "limit": 0},
+        "is_news": False,
     }
     return arguments | changed
 

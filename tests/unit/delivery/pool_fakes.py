@@ -123,7 +123,7 @@ class FakeLane:
             return None
         self.ready.pop()
         claimed = ClaimedEmail(1, 1, "a@x.org", "[]", 1)
-        return Outgoing(tag=claimed, sender="", recipient="a@x.org", content=b"", is_8bit=False)
+        return Outgoing(tag=claimed, sender=b"", recipient="a@x.org", content=b"", is_8bit=False)
 
     def may_send(self) -> bool:
         return True

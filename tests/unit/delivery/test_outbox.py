@@ -33,13 +33,13 @@ def recorded() -> Recorded:
 def count_made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return the ids of the emails whose messages were made, in order. The list grows."""
     made: list[int] = []
-    write = MessageWriter.write
+    write_row = MessageWriter.write_row
 
-    def count(writer: MessageWriter, *, email_id: int, **kwargs: object) -> object:
+    def count(writer: MessageWriter, email_id: int, *args: object, **kwargs: object) -> object:
         made.append(email_id)
-        return write(writer, email_id=email_id, **kwargs)  # type: ignore[arg-type]
+        return write_row(writer, email_id, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(MessageWriter, "write", count)
+    monkeypatch.setattr(MessageWriter, "write_row", count)
     return made
 
 

@@ -36,7 +36,7 @@ def news_fields(**options: Any) -> NewsFields:
     values = {
         "topic_key": "events",
         "public_url": SITE,
-        "write_token": lambda address: WRITER.write(digest_of(address)),
+        "write_token": lambda address, digest: WRITER.write(digest_of(address)),
     }
     return NewsFields(**{**values, **options})
 

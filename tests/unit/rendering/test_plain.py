@@ -44,6 +44,17 @@ def assert_same_octets(
     written = MessageWriter(template, layout).write(email_id=3, address=address, context=context, allow_8bit=allow_8bit)
     assert without_date(written) == without_date(general)
     assert written.has_dots or b"\r\n." not in written.content
+    if context.get("email", address) != address:
+        return  # A row has no cell of this name: it is always the address.
+    for cells_after in ([], [[["y"]]]):
+        # In another order, with cells that no template names, and after them rows that went together.
+        named = {name: value for name, value in context.items() if name != "email"}
+        columns = {"other": "x", **dict(reversed(named.items())), "more": "\n"}
+        cells = [*columns.values(), *cells_after]
+        from_row = MessageWriter(template, layout, tuple(columns)).write_row(
+            3, address, cells, allow_8bit=allow_8bit, digest=None
+        )
+        assert without_date(from_row) == without_date(general)
 
 
 static = st.one_of(
@@ -220,6 +231,22 @@ def test_fault_names_the_merge_field_when_it_is_missing() -> None:
         MessageWriter(CompiledTemplate(**LETTER), make_layout()).write(
             email_id=1, address="a@example.org", context={"city": "Berlin"}, allow_8bit=True
         )
+
+
+@pytest.mark.parametrize("cells", [[], ["Berlin"]])
+def test_no_cell_is_taken_for_another_when_the_row_is_too_short(cells: list[str]) -> None:
+    writer = MessageWriter(CompiledTemplate(**LETTER), make_layout(), ("city", "name"))
+    with pytest.raises(TemplateFault, match=r"name|city"):
+        writer.write_row(1, "a@example.org", cells, allow_8bit=True, digest=None)
+
+
+@pytest.mark.parametrize("text", ["{{ email }}", "{{ email }} {{ name }}", "Hello"])
+def test_email_is_the_address_also_when_a_column_has_its_name(text: str) -> None:
+    template = CompiledTemplate(subject="Hello {{ email }}", text=f"Dear {text}", html="")
+    writer = MessageWriter(template, make_layout(), ("email", "name"))
+    written = writer.write_row(1, "a@example.org", ["other@example.org", "Ann"], allow_8bit=True, digest=None)
+    assert b"Subject: Hello a@example.org\r\n" in written.content
+    assert b"other" not in written.content
 
 
 def test_message_is_quoted_when_the_relay_does_not_accept_8bit() -> None:

@@ -65,7 +65,7 @@ class FakeLane:
         recipient = self.waiting.pop(0)
         self.on_take()
         content = self.content.replace(b"RECIPIENT", recipient.encode())
-        return Outgoing(tag=recipient, sender="s@x.org", recipient=recipient, content=content, is_8bit=False)
+        return Outgoing(tag=recipient, sender=b"s@x.org", recipient=recipient, content=content, is_8bit=False)
 
     def may_send(self) -> bool:
         return self.is_leased

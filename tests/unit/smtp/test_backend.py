@@ -28,7 +28,7 @@ def convert(
     rendered = Rendered(subject=subject, html=html, text=text)
     built = layout.build(email_id=2, address="to@example.org", rendered=rendered, allow_8bit=True)
     outgoing = Outgoing(
-        tag=None, sender="from@example.org", recipient="to@example.org", content=built.content, is_8bit=built.is_8bit
+        tag=None, sender=b"from@example.org", recipient="to@example.org", content=built.content, is_8bit=built.is_8bit
     )
     modern = message_from_bytes(built.content, policy=policy.default)
     return to_django(outgoing), modern
@@ -58,7 +58,7 @@ def test_reply_to_is_the_same_when_converted() -> None:
     rendered = Rendered(subject="Hello", html="", text="x")
     built = layout.build(email_id=1, address="to@example.org", rendered=rendered, allow_8bit=True)
     outgoing = Outgoing(
-        tag=None, sender="from@example.org", recipient="to@example.org", content=built.content, is_8bit=True
+        tag=None, sender=b"from@example.org", recipient="to@example.org", content=built.content, is_8bit=True
     )
     written = message_from_bytes(to_django(outgoing).message().as_bytes(), policy=policy.default)
     assert [(each.display_name, each.addr_spec) for each in written["Reply-To"].addresses] == [

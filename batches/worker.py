@@ -52,6 +52,10 @@ REDIS_TIMEOUT_SECONDS = 5
 """How long one answer of Redis may take, beyond the wait of a blocking pop. It is short because the worker does
 not watch its work-horse meanwhile."""
 
+COLLECT_AT_OBJECTS = 10_000
+"""How many objects a worker and its work-horse gather before Python looks for garbage. The emails and replies of a
+window come and go without any, and with Python's 700 it would look through them again and again."""
+
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, stop.DRAIN_SIGNAL}
 
@@ -117,6 +121,7 @@ class Worker(rq.Worker):
         connections.close_all()
         # Otherwise a work-horse's first garbage collection would touch, and so copy, all memory that it shares.
         gc.freeze()
+        gc.set_threshold(COLLECT_AT_OBJECTS)
         # Blocked until check_for_suspension: a stop in between would leave a stale registration in Redis.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         with needing_redis():

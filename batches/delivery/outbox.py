@@ -116,6 +116,9 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._claimed) + len(self._made)
 
+    def __bool__(self) -> bool:
+        return bool(self._made or self._claimed)
+
     def extend(self, claimed: Iterable[ClaimedEmail]) -> None:
         """Append newly claimed emails."""
         self._claimed.extend(claimed)

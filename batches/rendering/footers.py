@@ -26,7 +26,7 @@ _UNSEEN = re.compile(
 
 _END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 
-_DEFAULT = "If you do not want these mails any more, unsubscribe here:"
+_DEFAULT = "Unsubscribe: {{ unsubscribe_url }}"
 _STYLE = "margin-top:2em;font-size:smaller"
 
 
@@ -58,7 +58,7 @@ def add_to_html(body: str, *, url: str, footer: str) -> str:
     link = f'<a href="{escape(url)}">{{}}</a>'
     words = footer.strip()
     if not words:
-        shown = f"If you do not want these mails any more, {link.format('unsubscribe here')}."
+        shown = link.format("Unsubscribe")
     elif _TAG.search(words):
         shown = link.format(escape(url)).join(map(_as_html, _TAG.split(words)))
     else:

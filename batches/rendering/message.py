@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 from hashlib import blake2b, blake2s, sha256
-from secrets import token_hex
+from secrets import token_urlsafe
 from typing import NamedTuple
 
 from batches.mailboxes import parse_mailbox
@@ -137,8 +137,8 @@ class MessageLayout:
         self.news = news
         self.id_left = _make_id_writer(key, job_id, names_email=names_emails)
         """Writes the Message-ID of an email before the ``@``, as in ``make_message_id``."""
-        # 128 random bits: no merge field can contain the boundary by accident or guess it, so none can end a part.
-        boundary = f"=_{token_hex(16)}"
+        # 96 random bits: no merge field can contain the boundary by accident or guess it, so none can end a part.
+        boundary = f"=_{token_urlsafe(12)}"
         self._to = b"\r\n".join((*fields, b"To: "))
         self._after_id = b"@" + sender.domain.encode() + b">\r\nDate: "
         self._open = f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n--{boundary}\r\n'.encode()

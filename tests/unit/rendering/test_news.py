@@ -130,14 +130,14 @@ def test_each_body_without_the_link_gets_the_footer(read: Any) -> None:
     shown = bodies(parse(write(read(parts))))
     link = link_of("ann@example.org")
     assert shown["text/plain"].count(link) == 1 and "-- " not in shown["text/plain"]
-    before, _, after = shown["text/html"].partition(f'<a href="{link}">unsubscribe here</a>.</p>')
+    before, _, after = shown["text/html"].partition(f'<a href="{link}">Unsubscribe</a></p>')
     assert before.startswith("<html><body><p>Hi Ann</p><p ") and after.strip() == "</body></html>"
 
 
 @pytest.mark.parametrize(
     ("footer", "text", "html"),
     [
-        ("", "unsubscribe here:\n{}", 'mails any more, <a href="{}">unsubscribe here</a>.</p>'),
+        ("", "-- \nUnsubscribe: {}\n", 'smaller"><a href="{}">Unsubscribe</a></p>'),
         ("School <A>", "School <A>\n{}", 'School &lt;A&gt;<br><a href="{}">Unsubscribe</a></p>'),
         ("No: {{ unsubscribe_url }} !", "No: {} !", 'No: <a href="{}">{}</a> !</p>'),
         ("a\nb {{unsubscribe_url}}", "a\nb {}", 'a<br>\nb <a href="{}">{}</a></p>'),

@@ -31,7 +31,6 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from rq.utils import now as utcnow
-from rq.worker import WorkerStatus
 
 from batches.delivery import stop
 from batches.jobs import queues
@@ -51,10 +50,6 @@ WORKER_TTL_SECONDS = 30
 REDIS_TIMEOUT_SECONDS = 5
 """How long one answer of Redis may take, beyond the wait of a blocking pop. It is short because the worker does
 not watch its work-horse meanwhile."""
-
-COLLECT_AT_OBJECTS = 10_000
-"""How many objects a worker and its work-horse gather before Python looks for garbage. The emails and replies of a
-window come and go without any, and with Python's 700 it would look through them again and again."""
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, stop.DRAIN_SIGNAL}
@@ -121,7 +116,6 @@ class Worker(rq.Worker):
         connections.close_all()
         # Otherwise a work-horse's first garbage collection would touch, and so copy, all memory that it shares.
         gc.freeze()
-        gc.set_threshold(COLLECT_AT_OBJECTS)
         # Blocked until check_for_suspension: a stop in between would leave a stale registration in Redis.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         with needing_redis():
@@ -143,7 +137,7 @@ class Worker(rq.Worker):
         """Overridden to sweep and to register: RQ calls this in each turn of its loops, idle or busy."""
         if not self.is_horse:
             self._sweep_if_due()
-            if self._is_stop_due:
+            if self._is_stop_due and not (self._stop_requested or self.horse_pid):
                 raise StopRequested
         with outlast_redis():
             super().heartbeat(timeout, pipeline)
@@ -205,10 +199,12 @@ class Worker(rq.Worker):
         """Overridden to clean only the registries in which our own entries are, and no groups or rate limits of RQ."""
         for queue in self.queues:
             if queue.acquire_maintenance_lock():  # one worker is enough
-                self._clean_registries_of(queue)
-                worker_registration.clean_worker_registry(queue)
-                queue.intermediate_queue.cleanup(self, queue)
-                queue.release_maintenance_lock()  # type: ignore[no-untyped-call]
+                try:
+                    self._clean_registries_of(queue)
+                    worker_registration.clean_worker_registry(queue)
+                    queue.intermediate_queue.cleanup(self, queue)
+                finally:
+                    queue.release_maintenance_lock()  # type: ignore[no-untyped-call]
         self.last_cleaned_at = utcnow()  # type: ignore[assignment]
 
     def _clean_registries_of(self, queue: Queue) -> None:
@@ -281,7 +277,8 @@ class Worker(rq.Worker):
             super().fork_work_horse(job, queue)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-        if self._stop_requested:  # The request came before there was a work-horse to pass it on to.
+        if self._is_stop_due:  # The request came before there was a work-horse to pass it on to.
+            self._stop_requested = True
             self._ask_work_horse_to_drain()
 
     def setup_work_horse_signals(self) -> None:
@@ -324,6 +321,6 @@ class Worker(rq.Worker):
         The exception comes wherever Python is. Who catches it there, such as a log handler or a finaliser, would keep
         the worker: so the next heartbeat raises it again.
         """
-        self._is_stop_due = self.get_state() != WorkerStatus.BUSY
+        self._is_stop_due = True
         if not self._is_sweeping or self.horse_pid:
             super()._shutdown()  # type: ignore[no-untyped-call]

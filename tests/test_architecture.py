@@ -94,6 +94,14 @@ def test_only_intake_copies_into_tables() -> None:
     assert copying == {"batches/intake/statements.sql"}
 
 
+def test_sql_folds_letters_in_the_same_way_on_every_database() -> None:
+    """Under a Turkish collation, for example, the small letter of I is another one than Python's."""
+    folding = [line for path, text in sources("batches") if path.endswith(".sql") for line in text.splitlines()]
+    folding = [line for line in folding if re.search(r"\b(?:lower|upper)\(", line)]
+    assert folding
+    assert [line for line in folding if 'COLLATE "pg_c_utf8"' not in line] == []
+
+
 def test_only_progress_publishes() -> None:
     publishing = {path for path, text in sources("batches", "emailbatch") if "group_send" in text}
     assert publishing == {"batches/progress.py"}

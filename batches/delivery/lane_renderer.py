@@ -72,14 +72,16 @@ class LaneRenderer:
         }
 
     def _make_row(self, email: ClaimedEmail) -> Row:
-        cells, link = orjson.Fragment(email.fields), self._layout.link(email.address)
+        cells, link = orjson.Fragment(email.fields), self._layout.link(email.address, email.digest)
         return Row(email.id, cells, email.address, len(email.fields), link)
 
     def _lay_out(self, email: ClaimedEmail, answer: object, *, allow_8bit: bool) -> Message | TemplateFault:
         if isinstance(answer, TemplateFault):
             return answer
         assert isinstance(answer, Rendered)  # noqa: S101  (the rows are shown)
-        return self._layout.build(email_id=email.id, address=email.address, rendered=answer, allow_8bit=allow_8bit)
+        return self._layout.build(
+            email_id=email.id, address=email.address, rendered=answer, allow_8bit=allow_8bit, digest=email.digest
+        )
 
     async def pause_job_if_stuck(self, pauses: Pauses) -> bool:
         """Pause the job if there is an obstacle that PostgreSQL does not know. Returns whether it was paused now.

@@ -99,7 +99,8 @@ class RenderedOutbox(Outbox):
     def _write(self, claimed: ClaimedEmail, *, allow_8bit: bool) -> Message:
         written = self._written[claimed.id]
         if isinstance(written, TemplateFault):
-            raise written
+            # A new one: what is raised holds its frame, which would hold it. So messages would stay in memory.
+            raise TemplateFault(str(written), group=written.group)
         return written
 
     def _ask_ahead(self) -> None:

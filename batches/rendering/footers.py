@@ -47,8 +47,9 @@ def add_to_text(body: str, *, url: str, footer: str) -> str:
         return body
     words = footer.strip() or _DEFAULT
     shown = _TAG.sub(lambda _: url, words) if _TAG.search(words) else f"{words}\n{url}"
-    # The line before a signature, as mail programs write it (RFC 3676, section 4.3).
-    return f"{body.rstrip()}\n\n-- \n{shown}\n"
+    # The line before a signature, as mail programs write it (RFC 3676, section 4.3). Nothing depends on how the body
+    # ends, which may be a field: a plain layout could not know it.
+    return f"{body}\n-- \n{shown}\n"
 
 
 def add_to_html(body: str, *, url: str, footer: str) -> str:

@@ -146,8 +146,10 @@ class MessageLayout:
         self._close = f"\r\n--{boundary}--\r\n".encode()
         self._date_second, self._date = 0, b""
 
-    def build(self, *, email_id: int, address: str, rendered: Rendered, allow_8bit: bool) -> Message:
-        """Make one recipient's message."""
+    def build(
+        self, *, email_id: int, address: str, rendered: Rendered, allow_8bit: bool, digest: bytes | None = None
+    ) -> Message:
+        """Make one recipient's message. ``digest`` is that of the address, if it is known."""
         text, html = canonical(rendered.text), canonical(rendered.html)
         quoted = not allow_8bit or _is_too_long(text) or _is_too_long(html)
         head = self.head(
@@ -155,7 +157,7 @@ class MessageLayout:
             subject_line=encode_subject(rendered.subject),
             id_left=self.id_left(email_id),
             date=self.date_now(),
-            token=self.news.write_token(address, None) if self.news else b"",
+            token=self.news.write_token(address, digest) if self.news else b"",
         )
         return Message(
             head + self.body(text=text, html=html, quoted=quoted), is_8bit=not (quoted and address.isascii())
@@ -167,9 +169,9 @@ class MessageLayout:
         news = self.news.fields(token) if self.news else b""
         return b"".join((self._to, address, b"\r\n", subject_line, *sent_by, news, _BULK))
 
-    def link(self, address: str) -> str:
+    def link(self, address: str, digest: bytes | None = None) -> str:
         """The link with which a recipient of news unsubscribes. Empty: it is service mail."""
-        return self.news.link(self.news.write_token(address, None)) if self.news else ""
+        return self.news.link(self.news.write_token(address, digest)) if self.news else ""
 
     def body(self, *, text: bytes | None, html: bytes | None, quoted: bool) -> bytes:
         """The header lines of the body, and the body: the text part before the HTML part (RFC 2046 section 5.1.4).

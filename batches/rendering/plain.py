@@ -74,7 +74,7 @@ class MessageWriter:
                 return message
             cells.pop()
         context = name_cells(self._merge_fields, cells, address=address)
-        return self._write_general(email_id, address, context, allow_8bit)
+        return self._write_general(email_id, address, context, allow_8bit, digest)
 
     def write(self, *, email_id: int, address: str, context: Mapping[str, Any], allow_8bit: bool) -> Message:
         """Make one recipient's message.
@@ -88,9 +88,13 @@ class MessageWriter:
                 return message
         return self._write_general(email_id, address, context, allow_8bit)
 
-    def _write_general(self, email_id: int, address: str, context: Mapping[str, Any], allow_8bit: bool) -> Message:
-        rendered = self._template.render(context, unsubscribe_url=self._layout.link(address))
-        return self._layout.build(email_id=email_id, address=address, rendered=rendered, allow_8bit=allow_8bit)
+    def _write_general(
+        self, email_id: int, address: str, context: Mapping[str, Any], allow_8bit: bool, digest: bytes | None = None
+    ) -> Message:
+        rendered = self._template.render(context, unsubscribe_url=self._layout.link(address, digest))
+        return self._layout.build(
+            email_id=email_id, address=address, rendered=rendered, allow_8bit=allow_8bit, digest=digest
+        )
 
 
 def _make_picker(places: Sequence[int]) -> Callable[[Sequence[str]], tuple[str, ...]]:

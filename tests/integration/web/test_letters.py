@@ -25,11 +25,6 @@ LIST = "name,email,kind\n" + "".join(
 ALL_FINE = "All 30 letters were checked. None has a fault."
 
 
-@pytest.fixture(autouse=True)
-def empty_redis() -> None:
-    queues.client().flushall()
-
-
 @pytest.fixture
 def draft(sender: User) -> Batch:
     return intake.import_csv(BytesIO(LIST.encode()), filename="list.csv", user=sender).batch

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -13,6 +15,8 @@ from batches.delivery.rendered_outbox import RenderedOutbox
 from batches.delivery.spec import LaneSpec
 from batches.delivery.terms import ClaimedEmail
 from batches.outcomes import Outcome
+from batches.rendering.message import Message
+from batches.rendering.template import TemplateFault
 from batches.smtp.connection import Capabilities
 from batches.smtp.verdicts import Verdict
 from tests.unit.delivery.specs import SPEC, claim
@@ -73,6 +77,25 @@ async def test_messages_are_taken_in_order(harnesses: list[Harness]) -> None:
     assert [number for number, _ in taken] == list(range(150))
     assert all(b"Dear n%d\r\n" % number in content for number, content in taken)
     assert (len(harness.outbox), harness.recorded) == (0, [])
+
+
+async def test_nothing_is_held_in_memory_by_a_fault(harnesses: list[Harness]) -> None:
+    """A fault that holds the frame in which it was raised holds the messages of that frame, too."""
+    harnesses.append(harness := Harness(FANCY))
+    fault = TemplateFault("no")
+    held = weakref.ref(fault)
+    harness.outbox.extend([claim(1), claim(2)])
+    harness.outbox._made_for = EIGHT_BIT
+    harness.outbox._written = {1: fault, 2: Message(b"two", False)}
+    gc.disable()
+    try:
+        outgoing = harness.outbox.take(EIGHT_BIT)
+        assert outgoing is not None and outgoing.content == b"two"
+        assert [number for number, _ in harness.recorded] == [1]
+        del fault
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 async def test_message_is_written_again_when_it_was_put_back(harnesses: list[Harness]) -> None:

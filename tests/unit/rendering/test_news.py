@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batches.rendering.compiled import compile_parts
@@ -254,9 +254,13 @@ PIECES = st.sampled_from(
     text=st.lists(PIECES, max_size=6),
     name=st.text(max_size=20),
     city=st.sampled_from(["", "Berlin", "<b>&", ".x", "a" * 990]),
+    end=st.sampled_from(["x", "x{{ city }}", "x\n{{ city }}", "x \n\n{{ name }}", "x\n\n"]),
 )
-def test_fast_way_writes_what_the_general_way_writes(html: list[str], text: list[str], name: str, city: str) -> None:
-    parts = news(html="".join(html) + "x", text="".join(text) + "x", subject="S {{ name }}")
+@example(html=[], text=[], name="", city="", end="x \n{{ city }}")
+def test_fast_way_writes_what_the_general_way_writes(
+    html: list[str], text: list[str], name: str, city: str, end: str
+) -> None:
+    parts = news(html="".join(html) + end, text="".join(text) + end, subject="S {{ name }}")
     template, layout = plain(parts, ("name", "city")), make_layout()
     fast = find_plain_layout(template, layout)
     assert fast is not None

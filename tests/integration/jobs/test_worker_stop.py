@@ -108,7 +108,7 @@ def test_work_horse_is_asked_to_drain_when_the_stop_came_before_it(monkeypatch: 
             assert waiting.wait(timeout=20) == -stop.DRAIN_SIGNAL
         finally:
             waiting.kill()
-    worker.register_birth()
+    worker.register_birth()  # type: ignore[no-untyped-call]
     worker.heartbeat()  # raises nothing while the work-horse drains
     worker._horse_pid = 0
     worker.heartbeat()

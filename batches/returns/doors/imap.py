@@ -47,6 +47,7 @@ STOP_SECONDS = 1.0
 """How often a wait looks whether it is to end."""
 
 _UID = re.compile(rb"\bUID (\d+)")
+_EMPTY = re.compile(rb'BODY\[\](?:<0>)? (?:""|NIL)', re.IGNORECASE)
 _PREFIX = re.compile(rb'\(\("([^"]*)"')
 
 
@@ -108,17 +109,7 @@ class Mailbox:
         status, parts = self._box.client.uid("FETCH", ",".join(uids), f"(UID BODY.PEEK[]<0.{MESSAGE_READ_BYTES}>)")
         if status != "OK":
             raise MailboxError("The return mailbox doesn't give its messages. It is asked again.")
-        contents: dict[str, bytes] = {}
-        pending = b""
-        for part in parts:
-            if isinstance(part, tuple):
-                head, pending = part
-                found = _UID.search(head)
-            else:  # what comes after the content. Some servers send the UID here
-                found = _UID.search(part or b"")
-            if found and pending:
-                contents[found[1].decode()], pending = pending, b""
-        return contents
+        return read_contents(parts)
 
     def _move(self, uids: Sequence[str], folder: str) -> None:
         if not uids:
@@ -144,6 +135,26 @@ class Mailbox:
         if not self._box.folder.exists(self._prefix + name):
             self._box.folder.create(self._prefix + name)
             self._box.folder.subscribe(self._prefix + name, True)
+
+
+def read_contents(parts: Sequence[bytes | tuple[bytes, bytes] | None]) -> dict[str, bytes]:
+    """Read the answer to FETCH as imaplib gives it (RFC 9051, section 7.5.2): the content of each message by its UID.
+
+    An empty message comes as a literal, as ``""`` or as NIL.
+    """
+    contents: dict[str, bytes] = {}
+    pending: bytes | None = None
+    for part in parts:
+        if isinstance(part, tuple):
+            head, pending = part
+        else:  # what comes after the content. Some servers send the UID here
+            head = part or b""
+            if pending is None and _EMPTY.search(head):
+                pending = b""
+        found = _UID.search(head)
+        if found and pending is not None:
+            contents[found[1].decode()], pending = pending, None
+    return contents
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import DataError
+from django.db import InterfaceError, OperationalError
 
 from batches.models import UnknownReport
 from batches.returns import round_trips
@@ -81,16 +81,21 @@ def _read(message: Arrived) -> Report | None:
 
 
 def _record(reports: Sequence[Report | None]) -> list[bool]:
-    """Record all reports in one transaction; if PostgreSQL can't store one of them, each in its own."""
+    """Record all reports in one transaction; if one of them can't be recorded, each in its own.
+
+    An outage is no fault of a report, so it is raised.
+    """
     events = [event for report in reports if report for event in report.events]
     try:
         if events:
             record_events(events)
         for report in reports:
             _unsubscribe(report)
-    except DataError:
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:  # it must not keep the messages after this one waiting
         if len(reports) == 1:
-            logger.warning("A report has a value that PostgreSQL can't store, so it counts as not understood.")
+            logger.exception("A report can't be recorded, so it counts as not understood.")
             return [False]
         return [is_understood for report in reports for is_understood in _record([report])]
     return [report is not None for report in reports]

@@ -1,0 +1,51 @@
+"""A message that can't be recorded is kept, and keeps no other waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from django.db import IntegrityError, OperationalError
+
+from batches.models import UnknownReport
+from batches.returns.doors import receiving
+from batches.returns.doors.receiving import LMTP, Arrived, receive
+from batches.returns.events import ReturnEvent
+
+pytestmark = pytest.mark.django_db
+
+
+def report(address: str) -> Arrived:
+    text = (
+        "From: postmaster@example.com\nTo: bounce@news.example.org\nSubject: Undelivered\nMIME-Version: 1.0\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\n\n'
+        "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.com\n\n"
+        f"Final-Recipient: rfc822; {address}\nAction: failed\nStatus: 5.1.1\n\n--b--\n"
+    )
+    return Arrived(content=text.encode(), door=LMTP)
+
+
+@pytest.mark.parametrize("fault", [ValueError("a fault of ours"), IntegrityError("a row that cannot be")])
+def test_others_are_recorded_when_one_can_not_be(monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+    recorded: list[str] = []
+
+    def record(events: Sequence[ReturnEvent]) -> None:
+        if any(event.recipient == "odd@example.com" for event in events):
+            raise fault
+        recorded.extend(event.recipient for event in events)
+
+    monkeypatch.setattr(receiving, "record_events", record)
+    names = ("ann@example.com", "odd@example.com", "bob@example.com")
+    assert receive([report(name) for name in names]) == [True, False, True]
+    assert recorded == ["ann@example.com", "bob@example.com"]
+    assert "odd@example.com" in UnknownReport.objects.get().content
+
+
+def test_outage_is_raised_so_that_the_door_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    def record(events: Sequence[ReturnEvent]) -> None:
+        raise OperationalError("the server is away")
+
+    monkeypatch.setattr(receiving, "record_events", record)
+    with pytest.raises(OperationalError):
+        receive([report("ann@example.com")])
+    assert not UnknownReport.objects.exists()

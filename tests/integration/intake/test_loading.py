@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batches import intake
@@ -66,6 +66,7 @@ CELLS = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"], include_
     delimiter=st.sampled_from([",", ";", "\t", "|"]),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
 )
+@example(rows=[["", "", "=Ã¢"]], delimiter=",", quoting=csv.QUOTE_MINIMAL)  # repaired, unless a person chose UTF-8
 @settings(max_examples=60, deadline=None)
 def test_cells_come_back_from_the_database_when_any_table_was_written(
     rows: list[list[str]], delimiter: str, quoting: int
@@ -76,7 +77,7 @@ def test_cells_come_back_from_the_database_when_any_table_was_written(
     writer.writerows([one, f"user{number}@example.com", two, three] for number, (one, two, three) in enumerate(rows))
     data = io.BytesIO(text.getvalue().encode())
     batch = intake.import_csv(
-        data, filename="x.csv", user=None, options=intake.ReadingOptions(delimiter=delimiter)
+        data, filename="x.csv", user=None, options=intake.ReadingOptions(delimiter=delimiter, encoding="utf-8")
     ).batch
     assert [fields for _, _, fields in emails_of(batch)] == [list(map(tidy_cell, row)) for row in rows]
 

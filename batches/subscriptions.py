@@ -16,7 +16,7 @@ from django.db import DatabaseError
 from batches import progress
 from batches.credentials import Credentials
 from batches.jobs import forecasts
-from batches.models import LIVE_JOB_STATUSES, Batch, EmailJob
+from batches.models import Batch, EmailJob
 from batches.permissions import Permission, may
 from batches.progress import Snapshot
 
@@ -87,5 +87,5 @@ def _read_list(user: User) -> dict[int, Snapshot]:
     """Read the snapshots of the newest batches, and of the live ones however old they are."""
     visible = Batch.objects.visible_to(user)
     newest = visible.order_by("-pk").values_list("pk", flat=True)[:LISTED_COUNT]
-    live = EmailJob.objects.filter(status__in=LIVE_JOB_STATUSES, batch__in=visible).values_list("batch_id", flat=True)
+    live = EmailJob.objects.live().filter(batch__in=visible).values_list("batch_id", flat=True)
     return forecasts.read_snapshots({*newest, *live})

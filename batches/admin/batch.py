@@ -26,7 +26,7 @@ from batches.accounts.proof import find_proof_refusal
 from batches.admin.deleting import delete_batches
 from batches.admin.readonly import ReadOnlyAdmin
 from batches.jobs import creation, forecasts, lifecycle
-from batches.models import LIVE_JOB_STATUSES, Batch, EmailJob, JobKind
+from batches.models import Batch, EmailJob, JobKind
 from batches.permissions import Act, NotPermitted, Permission, may, require_act
 
 REJECTED_SHOWN = 20
@@ -204,7 +204,7 @@ class BatchAdmin(ReadOnlyAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         if not request.user.is_superuser:
             return False
-        return obj is None or not EmailJob.objects.filter(batch=obj.pk, status__in=LIVE_JOB_STATUSES).exists()
+        return obj is None or not EmailJob.objects.live().filter(batch=obj.pk).exists()
 
     def get_deleted_objects(
         self, objs: Sequence[Any] | QuerySet[Any], request: HttpRequest

@@ -90,7 +90,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 def _lines() -> list[str]:
     fleet = fleet_status()
-    live = list(EmailJob.objects.filter(status__in=LIVE_JOB_STATUSES).values_list("batch_id", "status"))
+    live = list(EmailJob.objects.live().values_list("batch_id", "status"))
     snapshots = progress.read_snapshots(batch_id for batch_id, _ in live).values()
     emails: Counter[str] = Counter()
     for snapshot in snapshots:

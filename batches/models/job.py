@@ -17,6 +17,10 @@ from batches.models.topic import MessageTopic, Topic
 
 
 class EmailJobQuerySet(models.QuerySet["EmailJob"]):
+    def live(self) -> Self:
+        """Filter by live jobs. PostgreSQL finds them in the index of the jobs without an end, however many have one."""
+        return self.filter(completed_at=None, status__in=LIVE_JOB_STATUSES)
+
     def answered_for(self) -> Self:
         """Filter by jobs for which somebody answers.
 

@@ -13,8 +13,9 @@ from django.db import connection
 from django.utils import timezone
 
 from batches.delivery.ledger_connection import SESSION_SETTINGS
-from batches.models import Batch, EmailJob, EmailStatus, Lane, Relay, RelayQuota, RelayUse, sql
+from batches.models import Batch, EmailJob, EmailStatus, JobStatus, Lane, Relay, RelayQuota, RelayUse, sql
 from batches.models.relay import DEFAULT_RELAY
+from tests.conftest import MakeBatch
 from tests.integration.models.conftest import ROWS
 from tests.integration.models.plans import Plan, blocks_of, plan_of, rows_removed_of
 
@@ -180,3 +181,19 @@ def test_jobs_to_finish_read_a_row_each_when_the_half_is_sent(half_sent: Batch) 
     plan = plan_of(sql.JOBS_TO_FINISH, {"job": None})
     assert_by_index(plan, blocks_max=100)
     assert "(actual rows=0.00" in plan.partition("\n")[0]
+
+
+@pytest.mark.django_db
+def test_live_jobs_are_found_by_index_when_all_others_have_ended(make_batch: MakeBatch) -> None:
+    """A table of so few rows is read as a whole, unless that is forbidden."""
+    batch = make_batch()
+    ended = {"completed_at": timezone.now(), "status": JobStatus.COMPLETED}
+    EmailJob.objects.bulk_create([EmailJob(batch=batch, template_key="t", from_email="a@b.org", **ended)] * 500)
+    live = EmailJob.objects.create(batch=batch, template_key="t", from_email="a@b.org")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE batches_emailjob")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = EmailJob.objects.live().explain(analyze=True, buffers=True, timing=False)
+    assert "using job_one_live_per_batch" in plan
+    assert blocks_of(plan) <= 4
+    assert [job.pk for job in EmailJob.objects.live()] == [live.pk]

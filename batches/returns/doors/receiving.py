@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 
 from batches.models import UnknownReport
 from batches.returns import round_trips
@@ -91,9 +91,10 @@ def _record(reports: Sequence[Report | None]) -> list[bool]:
             record_events(events)
         for report in reports:
             _unsubscribe(report)
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:  # it must not keep the messages after this one waiting
+    except Exception as exc:  # it must not keep the messages after this one waiting
+        is_of_database = isinstance(exc, DatabaseError | InterfaceError)
+        if is_of_database and not isinstance(exc, DataError | IntegrityError):
+            raise
         if len(reports) == 1:
             logger.exception("A report can't be recorded, so it counts as not understood.")
             return [False]

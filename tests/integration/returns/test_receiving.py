@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from django.db import IntegrityError, OperationalError
+from django.db import DatabaseError, IntegrityError, InterfaceError, InternalError, OperationalError
 
 from batches.models import UnknownReport
 from batches.returns.doors import receiving
@@ -41,11 +41,12 @@ def test_others_are_recorded_when_one_can_not_be(monkeypatch: pytest.MonkeyPatch
     assert "odd@example.com" in UnknownReport.objects.get().content
 
 
-def test_outage_is_raised_so_that_the_door_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [OperationalError, InterfaceError, InternalError, DatabaseError])
+def test_outage_is_raised_so_that_the_door_repeats(monkeypatch: pytest.MonkeyPatch, kind: type[Exception]) -> None:
     def record(events: Sequence[ReturnEvent]) -> None:
-        raise OperationalError("the server is away")
+        raise kind("the server is away")
 
     monkeypatch.setattr(receiving, "record_events", record)
-    with pytest.raises(OperationalError):
+    with pytest.raises(kind):
         receive([report("ann@example.com")])
     assert not UnknownReport.objects.exists()

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from batches.models import AuditEntry, Suppression, SuppressionReason
-from batches.suppressions import find_digest, is_suppressed, list_of
+from batches.models import AuditEntry, Suppression, SuppressionReason, Topic
+from batches.models.topic import NEWS_TOPIC
+from batches.suppressions import find_digest, is_suppressed, list_of, suppress
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +48,20 @@ def test_address_is_taken_off() -> None:
     assert "off the list" in run("ann@example.org", "--lift")
     assert "not on the list" in run("ann@example.org", "--lift")
     assert not is_suppressed("ann@example.org")
+
+
+def test_objection_of_a_recipient_is_not_lifted_by_the_way() -> None:
+    news = Topic.objects.get(key=NEWS_TOPIC)
+    suppress("ann@example.org", reason=SuppressionReason.BOUNCED)
+    suppress("ann@example.org", reason=SuppressionReason.UNSUBSCRIBED, topic=news)
+    with pytest.raises(CommandError, match="--reason bounced"):
+        run("ann@example.org", "--lift")
+    assert "off the list" in run("ann@example.org", "--lift", "--reason", "bounced")
+    with pytest.raises(CommandError, match="unsubscribed"):
+        run("ann@example.org", "--lift", "--topic", "news")
+    assert [row.reason for row in Suppression.objects.all()] == [SuppressionReason.UNSUBSCRIBED]
+    assert "off the list" in run("ann@example.org", "--lift", "--reason", "unsubscribed")
+    assert not Suppression.objects.exists()
 
 
 def test_file_is_imported_and_bad_lines_are_named(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def message(number: int = 0) -> EmailMessage:
     mail = EmailMessage()
     mail["Subject"] = f"Grüße Nr. {number} an Олена 🎉"
     mail["From"], mail["To"] = "Zoë <zoe@example.org>", f"reader{number}@example.org"
-    mail.set_content("Plain text.")
+    mail.set_content("Plain text. <b> https://mail.example.org/u/abc")
     mail.add_alternative("<p>Hello <b>you</b></p><script>alert(1)</script>", subtype="html")
     mail.set_boundary(f"boundary-{number}")
     return mail
@@ -193,7 +193,8 @@ def test_html_is_in_a_sandboxed_frame_when_a_message_is_shown(staff: Client, fil
     assert "default-src 'none'" in policy
     assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
     assert "Grüße Nr. 7 an Олена 🎉" in page
-    assert "Plain text." in page
+    assert "Plain text. &lt;b&gt; " in page
+    assert '<a href="https://mail.example.org/u/abc" rel="nofollow">' in page
 
 
 def test_download_has_the_same_octets_as_the_message(staff: Client, filled: Path) -> None:

@@ -117,9 +117,11 @@ def lift_address(
         reason: Only what was said for this reason. None: for any.
 
     Raises:
-        SuppressionRefused: It is no address.
+        SuppressionRefused: It is no address; or neither a topic nor a reason is named, and the recipient unsubscribed.
     """
     digest = _digest(address)
+    if reason is None and not is_topic_only:
+        refuse_objection(list_of(digest))
     reasons = list(SuppressionReason) if reason is None else [reason]
     with transaction.atomic():
         if is_topic_only:
@@ -130,6 +132,19 @@ def lift_address(
             lifted = lift_all(digest)
         audit.record(AuditAction.LIFT, person=digest_address(_normalise(address)), lifted=lifted)
     return lifted
+
+
+def refuse_objection(rows: QuerySet[Suppression]) -> None:
+    """Refuse to lift rows by the way with which a recipient unsubscribed.
+
+    Raises:
+        SuppressionRefused: There is one.
+    """
+    if rows.filter(reason=SuppressionReason.UNSUBSCRIBED).exists():
+        raise SuppressionRefused(
+            "The recipient unsubscribed, and that would be lifted too. Name the reason that is to be taken off: "
+            "bounced, for example, or unsubscribed if the recipient wants news again."
+        )
 
 
 def find_rows(address: str) -> QuerySet[Suppression]:

@@ -318,8 +318,8 @@ class Worker(rq.Worker):
     def _shutdown(self) -> None:
         """Overridden because RQ's SIGTERM handler raises in an idle worker, and must not interrupt a sweep.
 
-        The exception comes wherever Python is. Who catches it there, such as a log handler or a finaliser, would keep
-        the worker: so the next heartbeat raises it again.
+        The program may be anywhere then, also in a log handler or a finaliser, which catch every exception. So the next
+        heartbeat raises it again.
         """
         self._is_stop_due = True
         if not self._is_sweeping or self.horse_pid:

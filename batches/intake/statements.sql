@@ -159,7 +159,8 @@ WHERE membership.group_id = %(group)s AND person.is_active AND person.email <> '
 -- name: plain_digest
 -- The digest of a plain address, which is ASCII, as suppressions.make_digest makes it: the first half of an HMAC-SHA-256
 -- (RFC 2104). The two values are the key, padded to a block of 64 octets and combined with each of its two constants.
-substr(sha256(%(outer_key)s::bytea || sha256(%(inner_key)s::bytea || convert_to(lower(address COLLATE "pg_c_utf8"), 'UTF8'))), 1, 16)
+substr(sha256(%(outer_key)s::bytea || sha256(%(inner_key)s::bytea ||
+       convert_to(lower(address COLLATE "pg_c_utf8"), 'UTF8'))), 1, 16)
 
 -- name: INSERT_GROUP
 -- Make the members with a plain address emails, oldest user first: of the users with one address the first wins.

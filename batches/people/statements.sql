@@ -9,7 +9,8 @@ WHERE lower(e.address COLLATE "pg_c_utf8") = ANY(%(lowered)s::text[]) ORDER BY e
 -- name: FIND_REJECTED
 -- Find the rejected rows that hold an address in any cell.
 SELECT r.id, r.batch_id, r.raw FROM batches_rejectedrow r
-WHERE lower(r.raw::text COLLATE "pg_c_utf8") LIKE ANY(%(likes)s::text[]) AND r.raw::text ~* %(pattern)s ORDER BY r.batch_id, r.line
+WHERE lower(r.raw::text COLLATE "pg_c_utf8") LIKE ANY(%(likes)s::text[]) AND r.raw::text ~* %(pattern)s
+ORDER BY r.batch_id, r.line
 
 -- name: TEXT_COLUMNS
 -- List the columns of all tables that hold text.

@@ -221,6 +221,19 @@ def test_only_what_was_named_is_taken_off(api: Client) -> None:
     assert [row.reason for row in list_of(find_digest("ann@example.org"))] == ["unsubscribed"]
 
 
+def test_objection_of_a_recipient_is_not_taken_off_by_the_way(api: Client) -> None:
+    suppress("ann@example.org", reason=SuppressionReason.UNSUBSCRIBED)
+    suppress("ann@example.org", reason=SuppressionReason.BOUNCED)
+    for answer in (
+        call(api, "delete", address="Ann@Example.org"),
+        (api.delete("/api/suppressions?address=ann%40example.org").status_code, None),
+    ):
+        assert answer[0] == 422
+    assert Suppression.objects.count() == 2
+    assert call(api, "delete", address="ann@example.org", reason="bounced")[1]["removedCount"] == 1
+    assert call(api, "delete", address="ann@example.org", reason="unsubscribed")[1]["removedCount"] == 1
+
+
 def test_query_says_what_is_taken_off_when_there_is_no_body(api: Client) -> None:
     suppress("ann@example.org", reason=SuppressionReason.MANUAL)
     suppress("ann@example.org", reason=SuppressionReason.BOUNCED)

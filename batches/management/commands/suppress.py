@@ -51,11 +51,8 @@ class Command(ActingCommand):
             raise CommandError("Only one address at a time can be taken off. Name it instead of a file.")
         topic = do_not_send.find_topic(options["topic"]) if options["topic"] else None
         reason = SuppressionReason(options["reason"]) if options["reason"] else None
-        if reason is None and do_not_send.find_rows(address).filter(reason=SuppressionReason.UNSUBSCRIBED).exists():
-            raise CommandError(
-                "The recipient unsubscribed, and that would be lifted too. Say what to take off: --reason bounced, for "
-                "example, or --reason unsubscribed if the recipient wants news again."
-            )
+        if reason is None and topic is not None:  # a program that names a topic means it; a person may not
+            do_not_send.refuse_objection(do_not_send.find_rows(address).filter(topic=topic))
         lifted = do_not_send.lift_address(address, topic=topic, reason=reason, is_topic_only=topic is not None)
         self.stdout.write("The address is off the list." if lifted else "It was not on the list.")
 

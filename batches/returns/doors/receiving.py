@@ -62,7 +62,7 @@ def receive(messages: Sequence[Arrived]) -> list[bool]:
     understood = _record(reports)
     for place, message in enumerate(messages):
         if not understood[place]:
-            understood[place] = round_trips.record(message.content, rcpt=message.recipient)
+            understood[place] = _record_round_trip(message)
         if not understood[place]:
             _keep(message)
     return understood
@@ -92,14 +92,29 @@ def _record(reports: Sequence[Report | None]) -> list[bool]:
         for report in reports:
             _unsubscribe(report)
     except Exception as exc:  # it must not keep the messages after this one waiting
-        is_of_database = isinstance(exc, DatabaseError | InterfaceError)
-        if is_of_database and not isinstance(exc, DataError | IntegrityError):
+        if _is_outage(exc):
             raise
         if len(reports) == 1:
             logger.exception("A report can't be recorded, so it counts as not understood.")
             return [False]
         return [is_understood for report in reports for is_understood in _record([report])]
     return [report is not None for report in reports]
+
+
+def _record_round_trip(message: Arrived) -> bool:
+    """Whether the message was one that the sender check had sent."""
+    try:
+        return round_trips.record(message.content, rcpt=message.recipient)
+    except Exception as exc:
+        if _is_outage(exc):
+            raise
+        logger.exception("A message can't be compared with the sender checks, so it counts as not understood.")
+        return False
+
+
+def _is_outage(exc: Exception) -> bool:
+    """Whether an error may pass by itself. Others are about a value of the message, or a fault of ours."""
+    return isinstance(exc, DatabaseError | InterfaceError) and not isinstance(exc, DataError | IntegrityError)
 
 
 def _unsubscribe(report: Report | None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from django.db import DatabaseError, IntegrityError, InterfaceError, InternalError, OperationalError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 
 from batches.models import UnknownReport
+from batches.returns import round_trips
 from batches.returns.doors import receiving
 from batches.returns.doors.receiving import LMTP, Arrived, receive
 from batches.returns.events import ReturnEvent
@@ -50,3 +51,15 @@ def test_outage_is_raised_so_that_the_door_repeats(monkeypatch: pytest.MonkeyPat
     with pytest.raises(kind):
         receive([report("ann@example.com")])
     assert not UnknownReport.objects.exists()
+
+
+@pytest.mark.parametrize("fault", [ValueError("a fault of ours"), DataError("no text")])
+def test_message_is_kept_when_it_can_not_be_compared_with_sender_checks(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def record(content: bytes, *, rcpt: str) -> bool:
+        raise fault
+
+    monkeypatch.setattr(round_trips, "record", record)
+    assert receive([Arrived(content=b"Subject: odd\n\nletter\n", door=LMTP)]) == [False]
+    assert "letter" in UnknownReport.objects.get().content

@@ -41,7 +41,7 @@ def send_test_message(
     test = intake.import_list([{**values, "email": to}], user=user).batch
     try:
         _copy_rows(test, context.get(ROWS, []))
-        Batch.objects.filter(pk=test.pk).update(filename=f"Test of {draft.filename}"[:255])
+        Batch.objects.filter(pk=test.pk).update(filename=f"Test of {draft.title}"[:255], is_test=True)
         creation.create_job(
             test,
             template=template,

@@ -42,6 +42,12 @@ class Batch(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="batches"
     )
     filename = models.CharField(max_length=255)
+    name = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="What people call it. Empty: the file's name."
+    )
+    is_test = models.BooleanField(
+        default=False, db_default=False, help_text="Whether it is a test message. The pages list those by themselves."
+    )
     source = models.CharField(max_length=16, choices=BatchSource)
     status = models.CharField(max_length=16, choices=BatchStatus, default=BatchStatus.DRAFT)
     columns = models.JSONField(
@@ -130,7 +136,12 @@ class Batch(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.filename} (batch {self.pk})"
+        return f"{self.title} (batch {self.pk})"
+
+    @property
+    def title(self) -> str:
+        """What the pages call it: the name that a person gave it, or the name of its file."""
+        return self.name or self.filename
 
     @property
     def to_send_count(self) -> int:

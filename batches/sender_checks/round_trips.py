@@ -60,7 +60,7 @@ def start_round_trip(sender: Sender, *, user: User | None) -> RoundTrip:
     draft = intake.import_list([make_address(token)], user=user).batch
     try:
         with transaction.atomic():
-            Batch.objects.filter(pk=draft.pk).update(filename=f"Round trip of {sender.key}"[:255])
+            Batch.objects.filter(pk=draft.pk).update(filename=f"Round trip of {sender.key}"[:255], is_test=True)
             trip = RoundTrip.objects.create(sender=sender, batch=draft, token=token, is_news=topic is not None)
             creation.create_job(draft, template=_make_template(sender, topic), user=user, sender=sender.key)
     except Exception:  # a round trip that is not sent leaves no draft, whatever the reason

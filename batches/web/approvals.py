@@ -95,21 +95,21 @@ def approve(request: SignedInRequest, batch: Batch) -> str:
     require_fresh_proof(request, recipient_count=batch.total_count)
     job = approvals.approve(batch, digest=request.POST.get("digest", ""), by=request.user)
     at = " at its time" if job.scheduled_at else ""
-    return f"You approved “{batch.filename}”. It goes out to {job.total_count:,} recipients{at}."
+    return f"You approved “{batch.title}”. It goes out to {job.total_count:,} recipients{at}."
 
 
 @_answering
 def refuse(request: SignedInRequest, batch: Batch) -> str:
     """Refuse, with the reason that the asker will read."""
     approvals.refuse(batch, by=request.user, reason=request.POST.get("reason", ""))
-    return f"You refused “{batch.filename}”. Nothing is sent."
+    return f"You refused “{batch.title}”. Nothing is sent."
 
 
 @_answering
 def withdraw(request: SignedInRequest, batch: Batch) -> str:
     """Take the question back."""
     approvals.withdraw(batch, by=request.user)
-    return f"“{batch.filename}” no longer waits for approval. Nothing is sent."
+    return f"“{batch.title}” no longer waits for approval. Nothing is sent."
 
 
 def _find_batch(request: SignedInRequest, batch_id: int) -> Batch:

@@ -82,7 +82,7 @@ def discard(request: SignedInRequest, batch_id: int) -> HttpResponse:
     except intake.NotADraft:
         messages.error(request, "This batch was sent or is being sent, so it is kept. To stop it, cancel it.")
         return redirect("batch", batch_id=batch.pk)
-    messages.success(request, f"“{batch.filename}” was discarded. Nothing was sent.")
+    messages.success(request, f"“{batch.title}” was discarded. Nothing was sent.")
     return redirect("home")
 
 

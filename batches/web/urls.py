@@ -5,6 +5,7 @@ from django.urls import path
 from batches.web import (
     approvals,
     audit,
+    batch_list,
     batches,
     letters,
     list_forms,
@@ -21,7 +22,7 @@ from batches.web import (
 
 urlpatterns = [
     path("", uploads.home, name="home"),
-    path("batches/", batches.show_batches, name="batches"),
+    path("batches/", batch_list.show_batches, name="batches"),
     path("batches/<int:batch_id>/", batches.show_batch, name="batch"),
     path("batches/<int:batch_id>/review/", review.show_review, name="review"),
     path("batches/<int:batch_id>/review/choose/", review.choose, name="review-choose"),

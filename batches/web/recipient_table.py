@@ -1,0 +1,172 @@
+"""The table of a batch's recipients: its tabs, and a page of its rows.
+
+A batch, a tab and the query of a page enter. The context of ``batches/recipients.html`` leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Q
+
+from batches.history import JOB_LABELS, OUTCOME_LABELS, History, read_histories
+from batches.models import Batch, Email, EmailState, EmailStatus, RejectionKind, Return
+from batches.models.sql import AttemptRow
+from batches.paging import read_page
+from batches.progress import Snapshot
+from batches.returns.summary import RETURN_KINDS, filter_returned, read_returns, say_answer, say_return
+from batches.web.findings import count_hidden_rows
+from batches.web.requests import SignedInRequest
+from batches.wording import HIDDEN_MEANING, REJECTED_MEANING, RETURN_MEANINGS, STATE_MEANINGS
+
+REJECTED = "rejected"
+"""The value of the tab that lists the rejected rows. All tabs but this and the next list emails by their state."""
+
+HIDDEN = RejectionKind.HIDDEN
+"""The value of the tab that lists the rows that the sheet hides."""
+
+REJECTED_MEANINGS = {REJECTED: REJECTED_MEANING, HIDDEN: HIDDEN_MEANING}
+
+OPEN_STATUSES = (EmailStatus.PENDING, EmailStatus.SENDING)
+"""What the tab Pending lists: every email that has not ended. A snapshot counts them together, as ``pending``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tab:
+    """One way to filter the table of recipients."""
+
+    value: str
+    label: str
+    count: int
+    is_chosen: bool
+    live_count: str
+    """The count of a snapshot that keeps the tab up to date, or an empty string."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedAttempt:
+    """An attempt as the table lists it, oldest first."""
+
+    attempt: AttemptRow
+    outcome: str
+    job: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedReturn:
+    """A report about an email as the table lists it, oldest first."""
+
+    report: Return
+    words: str
+    """What it means."""
+    answer: str
+    """What the receiver said."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedEmail:
+    """An email as the table lists it."""
+
+    email: Email
+    history: History
+    attempts: list[ListedAttempt]
+    is_to_be_retried: bool
+    """Whether the email waits for its next attempt, whose time is then known."""
+    returns: list[ListedReturn]
+
+    @property
+    def attempt_count(self) -> int:
+        """How many attempts there were in all jobs. The email's own count is of its last job."""
+        return max(self.email.attempts, len(self.history.attempts))
+
+    @property
+    def has_more_to_tell(self) -> bool:
+        """Whether there were attempts that the row's own record does not tell of."""
+        return len(self.history.attempts) > (0 if self.history.job_id is None else 1)
+
+    @property
+    def return_states(self) -> list[EmailState]:
+        """Say that it came back, or that its recipient complained, beside that it was sent."""
+        kinds = {each.report.kind for each in self.returns}
+        return [state for state, kind in RETURN_KINDS.items() if kind in kinds]
+
+
+def show_recipients(request: SignedInRequest, batch: Batch, now: Snapshot) -> dict[str, object]:
+    """Return the context of the table: the tabs, what the chosen one means, and a page of its rows."""
+    status = request.GET.get("status", "")
+    hidden_count = count_hidden_rows(batch)
+    return {
+        "has_rejected_rows": batch.rejected_count or batch.duplicate_count or hidden_count,
+        "tabs": _make_tabs(batch, now, hidden_count=hidden_count, chosen=status),
+        "meaning": _say_meaning(status, batch),
+        **_read_rows(request, batch, status),
+    }
+
+
+def _read_rows(request: SignedInRequest, batch: Batch, status: str) -> dict[str, object]:
+    if status in (REJECTED, HIDDEN):
+        is_hidden = Q(kind=HIDDEN)
+        rows = batch.rejected_rows.filter(is_hidden if status == HIDDEN else ~is_hidden)
+        return {"rejected": read_page(rows, order=["line", "pk"], query=request.GET)}
+    emails = batch.emails.with_state()
+    if status in RETURN_MEANINGS:
+        emails = filter_returned(emails, batch_id=batch.pk, state=EmailState(status))
+    elif status == EmailStatus.PENDING:
+        emails = emails.filter(status__in=OPEN_STATUSES)
+    elif status in EmailStatus.values:
+        emails = emails.in_state(status)
+    page = read_page(emails, order=["row"], query=request.GET)
+    return {"emails": page, "listed_emails": _list_emails(page.rows)}
+
+
+def _list_emails(emails: Sequence[Email]) -> list[ListedEmail]:
+    histories = read_histories(emails)
+    returns = read_returns([email.pk for email in emails])
+    return [
+        ListedEmail(
+            email=email,
+            history=histories[email.pk],
+            attempts=[
+                ListedAttempt(
+                    attempt=attempt, outcome=OUTCOME_LABELS[attempt.outcome], job=JOB_LABELS[attempt.job_kind]
+                )
+                for attempt in histories[email.pk].attempts
+            ],
+            is_to_be_retried=email.status == EmailStatus.PENDING and email.next_attempt_at is not None,
+            returns=[
+                ListedReturn(report=each, words=say_return(each), answer=say_answer(each))
+                for each in returns.get(email.pk, [])
+            ],
+        )
+        for email in emails
+    ]
+
+
+def _say_meaning(status: str, batch: Batch) -> str:
+    if status in REJECTED_MEANINGS:
+        return REJECTED_MEANINGS[status].format(places=f"{batch.place_word}s")
+    if status in RETURN_MEANINGS:
+        return RETURN_MEANINGS[EmailState(status)]
+    return STATE_MEANINGS[EmailStatus(status)] if status in EmailStatus.values else ""
+
+
+def _make_tabs(batch: Batch, now: Snapshot, *, hidden_count: int, chosen: str) -> list[Tab]:
+    counts = {
+        "": ("All", now["total"], "total"),
+        EmailStatus.SENT: (EmailStatus.SENT.label, now["sent"], "sent"),
+        EmailState.RETURNED: (EmailState.RETURNED.label, now["returned"], "returned"),
+        EmailState.COMPLAINED: (EmailState.COMPLAINED.label, now["complained"], "complained"),
+        EmailStatus.FAILED: (EmailStatus.FAILED.label, now["failed"], "failed"),
+        EmailStatus.UNKNOWN: (EmailStatus.UNKNOWN.label, now["unknown"], "unknown"),
+        EmailStatus.PENDING: (EmailStatus.PENDING.label, now["pending"], "pending"),
+        EmailStatus.SUPPRESSED: (EmailStatus.SUPPRESSED.label, now["suppressed"], "suppressed"),
+        EmailStatus.CANCELLED: (EmailStatus.CANCELLED.label, now["cancelled"], "cancelled"),
+        REJECTED: ("Rejected rows", batch.rejected_count + batch.duplicate_count, ""),
+        HIDDEN: ("Hidden rows", hidden_count, ""),
+    }
+    return [
+        Tab(value=value, label=label, count=count, is_chosen=value == chosen, live_count=live_count)
+        for value, (label, count, live_count) in counts.items()
+        if count or value in ("", chosen)
+    ]

@@ -25,8 +25,14 @@ PAGE_POLICY = (
 )
 """For each page, those of the admin and of the API's documentation among them: our own files, and nothing inline."""
 
-MESSAGE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
-"""For the HTML of a message: its styles are shown, and nothing in it can run, send, navigate or load from elsewhere."""
+MESSAGE_POLICY = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; "
+    "img-src data:; form-action 'none'; frame-ancestors 'self'"
+)
+"""For the HTML of a message: its styles are shown, and nothing in it can run, send or load from elsewhere.
+
+A link that a person presses may open a new tab, if the frame around the message allows that too.
+"""
 
 MESSAGE_POLICY_WITH_PICTURES = MESSAGE_POLICY.replace("img-src data:", "img-src https: data:")
 """The same after a person asked for the pictures, which tells their server that somebody looks at the message."""

@@ -77,7 +77,9 @@ def test_approver_sees_what_would_go_out(page: Client, approving: Client, draft:
     assert "Hello &lt;b&gt;P1&lt;/b&gt;" in text
     frame = approving.get(address(draft, "approval-message"), {"row": "3"})
     assert "<p>Dear &lt;b&gt;P1&lt;&#x2f;b&gt;</p>" in frame.content.decode()
-    assert frame.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    assert frame.headers["Content-Security-Policy"].startswith(
+        "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'"
+    )
 
 
 def test_approver_sees_how_many_get_no_mail(

@@ -78,7 +78,9 @@ def test_typed_subject_replaces_the_one_of_the_template(page: Client, draft: Bat
 def test_html_is_served_with_a_policy_that_runs_nothing(page: Client, draft: Batch, town: EmailTemplate) -> None:
     answer = page.get(address(draft, "review-message"), {"template": "town", "row": "3"})
     assert answer.content.decode().startswith("<h1>&lt;b&gt;Bo&lt;")
-    assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    assert answer.headers["Content-Security-Policy"].startswith(
+        "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'"
+    )
 
 
 def test_blank_merge_fields_are_counted(page: Client, draft: Batch, town: EmailTemplate) -> None:

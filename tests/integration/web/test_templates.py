@@ -137,7 +137,9 @@ def test_preview_shows_the_unsaved_template_in_a_frame_that_runs_nothing(page: C
         reverse("template-preview"), {"subject": "Hi {{ name }}", "html": "<script>x</script><p>{{ city }}</p>"}
     )
     text = answer.content.decode()
-    assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    assert answer.headers["Content-Security-Policy"].startswith(
+        "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'"
+    )
     assert "Hi Ada Lovelace" in text
     assert "<script>" not in text
     assert 'srcdoc="&lt;script&gt;x&lt;/script&gt;&lt;p&gt;London&lt;/p&gt;"' in text

@@ -74,7 +74,7 @@ def test_message_is_not_found_when_the_batch_is_a_draft_or_another_users(
 
 def test_fault_is_kept_apart_from_the_message_when_it_can_not_be_rendered(sent: Batch) -> None:
     sent.jobs.update(html="{{ name")
-    email = sent.emails.with_state().get(row=2)  # type: ignore[attr-defined]
+    email = sent.emails.with_state().get(row=2)
     found = read_sent_message(sent, email, user_id=None)
     assert found is not None
     assert found.message is None and found.fault

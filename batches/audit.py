@@ -126,7 +126,7 @@ def _name_target(target: Model | None) -> str:
     if isinstance(target, User):
         return target.get_username()
     # A file may be named after the recipient whose address it has.
-    name = target.filename if isinstance(target, Batch) else target
+    name = target.title if isinstance(target, Batch) else target
     return redact(str(name)) if target is not None else ""
 
 

@@ -38,10 +38,10 @@ def send_test_message(
         JobRefused: The template can't be rendered for the row. Nothing is kept.
     """
     values = {name: value for name, value in context.items() if name != ROWS}
-    test = intake.import_list([{**values, "email": to}], user=user).batch
+    label = intake.Label(name=f"Test of {draft.title}", is_test=True)
+    test = intake.import_list([{**values, "email": to}], user=user, label=label).batch
     try:
         _copy_rows(test, context.get(ROWS, []))
-        Batch.objects.filter(pk=test.pk).update(filename=f"Test of {draft.title}"[:255], is_test=True)
         creation.create_job(
             test,
             template=template,

@@ -140,7 +140,7 @@ def review(
 class ListComparison:
     """The list of a user that fits a template best, and what it lacks."""
 
-    filename: str
+    title: str
     missing: tuple[MissingField, ...]
 
     @property
@@ -150,7 +150,7 @@ class ListComparison:
         columns = "column" if len(self.missing) == 1 else "columns"
         near = dict.fromkeys(column.merge_field for field in self.missing for column in field.near[:1])
         hint = f" Near: {', '.join(near)}." if near else ""
-        return f"The template uses {names}, but your list “{self.filename}” has no such {columns}.{hint}"
+        return f"The template uses {names}, but your list “{self.title}” has no such {columns}.{hint}"
 
 
 def compare_with_newest_lists(
@@ -158,7 +158,7 @@ def compare_with_newest_lists(
 ) -> ListComparison | None:
     """Find out which fields the newest of these batches lack, for a hint beside a template.
 
-    Lists that a program posted do not count. A test of a draft is one of them.
+    Lists that a program posted do not count, and neither do tests.
 
     Returns:
         The batch that lacks the fewest fields; among equals, one with a near column. None if a batch has all fields, or
@@ -168,14 +168,19 @@ def compare_with_newest_lists(
         TemplateFault: The template can't be used.
         RenderingBusy: Too many templates are being looked at.
     """
-    newest = list(batches.exclude(merge_fields=[]).exclude(source=BatchSource.LIST).order_by("-pk")[:NEWEST_LISTS])
+    newest = list(
+        batches.filter(is_test=False)
+        .exclude(merge_fields=[])
+        .exclude(source=BatchSource.LIST)
+        .order_by("-pk")[:NEWEST_LISTS]
+    )
     # Without a list too, so that a faulty template is refused even if there is none.
     _, *analyses = [each.require_sound() for each in children.analyse_for(parts, [None, *newest], user_id=user_id)]
     found = [(batch, _find_missing(batch, each)) for batch, each in zip(newest, analyses, strict=True)]
     if not found:
         return None
     batch, missing = min(found, key=lambda pair: (len(pair[1]), not any(field.near for field in pair[1])))
-    return ListComparison(filename=batch.filename, missing=missing) if missing else None
+    return ListComparison(title=batch.title, missing=missing) if missing else None
 
 
 def _find_missing(batch: Batch, analysis: Analysis) -> tuple[MissingField, ...]:

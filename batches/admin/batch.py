@@ -48,17 +48,20 @@ class BatchChangeList(ChangeList):
 class BatchAdmin(ReadOnlyAdmin):
     batch_field = "pk"
     list_display = (
-        *("filename", "state", "done", "sent", "failed", "waiting", "rejected", "source"),
+        *("title", "state", "done", "sent", "failed", "waiting", "rejected", "source"),
         *("created_by", "created_at"),
     )
-    list_filter = ("status", "source")
+    list_filter = ("status", "source", "is_test")
     list_select_related = ("created_by",)
-    search_fields = ("filename__istartswith", "created_by__username")
-    search_help_text = "The beginning of a file name, the name of a user, or the number of a batch."
+    search_fields = ("name__istartswith", "filename__istartswith", "created_by__username")
+    search_help_text = "The beginning of a name or a file name, the name of a user, or the number of a batch."
     date_hierarchy = None
     actions = ("pause", "resume", "cancel", "replay_failed", "replay_unsent", "replay_unknown", "replay_all")
     fieldsets = (
-        (None, {"fields": ("filename", "source", "status", "created_by", "created_at", "completed_at")}),
+        (
+            None,
+            {"fields": ("name", "filename", "is_test", "source", "status", "created_by", "created_at", "completed_at")},
+        ),
         (None, {"fields": ("waiting", "links")}),
         (
             "Counts when its last job ended",
@@ -82,6 +85,10 @@ class BatchAdmin(ReadOnlyAdmin):
         if search_term.isascii() and search_term.isdigit():
             return queryset.filter(pk=int(search_term)), False
         return super().get_search_results(request, queryset, search_term)
+
+    @admin.display(description="batch", ordering="filename")
+    def title(self, batch: Batch) -> str:
+        return batch.title
 
     @admin.display(description="status")
     def state(self, batch: Batch) -> str:

@@ -23,6 +23,7 @@ from batches.api.proof import require_session_proof
 from batches.api.schemas import (
     LEFT_OUT_MAX,
     BatchList,
+    BatchListOptions,
     BatchOut,
     JobOut,
     LeftOut,
@@ -87,9 +88,11 @@ def find_batch(request: HttpRequest, batch_id: int, *, act: Act | None = None) -
 
 
 @router.get("/batches", response=BatchList)
-def list_batches(request: HttpRequest, options: Query[ListOptions]) -> BatchList:
+def list_batches(request: HttpRequest, options: Query[BatchListOptions]) -> BatchList:
     """Your batches, newest first. With the permission to see the batches of others, theirs too."""
     visible = Batch.objects.visible_to(request.user)
+    if options.tests != "with":
+        visible = visible.filter(is_test=options.tests == "only")
     batches, following = paging.cut(visible, order=["-id"], cursor=options.cursor or "", size=options.limit)
     return BatchList(items=describe_batches(batches, request.user), next=following)
 
@@ -127,6 +130,8 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job: EmailJob | None, o
     return BatchOut(
         id=batch.pk,
         filename=batch.filename,
+        name=batch.name,
+        isTest=batch.is_test,
         source=batch.source,
         status=snapshot["status"],
         **progress.name_counts(snapshot),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ninja import Field, Schema
 from pydantic import field_validator
@@ -15,6 +15,7 @@ from batches.api.send_times import SEND_TIME_MEANING, SendTime
 from batches.api.sender_schemas import SENDER_MAX_CHARS, SENDER_MEANING, SenderOut
 from batches.api.topics import TOPIC_MAX_CHARS, TOPIC_MEANING
 from batches.api.unknown_fields import Body
+from batches.intake import NAME_MAX_CHARS
 from batches.jobs.reviewed import DIGEST_PATTERN
 from batches.models import JobKind, JobPriority, SharedAddresses
 from batches.rendering.message import SUBJECT_MAX_CHARS
@@ -35,6 +36,15 @@ TopicKey = Annotated[str, Field(max_length=TOPIC_MAX_CHARS)]
 SenderKey = Annotated[str, Field(max_length=SENDER_MAX_CHARS)]
 Part = Annotated[str, Field(max_length=PART_MAX_CHARS)]
 
+BatchName = Annotated[
+    str | None,
+    Field(max_length=NAME_MAX_CHARS, description="What the pages call the batch. Left out: the name of its file."),
+]
+IsTest = Annotated[
+    bool | None,
+    Field(description="true: it is a test. The lists of batches leave it out unless they are asked for it."),
+]
+
 TIMING_FIELDS = ("scheduledAt", "priority")
 """The fields of an upload that say when its mail goes out. A draft has none of them."""
 
@@ -44,6 +54,13 @@ class ListOptions(Schema):
 
     limit: int = Field(50, ge=1, le=LIST_LIMIT_MAX, description="The most items of one page.")
     cursor: str | None = Field(None, description="The `next` of the page before. Empty or left out: the first page.")
+
+
+class BatchListOptions(ListOptions):
+    tests: Literal["without", "with", "only"] = Field(
+        default="without",
+        description="Whether the list has the test messages: `without` them, `with` them, or `only` them.",
+    )
 
 
 class SendOptions(Body):
@@ -75,6 +92,8 @@ class UploadOptions(ReadingChoices):
     subject: Subject | None = Field(default=None, description="Replaces the template's subject.")
     sender: str | None = Field(default=None, max_length=SENDER_MAX_CHARS, description=SENDER_MEANING)
     topic: str | None = Field(default=None, max_length=TOPIC_MAX_CHARS, description=TOPIC_MEANING)
+    name: BatchName = None
+    isTest: IsTest = None
     scheduledAt: SendTime | None = Field(default=None, description=SEND_TIME_MEANING)
     priority: JobPriority | None = Field(
         default=None, description="Jobs of high priority are sent first. Left out: default."
@@ -100,6 +119,8 @@ class SendBulk(SendOptions):
     recipients: Recipients | None = Field(
         default=None, description="Addresses, or objects with 'email' and merge fields."
     )
+    name: BatchName = None
+    isTest: IsTest = None
     sharedAddresses: SharedAddresses | None = Field(
         default=None,
         description="What happens to recipients with the same address: only the `first` gets an email (the default), "
@@ -295,6 +316,8 @@ class MovedOut(Schema):
 class BatchOut(Schema):
     id: int
     filename: str
+    name: str = Field(description="What a person called it. Empty: nobody did, and the pages show the file's name.")
+    isTest: bool = Field(description="Whether it is a test message.")
     source: str
     status: str
     totalEmails: int

@@ -38,7 +38,7 @@ from batches.rendering.template import MessageParts
 
 router = Router(tags=["sending"])
 
-NEW_FIELDS = {*ReadingChoices.model_fields, "sender", "topic"}
+NEW_FIELDS = {*ReadingChoices.model_fields, "sender", "topic", "name", "isTest"}
 """The options of both doors that are newer than version 0.2. An upload's time and priority are new too."""
 
 
@@ -136,6 +136,7 @@ def _import(
         key=key,
         options=upload_choices(options),
         shared=options.sharedAddresses or SharedAddresses.FIRST,
+        label=_label(options),
         report=intake.report_to_redis(_user(request).pk, key.value) if key else None,
     ).batch
 
@@ -188,8 +189,13 @@ def _import_named(request: HttpRequest, payload: SendBulk, key: intake.Idempoten
     user, shared = _user(request), payload.sharedAddresses or SharedAddresses.FIRST
     if payload.roleFilter is not None:
         group = _find_group(request, payload.roleFilter)
-        return intake.import_group(group, user=user, key=key, shared=shared).batch
-    return intake.import_list(_as_strings(payload.recipients or []), user=user, key=key, shared=shared).batch
+        return intake.import_group(group, user=user, key=key, shared=shared, label=_label(payload)).batch
+    recipients = _as_strings(payload.recipients or [])
+    return intake.import_list(recipients, user=user, key=key, shared=shared, label=_label(payload)).batch
+
+
+def _label(options: UploadOptions | SendBulk) -> intake.Label:
+    return intake.Label(name=options.name or "", is_test=bool(options.isTest))
 
 
 def _usable_template(options: SendOptions | UploadOptions, *, user_id: int) -> EmailTemplate:

@@ -11,15 +11,25 @@ from batches.intake.copying import Counts
 from batches.intake.editing import append_csv, discard_draft, rename_merge_fields, reread_upload
 from batches.intake.errors import IdempotencyConflict, NoRecipients, NotADraft
 from batches.intake.import_progress import ImportProgress, read_import_progress, report_to_redis
-from batches.intake.importing import IdempotencyKey, Imported, import_csv, import_group, import_list, import_users
+from batches.intake.importing import (
+    IdempotencyKey,
+    Imported,
+    import_csv,
+    import_group,
+    import_list,
+    import_users,
+)
+from batches.intake.labels import NAME_MAX_CHARS, Label, name_after_file, rename_batch
 
 __all__ = [
+    "NAME_MAX_CHARS",
     "Counts",
     "FileTooLarge",
     "IdempotencyConflict",
     "IdempotencyKey",
     "ImportProgress",
     "Imported",
+    "Label",
     "ListRefused",
     "NoRecipients",
     "NotADraft",
@@ -33,7 +43,9 @@ __all__ = [
     "import_group",
     "import_list",
     "import_users",
+    "name_after_file",
     "read_import_progress",
+    "rename_batch",
     "rename_merge_fields",
     "report_to_redis",
     "reread_upload",

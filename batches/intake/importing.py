@@ -22,6 +22,7 @@ from batches.files.spooling import seekable
 from batches.intake.copying import Counts
 from batches.intake.errors import IdempotencyConflict
 from batches.intake.import_progress import Report
+from batches.intake.labels import NO_LABEL, Label, keep_printable
 from batches.intake.lists import ListRecords, Recipients, list_layout, list_rows
 from batches.intake.loading import load_file, load_group, load_records, load_users
 from batches.intake.no_recipients import refuse_if_no_recipients
@@ -55,6 +56,7 @@ def import_csv(
     key: IdempotencyKey | None = None,
     options: ReadingOptions = ReadingOptions(),  # noqa: B008  frozen
     shared: SharedAddresses = SharedAddresses.FIRST,
+    label: Label = NO_LABEL,
     report: Report | None = None,
     is_reviewed: bool = False,
 ) -> Imported:
@@ -66,8 +68,8 @@ def import_csv(
     Raises:
         ListRefused: the file can't be used. Nothing is kept.
     """
-    batch = Batch(
-        created_by=user, filename=_tidy_filename(filename), source=BatchSource.UPLOAD, shared_addresses=shared
+    batch = label.make_batch(
+        user, filename=_tidy_filename(filename), source=BatchSource.UPLOAD, shared_addresses=shared
     )
 
     def fill(file: BinaryIO, opened: OpenedFile) -> Counts:
@@ -88,13 +90,14 @@ def import_list(
     user: User | None,
     key: IdempotencyKey | None = None,
     shared: SharedAddresses = SharedAddresses.FIRST,
+    label: Label = NO_LABEL,
 ) -> Imported:
     """Make a draft of a list of addresses, or of mappings with an "email" and merge fields.
 
     Raises:
         ListRefused: the list can't be used. Nothing is kept.
     """
-    batch = Batch(created_by=user, filename="List of recipients", source=BatchSource.LIST, shared_addresses=shared)
+    batch = label.make_batch(user, filename="List of recipients", source=BatchSource.LIST, shared_addresses=shared)
     layout = list_layout(recipients)
     records = ListRecords(list_rows(recipients, layout))
     with refuse_full_disk():
@@ -107,14 +110,15 @@ def import_group(
     user: User | None,
     key: IdempotencyKey | None = None,
     shared: SharedAddresses = SharedAddresses.FIRST,
+    label: Label = NO_LABEL,
 ) -> Imported:
     """Make a draft of the active users of a group who have an address. Their names are merge fields.
 
     Raises:
         ListRefused: the key was used for another request, or the disk is full. Nothing is kept.
     """
-    batch = Batch(
-        created_by=user, filename=_tidy_filename(group.name), source=BatchSource.USERS, shared_addresses=shared
+    batch = label.make_batch(
+        user, filename=_tidy_filename(group.name), source=BatchSource.USERS, shared_addresses=shared
     )
     with refuse_full_disk():
         return _import_once(batch, key, fill=lambda: load_group(batch, group))
@@ -126,6 +130,7 @@ def import_users(
     user: User | None,
     key: IdempotencyKey | None = None,
     shared: SharedAddresses = SharedAddresses.FIRST,
+    label: Label = NO_LABEL,
 ) -> Imported:
     """Make a draft of those of some users who are active and have an address. Merge fields are as for a group.
 
@@ -192,4 +197,4 @@ def _find_earlier(batch: Batch) -> Batch | None:
 def _tidy_filename(name: str) -> str:
     """Return the last part of a path, without the characters that can't be shown."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    return "".join(char for char in last if char.isprintable()).strip()[:255] or "upload.csv"
+    return keep_printable(last)[:255] or "upload.csv"

@@ -30,6 +30,10 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         ended = to in (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED)
         return bool(self.filter(pk=batch_id).update(status=to, completed_at=Now() if ended else None))
 
+    def rename(self, batch_id: int, *, name: str) -> bool:
+        """Set what people call one batch, and say whether that changed."""
+        return bool(self.filter(pk=batch_id).exclude(name=name).update(name=name))
+
 
 class Batch(models.Model):
     """One list of recipients.

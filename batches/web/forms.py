@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from batches.files.addresses import BadAddress, normalise_address
+from batches.intake import NAME_MAX_CHARS
 from batches.jobs.senders import list_senders
 from batches.models import EmailTemplate, Sender
 from batches.rendering.message import SUBJECT_MAX_CHARS
@@ -44,6 +45,7 @@ class UploadForm(RefusableForm):
         allow_empty_file=True,  # intake refuses it with a better sentence than Django's
         error_messages={"required": "Choose a file of recipients first."},
     )
+    name = forms.CharField(required=False, max_length=NAME_MAX_CHARS)
     template = forms.ModelChoiceField(
         EmailTemplate.objects.all(),
         to_field_name="key",

@@ -58,9 +58,11 @@ def _import(request: SignedInRequest, form: UploadForm) -> Batch:
         refuse_used_up(request.user, key=f"form-{form.cleaned_data['key']}-{encoding}")
     # The same file in another encoding is another request: the user went back to have it read correctly.
     key = intake.IdempotencyKey(value=f"form-{form.cleaned_data['key']}-{encoding}", request_digest=_digest(file))
+    filename = file.name or "upload.csv"
     return intake.import_csv(
         cast(BinaryIO, file.file),
-        filename=file.name or "upload.csv",
+        filename=filename,
+        label=intake.Label(name=form.cleaned_data["name"] or intake.name_after_file(filename)),
         user=request.user,
         key=key,
         options=intake.ReadingOptions(encoding=encoding or None),
@@ -113,7 +115,7 @@ def _new_form(request: SignedInRequest) -> UploadForm:
 
 
 def _show(request: SignedInRequest, form: UploadForm, status: int = 200) -> HttpResponse:
-    recent = batches_of(request).select_related("created_by")[:RECENT_COUNT]
+    recent = batches_of(request).filter(is_test=False).select_related("created_by")[:RECENT_COUNT]
     refusal = "" if may(request.user, Permission.SEND_BATCH) else REFUSALS[Permission.SEND_BATCH]
     context = {"form": form, "cards": make_cards(recent), "refusal": refusal}
     return render(request, "batches/home.html", context, status=status)

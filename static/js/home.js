@@ -4,6 +4,8 @@ import { followCards } from "./cards.js";
 
 const form = document.getElementById("upload");
 const input = form.elements.namedItem("file");
+const name = form.elements.namedItem("name");
+let suggestedName = "";
 const drop = document.getElementById("drop");
 const fileName = document.getElementById("file-name");
 const error = document.getElementById("upload-error");
@@ -22,8 +24,16 @@ function say(sentence) {
 function showFile() {
   const file = input.files[0];
   renewKey();
+  showName(file);
   fileName.textContent = file ? `${file.name} (${size(file.size)})` : "Choose a file";
   say("");
+}
+
+/** Name the batch after its file, as long as the user has not typed a name. */
+function showName(file) {
+  if (name.value !== suggestedName) return;
+  suggestedName = file ? file.name.replace(/(?<=.)\.[^.]*$/, "") : "";
+  name.value = suggestedName;
 }
 
 /** Make a key for this choice of file and encoding. If the connection breaks, a second upload with it makes no second batch. */
@@ -97,6 +107,7 @@ function body() {
   const subject = form.elements.namedItem("subject").value.trim();
   if (isToSend() && subject) data.set("subject", subject);
   if (isToSend() && sender()) data.set("sender", sender());
+  if (name.value.trim()) data.set("name", name.value.trim());
   const encoding = form.elements.namedItem("encoding").value;
   if (encoding) data.set("encoding", encoding);
   data.set("file", input.files[0]); // the last part, so that the server has read the fields before the file comes

@@ -30,12 +30,12 @@ GOOD = b"name,email\nAda,ada@example.org\nBob,bob@example.org\n"
 
 
 def upload(
-    client: Client, content: bytes = GOOD, *, name: str = "people.csv", **more: Any
+    client: Client, content: bytes = GOOD, *, filename: str = "people.csv", **more: Any
 ) -> tuple[int, dict[str, Any]]:
     headers: dict[str, Any] = {
         key: more.pop(key) for key in ("HTTP_AUTHORIZATION", "HTTP_IDEMPOTENCY_KEY") if key in more
     }
-    response = client.post("/api/upload", {"file": SimpleUploadedFile(name, content), **more}, **headers)
+    response = client.post("/api/upload", {"file": SimpleUploadedFile(filename, content), **more}, **headers)
     return response.status_code, response.json()
 
 
@@ -261,7 +261,7 @@ def test_answer_is_422_when_the_file_is_missing(api: Client) -> None:
 
 
 def test_answer_names_the_fault_when_the_file_is_no_list(api: Client) -> None:
-    status, answer = upload(api, b"PK\x03\x04" + b"\x00" * 100, name="archive.zip")
+    status, answer = upload(api, b"PK\x03\x04" + b"\x00" * 100, filename="archive.zip")
     assert status in (400, 415) and answer["detail"].endswith(".")
     assert not Batch.objects.exists()
 

@@ -252,7 +252,7 @@ def test_test_message_goes_to_one_address_with_the_merge_fields_of_the_row(
     context = dict(zip(job.batch.merge_fields, email.fields, strict=True))
     assert (email.address, context) == ("me@example.org", {"name": "<b>Bo</b>", "town": ""})
     assert job.subject == "[Test] {{ name }} of {{ town }}"
-    assert job.batch.filename == "Test of list.csv"
+    assert (job.batch.name, job.batch.is_test) == ("Test of list.csv", True)
     assert "A test is on its way to me@example.org" in answer.content.decode()
     assert 'value="me@example.org"' in answer.content.decode()  # for the next test
     draft.refresh_from_db()

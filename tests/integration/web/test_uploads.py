@@ -10,7 +10,8 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from batches.models import Batch, BatchStatus, EmailJob, EmailTemplate
+from batches.models import AuditAction, AuditEntry, Batch, BatchStatus, EmailJob, EmailTemplate
+from tests.conftest import MakeBatch
 
 GOOD_FILE = "Name,E-Mail\nZoë,zoe@example.org\nNed,ned@@example\nMia,mia@example.org\n"
 
@@ -99,3 +100,46 @@ def test_encoding_can_be_chosen_when_the_file_is_not_valid(page: Client, welcome
     text = page.post(reverse("home"), form).content.decode()
     assert "Line 2 is not valid utf-8. Choose the encoding" in text
     assert '<details class="more" id="encoding-choice" open>' in text
+
+
+def test_batch_is_named_after_its_file_when_no_name_is_typed(page: Client, welcome: EmailTemplate) -> None:
+    upload(page, welcome)
+    batch = Batch.objects.get()
+    assert (batch.name, batch.filename, batch.title) == ("people", "people.csv", "people")
+
+
+def test_batch_has_the_typed_name_when_one_is_typed(page: Client, welcome: EmailTemplate) -> None:
+    answer = upload(page, welcome, name=" Summer\u202e fair ")
+    assert Batch.objects.get().name == "Summer fair"
+    assert "<h1>Summer fair</h1>" in page.get(answer.headers["Location"]).content.decode()
+
+
+def test_tests_are_left_out_when_the_newest_batches_are_shown(page: Client, make_batch: MakeBatch) -> None:
+    for name, is_test in (("Real letter", False), ("Trial letter", True)):
+        Batch.objects.filter(pk=make_batch().pk).update(name=name, is_test=is_test)
+    text = page.get(reverse("home")).content.decode()
+    assert "Real letter" in text
+    assert "Trial letter" not in text
+
+
+def test_batch_is_renamed_when_its_owner_types_a_name(page: Client, make_batch: MakeBatch) -> None:
+    batch = make_batch()
+    answer = page.post(reverse("batch-name", args=[batch.pk]), {"name": "Parents, autumn"})
+    batch.refresh_from_db()
+    assert (batch.title, answer.status_code) == ("Parents, autumn", 302)
+    assert AuditEntry.objects.filter(batch_id=batch.pk, action=AuditAction.LIST_CHANGE).count() == 1
+
+
+def test_name_is_refused_when_it_is_too_long(page: Client, make_batch: MakeBatch) -> None:
+    batch = make_batch()
+    answer = page.post(reverse("batch-name", args=[batch.pk]), {"name": "x" * 201}, follow=True)
+    batch.refresh_from_db()
+    assert batch.name == ""
+    assert "The name is longer than 200 characters. Shorten it." in answer.content.decode()
+
+
+def test_batch_is_not_renamed_when_it_belongs_to_another_user(page: Client, make_batch: MakeBatch, staff: User) -> None:
+    batch = make_batch(owner=staff)
+    assert page.post(reverse("batch-name", args=[batch.pk]), {"name": "Mine"}).status_code == 404
+    batch.refresh_from_db()
+    assert batch.name == ""

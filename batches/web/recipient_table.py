@@ -5,18 +5,16 @@ A batch, a tab and the query of a page enter. The context of ``batches/recipient
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q
 
-from batches.history import JOB_LABELS, OUTCOME_LABELS, History, read_histories
-from batches.models import Batch, Email, EmailState, EmailStatus, RejectionKind, Return
-from batches.models.sql import AttemptRow
+from batches.models import Batch, EmailState, EmailStatus, RejectionKind
 from batches.paging import read_page
 from batches.progress import Snapshot
-from batches.returns.summary import RETURN_KINDS, filter_returned, read_returns, say_answer, say_return
+from batches.returns.summary import filter_returned
 from batches.web.findings import count_hidden_rows
+from batches.web.listed_emails import list_emails
 from batches.web.requests import SignedInRequest
 from batches.wording import HIDDEN_MEANING, REJECTED_MEANING, RETURN_MEANINGS, STATE_MEANINGS
 
@@ -44,54 +42,6 @@ class Tab:
     """The count of a snapshot that keeps the tab up to date, or an empty string."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListedAttempt:
-    """An attempt as the table lists it, oldest first."""
-
-    attempt: AttemptRow
-    outcome: str
-    job: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListedReturn:
-    """A report about an email as the table lists it, oldest first."""
-
-    report: Return
-    words: str
-    """What it means."""
-    answer: str
-    """What the receiver said."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListedEmail:
-    """An email as the table lists it."""
-
-    email: Email
-    history: History
-    attempts: list[ListedAttempt]
-    is_to_be_retried: bool
-    """Whether the email waits for its next attempt, whose time is then known."""
-    returns: list[ListedReturn]
-
-    @property
-    def attempt_count(self) -> int:
-        """How many attempts there were in all jobs. The email's own count is of its last job."""
-        return max(self.email.attempts, len(self.history.attempts))
-
-    @property
-    def has_more_to_tell(self) -> bool:
-        """Whether there were attempts that the row's own record does not tell of."""
-        return len(self.history.attempts) > (0 if self.history.job_id is None else 1)
-
-    @property
-    def return_states(self) -> list[EmailState]:
-        """Say that it came back, or that its recipient complained, beside that it was sent."""
-        kinds = {each.report.kind for each in self.returns}
-        return [state for state, kind in RETURN_KINDS.items() if kind in kinds]
-
-
 def show_recipients(request: SignedInRequest, batch: Batch, now: Snapshot) -> dict[str, object]:
     """Return the context of the table: the tabs, what the chosen one means, and a page of its rows."""
     status = request.GET.get("status", "")
@@ -117,30 +67,7 @@ def _read_rows(request: SignedInRequest, batch: Batch, status: str) -> dict[str,
     elif status in EmailStatus.values:
         emails = emails.in_state(status)
     page = read_page(emails, order=["row"], query=request.GET)
-    return {"emails": page, "listed_emails": _list_emails(page.rows)}
-
-
-def _list_emails(emails: Sequence[Email]) -> list[ListedEmail]:
-    histories = read_histories(emails)
-    returns = read_returns([email.pk for email in emails])
-    return [
-        ListedEmail(
-            email=email,
-            history=histories[email.pk],
-            attempts=[
-                ListedAttempt(
-                    attempt=attempt, outcome=OUTCOME_LABELS[attempt.outcome], job=JOB_LABELS[attempt.job_kind]
-                )
-                for attempt in histories[email.pk].attempts
-            ],
-            is_to_be_retried=email.status == EmailStatus.PENDING and email.next_attempt_at is not None,
-            returns=[
-                ListedReturn(report=each, words=say_return(each), answer=say_answer(each))
-                for each in returns.get(email.pk, [])
-            ],
-        )
-        for email in emails
-    ]
+    return {"emails": page, "listed_emails": list_emails(page.rows)}
 
 
 def _say_meaning(status: str, batch: Batch) -> str:

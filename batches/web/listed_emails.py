@@ -1,0 +1,88 @@
+"""Emails as pages list them: with the recipient's name, the history, and what came back.
+
+Emails that were read with ``with_state`` enter. A ListedEmail for each leaves, with two queries however many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batches.history import JOB_LABELS, OUTCOME_LABELS, History, read_histories
+from batches.models import Batch, Email, EmailState, EmailStatus, Return
+from batches.models.sql import AttemptRow
+from batches.people_names import find_name
+from batches.returns.summary import RETURN_KINDS, read_returns, say_answer, say_return
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedAttempt:
+    """An attempt as a page lists it, oldest first."""
+
+    attempt: AttemptRow
+    outcome: str
+    job: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedReturn:
+    """A report about an email as a page lists it, oldest first."""
+
+    report: Return
+    words: str
+    """What it means."""
+    answer: str
+    """What the receiver said."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedEmail:
+    """An email as a page lists it."""
+
+    email: Email
+    batch: Batch
+    name: str
+    """The recipient's name, or an empty string."""
+    history: History
+    attempts: list[ListedAttempt]
+    is_to_be_retried: bool
+    """Whether the email waits for its next attempt, whose time is then known."""
+    returns: list[ListedReturn]
+
+    @property
+    def attempt_count(self) -> int:
+        """How many attempts there were in all jobs. The email's own count is of its last job."""
+        return max(self.email.attempts, len(self.history.attempts))
+
+    @property
+    def has_more_to_tell(self) -> bool:
+        """Whether there were attempts that the row's own record does not tell of."""
+        return len(self.history.attempts) > (0 if self.history.job_id is None else 1)
+
+    @property
+    def return_states(self) -> list[EmailState]:
+        """Say that it came back, or that its recipient complained, beside that it was sent."""
+        kinds = {each.report.kind for each in self.returns}
+        return [state for state, kind in RETURN_KINDS.items() if kind in kinds]
+
+
+def list_emails(emails: Sequence[Email]) -> list[ListedEmail]:
+    """Tell of emails that were read with ``with_state``, in their order. Their batches are read already."""
+    histories = read_histories(emails)
+    returns = read_returns([email.pk for email in emails])
+    return [_list_email(email, histories[email.pk], returns.get(email.pk, [])) for email in emails]
+
+
+def _list_email(email: Email, history: History, returns: Sequence[Return]) -> ListedEmail:
+    return ListedEmail(
+        email=email,
+        batch=email.batch,
+        name=find_name(email.batch.merge_fields, email.fields),
+        history=history,
+        attempts=[
+            ListedAttempt(attempt=attempt, outcome=OUTCOME_LABELS[attempt.outcome], job=JOB_LABELS[attempt.job_kind])
+            for attempt in history.attempts
+        ],
+        is_to_be_retried=email.status == EmailStatus.PENDING and email.next_attempt_at is not None,
+        returns=[ListedReturn(report=each, words=say_return(each), answer=say_answer(each)) for each in returns],
+    )

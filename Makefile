@@ -4,6 +4,7 @@
 #   make test                       format, lint, types, layers and every test
 #   make check                      the fast half of that, without services
 #   make bench, make chaos          measure speed; kill processes and compare every recipient (ARGS="...")
+#   make screenshots DIR=folder   every page in every state, three widths, light and dark (ARGS="--only batch-")
 #   make audit                      compare the pins with the published advisories; says so if it cannot reach them
 #   make lock                       pin the requirements again from pyproject.toml (ARGS=--upgrade: the newest)
 #   make messages                   collect and compile the texts of the pages for recipients (needs gettext)
@@ -12,6 +13,7 @@
 PORT ?= 8000
 WORKERS ?= 2
 ARGS ?=
+DIR ?= screenshots
 
 # The first Python on the path that is new enough. If there is none, python3 runs build_venv.py, which says so.
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -22,7 +24,7 @@ VENV_PYTHON = .venv/bin/python
 # Tests mostly wait for real servers. Each process has a PostgreSQL and a Valkey of its own.
 TEST_PROCESSES ?= 2
 
-.PHONY: help up test check lint unit lock audit bench chaos messages clean venv venv-dev
+.PHONY: help up test check lint unit lock audit bench chaos screenshots messages clean venv venv-dev
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -49,6 +51,9 @@ bench: venv-dev
 
 chaos: venv-dev
 	$(VENV_PYTHON) -m tests.chaos $(ARGS)
+
+screenshots: venv-dev
+	$(VENV_PYTHON) -m tests.catalogue $(DIR) $(ARGS)
 
 audit: venv-dev
 	$(VENV_PYTHON) requirements/audit_pins.py

@@ -1,0 +1,65 @@
+"""Open the pages of the catalogue in a browser, one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+from django.template.loader import render_to_string
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.catalogue.pages import Shown
+from tests.catalogue.world import World
+
+HEIGHT = 900
+SENTENCE = "Other requests take all connections of the database. Try again in a moment."
+
+
+class Tour:
+    """One browser that looks at one site, as everybody who has an account there."""
+
+    def __init__(self, browser: Browser, site: str, world: World) -> None:
+        self._browser, self._site, self._world = browser, site, world
+        self._contexts: dict[str, BrowserContext] = {}
+
+    def close(self) -> None:
+        for context in self._contexts.values():
+            context.close()
+
+    @contextlib.contextmanager
+    def show(self, shown: Shown, *, width: int, scheme: str = "light") -> Iterator[Page]:
+        """Open a page in its state, in a tab that is closed afterwards."""
+        page = self._context(shown.who).new_page()
+        try:
+            view(page, width=width, scheme=scheme)
+            address = shown.address.format_map(self._world.ids)
+            if shown.template:
+                body = render_to_string(shown.template, {"sentence": SENTENCE})
+                page.route(address, lambda route: route.fulfill(body=body, content_type="text/html"))
+            page.goto(address)
+            if shown.act:
+                page.evaluate("address => { window.sought = address }", self._world.texts.make_address(0))
+                shown.act(page)
+            yield page
+        finally:
+            page.close()
+
+    def _context(self, who: str) -> BrowserContext:
+        if who not in self._contexts:
+            context = self._browser.new_context(base_url=self._site, reduced_motion="reduce")
+            if who != "nobody":
+                context.add_cookies([{"name": "sessionid", "value": self._world.cookies[who], "url": self._site}])
+            self._contexts[who] = context
+        return self._contexts[who]
+
+
+def view(page: Page, *, width: int, scheme: str) -> None:
+    """Give an open page another width and other colours."""
+    page.set_viewport_size({"width": width, "height": HEIGHT})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+
+
+def choose(pages: list[Shown], pattern: str) -> list[Shown]:
+    """Return the pages whose name matches a pattern as of a shell, or begins with it."""
+    return [shown for shown in pages if fnmatch(shown.name, pattern) or shown.name.startswith(pattern)]

@@ -296,6 +296,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "batches.accounts.context.account",
+                "batches.web.menu.menu",
             ]
         },
     }

@@ -3,6 +3,7 @@
 import "./confirm.js";
 import { draw, drawStatus, figures, sayRate } from "./counts.js";
 import { REFUSED, follow, isRefused } from "./live.js";
+import { showTimes } from "./times.js";
 
 const ROWS_EVERY_MS = 5_000;
 const RETURNS_EVERY_MS = 1_000;
@@ -70,7 +71,9 @@ function refreshRows(delay) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const id of ["approval", "came-back", "rows"]) {
       const [part, newer] = [document.getElementById(id), page.getElementById(id)];
-      if (newer && !isReading(part)) part.replaceWith(document.adoptNode(newer));
+      if (!newer || isReading(part)) continue;
+      part.replaceWith(document.adoptNode(newer));
+      showTimes(newer);
     }
   }, delay);
 }

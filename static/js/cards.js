@@ -2,6 +2,7 @@
 
 import { draw, drawStatus } from "./counts.js";
 import { REFUSED, follow, isRefused } from "./live.js";
+import { showTimes } from "./times.js";
 
 export function followCards(section) {
   let fetching = false;
@@ -15,7 +16,10 @@ export function followCards(section) {
       if (answer.redirected || isRefused(answer)) return REFUSED;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const rows = page.getElementById("cards");
-      if (rows) document.getElementById("cards").replaceWith(document.adoptNode(rows));
+      if (rows) {
+        document.getElementById("cards").replaceWith(document.adoptNode(rows));
+        showTimes(rows);
+      }
       section.hidden = false;
       document.getElementById("no-batch")?.remove();
       return null;

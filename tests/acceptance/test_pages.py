@@ -102,7 +102,7 @@ def test_login_redirects_to_the_requested_page(chromium: Browser, site: str, tra
     page.fill('[name="password"]', "a long one 42")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("Templates")
-    page.click("text=Sign out")
+    page.get_by_role("button", name="Sign out").click()
     expect(page.locator("h1")).to_have_text("Sign in")
     context.close()
 

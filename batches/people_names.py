@@ -58,7 +58,7 @@ _OTHER = frozenset(map(make_key, OTHER_NAMES.split()))
 _WORD = re.compile(r"[^\W_]+")
 _CAPITAL_INSIDE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WRITTEN_TOGETHER = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
-"""Names of Chinese, Japanese and Korean: the family name comes first, and no space stands between."""
+"""Names of Chinese, Japanese and Korean: the family name comes first, and there is no space between them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

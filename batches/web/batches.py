@@ -5,11 +5,14 @@ A batch's id and a tab enter. A page leaves, which the script then keeps up to d
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Hashable
 
+from django.contrib.auth.context_processors import PermWrapper
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
 from batches.jobs.forecasts import read_snapshot
@@ -17,47 +20,108 @@ from batches.jobs.queues import fleet_status
 from batches.mailboxes import split_mailbox
 from batches.models import Batch, BatchStatus
 from batches.permissions import Act, say_refusal
+from batches.progress import Snapshot
 from batches.returns.summary import summarise
 from batches.suppressions import count_ended
 from batches.web.approval_state import find_open_approval
+from batches.web.fragments import FragmentCache, answer_fragment
 from batches.web.progressbar import make_card
 from batches.web.recipient_table import show_recipients
 from batches.web.requests import SignedInRequest, find_batch
 from batches.web.steering import list_acts, make_buttons
 from batches.wording import NO_WORKER, WAITING, say_rate, say_suppressed, say_why_waiting
 
+fragments = FragmentCache()
+
 
 @require_safe
 @login_required
 def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Show the progress of a batch, the buttons that steer it, and the state of each recipient's email."""
+    """Show a batch. With ``?part=``, answer only those of its PARTS, for the script of an open page."""
     batch = find_batch(request, batch_id)
+    if "part" in request.GET:
+        return _answer_parts(request, batch)
     now = read_snapshot(batch.pk)
     if now is None:  # somebody deleted the batch between the two queries
         return redirect("batches")
     job = batch.jobs.order_by("-pk").first()
     acts = list_acts(request.user, batch)
     context = {
-        "batch": batch,
         "card": make_card(batch, now),
         "job": job,
         "comes_from": split_mailbox(job.from_email) if job else None,
         "replies_to": split_mailbox(job.reply_to) if job and job.reply_to else None,
-        "approval": find_open_approval(batch),
         "buttons": [] if batch.purged_at else make_buttons(now, acts),  # nothing of it can be sent again
         "refusal": _say_refusal(request, batch, acts),
         "draft": BatchStatus.DRAFT,
         "scheduled": BatchStatus.SCHEDULED,
-        "came_back": summarise(batch.pk, returned=now["returned"], complained=now["complained"]),
         "rate": say_rate(now),
         "waiting": say_why_waiting(BatchStatus(now["status"]), fleet_status()),
         "no_worker": NO_WORKER,
         "may_wait": WAITING,
         "moving": BatchStatus.PROCESSING,
         "left_out": say_suppressed(count_ended(batch.pk)) if now["suppressed"] else "",
-        **show_recipients(request, batch, now),
+        "batch": batch,
+        "shown": _list_shown(now),
     }
+    for describe, _template in PARTS.values():
+        context |= describe(request, batch, now)
     return render(request, "batches/batch.html", context)
+
+
+def _describe_notes(request: SignedInRequest, batch: Batch, now: Snapshot) -> dict[str, object]:
+    """Describe the short parts that no snapshot holds."""
+    return {
+        "approval": find_open_approval(batch),
+        "came_back": summarise(batch.pk, returned=now["returned"], complained=now["complained"]),
+    }
+
+
+Describe = Callable[[SignedInRequest, Batch, Snapshot], dict[str, object]]
+
+PARTS: dict[str, tuple[Describe, str]] = {
+    "notes": (_describe_notes, "batches/batch_notes.html"),
+    "rows": (show_recipients, "batches/recipients.html"),
+}
+"""The parts of the page that its script fetches again: what describes each, and its template.
+
+The templates are rendered without a request, and shared by everybody who may see the same: see ``_key_of``.
+"""
+
+
+def _list_shown(now: Snapshot) -> str:
+    """List what tells whether the parts may have changed. ``static/js/batch.js`` lists the same of each snapshot."""
+    names = ("status", "waitingFor", "processed", "sent", "failed", "unknown", "returned", "complained")
+    return ",".join("" if now[name] is None else str(now[name]) for name in names)
+
+
+def _answer_parts(request: SignedInRequest, batch: Batch) -> HttpResponse:
+    query = request.GET.copy()
+    asked = query.pop("part")
+    parts = [part for part in PARTS if part in asked]
+    request.GET = query  # so that the links of the next page name no part
+    key = _key_of(request, batch, parts)
+    return answer_fragment(request, fragments.get(key, lambda: _render_parts(request, batch, parts)))
+
+
+def _key_of(request: SignedInRequest, batch: Batch, parts: Collection[str]) -> Hashable:
+    """Return what a fragment depends on, besides the tables."""
+    rights = (
+        request.user.is_staff,
+        batch.created_by_id == request.user.pk,
+        *sorted(request.user.get_all_permissions()),
+    )
+    return (batch.pk, *parts, request.GET.urlencode(), get_language(), rights)
+
+
+def _render_parts(request: SignedInRequest, batch: Batch, parts: Collection[str]) -> str:
+    now = read_snapshot(batch.pk)
+    if now is None:
+        return ""
+    context: dict[str, object] = {"batch": batch, "perms": PermWrapper(request.user)}
+    for part in parts:
+        context |= PARTS[part][0](request, batch, now)
+    return "".join(render_to_string(PARTS[part][1], context) for part in parts)
 
 
 def _say_refusal(request: SignedInRequest, batch: Batch, acts: Collection[Act]) -> str:

@@ -2,28 +2,26 @@
 
 import "./confirm.js";
 import { draw, drawStatus, figures, sayRate } from "./counts.js";
+import { followParts } from "./fragments.js";
 import { REFUSED, follow, isRefused } from "./live.js";
-import { showTimes } from "./times.js";
 
-const ROWS_EVERY_MS = 5_000;
-const RETURNS_EVERY_MS = 1_000;
-const HEALTH_EVERY_MS = 5_000;
+const QUIET_MS = 10_000; // after so long without a snapshot, the health may say why
 const section = document.getElementById("progress");
 const status = document.getElementById("status");
 const meter = document.getElementById("meter");
 const rate = document.getElementById("rate");
 const waitingFor = document.getElementById("waiting-for");
 const said = document.getElementById("said");
+const waiting = document.getElementById("waiting");
+const name = document.title.replace(/^\d+ % · /, "");
+const noteChange = followParts(["approval", "came-back"], "rows");
 let saidPercent = 0;
-let rowsTimer = 0;
-let rowsDueAt = 0;
-let healthTimer = 0;
-let wait = waitingFor.textContent;
+let heardAt = performance.now();
 
 function take(snapshot) {
   const now = draw(section, snapshot);
   if (!now) return;
-  const isOtherStatus = section.dataset.status !== now.status;
+  heardAt = performance.now();
   section.dataset.status = now.status;
   drawStatus(status, now.status);
   meter.max = now.total;
@@ -34,13 +32,16 @@ function take(snapshot) {
   for (const part of section.querySelectorAll("[data-statuses]")) part.hidden = !fits(part, now);
   for (const tab of document.querySelectorAll("#rows [data-live]")) tab.textContent = figures.format(now[tab.dataset.live]);
   sayProgress(now);
-  const isOtherWait = wait !== waitingFor.textContent; // an approval may have been given, refused or made void
-  wait = waitingFor.textContent;
-  const reported = now.returned + now.complained;
-  const isReported = reported !== Number(section.dataset.reported);
-  section.dataset.reported = reported;
-  refreshRows(isOtherStatus || isOtherWait ? 0 : isReported ? RETURNS_EVERY_MS : ROWS_EVERY_MS);
-  if (isOtherStatus) checkHealth(); // the batch may have stopped waiting
+  document.title = now.status === section.dataset.moving ? `${now.percent} % · ${name}` : name;
+  if (!isWaiting() || now.ratePerSecond) waiting.hidden = true;
+  const isOther = section.dataset.shown !== listShown(now);
+  section.dataset.shown = listShown(now);
+  if (isOther) noteChange();
+}
+
+/** List what tells whether the parts of the page may have changed: as `_list_shown` in batches/web/batches.py does. */
+function listShown(now) {
+  return [now.status, now.waitingFor, now.processed, now.sent, now.failed, now.unknown, now.returned, now.complained].join();
 }
 
 /** Whether a button may be offered: as `Action.fits` in batches/web/steering.py decides. */
@@ -57,50 +58,24 @@ function sayProgress(now) {
   said.textContent = `${now.percent} percent done`;
 }
 
-/** Fetch the page, and replace the parts that no snapshot holds: an approval's answer, what came back, rows and tabs. */
-function refreshRows(delay) {
-  const dueAt = performance.now() + delay;
-  if (rowsTimer && dueAt >= rowsDueAt) return;
-  clearTimeout(rowsTimer);
-  rowsDueAt = dueAt;
-  rowsTimer = setTimeout(async () => {
-    rowsTimer = 0;
-    if (document.hidden) return;
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
-    if (!answer?.ok) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const id of ["approval", "came-back", "rows"]) {
-      const [part, newer] = [document.getElementById(id), page.getElementById(id)];
-      if (!newer || isReading(part)) continue;
-      part.replaceWith(document.adoptNode(newer));
-      showTimes(newer);
-    }
-  }, delay);
-}
-
-/** Whether the reader is using a part: has opened something, has the focus in it, or has selected text. */
-function isReading(part) {
-  return part.querySelector("details[open]") || part.contains(document.activeElement) || !getSelection().isCollapsed;
-}
-
-/** Ask for the health while the batch waits for a worker: without workers, no snapshot comes. */
+/** Ask for the health while the batch waits and no snapshot comes: without workers, none does. */
 async function checkHealth() {
-  const waiting = document.getElementById("waiting");
-  if (waiting.dataset.while.split(" ").includes(section.dataset.status)) {
-    try {
-      const answer = await fetch(section.dataset.health);
-      const health = await answer.json();
-      const sentence = !health.redis ? health.detail : health.workers ? "" : waiting.dataset.noWorker;
-      if (waiting.textContent !== sentence) waiting.textContent = sentence;
-      waiting.hidden = !sentence;
-    } catch {
-      // The server can't be reached. The page keeps its sentence until the server is back.
-    }
-  } else {
-    waiting.hidden = true;
-  }
-  clearTimeout(healthTimer);
-  healthTimer = setTimeout(checkHealth, HEALTH_EVERY_MS);
+  if (!isWaiting() || document.hidden || performance.now() - heardAt < QUIET_MS) return;
+  const answer = await fetch(section.dataset.health).catch(() => null);
+  const health = await answer?.json().catch(() => null);
+  if (!health) return; // The server can't be reached. The page keeps its sentence until the server is back.
+  const sentence = !health.redis ? health.detail : health.workers ? "" : waiting.dataset.noWorker;
+  if (waiting.textContent !== sentence) waiting.textContent = sentence;
+  waiting.hidden = !sentence;
+}
+
+function isWaiting() {
+  return waiting.dataset.while.split(" ").includes(section.dataset.status);
+}
+
+/** Random, so that the pages that were opened together do not ask together. */
+function checkHealthLater() {
+  setTimeout(() => checkHealth().finally(checkHealthLater), QUIET_MS * (1 + Math.random() / 2));
 }
 
 /** Fetch GET /api/batches/{id}, and give it the shape of a snapshot. */
@@ -130,4 +105,4 @@ async function poll() {
 }
 
 follow({ socket: section.dataset.socket, stream: section.dataset.stream, poll }, take);
-healthTimer = setTimeout(checkHealth, HEALTH_EVERY_MS);
+checkHealthLater();

@@ -46,7 +46,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         return redirect("batches")
     job = batch.jobs.order_by("-pk").first()
     acts = list_acts(request.user, batch)
-    context = {
+    context: dict[str, object] = {
         "card": make_card(batch, now),
         "job": job,
         "comes_from": split_mailbox(job.from_email) if job else None,
@@ -91,15 +91,15 @@ The templates are rendered without a request, and shared by everybody who may se
 
 def _list_shown(now: Snapshot) -> str:
     """List what tells whether the parts may have changed. ``static/js/batch.js`` lists the same of each snapshot."""
-    names = ("status", "waitingFor", "processed", "sent", "failed", "unknown", "returned", "complained")
-    return ",".join("" if now[name] is None else str(now[name]) for name in names)
+    counts = (now["processed"], now["sent"], now["failed"], now["unknown"], now["returned"], now["complained"])
+    return ",".join([now["status"], now["waitingFor"] or "", *map(str, counts)])
 
 
 def _answer_parts(request: SignedInRequest, batch: Batch) -> HttpResponse:
     query = request.GET.copy()
     asked = query.pop("part")
     parts = [part for part in PARTS if part in asked]
-    request.GET = query  # so that the links of the next page name no part
+    request.GET = query  # type: ignore[assignment]  # so that the links of the next page name no part
     key = _key_of(request, batch, parts)
     return answer_fragment(request, fragments.get(key, lambda: _render_parts(request, batch, parts)))
 

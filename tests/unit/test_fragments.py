@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from batches.web.fragments import SHARED_SECONDS, KEPT_MAX, FragmentCache
+from batches.web.fragments import KEPT_MAX, SHARED_SECONDS, FragmentCache
 
 
 class Clock:

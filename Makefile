@@ -75,8 +75,12 @@ lock: venv-dev
 	$(UV) pyproject.toml --extra local -c requirements/base.txt -o requirements/local.txt
 	$(UV) pyproject.toml --extra local --group dev -c requirements/local.txt -o requirements/dev.txt
 
+COLLECT = --no-location --no-wrap --no-obsolete --ignore '.venv*' --ignore tests --ignore var
+
 messages: venv-dev
-	$(VENV_PYTHON) manage.py makemessages --all --no-location --no-wrap --no-obsolete --ignore '.venv*' --ignore tests
+	$(VENV_PYTHON) manage.py makemessages $(COLLECT) --locale de --locale es --locale fr
+	$(VENV_PYTHON) manage.py makemessages $(COLLECT) --locale de --locale es --locale fr --domain djangojs
+	$(VENV_PYTHON) manage.py makemessages $(COLLECT) --locale it --locale nl --locale pl --for-recipients
 	$(VENV_PYTHON) manage.py compilemessages --ignore '.venv*'
 
 clean:

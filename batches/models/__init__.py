@@ -26,6 +26,7 @@ from batches.models.choices import (
 )
 from batches.models.email import WAS_SENT, Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
+from batches.models.preference import Preference
 from batches.models.relay import Relay, RelayPause, RelayQuota, RelayToken, RelayUse, Reservation
 from batches.models.retention import Retention
 from batches.models.returned import Return, WaitingReturn
@@ -65,6 +66,7 @@ __all__ = [
     "JobStatus",
     "Lane",
     "LetterCheckState",
+    "Preference",
     "RejectedRow",
     "RejectionKind",
     "Relay",

@@ -13,7 +13,7 @@ from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 
-from batches.models import ApiToken
+from batches.models import ApiToken, Preference
 from batches.people.searching import find_users
 from batches.people.spelling import Spelling
 
@@ -29,6 +29,7 @@ def describe_account(user: User) -> dict[str, Any]:
         "lastName": user.last_name,
         "joinedAt": user.date_joined,
         "lastSignInAt": user.last_login,
+        "language": Preference.objects.filter(user=user).values_list("language", flat=True).first() or "",
         "groups": list(user.groups.order_by("name").values_list("name", flat=True)),
         "tokens": list(
             ApiToken.objects.filter(user=user)

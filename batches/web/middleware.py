@@ -51,8 +51,10 @@ def _add_headers(request: HttpRequest, response: HttpResponseBase) -> HttpRespon
     response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
     response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    # Everything that Django answers may show personal data. Static files never come here.
-    if "no-store" not in response.headers.get("Cache-Control", ""):
+    # Everything that Django answers may show personal data, but for the words of the scripts (web/languages.py): their
+    # address has a digest of them. Static files never come here.
+    stated = response.headers.get("Cache-Control", "")
+    if "no-store" not in stated and "immutable" not in stated:
         response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -1,7 +1,7 @@
 """The language of a page that recipients see. A request enters, one of seven languages leaves.
 
-The pages for those who send are in English. Those for recipients are translated by gettext: the catalogues are in
-``locale/``, and the compiled ones are in the repository, because a machine that runs this program needs no gettext.
+These pages have more languages than those for people who send. The catalogues are in ``locale/``, and the compiled
+ones are in the repository, because a machine that runs this program needs no gettext.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, QueryDict
 from django.utils import translation
-from django.utils.translation.trans_real import parse_accept_lang_header
+
+from batches.languages import find_accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +46,12 @@ _CODES = frozenset(language.code for language in LANGUAGES)
 def find_language(request: HttpRequest) -> str:
     """Return the code of the language that a request names: by its query, or else by ``Accept-Language`` (RFC 9110).
 
-    A variety such as ``de-AT`` or ``pt-BR`` counts as its language. A language with the weight 0 is not wanted.
+    No account is known here, and no cookie is read or set. See batches/languages.py for the pages of those who send.
     """
     chosen = _read_query(request).get("lang", "")
     if chosen in _CODES:
         return chosen
-    for tag, weight in parse_accept_lang_header(request.headers.get("Accept-Language", "")):
-        code = tag.partition("-")[0]
-        if weight > 0 and code in _CODES:
-            return code
-    return DEFAULT_LANGUAGE
+    return find_accepted(request, _CODES) or DEFAULT_LANGUAGE
 
 
 def _read_query(request: HttpRequest) -> QueryDict:

@@ -36,9 +36,11 @@ def read_compiled(code: str) -> dict[str, str]:
 
 
 def read_messages() -> set[str]:
-    """Find every text that code and templates mark for translation."""
-    sources = [path.read_text() for path in sorted((PROJECT_DIR / "batches").rglob("*.py"))]
-    sources += [templatize(path.read_text()) for path in sorted((PROJECT_DIR / "templates").rglob("*.html"))]
+    """Find every text of the pages for recipients that is marked for translation."""
+    sources = [(PROJECT_DIR / "batches" / "web" / "unsubscribe.py").read_text()]
+    sources += [
+        templatize(path.read_text()) for path in sorted((PROJECT_DIR / "templates/unsubscribe").rglob("*.html"))
+    ]
     return {ast.literal_eval(f"({found})") for source in sources for found in CALL.findall(source)}
 
 

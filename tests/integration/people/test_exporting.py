@@ -84,6 +84,7 @@ def test_export_names_the_sessions_and_cached_values_that_hold_the_address(ann_e
 OF_ACCOUNTS = {
     "account_emailaddress.user",  # its address is a mention
     "batches_apitoken.user",
+    "batches_preference.user",
     "mfa_authenticator.user",
     "socialaccount_socialaccount.user",
     "usersessions_usersession.user",

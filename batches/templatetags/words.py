@@ -1,0 +1,30 @@
+"""The tag ``words_script``, for the sentences of the scripts, and the filter ``say``, for those that are in English."""
+
+from __future__ import annotations
+
+from django import template
+from django.conf import settings
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
+
+from batches.languages import find_version
+from batches.translations import say
+
+register = template.Library()
+
+register.filter("say", say)
+
+
+@register.simple_tag
+def words_script() -> SafeString:
+    """Load the catalogue of the scripts. It comes before the modules, which run in the order of the page.
+
+    The scripts' own sentences are in English, so English needs none.
+    """
+    language = get_language() or settings.LANGUAGE_CODE
+    version = "" if language == settings.LANGUAGE_CODE else find_version(language)
+    if not version:
+        return SafeString("")
+    return format_html('<script defer src="{}"></script>', reverse("words", args=(language, version)))

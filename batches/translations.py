@@ -1,0 +1,153 @@
+"""Say sentences of ours to a person: numbers as the language writes them, and sentences that come in English.
+
+What is stored, logged or passed between processes is in English: the reason of a rejected row, why a job failed, what a
+batch waits for. ``say`` finds such a sentence in the catalogue by its pattern, and returns it in the language of the
+request. A sentence that no catalogue has, such as the words of a mail server, is returned as it is (decision 53).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache, lru_cache
+from pathlib import Path
+
+from django.conf import settings
+from django.utils.formats import date_format, number_format
+from django.utils.translation import get_language, gettext, ngettext
+
+_GAP = re.compile(r"%\((\w+)\)s|%%")
+_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
+_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+")
+_DAY = re.compile(
+    r"\b\d{1,2} (?:January|February|March|April|May|June|July|August|September|October|November|December) \d{4}\b"
+)
+_WORDS = "words"
+"""A value whose name ends in this is a sentence, or a part of one, and is translated too."""
+
+_LITERAL_MIN_LENGTH = 8
+"""A pattern with fewer characters of its own would match what people have typed."""
+
+
+def figure(number: float, *, decimals: int = 0) -> str:
+    """Write a number as the language of the request does: 1,000 in English, 1.000 in German."""
+    return number_format(number, decimal_pos=decimals, use_l10n=True, force_grouping=True)
+
+
+def say(sentence: object) -> str:
+    """Return an English sentence of ours, or several, in the language of the request."""
+    text = str(sentence)
+    language = get_language() or settings.LANGUAGE_CODE
+    return text if language == settings.LANGUAGE_CODE or not text else _say_in(language, text)
+
+
+@lru_cache(maxsize=4096)
+def _say_in(language: str, text: str) -> str:
+    """Say the longest run of sentences that the catalogue has as one, and then the rest."""
+    whole = _find(language, text)
+    if whole is not None:
+        return whole
+    parts = _SENTENCE_END.split(text)
+    for count in range(len(parts) - 1, 0, -1):
+        found = _find(language, " ".join(parts[:count]))
+        if found is not None or count == 1:
+            return f"{found or parts[0]} {_say_in(language, ' '.join(parts[count:]))}"
+    return text
+
+
+def _find(language: str, text: str) -> str | None:
+    plain, patterns = _read_catalogue(language)
+    if text in plain:
+        return gettext(text)
+    for pattern in patterns:
+        if text.startswith(pattern.start) and (match := pattern.expression.fullmatch(text)):
+            return _fill(pattern, match.groupdict())
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Pattern:
+    """A message of the catalogue that has gaps."""
+
+    one: str
+    many: str
+    """The form for other numbers than 1. Empty for a message without number."""
+    expression: re.Pattern[str]
+    start: str
+    """The text before the first gap."""
+    length: int
+    """How many characters are not in gaps."""
+
+
+def _fill(pattern: _Pattern, values: dict[str, str]) -> str:
+    said = {name: _say_value(name, value) for name, value in values.items()}
+    number = values.get("count", "").replace(",", "")
+    if pattern.many:
+        count = int(number) if number.isdecimal() else 1
+        return ngettext(pattern.one, pattern.many, count) % {"count": "1", **said}
+    return gettext(pattern.one) % said
+
+
+def _say_value(name: str, value: str) -> str:
+    if name.endswith(_WORDS):
+        return say(value)
+    if _NUMBER.fullmatch(value):
+        return figure(int(value.replace(",", "")))
+    return _DAY.sub(lambda day: date_format(_read_day(day[0]), "DATE_FORMAT"), value)
+
+
+def _read_day(text: str) -> date:
+    return datetime.strptime(text, "%d %B %Y").date()
+
+
+@cache
+def _read_catalogue(language: str) -> tuple[frozenset[str], tuple[_Pattern, ...]]:
+    """Return the messages without gaps, and those with gaps, the most telling ones first."""
+    messages = [message for path in settings.LOCALE_PATHS for message in _read_messages(Path(path), language)]
+    plain = frozenset(one for one, many in messages if not many and not _GAP.search(one))
+    pairs = [(form, one, many) for one, many in messages for form in {one, many or one} if many or _GAP.search(one)]
+    patterns = (_compile(form, one, many) for form, one, many in pairs)
+    usable = (pattern for pattern in patterns if pattern.length >= _LITERAL_MIN_LENGTH)
+    return plain, tuple(sorted(usable, key=lambda pattern: -pattern.length))
+
+
+def _compile(form: str, one: str, many: str) -> _Pattern:
+    expression, length, end, start = "", 0, 0, form
+    seen: set[str] = set()
+    for gap in _GAP.finditer(form):
+        literal, name = form[end : gap.start()], gap[1]
+        expression += re.escape(literal)
+        length += len(literal)
+        start = form[: gap.start()] if end == 0 else start
+        expression += "%" if name is None else f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
+        seen.add(name or "")
+        end = gap.end()
+    return _Pattern(
+        one=one,
+        many=many,
+        expression=re.compile(expression + re.escape(form[end:]), re.DOTALL),
+        start=start if "%%" not in start else "",
+        length=length + len(form) - end,
+    )
+
+
+def _read_messages(folder: Path, language: str) -> Iterator[tuple[str, str]]:
+    """Yield the messages of a compiled catalogue: the form for 1, and that for other numbers.
+
+    GNU gettext, section 10.3.
+    """
+    file = folder / language / "LC_MESSAGES" / "django.mo"
+    if not file.exists():
+        return
+    content = file.read_bytes()
+    order = "<" if content.startswith(b"\xde\x12\x04\x95") else ">"
+    count, originals = struct.unpack_from(f"{order}2I", content, 8)
+    for place in range(count):
+        length, start = struct.unpack_from(f"{order}2I", content, originals + 8 * place)
+        message = content[start : start + length].decode()
+        if message and "\x04" not in message:
+            one, _, many = message.partition("\0")
+            yield one, many

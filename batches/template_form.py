@@ -6,10 +6,11 @@ from typing import Any
 
 from django import forms
 
-from batches.models import Topic
+from batches.models import TemplateKind, Topic
 from batches.rendering import children
-from batches.rendering.template import MessageParts, TemplateFault
+from batches.rendering.template import TemplateFault
 from batches.template_analysis import keep_analysis
+from batches.template_sources import Written, compose
 
 KEY_OF_DIGITS = "A key of digits alone would be taken for the number of a template. Add a letter to it."
 """Else anybody could write a template whose key is the number that the programs of others send with."""
@@ -21,16 +22,23 @@ class CheckedTemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # Django'
     user_id: int | None = None
     """Who writes the template."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "kind" in self.fields:
+            self.fields["kind"].required = False
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         key = cleaned.get("key", "")
         if key.isdigit() and key != self.initial.get("key"):  # one of an earlier release stays
             self.add_error("key", KEY_OF_DIGITS)
-        has_body = cleaned.get("html") or cleaned.get("text")
-        if self.errors or not has_body:  # the database constraint has a sentence for a template without a body
+        written = self._read_written(cleaned)
+        # The database constraint has a sentence for a template without a body.
+        if self.errors or not (written.html or written.text or written.kind == TemplateKind.MARKDOWN):
             return cleaned
         try:
-            parts = MessageParts(subject=cleaned["subject"], html=cleaned["html"], text=cleaned["text"])
+            parts = compose(written, user_id=self.user_id)
+            cleaned |= {"html": written.html, "text": written.text}
             topic: Topic | None = cleaned.get("topic")
             parts = parts.with_topic(topic and topic.message_topic)
             parts.check_lengths()
@@ -38,3 +46,16 @@ class CheckedTemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # Django'
         except (TemplateFault, children.RenderingBusy) as exc:
             raise forms.ValidationError(str(exc)) from exc
         return cleaned
+
+    def _read_written(self, cleaned: dict[str, Any]) -> Written:
+        """Return what the person wrote. A form that names no kind changes a template of the kind that it has."""
+        kind = cleaned.get("kind") or self.instance.kind
+        written = Written(
+            subject=cleaned.get("subject", ""),
+            kind=kind,
+            source=cleaned.get("source", "") if kind == TemplateKind.MARKDOWN else "",
+            html=cleaned.get("html", ""),
+            text=cleaned.get("text", ""),
+        )
+        cleaned |= {"kind": kind, "source": written.source}
+        return written

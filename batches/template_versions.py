@@ -1,15 +1,10 @@
-"""Save a template with a version of it, and say who may do that. Compare two versions, and go back to one.
+"""Save a template with a version of it, and say who may do that. Go back to a version.
 
 A template and the user who saves it enter. A TemplateVersion leaves, with an entry of the audit in the same
 transaction. Everybody who is signed in may read and copy every template; its owner and template editors may change it.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from dataclasses import dataclass
-from difflib import SequenceMatcher
-from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
@@ -22,11 +17,8 @@ from batches.template_analysis import work_out_if_needed
 AnyUser = User | AnonymousUser | None
 """Who saves. None: a command of the operator, or the program."""
 
-COMPARED_LINES_MAX = 400
-"""How many lines that differ are compared with each other. The time to compare more grows with their square."""
-
 SAVED_FIELDS = (
-    *("key", "name", "subject", "html", "text", "sender", "topic", "version"),
+    *("key", "name", "subject", "kind", "source", "html", "text", "sender", "topic", "version"),
     *("merge_fields", "fault", "analysed_digest", "updated_at"),
 )
 """What a save of an existing template writes. The owner and the default are chosen elsewhere."""
@@ -97,7 +89,7 @@ def restore_version(template: EmailTemplate, number: int, *, by: AnyUser) -> Tem
         TemplateVersion.DoesNotExist: There is no such version.
     """
     former = template.versions.get(number=number)
-    for name in ("name", "subject", "html", "text", "topic"):
+    for name in ("name", "subject", "kind", "source", "html", "text", "topic"):
         setattr(template, name, getattr(former, name))
     return save_template(template, by=by)
 
@@ -134,73 +126,6 @@ def delete_template(template: EmailTemplate, *, by: AnyUser) -> None:
         locked.delete()  # audit_signals writes it down
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparedLine:
-    """A line of one part of a template, and in which of two versions it is."""
-
-    mark: str
-    """``-``: only in the former one. ``+``: only in the later one. A space: in both."""
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparedPart:
-    """One part of two versions."""
-
-    name: str
-    lines: list[ComparedLine]
-
-    @property
-    def is_changed(self) -> bool:
-        return any(line.mark != " " for line in self.lines)
-
-
-def compare(former: Any, later: Any) -> list[ComparedPart]:
-    """Compare the name, the topic and the parts of two versions, or of a version and a template, line by line."""
-    names = {"name": "Name", "topic": "Topic", "subject": "Subject", "html": "HTML body", "text": "Text body"}
-    return [
-        ComparedPart(name=label, lines=list(_compare_lines(_text_of(former, name), _text_of(later, name))))
-        for name, label in names.items()
-    ]
-
-
-def _text_of(compared: Any, name: str) -> str:
-    return str(getattr(compared, name) or ("Service" if name == "topic" else ""))
-
-
-def _compare_lines(former: str, later: str) -> Iterator[ComparedLine]:
-    before, after = former.splitlines(), later.splitlines()
-    start = _count_equal(before, after)
-    end = _count_equal(before[start:][::-1], after[start:][::-1])
-    middle = before[start : len(before) - end], after[start : len(after) - end]
-    yield from _lines(" ", before[:start])
-    yield from _compare_middle(*middle)
-    yield from _lines(" ", before[len(before) - end :])
-
-
-def _compare_middle(before: list[str], after: list[str]) -> Iterator[ComparedLine]:
-    if len(before) + len(after) > COMPARED_LINES_MAX:
-        yield from _lines("-", before)
-        yield from _lines("+", after)
-        return
-    for kind, first, last, later_first, later_last in SequenceMatcher(None, before, after).get_opcodes():
-        if kind == "equal":
-            yield from _lines(" ", before[first:last])
-            continue
-        yield from _lines("-", before[first:last])
-        yield from _lines("+", after[later_first:later_last])
-
-
-def _lines(mark: str, texts: list[str]) -> Iterator[ComparedLine]:
-    return (ComparedLine(mark=mark, text=text) for text in texts)
-
-
-def _count_equal(before: list[str], after: list[str]) -> int:
-    """Count the lines at the start that are the same."""
-    pairs = zip(before, after, strict=False)
-    return next((count for count, (one, other) in enumerate(pairs) if one != other), min(len(before), len(after)))
-
-
 def _refuse_changed(stored: EmailTemplate, based_on: int | None) -> None:
     if based_on is None or based_on == stored.version:
         return
@@ -224,6 +149,8 @@ def _write_version(template: EmailTemplate, *, by: AnyUser) -> TemplateVersion:
         number=template.version,
         name=template.name,
         subject=template.subject,
+        kind=template.kind,
+        source=template.source,
         html=template.html,
         text=template.text,
         topic=template.topic,

@@ -27,18 +27,22 @@ from batches.template_versions import make_default, may_edit, save_template
 class TemplateForm(CheckedTemplateForm):
     class Meta:
         model = EmailTemplate
-        fields = ("key", "name", "subject", "sender", "topic", "html", "text")
+        fields = ("key", "name", "subject", "sender", "topic", "kind", "source", "html", "text")
 
 
 @admin.register(EmailTemplate)
 class EmailTemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = TemplateForm
-    list_display = ("name", "key", "owner", "version", "sender", "topic", "is_default", "updated_at")
+    list_display = ("name", "key", "kind", "owner", "version", "sender", "topic", "is_default", "updated_at")
     list_select_related = ("sender", "owner", "topic")
     search_fields = ("name", "key", "subject")
     actions = ("make_default",)
     readonly_fields = ("owner", "versions", "is_default")
-    fields = ("key", "name", "subject", "sender", "topic", "html", "text", "owner", "versions", "is_default")
+    list_filter = ("kind",)
+    fields = (
+        *("key", "name", "subject", "sender", "topic", "kind", "source", "html", "text"),
+        *("owner", "versions", "is_default"),
+    )
     prepopulated_fields = {"key": ("name",)}
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:

@@ -156,6 +156,9 @@ class PreviewOptions(Body):
     subject: Subject | None = Field(default=None, description="Replaces the template's subject.")
     html: Part | None = Field(default=None, description="Replaces the template's HTML body.")
     text: Part | None = Field(default=None, description="Replaces the template's text body.")
+    source: Part | None = Field(
+        default=None, description="A letter in Markdown, from which the HTML and the text are made for this preview."
+    )
 
 
 class ErrorOut(Schema):

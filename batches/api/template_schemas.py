@@ -6,12 +6,15 @@ from datetime import datetime
 
 from ninja import Field, Schema
 
+from batches.models import TemplateKind
+
 
 class TemplateOut(Schema):
     id: int
     key: str
     name: str
     subject: str
+    kind: TemplateKind = Field(description="How its body is written: in Markdown, or as HTML and text.")
     isDefault: bool
     mergeFields: list[str]
     sender: str | None = Field(description="The key of the sender that is chosen if nobody names another, or null.")

@@ -25,12 +25,13 @@ from batches.api.topics import TOPIC_MAX_CHARS
 from batches.api.unknown_fields import Body
 from batches.jobs.senders import choose_sender
 from batches.jobs.topics import find_topic
-from batches.models import SERVICE_TOPIC, Batch, EmailTemplate, TemplateVersion, TokenScope
+from batches.models import SERVICE_TOPIC, Batch, EmailTemplate, TemplateKind, TemplateVersion, TokenScope
 from batches.rendering import children
 from batches.rendering.fields import make_identifier
 from batches.rendering.message import SUBJECT_MAX_CHARS
 from batches.rendering.template import MessageParts, make_context
 from batches.template_analysis import KnownTemplate, keep_analysis, read_known
+from batches.template_sources import Written, compose
 from batches.template_versions import TemplateChanged, require_edit, save_template
 
 router = Router(tags=["templates"])
@@ -45,8 +46,16 @@ class TemplateParts(Body):
 
     name: str = Field(min_length=1, max_length=200)
     subject: str = Field(min_length=1, max_length=SUBJECT_MAX_CHARS)
-    html: str = Field(default="", description="The HTML body. A template has this one, a text body, or both.")
-    text: str = Field(default="", description="The text body.")
+    kind: TemplateKind | None = Field(
+        default=None,
+        description="markdown: `source` is the body, and HTML and text are made from it. html: `html` and `text` are. "
+        "Left out: markdown if there is a `source`, otherwise html.",
+    )
+    source: str = Field(default="", description="The letter in Markdown, for the kind markdown.")
+    html: str = Field(
+        default="", description="The HTML body, for the kind html. Such a template has this one, a text body, or both."
+    )
+    text: str = Field(default="", description="The text body, likewise.")
     sender: str | None = Field(
         default=None,
         max_length=SENDER_MAX_CHARS,
@@ -79,6 +88,7 @@ class ChangedTemplate(TemplateParts):
 class WholeTemplate(TemplateOut):
     """A template with its bodies."""
 
+    source: str = Field(description="The letter in Markdown. Empty: it is of the kind html.")
     html: str
     text: str
 
@@ -90,6 +100,8 @@ class VersionOut(Schema):
     topic: str
     name: str
     subject: str
+    kind: TemplateKind
+    source: str
     html: str
     text: str
     savedBy: str | None = Field(description="null: not known, or a command.")
@@ -169,10 +181,16 @@ def _fill(template: EmailTemplate, payload: TemplateParts, request: HttpRequest)
         SenderRefused: the caller may not use the sender. The present one stays possible.
         TopicRefused: there is no such topic.
     """
-    if not (payload.html or payload.text):
-        raise ApiError(422, "Give the template an HTML body, a text body, or both.")
+    kind = payload.kind or (TemplateKind.MARKDOWN if payload.source else TemplateKind.HTML)
+    has_source = kind == TemplateKind.MARKDOWN
+    if bool(payload.source) != has_source or (has_source and (payload.html or payload.text)):
+        raise ApiError(422, "A template of the kind markdown has a source alone. One of the kind html has none.")
+    if not (payload.source or payload.html or payload.text):
+        raise ApiError(422, "Give the template an HTML body, a text body, or both, or a source.")
     template.name, template.subject = payload.name, payload.subject
+    template.kind, template.source = kind, payload.source
     template.html, template.text = payload.html, payload.text
+    compose(template, user_id=request.user.pk)
     if "topic" in payload.model_fields_set:  # a program that knows no topics does not turn news into service mail
         template.topic = find_topic(payload.topic) if payload.topic else None
     parts = MessageParts.of(template)
@@ -186,7 +204,12 @@ def _fill(template: EmailTemplate, payload: TemplateParts, request: HttpRequest)
 
 def _describe_whole(request: HttpRequest, template: EmailTemplate) -> WholeTemplate:
     [known] = read_known([template], user_id=request.user.pk)
-    return WholeTemplate(**describe_template(template, known).model_dump(), html=template.html, text=template.text)
+    return WholeTemplate(
+        **describe_template(template, known).model_dump(),
+        source=template.source,
+        html=template.html,
+        text=template.text,
+    )
 
 
 def _describe_version(version: TemplateVersion) -> VersionOut:
@@ -195,6 +218,8 @@ def _describe_version(version: TemplateVersion) -> VersionOut:
         topic=version.topic.key if version.topic else SERVICE_TOPIC,
         name=version.name,
         subject=version.subject,
+        kind=TemplateKind(version.kind),
+        source=version.source,
         html=version.html,
         text=version.text,
         savedBy=version.saved_by.get_username() if version.saved_by else None,
@@ -214,6 +239,7 @@ def describe_template(template: EmailTemplate, known: KnownTemplate) -> Template
         key=template.key,
         name=template.name,
         subject=template.subject,
+        kind=TemplateKind(template.kind),
         isDefault=template.is_default,
         mergeFields=sorted(map(make_identifier, known.merge_fields)),
         sender=template.sender.key if template.sender else None,
@@ -234,6 +260,10 @@ def preview_template(request: HttpRequest, key: str, payload: PreviewOptions) ->
         html=template.html if payload.html is None else payload.html,
         text=template.text if payload.text is None else payload.text,
     )
+    if payload.source:
+        written = Written(subject=parts.subject, kind=TemplateKind.MARKDOWN, source=payload.source)
+        composed = compose(written, user_id=request.user.pk)
+        parts = replace(parts, html=composed.html, text=composed.text)
     batch = _find_batch(request, payload)
     context = {**(_batch_context(batch, payload) if batch else {}), **payload.fields}
     parts.check_lengths()

@@ -21,11 +21,13 @@ from batches.models.choices import (
     ReturnKind,
     SharedAddresses,
     SuppressionReason,
+    TemplateKind,
     TopicKind,
     WebhookEvent,
 )
 from batches.models.email import WAS_SENT, Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
+from batches.models.letter_frame import FRAME_ID, LetterFrame, Picture
 from batches.models.preference import Preference
 from batches.models.relay import Relay, RelayPause, RelayQuota, RelayToken, RelayUse, Reservation
 from batches.models.retention import Retention
@@ -41,6 +43,7 @@ from batches.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
     "DEFAULT_SENDER",
+    "FRAME_ID",
     "LIVE_JOB_STATUSES",
     "NEWS_TOPIC",
     "SERVICE_TOPIC",
@@ -66,6 +69,8 @@ __all__ = [
     "JobStatus",
     "Lane",
     "LetterCheckState",
+    "LetterFrame",
+    "Picture",
     "Preference",
     "RejectedRow",
     "RejectionKind",
@@ -86,6 +91,7 @@ __all__ = [
     "Suppression",
     "SuppressionList",
     "SuppressionReason",
+    "TemplateKind",
     "TemplateNotFound",
     "TemplateVersion",
     "TokenScope",

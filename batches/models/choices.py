@@ -1,6 +1,7 @@
 """The statuses and kinds. Each value is written here as a literal and nowhere else."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class BatchStatus(models.TextChoices):
@@ -182,3 +183,10 @@ class ApprovalStatus(models.TextChoices):
 
 LIVE_JOB_STATUSES = (JobStatus.SCHEDULED, JobStatus.QUEUED, JobStatus.PROCESSING, JobStatus.PAUSED)
 """A batch has at most one job with one of these statuses."""
+
+
+class TemplateKind(models.TextChoices):
+    """How a person writes the body of a template."""
+
+    MARKDOWN = "markdown", _("Letter")
+    HTML = "html", _("HTML")

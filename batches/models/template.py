@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
+from batches.models.choices import TemplateKind
 from batches.models.topic import MessageTopic, Topic
 
 ID_MAX_DIGITS = 18
@@ -64,6 +66,21 @@ class EmailTemplate(models.Model):
     key = models.SlugField(max_length=100, unique=True)
     name = models.CharField(max_length=200)
     subject = models.TextField(help_text="A merge field looks like {{ name }}.")
+    kind = models.CharField(
+        _("kind"),
+        max_length=10,
+        choices=TemplateKind.choices,
+        default=TemplateKind.HTML,
+        db_default=TemplateKind.HTML,
+        help_text=_("How its body is written: as a letter in Markdown, or as HTML and text."),
+    )
+    source = models.TextField(
+        _("letter"),
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The letter in Markdown. HTML and text are made from it when it is saved."),
+    )
     html = models.TextField("HTML", blank=True)
     text = models.TextField(blank=True)
     sender = models.ForeignKey(
@@ -138,6 +155,10 @@ class TemplateVersion(models.Model):
     number = models.PositiveIntegerField()
     name = models.CharField(max_length=200)
     subject = models.TextField()
+    kind = models.CharField(
+        _("kind"), max_length=10, choices=TemplateKind.choices, default=TemplateKind.HTML, db_default=TemplateKind.HTML
+    )
+    source = models.TextField(_("letter"), blank=True, default="", db_default="")
     html = models.TextField(blank=True)
     text = models.TextField(blank=True)
     # PROTECT: without its topic, news that is restored would go out as service mail, with no way to unsubscribe.

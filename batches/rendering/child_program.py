@@ -24,8 +24,10 @@ from batches.rendering.analysis import Analysis, ListNames
 from batches.rendering.child_answers import FAULT, FRAME, LATER, OK, TOO_MUCH
 from batches.rendering.compiled import CompiledTemplate, compile_parts
 from batches.rendering.fields import make_identifier
+from batches.rendering.tags import TagFault, find_line
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.rendering.typed_names import ROWS
+from batches.rendering.wording import say_where
 
 MEMORY_MAX_BYTES = 128 << 20
 """How much memory the process may take beyond what it has when it is ready."""
@@ -45,6 +47,11 @@ BATCH_MAX_BYTES = 512 * 1024
 
 NICENESS = 5
 """How much less of a busy processor the child gets than those who wait for it."""
+
+SAYS_OTHER_WORDS = (
+    "The styles can't be put into the elements, because the message would have other words then. "
+    "Close each element that you open, and try again."
+)
 
 _compiled: CompiledTemplate | None = None
 
@@ -167,6 +174,28 @@ def _render_one(parts: dict[str, Any], context: dict[str, Any], address_heading:
     _answer(_within(COMPILE_SECONDS, render))
 
 
+def _inline_styles(source: str) -> None:
+    """Answer with HTML whose styles are in its elements. Its words have to be the same with and without values."""
+
+    def inline() -> list[Any]:
+        from batches.rendering.inlining import inline_styles, read_words  # here, because few children need it
+
+        try:
+            inlined = inline_styles(source)
+            before, after = (compile_parts(MessageParts(subject="-", html=html, text="")) for html in (source, inlined))
+            for value in ("120", ""):
+                context = dict.fromkeys(before.merge_fields, value)
+                if read_words(before.render(context).html) != read_words(after.render(context).html):
+                    return [FAULT, SAYS_OTHER_WORDS, ""]
+        except TagFault as exc:
+            return [FAULT, say_where("html", find_line(source, exc.offset), str(exc)), ""]
+        except TemplateFault as exc:
+            return _say_fault(exc)
+        return [OK, inlined]
+
+    _answer(_within(COMPILE_SECONDS, inline))
+
+
 def _say_fault(fault: TemplateFault) -> list[Any]:
     return [FAULT, str(fault), fault.group]
 
@@ -176,6 +205,7 @@ _ACTIONS: dict[str, Callable[..., None]] = {
     "compile": _compile,
     "render_rows": _render_rows,
     "render_one": _render_one,
+    "inline_styles": _inline_styles,
 }
 
 

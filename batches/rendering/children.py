@@ -26,7 +26,7 @@ from batches.rendering.template import TOO_EXPENSIVE, ListSource, MessageParts, 
 from batches.rendering.typed_names import ROWS
 from batches.unsubscribe_tokens import PREVIEW_TOKEN, make_url
 
-__all__ = ["RenderingBusy", "analyse", "analyse_for", "analyse_sound", "render"]
+__all__ = ["RenderingBusy", "analyse", "analyse_for", "analyse_sound", "inline_styles", "render"]
 
 KNOWN_MAX = 128
 """How many analyses a process keeps. A person looks at the same few templates again and again."""
@@ -120,6 +120,19 @@ def render(
     if code == FAULT:
         raise TemplateFault(values[0], group=values[1])
     return Rendered(*values)
+
+
+def inline_styles(html: str, *, user_id: int | None = None) -> str:
+    """Return HTML with the rules of its style sheets in its elements, as some mail programs need them.
+
+    Raises:
+        TemplateFault: A template tag would be lost or moved. The sentence names its line.
+        RenderingBusy: Too many templates are being looked at.
+    """
+    code, *values = _ask({"action": "inline_styles", "source": html}, user_id=user_id)
+    if code == FAULT:
+        raise TemplateFault(values[0])
+    return str(values[0])
 
 
 def _ask(request: Mapping[str, Any], *, user_id: int | None) -> Any:

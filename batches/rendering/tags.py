@@ -72,22 +72,40 @@ _TOKEN = re.compile(
 )
 
 
+class Span(NamedTuple):
+    """A part of a source that the engine reads: a tag, a comment, or what ``{% raw %}`` encloses."""
+
+    start: int
+    end: int
+    tag: Tag | None
+    """None: a comment, or ``{% raw %}``."""
+
+
 def find_tags(source: str) -> Iterator[Tag]:
     """Find the tags of a source in order, without comments and without what ``{% raw %}`` encloses.
 
     Raises:
         TagFault: A tag or a comment has no end.
     """
+    return (span.tag for span in find_spans(source) if span.tag is not None)
+
+
+def find_spans(source: str) -> Iterator[Span]:
+    """Find everything in a source that the engine reads, in order.
+
+    Raises:
+        TagFault: A tag or a comment has no end.
+    """
     position = 0
     while opening := _OPENING.search(source, position):
-        position = opening.end()
+        position, tag = opening.end(), None
         if opening[0] == "{#":
             position = _find_end_of_comment(source, opening.start())
         elif raw := _RAW.match(source, position) if opening[0] == "{%" else None:
             position = raw.end()
         else:
             tag, position = _read_tag(source, opening)
-            yield tag
+        yield Span(opening.start(), position, tag)
 
 
 def read_tokens(code: str) -> list[Token]:

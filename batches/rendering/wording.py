@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # the processes that serve pages and send mail load no template engine
     from minijinja import TemplateError
@@ -30,6 +30,44 @@ def say_where(part: str, line: int | None, message: str) -> str:
     """Put the part of the message, and the line if it is known, before what is wrong."""
     where = f" in line {line}" if line else ""
     return f"The {PARTS[part]} of the template can't be used{where}: {message}"
+
+
+def say_where_in_letter(line: int | None, message: str) -> str:
+    """Say of a letter in Markdown what ``say_where`` says of the parts that are made from it."""
+    where = f" in line {line}" if line else ""
+    return f"The letter can't be used{where}: {message}"
+
+
+_WHERE = re.compile(
+    r"The (subject|HTML body|text body) of the template can't be used(?: in line (\d+))?: (.*)", re.DOTALL
+)
+_WHERE_IN_LETTER = re.compile(r"The letter can't be used(?: in line (\d+))?: (.*)", re.DOTALL)
+
+
+class Place(NamedTuple):
+    """What a sentence of ``say_where`` or ``say_where_in_letter`` says, and of which part and line."""
+
+    part: str
+    """``subject``, ``html``, ``text``, ``source``, or empty: of none in particular."""
+    line: int
+    """0: of no line in particular."""
+    message: str
+
+
+def read_place(sentence: str) -> Place:
+    """Take apart what ``say_where`` and ``say_where_in_letter`` put together, to show it beside the part."""
+    if found := _WHERE_IN_LETTER.fullmatch(sentence):
+        return Place("source", int(found[1] or 0), found[2])
+    if found := _WHERE.fullmatch(sentence):
+        part = next(part for part, name in PARTS.items() if name == found[1])
+        return Place(part, int(found[2] or 0), found[3])
+    return Place("", 0, sentence)
+
+
+def name_as_letter(sentence: str) -> str:
+    """Say of the letter what was said of the text body, as which the Markdown was read."""
+    place = read_place(sentence)
+    return say_where_in_letter(place.line, place.message) if place.part == "text" else sentence
 
 
 def say_letter_fault(part: str, message: str, line: int | None = None) -> str:

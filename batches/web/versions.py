@@ -13,7 +13,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from batches.models import EmailTemplate, TemplateVersion
 from batches.paging import read_page
-from batches.template_versions import compare, may_edit, restore_version
+from batches.template_comparison import compare
+from batches.template_versions import may_edit, restore_version
 from batches.web.requests import SignedInRequest
 
 NUMBER_MAX_DIGITS = 9

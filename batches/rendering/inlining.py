@@ -1,0 +1,110 @@
+"""Copy the rules of a style sheet into the elements of HTML, and prove that no template tag was lost or moved. Pure.
+
+HTML as a person wrote it enters. The same HTML leaves with the styles in its elements, or a TagFault. css-inline parses
+HTML as browsers do: it moves text out of tables, and it ends the process if elements are nested very deeply. So only
+the child processes import this module, and tags are marks or comments meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+from css_inline import CSSInliner, InlineError
+
+from batches.rendering.tag_marks import Marked, hide_tags
+from batches.rendering.tag_proof import prove_nesting
+from batches.rendering.tags import TagFault
+
+_RAW = "style|script|title|textarea"
+_PIECE = re.compile(
+    rf"(?P<comment><!--.*?(?:-->|\Z))|(?P<raw><(?P<name>{_RAW})\b[^<>]*>.*?(?:</(?P=name)\s*>|\Z))"
+    r"|(?P<element></?[a-zA-Z](?:[^<>\"']|\"[^\"]*\"|'[^']*')*>)|(?P<words>[^<]+|<)",
+    re.DOTALL | re.IGNORECASE,
+)
+_VALUE = re.compile(r"=\s*(?:\"[^\"]*\"|'[^']*')")
+_ROWS = re.compile(
+    r"(<table\b(?:[^<>\"']|\"[^\"]*\"|'[^']*')*>|</thead\s*>)((?:\s|<!--(?:[^-]|-(?!->))*-->)*)(?=<tr\b)", re.IGNORECASE
+)
+"""The place of a missing ``<tbody>``. The parser would add it after a statement that begins before the first row."""
+
+_UNSEEN = frozenset({"style", "script", "head", "title"})
+
+
+def inline_styles(source: str) -> str:
+    """Return HTML with the rules of its style sheets in its elements. Rules for narrow screens or dark colours stay.
+
+    Raises:
+        TagFault: A tag is where it can't be kept, or HTML or style sheet can't be read.
+    """
+    marked = hide_tags(source)
+    prepared = _ROWS.sub(r"\1<tbody>\2", "".join(_prepare(marked)))
+    prove_nesting(marked, prepared)
+    inliner = CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+    try:
+        inlined = inliner.inline(prepared)
+    except InlineError as exc:
+        raise TagFault("The style sheet can't be read. Correct it, and try again.", 0) from exc
+    if marked.numbers(inlined) != list(range(len(marked.spans))):
+        found = [*marked.numbers(inlined), -1]
+        lost = next(number for number in range(len(marked.spans)) if found[number] != number)
+        raise _refuse(marked, lost)
+    prove_nesting(marked, inlined)
+    return marked.restore(inlined)
+
+
+def read_words(html: str) -> str:
+    """Return the words of a rendered message that a person sees, to compare two of them."""
+    reader = _WordReader()
+    reader.feed(html)
+    reader.close()
+    return " ".join("".join(reader.pieces).split())
+
+
+def _prepare(marked: Marked) -> Iterator[str]:
+    """Make a comment of each statement between elements: a table keeps comments in their place, and no words."""
+    for piece in _PIECE.finditer(marked.text):
+        text = piece[0]
+        numbers = marked.numbers(text)
+        if piece["element"] and numbers:
+            outside = marked.numbers(_VALUE.sub("=", text))
+            if outside:
+                raise _refuse(marked, outside[0])
+        elif piece["raw"] and numbers and piece["name"].lower() != "title":
+            raise _refuse(marked, numbers[0])
+        elif piece["words"]:
+            text = marked.pattern.sub(lambda found: _as_comment(found[0], marked), text)
+        yield text
+
+
+def _as_comment(mark: str, marked: Marked) -> str:
+    number = marked.numbers(mark)[0]
+    return f"<!--{mark}-->" if marked.word(number) or marked.tag(number).startswith("{#") else mark
+
+
+def _refuse(marked: Marked, number: int) -> TagFault:
+    return TagFault(
+        f"{marked.tag(number)} would be lost or moved in this place. Write it in the words of the letter, or in "
+        "quotation marks after an attribute. In a table, write fields inside of its cells.",
+        marked.offset(number),
+    )
+
+
+class _WordReader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+        self._unseen = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._unseen += tag in _UNSEEN
+        self.pieces.append(" ")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._unseen = max(0, self._unseen - (tag in _UNSEEN))
+        self.pieces.append(" ")
+
+    def handle_data(self, data: str) -> None:
+        if not self._unseen:
+            self.pieces.append(data)

@@ -91,7 +91,7 @@ def test_nothing_can_be_sent_when_a_merge_field_has_no_column(page: Client, draf
     EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code }}")
     text = read(page, draft, template="code")
     assert '<div class="notice error">' in text
-    assert "The message uses <code>code</code>, but the list has no such column." in text
+    assert "The letter uses a field for which the list has no column: <code>code</code>." in text
     assert 'id="send" disabled' in text
 
 
@@ -133,7 +133,7 @@ def test_missing_column_is_only_a_warning_when_the_template_has_words_for_it(pag
     EmailTemplate.objects.create(key="code", name="Code", subject="S", text="{{ code or 'none' }}")
     text = read(page, draft, template="code")
     assert '<div class="notice warning">' in text
-    assert "The message uses <code>code</code>, but the list has no such column." in text
+    assert "The letter uses a field for which the list has no column: <code>code</code>." in text
     assert 'id="send" >' in text
 
 
@@ -316,7 +316,7 @@ def test_near_column_is_used_by_one_click(page: Client, sender: User) -> None:
     EmailTemplate.objects.create(key="anrede", name="Anrede", subject="S", text="{{ Anrede }}")
     batch = intake.import_csv(BytesIO(b"email,Anrede 2\nann@example.org,Ms\n"), filename="x.csv", user=sender).batch
     text = read(page, batch, template="anrede")
-    assert text.count("Anrede</code>, but the list has no such column") == 1
+    assert text.count("no column: <code>Anrede</code>") == 1
     assert "undefined" not in text
     assert 'name="field-anrede_2" value="anrede">Use anrede_2</button>' in text
     page.post(address(batch, "review-fields"), {"field-anrede_2": "anrede", "template": "anrede"})
@@ -328,7 +328,7 @@ def test_near_column_is_used_by_one_click(page: Client, sender: User) -> None:
 def test_foreign_tags_are_named_before_the_message_is_sent(page: Client, draft: Batch) -> None:
     EmailTemplate.objects.create(key="old", name="Old", subject="Dear [name]", text="Hello ((Town))")
     text = read(page, draft, template="old")
-    assert "The message has 2 tags of another system. They go out as written" in text
+    assert "The letter has 2 tags of another program. They go out as they are written" in text
     assert "The subject has [name] in line 1." in text
     assert 'id="send" >' in text
 

@@ -1,0 +1,141 @@
+"""Collect the sentences of Python code for translation, from its texts and f-strings as they are.
+
+Source enters, messages of gettext leave: ``f"Line {line} is empty."`` becomes ``"Line %(line)s is empty."``. Only the
+modules of SAYING are read: those whose sentences people read on pages. ``translations.say`` fits the text of a running
+program to these messages (decision 53).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import PurePath
+
+SAYING = (
+    "batches/*.py",
+    "batches/accounts/*.py",
+    "batches/admin/*.py",
+    "batches/api/*.py",
+    "batches/delivery/*.py",
+    "batches/files/*.py",
+    "batches/intake/*.py",
+    "batches/jobs/*.py",
+    "batches/models/sender.py",
+    "batches/models/token.py",
+    "batches/people/*.py",
+    "batches/relays/*.py",
+    "batches/rendering/*.py",
+    "batches/returns/*.py",
+    "batches/sender_checks/*.py",
+    "batches/web/*.py",
+    "batches/webhooks/*.py",
+    "emailbatch/localstack/views.py",
+)
+"""The modules whose sentences people read."""
+
+SILENT = (
+    "batches/api/__init__.py",
+    "batches/api/*schemas.py",
+    "batches/api/described.py",
+    "batches/api/health.py",
+    "batches/api/parser.py",
+    "batches/asyncio_tasks.py",
+    "batches/checks.py",
+    "batches/deployment_checks.py",
+    "batches/accounts/settings_check.py",
+    "batches/files/cell_formats.py",
+    "batches/files/heading_words.py",
+    "batches/files/number_formats.py",
+    "batches/names.py",
+    "batches/people_names.py",
+    "batches/service_urls.py",
+    "batches/worker.py",
+)
+"""Modules among them that speak to operators and programs alone."""
+
+MARKED = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "sentence", "plural_sentence"}
+NOT_SAID = {"compile", "execute", "getLogger", "join", "partition", "removeprefix", "replace", "split", "startswith"}
+"""Functions whose arguments no person reads."""
+
+LOGGERS = {"logger", "logging"}
+
+_LETTERS = re.compile(r"[a-z]{2}")
+_CODE = re.compile(r"\b(?:SELECT|UPDATE|INSERT|DELETE|WHERE|COLLATE)\b|^\s|[<>]/|\n|\(\?|-src |Content-|\{%|=")
+
+
+def is_saying(path: str) -> bool:
+    """Whether people read the sentences of a module. ``path`` begins at the project's folder."""
+    pure = PurePath(path)
+    return any(pure.match(each) for each in SAYING) and not any(pure.match(each) for each in SILENT)
+
+
+def collect(source: str) -> Iterator[tuple[int, str, bool]]:
+    """Yield the line of each sentence, the message, and whether it has gaps."""
+    yield from _collect(ast.parse(source))
+
+
+def _collect(node: ast.AST) -> Iterator[tuple[int, str, bool]]:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return  # a docstring
+    if isinstance(node, ast.Call) and _is_passed_over(node.func):
+        return
+    if isinstance(node, ast.Constant | ast.JoinedStr) and (message := _read(node)):
+        yield node.lineno, message, isinstance(node, ast.JoinedStr)
+    children = node.values if isinstance(node, ast.JoinedStr) else ast.iter_child_nodes(node)
+    for child in children:
+        if not (isinstance(node, ast.JoinedStr) and isinstance(child, ast.Constant)):
+            yield from _collect(child)
+
+
+def _is_passed_over(function: ast.expr) -> bool:
+    if isinstance(function, ast.Name):
+        return function.id in MARKED | NOT_SAID
+    if not isinstance(function, ast.Attribute):
+        return False
+    owner = function.value
+    return function.attr in MARKED | NOT_SAID or (isinstance(owner, ast.Name) and owner.id in LOGGERS)
+
+
+def _read(node: ast.Constant | ast.JoinedStr) -> str:
+    """Return the message of a text, or an empty text if it is no sentence."""
+    if isinstance(node, ast.Constant):
+        text = node.value if isinstance(node.value, str) else ""
+        return text if _is_sentence(text) else ""
+    names: dict[str, str] = {}
+    parts = [
+        str(value.value).replace("%", "%%") if isinstance(value, ast.Constant) else _read_gap(value, names)
+        for value in node.values
+    ]
+    literal = " ".join(str(value.value) for value in node.values if isinstance(value, ast.Constant))
+    return "".join(parts) if _is_sentence(literal) else ""
+
+
+def _is_sentence(text: str) -> bool:
+    return " " in text.strip() and bool(_LETTERS.search(text)) and not _CODE.search(text)
+
+
+def _read_gap(value: ast.expr, names: dict[str, str]) -> str:
+    """Return the gap of an expression. Two expressions never have the same name."""
+    expression = ast.unparse(value)
+    name = _name(value.value) if isinstance(value, ast.FormattedValue) else "value"
+    while names.setdefault(name, expression) != expression:
+        name = f"{name}_2"
+    return f"%({name})s"
+
+
+def _name(node: ast.expr) -> str:
+    """Return a name that tells a translator what stands in a gap."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name.lower().strip("_")
+        case ast.Call(func=ast.Name(id="len")):
+            return "count"
+        case ast.Call(args=[first, *_]) | ast.Call(func=ast.Attribute(value=first)) | ast.Subscript(slice=first):
+            named = _name(first)
+            return named if named != "value" or not isinstance(node, ast.Subscript) else _name(node.value)
+        case ast.BinOp(left=left):
+            return _name(left)
+        case ast.Call(func=function):
+            return _name(function)
+    return "value"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext as _
 
 from batches.models import SERVICE_TOPIC, EmailTemplate, Topic
 
@@ -37,8 +38,16 @@ class SendTopicField(forms.CharField):
         """Leave out ``maxlength``, which a select does not have."""
         return {}
 
-    def offer(self, template: EmailTemplate | None) -> None:
-        """Fill the select. The empty choice names the template's topic."""
+    def offer(self, template: EmailTemplate | None, *, any_template: bool = False) -> None:
+        """Fill the select. The empty choice names the template's topic.
+
+        Args:
+            any_template: The user can still choose another template in the form, without a new page.
+        """
+        if any_template:
+            topics = [(topic.key, label_topic(topic)) for topic in Topic.objects.order_by("name")]
+            self.widget.choices = [("", _("The letter's own topic")), *topics]
+            return
         own = template.topic if template else None
         others = Topic.objects.exclude(key=own.key if own else SERVICE_TOPIC).order_by("name")
         choices = [("", f"As usual: {label_topic(own) if own else SERVICE_LABEL}")]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from django.conf import settings
+from django.template.defaultfilters import filesizeformat
 
 from batches.files.errors import FileTooLarge
 from batches.files.survey import CHUNK_BYTES
@@ -58,6 +59,6 @@ def check_size(size: int) -> None:
 def too_large_sentence() -> str:
     """Say that a list, or the request that brings it, is too large. Every door answers with this sentence."""
     return (
-        f"The list is larger than the limit of {settings.UPLOAD_MAX_BYTES:,} bytes. Split it into smaller lists, "
-        "or ask the administrator to raise UPLOAD_MAX_BYTES."
+        f"The list is larger than the limit of {filesizeformat(settings.UPLOAD_MAX_BYTES)}. "
+        "Split it into smaller lists, or ask the administrator to raise UPLOAD_MAX_BYTES."
     )

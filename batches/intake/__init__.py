@@ -20,6 +20,7 @@ from batches.intake.importing import (
     import_users,
 )
 from batches.intake.labels import NAME_MAX_CHARS, Label, name_after_file, rename_batch
+from batches.intake.uploads import digest_file
 
 __all__ = [
     "NAME_MAX_CHARS",
@@ -38,6 +39,7 @@ __all__ = [
     "UnreadableFile",
     "UnsupportedFile",
     "append_csv",
+    "digest_file",
     "discard_draft",
     "import_csv",
     "import_group",

@@ -25,6 +25,7 @@ from batches.models.choices import (
     TopicKind,
     WebhookEvent,
 )
+from batches.models.confirmation import Confirmation, ConfirmedThing
 from batches.models.email import WAS_SENT, Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
 from batches.models.letter_frame import FRAME_ID, LetterFrame, Picture
@@ -57,6 +58,8 @@ __all__ = [
     "Batch",
     "BatchSource",
     "BatchStatus",
+    "Confirmation",
+    "ConfirmedThing",
     "CrashPolicy",
     "Email",
     "EmailJob",

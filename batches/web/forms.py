@@ -10,14 +10,17 @@ from itertools import chain, count
 from typing import Any
 
 from django import forms
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from batches.files.addresses import BadAddress, normalise_address
 from batches.intake import NAME_MAX_CHARS
 from batches.jobs.senders import list_senders
 from batches.models import EmailTemplate, Sender
+from batches.permissions import Permission, may
 from batches.rendering.message import SUBJECT_MAX_CHARS
 from batches.send_times import say_bad_send_time
 from batches.sender_form import SenderField
@@ -25,6 +28,7 @@ from batches.template_form import CheckedTemplateForm
 from batches.topic_form import SendTopicField, TemplateTopicField
 from batches.wording import ENCODING_NAMES
 
+PASTED_MAX_CHARS = 200_000
 KEY_NUMBER_CHARS = 10
 """How much of a key is left for the hyphen and the number that make it unique."""
 
@@ -38,29 +42,66 @@ class RefusableForm(forms.Form):
 
 
 class UploadForm(RefusableForm):
-    """A file of recipients, and what to do with it. ``key`` makes a repeated upload harmless."""
+    """Recipients, and what to do with them. ``key`` makes a repeated upload harmless.
+
+    The recipients are in a file, typed or pasted, or a group of users.
+    """
 
     file = forms.FileField(
-        label="File of recipients",
+        label=gettext_lazy("File of recipients"),
+        required=False,
         allow_empty_file=True,  # intake refuses it with a better sentence than Django's
-        error_messages={"required": "Choose a file of recipients first."},
+    )
+    pasted = forms.CharField(
+        label=gettext_lazy("Addresses"),
+        required=False,
+        max_length=PASTED_MAX_CHARS,
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false", "autocapitalize": "none"}),
+        help_text=gettext_lazy("One on each line, or as your mail program writes them: Ann Berg <ann@example.org>, …"),
+    )
+    group = forms.ModelChoiceField(
+        Group.objects.none(), label=gettext_lazy("Group"), required=False, empty_label=gettext_lazy("No group")
     )
     name = forms.CharField(required=False, max_length=NAME_MAX_CHARS)
     template = forms.ModelChoiceField(
         EmailTemplate.objects.all(),
         to_field_name="key",
         empty_label=None,
-        error_messages={"required": "Choose a template. If there is none, write one under Templates first."},
+        label=gettext_lazy("Letter"),
+        error_messages={
+            "required": gettext_lazy("Choose a template. If there is none, write one under Templates first.")
+        },
     )
     subject = forms.CharField(required=False, max_length=SUBJECT_MAX_CHARS, strip=True)
     sender = SenderField()
-    encoding = forms.ChoiceField(required=False, choices=[("", "recognise automatically"), *ENCODING_NAMES.items()])
-    then = forms.ChoiceField(choices=[("review", "Review first"), ("send", "Send at once")], initial="review")
+    topic = SendTopicField()
+    encoding = forms.ChoiceField(
+        required=False, choices=[("", gettext_lazy("recognise automatically")), *ENCODING_NAMES.items()]
+    )
+    then = forms.ChoiceField(
+        choices=[("review", gettext_lazy("Review first")), ("send", gettext_lazy("Send at once"))], initial="review"
+    )
     key = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sender_field = _offer(self, user, template=EmailTemplate.objects.find_default(), any_template=True)
+        topic, group = self.fields["topic"], self.fields["group"]
+        assert isinstance(topic, SendTopicField)  # noqa: S101  (declared above)
+        assert isinstance(group, forms.ModelChoiceField)  # noqa: S101  (declared above)
+        topic.offer(None, any_template=True)
+        if may(user, Permission.SEND_TO_GROUP):
+            group.queryset = Group.objects.order_by("name")
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for recipients in exactly one way."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        given = [name for name in ("file", "pasted", "group") if cleaned.get(name)]
+        if not given and not self.errors:
+            self.add_error("file", _("Choose a file of recipients first."))
+        if len(given) > 1:
+            self.add_error(None, _("Choose the recipients in one way only: a file, addresses or a group."))
+        return cleaned
 
 
 def check_test_address(address: str) -> None:

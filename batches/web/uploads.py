@@ -1,26 +1,28 @@
-"""The first page: it takes an upload, and shows the progress of the newest batches.
+"""The first page: it takes a list of recipients, and shows the progress of the newest batches.
 
-A file and a template enter. A draft leaves to the review, or a batch that is being sent.
+A file, pasted addresses or a group of users enter, with a letter. A draft leaves: to the review, or to the question
+that comes before it is sent at once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import uuid
+from io import BytesIO
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlencode
 
-from django.contrib import messages
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import Group
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from batches import intake
-from batches.accounts.proof import needs_proof
-from batches.jobs import creation, lifecycle
 from batches.jobs.user_limits import LimitReached, refuse_used_up
 from batches.models import Batch, EmailTemplate
 from batches.permissions import REFUSALS, Permission, may, require
@@ -30,11 +32,13 @@ from batches.web.requests import SignedInRequest, batches_of
 
 RECENT_COUNT = 8
 
+PASTED_FILENAME = "pasted.txt"
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def home(request: SignedInRequest) -> HttpResponse:
-    """Take an upload, or show the form and the newest batches."""
+    """Take a list of recipients, or show the form and the newest batches."""
     if request.method != "POST":
         return _show(request, _new_form(request))
     require(request.user, Permission.SEND_BATCH)
@@ -42,70 +46,57 @@ def home(request: SignedInRequest) -> HttpResponse:
     if not form.is_valid():
         return _show(request, form, status=422)
     try:
-        batch = _import(request, form)
+        batch = _import(request, form.cleaned_data)
     except (intake.ListRefused, LimitReached) as exc:
         form.refuse(str(exc))
         return _show(request, form, status=exc.http_status)
-    if form.cleaned_data["then"] == "send":
-        return _send(request, form, batch)
-    return _review(form, batch)
+    return _go_on(batch, form.cleaned_data)
 
 
-def _import(request: SignedInRequest, form: UploadForm) -> Batch:
-    file: UploadedFile[Any] = form.cleaned_data["file"]
-    encoding = form.cleaned_data["encoding"]
-    if form.cleaned_data["then"] == "send":
-        refuse_used_up(request.user, key=f"form-{form.cleaned_data['key']}-{encoding}")
+def _import(request: SignedInRequest, chosen: dict[str, Any]) -> Batch:
+    value = f"form-{chosen['key']}-{chosen['encoding']}"
+    if chosen["then"] == "send":
+        refuse_used_up(request.user, key=value)
+    if chosen["group"]:
+        return _import_group(request, chosen["group"], chosen, value)
+    file: UploadedFile[Any] | None = chosen["file"]
+    stream = cast(BinaryIO, file.file) if file else BytesIO(chosen["pasted"].encode(errors="replace"))
+    filename = (file.name if file else "") or PASTED_FILENAME
     # The same file in another encoding is another request: the user went back to have it read correctly.
-    key = intake.IdempotencyKey(value=f"form-{form.cleaned_data['key']}-{encoding}", request_digest=_digest(file))
-    filename = file.name or "upload.csv"
+    key = intake.IdempotencyKey(value=value, request_digest=_digest(stream))
     return intake.import_csv(
-        cast(BinaryIO, file.file),
+        stream,
         filename=filename,
-        label=intake.Label(name=form.cleaned_data["name"] or intake.name_after_file(filename)),
+        label=intake.Label(
+            name=chosen["name"] or (intake.name_after_file(filename) if file else _("Pasted addresses"))
+        ),
         user=request.user,
         key=key,
-        options=intake.ReadingOptions(encoding=encoding or None),
+        options=intake.ReadingOptions(encoding=(chosen["encoding"] if file else "utf-8") or None),
         is_reviewed=True,
     ).batch
 
 
-def _digest(file: UploadedFile[Any]) -> str:
-    """Return the SHA-256 of the file, so that a form sent twice makes one batch, and with another file is refused."""
-    digest = hashlib.sha256()
-    for chunk in file.chunks():
-        digest.update(chunk)
-    file.seek(0)
-    return digest.hexdigest()
+def _import_group(request: SignedInRequest, group: Group, chosen: dict[str, Any], value: str) -> Batch:
+    require(request.user, Permission.SEND_TO_GROUP)
+    digest = hashlib.sha256(f"group {group.pk}".encode()).hexdigest()
+    key = intake.IdempotencyKey(value=value, request_digest=digest)
+    return intake.import_group(group, user=request.user, key=key, label=intake.Label(name=chosen["name"])).batch
 
 
-def _send(request: SignedInRequest, form: UploadForm, batch: Batch) -> HttpResponse:
-    """Send at once. If that is refused, the draft is kept, and its review shows why."""
-    if needs_proof(request, recipient_count=batch.total_count):  # a form with a file can't be carried out later
-        messages.info(request, "The list is large, so it is not sent yet. Check it, then press Send.")
-        return _review(form, batch)
-    chosen = form.cleaned_data
-    try:
-        creation.send_once(
-            batch,
-            template=chosen["template"],
-            user=request.user,
-            subject=chosen["subject"],
-            sender=chosen["sender"],
-        )
-    except creation.ApprovalAsked:
-        pass  # the page of the batch says what it waits for
-    except lifecycle.JobRefused as exc:
-        messages.error(request, str(exc))
-        return _review(form, batch)
-    return redirect("batch", batch_id=batch.pk)
+def _digest(stream: BinaryIO) -> str:
+    """Return the SHA-256 of a file, so that a form sent twice makes one batch, and with another file is refused."""
+    digest = intake.digest_file(stream)
+    stream.seek(0)
+    return digest
 
 
-def _review(form: UploadForm, batch: Batch) -> HttpResponse:
-    cleaned = form.cleaned_data
-    chosen = {"template": cleaned["template"].key, "subject": cleaned["subject"], "sender": cleaned["sender"]}
-    query = urlencode({name: value for name, value in chosen.items() if value})
-    return redirect(f"{reverse('review', args=[batch.pk])}?{query}")
+def _go_on(batch: Batch, chosen: dict[str, Any]) -> HttpResponse:
+    """Redirect to the review, or to the question whether to send at once, with the letter that was chosen."""
+    page = "send-at-once" if chosen["then"] == "send" else "review"
+    parts = {"template": chosen["template"].key, **{name: chosen[name] for name in ("subject", "sender", "topic")}}
+    query = urlencode({name: value for name, value in parts.items() if value})
+    return redirect(f"{reverse(page, args=[batch.pk])}?{query}")
 
 
 def _new_form(request: SignedInRequest) -> UploadForm:
@@ -117,5 +108,12 @@ def _new_form(request: SignedInRequest) -> UploadForm:
 def _show(request: SignedInRequest, form: UploadForm, status: int = 200) -> HttpResponse:
     recent = batches_of(request).filter(is_test=False).select_related("created_by")[:RECENT_COUNT]
     refusal = "" if may(request.user, Permission.SEND_BATCH) else REFUSALS[Permission.SEND_BATCH]
-    context = {"form": form, "cards": make_cards(recent), "refusal": refusal}
+    context = {
+        "form": form,
+        "cards": make_cards(recent),
+        "refusal": refusal,
+        "is_first_time": not refusal and not request.user.batches.filter(is_test=False).exists(),
+        "mail_stops_here": settings.IS_LOCAL_INBOX,
+        "may_send_to_group": may(request.user, Permission.SEND_TO_GROUP),
+    }
     return render(request, "batches/home.html", context, status=status)

@@ -4,10 +4,12 @@ from django.urls import path
 
 from batches.web import (
     approvals,
+    at_once,
     audit,
     batch_list,
     batch_name,
     batches,
+    checklist,
     languages,
     letters,
     list_forms,
@@ -26,10 +28,14 @@ from batches.web import (
 
 urlpatterns = [
     path("", uploads.home, name="home"),
+    path("help/", checklist.show_help, name="help"),
+    path("checklist/", checklist.show_checklist, name="checklist"),
+    path("checklist/backup/", checklist.confirm_backup, name="checklist-backup"),
     path("batches/", batch_list.show_batches, name="batches"),
     path("batches/<int:batch_id>/", batches.show_batch, name="batch"),
     path("batches/<int:batch_id>/name/", batch_name.name_batch, name="batch-name"),
     path("batches/<int:batch_id>/review/", review.show_review, name="review"),
+    path("batches/<int:batch_id>/send-at-once/", at_once.ask, name="send-at-once"),
     path("batches/<int:batch_id>/review/choose/", review.choose, name="review-choose"),
     path("batches/<int:batch_id>/review/message/", review.show_message, name="review-message"),
     path("batches/<int:batch_id>/review/letters/", letters.letters, name="review-letters"),

@@ -1,6 +1,7 @@
 // The first page: upload a file with a progress bar, by a click or by dropping it, and show the newest batches live.
 
 import { followCards } from "./cards.js";
+import { gettext, interpolate } from "./words.js";
 
 const form = document.getElementById("upload");
 const input = form.elements.namedItem("file");
@@ -12,9 +13,15 @@ const error = document.getElementById("upload-error");
 const progress = document.getElementById("upload-progress");
 const meter = document.getElementById("upload-meter");
 const said = document.getElementById("upload-said");
+const cancel = document.getElementById("upload-cancel");
+const noFileName = fileName.textContent;
+let running = null; // the request of the upload, while it runs
+let startedAt = 0;
 const PROGRESS_EVERY_MS = 500;
-const figures = new Intl.NumberFormat("en-GB");
-const sizes = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 });
+const REST_AFTER_MS = 2000; // before that, the pace is not known
+const language = document.documentElement.lang || "en-GB";
+const figures = new Intl.NumberFormat(language);
+const sizes = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
 
 function say(sentence) {
   error.textContent = sentence;
@@ -25,7 +32,7 @@ function showFile() {
   const file = input.files[0];
   renewKey();
   showName(file);
-  fileName.textContent = file ? `${file.name} (${size(file.size)})` : "Choose a file";
+  fileName.textContent = file ? `${file.name} (${size(file.size)})` : noFileName;
   say("");
 }
 
@@ -48,13 +55,23 @@ function size(bytes) {
 }
 
 function setBusy(isBusy) {
-  progress.hidden = !isBusy;
+  progress.hidden = cancel.hidden = !isBusy;
   form.querySelector("button.primary").disabled = isBusy;
 }
 
 function showBytes(event) {
   meter.value = (100 * event.loaded) / event.total;
-  said.textContent = `Uploading: ${size(event.loaded)} of ${size(event.total)}`;
+  const values = { loaded: size(event.loaded), total: size(event.total) };
+  said.textContent = interpolate(gettext("Uploading: %(loaded)s of %(total)s"), values) + sayRest(event);
+}
+
+/** How long the rest of the upload takes at the pace so far. */
+function sayRest({ loaded, total }) {
+  const passed = performance.now() - startedAt;
+  if (passed < REST_AFTER_MS || !loaded || loaded >= total) return "";
+  const seconds = Math.ceil((passed / 1000) * (total / loaded - 1));
+  if (seconds < 90) return interpolate(gettext(", about %(count)s s left"), { count: seconds });
+  return interpolate(gettext(", about %(count)s minutes left"), { count: Math.round(seconds / 60) });
 }
 
 /** All bytes are uploaded. Show how many rows the server has read, until the upload has its answer. */
@@ -72,15 +89,22 @@ async function watchRows(request, key) {
 function showRows({ rows, percent }) {
   if (percent > 0 && percent < 100) meter.value = percent;
   else meter.removeAttribute("value"); // the bar only moves: the end is not known
-  if (!rows) said.textContent = "Uploaded. Reading the rows…";
-  else if (percent < 100) said.textContent = `Reading the rows: ${figures.format(rows)} so far`;
-  else said.textContent = `Storing ${figures.format(rows)} rows…`;
+  const values = { count: figures.format(rows) };
+  if (!rows) said.textContent = gettext("Uploaded. Reading the rows…");
+  else if (percent < 100) said.textContent = interpolate(gettext("Reading the rows: %(count)s so far"), values);
+  else said.textContent = interpolate(gettext("Storing %(count)s rows…"), values);
+}
+
+/** Whether the recipients are no file. The browser posts such a form by itself. */
+function isTyped() {
+  return ["pasted", "group"].some((name) => form.elements.namedItem(name)?.value.trim());
 }
 
 function upload(event) {
+  if (isTyped()) return;
   event.preventDefault();
   if (!input.files.length) {
-    say("Choose a file of recipients first.");
+    say(gettext("Choose a file of recipients first."));
     input.focus();
     return;
   }
@@ -94,29 +118,25 @@ function upload(event) {
   request.upload.onprogress = showBytes;
   request.upload.onload = () => watchRows(request, key);
   request.onload = () => finish(request);
-  request.onerror = () => fail("The server can't be reached. Nothing was sent. Try again.");
+  request.onerror = () => fail(gettext("The server can't be reached. Nothing was sent. Try again."));
+  request.onabort = () => fail(gettext("The upload was stopped. Nothing was sent."));
+  running = request;
+  startedAt = performance.now();
   setBusy(true);
   say("");
   request.send(body());
 }
 
+/** The list is kept as a draft. The page that follows sends it. */
 function body() {
   const data = new FormData();
-  if (isToSend()) data.set("templateId", form.elements.namedItem("template").value);
-  else data.set("draft", "true");
-  const subject = form.elements.namedItem("subject").value.trim();
-  if (isToSend() && subject) data.set("subject", subject);
-  if (isToSend() && sender()) data.set("sender", sender());
-  if (name.value.trim()) data.set("name", name.value.trim());
-  const encoding = form.elements.namedItem("encoding").value;
-  if (encoding) data.set("encoding", encoding);
+  data.set("draft", "true");
+  for (const part of ["name", "encoding"]) {
+    const value = form.elements.namedItem(part).value.trim();
+    if (value) data.set(part, value);
+  }
   data.set("file", input.files[0]); // the last part, so that the server has read the fields before the file comes
   return data;
-}
-
-/** The chosen sender. Empty: the server chooses it. Who has one sender only has no choice of it. */
-function sender() {
-  return form.elements.namedItem("sender")?.value ?? "";
 }
 
 function isToSend() {
@@ -128,24 +148,27 @@ function finish(request) {
   if (request.status >= 200 && request.status < 300) {
     location.assign(next(answer.batchId));
   } else if (request.status === 401) {
-    fail("Your session has ended, and nothing was uploaded. Reload this page, sign in, and choose the file again.");
+    fail(gettext("Your session has ended, and nothing was uploaded. Reload this page, sign in, and choose the file again."));
   } else {
-    fail(typeof answer.detail === "string" ? answer.detail : `The upload was refused (${request.status}). Try again.`);
+    const refused = interpolate(gettext("The upload was refused (%(status)s). Try again."), { status: request.status });
+    fail(typeof answer.detail === "string" ? answer.detail : refused);
     document.getElementById("encoding-choice").open = true; // a wrong encoding is a common reason
   }
 }
 
+/** The review, or the question whether to send at once, with the letter that was chosen. */
 function next(batchId) {
-  if (isToSend()) return form.dataset.batchUrl.replace("/0/", `/${batchId}/`);
-  const address = new URL(form.dataset.reviewUrl.replace("/0/", `/${batchId}/`), location.href);
-  address.searchParams.set("template", form.elements.namedItem("template").value);
-  const subject = form.elements.namedItem("subject").value.trim();
-  if (subject) address.searchParams.set("subject", subject);
-  if (sender()) address.searchParams.set("sender", sender());
+  const page = isToSend() ? form.dataset.askUrl : form.dataset.reviewUrl;
+  const address = new URL(page.replace("/0/", `/${batchId}/`), location.href);
+  for (const part of ["template", "subject", "sender", "topic"]) {
+    const value = form.elements.namedItem(part)?.value.trim(); // who has one sender only has no choice of it
+    if (value) address.searchParams.set(part, value);
+  }
   return address;
 }
 
 function fail(sentence) {
+  running = null;
   setBusy(false);
   meter.value = 0;
   say(sentence);
@@ -154,6 +177,7 @@ function fail(sentence) {
 input.addEventListener("change", showFile);
 form.elements.namedItem("encoding").addEventListener("change", renewKey);
 form.addEventListener("submit", upload);
+cancel.addEventListener("click", () => running?.abort());
 for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, () => drop.classList.add("over"));
 for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
 window.addEventListener("pageshow", () => {

@@ -111,6 +111,7 @@ def upload_and_send(page: Page, *, filename: str, content: bytes) -> int:
     page.set_input_files("#id_file", {"name": filename, "mimeType": "text/csv", "buffer": content})
     page.check('input[name="then"][value="send"]')
     page.get_by_role("button", name="Upload").click()
+    page.locator("#send").click()  # the question
     page.wait_for_url(re.compile(r"/batches/\d+/$"))
     page.evaluate("window.isSamePage = true")  # a reload would remove it
     return int(page.url.rstrip("/").rpartition("/")[2])

@@ -215,6 +215,8 @@ def test_upload_leads_to_the_review(page: Page, welcome: EmailTemplate) -> None:
 
 def test_upload_is_sent_when_sending_at_once_is_chosen(page: Page, welcome: EmailTemplate) -> None:
     upload(page, then="send")
+    expect(page.locator(".facts")).to_contain_text("Subject")
+    page.get_by_role("button", name="Send to 2 recipients").click()
     page.wait_for_url(re.compile(r"/batches/\d+/$"))
     expect(page.locator('[data-count="total"]')).to_have_text("2")
     expect(page.locator("#waiting")).to_contain_text("No worker is running")
@@ -307,6 +309,8 @@ def test_pages_work_without_a_script(
     context.add_cookies([cookie])
     page = context.new_page()
     upload(page, then="send")
+    expect(page.locator(".facts")).to_contain_text("Subject")
+    page.get_by_role("button", name="Send to 2 recipients").click()
     expect(page.locator("#status")).to_have_text("pending")
     expect(page.locator('[data-count="total"]')).to_have_text("2")
     page.click("summary:has-text('Cancel')")

@@ -66,7 +66,8 @@ def send_list(page: Page) -> int:
     page.set_input_files("#id_file", {"name": "people.csv", "mimeType": "text/csv", "buffer": LIST.encode()})
     page.check('input[name="then"][value="send"]')
     page.get_by_role("button", name="Upload").click()
-    page.wait_for_url(re.compile(r"/batches/\d+/"))
+    page.locator("#send").click()  # the question
+    page.wait_for_url(re.compile(r"/batches/\d+/$"))
     expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
     expect(page.locator(UNSENT)).to_contain_text(f"({REFUSED})")
     return int(re.findall(r"/batches/(\d+)/", page.url)[0])

@@ -62,6 +62,7 @@ def test_canary_that_comes_back_stops_the_batch_until_the_operator_resumes_it(
     page.set_input_files("#id_file", {"name": "people.csv", "mimeType": "text/csv", "buffer": LIST.encode()})
     page.check('input[name="then"][value="send"]')
     page.get_by_role("button", name="Upload").click()
+    page.locator("#send").click()  # the question
     page.wait_for_url(re.compile(r"/batches/\d+/$"))
     page.evaluate("window.isSamePage = true")
     batch_id = int(page.url.rstrip("/").rpartition("/")[2])

@@ -82,5 +82,6 @@ def send_at_once(page: Page) -> int:
     page.set_input_files("#id_file", {"name": "list.csv", "mimeType": "text/csv", "buffer": LIST})
     page.check('input[name="then"][value="send"]')
     page.get_by_role("button", name="Upload").click()
+    page.locator("#send").click()  # the question
     page.wait_for_url(re.compile(r"/batches/\d+/$"))
     return int(page.url.rstrip("/").rpartition("/")[2])

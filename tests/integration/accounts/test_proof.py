@@ -121,10 +121,14 @@ def read_digest(client: Client, batch: Batch) -> str:
 
 
 def test_large_upload_stays_a_draft_until_the_proof(client: Client, large: Batch) -> None:
-    file = SimpleUploadedFile("list.csv", b"email\na@example.org\nb@example.org\n")
+    file = SimpleUploadedFile("list.csv", b"email,name\na@example.org,A\nb@example.org,B\n")
     form = {"file": file, "template": "welcome_email", "then": "send", "key": "k", "subject": "x"}
     answer = client.post("/", form)
-    assert "/review/" in answer.headers["Location"]
+    question = client.get(answer.headers["Location"]).content.decode()
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', question))
+    batch = Batch.objects.latest("pk")
+    asked = client.post(f"/batches/{batch.pk}/review/send/", fields)
+    assert asked.headers["Location"].startswith("/accounts/reauthenticate/")
     assert not EmailJob.objects.exists()
 
 

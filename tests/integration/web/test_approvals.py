@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 
 import pytest
@@ -205,7 +206,10 @@ def test_page_shows_the_replay_that_waits(
 
 def test_upload_that_is_sent_at_once_asks_too(page: Client, draft: Batch, welcome: EmailTemplate) -> None:
     form = {"template": "welcome_email", "then": "send", "key": "k", "file": BytesIO(LIST.encode())}
-    answer = page.post(reverse("home"), form, follow=True)
+    question = page.post(reverse("home"), form, follow=True).content.decode()
+    assert "Ask for approval to send to" in question
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', question))
+    answer = page.post(address(Batch.objects.latest("pk"), "review-send"), fields, follow=True)
     assert "It waits for approval." in answer.content.decode()
     assert not EmailJob.objects.exists()
 

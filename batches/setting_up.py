@@ -22,7 +22,7 @@ from batches.factors import OFF, has_factor
 from batches.jobs.queues import fleet_status
 from batches.models import DEFAULT_SENDER, Confirmation, ConfirmedThing, EmailJob, RelayPause, RoundTrip, Sender
 
-BACKUP_IS_FRESH_FOR = timedelta(days=90)
+BACKUP_COUNTS_FOR = timedelta(days=90)
 """After that, an administrator should look at the backup again."""
 
 LOCAL_DOMAIN = "@localhost"
@@ -197,7 +197,7 @@ def _returns() -> ChecklistItem:
         return item(
             State.OPEN,
             _("Nobody notices when mail comes back, so you go on writing to addresses that are gone."),
-            advice=_("Give what comes back an address of its own. docs/returns.md says how."),
+            advice=_("Set an address to which undelivered mail returns. docs/returns.md says how."),
             setting="BOUNCE_ADDRESS=returns@mail.example.org",
         )
     if not (settings.RETURNS_URL or settings.WEBHOOK_SECRETS):
@@ -217,8 +217,8 @@ def _backup() -> ChecklistItem:
     if last is None:
         return item(State.OPEN, _("Nobody has confirmed it yet."), advice=advice)
     sentence = _("%(name)s confirmed it.") % {"name": last.by.get_username() if last.by else "-"}
-    is_fresh = timezone.now() - last.at < BACKUP_IS_FRESH_FOR
-    return item(State.DONE if is_fresh else State.LOOK, sentence, advice="" if is_fresh else advice, at=last.at)
+    is_recent = timezone.now() - last.at < BACKUP_COUNTS_FOR
+    return item(State.DONE if is_recent else State.LOOK, sentence, advice="" if is_recent else advice, at=last.at)
 
 
 def _retention() -> ChecklistItem:

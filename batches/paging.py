@@ -6,12 +6,16 @@ and none are counted. The key travels as a cursor: the whole numbers of the orde
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from django.db import connection, transaction
 from django.db.models import Model, Q, QuerySet
 from django.http import QueryDict
+
+from batches.models import sql
 
 Row = TypeVar("Row", bound=Model)
 
@@ -32,8 +36,20 @@ class Page(Generic[Row]):
     next_query: str
 
 
-def cut(rows: QuerySet[Row], *, order: Sequence[str], cursor: str, size: int) -> tuple[list[Row], str | None]:
-    """Read one page of a queryset. Returns its rows, and the cursor of the next page or None.
+@dataclass(frozen=True, slots=True)
+class Walk(Generic[Row]):
+    """A list of which each page is read by a walk along the index of its order, whatever the statistics say.
+
+    It has several parts if several conditions find its rows. No row is in two parts.
+    """
+
+    parts: Sequence[QuerySet[Row]]
+
+
+def cut(
+    rows: QuerySet[Row] | Walk[Row], *, order: Sequence[str], cursor: str, size: int
+) -> tuple[list[Row], str | None]:
+    """Read one page of a queryset or walk. Returns its rows, and the cursor of the next page or None.
 
     Args:
         order: The columns of a unique order, all whole numbers. A minus sign means descending.
@@ -43,15 +59,41 @@ def cut(rows: QuerySet[Row], *, order: Sequence[str], cursor: str, size: int) ->
     Raises:
         CursorFault: The cursor is malformed.
     """
-    if cursor:
-        rows = rows.filter(is_after(order, _parse(cursor, count=len(order))))
+    condition = is_after(order, _parse(cursor, count=len(order))) if cursor else Q()
     # One row more than the page has: that row says whether there is a next page.
-    found = list(rows.order_by(*order)[: size + 1])
+    if isinstance(rows, Walk):
+        found = _walk(rows, condition, order=order, size=size + 1)
+    else:
+        found = list(rows.filter(condition).order_by(*order)[: size + 1])
     page = found[:size]
     return page, _key_of(page[-1], order) if len(found) > size else None
 
 
-def read_page(rows: QuerySet[Row], *, order: Sequence[str], query: QueryDict, size: int = 50) -> Page[Row]:
+def _walk(walk: Walk[Row], condition: Q, *, order: Sequence[str], size: int) -> list[Row]:
+    if not walk.parts:
+        return []
+    with transaction.atomic(), walk_indexes():
+        found = [row for part in walk.parts for row in part.filter(condition).order_by(*order)[:size]]
+    if len(walk.parts) > 1:
+        found.sort(key=lambda row: [_sort_value(row, column) for column in order])
+    return found[:size]
+
+
+def _sort_value(row: Model, column: str) -> int:
+    value: int = getattr(row, column.removeprefix("-"))
+    return -value if column.startswith("-") else value
+
+
+@contextmanager
+def walk_indexes() -> Iterator[None]:
+    """Let PostgreSQL only walk indexes, within the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.WALK_INDEXES)
+        yield
+        cursor.execute(sql.WALK_NO_MORE)
+
+
+def read_page(rows: QuerySet[Row] | Walk[Row], *, order: Sequence[str], query: QueryDict, size: int = 50) -> Page[Row]:
     """Read one page for a web page, which keeps the cursor in the query string's ``after``.
 
     A malformed cursor shows the first page: a person may have shortened the address.

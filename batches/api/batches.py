@@ -6,7 +6,7 @@ the user may not see has the same answer as a batch that does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -56,9 +56,11 @@ from batches.models import (
 )
 from batches.models.sql import AttemptRow
 from batches.outcomes import Outcome
+from batches.paging import Walk
 from batches.permissions import Act, require_act
 from batches.rendering.message import derive_message_key, make_message_id
 from batches.returns.summary import RETURN_KINDS, choose_return, filter_returned, name_return, read_returns, say_answer
+from batches.state_search import find_in_states
 
 router = Router(tags=["batches"])
 
@@ -156,17 +158,28 @@ def list_emails(request: HttpRequest, batch_id: int, options: Query[EmailListOpt
     batch = find_batch(request, batch_id)
     # Before the emails: an email that is sending then belongs to this job, even if the job ends in between.
     live_job_id = EmailJob.objects.filter(batch=batch, completed_at=None).values_list("pk", flat=True).first()
-    emails: EmailQuerySet = batch.emails.select_related("lane").with_state()
-    for wanted in (options.state, options.status):
-        emails = _filter(emails, batch, wanted) if wanted else emails
+    wanted = {state for state in (options.state, options.status) if state}
+    emails = _find_emails(batch, wanted)
     rows, following = paging.cut(emails, order=["row"], cursor=options.cursor or "", size=options.limit)
     return EmailList(items=list(_describe_emails(rows, live_job_id=live_job_id)), next=following)
 
 
-def _filter(emails: EmailQuerySet, batch: Batch, state: EmailState) -> EmailQuerySet:
-    if state in RETURN_KINDS:
-        return filter_returned(emails, batch_id=batch.pk, state=state)
-    return emails.in_state(state.value)
+def _find_emails(batch: Batch, wanted: Collection[EmailState]) -> EmailQuerySet | Walk[Email]:
+    """Find the emails of a batch that are in all of some states: one, or two if one of them is about what came back."""
+    emails = batch.emails.select_related("lane").with_state()
+    came_back = RETURN_KINDS.keys() & set(wanted)
+    states = [EmailStatus(state) for state in wanted if state not in came_back]
+    if not wanted:
+        return Walk([emails])
+    if len(states) > 1:
+        return Walk([])
+    if not came_back:
+        now = progress.read_snapshot(batch.pk)
+        walk = find_in_states(batch, states, now) if now else Walk([])
+        return Walk([part.select_related("lane") for part in walk.parts])
+    for state in came_back:
+        emails = filter_returned(emails, batch_id=batch.pk, state=state)
+    return emails.in_state(states[0]) if states else emails
 
 
 def _describe_emails(emails: list[Email], *, live_job_id: int | None) -> Iterable[EmailOut]:

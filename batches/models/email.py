@@ -186,5 +186,11 @@ class Attempt(models.Model):
     relay = models.CharField(max_length=255, blank=True)
     at = models.DateTimeField(db_default=Now())
 
+    class Meta:
+        indexes = [
+            # ROWS_WITH_ATTEMPTS: who failed, among millions. A sent attempt writes no entry.
+            models.Index(fields=["lane", "email"], name="attempt_not_sent", condition=~models.Q(outcome=Outcome.SENT)),
+        ]
+
     def __str__(self) -> str:
         return f"attempt {self.number} at email {self.email_id}: {self.outcome}"

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
-from batches.models import Batch, EmailState, EmailStatus, RejectionKind
-from batches.paging import read_page
+from batches.models import Batch, Email, EmailQuerySet, EmailState, EmailStatus, RejectionKind
+from batches.paging import Walk, read_page
 from batches.progress import Snapshot
 from batches.returns.summary import filter_returned
+from batches.state_search import OPEN_STATUSES, find_in_states
 from batches.web.findings import count_hidden_rows
 from batches.web.listed_emails import list_emails
 from batches.web.requests import SignedInRequest
@@ -25,9 +26,6 @@ HIDDEN = RejectionKind.HIDDEN
 """The value of the tab that lists the rows that the sheet hides."""
 
 REJECTED_MEANINGS = {REJECTED: REJECTED_MEANING, HIDDEN: HIDDEN_MEANING}
-
-OPEN_STATUSES = (EmailStatus.PENDING, EmailStatus.SENDING)
-"""What the tab Pending lists: every email that has not ended. A snapshot counts them together, as ``pending``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,24 +48,26 @@ def show_recipients(request: SignedInRequest, batch: Batch, now: Snapshot) -> di
         "has_rejected_rows": batch.rejected_count or batch.duplicate_count or hidden_count,
         "tabs": _make_tabs(batch, now, hidden_count=hidden_count, chosen=status),
         "meaning": _say_meaning(status, batch),
-        **_read_rows(request, batch, status),
+        **_read_rows(request, batch, status, now),
     }
 
 
-def _read_rows(request: SignedInRequest, batch: Batch, status: str) -> dict[str, object]:
+def _read_rows(request: SignedInRequest, batch: Batch, status: str, now: Snapshot) -> dict[str, object]:
     if status in (REJECTED, HIDDEN):
         is_hidden = Q(kind=HIDDEN)
         rows = batch.rejected_rows.filter(is_hidden if status == HIDDEN else ~is_hidden)
         return {"rejected": read_page(rows, order=["line", "pk"], query=request.GET)}
+    page = read_page(_find_emails(batch, status, now), order=["row"], query=request.GET)
+    return {"emails": page, "listed_emails": list_emails(page.rows)}
+
+
+def _find_emails(batch: Batch, status: str, now: Snapshot) -> EmailQuerySet | Walk[Email]:
     emails = batch.emails.with_state()
     if status in RETURN_MEANINGS:
-        emails = filter_returned(emails, batch_id=batch.pk, state=EmailState(status))
-    elif status == EmailStatus.PENDING:
-        emails = emails.filter(status__in=OPEN_STATUSES)
-    elif status in EmailStatus.values:
-        emails = emails.in_state(status)
-    page = read_page(emails, order=["row"], query=request.GET)
-    return {"emails": page, "listed_emails": list_emails(page.rows)}
+        return filter_returned(emails, batch_id=batch.pk, state=EmailState(status))
+    if status in EmailStatus.values:
+        return find_in_states(batch, OPEN_STATUSES if status == EmailStatus.PENDING else [EmailStatus(status)], now)
+    return Walk([emails])
 
 
 def _say_meaning(status: str, batch: Batch) -> str:

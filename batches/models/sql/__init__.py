@@ -272,6 +272,17 @@ class ClaimedRowKey(NamedTuple):
     row: int
 
 
+class RowsWithAttempts(NamedTuple):
+    attempt_count: int
+    rows: list[int]
+
+
+class OpenRows(NamedTuple):
+    first_untried_row: int
+    claimed_rows: list[int]
+    retried_rows: list[int]
+
+
 class NotedPause(NamedTuple):
     """A relay pause that was just noted: for how long, and after how many failures of the relay in a row."""
 
@@ -335,6 +346,11 @@ RECENT_SPEED = Statement(_read_only["RECENT_SPEED"], RecentSpeed)
 ATTEMPTS = Statement(_read_only["ATTEMPTS"], AttemptRow)
 HISTORIES = Statement(_read_only["HISTORIES"], HistoryRow)
 CLAIMED_ROWS = Statement(_read_only["CLAIMED_ROWS"], ClaimedRowKey)
+
+ROWS_WITH_ATTEMPTS = Statement(_read_only["ROWS_WITH_ATTEMPTS"], RowsWithAttempts)
+OPEN_ROWS = Statement(_read_only["OPEN_ROWS"], OpenRows)
+WALK_INDEXES = _read_only["WALK_INDEXES"]
+WALK_NO_MORE = _read_only["WALK_NO_MORE"]
 
 ADD_MISSING_ATTEMPTS = _replays["ADD_MISSING_ATTEMPTS"]
 RESTORE_SENT = _replays["RESTORE_SENT"]

@@ -101,3 +101,50 @@ WHERE a.email_id = ANY(%(emails)s) GROUP BY a.email_id
 SELECT j.batch_id, claimed.row
 FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id CROSS JOIN unnest(l.claimed_rows) AS claimed(row)
 WHERE j.completed_at IS NULL
+
+-- name: ROWS_WITH_ATTEMPTS
+-- Read how many attempts at the emails of a batch were not sent, up to a limit, and the rows of those of their emails
+-- that have a status. Above the limit no email is looked at, and the rows are not to be used.
+-- By attempt_not_sent. The arrays keep the planner from joining whole tables, whatever its statistics say.
+WITH attempt AS MATERIALIZED (
+  SELECT a.email_id
+  FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id CROSS JOIN LATERAL (
+    SELECT email_id FROM batches_attempt
+    WHERE lane_id = l.id AND outcome <> {sent_outcome} LIMIT %(limit)s + 1
+  ) a
+  WHERE j.batch_id = %(batch)s LIMIT %(limit)s + 1
+), found AS (
+  SELECT count(*) AS count FROM attempt
+)
+SELECT found.count, ARRAY(
+  SELECT e.row FROM batches_email e
+  WHERE e.id = ANY(ARRAY(SELECT email_id FROM attempt WHERE found.count <= %(limit)s))
+    AND e.batch_id = %(batch)s AND e.status = %(status)s AND NOT {was_sent})
+FROM found
+
+-- name: OPEN_ROWS
+-- Read where the emails of a batch are that a live job has not ended: no untried row is before the first, the second
+-- are the claimed rows, and the third are the rows of those that wait for a retry, one more than a limit at most.
+-- No row: the batch has no live job.
+-- The retries come by email_retry.
+SELECT least(j.handed_out_to_row + 1,
+             (SELECT min(l.range_after_row) + 1 FROM batches_lane l
+              WHERE l.job_id = j.id AND l.range_after_row < l.range_end_row),
+             (SELECT min(row) FROM batches_lane l CROSS JOIN unnest(l.claimed_rows) AS row WHERE l.job_id = j.id)),
+       ARRAY(SELECT unnest(l.claimed_rows) FROM batches_lane l WHERE l.job_id = j.id),
+       ARRAY(SELECT e.row FROM batches_email e
+             WHERE e.batch_id = j.batch_id AND e.next_attempt_at IS NOT NULL
+             ORDER BY e.next_attempt_at, e.id LIMIT %(limit)s + 1)
+FROM batches_emailjob j WHERE j.batch_id = %(batch)s AND j.completed_at IS NULL
+
+-- name: WALK_INDEXES
+-- Let the planner only walk indexes until the transaction ends, as a lane's session does. After an import, and while
+-- a batch is sent, its statistics are old, and it would read and sort a million rows to show fifty.
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+       set_config('enable_sort', 'off', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)
+
+-- name: WALK_NO_MORE
+-- End WALK_INDEXES.
+SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT; SET LOCAL enable_sort TO DEFAULT;
+SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT; SET LOCAL jit TO DEFAULT

@@ -1,0 +1,86 @@
+"""Find the emails of a batch that are in one state, at a cost in proportion to what is shown.
+
+A batch, a state and the batch's snapshot enter. A Walk leaves, of which ``paging`` reads a page. No index holds the
+status of an email, because sending would have to write it (docs/decisions/0014). So the few emails in a state are found
+by what else is known of them: their attempts, the rows that lanes have claimed, and how far the list was handed out.
+Nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from django.db import connection, transaction
+from django.db.models import Q
+
+from batches.models import WAS_SENT, Batch, Email, EmailQuerySet, EmailStatus, sql
+from batches.paging import Walk, walk_indexes
+from batches.progress import Snapshot
+
+FEW: Final = 2_000
+"""So many emails are found one by one at most. Of more than these, the next fifty are near in the list."""
+
+OPEN_STATUSES = (EmailStatus.PENDING, EmailStatus.SENDING)
+"""The states of the emails that have not ended. A snapshot counts them together, as ``pending``."""
+
+_KNOWN_BY_ATTEMPTS = (EmailStatus.FAILED, EmailStatus.UNKNOWN)
+
+
+def find_in_states(batch: Batch, states: Collection[EmailStatus], now: Snapshot) -> Walk[Email]:
+    """Find the emails of a batch in one state, or in both of ``OPEN_STATUSES``. ``now`` is the batch's snapshot."""
+    emails = batch.emails.with_state()
+    is_over = now["pending"] == 0
+    if set(states) <= set(OPEN_STATUSES):
+        return Walk([]) if is_over else Walk(_find_open(emails, batch, states))
+    [state] = states
+    count = _count(now, state)
+    # The end of a job counts the cancelled emails, so until then nobody knows how many there are.
+    if count == 0 and (is_over or state != EmailStatus.CANCELLED):
+        return Walk([])
+    if state in _KNOWN_BY_ATTEMPTS and count <= FEW:
+        rows = _find_rows_by_attempts(batch, state)
+        if len(rows) >= count:  # otherwise somebody has deleted attempts
+            emails = emails.filter(row__in=rows)
+    return Walk([emails.in_state(state)])
+
+
+def _count(now: Snapshot, state: EmailStatus) -> int:
+    return {
+        EmailStatus.SENT: now["sent"],
+        EmailStatus.FAILED: now["failed"],
+        EmailStatus.UNKNOWN: now["unknown"],
+        EmailStatus.SUPPRESSED: now["suppressed"],
+        EmailStatus.CANCELLED: now["cancelled"],
+    }[state]
+
+
+def _find_rows_by_attempts(batch: Batch, state: EmailStatus) -> list[int]:
+    """Find the rows of the emails in a state that an attempt has led to. Empty: there were too many attempts."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.ROWS_WITH_ATTEMPTS, {"batch": batch.pk, "status": state.value, "limit": FEW})
+        [found] = sql.ROWS_WITH_ATTEMPTS.rows(cursor.fetchall())
+    return sorted(set(found.rows)) if found.attempt_count <= FEW else []
+
+
+def _find_open(emails: EmailQuerySet, batch: Batch, states: Collection[EmailStatus]) -> list[EmailQuerySet]:
+    """Find the emails that have not ended, in two parts: those that wait for a retry or are in one, and all others."""
+    with transaction.atomic(), walk_indexes(), connection.cursor() as cursor:
+        cursor.execute(sql.OPEN_ROWS, {"batch": batch.pk, "limit": FEW})
+        found = sql.OPEN_ROWS.rows(cursor.fetchall())
+    if not found:  # a draft
+        return [emails.filter(status__in=states)]
+    [bounds] = found
+    retries = emails.filter(next_attempt_at__isnull=False)
+    if len(bounds.retried_rows) <= FEW:
+        retries = retries.filter(row__in=bounds.retried_rows)
+    untried = emails.filter(next_attempt_at=None, row__gte=bounds.first_untried_row)
+    is_wanted = Q(status__in=states)
+    if set(states) == {EmailStatus.SENDING}:
+        # The first attempt of an email is claimed by its lane's row alone (docs/decisions/0015).
+        untried, is_wanted = untried.filter(row__in=bounds.claimed_rows), is_wanted | Q(status=EmailStatus.PENDING)
+    elif set(states) == {EmailStatus.PENDING}:
+        untried = untried.exclude(row__in=bounds.claimed_rows)
+    if set(states) != set(OPEN_STATUSES):  # an email that was sent before is in state sent
+        untried, retries = untried.filter(~WAS_SENT), retries.filter(~WAS_SENT)
+    return [retries.filter(status__in=states), untried.filter(is_wanted)]

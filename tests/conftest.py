@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from xdist.scheduler import LoadScopeScheduling
 
 from batches import redis_client
+from batches.api.health import close_health
 from batches.models import (
     Batch,
     BatchSource,
@@ -85,6 +86,13 @@ MakeUser = Callable[..., User]
 def data_dir() -> Path:
     """The folder of the embedded PostgreSQL and Valkey of this test run."""
     return services.running.data_dir
+
+
+@pytest.fixture(autouse=True)
+def new_health() -> Iterator[None]:
+    """Let no test get the answer of an earlier one's health check, nor the end of the run wait for its connection."""
+    yield
+    close_health()
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,11 @@ class SharedAnswer(Generic[Answer]):
         return await asyncio.shield(asyncio.wrap_future(answer))
 
     def run(self, act: Callable[[], None]) -> None:
-        """Run something in the thread, after the question that is being asked, and forget the answer."""
-        self._thread.submit(act).result()
+        """Run something in the thread, after the question that is being asked, and forget the answer.
+
+        Nothing is done if nobody has asked.
+        """
         with self._lock:
-            self._answer = None
+            answer, self._answer = self._answer, None
+        if answer is not None:
+            self._thread.submit(act).result()

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
-from batches.api.health import close_health
 from batches.intake import ReadingOptions, import_csv
 from batches.models import Batch
 
 Upload = Callable[..., Batch]
-
-
-@pytest.fixture(autouse=True)
-def new_health() -> Iterator[None]:
-    """Let no test get the answer of an earlier one's health check, nor the end of the run wait for its connection."""
-    yield
-    close_health()
 
 
 @pytest.fixture

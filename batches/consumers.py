@@ -10,7 +10,7 @@ import asyncio
 import json
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -19,6 +19,7 @@ from django.http.request import split_domain_port, validate_host
 
 from batches.credentials import Credentials, find_header
 from batches.feeds import follow, watch
+from batches.languages import CODES, say_snapshot
 from batches.limits import HEARTBEAT_SECONDS
 from batches.subscriptions import Refusal, Subscription, find_subscription
 
@@ -62,10 +63,11 @@ class ProgressConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
         await self.close(code=POLICY_VIOLATION)
 
     async def _send_all(self, subscription: Subscription) -> None:
+        language = read_language(self.scope)
         async with watch(subscription) as watcher:
             async for snapshots in follow(watcher, subscription, heartbeat_seconds=HEARTBEAT_SECONDS):
                 for snapshot in snapshots:
-                    await self.send(text_data=json.dumps(snapshot))
+                    await self.send(text_data=json.dumps(say_snapshot(snapshot, language)))
         await self.close(code=Refusal.NOT_LOGGED_IN.value)
 
 
@@ -76,6 +78,12 @@ class UnknownAddressConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # c
 
     async def connect(self) -> None:
         await self.close()
+
+
+def read_language(scope: dict[str, Any]) -> str:
+    """Return the language of the page that opened the socket, which its address names. Without one: English."""
+    named = parse_qs(scope["query_string"].decode("ascii", "replace")).get("lang", [""])[0]
+    return named if named in CODES else settings.LANGUAGE_CODE
 
 
 def is_same_origin(scope: dict[str, Any]) -> bool:

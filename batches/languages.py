@@ -14,9 +14,12 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest
+from django.utils import translation
 from django.utils.translation.trans_real import parse_accept_lang_header
 
 from batches.models import Preference
+from batches.progress import Snapshot
+from batches.translations import say
 
 API = "/api/"
 
@@ -67,6 +70,14 @@ def read_choice(request: HttpRequest) -> str:
 
 def _read_preference(user: User) -> str:
     return Preference.objects.filter(user_id=user.pk).values_list("language", flat=True).first() or ""
+
+
+def say_snapshot(snapshot: Snapshot, language: str) -> Snapshot:
+    """Return a snapshot with its sentences in a language. One feed serves watchers who read several."""
+    with translation.override(language):
+        waits = snapshot["waitingFor"]
+        said = {"waitingFor": say(waits) if waits else waits, "finish": say(snapshot["finish"])}
+        return Snapshot(**{**snapshot, **said})  # type: ignore[typeddict-item]
 
 
 @cache

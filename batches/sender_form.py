@@ -10,6 +10,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.models import AnonymousUser, User
+from django.utils.translation import gettext_lazy as _
 
 from batches.jobs.senders import SenderRefused, choose_sender, list_senders
 from batches.models import EmailTemplate, Sender
@@ -21,7 +22,7 @@ class SenderField(forms.CharField):
     """A key of a sender, or an empty text: the sender is then chosen as if nobody had named one."""
 
     def __init__(self) -> None:
-        super().__init__(label="From", required=False, max_length=320, widget=forms.Select)
+        super().__init__(label=_("From"), required=False, max_length=320, widget=forms.Select)
         self.has_choice = False
         """Whether the user has more than one sender. Otherwise a form need not show the field."""
 

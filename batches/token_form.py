@@ -10,6 +10,7 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from batches.credentials import TOKEN_DAYS
 from batches.models import TokenScope
@@ -24,23 +25,23 @@ class TokenForm(forms.Form):
     name = forms.CharField(
         max_length=100,
         strip=True,
-        help_text="What it is for, such as the program that has it. The audit shows this name.",
-        error_messages={"required": "Give the token a name, so that you know later which one to revoke."},
+        help_text=_("What it is for, such as the program that has it. The audit shows this name."),
+        error_messages={"required": _("Give the token a name, so that you know later which one to revoke.")},
     )
     scopes = forms.MultipleChoiceField(
-        label="What it may do",
+        label=_("What it may do"),
         choices=[(scope.value, f"{scope.value}: {scope.label}") for scope in TokenScope],
         widget=forms.CheckboxSelectMultiple,
         initial=[TokenScope.READ.value],
-        help_text="A token can never do more than its user may.",
-        error_messages={"required": "Choose at least one. A token without any can do nothing."},
+        help_text=_("A token can never do more than its user may."),
+        error_messages={"required": _("Choose at least one. A token without any can do nothing.")},
     )
     days = forms.TypedChoiceField(
-        label="Valid for",
+        label=_("Valid for"),
         choices=list(PERIODS.items()),
         coerce=int,
         initial=90,
-        help_text="It also ends when the password changes or the account is closed.",
+        help_text=_("It also ends when the password changes or the account is closed."),
     )
 
     def clean_name(self) -> str:

@@ -64,7 +64,7 @@ SLOW_PER_SECOND = 10.0
 LONG_SECONDS = 48 * 3600.0
 """For a longer time the day says more than the hours."""
 
-REJECTED_MEANING = "These {places} did not become recipients. Each has its reason."
+REJECTED_MEANING = "These did not become recipients. Each has its reason."
 HIDDEN_MEANING = "The sheet hides these rows, for example by a filter. They did not become recipients."
 
 STATE_MEANINGS = {

@@ -20,7 +20,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="what")
     def act(self, entry: AuditEntry) -> str:
-        return AuditAction(entry.action).label if entry.action in AuditAction.values else entry.action
+        return str(AuditAction(entry.action).label) if entry.action in AuditAction.values else entry.action
 
     @admin.display(description="outcome")
     def outcome(self, entry: AuditEntry) -> str:

@@ -135,7 +135,7 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="events")
     def wanted(self, webhook: Webhook) -> str:
-        return ", ".join(WebhookEvent(event).label for event in webhook.events)
+        return ", ".join(str(WebhookEvent(event).label) for event in webhook.events)
 
     @admin.display(description="state")
     def doing(self, webhook: Webhook) -> str:

@@ -11,11 +11,13 @@ from contextlib import aclosing
 
 from channels.db import database_sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.translation import get_language
 from ninja import Router
 
 from batches.api.errors import ApiError, not_found
 from batches.credentials import Credentials
 from batches.feeds import follow, watch
+from batches.languages import say_snapshot
 from batches.limits import HEARTBEAT_SECONDS
 from batches.progress import Snapshot
 from batches.subscriptions import Refusal, Subscription, find_subscription
@@ -34,7 +36,7 @@ async def stream_batch(request: HttpRequest, batch_id: int) -> StreamingHttpResp
         raise ApiError(401, "Sign in, or send a token in the header 'Authorization: Bearer TOKEN'.")
     if not isinstance(found, Subscription):
         raise not_found(f"batch {batch_id}")
-    response = EventStream(_events(found), content_type="text/event-stream")
+    response = EventStream(_events(found, get_language()), content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"  # otherwise nginx would hold events back
     return response
@@ -53,10 +55,10 @@ class EventStream(StreamingHttpResponse):
                 yield event
 
 
-async def _events(subscription: Subscription) -> AsyncGenerator[bytes, None]:
+async def _events(subscription: Subscription, language: str) -> AsyncGenerator[bytes, None]:
     async with watch(subscription) as watcher:
         async for snapshots in follow(watcher, subscription, heartbeat_seconds=HEARTBEAT_SECONDS):
-            yield b"".join(map(write_event, snapshots)) or b": ping\n\n"
+            yield b"".join(write_event(say_snapshot(each, language)) for each in snapshots) or b": ping\n\n"
 
 
 def write_event(snapshot: Snapshot) -> bytes:

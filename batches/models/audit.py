@@ -9,53 +9,54 @@ from django.contrib.auth.models import User
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class AuditAction(models.TextChoices):
     """What an AuditEntry is about."""
 
-    SIGN_IN = "sign_in", "signed in"
-    SIGN_OUT = "sign_out", "signed out"
-    SIGN_OUT_EVERYWHERE = "sign_out_everywhere", "signed out everywhere"
-    PASSWORD_CHANGE = "password_change", "changed a password"
-    FACTOR_ADD = "factor_add", "added a second factor"
-    FACTOR_REMOVE = "factor_remove", "removed a second factor"
-    REAUTHENTICATE = "reauthenticate", "proved their identity again"
-    TOKEN_MAKE = "token_make", "made a token"
-    TOKEN_REVOKE = "token_revoke", "revoked a token"
-    UPLOAD = "upload", "uploaded a list"
-    LIST_CHANGE = "list_change", "changed a list"
-    REVIEW = "review", "reviewed a batch"
-    TEST = "test", "sent a test"
-    SEND = "send", "sent a batch"
-    DISCARD = "discard", "discarded a draft"
-    PAUSE = "pause", "paused a batch"
-    RESUME = "resume", "resumed a batch"
-    CANCEL = "cancel", "cancelled a batch"
-    REPLAY = "replay", "replayed a batch"
-    APPROVAL_ASK = "approval_ask", "asked for approval"
-    APPROVE = "approve", "approved a batch"
-    APPROVAL_REFUSE = "approval_refuse", "refused approval"
-    APPROVAL_VOID = "approval_void", "made an approval void"
-    TEMPLATE_CHANGE = "template_change", "saved a template"
-    TEMPLATE_DELETE = "template_delete", "deleted a template"
-    TEMPLATE_DEFAULT = "template_default", "chose the default template"
-    SENDER_CHANGE = "sender_change", "changed a sender"
-    RELAY_CHANGE = "relay_change", "changed a relay"
-    DOWNLOAD = "download", "downloaded data"
-    PERSON_SEARCH = "person_search", "searched for a person"
-    PERSON_EXPORT = "person_export", "exported a person"
-    PERSON_ERASE = "person_erase", "erased a person"
-    PURGE = "purge", "purged old data"
-    SUPPRESS = "suppress", "added to the do-not-send list"
-    LIFT = "lift", "took off the do-not-send list"
-    PERMISSION_CHANGE = "permission_change", "changed permissions"
-    USER_CHANGE = "user_change", "changed a user"
-    ADMIN_CHANGE = "admin_change", "changed something in the admin"
-    ADMIN_READ = "admin_read", "opened a page of the admin"
-    AUDIT_READ = "audit_read", "read the audit"
-    UNSUBSCRIBE = "unsubscribe", "unsubscribed"
-    UNSUBSCRIBE_UNDO = "unsubscribe_undo", "took back an unsubscription"
+    SIGN_IN = "sign_in", _("signed in")
+    SIGN_OUT = "sign_out", _("signed out")
+    SIGN_OUT_EVERYWHERE = "sign_out_everywhere", _("signed out everywhere")
+    PASSWORD_CHANGE = "password_change", _("changed a password")
+    FACTOR_ADD = "factor_add", _("added a second factor")
+    FACTOR_REMOVE = "factor_remove", _("removed a second factor")
+    REAUTHENTICATE = "reauthenticate", _("proved their identity again")
+    TOKEN_MAKE = "token_make", _("made a token")
+    TOKEN_REVOKE = "token_revoke", _("revoked a token")
+    UPLOAD = "upload", _("uploaded a list")
+    LIST_CHANGE = "list_change", _("changed a list")
+    REVIEW = "review", _("reviewed a batch")
+    TEST = "test", _("sent a test")
+    SEND = "send", _("sent a batch")
+    DISCARD = "discard", _("discarded a draft")
+    PAUSE = "pause", _("paused a batch")
+    RESUME = "resume", _("resumed a batch")
+    CANCEL = "cancel", _("cancelled a batch")
+    REPLAY = "replay", _("replayed a batch")
+    APPROVAL_ASK = "approval_ask", _("asked for approval")
+    APPROVE = "approve", _("approved a batch")
+    APPROVAL_REFUSE = "approval_refuse", _("refused approval")
+    APPROVAL_VOID = "approval_void", _("made an approval void")
+    TEMPLATE_CHANGE = "template_change", _("saved a template")
+    TEMPLATE_DELETE = "template_delete", _("deleted a template")
+    TEMPLATE_DEFAULT = "template_default", _("chose the default template")
+    SENDER_CHANGE = "sender_change", _("changed a sender")
+    RELAY_CHANGE = "relay_change", _("changed a relay")
+    DOWNLOAD = "download", _("downloaded data")
+    PERSON_SEARCH = "person_search", _("searched for a person")
+    PERSON_EXPORT = "person_export", _("exported a person")
+    PERSON_ERASE = "person_erase", _("erased a person")
+    PURGE = "purge", _("purged old data")
+    SUPPRESS = "suppress", _("added to the do-not-send list")
+    LIFT = "lift", _("took off the do-not-send list")
+    PERMISSION_CHANGE = "permission_change", _("changed permissions")
+    USER_CHANGE = "user_change", _("changed a user")
+    ADMIN_CHANGE = "admin_change", _("changed something in the admin")
+    ADMIN_READ = "admin_read", _("opened a page of the admin")
+    AUDIT_READ = "audit_read", _("read the audit")
+    UNSUBSCRIBE = "unsubscribe", _("unsubscribed")
+    UNSUBSCRIBE_UNDO = "unsubscribe_undo", _("took back an unsubscription")
 
 
 class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
@@ -105,22 +106,22 @@ class AuditEntry(models.Model):
 
     at = models.DateTimeField(db_default=Now())
     action = models.CharField(max_length=40, choices=AuditAction)
-    is_refused = models.BooleanField(default=False, help_text="It was tried, and refused.")
-    actor_id = models.BigIntegerField(null=True, help_text="The user. Empty: a stranger, a command or the program.")
-    actor_name = models.CharField(max_length=150, blank=True, help_text="The user's name at that time.")
-    via = models.CharField(max_length=120, help_text="page, token NAME, admin, command NAME, or the program itself.")
-    target = models.CharField(max_length=40, blank=True, help_text="The kind of object, such as batch.")
+    is_refused = models.BooleanField(default=False, help_text=_("It was tried, and refused."))
+    actor_id = models.BigIntegerField(null=True, help_text=_("The user. Empty: a stranger, a command or the program."))
+    actor_name = models.CharField(max_length=150, blank=True, help_text=_("The user's name at that time."))
+    via = models.CharField(max_length=120, help_text=_("page, token NAME, admin, command NAME, or the program itself."))
+    target = models.CharField(max_length=40, blank=True, help_text=_("The kind of object, such as batch."))
     target_id = models.CharField(max_length=64, blank=True)
     target_name = models.CharField(max_length=255, blank=True)
-    batch_id = models.BigIntegerField(null=True, help_text="The batch that the act is about, if it is about one.")
-    client = models.GenericIPAddressField(null=True, help_text="The address of the client.")
+    batch_id = models.BigIntegerField(null=True, help_text=_("The batch that the act is about, if it is about one."))
+    client = models.GenericIPAddressField(null=True, help_text=_("The address of the client."))
     details = models.JSONField(default=dict)
 
     objects = AuditEntryQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
-        verbose_name_plural = "audit entries"
+        verbose_name_plural = _("audit entries")
         indexes = [
             models.Index(fields=["actor_id", "-id"], name="audit_of_actor"),
             models.Index(fields=["batch_id", "-id"], name="audit_of_batch"),

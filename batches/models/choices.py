@@ -16,9 +16,9 @@ class BatchStatus(models.TextChoices):
 
 
 class BatchSource(models.TextChoices):
-    UPLOAD = "upload", "uploaded file"
-    USERS = "users", "group of users"
-    LIST = "list", "list posted to the API"
+    UPLOAD = "upload", _("uploaded file")
+    USERS = "users", _("group of users")
+    LIST = "list", _("list posted to the API")
 
 
 class EmailStatus(models.TextChoices):
@@ -41,8 +41,8 @@ class EmailState(models.TextChoices):
     UNKNOWN = EmailStatus.UNKNOWN.value
     SUPPRESSED = EmailStatus.SUPPRESSED.value
     CANCELLED = EmailStatus.CANCELLED.value
-    RETURNED = "returned", "Came back"
-    COMPLAINED = "complained", "Complained"
+    RETURNED = "returned", _("Came back")
+    COMPLAINED = "complained", _("Complained")
 
 
 class JobStatus(models.TextChoices):
@@ -58,11 +58,11 @@ class JobStatus(models.TextChoices):
 class JobKind(models.TextChoices):
     """The emails of the batch that a job sends."""
 
-    FIRST = "first", "first send"
-    FAILED = "failed", "replay of the failed"
-    UNKNOWN = "unknown", "replay of the unknown"
-    ALL = "all", "replay of all"
-    UNSENT = "unsent", "to those who have not got it"
+    FIRST = "first", _("first send")
+    FAILED = "failed", _("replay of the failed")
+    UNKNOWN = "unknown", _("replay of the unknown")
+    ALL = "all", _("replay of all")
+    UNSENT = "unsent", _("to those who have not got it")
 
 
 class JobPriority(models.TextChoices):
@@ -84,26 +84,26 @@ class CrashPolicy(models.TextChoices):
 class RelayPreset(models.TextChoices):
     """Providers whose usual limits the admin fills in."""
 
-    NONE = "none", "none"
-    MICROSOFT365 = "microsoft365", "Microsoft 365"
-    WORKSPACE = "workspace", "Google Workspace"
-    GMAIL = "gmail", "Gmail"
-    SES = "ses", "Amazon SES"
+    NONE = "none", _("none")
+    MICROSOFT365 = "microsoft365", _("Microsoft 365")
+    WORKSPACE = "workspace", _("Google Workspace")
+    GMAIL = "gmail", _("Gmail")
+    SES = "ses", _("Amazon SES")
 
 
 class RejectionKind(models.TextChoices):
     INVALID = "invalid"
     DUPLICATE = "duplicate"
-    HIDDEN = "hidden", "hidden in the sheet"
+    HIDDEN = "hidden", _("hidden in the sheet")
 
 
 class SharedAddresses(models.TextChoices):
     """What happens to rows of one list that have the same address, as two children of one parent."""
 
-    FIRST = "first", "the first row only"
+    FIRST = "first", _("the first row only")
     """The first row makes an email. The others are rejected as duplicates."""
-    EACH = "each", "one mail for each row"
-    TOGETHER = "together", "all rows in one mail"
+    EACH = "each", _("one mail for each row")
+    TOGETHER = "together", _("all rows in one mail")
     """One email holds the cells of all rows, and its template shows them with ``{% for row in rows %}``."""
 
 
@@ -120,31 +120,31 @@ class LetterCheckState(models.TextChoices):
 class TopicKind(models.TextChoices):
     """Whether recipients can unsubscribe from a topic."""
 
-    NEWS = "news", "news: recipients can unsubscribe"
-    SERVICE = "service", "service: what somebody has to get"
+    NEWS = "news", _("news: recipients can unsubscribe")
+    SERVICE = "service", _("service: what somebody has to get")
 
 
 class SuppressionReason(models.TextChoices):
     """Why an address gets no mail. Only ``UNSUBSCRIBED`` leaves service mail alone."""
 
-    UNSUBSCRIBED = "unsubscribed", "unsubscribed"
-    BOUNCED = "bounced", "mail came back"
-    COMPLAINED = "complained", "complained"
-    MANUAL = "manual", "entered by hand"
-    IMPORTED = "imported", "imported"
-    ERASED = "erased", "erased on request"
+    UNSUBSCRIBED = "unsubscribed", _("unsubscribed")
+    BOUNCED = "bounced", _("mail came back")
+    COMPLAINED = "complained", _("complained")
+    MANUAL = "manual", _("entered by hand")
+    IMPORTED = "imported", _("imported")
+    ERASED = "erased", _("erased on request")
 
 
 class ReturnKind(models.TextChoices):
     """What came back after a relay had taken a message."""
 
-    BOUNCED = "bounced", "came back"
+    BOUNCED = "bounced", _("came back")
     """A delivery status notification, or a bounce in another form (RFC 3464)."""
-    COMPLAINED = "complained", "complaint"
+    COMPLAINED = "complained", _("complaint")
     """A feedback report (RFC 5965)."""
-    AUTO_REPLY = "auto_reply", "automatic reply"
+    AUTO_REPLY = "auto_reply", _("automatic reply")
     """Such as an out-of-office reply (RFC 3834). It says nothing about the delivery."""
-    REFUSED = "refused", "refused by the relay"
+    REFUSED = "refused", _("refused by the relay")
     """The relay refused it in the session, so the email failed and did not come back. Kept for what it says about the
     address: see ``returns.thresholds``."""
 
@@ -152,22 +152,22 @@ class ReturnKind(models.TextChoices):
 class ReturnClass(models.TextChoices):
     """What a bounce means for the next mail to the same address."""
 
-    GONE = "gone", "the address is gone"
-    FULL = "full", "the mailbox is full"
-    BLOCKED = "blocked", "blocked by the receiver"
-    CONTENT = "content", "the content was refused"
-    PASSING = "passing", "passing"
-    OTHER = "other", "not known"
+    GONE = "gone", _("the address is gone")
+    FULL = "full", _("the mailbox is full")
+    BLOCKED = "blocked", _("blocked by the receiver")
+    CONTENT = "content", _("the content was refused")
+    PASSING = "passing", _("passing")
+    OTHER = "other", _("not known")
 
 
 class WebhookEvent(models.TextChoices):
     """What a Webhook can tell another program."""
 
-    BATCH_ENDED = "batch.ended", "a batch ended"
-    EMAIL_FAILED = "email.failed", "an email failed"
-    EMAIL_RETURNED = "email.returned", "an email came back"
-    UNSUBSCRIBED = "recipient.unsubscribed", "a recipient unsubscribed"
-    TEST = "webhook.test", "a test"
+    BATCH_ENDED = "batch.ended", _("a batch ended")
+    EMAIL_FAILED = "email.failed", _("an email failed")
+    EMAIL_RETURNED = "email.returned", _("an email came back")
+    UNSUBSCRIBED = "recipient.unsubscribed", _("a recipient unsubscribed")
+    TEST = "webhook.test", _("a test")
     """Sent by a person's press, to one Webhook, whatever it wants."""
 
 

@@ -10,6 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from batches.models.choices import RelayPreset
 from batches.models.job import Lane
@@ -24,51 +25,57 @@ DEFAULT_RELAY = "default"
 class Relay(models.Model):
     """One relay, with the limits that hold for all workers together."""
 
-    name = models.SlugField(max_length=50, unique=True, help_text="'default' for EMAIL_URL, NAME for EMAIL_URL_NAME.")
+    name = models.SlugField(
+        max_length=50, unique=True, help_text=_("'default' for EMAIL_URL, NAME for EMAIL_URL_NAME.")
+    )
     is_enabled = models.BooleanField("enabled", default=True)
     preset = models.CharField(
-        max_length=16, choices=RelayPreset, default=RelayPreset.NONE, help_text="The usual limits of a provider."
+        max_length=16, choices=RelayPreset, default=RelayPreset.NONE, help_text=_("The usual limits of a provider.")
     )
     weight = models.PositiveSmallIntegerField(
-        default=1, validators=[MinValueValidator(1)], help_text="Its share of the mail among relays of the same order."
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text=_("Its share of the mail among relays of the same order."),
     )
     order = models.PositiveSmallIntegerField(
-        default=0, help_text="Relays with a higher order carry mail only while none with a lower one can."
+        default=0, help_text=_("Relays with a higher order carry mail only while none with a lower one can.")
     )
     connections = models.PositiveSmallIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text="SMTP connections for each lane. Empty: SEND_CONNECTIONS.",
+        help_text=_("SMTP connections for each lane. Empty: SEND_CONNECTIONS."),
     )
     rate_per_second = models.FloatField(
-        default=0, validators=[MinValueValidator(0)], help_text="Messages a second. 0: no limit, or SEND_RATE."
+        default=0, validators=[MinValueValidator(0)], help_text=_("Messages a second. 0: no limit, or SEND_RATE.")
     )
-    rate_per_minute = models.PositiveIntegerField(default=0, help_text="Messages in any minute. 0: no limit.")
-    opens_at = models.TimeField(null=True, blank=True, help_text="The time of day from which it carries mail.")
+    rate_per_minute = models.PositiveIntegerField(default=0, help_text=_("Messages in any minute. 0: no limit."))
+    opens_at = models.TimeField(null=True, blank=True, help_text=_("The time of day from which it carries mail."))
     closes_at = models.TimeField(
         null=True,
         blank=True,
-        help_text="The time of day until which it carries mail. Earlier than the start: past midnight.",
+        help_text=_("The time of day until which it carries mail. Earlier than the start: past midnight."),
     )
     weekdays = ArrayField(
         models.PositiveSmallIntegerField(validators=[MaxValueValidator(6)]),
         default=list,
         blank=True,
-        help_text="The days on which it carries mail, from 0 for Monday. Empty: every day.",
+        help_text=_("The days on which it carries mail, from 0 for Monday. Empty: every day."),
     )
     senders = models.ManyToManyField(
-        Sender, blank=True, related_name="+", help_text="The senders that it may carry. None: every sender."
+        Sender, blank=True, related_name="+", help_text=_("The senders that it may carry. None: every sender.")
     )
     keeps_return_path = models.BooleanField(
         default=True,
         db_default=True,
-        verbose_name="takes our return paths",
-        help_text="Whether it takes a return path of our own (BOUNCE_ADDRESS). Microsoft 365 and Gmail want the login.",
+        verbose_name=_("takes our return paths"),
+        help_text=_(
+            "Whether it takes a return path of our own (BOUNCE_ADDRESS). Microsoft 365 and Gmail want the login."
+        ),
     )
     closes_after_refusals = models.BooleanField(
         default=False,
-        help_text="It was seen to close connections after refusals, so each connection sends one message at a time.",
+        help_text=_("It was seen to close connections after refusals, so each connection sends one message at a time."),
     )
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)
@@ -104,7 +111,7 @@ class RelayUse(models.Model):
 
     pk = models.CompositePrimaryKey("quota_id", "at")
     quota = models.ForeignKey(RelayQuota, on_delete=models.CASCADE, related_name="uses", db_index=False)
-    at = models.DateTimeField(help_text="The end of the slice. Never before the relay's reply.")
+    at = models.DateTimeField(help_text=_("The end of the slice. Never before the relay's reply."))
     count = models.PositiveIntegerField()
 
     def __str__(self) -> str:
@@ -132,8 +139,8 @@ class RelayToken(models.Model):
     """
 
     relay = models.OneToOneField(Relay, on_delete=models.CASCADE, related_name="token", primary_key=True)
-    client_digest = models.CharField(max_length=64, help_text="Of the OAuth client to which the tokens belong.")
-    sealed = models.TextField(help_text="Both tokens, encrypted.")
+    client_digest = models.CharField(max_length=64, help_text=_("Of the OAuth client to which the tokens belong."))
+    sealed = models.TextField(help_text=_("Both tokens, encrypted."))
     renew_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     renewing_until = models.DateTimeField(null=True, blank=True)
@@ -147,12 +154,12 @@ class RelayPause(models.Model):
 
     relay = models.ForeignKey(Relay, on_delete=models.CASCADE, related_name="pauses", db_index=False)
     sender = models.ForeignKey(
-        Sender, on_delete=models.CASCADE, null=True, blank=True, related_name="+", help_text="Empty: every sender."
+        Sender, on_delete=models.CASCADE, null=True, blank=True, related_name="+", help_text=_("Empty: every sender.")
     )
     meaning = models.CharField(max_length=16, choices=ReplyMeaning)
-    sentence = models.TextField(help_text="Why, in a sentence.")
-    until = models.DateTimeField(help_text="When it is tried again.")
-    failure_count = models.PositiveIntegerField(default=1, help_text="Pauses in a row. Each doubles the wait.")
+    sentence = models.TextField(help_text=_("Why, in a sentence."))
+    until = models.DateTimeField(help_text=_("When it is tried again."))
+    failure_count = models.PositiveIntegerField(default=1, help_text=_("Pauses in a row. Each doubles the wait."))
 
     class Meta:
         constraints = [

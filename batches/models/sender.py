@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from batches.mailboxes import Mailbox, SenderFault, split_mailbox
 from batches.sender_addresses import check_address, check_name, join_sender, read_sender, refuse_local
@@ -43,34 +44,34 @@ class Sender(models.Model):
     """Whom a mail comes from. A job keeps a copy of the headers, so an edit changes no job that exists."""
 
     key = models.SlugField(max_length=100, unique=True)
-    display_name = models.CharField(max_length=200, blank=True, help_text="The name that a reader sees.")
-    address = models.CharField(max_length=320, help_text="The address in the From header, such as news@example.org.")
+    display_name = models.CharField(max_length=200, blank=True, help_text=_("The name that a reader sees."))
+    address = models.CharField(max_length=320, help_text=_("The address in the From header, such as news@example.org."))
     reply_to = models.CharField(
         "Reply-To",
         max_length=REPLY_TO_MAX_CHARS,
         blank=True,
-        help_text="Where answers go. Empty: to the address above.",
+        help_text=_("Where answers go. Empty: to the address above."),
     )
     relays = models.ManyToManyField(
         "batches.Relay",
         blank=True,
         related_name="+",
-        help_text="The relays that may carry this sender. None: every relay.",
+        help_text=_("The relays that may carry this sender. None: every relay."),
     )
     users = models.ManyToManyField(
-        settings.AUTH_USER_MODEL, blank=True, related_name="senders", help_text="The users who may send from it."
+        settings.AUTH_USER_MODEL, blank=True, related_name="senders", help_text=_("The users who may send from it.")
     )
     groups = models.ManyToManyField(
-        Group, blank=True, related_name="senders", help_text="The groups whose members may send from it."
+        Group, blank=True, related_name="senders", help_text=_("The groups whose members may send from it.")
     )
     is_limited = models.BooleanField(
         default=False,
         db_default=False,
         editable=False,
-        help_text="It stays limited when the last of its users and groups is deleted: then nobody may use it.",
+        help_text=_("It stays limited when the last of its users and groups is deleted: then nobody may use it."),
     )
     is_from_settings = models.BooleanField(
-        default=False, editable=False, help_text="It follows DEFAULT_FROM_EMAIL until somebody edits it."
+        default=False, editable=False, help_text=_("It follows DEFAULT_FROM_EMAIL until somebody edits it.")
     )
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)

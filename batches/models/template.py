@@ -65,7 +65,7 @@ class EmailTemplate(models.Model):
 
     key = models.SlugField(max_length=100, unique=True)
     name = models.CharField(max_length=200)
-    subject = models.TextField(help_text="A merge field looks like {{ name }}.")
+    subject = models.TextField(help_text=_("A merge field looks like {{ name }}."))
     kind = models.CharField(
         _("kind"),
         max_length=10,
@@ -89,7 +89,7 @@ class EmailTemplate(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="The sender that is chosen if nobody names another.",
+        help_text=_("The sender that is chosen if nobody names another."),
     )
     topic = models.ForeignKey(
         Topic,
@@ -97,7 +97,7 @@ class EmailTemplate(models.Model):
         null=True,
         blank=True,
         related_name="templates",
-        help_text="What it is about. Empty: service mail, which nobody can unsubscribe from.",
+        help_text=_("What it is about. Empty: service mail, which nobody can unsubscribe from."),
     )
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -105,22 +105,22 @@ class EmailTemplate(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="Who may edit it, besides template editors. Everybody who is signed in may use it.",
+        help_text=_("Who may edit it, besides template editors. Everybody who is signed in may use it."),
     )
     version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
     merge_fields = models.JSONField(
         default=list,
         db_default=models.Value([], models.JSONField()),
         editable=False,
-        help_text="The merge fields as it writes them. Worked out when it is saved.",
+        help_text=_("The merge fields as it writes them. Worked out when it is saved."),
     )
     fault = models.TextField(
-        blank=True, db_default="", editable=False, help_text="Why it can't be used. Worked out when it is saved."
+        blank=True, db_default="", editable=False, help_text=_("Why it can't be used. Worked out when it is saved.")
     )
     analysed_digest = models.CharField(
-        max_length=64, blank=True, db_default="", editable=False, help_text="Of the parts that were worked out last."
+        max_length=64, blank=True, db_default="", editable=False, help_text=_("Of the parts that were worked out last.")
     )
-    is_default = models.BooleanField(default=False, help_text="An upload that names no template uses this one.")
+    is_default = models.BooleanField(default=False, help_text=_("An upload that names no template uses this one."))
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)
 

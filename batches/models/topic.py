@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from batches.models.choices import TopicKind
 
@@ -31,15 +32,18 @@ class Topic(models.Model):
     """
 
     key = models.SlugField(max_length=50, unique=True)
-    name = models.CharField(max_length=100, help_text="As the recipients read it on the page where they unsubscribe.")
+    name = models.CharField(
+        max_length=100, help_text=_("As the recipients read it on the page where they unsubscribe.")
+    )
     description = models.CharField(
-        max_length=300, blank=True, help_text="One sentence for the recipients: what they get, and how often."
+        max_length=300, blank=True, help_text=_("One sentence for the recipients: what they get, and how often.")
     )
     kind = models.CharField(max_length=16, choices=TopicKind, default=TopicKind.NEWS)
     footer = models.TextField(
         blank=True,
-        help_text="Added at the end of a message of news that has no {{ unsubscribe_url }}. Empty: a sentence with the "
-        "link.",
+        help_text=_(
+            "Added at the end of a message of news that has no {{ unsubscribe_url }}. Empty: a sentence with the link."
+        ),
     )
     created_at = models.DateTimeField(db_default=Now())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from batches.models.choices import WebhookEvent
 
@@ -16,8 +17,10 @@ class Webhook(models.Model):
     url = models.CharField("address", max_length=1000)
     secret = models.CharField(
         max_length=200,
-        help_text="Begins with whsec_. Messages are signed with it. If there are two, the newer one is first, and "
-        "messages are signed with both.",
+        help_text=_(
+            "Begins with whsec_. Messages are signed with it. If there are two, the newer one is first, and "
+            "messages are signed with both."
+        ),
     )
     events = ArrayField(models.CharField(max_length=40, choices=WebhookEvent), default=list)
     is_enabled = models.BooleanField("enabled", default=True)
@@ -25,13 +28,13 @@ class Webhook(models.Model):
         default=0,
         db_default=0,
         editable=False,
-        help_text="How often in a row the receiver did not answer, or could not take messages.",
+        help_text=_("How often in a row the receiver did not answer, or could not take messages."),
     )
     waits_until = models.DateTimeField(
         null=True,
         blank=True,
         editable=False,
-        help_text="After an outage of the receiver: when one message is attempted again. The others wait for it.",
+        help_text=_("After an outage of the receiver: when one message is attempted again. The others wait for it."),
     )
     created_at = models.DateTimeField(db_default=Now())
 
@@ -51,18 +54,18 @@ class WebhookDelivery(models.Model):
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
     event = models.CharField(max_length=40, choices=WebhookEvent)
-    message_id = models.CharField(max_length=64, unique=True, help_text="The header webhook-id.")
+    message_id = models.CharField(max_length=64, unique=True, help_text=_("The header webhook-id."))
     payload = models.JSONField()
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
-    status = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The last HTTP status.")
-    error = models.TextField(blank=True, help_text="Why the last attempt failed.")
+    status = models.PositiveSmallIntegerField(null=True, blank=True, help_text=_("The last HTTP status."))
+    error = models.TextField(blank=True, help_text=_("Why the last attempt failed."))
     created_at = models.DateTimeField(db_default=Now())
     delivered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
-        verbose_name_plural = "webhook deliveries"
+        verbose_name_plural = _("webhook deliveries")
         indexes = [
             # For the claim of the sender, in this order, and for the sweep's question whether anything is due.
             models.Index(

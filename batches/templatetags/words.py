@@ -14,7 +14,11 @@ from batches.translations import say
 
 register = template.Library()
 
-register.filter("say", say)
+
+@register.filter(name="say")
+def say_sentence(sentence: object) -> object:
+    """Say an English sentence of ours in the language of the page. HTML stays as it is."""
+    return sentence if isinstance(sentence, SafeString) or sentence is None else say(sentence)
 
 
 @register.simple_tag

@@ -15,6 +15,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from batches import audit
@@ -42,11 +43,11 @@ class AuditForm(forms.Form):
     who = forms.CharField(
         required=False, max_length=150, strip=True, widget=forms.TextInput(attrs={"placeholder": "A name, or program"})
     )
-    action = forms.ChoiceField(label="What", required=False, choices=[("", "Everything"), *AuditAction.choices])
+    action = forms.ChoiceField(label=_("What"), required=False, choices=[("", "Everything"), *AuditAction.choices])
     batch = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     since = forms.DateField(required=False, widget=forms.DateInput(attrs=DATE_INPUT, format="%Y-%m-%d"))
     until = forms.DateField(required=False, widget=forms.DateInput(attrs=DATE_INPUT, format="%Y-%m-%d"))
-    refused = forms.BooleanField(label="Only what was refused", required=False)
+    refused = forms.BooleanField(label=_("Only what was refused"), required=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

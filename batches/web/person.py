@@ -14,6 +14,7 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from batches import audit
@@ -46,7 +47,7 @@ class PersonForm(forms.Form):
 
     # No field of the type email: browsers refuse letters such as ü before the @-sign, and a pasted "Name <address>".
     address = forms.CharField(
-        label="Address",
+        label=_("Address"),
         max_length=512,
         widget=forms.TextInput(
             attrs={"inputmode": "email", "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
@@ -67,7 +68,7 @@ class PersonForm(forms.Form):
 class ErasureForm(PersonForm):
     """The same with the address once more, so that nobody erases somebody by one wrong click."""
 
-    again = forms.CharField(label="Type the address again", max_length=512)
+    again = forms.CharField(label=_("Type the address again"), max_length=512)
 
     def clean_again(self) -> str:
         again = str(self.cleaned_data["again"])

@@ -102,7 +102,7 @@ def make_reading_form(batch: Batch, refused: ReadingChoice | None) -> ReadingFor
         sheets=reading.sheets,
         encodings=list(encodings.items()) if is_text else [],
         delimiters=list(DELIMITER_NAMES.items()) if is_text else [],
-        shared=[(value, label) for value, label in SharedAddresses.choices],
+        shared=[(value, str(label)) for value, label in SharedAddresses.choices],
         is_refused=refused is not None,
     )
 

@@ -72,7 +72,7 @@ def _find_emails(batch: Batch, status: str, now: Snapshot) -> EmailQuerySet | Wa
 
 def _say_meaning(status: str, batch: Batch) -> str:
     if status in REJECTED_MEANINGS:
-        return REJECTED_MEANINGS[status].format(places=f"{batch.place_word}s")
+        return REJECTED_MEANINGS[status]
     if status in RETURN_MEANINGS:
         return RETURN_MEANINGS[EmailState(status)]
     return STATE_MEANINGS[EmailStatus(status)] if status in EmailStatus.values else ""
@@ -93,7 +93,7 @@ def _make_tabs(batch: Batch, now: Snapshot, *, hidden_count: int, chosen: str) -
         HIDDEN: ("Hidden rows", hidden_count, ""),
     }
     return [
-        Tab(value=value, label=label, count=count, is_chosen=value == chosen, live_count=live_count)
+        Tab(value=value, label=str(label), count=count, is_chosen=value == chosen, live_count=live_count)
         for value, (label, count, live_count) in counts.items()
         if count or value in ("", chosen)
     ]

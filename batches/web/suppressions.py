@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -42,7 +43,7 @@ class TopicChoice(forms.ModelChoiceField):  # type: ignore[type-arg]  # Django h
 
     def __init__(self) -> None:
         super().__init__(
-            Topic.objects.all(), label="Topic", required=False, empty_label="All mail", to_field_name="key"
+            Topic.objects.all(), label=_("Topic"), required=False, empty_label=_("All mail"), to_field_name="key"
         )
 
 
@@ -50,28 +51,28 @@ class SearchForm(forms.Form):
     """What to look for."""
 
     reason = forms.ChoiceField(
-        label="Why", required=False, choices=[("", "For any reason"), *SuppressionReason.choices]
+        label=_("Why"), required=False, choices=[("", "For any reason"), *SuppressionReason.choices]
     )
-    since = forms.DateField(label="Added since", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    since = forms.DateField(label=_("Added since"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
 
 class AddForm(forms.Form):
     """One address that gets no mail any more."""
 
     # No field of the type email: browsers refuse letters such as ü before the @-sign, and a pasted "Name <address>".
-    address = forms.CharField(label="Address", max_length=512, widget=forms.TextInput(attrs=_ADDRESS))
+    address = forms.CharField(label=_("Address"), max_length=512, widget=forms.TextInput(attrs=_ADDRESS))
     topic = TopicChoice()
     until = forms.DateField(
-        label="Until",
+        label=_("Until"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}),
-        help_text="Left empty: until somebody takes the address off.",
+        help_text=_("Left empty: until somebody takes the address off."),
     )
     source = forms.CharField(
-        label="Note",
+        label=_("Note"),
         required=False,
         max_length=do_not_send.SOURCE_MAX_CHARS,
-        help_text="Such as “asked by telephone”. Leave the address out: the note stays when the person is erased.",
+        help_text=_("Such as “asked by telephone”. Leave the address out: the note stays when the person is erased."),
     )
 
     def clean_until(self) -> date | None:
@@ -84,15 +85,15 @@ class AddForm(forms.Form):
 class FindForm(forms.Form):
     """An address that somebody asks about."""
 
-    address = forms.CharField(label="Address", max_length=512, widget=forms.TextInput(attrs=_ADDRESS))
+    address = forms.CharField(label=_("Address"), max_length=512, widget=forms.TextInput(attrs=_ADDRESS))
 
 
 class ImportForm(forms.Form):
     """A file of addresses."""
 
-    file = forms.FileField(label="File")
+    file = forms.FileField(label=_("File"))
     topic = TopicChoice()
-    reason = forms.ChoiceField(label="Why", choices=REASON_CHOICES, initial=SuppressionReason.IMPORTED.value)
+    reason = forms.ChoiceField(label=_("Why"), choices=REASON_CHOICES, initial=SuppressionReason.IMPORTED.value)
 
 
 @require_safe

@@ -28,6 +28,7 @@ export function follow(source, take) {
   function open() {
     const address = new URL(source.socket, location.href);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+    address.searchParams.set("lang", document.documentElement.lang); // the language of its sentences
     const socket = new WebSocket(address);
     socket.onmessage = (event) => {
       failures = 0;

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('batches', '0041_letters'),
+        ('batches', '0039_attempts_that_were_not_sent'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

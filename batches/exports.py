@@ -20,7 +20,7 @@ from typing import Any
 from batches.files.column_match import LINE_COLUMN, REASON_COLUMN
 from batches.files.formulas import disarm
 from batches.history import EmailRow, SaidHistory, say_histories
-from batches.models import Batch
+from batches.models import Batch, EmailQuerySet
 from batches.paging import is_after
 from batches.returns.summary import choose_return, name_return, read_returns, say_answer
 
@@ -48,18 +48,22 @@ ADDRESS_COLUMN = "address"
 """Ends results.csv if the list has several address columns: it says to which of the addresses the mail went."""
 
 
-def results_csv(batch: Batch) -> Iterator[bytes]:
+def results_csv(batch: Batch, emails: EmailQuerySet | None = None) -> Iterator[bytes]:
     """Yield the uploaded columns of each email with its record, its line and its history, in the order of the file.
 
     The record is the state, code, reply and time, and the job that made it. The history has all attempts of all jobs.
     An email that came back is still sent: the last three columns say why it came back, when, and in which words.
 
     An email that holds several rows of the list has a line for each. All of them name the line of its first row.
+
+    Args:
+        emails: Only these emails of the batch. None: all of them.
     """
+    wanted = batch.emails.all() if emails is None else emails
     has_several_addresses = bool(batch.more_address_indexes)
     yield _header([*batch.columns, *RESULT_COLUMNS, *([ADDRESS_COLUMN] if has_several_addresses else [])])
     last_row, rows = -1, FIRST_PAGE_ROWS
-    while page := _read_page(batch, last_row, rows):
+    while page := _read_page(wanted, last_row, rows):
         last_row = page[-1].row
         histories = say_histories(page, separator=ATTEMPT_SEPARATOR)
         returns = _read_return_cells(page)
@@ -90,8 +94,8 @@ def rejected_csv(batch: Batch) -> Iterator[bytes]:
         yield chunk
 
 
-def _read_page(batch: Batch, after_row: int, rows: int) -> list[EmailRow]:
-    emails = batch.emails.filter(row__gt=after_row).with_state().order_by("row")
+def _read_page(wanted: EmailQuerySet, after_row: int, rows: int) -> list[EmailRow]:
+    emails = wanted.filter(row__gt=after_row).with_state().order_by("row")
     return list(map(EmailRow._make, emails.values_list(*EmailRow._fields)[:rows]))
 
 

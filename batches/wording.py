@@ -162,8 +162,11 @@ def name_encoding(encoding: str) -> str:
 
 
 def percent_done(now: Snapshot) -> int:
-    """Return how much of a batch is done, rounded down: 100 means that every email is done. An empty batch has 0."""
-    return 100 * now["processed"] // now["total"] if now["total"] else 0
+    """Return how much of a batch is done, rounded down: 100 means that every email is done. An empty batch has 0.
+
+    What was cancelled is not done, although nothing is left to do about it.
+    """
+    return 100 * (now["processed"] - now["cancelled"]) // now["total"] if now["total"] else 0
 
 
 def say_duration(seconds: float) -> str:

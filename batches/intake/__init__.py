@@ -8,6 +8,7 @@ nothing and enqueues nothing.
 from batches.files.errors import FileTooLarge, ListRefused, StorageFull, UnreadableFile, UnsupportedFile
 from batches.files.opening import ReadingOptions
 from batches.intake.copying import Counts
+from batches.intake.duplicating import copy_batch
 from batches.intake.editing import append_csv, discard_draft, rename_merge_fields, reread_upload
 from batches.intake.errors import IdempotencyConflict, NoRecipients, NotADraft
 from batches.intake.import_progress import ImportProgress, read_import_progress, report_to_redis
@@ -39,6 +40,7 @@ __all__ = [
     "UnreadableFile",
     "UnsupportedFile",
     "append_csv",
+    "copy_batch",
     "digest_file",
     "discard_draft",
     "import_csv",

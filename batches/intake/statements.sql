@@ -211,3 +211,9 @@ WITH deleted AS (
     RETURNING kind
 )
 SELECT count(*) FILTER (WHERE kind = %(duplicate)s) FROM deleted
+
+-- name: DUPLICATE_EMAILS
+-- Write the recipients of one batch as untried emails of another. Erased people have no address, and are left out.
+INSERT INTO batches_email (batch_id, row, line, address, address_digest, fields)
+SELECT %(copy)s, row, line, address, address_digest, fields
+FROM batches_email WHERE batch_id = %(batch)s AND address <> '' ORDER BY row

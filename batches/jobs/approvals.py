@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from batches import audit, progress
+from batches.jobs.failure_groups import FailureChoice
 from batches.jobs.lifecycle import JobRefused
 from batches.jobs.opening import Sending, digest_of, lock_batch, open_job, prepare_first, prepare_replay
 from batches.jobs.reviewed import ReviewChanged, say_changed
@@ -258,6 +259,7 @@ def _prepare(waiting: Approval, batch: Batch, user: User) -> Sending:
             user=user,
             include_unknown=waiting.include_unknown,
             sender=waiting.sender_key,
+            failure=_find_failure(waiting),
         )
     if batch.status != BatchStatus.DRAFT:
         raise JobRefused("The batch was sent meanwhile.")
@@ -272,6 +274,13 @@ def _prepare(waiting: Approval, batch: Batch, user: User) -> Sending:
         priority=waiting.priority,
         scheduled_at=waiting.scheduled_at,
     )
+
+
+def _find_failure(waiting: Approval) -> FailureChoice | None:
+    """Return the group of failures that an approval is limited to."""
+    if not waiting.failure_key:
+        return None
+    return FailureChoice(key=waiting.failure_key, words=waiting.failure_words, domain=waiting.failure_domain)
 
 
 def _find_waiting(locked: Batch) -> Approval | None:
@@ -315,6 +324,9 @@ def _make(locked: Batch, sending: Sending, *, count: int, digest: str, status: A
         batch=locked,
         kind=sending.kind,
         include_unknown=sending.include_unknown,
+        failure_key=sending.failure.key if sending.failure else "",
+        failure_words=sending.failure.words if sending.failure else "",
+        failure_domain=sending.failure.domain if sending.failure else "",
         recipient_count=count,
         digest=digest,
         status=status,

@@ -16,6 +16,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
 
 from batches.jobs import approvals
+from batches.jobs.failure_groups import FailureChoice
 from batches.jobs.lifecycle import JobRefused
 from batches.jobs.opening import (
     Sending,
@@ -178,6 +179,7 @@ def replay_batch(
     user: User | AnonymousUser | None,
     include_unknown: bool = False,
     sender: str | None = None,
+    failure: FailureChoice | None = None,
     approved_by: User | None = None,
 ) -> EmailJob:
     """Send a part of an ended batch again, as a new job with the message parts and priority of the last one.
@@ -187,6 +189,7 @@ def replay_batch(
     Args:
         include_unknown: With the kind *unsent*, send also to those of whom nobody knows whether they have the mail.
         sender: The key or address of another sender. None or empty: the sender of the last job, as it was then.
+        failure: With the kind *failed*, send only to those of this group of failures.
         approved_by: As in ``send_once``.
 
     Raises:
@@ -199,7 +202,9 @@ def replay_batch(
     require_act(user, batch, Act.RESTART)
     with transaction.atomic():
         locked = lock_batch(batch)
-        sending = prepare_replay(locked, which=which, user=user, include_unknown=include_unknown, sender=sender)
+        sending = prepare_replay(
+            locked, which=which, user=user, include_unknown=include_unknown, sender=sender, failure=failure
+        )
         if which != JobKind.UNKNOWN:
             forgive_refusals(locked.pk)
         sent = _open_or_ask(locked, sending, approved_by=approved_by)

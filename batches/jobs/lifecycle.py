@@ -267,6 +267,8 @@ def _close(job: EmailJob, counts: sql.BatchCounts) -> None:
         relay_failure_count=0,
     )
     Batch.objects.move(job.batch_id, to=batch_status)
+    with connection.cursor() as cursor:
+        cursor.execute(sql.ADD_LAST_MARK, {"job": job.pk})
     emit_end(job, status=batch_status, counts=counts, lane_ids=list(job.lanes.values_list("pk", flat=True)))
 
 

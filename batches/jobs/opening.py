@@ -6,25 +6,25 @@ enqueued after the commit. Every function that takes a locked batch needs its ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
-from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Coalesce, Now
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils.formats import date_format
 
 from batches import audit, suppressions
 from batches.jobs import lifecycle, senders, stopping
+from batches.jobs.failure_groups import FailureChoice
 from batches.jobs.lifecycle import JobRefused
+from batches.jobs.replayed_emails import reset_sent, reset_unsent, sent_emails, unsent_emails
 from batches.jobs.reviewed import make_digest
 from batches.jobs.topics import choose_topic
 from batches.jobs.user_limits import check_limits
 from batches.models import (
-    Attempt,
     AuditAction,
     Batch,
     Email,
@@ -37,9 +37,7 @@ from batches.models import (
     Lane,
     Sender,
     Topic,
-    sql,
 )
-from batches.outcomes import Outcome
 from batches.rendering.template import MessageParts
 
 _REPLAYED = {
@@ -74,6 +72,8 @@ class Sending:
     priority: str = JobPriority.DEFAULT
     include_unknown: bool = False
     """Of a replay of the unsent: send also to those of whom nobody knows whether they have the mail."""
+    failure: FailureChoice | None = None
+    """Of a replay of the failed: the group of failures to which it is limited. None: all of them."""
     last_job_id: int | None = None
     """Of a replay: the job that it follows."""
 
@@ -119,6 +119,7 @@ def prepare_replay(
     user: User | AnonymousUser | None,
     include_unknown: bool,
     sender: str | None,
+    failure: FailureChoice | None = None,
 ) -> Sending:
     """Work out a replay, with the message parts and the priority of the last job.
 
@@ -130,6 +131,8 @@ def prepare_replay(
         raise JobRefused("Say which emails to send again: failed, unknown, unsent or all.")
     if include_unknown and which != JobKind.UNSENT:
         raise JobRefused("Only a replay of the unsent can include the unknown. Leave that out, or choose unsent.")
+    if failure is not None and which != JobKind.FAILED:
+        raise JobRefused("Only a replay of the failed can be limited to one answer of the mail server.")
     _refuse_purged(locked)
     last = _find_last_job(locked)
     chosen = senders.copy_last(last, sender, user=user)
@@ -144,6 +147,7 @@ def prepare_replay(
         sender_key=_find_key(chosen) if sender and sender.strip() else "",
         priority=last.priority,
         include_unknown=include_unknown,
+        failure=failure,
         last_job_id=last.pk,
     )
 
@@ -162,6 +166,8 @@ def digest_of(batch: Batch, sending: Sending) -> str:
     is_replay = sending.kind != JobKind.FIRST
     # The last job stands for the status of each email: only a job changes them.
     selection = [str(sending.kind), sending.include_unknown, sending.last_job_id] if is_replay else []
+    if sending.failure is not None:
+        selection += [sending.failure.key, sending.failure.domain]
     return make_digest(
         batch,
         sending.parts,
@@ -182,15 +188,31 @@ def count_recipients(locked: Batch, sending: Sending) -> int:
     if sending.kind == JobKind.FIRST:
         count = _count_first(locked)
     else:
-        sent = _sent_emails(locked).count() if EmailStatus.SENT in statuses else 0
-        count = sent + _unsent_emails(locked, statuses).count()
+        sent = sent_emails(locked).count() if EmailStatus.SENT in statuses else 0
+        emails = unsent_emails(locked, statuses, sending.failure)
+        count = sent + emails.count()
         if not count:
             raise JobRefused(_say_none(locked, sending.kind))
+        if sending.failure is not None:
+            return _count_unsuppressed(emails, count, topic_id=_topic_of(sending))
     by_reason = suppressions.count_suppressed(locked.pk, topic_id=_topic_of(sending), statuses=statuses)
     count -= sum(by_reason.values())
     if count <= 0:
         raise JobRefused(_say_nobody(by_reason))
     return count
+
+
+def _count_unsuppressed(emails: EmailQuerySet, count: int, *, topic_id: int | None) -> int:
+    """Count the emails of a chosen group without those that are suppressed.
+
+    Raises:
+        JobRefused: All of them are.
+    """
+    suppressed = suppressions.in_force(topic_id).filter(digest=OuterRef("address_digest"))
+    left = count - emails.filter(Exists(suppressed)).count()
+    if left <= 0:
+        raise JobRefused("All of these recipients are on the do-not-send list, so nobody would get this mail.")
+    return left
 
 
 def _count_first(locked: Batch) -> int:
@@ -220,6 +242,7 @@ def open_job(locked: Batch, sending: Sending) -> EmailJob:
     job = EmailJob(
         batch=locked,
         kind=sending.kind,
+        failure_words=sending.failure.label if sending.failure else "",
         template=sending.template,
         template_key=sending.template_key,
         created_by=sending.user,
@@ -289,60 +312,8 @@ def _statuses_of(sending: Sending) -> tuple[EmailStatus, ...]:
 
 def _reset_emails(locked: Batch, sending: Sending) -> int:
     statuses = _statuses_of(sending)
-    sent = _reset_sent(locked, topic_id=_topic_of(sending)) if EmailStatus.SENT in statuses else 0
-    return sent + _reset_unsent(locked, statuses)
-
-
-def _reset_sent(batch: Batch, *, topic_id: int | None) -> int:
-    """Make the sent emails of a batch pending, and return how many. Needs the batch's row locked.
-
-    Those that are suppressed now stay as they are: sent.
-
-    Each keeps in ``sent_before_at`` that it was sent, and its Attempt keeps the reply. At the end of the job,
-    ``lifecycle.finish_job`` sets the status to sent for those that it did not send.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(sql.ADD_MISSING_ATTEMPTS, {"batch": batch.pk})
-    suppressed = suppressions.in_force(topic_id).filter(digest=OuterRef("address_digest"))
-    return (
-        _sent_emails(batch)
-        .filter(~Exists(suppressed))
-        .update(
-            status=EmailStatus.PENDING,
-            attempts=0,
-            next_attempt_at=None,
-            relay=None,
-            sent_before_at=Coalesce("completed_at", Now()),
-        )
-    )
-
-
-def _reset_unsent(batch: Batch, statuses: Sequence[EmailStatus]) -> int:
-    """Make the emails of these statuses pending, except those that were sent, and return how many."""
-    return _unsent_emails(batch, statuses).update(
-        status=EmailStatus.PENDING,
-        attempts=0,
-        next_attempt_at=None,
-        completed_at=None,
-        code=None,
-        reply="",
-        relay=None,
-    )
-
-
-def _sent_emails(batch: Batch) -> EmailQuerySet:
-    return Email.objects.filter(~Q(address=""), batch=batch, status=EmailStatus.SENT)
-
-
-def _unsent_emails(batch: Batch, statuses: Sequence[EmailStatus]) -> EmailQuerySet:
-    """Filter by status, and leave out the emails that were sent.
-
-    No email with another status than sent has an Attempt that was sent. It is looked up, because this is where
-    somebody would get the mail twice.
-    """
-    sent = Attempt.objects.filter(email=OuterRef("pk"), outcome=Outcome.SENT)
-    unsent = [status for status in statuses if status != EmailStatus.SENT]
-    return Email.objects.filter(~Exists(sent), ~Q(address=""), batch=batch, status__in=unsent)
+    sent = reset_sent(locked, topic_id=_topic_of(sending)) if EmailStatus.SENT in statuses else 0
+    return sent + reset_unsent(unsent_emails(locked, statuses, sending.failure))
 
 
 def _refuse_purged(batch: Batch) -> None:

@@ -86,6 +86,7 @@ def sweep() -> SweepReport:
                 finished=_finish_jobs(),
                 enqueued=_enqueue_lanes(),
             )
+            cursor.execute(sql.ADD_MARKS)
             # Last, because it may take a few seconds if reports name nothing but recipients.
             retry_waiting()
             retention.forget_ended_sessions()

@@ -30,6 +30,7 @@ from batches.models.email import WAS_SENT, Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
 from batches.models.letter_frame import FRAME_ID, LetterFrame, Picture
 from batches.models.preference import Preference
+from batches.models.progress_mark import ProgressMark
 from batches.models.relay import Relay, RelayPause, RelayQuota, RelayToken, RelayUse, Reservation
 from batches.models.retention import Retention
 from batches.models.returned import Return, WaitingReturn
@@ -75,6 +76,7 @@ __all__ = [
     "LetterFrame",
     "Picture",
     "Preference",
+    "ProgressMark",
     "RejectedRow",
     "RejectionKind",
     "Relay",

@@ -26,6 +26,17 @@ class Approval(models.Model):
     include_unknown = models.BooleanField(
         default=False, db_default=False, help_text=_("The replay of the unsent is also for the unknown.")
     )
+    failure_key = models.CharField(
+        max_length=16,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_(
+            "Of a replay of the failed: the group of failures to which it is limited (jobs/failure_groups.py)."
+        ),
+    )
+    failure_words = models.CharField(max_length=200, blank=True, default="", db_default="")
+    failure_domain = models.CharField(max_length=320, blank=True, default="", db_default="")
     recipient_count = models.PositiveIntegerField(default=0, db_default=0, help_text=_("To how many it would be sent."))
     digest = models.CharField(max_length=96, help_text=_("Of list, message parts, sender and time: jobs/reviewed.py."))
     status = models.CharField(max_length=16, choices=ApprovalStatus, default=ApprovalStatus.WAITING)

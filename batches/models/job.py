@@ -47,6 +47,13 @@ class EmailJob(models.Model):
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="jobs")
     kind = models.CharField(max_length=16, choices=JobKind, default=JobKind.FIRST)
+    failure_words = models.CharField(
+        max_length=600,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Of a replay of the failed: the mail server's answer to which it is limited. Empty: all of them.",
+    )
     status = models.CharField(max_length=16, choices=JobStatus, default=JobStatus.QUEUED)
     priority = models.CharField(max_length=16, choices=JobPriority, default=JobPriority.DEFAULT)
     template = models.ForeignKey(EmailTemplate, on_delete=models.SET_NULL, null=True, blank=True)

@@ -15,17 +15,20 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
+from batches.jobs.failure_groups import group_failures
 from batches.jobs.forecasts import read_snapshot
 from batches.jobs.queues import fleet_status
-from batches.mailboxes import split_mailbox
 from batches.models import Batch, BatchStatus
 from batches.permissions import Act, say_refusal
 from batches.progress import Snapshot
 from batches.returns.summary import summarise
 from batches.suppressions import count_ended
 from batches.web.approval_state import find_open_approval
+from batches.web.batch_message import describe_message
+from batches.web.chart import make_chart
 from batches.web.fragments import FragmentCache, answer_fragment
-from batches.web.progressbar import make_card
+from batches.web.job_history import list_jobs
+from batches.web.progressbar import ENDED, make_card
 from batches.web.recipient_table import show_recipients
 from batches.web.requests import SignedInRequest, find_batch
 from batches.web.steering import list_acts, make_buttons
@@ -49,11 +52,13 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
     context: dict[str, object] = {
         "card": make_card(batch, now),
         "job": job,
-        "comes_from": split_mailbox(job.from_email) if job else None,
-        "replies_to": split_mailbox(job.reply_to) if job and job.reply_to else None,
+        **describe_message(request, batch, job),
         "buttons": [] if batch.purged_at else make_buttons(now, acts),  # nothing of it can be sent again
         "refusal": _say_refusal(request, batch, acts),
+        "may_rename": Act.STOP in acts,
         "draft": BatchStatus.DRAFT,
+        "ended": ENDED,
+        "not_ended": [status for status in BatchStatus if status not in ENDED],
         "scheduled": BatchStatus.SCHEDULED,
         "rate": say_rate(now),
         "waiting": say_why_waiting(BatchStatus(now["status"]), fleet_status()),
@@ -74,6 +79,12 @@ def _describe_notes(request: SignedInRequest, batch: Batch, now: Snapshot) -> di
     return {
         "approval": find_open_approval(batch),
         "came_back": summarise(batch.pk, returned=now["returned"], complained=now["complained"]),
+        "chart": make_chart(batch),
+        "failures": group_failures(batch) if now["failed"] else None,
+        "may_send_group": now["status"] in ENDED
+        and not batch.purged_at
+        and Act.RESTART in list_acts(request.user, batch),
+        "past_jobs": list_jobs(batch),
     }
 
 

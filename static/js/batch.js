@@ -14,7 +14,7 @@ const waitingFor = document.getElementById("waiting-for");
 const said = document.getElementById("said");
 const waiting = document.getElementById("waiting");
 const name = document.title.replace(/^\d+ % · /, "");
-const noteChange = followParts(["approval", "came-back"], "rows");
+const noteChange = followParts(["approval", "came-back", "chart", "failures", "jobs"], "rows");
 let saidPercent = 0;
 let heardAt = performance.now();
 
@@ -23,7 +23,7 @@ function take(snapshot) {
   if (!now) return;
   heardAt = performance.now();
   section.dataset.status = now.status;
-  drawStatus(status, now.status);
+  drawStatus(status, now);
   meter.max = now.total;
   meter.value = now.processed;
   waitingFor.classList.toggle("info", now.status === section.dataset.scheduled);

@@ -32,7 +32,7 @@ export function followCards(section) {
     const row = section.querySelector(`[data-batch="${Number(snapshot.batchId)}"]`);
     if (row) {
       const now = draw(row, snapshot);
-      if (now) drawStatus(row.querySelector(".pill"), now.status);
+      if (now) drawStatus(row.querySelector(".pill"), now);
     } else if (section.dataset.page && isNewer(section, snapshot.batchId)) {
       fetchRows();
     }

@@ -1,6 +1,19 @@
 // Write a snapshot of a batch into a part of the page: counts, bar, rate and duration.
 // The server draws the same in batches/web/progressbar.py, and says the same in batches/wording.py.
 
+import { gettext, interpolate, ngettext } from "./words.js";
+
+const ENDED = ["completed", "failed", "cancelled"];
+const STATUSES = {
+  draft: gettext("Draft"),
+  scheduled: gettext("Scheduled"),
+  pending: gettext("Pending"),
+  processing: gettext("Processing"),
+  paused: gettext("Paused"),
+  completed: gettext("Completed"),
+  failed: gettext("Failed"),
+  cancelled: gettext("Cancelled"),
+};
 export const figures = new Intl.NumberFormat("en-GB");
 
 /** Add the numbers that follow from a snapshot. The percentage is rounded down, so 100 means that all is done. */
@@ -9,8 +22,32 @@ export function complete(snapshot) {
   const sentNow = snapshot.sent - snapshot.resending;
   const notSent = Math.max(0, snapshot.processed - sentNow - snapshot.failed - snapshot.unknown);
   const unsent = snapshot.failed + snapshot.cancelled;
-  const percent = snapshot.total ? Math.floor((100 * snapshot.processed) / snapshot.total) : 0;
-  return { ...snapshot, sentNow, notSent, unsent, percent };
+  // What was cancelled is not done, although nothing is left to do about it.
+  const done = snapshot.processed - (snapshot.cancelled ?? 0);
+  const percent = snapshot.total ? Math.floor((100 * done) / snapshot.total) : 0;
+  const now = { ...snapshot, sentNow, notSent, unsent, percent };
+  return { ...now, summary: saySummary(now), outcome: sayOutcome(now) };
+}
+
+/** Say how far a batch is, and after its end how many were sent: as `say_summary` in batches/web/progressbar.py does. */
+function saySummary(now) {
+  const values = { done: figures.format(now.processed), sent: figures.format(now.sent), total: figures.format(now.total) };
+  if (now.status === "draft") return interpolate(ngettext("%(total)s recipient", "%(total)s recipients", now.total), values);
+  if (ENDED.includes(now.status)) return interpolate(gettext("%(sent)s of %(total)s sent"), values);
+  return interpolate(gettext("%(done)s of %(total)s done"), values);
+}
+
+/** Say what became of the emails that were not sent: as `say_outcome` in batches/web/progressbar.py does. */
+function sayOutcome(now) {
+  const counts = [
+    [gettext("%(count)s failed"), now.failed],
+    [gettext("%(count)s not certain"), now.unknown],
+    [gettext("%(count)s not sent"), (now.suppressed ?? 0) + (now.cancelled ?? 0)],
+  ];
+  return counts
+    .filter(([, count]) => count)
+    .map(([words, count]) => interpolate(words, { count: figures.format(count) }))
+    .join(", ");
 }
 
 /** Draw a snapshot into `root`, unless `root` shows a newer one. Returns the completed snapshot, or null. */
@@ -35,11 +72,15 @@ function drawWords(place, sentence) {
   place.hidden = !words;
 }
 
-/** Show a status in its pill, as a word and as a colour. */
-export function drawStatus(pill, status) {
-  if (pill.dataset.status === status) return;
-  pill.dataset.status = status;
-  pill.textContent = status;
+/** Show the status in its pill, as words and as a colour: as `say_status` in batches/web/progressbar.py says it. */
+export function drawStatus(pill, now) {
+  const isCompleted = now.status === "completed";
+  const isIncomplete = isCompleted && (now.failed || now.unknown);
+  pill.dataset.status = isIncomplete ? "incomplete" : now.status;
+  let words = STATUSES[now.status] ?? now.status;
+  if (isCompleted && now.failed) words = interpolate(gettext("Completed, %(count)s failed"), { count: figures.format(now.failed) });
+  else if (isIncomplete) words = interpolate(gettext("Completed, %(count)s not certain"), { count: figures.format(now.unknown) });
+  if (pill.textContent !== words) pill.textContent = words;
 }
 
 /** Say how fast a batch is being sent, as `say_rate` in batches/wording.py does for a batch in progress. */

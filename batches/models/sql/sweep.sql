@@ -136,6 +136,28 @@ WITH emptied AS (
 )
 UPDATE batches_emailjob SET handed_out_to_row = 0 WHERE id = %(job)s
 
+-- name: ADD_MARKS
+-- Note how far each job is that is being sent, unless it has a mark that is young for the time that it has taken.
+-- The index of the jobs without an end finds them, and the key of the marks finds the last one of each.
+INSERT INTO batches_progressmark (job_id, at, sent_count, failed_count, unknown_count)
+SELECT j.id, clock_timestamp(), sum(l.sent_count + l.resent_count), sum(l.failed_count), sum(l.unknown_count)
+FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id
+WHERE j.completed_at IS NULL AND j.started_at IS NOT NULL AND j.status = {processing_job}
+  AND NOT EXISTS (
+    SELECT FROM batches_progressmark m WHERE m.job_id = j.id
+      AND m.at > clock_timestamp() - greatest(interval '5 seconds', (clock_timestamp() - j.started_at) / 100))
+GROUP BY j.id
+ON CONFLICT DO NOTHING
+
+-- name: ADD_LAST_MARK
+-- Note how far a job was at its end. A job that was too short for any other mark needs none.
+INSERT INTO batches_progressmark (job_id, at, sent_count, failed_count, unknown_count)
+SELECT l.job_id, clock_timestamp(), sum(l.sent_count + l.resent_count), sum(l.failed_count), sum(l.unknown_count)
+FROM batches_lane l
+WHERE l.job_id = %(job)s AND EXISTS (SELECT FROM batches_progressmark m WHERE m.job_id = %(job)s)
+GROUP BY l.job_id
+ON CONFLICT DO NOTHING
+
 -- name: BEGIN_RETENTION
 -- Begin the purge of this day, unless one began less than a period ago. One row changed: it is the caller's.
 INSERT INTO batches_retention AS r (id, began_at) VALUES (1, clock_timestamp())

@@ -1,0 +1,99 @@
+"""The failures of a batch by what the mail server said: the recipients of one group, as a page and as a download, and
+the button that sends to them again.
+
+A batch's id and the key of a group enter. A page, a file or a redirect leaves.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from batches import audit, exports
+from batches.accounts.proof import require_fresh_proof
+from batches.jobs import creation
+from batches.jobs.failure_groups import FailureChoice, filter_chosen, find_choice
+from batches.jobs.lifecycle import JobRefused
+from batches.models import AuditAction, Batch, EmailQuerySet, JobKind
+from batches.paging import read_page
+from batches.permissions import Act, find_missing
+from batches.web.listed_emails import list_emails
+from batches.web.progressbar import ENDED
+from batches.web.requests import SignedInRequest, find_batch
+from batches.web.steering import say_being_sent
+
+DOMAIN = "at"
+"""The parameter that limits a group to one domain."""
+
+
+@require_safe
+@login_required
+def show_group(request: SignedInRequest, batch_id: int, key: str) -> HttpResponse:
+    """List the recipients to whom the mail server gave the same answer."""
+    batch = find_batch(request, batch_id)
+    choice, emails = _find_group(request, batch, key)
+    page = read_page(emails.with_state(), order=["row"], query=request.GET)
+    context = {
+        "batch": batch,
+        "choice": choice,
+        "count": emails.count(),
+        "emails": page,
+        "listed_emails": list_emails(page.rows),
+        "may_send": _may_send(request, batch),
+    }
+    return render(request, "batches/failure_group.html", context)
+
+
+@require_safe
+@login_required
+def download_group(request: SignedInRequest, batch_id: int, key: str) -> StreamingHttpResponse:
+    """Download the rows of a group, in the columns of results.csv."""
+    batch = find_batch(request, batch_id)
+    _choice, emails = _find_group(request, batch, key)
+    filename = f"{PurePath(batch.filename).stem or 'batch'}-failed-{key}.csv"
+    audit.record(AuditAction.DOWNLOAD, batch, file=filename)
+    response = StreamingHttpResponse(exports.results_csv(batch, emails), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="failed-{key}.csv"'
+    return response
+
+
+@require_POST
+@login_required
+def send_group(request: SignedInRequest, batch_id: int, key: str) -> HttpResponse:
+    """Send to the recipients of a group again, as a replay of the failed that is limited to them."""
+    batch = find_batch(request, batch_id, act=Act.RESTART)
+    require_fresh_proof(request, recipient_count=batch.total_count)
+    try:
+        choice = find_choice(batch, key, domain=request.POST.get(DOMAIN, ""))
+        job = creation.replay_batch(batch, which=JobKind.FAILED, user=request.user, failure=choice)
+    except creation.ApprovalAsked:
+        pass  # the page of the batch says what it waits for
+    except JobRefused as exc:
+        messages.error(request, str(exc))
+    else:
+        messages.success(request, say_being_sent(job.total_count))
+    return redirect("batch", batch_id=batch.pk)
+
+
+def _find_group(request: SignedInRequest, batch: Batch, key: str) -> tuple[FailureChoice, EmailQuerySet]:
+    """Find a group and its emails.
+
+    Raises:
+        Http404: No failure is of this group, perhaps because it was sent again.
+    """
+    try:
+        choice = find_choice(batch, key, domain=request.GET.get(DOMAIN, ""))
+    except JobRefused as exc:
+        raise Http404(_("No failed email of this batch has this answer now.")) from exc
+    return choice, filter_chosen(batch.emails.all(), batch, choice)
+
+
+def _may_send(request: SignedInRequest, batch: Batch) -> bool:
+    is_over = batch.status in ENDED and batch.purged_at is None
+    return is_over and find_missing(request.user, batch, Act.RESTART) is None

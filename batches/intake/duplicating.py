@@ -34,7 +34,7 @@ COPIED = (
 
 
 def copy_batch(batch: Batch, *, user: User) -> Batch:
-    """Make a draft with the list of a batch. The draft is the user's, whoever made the batch.
+    """Make a draft with the list of a batch. The draft belongs to this user.
 
     Raises:
         NoRecipients: The addresses of the batch were removed.

@@ -177,7 +177,7 @@ def find_choice(batch: Batch, key: str, *, domain: str = "") -> FailureChoice:
 
 
 def filter_chosen(emails: EmailQuerySet, batch: Batch, choice: FailureChoice) -> EmailQuerySet:
-    """Keep only the emails of a group. Looks at all failures of the batch, which takes a few seconds for a million."""
+    """Keep only the emails of a group. Looks at all failures of the batch: some seconds if there are a million."""
     ids = [failed.id for failed in _read_all(batch) if choice.has(failed)]
     chosen: EmailQuerySet = emails.extra(where=["batches_email.id = ANY(%s)"], params=[ids])  # type: ignore[assignment]
     return chosen

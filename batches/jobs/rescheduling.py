@@ -1,8 +1,8 @@
 """Take a scheduled batch up again before it begins: another time, now, or back to a draft.
 
-A scheduled batch and a time enter. The changed job leaves, or the batch as a draft. Nothing of such a batch was claimed,
-because its lanes get no work item before its time. Each function locks the job before the batch, as every transition
-of a live job does, so a batch whose time comes in the same moment either begins or is changed.
+A scheduled batch and a time enter. The changed job leaves, or the batch as a draft. Nothing of such a batch was
+claimed, because its lanes get no work item before its time. Each function locks the job before the batch, as every
+transition of a live job does. So a batch whose time comes in the same moment either begins or is changed.
 """
 
 from __future__ import annotations

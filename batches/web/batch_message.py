@@ -19,7 +19,7 @@ from batches.web.requests import SignedInRequest
 from batches.web.sent_message import FRAME_SANDBOX, read_sent_message
 
 SHOW_FOR = "for"
-"""The parameter of the query that names the person: the line, the address, or a part of either the address or a cell."""
+"""The parameter of the query that names the person: the line, the address, or a part of the address or a cell."""
 
 SEARCHED_ROWS = 100_000
 """So many recipients are searched for a part of a text, so that a page of a million costs no more than a second."""

@@ -33,8 +33,8 @@ def test_counts_are_drawn_without_a_script(page: Client, make_batch: MakeBatch, 
     assert 'data-segment="sent" x="0.000%" width="60.000%"' in html
     assert 'data-segment="failed" x="60.000%" width="20.000%"' in html
     words = read(page, batch.pk)
-    assert "10 of 10 done" in words
-    assert "Sent 6 Failed 2 Unknown 1 Not sent 1 Pending 0" in words
+    assert "6 sent 2 failed, 1 not certain, 1 not sent" in words
+    assert "Sent 6 Failed 2 Not certain 1 On the do-not-send list 1 Cancelled 0 Still to send 0" in words
 
 
 def test_missing_worker_is_shown_when_the_batch_waits(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:

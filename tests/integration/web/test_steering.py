@@ -40,14 +40,15 @@ def test_button_changes_the_status_of_the_batch(
     text = press(page, batch.pk, action)
     batch.refresh_from_db()
     assert batch.status == after
-    assert ("The batch goes on." in text) == (action == "resume")
+    assert ("Resumed. The rest is being sent." in text) == (action == "resume")
 
 
 def test_cancel_asks_with_what_comes_after_it(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
     batch = make_batch(BatchStatus.PROCESSING, pending=3)
     make_job(batch, JobStatus.PROCESSING)
     text = page.get(reverse("batch", args=[batch.pk])).content.decode()
-    assert "People who have not got the email yet will not get it. You can send to them later." in text
+    assert 'People who have not got the email yet: <b data-number="pending">3</b>.<br>They will not get it.' in text
+    assert "Stop sending" in text and "Keep sending" in text
     assert "be undone" not in text
 
 
@@ -57,7 +58,7 @@ def test_replay_sends_only_the_emails_of_its_kind(
 ) -> None:
     batch = make_batch(BatchStatus.COMPLETED, sent=3, failed=2, unknown=2)
     make_job(batch, JobStatus.COMPLETED, completed_at=timezone.now())
-    assert "2 emails are being sent." in press(page, batch.pk, action)
+    assert "2 emails are being sent again." in press(page, batch.pk, action)
     job = batch.jobs.get(completed_at=None)
     assert (job.kind, job.total_count) == (kind, 2)
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from batches.models import Batch, BatchStatus
 from batches.progress import Snapshot
-from batches.web.progressbar import make_card, make_segments
+from batches.web.progressbar import find_colour, make_card, make_segments, say_outcome, say_status, say_summary
+from batches.wording import percent_done
 
 
 def snapshot(**counts: int) -> Snapshot:
@@ -71,3 +72,48 @@ def test_segments_never_leave_the_bar(counts: list[int]) -> None:
     names = ("sent", "failed", "unknown", "suppressed", "cancelled")
     segments = make_segments(snapshot(total=sum(counts), **dict(zip(names, counts, strict=False))))
     assert all(segment.begin >= 0 and segment.begin + segment.width <= 100.01 for segment in segments)
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "words", "colour"),
+    [
+        (BatchStatus.COMPLETED, {"sent": 10}, "Completed", "completed"),
+        (BatchStatus.COMPLETED, {"sent": 8, "failed": 2}, "Completed, 2 failed", "incomplete"),
+        (BatchStatus.COMPLETED, {"sent": 9, "unknown": 1}, "Completed, 1 not certain", "incomplete"),
+        (BatchStatus.FAILED, {"failed": 10}, "Failed", "failed"),
+        (BatchStatus.CANCELLED, {"cancelled": 10}, "Cancelled", "cancelled"),
+        (BatchStatus.PROCESSING, {"failed": 2}, "Processing", "processing"),
+    ],
+)
+def test_status_says_when_not_everybody_has_got_it(
+    status: BatchStatus, counts: dict[str, int], words: str, colour: str
+) -> None:
+    now = snapshot(total=10, **counts)
+    now["status"] = status
+    assert (say_status(now), find_colour(now)) == (words, colour)
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "summary", "outcome"),
+    [
+        (BatchStatus.DRAFT, {}, "6,000 recipients", ""),
+        (BatchStatus.PROCESSING, {"sent": 40}, "40 of 6,000 done", ""),
+        (BatchStatus.CANCELLED, {"cancelled": 6000}, "0 of 6,000 sent", "6,000 not sent"),
+        (
+            BatchStatus.COMPLETED,
+            {"sent": 5000, "failed": 226, "unknown": 3, "suppressed": 771},
+            "5,000 of 6,000 sent",
+            "226 failed, 3 not certain, 771 not sent",
+        ),
+    ],
+)
+def test_end_says_what_came_out(status: BatchStatus, counts: dict[str, int], summary: str, outcome: str) -> None:
+    now = snapshot(total=6000, **counts)
+    now["status"] = status
+    assert (say_summary(now), say_outcome(now)) == (summary, outcome)
+
+
+def test_cancelled_emails_are_not_done() -> None:
+    now = snapshot(total=6000, sent=1500, cancelled=4500)
+    now["status"] = BatchStatus.CANCELLED
+    assert percent_done(now) == 25

@@ -19,13 +19,13 @@ def offered(status: BatchStatus, **counts: int) -> set[str]:
     ("status", "actions"),
     [
         (BatchStatus.DRAFT, set()),
-        (BatchStatus.SCHEDULED, {"pause", "cancel"}),
-        (BatchStatus.PENDING, {"pause", "cancel"}),
-        (BatchStatus.PROCESSING, {"pause", "cancel"}),
-        (BatchStatus.PAUSED, {"resume", "cancel"}),
-        (BatchStatus.COMPLETED, {"replay-failed", "replay-unsent", "replay-unknown"}),
-        (BatchStatus.FAILED, {"replay-failed", "replay-unsent", "replay-unknown"}),
-        (BatchStatus.CANCELLED, {"replay-failed", "replay-unsent", "replay-unknown"}),
+        (BatchStatus.SCHEDULED, {"time", "send-now", "draft", "pause", "cancel", "copy"}),
+        (BatchStatus.PENDING, {"pause", "cancel", "copy"}),
+        (BatchStatus.PROCESSING, {"pause", "cancel", "copy"}),
+        (BatchStatus.PAUSED, {"resume", "cancel", "copy"}),
+        (BatchStatus.COMPLETED, {"replay-failed", "replay-unsent", "replay-unknown", "copy"}),
+        (BatchStatus.FAILED, {"replay-failed", "replay-unsent", "replay-unknown", "copy"}),
+        (BatchStatus.CANCELLED, {"replay-failed", "replay-unsent", "replay-unknown", "copy"}),
     ],
 )
 def test_buttons_fit_the_status(status: BatchStatus, actions: set[str]) -> None:
@@ -33,12 +33,12 @@ def test_buttons_fit_the_status(status: BatchStatus, actions: set[str]) -> None:
 
 
 def test_replay_is_not_offered_when_no_email_would_be_sent() -> None:
-    assert offered(BatchStatus.COMPLETED, sent=10) == set()
+    assert offered(BatchStatus.COMPLETED, sent=10) == {"copy"}
 
 
 def test_answers_to_a_question_differ_from_each_other_and_from_the_button() -> None:
     questions = [(action.label, action.question) for action in ACTIONS if action.question]
-    assert len(questions) == 3
+    assert len(questions) == 5
     assert all(len({label, question.yes, question.no}) == 3 for label, question in questions)
 
 
@@ -47,4 +47,4 @@ def test_replay_of_the_unsent_is_about_the_failed_and_the_cancelled() -> None:
     now["status"] = BatchStatus.CANCELLED
     button = next(button for button in make_buttons(now) if button.action.name == "replay-unsent")
     assert (button.is_shown, button.count, button.ticked_count) == (True, 6, 1)
-    assert offered(BatchStatus.CANCELLED, cancelled=4) == {"replay-unsent"}
+    assert offered(BatchStatus.CANCELLED, cancelled=4) == {"replay-unsent", "copy"}

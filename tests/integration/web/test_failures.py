@@ -1,0 +1,112 @@
+"""The failures of a batch by what the mail server said, and sending to one group of them again."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from batches.jobs import approvals
+from batches.jobs.failure_groups import LOOKED_AT_MAX, find_key, group_failures
+from batches.models import Batch, BatchStatus, EmailStatus, JobKind, JobStatus
+from tests.conftest import MakeBatch, MakeJob, MakeUser
+
+GONE = "550 No such user …"
+FULL = "552 Mailbox full"
+
+
+@pytest.fixture
+def failed(make_batch: MakeBatch, make_job: MakeJob) -> Batch:
+    """Five failed: rows 3 to 5 have no such user, one of them at example.com, and rows 6 and 7 are full."""
+    batch = make_batch(BatchStatus.COMPLETED, sent=1, failed=5)
+    make_job(batch, JobStatus.COMPLETED, completed_at=timezone.now())
+    for row in (3, 4, 5):
+        batch.emails.filter(row=row).update(code=550, reply=f"No such user person{row}@example.org", attempts=1)
+    batch.emails.filter(row=5).update(address="five@example.com")
+    batch.emails.filter(row__in=(6, 7)).update(code=552, reply="Mailbox full", attempts=1)
+    return batch
+
+
+def words_of(page: Client, address: str, **query: str) -> str:
+    text = page.get(address, query).content.decode()
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+def test_page_groups_failures_by_answer_and_domain(page: Client, failed: Batch) -> None:
+    words = words_of(page, reverse("batch", args=[failed.pk]))
+    assert "3 550 No such user … at example.org: 2 , at example.com: 1" in words
+    assert "2 552 Mailbox full at example.org: 2" in words
+    assert "Send again" in words
+
+
+def test_group_lists_only_its_recipients(page: Client, failed: Batch) -> None:
+    address = reverse("failures", args=[failed.pk, find_key(GONE)])
+    words = words_of(page, address)
+    assert "person3@example.org" in words and "five@example.com" in words and "person6@example.org" not in words
+    assert "3 recipients got this answer" in words
+    words = words_of(page, address, at="example.com")
+    assert "five@example.com" in words and "person3@example.org" not in words
+    assert page.get(reverse("failures", args=[failed.pk, "0" * 16])).status_code == 404
+
+
+def test_download_has_only_the_rows_of_the_group(page: Client, failed: Batch) -> None:
+    answer = page.get(reverse("failures-download", args=[failed.pk, find_key(FULL)]))
+    lines = b"".join(answer.streaming_content).decode().splitlines()  # type: ignore[attr-defined]
+    assert [line.split(",")[1] for line in lines[1:]] == ["person6@example.org", "person7@example.org"]
+
+
+@pytest.mark.parametrize(("domain", "rows"), [("", {3, 4, 5}), ("example.org", {3, 4})])
+def test_only_the_group_is_sent_again(page: Client, failed: Batch, domain: str, rows: set[int]) -> None:
+    address = reverse("failures-send", args=[failed.pk, find_key(GONE)])
+    text = page.post(address, {"at": domain}, follow=True).content.decode()
+    assert f"{len(rows)} emails are being sent again." in text
+    job = failed.jobs.get(completed_at=None)
+    assert (job.kind, job.total_count) == (JobKind.FAILED, len(rows))
+    assert job.failure_words == (f"{GONE}, at {domain}" if domain else GONE)
+    pending = failed.emails.filter(status=EmailStatus.PENDING)
+    assert set(pending.values_list("row", flat=True)) == rows
+    assert "The failed sent again: 550 No such user" in text
+
+
+def test_group_is_refused_when_the_batch_is_being_sent(page: Client, failed: Batch) -> None:
+    address = reverse("failures-send", args=[failed.pk, find_key(GONE)])
+    page.post(address)
+    assert (
+        "is being sent. Wait until it has ended"
+        in page.post(reverse("failures-send", args=[failed.pk, find_key(FULL)]), follow=True).content.decode()
+    )
+    assert failed.jobs.count() == 2
+
+
+def test_group_waits_for_approval_when_it_is_large(
+    page: Client, failed: Batch, settings: LazySettings, make_user: MakeUser
+) -> None:
+    settings.APPROVAL_ABOVE = 2
+    page.post(reverse("failures-send", args=[failed.pk, find_key(GONE)]))
+    assert failed.jobs.count() == 1
+    asked = failed.approvals.get()
+    assert asked.recipient_count == 3
+    job = approvals.approve(failed, digest=asked.digest, by=make_user("boss", "Approvers"))
+    assert job.total_count == 3
+    assert set(failed.emails.filter(status=EmailStatus.PENDING).values_list("row", flat=True)) == {3, 4, 5}
+
+
+def test_group_of_another_user_is_not_found(failed: Batch, make_user: MakeUser) -> None:
+    stranger = Client()
+    stranger.force_login(make_user("stranger", "Senders"))
+    for name in ("failures", "failures-download"):
+        assert stranger.get(reverse(name, args=[failed.pk, find_key(GONE)])).status_code == 404
+    assert stranger.post(reverse("failures-send", args=[failed.pk, find_key(GONE)])).status_code == 404
+
+
+def test_groups_are_of_the_first_failures_when_there_are_many(failed: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert group_failures(failed).scope == ""
+    monkeypatch.setattr("batches.jobs.failure_groups.LOOKED_AT_MAX", 4)
+    found = group_failures(failed)
+    assert [group.count for group in found.groups] == [3, 1]
+    assert found.scope == "Of the first 4 failures."
+    assert LOOKED_AT_MAX >= 10_000

@@ -1,0 +1,161 @@
+"""The ways on from a batch: another time, now, back to a draft, a copy."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.conf import LazySettings
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from batches.jobs import approvals, creation, lifecycle
+from batches.models import (
+    ApprovalStatus,
+    AuditAction,
+    AuditEntry,
+    Batch,
+    BatchStatus,
+    EmailStatus,
+    EmailTemplate,
+    JobStatus,
+)
+from tests.conftest import MakeBatch, MakeJob, MakeUser
+
+
+@pytest.fixture
+def scheduled(make_batch: MakeBatch, welcome: EmailTemplate, sender: User) -> Batch:
+    batch = make_batch(pending=3)
+    creation.create_job(batch, template=welcome, user=sender, scheduled_at=timezone.now() + timedelta(days=1))
+    return batch
+
+
+def press(page: Client, batch: Batch, action: str, **posted: str) -> str:
+    answer = page.post(reverse("batch-steer", args=[batch.pk, action]), posted, follow=True)
+    assert answer.status_code == 200
+    batch.refresh_from_db()
+    return str(answer.content.decode())
+
+
+def test_time_is_changed_when_the_batch_waits_for_it(page: Client, scheduled: Batch) -> None:
+    text = press(page, scheduled, "time", scheduled_at="2099-03-31T09:00")
+    assert "The emails go out on 31 March 2099, 09:00 UTC." in text
+    job = scheduled.jobs.get()
+    assert (job.status, job.scheduled_at.year) == (JobStatus.SCHEDULED, 2099)
+    assert AuditEntry.objects.filter(action=AuditAction.RESCHEDULE, batch_id=scheduled.pk).exists()
+
+
+@pytest.mark.parametrize(("typed", "sentence"), [("", "Choose the time first."), ("2001-01-01T09:00", "has passed")])
+def test_time_stays_when_the_other_can_not_be_used(page: Client, scheduled: Batch, typed: str, sentence: str) -> None:
+    before = scheduled.jobs.get().scheduled_at
+    assert sentence in press(page, scheduled, "time", scheduled_at=typed)
+    assert scheduled.jobs.get().scheduled_at == before
+
+
+def test_batch_begins_when_it_is_sent_now(page: Client, scheduled: Batch) -> None:
+    press(page, scheduled, "send-now")
+    assert (scheduled.status, scheduled.jobs.get().status) == (BatchStatus.PENDING, JobStatus.QUEUED)
+
+
+def test_action_is_refused_when_the_time_has_come_meanwhile(page: Client, scheduled: Batch) -> None:
+    scheduled.jobs.update(scheduled_at=timezone.now())
+    assert lifecycle.start_due_job(scheduled.jobs.get().pk)
+    for action in ("time", "send-now", "draft"):
+        text = press(page, scheduled, action, scheduled_at="2099-03-31T09:00")
+        assert "does not wait for its time any more" in text
+    assert scheduled.status == BatchStatus.PENDING
+
+
+def test_scheduled_batch_is_a_draft_again_when_it_is_taken_back(page: Client, scheduled: Batch) -> None:
+    scheduled.emails.filter(row=2).update(status=EmailStatus.SUPPRESSED, reply="on the list")
+    Batch.objects.filter(pk=scheduled.pk).update(suppressed_count=1)
+    text = press(page, scheduled, "draft")
+    assert "is a draft again. Nothing was sent." in text
+    assert "Review before sending" in text
+    assert scheduled.status == BatchStatus.DRAFT
+    assert scheduled.suppressed_count == 0
+    assert not scheduled.jobs.exists()
+    assert set(scheduled.emails.values_list("status", flat=True)) == {EmailStatus.PENDING}
+
+
+def test_draft_can_be_sent_again_after_it_was_taken_back(
+    page: Client, scheduled: Batch, welcome: EmailTemplate, sender: User
+) -> None:
+    press(page, scheduled, "draft")
+    job = creation.create_job(scheduled, template=welcome, user=sender)
+    assert (job.status, job.total_count) == (JobStatus.QUEUED, 3)
+
+
+@pytest.fixture
+def approved(
+    make_batch: MakeBatch, welcome: EmailTemplate, sender: User, make_user: MakeUser, settings: LazySettings
+) -> Batch:
+    settings.APPROVAL_ABOVE = 2
+    batch = make_batch(pending=3)
+    with pytest.raises(creation.ApprovalAsked) as asked:
+        creation.create_job(batch, template=welcome, user=sender, scheduled_at=timezone.now() + timedelta(days=1))
+    approvals.approve(batch, digest=asked.value.approval.digest, by=make_user("boss", "Approvers"))
+    return batch
+
+
+@pytest.mark.parametrize("action", ["time", "send-now"])
+def test_time_stays_when_it_was_approved(page: Client, approved: Batch, action: str) -> None:
+    before = approved.jobs.get().scheduled_at
+    assert "approved for its time" in press(page, approved, action, scheduled_at="2099-03-31T09:00")
+    assert (approved.status, approved.jobs.get().scheduled_at) == (BatchStatus.SCHEDULED, before)
+
+
+def test_approval_is_void_when_the_batch_is_taken_back(
+    page: Client, approved: Batch, welcome: EmailTemplate, sender: User
+) -> None:
+    press(page, approved, "draft")
+    assert approved.approvals.get().status == ApprovalStatus.VOID
+    with pytest.raises(creation.ApprovalAsked):
+        creation.create_job(approved, template=welcome, user=sender)
+    assert not approved.jobs.exists()
+
+
+def test_copy_is_a_draft_with_the_same_recipients(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
+    batch = make_batch(BatchStatus.CANCELLED, sent=1, failed=1, cancelled=2)
+    job = make_job(batch, JobStatus.CANCELLED, completed_at=timezone.now())
+    type(job).objects.filter(pk=job.pk).update(subject="Another subject")
+    batch.emails.filter(row=5).update(address="")  # somebody was erased
+    text = press(page, batch, "copy")
+    copy = Batch.objects.latest("pk")
+    assert copy.pk != batch.pk
+    assert (copy.status, copy.total_count, copy.title) == (BatchStatus.DRAFT, 3, "Copy of list.csv")
+    assert list(copy.emails.order_by("row").values_list("row", "address", "fields", "status")) == [
+        (row, f"person{row}@example.org", [f"Person {row}"], EmailStatus.PENDING) for row in (2, 3, 4)
+    ]
+    assert "This is a new draft with the list of" in text
+    assert "Another subject" in text
+    assert batch.status == BatchStatus.CANCELLED
+
+
+def test_copy_says_when_the_template_was_changed_since(
+    page: Client, make_batch: MakeBatch, make_job: MakeJob, welcome: EmailTemplate
+) -> None:
+    batch = make_batch(BatchStatus.COMPLETED, sent=1)
+    make_job(batch, JobStatus.COMPLETED, completed_at=timezone.now())
+    assert "The template was changed" not in press(page, batch, "copy")
+    EmailTemplate.objects.filter(pk=welcome.pk).update(text="Other")
+    assert "The template was changed" in press(page, batch, "copy")
+
+
+def test_copy_is_refused_when_the_addresses_were_removed(
+    page: Client, make_batch: MakeBatch, make_job: MakeJob
+) -> None:
+    batch = make_batch(BatchStatus.COMPLETED, sent=1)
+    make_job(batch, JobStatus.COMPLETED, completed_at=timezone.now())
+    batch.emails.update(address="", fields=[])
+    assert "there is no list to copy" in press(page, batch, "copy")
+    assert Batch.objects.count() == 1
+
+
+def test_actions_are_not_found_when_the_batch_is_another_users(scheduled: Batch, make_user: MakeUser) -> None:
+    stranger = Client()
+    stranger.force_login(make_user("stranger", "Senders"))
+    for action in ("time", "send-now", "draft", "copy"):
+        assert stranger.post(reverse("batch-steer", args=[scheduled.pk, action])).status_code == 404

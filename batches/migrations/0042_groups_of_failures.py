@@ -6,7 +6,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('batches', '0041_letters'),
+        ('batches', '0039_attempts_that_were_not_sent'),
+        ('batches', '0046_confirmations'),
     ]
 
     operations = [

@@ -43,6 +43,7 @@ def test_time_is_changed_when_the_batch_waits_for_it(page: Client, scheduled: Ba
     text = press(page, scheduled, "time", scheduled_at="2099-03-31T09:00")
     assert "The emails go out on 31 March 2099, 09:00 UTC." in text
     job = scheduled.jobs.get()
+    assert job.scheduled_at is not None
     assert (job.status, job.scheduled_at.year) == (JobStatus.SCHEDULED, 2099)
     assert AuditEntry.objects.filter(action=AuditAction.RESCHEDULE, batch_id=scheduled.pk).exists()
 

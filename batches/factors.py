@@ -6,6 +6,7 @@ from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from batches.permissions import Permission, may
 
@@ -21,6 +22,12 @@ FACTOR_WANTED = (
 
 def has_factor(user: User) -> bool:
     return bool(Authenticator.objects.filter(user_id=user.pk, type__in=FACTORS).exists())
+
+
+def with_factors(users: QuerySet[User]) -> QuerySet[User]:
+    """Annotate users with ``has_second_factor``."""
+    found = Authenticator.objects.filter(user=OuterRef("pk"), type__in=FACTORS)
+    return users.annotate(has_second_factor=Exists(found))
 
 
 def remove_factors(user: User) -> int:

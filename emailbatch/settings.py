@@ -303,6 +303,7 @@ TEMPLATES = [
         },
     }
 ]
+PASSWORD_RESET_TIMEOUT = 7 * 24 * 3600  # how long the link of an invitation works
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

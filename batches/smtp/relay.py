@@ -167,6 +167,34 @@ async def open_session(
         RelayError: the relay refuses the connection or the login, offers no TLS where EMAIL_URL requires it, or does
             not answer; or there is no access token.
     """
+    client = await _log_in(relay, timeouts)
+    return _take_over(client, lane=lane, timeouts=timeouts, depth=depth, closes_after_refusals=closes_after_refusals)
+
+
+async def send_note(relay: RelayAddress, *, mail_from: str, to: str, message: bytes, timeouts: Timeouts) -> None:
+    """Send one message that belongs to no batch, such as an invitation. It is tried once.
+
+    Raises:
+        RelayError: the relay can't be used, as above, or it refuses the message.
+    """
+    client = await _log_in(relay, timeouts)
+    try:
+        await client.sendmail(mail_from, [to], message, timeout=timeouts.final_seconds)
+    except aiosmtplib.SMTPRecipientsRefused as exc:
+        refusal = exc.recipients[0]
+        raise RelayError(f"The relay refused the address ({refusal.code} {refusal.message}).") from None
+    except (TimeoutError, aiosmtplib.SMTPException, OSError, ValueError) as exc:
+        raise _explain(relay, exc) from None
+    finally:
+        client.close()
+
+
+async def _log_in(relay: RelayAddress, timeouts: Timeouts) -> aiosmtplib.SMTP:
+    """Return a connection that is ready for MAIL.
+
+    Raises:
+        RelayError: as above.
+    """
     client = aiosmtplib.SMTP(
         hostname=None if relay.path else relay.host,
         port=None if relay.path else relay.port,
@@ -193,7 +221,7 @@ async def open_session(
     except asyncio.CancelledError:
         client.close()  # When its loop closes, uvloop waits without limit for a connection that is still open.
         raise
-    return _take_over(client, lane=lane, timeouts=timeouts, depth=depth, closes_after_refusals=closes_after_refusals)
+    return client
 
 
 async def _log_in_by_token(client: aiosmtplib.SMTP, relay: RelayAddress) -> None:

@@ -24,6 +24,7 @@ from batches.web import (
     tokens,
     unsubscribe,
     uploads,
+    users,
     versions,
 )
 
@@ -83,6 +84,13 @@ urlpatterns = [
     path("language/", languages.choose, name="language-choose"),
     path("words/<slug:language>-<slug:version>.js", languages.show_words, name="words"),
     path("accounts/language/", languages.show_language, name="language"),
+    path("users/", users.show_users, name="users"),
+    path("users/<int:user_id>/", users.show_user, name="user"),
+    *(
+        path(f"users/<int:user_id>/{change}/", users.change_user, {"change": change}, name=f"user-{change}")
+        for change in ("invite", *users.CHANGES)
+    ),
+    path("join/<uidb64>/<token>/", users.Join.as_view(), name="join"),
     path("audit/", audit.show_audit, name="audit"),
     path("accounts/tokens/", tokens.show_tokens, name="tokens"),
     path("accounts/tokens/<int:token_id>/revoke/", tokens.revoke_token, name="token-revoke"),

@@ -1,0 +1,225 @@
+"""The pages of users: the list, the invitation, the rights that are given, and each refusal."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.conf import LazySettings
+from django.contrib.auth.models import Group, Permission, User
+from django.core import mail
+from django.test import Client
+from django.urls import reverse
+
+from batches import factors
+from batches.models import AuditAction, AuditEntry, BatchStatus, JobStatus
+from tests.conftest import MakeBatch, MakeJob, MakeUser
+from tests.integration.accounts.test_proof import make_proof_older
+
+PASSWORD = "a long one 4711"
+
+
+@pytest.fixture(autouse=True)
+def outbox(settings: LazySettings) -> None:
+    """Send mail to the list ``mail.outbox`` of Django."""
+    settings.SEND_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+
+def sign_in(user: User) -> Client:
+    """Sign in with the password, which is the proof that changes ask for."""
+    user.set_password(PASSWORD)
+    user.save()
+    client = Client()
+    client.post(reverse("login"), {"username": user.username, "password": PASSWORD})
+    return client
+
+
+@pytest.fixture
+def admin(staff: User) -> Client:
+    return sign_in(staff)
+
+
+@pytest.fixture
+def manager(make_user: MakeUser) -> User:
+    """A user who may send and manage users, and is no administrator."""
+    user = make_user("manager", "Senders")
+    user.user_permissions.add(Permission.objects.get(codename="change_user"))
+    return User.objects.get(pk=user.pk)
+
+
+def change(client: Client, user: User, what: str, **form: object) -> str:
+    """Post a change, and return the text of the page that follows."""
+    answer = client.post(reverse(f"user-{what}", args=[user.pk]), form, follow=True)
+    return answer.content.decode()
+
+
+def invite(client: Client, **form: object) -> str:
+    answer = client.post(reverse("users"), {"email": "new@example.org", **form}, follow=True)
+    return answer.content.decode()
+
+
+def read_link(text: str) -> str:
+    found = re.search(r"https?://[^\s<]+/join/[^\s<]+", text)
+    assert found, text
+    return urlsplit(found[0]).path
+
+
+def test_users_are_listed_and_found_when_a_manager_searches(admin: Client, make_user: MakeUser) -> None:
+    make_user("zoe", "Senders", first_name="Zoë", last_name="Meyer")
+    make_user("kofi", is_active=False)
+    text = admin.get(reverse("users")).content.decode()
+    assert "Zoë Meyer" in text and "kofi" in text and "locked" in text
+    found = admin.get(reverse("users"), {"q": "zoë mey"}).content.decode()
+    assert "Zoë Meyer" in found and "kofi@example.org" not in found
+
+
+def test_page_is_refused_when_the_user_may_not_manage_users(page: Client, staff: User) -> None:
+    assert page.get(reverse("users")).status_code == 403
+    assert page.get(reverse("user", args=[staff.pk])).status_code == 403
+    for what in ("invite", "groups", "lock", "unlock", "factors"):
+        assert page.post(reverse(f"user-{what}", args=[staff.pk])).status_code == 403
+    assert page.post(reverse("users"), {"email": "new@example.org"}).status_code == 403
+
+
+def test_change_asks_for_a_proof_when_the_last_one_is_old(admin: Client, sender: User) -> None:
+    make_proof_older(admin, seconds=3600)
+    answer = admin.post(reverse("user-lock", args=[sender.pk]))
+    assert answer.headers["Location"].startswith("/accounts/reauthenticate/")
+    sender.refresh_from_db()
+    assert sender.is_active
+
+
+def test_user_joins_when_the_link_of_the_invitation_is_opened(admin: Client) -> None:
+    senders = Group.objects.get(name="Senders")
+    text = invite(admin, first_name="Nia", groups=[senders.pk])
+    assert "An invitation is on its way to new@example.org." in text
+    user = User.objects.get(email="new@example.org")
+    assert (user.username, list(user.groups.all())) == ("new@example.org", [senders])
+    [note] = mail.outbox
+    assert note.to == ["new@example.org"]
+    link = read_link(str(note.body))
+    stranger = Client()
+    form_page = stranger.get(link, follow=True)
+    address = form_page.redirect_chain[-1][0]
+    assert link not in form_page.content.decode()  # the token is in the session now
+    form = {"new_password1": PASSWORD, "new_password2": PASSWORD}
+    assert "Your password is set." in stranger.post(address, form, follow=True).content.decode()
+    assert User.objects.get(pk=user.pk).check_password(PASSWORD)
+    assert "does not work any more" in Client().get(link, follow=True).content.decode()
+    assert AuditEntry.objects.filter(action=AuditAction.USER_CHANGE, details__act="invite").exists()
+
+
+def test_link_is_shown_once_when_the_mail_does_not_go_out(admin: Client, settings: LazySettings) -> None:
+    settings.SEND_BACKEND = "no.such.Backend"
+    text = invite(admin)
+    assert "The email did not go out." in text
+    link = read_link(text)
+    assert "Choose a password" in Client().get(link, follow=True).content.decode()
+    user = User.objects.get(email="new@example.org")
+    assert "/join/" not in admin.get(reverse("user", args=[user.pk])).content.decode()
+
+
+def test_link_ends_when_it_is_old_changed_or_the_user_is_locked(admin: Client, settings: LazySettings) -> None:
+    invite(admin)
+    link = read_link(str(mail.outbox[0].body))
+    changed = link[:-3] + ("a/" if link[-3] != "a" else "b/")
+    user = User.objects.get(email="new@example.org")
+    assert "does not work any more" in Client().get(changed, follow=True).content.decode()
+    change(admin, user, "lock")
+    assert "does not work any more" in Client().get(link, follow=True).content.decode()
+    change(admin, user, "unlock")
+    settings.PASSWORD_RESET_TIMEOUT = -1
+    assert "does not work any more" in Client().get(link, follow=True).content.decode()
+
+
+def test_invitation_is_sent_again_only_when_the_user_has_not_joined(admin: Client, sender: User) -> None:
+    invite(admin)
+    user = User.objects.get(email="new@example.org")
+    assert "An invitation is on its way" in change(admin, user, "invite")
+    assert len(mail.outbox) == 2
+    sender.set_password(PASSWORD)
+    sender.save()
+    assert "has joined already" in change(admin, sender, "invite")
+    assert len(mail.outbox) == 2
+
+
+def test_invitation_is_refused_when_there_is_such_a_user(admin: Client, sender: User) -> None:
+    for form in ({"email": "SENDER@example.org"}, {"username": "Sender"}, {"email": "no address"}):
+        assert admin.post(reverse("users"), {"email": "new@example.org", **form}).status_code == 422
+    assert not mail.outbox
+
+
+def test_groups_are_changed_and_written_down_when_a_manager_saves_them(admin: Client, sender: User) -> None:
+    approvers = Group.objects.get(name="Approvers")
+    assert "Saved: what sender may do." in change(admin, sender, "groups", groups=[approvers.pk])
+    assert list(sender.groups.all()) == [approvers]
+    assert AuditEntry.objects.filter(action=AuditAction.PERMISSION_CHANGE, target_id=sender.pk).exists()
+
+
+def test_no_more_rights_are_given_than_the_manager_has(manager: User, make_user: MakeUser) -> None:
+    client = sign_in(manager)
+    other = make_user("other")
+    approvers, senders = Group.objects.get(name="Approvers"), Group.objects.get(name="Senders")
+    shown = client.get(reverse("user", args=[other.pk])).content.decode()
+    assert "Senders: may send email to lists" in shown and "Approvers" not in shown
+    assert "none that you may give" in change(client, other, "groups", groups=[approvers.pk])
+    assert client.post(reverse("users"), {"email": "n@example.org", "groups": [approvers.pk]}).status_code == 422
+    assert not other.groups.exists() and not User.objects.filter(email="n@example.org").exists()
+    change(client, other, "groups", groups=[senders.pk])
+    assert list(other.groups.all()) == [senders]
+
+
+@pytest.mark.parametrize("what", ["groups", "lock", "factors"])
+def test_change_is_refused_when_the_other_may_do_more(
+    manager: User, staff: User, make_user: MakeUser, what: str
+) -> None:
+    client = sign_in(manager)
+    for other in (staff, make_user("auditor", "Auditors")):
+        before = set(other.groups.all())
+        assert "may do more than you" in change(client, other, what)
+        other.refresh_from_db()
+        assert other.is_active and set(other.groups.all()) == before
+
+
+def test_locked_user_with_more_rights_is_not_unlocked_by_a_manager(manager: User, make_user: MakeUser) -> None:
+    other = make_user("auditor", "Auditors", is_active=False)
+    assert "may do more than you" in change(sign_in(manager), other, "unlock")
+    other.refresh_from_db()
+    assert not other.is_active
+
+
+def test_jobs_pause_when_a_user_is_locked(
+    admin: Client, sender: User, make_batch: MakeBatch, make_job: MakeJob
+) -> None:
+    job = make_job(make_batch(BatchStatus.PROCESSING, pending=1), JobStatus.PROCESSING, created_by=sender)
+    assert "is locked" in change(admin, sender, "lock")
+    job.refresh_from_db()
+    sender.refresh_from_db()
+    assert (sender.is_active, job.status) == (False, JobStatus.PAUSED)
+    assert "may sign in again" in change(admin, sender, "unlock")
+
+
+def test_own_account_is_not_locked(admin: Client, staff: User) -> None:
+    assert "You can&#x27;t lock your own account." in change(admin, staff, "lock")
+    staff.refresh_from_db()
+    assert staff.is_active
+
+
+def test_last_administrator_is_not_locked(make_user: MakeUser, staff: User) -> None:
+    second = make_user("second", is_superuser=True)
+    client = sign_in(second)
+    assert "is locked" in change(client, staff, "lock")
+    assert not User.objects.get(pk=staff.pk).is_active
+    third = sign_in(User.objects.get(pk=second.pk))
+    assert "You can&#x27;t lock your own account." in change(third, second, "lock")
+    assert User.objects.get(pk=second.pk).is_active
+
+
+def test_factors_are_removed_when_a_user_has_lost_them(admin: Client, sender: User) -> None:
+    Authenticator.objects.create(user=sender, type=Authenticator.Type.TOTP, data={})
+    assert factors.has_factor(sender)
+    assert "1 factor of sender is removed." in change(admin, sender, "factors")
+    assert not factors.has_factor(sender)
+    assert "Nothing was removed." in change(admin, sender, "factors")

@@ -1,6 +1,7 @@
-"""Compare a draft with a message before it is sent: the figures of the review page. Reads only.
+"""Compare a draft with a message before it is sent: the figures of the review page.
 
-A draft and message parts enter. A Review leaves.
+Nothing is written, except the counts of a draft that its import did not count. A draft and message parts enter. A
+Review leaves.
 """
 
 from __future__ import annotations
@@ -219,16 +220,27 @@ def _review_row(batch: Batch, email: Email) -> ReviewRow:
 def _count_blanks(batch: Batch, names: list[str]) -> tuple[dict[str, int], int]:
     """Count the rows that leave each merge field blank (only if some do), and the rows that need SMTPUTF8.
 
-    One query counts all of them, because it has to read every email of the batch.
+    The import has counted them, unless many rows share an address. Then the first review does, and keeps the counts.
     """
+    if batch.blank_counts is None or batch.smtputf8_count is None:
+        _count_odd(batch)
+    blanks = dict(zip(batch.merge_fields, batch.blank_counts or [], strict=False))
+    return {name: blanks[name] for name in names if blanks.get(name)}, batch.smtputf8_count or 0
+
+
+def _count_odd(batch: Batch) -> None:
+    """Count the odd emails of a draft and keep the counts on it. One query counts all: it reads every email."""
     byte_length = Func(F("address"), function="octet_length", output_field=IntegerField())
     counts = {"smtputf8": Count("pk", filter=GreaterThan(byte_length, Length("address")))}
-    for number, name in enumerate(names):
-        cell = KeyTextTransform(batch.merge_fields.index(name), "fields")
+    numbers = range(len(batch.merge_fields))
+    for number in numbers:
+        cell = KeyTextTransform(number, "fields")
         counts[f"blank_{number}"] = Count("pk", filter=Exact(Trim(cell), ""))
     found = batch.emails.aggregate(**counts)
-    blanks = {name: found[f"blank_{number}"] for number, name in enumerate(names)}
-    return {name: count for name, count in blanks.items() if count}, found["smtputf8"]
+    batch.blank_counts, batch.smtputf8_count = [found[f"blank_{number}"] for number in numbers], found["smtputf8"]
+    # Not if the draft was changed meanwhile: its rows are then others.
+    unchanged = Batch.objects.filter(pk=batch.pk, total_count=batch.total_count, reading=batch.reading)
+    unchanged.update(blank_counts=batch.blank_counts, smtputf8_count=batch.smtputf8_count)
 
 
 def _find_same_content(batch: Batch, *, since: datetime, reader: User | AnonymousUser | None) -> EmailJob | None:

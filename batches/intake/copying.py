@@ -13,6 +13,7 @@ import psycopg
 from django.db import connection
 
 from batches.intake import sql
+from batches.intake.odd_rows import NONE_ODD, OddRows
 from batches.intake.rows import Block
 from batches.models import Batch, RejectionKind, SharedAddresses
 
@@ -29,6 +30,8 @@ class Counts:
     duplicate: int
     shared: int = 0
     """Rows that have the address of an earlier row. The duplicates are among them."""
+    odd: OddRows | None = NONE_ODD
+    """The odd ones of the emails. None: not counted."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -36,6 +39,7 @@ class Counts:
             rejected=self.rejected + other.rejected,
             duplicate=self.duplicate + other.duplicate,
             shared=self.shared + other.shared,
+            odd=None if self.odd is None or other.odd is None else self.odd + other.odd,
         )
 
 
@@ -44,6 +48,10 @@ ROWS_MAX = 200
 
 A longer mail is the fault of a list with one address in every row, and its template would exceed its limits.
 """
+
+
+RESOLVED_COUNTED_MAX = 20_000
+"""Of so many resolved rows at most, the odd ones are counted: each of them is looked up."""
 
 
 class _Buffer:
@@ -82,7 +90,7 @@ def copy_blocks(blocks: Iterable[Block], batch: Batch, *, has_lines: bool = Fals
             with cursor.copy(emails) as copy:
                 for block in _take_until_full(first, remaining, buffer):
                     copy.write(block.emails)
-                    counts += Counts(total=block.email_count, rejected=block.rejected_count, duplicate=0)
+                    counts += Counts(total=block.email_count, rejected=block.rejected_count, duplicate=0, odd=block.odd)
             if buffer.possible_duplicates and not has_possible_duplicates:
                 cursor.execute(sql.CREATE_POSSIBLE_DUPLICATES)
                 has_possible_duplicates = True
@@ -127,6 +135,7 @@ def resolve_possible_duplicates(cursor: psycopg.Cursor, batch: Batch, *, is_adde
         repeated_count = cursor.rowcount
     cursor.execute(statement, values | {"rows_max": ROWS_MAX})
     [resolved] = statement.rows(cursor.fetchall())
+    odd = _count_odd(cursor, batch, email_count=resolved.email_count)
     cursor.execute(sql.ALLOW_NESTED_LOOPS)
     cursor.execute(sql.DROP_POSSIBLE_DUPLICATES)
     return Counts(
@@ -134,6 +143,22 @@ def resolve_possible_duplicates(cursor: psycopg.Cursor, batch: Batch, *, is_adde
         rejected=0,
         duplicate=resolved.duplicate_count + repeated_count,
         shared=resolved.shared_count + repeated_count,
+        odd=odd,
+    )
+
+
+def _count_odd(cursor: psycopg.Cursor, batch: Batch, *, email_count: int) -> OddRows | None:
+    """Count the odd ones of the possible duplicates that became emails. None: there are many, so the review counts."""
+    if not email_count:
+        return NONE_ODD
+    if email_count > RESOLVED_COUNTED_MAX:
+        return None
+    cursor.execute(sql.COUNT_ODD_RESOLVED, {"batch": batch.pk})
+    counted = sql.COUNT_ODD_RESOLVED.rows(cursor.fetchall())
+    blanks = {each.place: each.blank_count for each in counted if each.place >= 0}
+    return OddRows(
+        blank_counts=tuple(blanks.get(place, 0) for place in range(len(batch.merge_fields))),
+        smtputf8_count=sum(each.blank_count for each in counted if each.place < 0),
     )
 
 

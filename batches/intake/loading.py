@@ -21,6 +21,7 @@ from batches.files.reading_choices import list_choices
 from batches.intake import sql
 from batches.intake.copying import Counts, copy_blocks, raw_cursor, resolve_possible_duplicates
 from batches.intake.import_progress import Report, report_progress
+from batches.intake.odd_rows import OddRows
 from batches.intake.rows import Block, BlockReader, SeenAddresses
 from batches.models import Batch, RejectionKind, SharedAddresses
 from batches.suppressions import pad_key, read_key
@@ -57,7 +58,23 @@ def _load(batch: Batch, records: Records, layout: Layout, reading: Reading, watc
     counts = copy_blocks(blocks, batch, has_lines=reader.has_lines)
     reading.shared_count = counts.shared
     batch.reading = reading.to_json()
+    _set_odd(batch, counts.odd)
     return counts
+
+
+def _set_odd(batch: Batch, odd: OddRows | None) -> None:
+    """Set on the batch what is odd about its emails. None: the first review counts it."""
+    if odd is None:
+        batch.blank_counts = batch.smtputf8_count = None
+        return
+    missing = len(batch.merge_fields) - len(odd.blank_counts)
+    batch.blank_counts, batch.smtputf8_count = [*odd.blank_counts, *[0] * missing], odd.smtputf8_count
+
+
+def _odd_of(batch: Batch) -> OddRows | None:
+    if batch.blank_counts is None or batch.smtputf8_count is None:
+        return None
+    return OddRows(blank_counts=tuple(batch.blank_counts), smtputf8_count=batch.smtputf8_count)
 
 
 GROUP_LAYOUT = Layout(
@@ -84,6 +101,7 @@ def load_group(batch: Batch, group: Group) -> Counts:
         others = [list(member) for member in sql.OTHER_MEMBERS.rows(cursor.fetchall())]
     reading = Reading(shared_count=counts.shared)
     batch.reading = reading.to_json()
+    _set_odd(batch, None)
     counts += append_records(batch, CountedRecords(others), GROUP_LAYOUT, after_line=last_row)
     return counts
 
@@ -131,6 +149,8 @@ def append_records(batch: Batch, records: Records, layout: Layout, *, after_line
     counts = copy_blocks(reader, batch, has_lines=reader.has_lines, is_added=True)
     reading.shared_count += counts.shared
     batch.reading = reading.to_json()
+    before = _odd_of(batch)
+    _set_odd(batch, None if before is None or counts.odd is None else before + counts.odd)
     return counts
 
 

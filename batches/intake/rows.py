@@ -11,7 +11,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, islice
 
 import orjson
 
@@ -21,6 +21,7 @@ from batches.files.findings import Reading
 from batches.files.layout import Layout
 from batches.files.reading import Records, RejectedRecord
 from batches.intake.domains import DomainCheck
+from batches.intake.odd_rows import NONE_ODD, OddRows, count_odd
 from batches.intake.row_addresses import NoAddress, find_addresses
 from batches.models import RejectionKind
 from batches.suppressions import make_digests
@@ -60,6 +61,8 @@ class Block:
     possible_duplicate_count: int
     rejected_count: int
     """Without the rows that a sheet hides. The reading counts those."""
+    odd: OddRows
+    """The odd ones of the emails. The possible duplicates are not among them."""
 
 
 class SeenAddresses:
@@ -206,17 +209,17 @@ class BlockReader:
         packed = orjson.dumps(plain.cells)
         self._length += len(packed)
         texts = split_json(packed, plain.cells)
-        begin = 0
+        begin, has_blank = 0, b'""' in packed
         if needs_check(packed):
             for place in [place for place, text in enumerate(texts) if _NEEDS_CHECK.search(text)]:
-                self._add_plain_rows(texts, begin, place)
+                self._add_plain_rows(texts, begin, place, has_blank=has_blank)
                 self._sort_one(plain.lines[place], plain.raw(place, self._address_index))
                 begin = place + 1
-        self._add_plain_rows(texts, begin, len(texts))
+        self._add_plain_rows(texts, begin, len(texts), has_blank=has_blank)
         plain.clear()
 
-    def _add_plain_rows(self, texts: list[str], begin: int, end: int) -> None:
-        """Add some of the plain rows to the emails or to the possible duplicates."""
+    def _add_plain_rows(self, texts: list[str], begin: int, end: int, *, has_blank: bool) -> None:
+        """Add some of the plain rows to the emails or to the possible duplicates. Their addresses are ASCII."""
         plain, prefix, index = self._plain, self._prefix, self._address_index
         lines, addresses, texts = plain.lines[begin:end], plain.addresses[begin:end], texts[begin:end]
         keys: Sequence[int | str] = [self._number(line) for line in lines] if self.has_lines else lines
@@ -229,6 +232,8 @@ class BlockReader:
             for key, address, digest, text, is_new in zip(keys, addresses, copied, texts, new, strict=True)
             if is_new
         ]
+        if has_blank:
+            self._odd += count_odd(list(compress(plain.cells[begin:end], new)))
         if not all(new):
             self._possible_duplicates += [
                 f"{key}\t{address}\t{digest}\t{text}\t{_copy_json(plain.raw(place, index))}\n"
@@ -267,16 +272,17 @@ class BlockReader:
             self._reject(line, found.bad_cells, found.reason)
         if self._has_one_address:
             del cells[self._address_index]
-        fields = _copy_json([cell.replace("\r\n", "\n").replace("\r", "\n") for cell in cells])
         for address in found.addresses:
-            self._add(self._number(line), address, fields, raw)
+            self._add(self._number(line), address, cells, raw)
 
-    def _add(self, key: int | str, address: str, fields: str, raw: Sequence[str]) -> None:
+    def _add(self, key: int | str, address: str, cells: Sequence[str], raw: Sequence[str]) -> None:
         """Add one row that was checked to the emails or to the possible duplicates."""
         self._domains.check(address)
         digests = make_digests(self._digest_key, [address])
         copied = _copy_digest(digests[0])
+        fields = _copy_json([cell.replace("\r\n", "\n").replace("\r", "\n") for cell in cells])
         if self._seen and self._seen.are_new(digests)[0]:
+            self._odd += count_odd([cells], [address])
             self._emails.append(f"{self._prefix}{key}\t{address}\t{copied}\t{fields}\n")
         else:
             self._possible_duplicates.append(f"{key}\t{address}\t{copied}\t{fields}\t{_copy_json(raw)}\n")
@@ -326,6 +332,7 @@ class BlockReader:
         self._possible_duplicates: list[str] = []
         self._rejected: list[str] = []
         self._hidden_count = 0
+        self._odd = NONE_ODD
         self._length = 0
 
     def _take_block(self) -> Block:
@@ -336,6 +343,7 @@ class BlockReader:
             email_count=len(self._emails),
             possible_duplicate_count=len(self._possible_duplicates),
             rejected_count=len(self._rejected) - self._hidden_count,
+            odd=self._odd,
         )
         self._clear()
         return block

@@ -17,6 +17,19 @@ class ResolvedRows(NamedTuple):
     shared_count: int
 
 
+class KnownEmails(NamedTuple):
+    """How many emails the planner expects."""
+
+    email_count: int
+
+
+class OddCount(NamedTuple):
+    """How many emails leave the merge field at a place blank. At place -1: how many addresses need SMTPUTF8."""
+
+    place: int
+    blank_count: int
+
+
 class CorrectedRows(NamedTuple):
     """How many of the deleted rejected rows were duplicates."""
 
@@ -56,6 +69,9 @@ RESOLVE = {
     SharedAddresses.TOGETHER: RESOLVE_TOGETHER,
 }
 """For each choice, the statement that makes emails of the possible duplicates."""
+KNOWN_EMAIL_COUNT = Statement(_statements["KNOWN_EMAIL_COUNT"], KnownEmails)
+ANALYZE_EMAILS = _statements["ANALYZE_EMAILS"]
+COUNT_ODD_RESOLVED = Statement(_statements["COUNT_ODD_RESOLVED"], OddCount)
 DROP_POSSIBLE_DUPLICATES = _statements["DROP_POSSIBLE_DUPLICATES"]
 
 INSERT_GROUP = Statement(_statements["INSERT_GROUP"], ResolvedRows)

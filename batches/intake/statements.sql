@@ -141,6 +141,19 @@ WITH {ranked}, placed AS (
 SELECT (SELECT count(*) FROM inserted), (SELECT count(*) FROM rejected),
        (SELECT count(*) FROM placed WHERE place BETWEEN 2 AND %(rows_max)s)
 
+-- name: COUNT_ODD_RESOLVED
+-- Count the cells of the possible duplicates that became emails and are blank, by their place among the merge fields.
+-- At place -1, count the addresses beyond ASCII.
+WITH resolved AS MATERIALIZED (
+    SELECT address, fields FROM batches_email
+    WHERE batch_id = %(batch)s AND row = ANY(ARRAY(SELECT row FROM intake_possible_duplicate))
+)
+SELECT (cell.place - 1)::int, count(*)
+FROM resolved CROSS JOIN LATERAL jsonb_array_elements(fields) WITH ORDINALITY AS cell (value, place)
+WHERE cell.value = '""' GROUP BY cell.place
+UNION ALL
+SELECT -1, count(*) FROM resolved WHERE octet_length(address) > length(address)
+
 -- name: DROP_POSSIBLE_DUPLICATES
 -- Drop the table before the transaction ends, because the next import of the same transaction makes it again.
 DROP TABLE intake_possible_duplicate
@@ -190,6 +203,14 @@ FROM ({members}) AS person WHERE is_plain
 -- Read the members that INSERT_GROUP left out, with their cells, oldest user first.
 SELECT address, fields->>0, fields->>1, fields->>2, fields->>3
 FROM ({members}) AS person WHERE NOT is_plain ORDER BY id
+
+-- name: KNOWN_EMAIL_COUNT
+-- Read how many emails the planner takes the table to have.
+SELECT reltuples::bigint FROM pg_class WHERE oid = 'batches_email'::regclass
+
+-- name: ANALYZE_EMAILS
+-- Collect the statistics of the emails.
+ANALYZE (SKIP_LOCKED) batches_email
 
 -- name: COPY_UPLOAD
 -- Write the uploaded file of a draft in chunks.

@@ -96,6 +96,14 @@ class Batch(models.Model):
         max_length=64, blank=True, editable=False, help_text=_("SHA-256 of the uploaded file.")
     )
     total_count = models.PositiveIntegerField(default=0)
+    blank_counts = models.JSONField(
+        null=True,
+        editable=False,
+        help_text="For each merge field, how many emails leave it blank. Null: not counted yet.",
+    )
+    smtputf8_count = models.PositiveIntegerField(
+        null=True, editable=False, help_text="Emails whose address needs SMTPUTF8. Null: not counted yet."
+    )
     sent_count = models.PositiveIntegerField(default=0)
     failed_count = models.PositiveIntegerField(default=0)
     unknown_count = models.PositiveIntegerField(default=0)

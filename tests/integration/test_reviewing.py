@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
+from batches.files.opening import ReadingOptions
+from batches.intake import append_csv, reread_upload
+from batches.intake.importing import ANALYZED_FROM
 from batches.jobs.estimates import DEFAULT_RATE_PER_SECOND
-from batches.models import EmailTemplate, JobStatus
+from batches.models import Batch, EmailTemplate, JobStatus, SharedAddresses
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.reviewing import FIRST_ROWS, NearColumn, review
 from tests.conftest import MakeJob
@@ -89,3 +94,38 @@ def test_field_matches_a_column_when_they_differ_in_case_and_signs(upload: Uploa
     assert found.missing[0].near[0] == NearColumn(merge_field="town", heading="town")
     assert found.missing[0].merge_field == "towns"
     assert found.blank_counts == {"name": 1}
+
+
+ODD = "name,email,town\n,a@example.com,\nB,b@example.com,Ulm\n,é@example.com,\nB,b@example.com,\n ,c@example.com,Bonn\n"
+
+
+@pytest.mark.parametrize(
+    ("shared", "blanks", "count"),
+    [(SharedAddresses.FIRST, [3, 2], 4), (SharedAddresses.EACH, [3, 3], 5), (SharedAddresses.TOGETHER, [3, 2], 4)],
+)
+def test_import_counts_what_is_blank(upload: Upload, shared: SharedAddresses, blanks: list[int], count: int) -> None:
+    batch = reread_upload(upload(ODD), ReadingOptions(), shared)
+    assert (batch.total_count, batch.blank_counts, batch.smtputf8_count) == (count, blanks, 1)
+
+
+def test_added_rows_are_counted_when_a_draft_gets_more(upload: Upload) -> None:
+    draft, _ = append_csv(upload(ODD), io.BytesIO(b"town,email,name\n,d@example.com,D\n"))
+    assert (draft.total_count, draft.blank_counts, draft.smtputf8_count) == (5, [3, 3], 1)
+
+
+def test_review_counts_once_when_the_import_did_not(upload: Upload, template: EmailTemplate) -> None:
+    batch = upload(ODD)
+    Batch.objects.filter(pk=batch.pk).update(blank_counts=None, smtputf8_count=None)
+    batch.refresh_from_db()
+    found = review(batch, MessageParts.of(template))
+    assert (found.blank_counts, found.smtputf8_count) == ({"name": 3, "town": 2}, 1)
+    batch.refresh_from_db()
+    assert (batch.blank_counts, batch.smtputf8_count) == ([3, 2], 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_planner_knows_the_emails_when_a_large_list_was_imported(upload: Upload) -> None:
+    upload("email\n" + "".join(f"p{number}@example.com\n" for number in range(ANALYZED_FROM)))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reltuples FROM pg_class WHERE relname = 'batches_email'")
+        assert cursor.fetchone() == (ANALYZED_FROM,)

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet
 
-from batches.models import EmailQuerySet
+from batches.models import Email
 
 Plan = str
 
 _EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF)"
 
 
-def plan_of_emails(emails: EmailQuerySet) -> Plan:
+def plan_of_emails(emails: QuerySet[Email]) -> Plan:
     return emails.explain(analyze=True, buffers=True, timing=False)
 
 

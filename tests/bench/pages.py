@@ -1,0 +1,209 @@
+"""Measure how soon every page and list answers with many rows, idle and beside a running send.
+
+The rows are generated: batches of a million and more, and a hundred thousand small ones. The times of each address
+leave, with the goal that it has to meet.
+"""
+
+from __future__ import annotations
+
+import http.client
+import math
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.bench import messages, pages_data
+from tests.bench.machine import wait_for_quiet
+from tests.bench.sink import running_sink
+from tests.bench.stack import BenchStack
+
+IDLE_MS = 200
+SENDING_MS = 400
+FEW_FAILED_MS = 50
+ADDRESS_SECONDS = 8.0
+"""How long one address is measured at most while nothing is sent."""
+SEND_SECONDS = 180.0
+FEW_FAILED = "failed tab, 3 of many"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """How many rows are generated, and how often each address is asked."""
+
+    million: int
+    five_million: int
+    small_batches: int
+    requests: int
+
+
+FULL = Size(million=1_000_000, five_million=5_000_000, small_batches=100_000, requests=200)
+SHORT = Size(million=50_000, five_million=100_000, small_batches=2_000, requests=10)
+"""For a quick look: whether each address answers, and not how fast."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Timed:
+    """The times of one address in seconds, and the statuses of answers that were no success."""
+
+    seconds: list[float] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+
+    def describe(self, goal_ms: float) -> dict[str, Any]:
+        times = sorted(self.seconds)
+        p95 = times[math.ceil(0.95 * len(times)) - 1] * 1e3 if times else math.inf
+        return {
+            "count": len(times),
+            "p50_ms": round(statistics.median(times) * 1e3, 1) if times else math.inf,
+            "p95_ms": round(p95, 1),
+            "max_ms": round(times[-1] * 1e3, 1) if times else math.inf,
+            "refused": self.refused[:5],
+            "goal_ms": goal_ms,
+            "passed": p95 < goal_ms and not self.refused,
+        }
+
+
+class Reader:
+    """A person with one connection to the web server."""
+
+    def __init__(self, port: int, cookie: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._headers = {"Cookie": cookie, "Accept": "text/html,application/json"}
+
+    def ask(self, path: str, timed: Timed) -> None:
+        started = time.perf_counter()
+        self._connection.request("GET", path, headers=self._headers)
+        response = self._connection.getresponse()
+        response.read()
+        timed.seconds.append(time.perf_counter() - started)
+        if response.status != 200:
+            timed.refused.append(response.status)
+
+
+def measure_pages(bench: BenchStack, *, is_short: bool) -> dict[str, Any]:
+    """Return the times of each address, idle and beside a send."""
+    size = SHORT if is_short else FULL
+    signed_in = bench.step("sign_in")
+    ids = _generate(bench, size, owner=signed_in["user"])
+    addresses = list_addresses(ids, size)
+    with bench.stack.web() as web:
+        reader = Reader(web.port, signed_in["cookie"])
+        for path in addresses.values():  # the first request of a process compiles the templates
+            reader.ask(path, Timed())
+        wait_for_quiet()
+        idle = {name: _ask_often(reader, path, size.requests) for name, path in addresses.items()}
+        beside = _ask_beside_send(bench, reader, addresses, batch_id=ids["draft"])
+    return {
+        "idle": {
+            name: timed.describe(FEW_FAILED_MS if name.startswith(FEW_FAILED) else IDLE_MS)
+            for name, timed in idle.items()
+        },
+        "beside a send": {name: timed.describe(SENDING_MS) for name, timed in beside.items()},
+    }
+
+
+def _generate(bench: BenchStack, size: Size, *, owner: int) -> dict[str, int]:
+    with bench.stack.services.connect() as connection:
+        pages_data.make_small_batches(connection, owner=owner, count=size.small_batches)
+        million = pages_data.make_batch(connection, owner=owner, count=size.million, failed_count=size.million // 5)
+        many = pages_data.make_batch(connection, owner=owner, count=size.five_million, failed_count=3)
+        draft = pages_data.make_batch(connection, owner=owner, count=size.million, is_draft=True)
+        pages_data.analyze(connection)
+        row = connection.execute("SELECT max(id) FROM batches_emailjob WHERE batch_id = %s", [million]).fetchone()
+        assert row is not None
+    return {"million": million, "many": many, "draft": draft, "job": row[0]}
+
+
+def list_addresses(ids: Mapping[str, int], size: Size) -> dict[str, str]:
+    """Return the addresses that are measured, by what they show."""
+    million, many, draft = (f"/batches/{ids[name]}/" for name in ("million", "many", "draft"))
+    api, admin, deep = f"/api/batches/{ids['million']}", "/admin/batches", ids["million"] // 2
+    person = f"person{size.million // 2}@mail{size.million // 2 % 997}.example.com"
+    return {
+        "home": "/",
+        "list of batches": "/batches/",
+        "list of batches, deep": f"/batches/?after={deep}",
+        "batch": million,
+        "batch, last page": f"{million}?after={size.million - 50}",
+        "batch, parts for its script": f"{million}?part=notes&part=rows",
+        "tab sent": f"{million}?status=sent",
+        "tab failed, a fifth": f"{million}?status=failed",
+        "tab failed, a fifth, deep": f"{million}?status=failed&after={size.million * 9 // 10}",
+        "tab pending, none": f"{million}?status=pending",
+        "tab unknown, none": f"{million}?status=unknown",
+        "a recipient": f"{million}recipients/{size.million // 2}/",
+        FEW_FAILED: f"{many}?status=failed",
+        f"{FEW_FAILED}, API": f"/api/batches/{ids['many']}/emails?status=failed",
+        "draft": draft,
+        "review": f"{draft}review/",
+        "API: batches": "/api/batches",
+        "API: batches, deep": f"/api/batches?limit=50&cursor={deep}",
+        "API: batch": api,
+        "API: emails": f"{api}/emails",
+        "API: emails, deep": f"{api}/emails?cursor={size.million * 9 // 10}",
+        "API: emails failed": f"{api}/emails?status=failed",
+        "API: emails pending, none": f"{api}/emails?status=pending",
+        "API: job": f"/api/jobs/{ids['job']}",
+        "metrics": "/metrics",
+        "health": "/api/health",
+        "approvals": "/approvals/",
+        "audit": "/audit/",
+        "do not send": "/do-not-send/",
+        "templates": "/templates/",
+        "admin": "/admin/",
+        "admin: batches": f"{admin}/batch/",
+        "admin: batches, search": f"{admin}/batch/?q=list-77",
+        "admin: batches, page 100": f"{admin}/batch/?p=100",
+        "admin: batches, completed": f"{admin}/batch/?status__exact=completed",
+        "admin: jobs": f"{admin}/emailjob/",
+        "admin: jobs, search": f"{admin}/emailjob/?q=nobody",
+        "admin: jobs, live": f"{admin}/emailjob/?status__exact=processing",
+        "admin: job": f"{admin}/emailjob/{ids['job']}/change/",
+        "admin: emails": f"{admin}/email/",
+        "admin: emails of a batch": f"{admin}/email/?batch={ids['million']}",
+        "admin: emails, an address": f"{admin}/email/?q={person}",
+        "admin: emails, a beginning": f"{admin}/email/?q=person{size.million // 2}*",
+        "admin: emails, failed": f"{admin}/email/?status=failed",
+        "admin: emails, unknown": f"{admin}/email/?status=unknown",
+        "admin: emails, page 100": f"{admin}/email/?p=100",
+        "people": "/people/?q=zo%C3%AB+person",
+        "people, an address": f"/people/?q={person}",
+        "API: people": f"/api/people?q={person}",
+    }
+
+
+def _ask_often(reader: Reader, path: str, count: int) -> Timed:
+    timed, deadline = Timed(), time.monotonic() + ADDRESS_SECONDS
+    while len(timed.seconds) < count and time.monotonic() < deadline:
+        reader.ask(path, timed)
+    return timed
+
+
+def _ask_beside_send(
+    bench: BenchStack, reader: Reader, addresses: Mapping[str, str], *, batch_id: int
+) -> dict[str, Timed]:
+    """Ask each address in turn while the draft is sent, and the tabs of the batch that is being sent."""
+    live = f"/batches/{batch_id}/"
+    asked = {name: path for name, path in addresses.items() if name not in ("draft", "review")}
+    asked |= {f"live batch, {status or 'all'}": f"{live}?status={status}" for status in ("", "sent", "pending")}
+    asked |= {"live batch, failed": f"{live}?status=failed", "API: live": f"/api/batches/{batch_id}/emails?status=sending"}
+    times = {name: Timed() for name in asked}
+    with running_sink() as (port, _), bench.workers(2, environment={"EMAIL_URL": f"smtp://127.0.0.1:{port}"}):
+        bench.step("start", batch_id, messages.TEMPLATE_KEY, environment={"EMAIL_URL": f"smtp://127.0.0.1:{port}"})
+        deadline = time.monotonic() + SEND_SECONDS
+        for name in _in_turn(asked):
+            reader.ask(asked[name], times[name])
+            if name == "home" and (bench.has_ended(batch_id) or time.monotonic() > deadline):
+                break
+    return times
+
+
+def _in_turn(names: Mapping[str, str]) -> Iterator[str]:
+    while True:
+        yield from names
+
+
+def list_goals(found: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return each line of the table: its name, and its figures."""
+    return [(f"{name} ({when})", line) for when, lines in found.items() for name, line in lines.items()]

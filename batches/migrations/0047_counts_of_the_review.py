@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('batches', '0046_confirmations'),
+        ('batches', '0043_progress_marks'),
     ]
 
     operations = [

@@ -15,8 +15,9 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from batches import audit, exports
+from batches import audit
 from batches.accounts.proof import require_fresh_proof
+from batches.exports.export import results_local_csv
 from batches.jobs import creation
 from batches.jobs.failure_groups import FailureChoice, filter_chosen, find_choice
 from batches.jobs.lifecycle import JobRefused
@@ -58,7 +59,7 @@ def download_group(request: SignedInRequest, batch_id: int, key: str) -> Streami
     _choice, emails = _find_group(request, batch, key)
     filename = f"{PurePath(batch.filename).stem or 'batch'}-failed-{key}.csv"
     audit.record(AuditAction.DOWNLOAD, batch, file=filename)
-    response = StreamingHttpResponse(exports.results_csv(batch, emails), content_type="text/csv; charset=utf-8")
+    response = StreamingHttpResponse(results_local_csv(batch, emails), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="failed-{key}.csv"'
     return response
 

@@ -194,6 +194,16 @@ class DaphneRequest(http_protocol.WebRequest):  # type: ignore[misc]  # daphne h
         if self.application_queue is not None and not self.finished:
             self.registerProducer(self, True)
 
+    def handle_exception(self, exception: BaseException) -> None:
+        """Break off an answer that has begun, so that its client does not take a part for the whole.
+
+        daphne would try to begin another answer, fail, and leave the client waiting.
+        """
+        if self._response_started and self.channel is not None and not self.finished:
+            self.channel.transport.abortConnection()
+        else:
+            super().handle_exception(exception)
+
     def handle_reply(self, message: Mapping[str, Any]) -> None:
         """Let the access log, which daphne calls at the end, find the request that it writes about."""
         token = current_request.set(self)

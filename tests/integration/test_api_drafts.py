@@ -16,7 +16,8 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from batches import exports, intake
+from batches import intake
+from batches.exports import export
 from batches.intake.import_progress import ImportProgress
 from batches.models import Batch, BatchStatus, Email, EmailJob, EmailTemplate, JobStatus, RejectedRow, UploadChunk
 from tests.conftest import MakeBatch, MakeJob
@@ -38,7 +39,7 @@ def upload(api: Client, content: bytes = LIST, **more: object) -> int:
 
 def test_draft_is_corrected_and_sent_when_a_program_does_every_step(api: Client) -> None:
     batch_id = upload(api)
-    rejected = b"".join(exports.rejected_csv(Batch.objects.get()))  # test_api_exports tests the address
+    rejected = b"".join(export.rejected_csv(Batch.objects.get()))  # test_api_exports tests the address
     assert b"Ned,ned@@example,3," in rejected
     corrected = SimpleUploadedFile("rejected.csv", rejected.replace(b"ned@@example", b"ned@example.org"))
     response = api.post(f"/api/batches/{batch_id}/rows", {"file": corrected})

@@ -11,7 +11,8 @@ from channels.db import database_sync_to_async
 from django.contrib.auth.models import User
 from django.test import AsyncClient
 
-from batches import exports, intake
+from batches import intake
+from batches.exports import cells
 from batches.models import Email, EmailStatus
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,7 +38,7 @@ async def download(user: User, path: str) -> tuple[dict[str, str], list[list[str
 async def test_uploaded_columns_have_a_status_when_results_are_downloaded(
     sender: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports, "PAGE_ROWS", 1)
+    monkeypatch.setattr("batches.exports.cells.PAGE_ROWS", 1)
     imported = await database_sync_to_async(intake.import_csv)(
         io.BytesIO(FILE.encode()), filename="Gäste 2030.csv", user=sender
     )
@@ -46,7 +47,7 @@ async def test_uploaded_columns_have_a_status_when_results_are_downloaded(
     )
     headers, rows = await download(sender, f"/api/batches/{imported.batch.pk}/results.csv")
     assert rows == [
-        ["Name", "E-Mail", "Note", *exports.RESULT_COLUMNS],
+        ["Name", "E-Mail", "Note", *cells.RESULT_COLUMNS],
         ["Ada", "ada@example.org", "'=1+1", "sent", "250", "OK", "2030-01-02T03:04:05+00:00", "2", *[""] * 5],
         ["Çelik", "c@example.org", "", "pending", "", "", "", "4", *[""] * 5],
     ]

@@ -9,7 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from batches import exports, intake
+from batches import intake
+from batches.exports import export
 from batches.jobs import creation, lifecycle
 from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobStatus, Lane
 from batches.permissions import Permission
@@ -176,7 +177,7 @@ def test_first_attempt_is_shown_as_sending_when_it_is_in_flight(
     }
     assert answers["sending"][0]["status"] == "sending"
     assert answers["sending"][0]["messageId"].endswith("@localhost>")
-    results = b"".join(exports.results_csv(batch)).decode().splitlines()
+    results = b"".join(export.results_csv(batch)).decode().splitlines()
     assert [line.split(",")[2] for line in results[1:]] == ["sent", "pending", "sending", "pending"]
     page = api.get(f"/batches/{batch.pk}/?status=sending").content.decode()
     assert page.count('data-status="sending">Sending<') == 1

@@ -9,7 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.http import StreamingHttpResponse
 
-from batches.exports import PAGE_ROWS, RESULT_COLUMNS, rejected_csv, results_csv
+from batches.exports.cells import PAGE_ROWS, RESULT_COLUMNS
+from batches.exports.export import rejected_csv, results_csv
 from batches.intake import import_csv
 from batches.models import Batch, EmailStatus, Return, ReturnClass, ReturnKind, SharedAddresses
 from tests.integration.conftest import Upload

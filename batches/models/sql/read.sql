@@ -85,7 +85,7 @@ WHERE a.email_id = ANY(%(emails)s) ORDER BY a.email_id, a.at, a.number
 -- Say the attempts at some emails in words, the oldest first, and find the last attempt and the last one that was sent.
 -- In SQL, because an export tells of a million attempts. The labels of the kinds and outcomes are JSON objects.
 SELECT a.email_id, string_agg(
-         to_char(a.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS+00:00') || ' job ' || j.id
+         to_char(a.at AT TIME ZONE %(zone)s, %(time)s) || ' job ' || j.id
          || ' (' || (%(kinds)s::jsonb ->> j.kind) || '): ' || concat_ws(', ', %(outcomes)s::jsonb ->> a.outcome,
            nullif(concat_ws(' ', a.code, nullif(a.reply, '')), ''), 'through ' || nullif(a.relay, '')),
          %(separator)s ORDER BY a.at, a.number),

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from batches.exports import rejected_csv
+from batches.exports.export import rejected_csv
 from batches.intake import (
     ListRefused,
     NotADraft,

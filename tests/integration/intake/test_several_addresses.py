@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from batches.exports import rejected_csv, results_csv
+from batches.exports.export import rejected_csv, results_csv
 from batches.files.findings import Reading, Slip
 from batches.files.layout import make_layout
 from batches.files.reading import RejectedRecord

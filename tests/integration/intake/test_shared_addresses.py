@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection
 
-from batches.exports import rejected_csv
+from batches.exports.export import rejected_csv
 from batches.files.findings import Reading
 from batches.intake import (
     ReadingOptions,

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from batches import exports
+from batches.exports import export
 from batches.jobs import lifecycle
 from batches.models import Batch, EmailStatus, JobKind
 from tests.integration.jobs.conftest import SendAll
@@ -37,7 +37,7 @@ def listed(client: Client, batch: Batch, query: str = "") -> list[dict[str, Any]
 
 def exported(batch: Batch) -> list[dict[str, str]]:
     batch.columns = ["email", *batch.merge_fields]
-    text = b"".join(exports.results_csv(batch)).decode("utf-8-sig")
+    text = b"".join(export.results_csv(batch)).decode("utf-8-sig")
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 

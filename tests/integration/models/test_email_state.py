@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from batches import exports
+from batches.exports import export
 from batches.models import Batch, BatchStatus, Email, EmailQuerySet, EmailStatus, JobStatus, Lane
 from tests.conftest import MakeBatch, MakeJob
 from tests.integration.models.conftest import ROWS
@@ -71,11 +71,11 @@ def test_all_readers_agree_when_a_first_attempt_is_in_flight(client: Client, bat
 
     listed = client.get(f"/api/batches/{batch.pk}/emails").json()["items"]
     api = {item["row"]: item["status"] for item in listed}
-    exported = b"".join(exports.results_csv(batch)).decode().splitlines()[1:]
-    export = {row: line.split(",")[2] for row, line in enumerate(exported, start=2)}
+    exported = b"".join(export.results_csv(batch)).decode().splitlines()[1:]
+    results = {row: line.split(",")[2] for row, line in enumerate(exported, start=2)}
     page = dict(enumerate(re.findall(r'data-status="(\w+)">\w+<', get(f"/batches/{batch.pk}/")), start=2))
     admin = [label.lower() for label in re.findall(r'class="field-state">(\w+)<', get("/admin/batches/email/"))]
-    assert api == export == page == STATES
+    assert api == results == page == STATES
     assert dict(zip(reversed(STATES), admin, strict=True)) == STATES  # the newest first
 
     sending = client.get(f"/api/batches/{batch.pk}/emails?status=sending").json()["items"]

@@ -19,7 +19,7 @@ from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from batches.exports import rejected_csv, results_csv
+from batches.exports.export import rejected_csv, results_csv
 from batches.intake import ReadingOptions, import_csv
 from batches.jobs import creation, queues
 from batches.jobs.lifecycle import JobRefused

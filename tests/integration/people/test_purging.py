@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from batches.exports import results_csv
+from batches.exports.export import results_csv
 from batches.intake import NotADraft, ReadingOptions, append_csv, reread_upload
 from batches.jobs import creation, queues, retention
 from batches.jobs.lifecycle import JobRefused

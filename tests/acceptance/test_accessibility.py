@@ -1,0 +1,69 @@
+"""axe-core finds nothing on any page of the catalogue, in light and in dark colours."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.acceptance.browser import running_site
+from tests.catalogue import world
+from tests.catalogue.pages import ADMIN_PAGES, FIRST_DAY, PAGES, Shown
+from tests.catalogue.texts import PLAIN
+from tests.catalogue.tour import Tour, view
+
+WIDTH = 1280
+NOT_OURS = "iframe"
+"""What is inside a frame is a letter of somebody else."""
+AXE_SECONDS = 60
+RUN = """({exclude, milliseconds}) => Promise.race([
+  axe.run({exclude: [exclude]}, {resultTypes: ["violations"], iframes: false, preload: false}),
+  new Promise((_, reject) => setTimeout(() => reject(new Error("axe took too long")), milliseconds)),
+])"""
+
+
+@pytest.mark.parametrize(
+    ("pages", "make"),
+    [
+        pytest.param(FIRST_DAY, world.build_empty, id="first-day"),
+        pytest.param(PAGES, functools.partial(world.build_world, PLAIN), id="pages"),
+        pytest.param(ADMIN_PAGES, functools.partial(world.build_world, PLAIN), id="admin"),
+    ],
+)
+def test_axe_finds_nothing(pages: list[Shown], make: Any, transactional_db: None, chromium: Browser) -> None:
+    world.clear()
+    site_world = world.build(make)
+    faults: list[str] = []
+    with running_site() as site:
+        tour = Tour(chromium, site, site_world)
+        for shown in pages:
+            with tour.show(shown, width=WIDTH) as page:
+                for scheme in ("light", "dark"):
+                    view(page, width=WIDTH, scheme=scheme)
+                    faults += [f"{shown.name}, {scheme}: {fault}" for fault in find_faults(page)]
+        tour.close()
+    assert faults == []
+
+
+def find_faults(page: Page) -> list[str]:
+    """Return what axe finds: the rule, and the beginning of each element's HTML."""
+    page.evaluate(axe_source())
+    found = page.evaluate(RUN, {"exclude": NOT_OURS, "milliseconds": AXE_SECONDS * 1000})
+    return [
+        f"{violation['id']}: {node['html'][:120]} ({_say_contrast(node)})"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+@functools.cache
+def axe_source() -> str:
+    return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+
+
+def _say_contrast(node: dict[str, Any]) -> str:
+    return "; ".join(check["message"] for check in [*node["any"], *node["all"], *node["none"]])[:200]

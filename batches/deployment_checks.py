@@ -29,6 +29,7 @@ UNCOUNTED_PROXY = "batches.W005"
 WEAK_WEBHOOK_SECRET = "batches.E013"  # noqa: S105  (an id)
 WEAK_UNSUBSCRIBE_KEY = "batches.E014"
 UNREACHABLE_LINK = "batches.W006"
+NO_UNSUBSCRIBE_KEY = "batches.W007"
 
 WEBHOOK_PASSWORD_MIN_CHARS = 20
 
@@ -228,8 +229,11 @@ def check_unsubscribe_links(app_configs: Sequence[Any] | None, **kwargs: Any) ->
 
     Only the newest key is checked: without an old one, links in mails that were sent would not work any more.
     """
-    if settings.IS_LOCAL_STACK or not settings.UNSUBSCRIBE_KEYS:
+    if settings.IS_LOCAL_STACK:
         return []
+    if not settings.UNSUBSCRIBE_KEYS:
+        hint = 'Make one at random, and keep it for years: python -c "import secrets; print(secrets.token_urlsafe(50))".'
+        return [Warning("UNSUBSCRIBE_KEYS is not set, so no news can be sent.", hint=hint, id=NO_UNSUBSCRIBE_KEY)]
     found: list[CheckMessage] = []
     if fault := find_key_fault(settings.UNSUBSCRIBE_KEYS[0]):
         hint = 'Add one made at random before it: python -c "import secrets; print(secrets.token_urlsafe(50))".'

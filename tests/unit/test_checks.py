@@ -20,6 +20,7 @@ PRODUCTION = {
     "EMAIL_URL": "smtp+tls://user:password@relay.example:587",
     "SECRET_KEY": "Zx8-4_fVtq1nWc7uLk2bYg9sRd5hJm3pQe6aTo0iXvKrNwSyBzUfClGdMhPj",
     "ALLOWED_HOSTS": "mail.example",
+    "UNSUBSCRIBE_KEYS": "Qw3-8_rTzPlm6NbVc5XsYa1hGf9kJd2uEo7iKtSxCvBnMqWeRtYuIoPaSdFg",
 }
 
 
@@ -31,7 +32,7 @@ def deployment(settings: Settings) -> Settings:
     for name, value in PRODUCTION.items():
         setattr(settings, name, value)
     settings.ALLOWED_HOSTS = ["mail.example"]
-    settings.PUBLIC_URL, settings.UNSUBSCRIBE_KEYS = "https://mail.example", []
+    settings.PUBLIC_URL, settings.UNSUBSCRIBE_KEYS = "https://mail.example", [PRODUCTION["UNSUBSCRIBE_KEYS"]]
     settings.SEND_BACKEND = ""
     settings.RELAY_URLS, settings.RELAY_OAUTH, settings.STRAY_OAUTH_VARIABLES = {}, {}, []
     settings.BOUNCE_ADDRESS = "bounce@news.example"

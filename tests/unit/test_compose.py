@@ -34,6 +34,7 @@ def test_start_is_refused_when_a_required_variable_is_missing(missing: str) -> N
 def test_deployment_is_complete_when_its_secrets_are_in_files(tmp_path: Path) -> None:
     contents = {
         "secret_key": REQUIRED["SECRET_KEY"],
+        "unsubscribe_keys": "Qw3-8_rTzPlm6NbVc5XsYa1hGf9kJd2uEo7iKtSxCvBnMqWeRtYuIoPaSdFg",
         "database_url": "postgres://emailbatch:hush@postgres:5432/emailbatch",
         "redis_url": "redis://:hush@valkey:6379/0",
         "email_url": "smtp+tls://ann:hush@relay.example:587",
@@ -49,7 +50,7 @@ def test_deployment_is_complete_when_its_secrets_are_in_files(tmp_path: Path) ->
     assert set(compose["secrets"]) == set(contents)
     for service in ("migrate", "web", "worker", "returns"):
         given = compose["services"][service]
-        wanted = {"secret_key", "database_url"} | ({"redis_url", "email_url"} if service != "migrate" else set())
+        wanted = {"secret_key", "unsubscribe_keys", "database_url"} | ({"redis_url", "email_url"} if service != "migrate" else set())
         wanted |= {"returns_url"} if service == "returns" else set()
         assert set(given["secrets"]) == wanted, "each container has only its own secrets"
         variables = {name: value.replace("/run/secrets", str(tmp_path)) for name, value in given["environment"].items()}

@@ -167,7 +167,7 @@ def test_proxy_is_named_when_it_is_trusted_and_not_counted(deployment: Settings)
     [
         ("https://mail.example", [RANDOM, "an old one"], []),
         ("https://MAIL.example:8443/list", [RANDOM], []),
-        ("https://news.example", [], []),  # without a key, no news is sent
+        ("https://news.example", [], [checks.NO_UNSUBSCRIBE_KEY]),
         ("https://news.example", [RANDOM], [checks.UNREACHABLE_LINK]),
         ("http://mail.example", [RANDOM], [checks.UNREACHABLE_LINK]),
         ("", [RANDOM], [checks.UNREACHABLE_LINK]),

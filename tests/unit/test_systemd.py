@@ -26,7 +26,7 @@ REQUIRED = {
     "UMask": "0077",
     "User": "emailbatch",
 }
-SECRETS = {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"}
+SECRETS = {"SECRET_KEY", "UNSUBSCRIBE_KEYS", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"}
 EXPOSURE_MAX = 20
 """In tenths, as systemd-analyze takes it. A unit without any of these settings has 96."""
 

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Model
 
 from batches import audit
+from batches.directory import unlist_batches
 from batches.models import (
     Approval,
     Attempt,
@@ -51,6 +52,7 @@ def delete_batches(ids: Iterable[int]) -> int:
         for model, path in BELONGING:
             rows = model._base_manager.filter(**{f"{path}__in": deleted})
             rows._raw_delete(rows.db)  # which does not look for related rows
+        unlist_batches(deleted)
         for batch in locked:
             if batch.pk in deleted:
                 audit.record(AuditAction.ADMIN_CHANGE, batch, act="delete", count=batch.total_count)

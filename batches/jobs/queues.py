@@ -50,7 +50,16 @@ PURGE = "batches.people.purge_job.purge_in_turns"
 SEND_WEBHOOKS = "batches.jobs.send_webhooks.send_in_turns"
 """The path of the function that sends the due messages of webhooks."""
 
-_ARGUMENTS = {RUN_LANE: ["lane_id"], CHECK_LETTERS: ["run"], PURGE: ["turn"], SEND_WEBHOOKS: ["turn"]}
+LIST_PEOPLE = "batches.directory.listing_job.list_in_turns"
+"""The path of the function that tells the search for people of sent batches."""
+
+_ARGUMENTS = {
+    RUN_LANE: ["lane_id"],
+    CHECK_LETTERS: ["run"],
+    PURGE: ["turn"],
+    SEND_WEBHOOKS: ["turn"],
+    LIST_PEOPLE: ["turn"],
+}
 """What a worker runs, and the names of its arguments."""
 
 OLD_RUN_LANE = "batches.jobs.lanes.run_lane"
@@ -59,6 +68,7 @@ OLD_RUN_LANE = "batches.jobs.lanes.run_lane"
 _ITEM_ID = re.compile(r"lane-(?P<job>\d+)-(?P<lane>\d+)-(?P<token>\d+)\Z")
 _CHECK_ID_PREFIX = "letters-"
 _WEBHOOKS_ID_PREFIX = "webhooks-"
+_LISTING_ID_PREFIX = "people-"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,13 +169,23 @@ def enqueue_webhooks(*, turn: int) -> bool:
 
     It waits with the lanes of ordinary jobs.
     """
+    return _enqueue_alone(SEND_WEBHOOKS, turn=turn, prefix=_WEBHOOKS_ID_PREFIX, later="the webhooks are sent")
+
+
+def enqueue_listing(*, turn: int) -> bool:
+    """Enqueue a turn of the listing for the search for people unless one waits, and say whether this call did."""
+    return _enqueue_alone(LIST_PEOPLE, turn=turn, prefix=_LISTING_ID_PREFIX, later="people are listed")
+
+
+def _enqueue_alone(function: str, *, turn: int, prefix: str, later: str) -> bool:
+    """Enqueue a turn unless one whose id has the prefix waits. Without Redis, a sweep enqueues it later."""
     try:
         waiting = open_queue(CHECK_QUEUE).get_job_ids()
-        if any(entry_id.startswith(_WEBHOOKS_ID_PREFIX) for entry_id in waiting):
+        if any(entry_id.startswith(prefix) for entry_id in waiting):
             return False
-        _enqueue(SEND_WEBHOOKS, {"turn": turn}, queue_name=CHECK_QUEUE, entry_id=f"{_WEBHOOKS_ID_PREFIX}{turn}")
+        _enqueue(function, {"turn": turn}, queue_name=CHECK_QUEUE, entry_id=f"{prefix}{turn}")
     except RedisError as exc:
-        logger.warning("Redis can't be used; the sweep will have the webhooks sent: %s", exc)
+        logger.warning("Redis can't be used; after a later sweep %s: %s", later, exc)
         return False
     return True
 

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
 from batches.delivery.policy import RetryPolicy, decide_deaths
-from batches.jobs import approvals, lifecycle, queues, retention, send_webhooks, stopping
+from batches.jobs import approvals, directory, lifecycle, queues, retention, send_webhooks, stopping
 from batches.jobs.inactive_users import pause_jobs_of_inactive_users
 from batches.models import EmailJob, EmailStatus, JobStatus, sql
 from batches.returns.waiting import retry_waiting
@@ -92,6 +92,7 @@ def sweep() -> SweepReport:
             retention.forget_ended_sessions()
             retention.enqueue_if_due()
             send_webhooks.sweep_webhooks()
+            directory.enqueue_if_needed()
             return report
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])

@@ -29,6 +29,7 @@ from batches.models.confirmation import Confirmation, ConfirmedThing
 from batches.models.email import WAS_SENT, Attempt, Email, EmailQuerySet
 from batches.models.job import EmailJob, Lane
 from batches.models.letter_frame import FRAME_ID, LetterFrame, Picture
+from batches.models.person import NO_OWNER, Person, PersonEmail
 from batches.models.preference import Preference
 from batches.models.progress_mark import ProgressMark
 from batches.models.relay import Relay, RelayPause, RelayQuota, RelayToken, RelayUse, Reservation
@@ -48,6 +49,7 @@ __all__ = [
     "FRAME_ID",
     "LIVE_JOB_STATUSES",
     "NEWS_TOPIC",
+    "NO_OWNER",
     "SERVICE_TOPIC",
     "WAS_SENT",
     "ApiToken",
@@ -74,6 +76,8 @@ __all__ = [
     "Lane",
     "LetterCheckState",
     "LetterFrame",
+    "Person",
+    "PersonEmail",
     "Picture",
     "Preference",
     "ProgressMark",

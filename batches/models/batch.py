@@ -14,6 +14,9 @@ from django.utils.translation import gettext_noop
 from batches import permissions
 from batches.models.choices import BatchSource, BatchStatus, RejectionKind, SharedAddresses
 
+_UNLISTED = models.Q(is_listed=False, purged_at=None) & ~models.Q(status__in=(BatchStatus.DRAFT, BatchStatus.SCHEDULED))
+"""The batches that have begun, and whose recipients the search for people does not know yet."""
+
 
 class BatchQuerySet(models.QuerySet["Batch"]):
     def visible_to(self, user: AbstractBaseUser | PermissionsMixin | AnonymousUser) -> Self:
@@ -26,6 +29,10 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         if permissions.may(user, permissions.Permission.VIEW_ALL_BATCHES):
             return self
         return self.filter(created_by=user)
+
+    def unlisted(self) -> Self:
+        """Filter by what the search for people does not know yet. The index batch_unlisted has those."""
+        return self.filter(_UNLISTED)
 
     def move(self, batch_id: int, *, to: BatchStatus) -> bool:
         """Set one batch's status and say whether a row changed. The caller has checked that its job allows it."""
@@ -128,6 +135,13 @@ class Batch(models.Model):
         default=False, db_default=False, editable=False, help_text=_("Whether all of them are removed.")
     )
 
+    listed_to_row = models.PositiveIntegerField(
+        default=0, db_default=0, editable=False, help_text="The search for people knows every row up to this one."
+    )
+    is_listed = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="Whether the search knows every row of it."
+    )
+
     objects = BatchQuerySet.as_manager()
 
     class Meta:
@@ -138,6 +152,12 @@ class Batch(models.Model):
             models.Index(fields=["created_by", "-id"], name="batch_newest_of_user"),
             # Review: was the same content sent recently? Only uploads have a digest.
             models.Index(fields=["content_digest"], name="batch_same_content", condition=~models.Q(content_digest="")),
+            # directory.listing: the batches whose recipients the search does not know yet, newest first.
+            models.Index(
+                fields=["-id"],
+                name="batch_unlisted",
+                condition=_UNLISTED,
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(status__in=BatchStatus.values), name="batch_status_known"),

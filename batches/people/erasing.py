@@ -16,6 +16,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 
 from batches import audit
+from batches.directory import unlist_person
 from batches.models import AuditAction, Batch, BatchStatus, EmailStatus, RejectedRow, SuppressionReason, UploadChunk
 from batches.people import live, sql
 from batches.people.accounts import refuse_accounts, strip_account
@@ -34,7 +35,7 @@ from batches.people.searching import (
 )
 from batches.people.spelling import MASK, Spelling
 from batches.people.stores import compile_pattern, open_stores
-from batches.suppressions import digest_address, suppress
+from batches.suppressions import digest_address, find_digest, suppress
 
 WAIT_SECONDS = 60.0
 """How long an erasure waits for emails in flight. A lane that is slow renews its lease every five seconds."""
@@ -86,6 +87,7 @@ def erase_person(spelling: Spelling, *, wait_seconds: float = WAIT_SECONDS) -> E
     found = find_person(spelling)
     erased = Erased()
     _erase_emails(found, erased, wait_seconds=wait_seconds)
+    unlist_person(find_digest(spelling.stored))
     _erase_rejected(found.rejected, erased)
     _erase_uploads(found.uploads, erased)
     for user in found.users:

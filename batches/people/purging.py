@@ -23,6 +23,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from batches import audit, session_limits
+from batches.directory import unlist_rows
 from batches.models import (
     AuditAction,
     Batch,
@@ -121,6 +122,7 @@ def _purge_batch(batch: Batch, purged: Purged, rest: Rest) -> None:
     while (end_row := _find_end(batch, after_row)) is not None:
         values = {"batch": batch.pk, "after_row": after_row, "end_row": end_row, "blank": blank}
         with _one_step(rest):
+            unlist_rows(batch.pk, after_row=after_row, end_row=end_row)
             [emptied] = sql.fetch(sql.PURGE_EMAILS, values)
         purged.add("emails", emptied.email_count)
         after_row = end_row

@@ -59,7 +59,7 @@ def cut(
     Raises:
         CursorFault: The cursor is malformed.
     """
-    condition = is_after(order, _parse(cursor, count=len(order))) if cursor else Q()
+    condition = is_after(order, parse(cursor, count=len(order))) if cursor else Q()
     # One row more than the page has: that row says whether there is a next page.
     if isinstance(rows, Walk):
         found = _walk(rows, condition, order=order, size=size + 1)
@@ -104,14 +104,28 @@ def read_page(rows: QuerySet[Row] | Walk[Row], *, order: Sequence[str], query: Q
     except CursorFault:
         cursor = ""
         found, following = cut(rows, order=order, cursor=cursor, size=size)
+    return make_page(found, query=query, following=following, is_first=not cursor)
+
+
+def make_page(rows: Sequence[Row], *, query: QueryDict, following: str | None, is_first: bool) -> Page[Row]:
+    """Make a page for a web page of rows that were read already.
+
+    Args:
+        following: The cursor of the next page. None: there is none.
+    """
     return Page(
-        rows=found,
-        first_query=_with_after(query, "") if cursor else "",
+        rows=rows,
+        first_query="" if is_first else _with_after(query, ""),
         next_query=_with_after(query, following) if following else "",
     )
 
 
-def _parse(cursor: str, *, count: int) -> list[int]:
+def parse(cursor: str, *, count: int) -> list[int]:
+    """Return the whole numbers of a cursor.
+
+    Raises:
+        CursorFault: The cursor is malformed.
+    """
     parts = cursor.split(".")
     if len(parts) != count or not all(_is_whole_number(part) for part in parts):
         raise CursorFault(

@@ -13,6 +13,7 @@ from batches.api.exports import router as exports_router
 from batches.api.health import router as health_router
 from batches.api.letters import router as letters_router
 from batches.api.parser import JsonParser
+from batches.api.people import router as people_router
 from batches.api.senders import router as senders_router
 from batches.api.sending import router as sending_router
 from batches.api.stream import router as stream_router
@@ -41,6 +42,6 @@ add_handlers(api)
 for router in (
     *(health_router, sending_router, batches_router, drafts_router, letters_router),
     *(stream_router, exports_router, templates_router, senders_router, topics_router, audit_router, approvals_router),
-    suppressions_router,
+    *(suppressions_router, people_router),
 ):
     api.add_router("", router)

@@ -4,7 +4,15 @@ The rows of sent batches enter, some thousand at a time, in a worker and never i
 leaves: people, and rows of a batch. The emails stay the truth. Whatever removes an address from them removes it here.
 """
 
-from batches.directory.finding import FoundPerson, PersonPage, find_people, find_person, read_mails, search_rows
+from batches.directory.finding import (
+    FoundPerson,
+    PersonPage,
+    find_people,
+    find_person,
+    find_person_of,
+    read_mails,
+    search_rows,
+)
 from batches.directory.listing import list_some, unlist_batches, unlist_person, unlist_rows
 
 __all__ = [
@@ -12,6 +20,7 @@ __all__ = [
     "PersonPage",
     "find_people",
     "find_person",
+    "find_person_of",
     "list_some",
     "read_mails",
     "search_rows",

@@ -5,14 +5,19 @@ Emails that were read with ``with_state`` enter. A ListedEmail for each leaves, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from batches.history import JOB_LABELS, OUTCOME_LABELS, History, read_histories
-from batches.models import Batch, Email, EmailState, EmailStatus, Return
+from batches.models import Batch, Email, EmailJob, EmailState, EmailStatus, Return
 from batches.models.sql import AttemptRow
+from batches.names import make_key
 from batches.people_names import find_name
 from batches.returns.summary import RETURN_KINDS, read_returns, say_answer, say_return
+
+_GAP = re.compile(r"\{\{-?\s*([^{}|()\"']+?)\s*-?\}\}")
+"""A gap of a template with a name alone, such as ``{{ name }}``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +53,8 @@ class ListedEmail:
     is_to_be_retried: bool
     """Whether the email waits for its next attempt, whose time is then known."""
     returns: list[ListedReturn]
+    subject: str = ""
+    """As a list shows it. Only those have it that ``add_subjects`` returned."""
 
     @property
     def attempt_count(self) -> int:
@@ -64,6 +71,29 @@ class ListedEmail:
         """Say that it came back, or that its recipient complained, beside that it was sent."""
         kinds = {each.report.kind for each in self.returns}
         return [state for state, kind in RETURN_KINDS.items() if kind in kinds]
+
+
+def add_subjects(listed: Sequence[ListedEmail]) -> list[ListedEmail]:
+    """Return listed emails with their subjects: of the job that made the record, or of the last one of the batch."""
+    subjects: dict[int, dict[int, str]] = {}
+    jobs = EmailJob.objects.filter(batch__in={each.batch.pk for each in listed}).order_by("pk")
+    for job_id, batch_id, subject in jobs.values_list("pk", "batch_id", "subject"):
+        subjects.setdefault(batch_id, {})[job_id] = subject
+    return [replace(each, subject=_choose_subject(each, subjects.get(each.batch.pk, {}))) for each in listed]
+
+
+def _choose_subject(listed: ListedEmail, of_jobs: Mapping[int, str]) -> str:
+    subject = of_jobs.get(listed.history.job_id or 0) or next(reversed(of_jobs.values()), "")
+    return fill_subject(subject, listed.batch.merge_fields, listed.email.fields)
+
+
+def fill_subject(subject: str, merge_fields: Sequence[str], cells: Sequence[str]) -> str:
+    """Return a subject with the cells in place of the gaps that name a merge field and nothing else.
+
+    Whatever else a template may have in its subject stays as it is written: a list renders no templates.
+    """
+    values = {make_key(name): str(cell) for name, cell in zip(merge_fields, cells, strict=False)}
+    return _GAP.sub(lambda gap: values.get(make_key(gap[1]), gap[0]), subject)
 
 
 def list_emails(emails: Sequence[Email]) -> list[ListedEmail]:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from batches.directory import find_person_of
 from batches.models import Email, EmailStatus, Suppression
 from batches.suppressions import find_digest, list_of
 from batches.web.listed_emails import list_emails
@@ -47,6 +48,7 @@ def show_recipient(request: SignedInRequest, batch_id: int, row: int) -> HttpRes
         "listed": listed,
         "fate": FATES[listed.history.state],
         "suppressed": say_suppressed(email),
+        "person": find_person_of(request.user, email),
         "sent": read_sent_message(batch, email, user_id=request.user.pk),
         "sandbox": FRAME_SANDBOX,
         "jobs": batch.jobs.select_related("created_by").order_by("pk"),

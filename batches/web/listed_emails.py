@@ -67,6 +67,11 @@ class ListedEmail:
         return len(self.history.attempts) > (0 if self.history.job_id is None else 1)
 
     @property
+    def is_sent(self) -> bool:
+        """Whether the message was sent, in this job or an earlier one."""
+        return self.history.state == EmailStatus.SENT
+
+    @property
     def return_states(self) -> list[EmailState]:
         """Say that it came back, or that its recipient complained, beside that it was sent."""
         kinds = {each.report.kind for each in self.returns}
@@ -83,7 +88,7 @@ def add_subjects(listed: Sequence[ListedEmail]) -> list[ListedEmail]:
 
 
 def _choose_subject(listed: ListedEmail, of_jobs: Mapping[int, str]) -> str:
-    subject = of_jobs.get(listed.history.job_id or 0) or next(reversed(of_jobs.values()), "")
+    subject = of_jobs.get(listed.history.job_id or 0) or next(reversed(list(of_jobs.values())), "")
     return fill_subject(subject, listed.batch.merge_fields, listed.email.fields)
 
 

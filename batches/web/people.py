@@ -46,7 +46,9 @@ def show_people(request: SignedInRequest) -> HttpResponse:
     context = {
         "text": text,
         "people": [ListedPerson(found, mail) for found, mail in zip(page.people, newest, strict=True)],
-        "page": _make_page(request.GET, following=page.next_id and str(page.next_id), is_first=not after),
+        "page": _make_page(
+            request.GET, following=None if page.next_id is None else str(page.next_id), is_first=not after
+        ),
         "is_complete": not Batch.objects.unlisted().exists(),
     }
     response = render(request, "batches/people.html", context)
@@ -84,8 +86,9 @@ def show_person_mails(request: SignedInRequest, person_id: int) -> HttpResponse:
 
 def _read_cursor(query: QueryDict, *, count: int) -> list[int]:
     """Return the cursor of a page, or nothing for the first page. A malformed one shows the first page."""
+    cursor = str(query.get("after", ""))
     try:
-        return paging.parse(query["after"], count=count) if query.get("after") else []
+        return paging.parse(cursor, count=count) if cursor else []
     except paging.CursorFault:
         return []
 

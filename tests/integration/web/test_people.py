@@ -109,15 +109,15 @@ def test_api_finds_people_and_their_emails(page: Client, make_list: MakeList) ->
     assert found["next"] is None
     assert (ann["name"], ann["address"], ann["emailCount"]) == ("Ann Berg", "ann@example.org", 3)
     assert ann["newest"]["batchId"] == batches[-1].pk and ann["newest"]["status"] == "sent"
-    first = page.get(f"/api/people/{ann['id']}/emails", {"limit": 2}).json()
-    rest = page.get(f"/api/people/{ann['id']}/emails", {"limit": 2, "cursor": first["next"]}).json()
+    first = page.get(f"/api/people/{ann['id']}/emails", {"limit": "2"}).json()
+    rest = page.get(f"/api/people/{ann['id']}/emails", {"limit": "2", "cursor": str(first["next"])}).json()
     assert [mail["batchId"] for mail in first["items"] + rest["items"]] == [batch.pk for batch in reversed(batches)]
 
 
 def test_api_pages_through_people_when_there_are_many(page: Client, make_list: MakeList) -> None:
     make_list(*((f"Ann{n}", f"ann{n}@example.org") for n in range(5)))
-    first = page.get("/api/people", {"q": "ann", "limit": 3}).json()
-    rest = page.get("/api/people", {"q": "ann", "limit": 3, "cursor": first["next"]}).json()
+    first = page.get("/api/people", {"q": "ann", "limit": "3"}).json()
+    rest = page.get("/api/people", {"q": "ann", "limit": "3", "cursor": str(first["next"])}).json()
     assert len(first["items"]) == 3 and len(rest["items"]) == 2 and rest["next"] is None
     assert page.get("/api/people", {"q": "ann", "cursor": "x"}).status_code == 422
     assert page.get("/api/people").status_code == 422

@@ -27,7 +27,7 @@ $$
 
 
 class Migration(migrations.Migration):
-    dependencies = [("batches", "0041_letters")]
+    dependencies = [("batches", "0046_confirmations")]
 
     operations = [
         migrations.RunSQL(

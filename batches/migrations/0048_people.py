@@ -27,7 +27,7 @@ $$
 
 
 class Migration(migrations.Migration):
-    dependencies = [("batches", "0046_confirmations")]
+    dependencies = [("batches", "0047_counts_of_the_review")]
 
     operations = [
         migrations.RunSQL(

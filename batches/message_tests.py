@@ -1,9 +1,9 @@
-"""Send a test message: the message of one row of a draft, to one address, before the draft is sent."""
+"""Send a test message, before anything is sent: of one row of a draft, or of a letter alone, to a few addresses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from django.contrib.auth.models import User
 
@@ -13,22 +13,32 @@ from batches.models import AuditAction, Batch, EmailTemplate
 from batches.rendering.typed_names import ROWS
 
 
+class _Chosen(TypedDict):
+    """What is sent, and by whom, as arguments of ``creation.create_job``."""
+
+    template: EmailTemplate
+    subject: str
+    sender: str | None
+    topic: str | None
+    user: User
+
+
 def send_test_message(
     draft: Batch,
     context: Mapping[str, Any],
     *,
-    to: str,
+    to: Sequence[str],
     template: EmailTemplate,
     subject: str | None,
     user: User,
     sender: str | None = None,
     topic: str | None = None,
 ) -> Batch:
-    """Send a test message as a batch of its own with one recipient. Returns that batch.
+    """Send a test message as a batch of its own, with a recipient for each address. Returns that batch.
 
     Args:
         context: The values of the row's merge fields.
-        to: The address that replaces the address of the row.
+        to: The addresses that replace the address of the row.
         subject: Replaces the template's subject, unless it is empty.
         sender: The key or address of the sender, as in ``creation.create_job``.
         topic: The key of the topic, likewise.
@@ -37,20 +47,31 @@ def send_test_message(
         ListRefused: The address or a value can't be used. Nothing is kept.
         JobRefused: The template can't be rendered for the row. Nothing is kept.
     """
+    shown = f"[Test] {subject or template.subject}"
+    chosen: _Chosen = {"template": template, "subject": shown, "sender": sender, "topic": topic, "user": user}
+    return _send(context, chosen, to=to, name=draft.title, of=draft)
+
+
+def send_letter_test(template: EmailTemplate, context: Mapping[str, Any], *, to: Sequence[str], user: User) -> Batch:
+    """Send a template, which may have changes that are not saved, to a few addresses. Returns the batch of the test.
+
+    Raises:
+        ListRefused: An address or a value can't be used. Nothing is kept.
+        JobRefused: The template can't be rendered with these values. Nothing is kept.
+    """
+    shown = f"[Test] {template.subject}"
+    chosen: _Chosen = {"template": template, "subject": shown, "sender": None, "topic": None, "user": user}
+    return _send(context, chosen, to=to, name=template.name, of=None)
+
+
+def _send(context: Mapping[str, Any], chosen: _Chosen, *, to: Sequence[str], name: str, of: Batch | None) -> Batch:
     values = {name: value for name, value in context.items() if name != ROWS}
-    label = intake.Label(name=f"Test of {draft.title}", is_test=True)
-    test = intake.import_list([{**values, "email": to}], user=user, label=label).batch
+    test = intake.import_list([{**values, "email": address} for address in to], user=chosen["user"]).batch
     try:
         _copy_rows(test, context.get(ROWS, []))
-        creation.create_job(
-            test,
-            template=template,
-            user=user,
-            subject=f"[Test] {subject or template.subject}",
-            sender=sender,
-            topic=topic,
-        )
-        audit.record(AuditAction.TEST, draft, test_batch=test.pk)
+        Batch.objects.filter(pk=test.pk).update(filename=f"Test of {name}"[:255], is_test=True)
+        creation.create_job(test, **chosen)
+        audit.record(AuditAction.TEST, of or test, test_batch=test.pk)
     except Exception:  # a test that is not sent leaves no draft, whatever the reason
         intake.discard_draft(test)
         raise

@@ -5,6 +5,7 @@ What the user typed enters. Arguments for the domain's functions leave, or a sen
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from itertools import chain, count
 from typing import Any
@@ -104,6 +105,35 @@ class UploadForm(RefusableForm):
         return cleaned
 
 
+TEST_ADDRESSES_MAX = 10
+"""To how many addresses one test goes. More people than that are a list."""
+
+
+class AddressesField(forms.CharField):
+    """A few addresses, with commas or spaces between them."""
+
+    widget = forms.EmailInput(attrs={"multiple": True, "autocomplete": "email"})
+
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
+        """Return the addresses, each one once."""
+        return list(dict.fromkeys(re.split(r"[\s,;]+", str(value).strip(" ,;\n\t")))) if value else []
+
+    def run_validators(self, value: Any) -> None:
+        """Refuse too many addresses, and one to which no test can go."""
+        if len(value) > TEST_ADDRESSES_MAX:
+            raise forms.ValidationError(
+                _("A test goes to %(count)s addresses at most. Remove some.") % {"count": TEST_ADDRESSES_MAX}
+            )
+        for address in value:
+            check_test_address(address)
+
+
+class TestForm(forms.Form):
+    """The addresses to which the editor of a template sends a test."""
+
+    test_to = AddressesField(error_messages={"required": gettext_lazy("Write the address to which the test goes.")})
+
+
 def check_test_address(address: str) -> None:
     """Refuse an address to which no test can go, with a sentence that does not speak of the list.
 
@@ -123,7 +153,7 @@ class MessageForm(RefusableForm):
     subject = forms.CharField(required=False, max_length=SUBJECT_MAX_CHARS)
     sender = SenderField()
     topic = SendTopicField()
-    to = forms.EmailField(label="Address for a test", required=False)
+    to = AddressesField(label=gettext_lazy("Addresses for a test"), required=False)
     scheduled_at = forms.DateTimeField(
         label="Send at",
         required=False,
@@ -186,21 +216,34 @@ class TemplateForm(CheckedTemplateForm):
 
     class Meta:
         model = EmailTemplate
-        fields = ["name", "key", "subject", "sender", "topic", "html", "text"]
-        labels = {"sender": "From", "html": "HTML body", "text": "Text body"}
+        fields = ["name", "key", "subject", "sender", "topic", "kind", "source", "html", "text"]
+        labels = {
+            "name": gettext_lazy("Name"),
+            "key": gettext_lazy("Key"),
+            "subject": gettext_lazy("Subject"),
+            "sender": gettext_lazy("From"),
+            "source": gettext_lazy("Letter"),
+            "html": gettext_lazy("HTML body"),
+            "text": gettext_lazy("Text body"),
+        }
         help_texts = {
-            "key": "A short name for programs, without spaces. Left empty, it is made from the name.",
-            "sender": "Used for this template unless another sender is chosen when it is sent.",
+            "key": gettext_lazy("A short name for programs, without spaces. Left empty, it is made from the name."),
+            "subject": "",
+            "kind": "",
+            "source": "",
+            "sender": gettext_lazy("Used for this template unless another sender is chosen when it is sent."),
         }
         error_messages = {
             "key": {
-                "invalid": "Use only letters, digits, hyphens and underscores, and no spaces.",
-                "unique": "Another template has this key. Choose a different one.",
+                "invalid": gettext_lazy("Use only letters, digits, hyphens and underscores, and no spaces."),
+                "unique": gettext_lazy("Another template has this key. Choose a different one."),
             }
         }
         widgets = {
             "subject": forms.TextInput(),
-            "html": forms.Textarea(attrs={"rows": 14, "class": "code", "spellcheck": "false"}),
+            "kind": forms.HiddenInput(),
+            "source": forms.Textarea(attrs={"rows": 18}),
+            "html": forms.Textarea(attrs={"rows": 16, "class": "code", "spellcheck": "false"}),
             "text": forms.Textarea(attrs={"rows": 10, "class": "code"}),
         }
 

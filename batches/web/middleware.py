@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from django.conf import settings
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -44,7 +45,9 @@ PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=
 def message_policy(request: HttpRequest) -> str:
     """Return the policy of a message: pictures of other servers are loaded only if the request has ``pictures``."""
     has_asked = bool(request.POST.get("pictures") or request.GET.get("pictures"))
-    return MESSAGE_POLICY_WITH_PICTURES if has_asked else MESSAGE_POLICY
+    policy = MESSAGE_POLICY_WITH_PICTURES if has_asked else MESSAGE_POLICY
+    # Our own pictures tell nobody anything.
+    return policy.replace("img-src", f"img-src {settings.PUBLIC_URL}/pictures/") if settings.PUBLIC_URL else policy
 
 
 def _add_headers(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

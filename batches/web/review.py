@@ -13,6 +13,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from batches import audit, intake
@@ -27,7 +28,7 @@ from batches.models import AuditAction, Batch, BatchStatus
 from batches.permissions import Act, say_refusal
 from batches.rendering.template import TemplateFault
 from batches.web.approval_state import find_open_approval
-from batches.web.forms import MessageForm, check_test_address
+from batches.web.forms import MessageForm
 from batches.web.letters import describe_letters
 from batches.web.list_view import describe_list
 from batches.web.message import MessageChoice, hide_missing, read_choice
@@ -113,7 +114,6 @@ def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
     form = MessageForm(request.POST, user=request.user, template=choice.template)
     form.fields["to"].required = True
     status = 422
-    form.fields["to"].validators.append(check_test_address)
     if form.is_valid():
         try:
             test = send_test_message(choice.batch, choice.context(), user=request.user, **form.test_options())
@@ -121,10 +121,9 @@ def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
             form.refuse(str(exc))
             status = exc.page_status if isinstance(exc, lifecycle.JobRefused) else 422
         else:
-            request.session[TEST_ADDRESS] = form.cleaned_data["to"]
-            messages.success(
-                request, f"A test is on its way to {form.cleaned_data['to']}. Its record is batch {test.pk}."
-            )
+            request.session[TEST_ADDRESS] = addresses = ", ".join(form.cleaned_data["to"])
+            said = _("A test is on its way to %(addresses)s. Its record is batch %(batch)s.")
+            messages.success(request, said % {"addresses": addresses, "batch": test.pk})
             return redirect(review_address(choice))
     return show_draft(request, choice, form, status=status)
 
@@ -205,11 +204,11 @@ def _initial(request: SignedInRequest, choice: MessageChoice) -> dict[str, objec
         "subject": choice.subject,
         "sender": choice.sender_key,
         "topic": choice.topic_key,
-        "to": request.session.get(TEST_ADDRESS) or _find_own_address(request),
+        "to": request.session.get(TEST_ADDRESS) or find_own_address(request),
     }
 
 
-def _find_own_address(request: SignedInRequest) -> str:
+def find_own_address(request: SignedInRequest) -> str:
     """Return the user's address, or an empty text if no mail can go there, as to the admin@localhost of a new stack."""
     try:
         return normalise_address(request.user.email)

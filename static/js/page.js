@@ -1,5 +1,6 @@
 // What every page has: its times in the zone of the browser, and the menu under "More".
 
+import "./drafts.js";
 import "./times.js";
 
 const drawer = document.querySelector(".drawer");

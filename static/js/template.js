@@ -1,20 +1,201 @@
-// The form of a template: beside the button for the preview, say what is wrong with the template or may be.
-// The frame of the preview says it too, but on a narrow screen it is below, out of sight. Show also which key it gets.
+// The editor of a template: the preview and the notes follow what is typed, and nothing that was typed is lost.
 
+import { dropDraft, keepDraft, readDraft } from "./drafts.js";
+import { followToolbar, insert } from "./toolbar.js";
+import { gettext, interpolate } from "./words.js";
+
+const LOOK_AFTER_MS = 600; // of silence: a preview costs the server about as much as a page
 const form = document.getElementById("template");
+const show = document.getElementById("show-preview");
+const said = document.getElementById("said");
+const areas = ["source", "html", "text", "subject"].map((name) => form.elements.namedItem(name)).filter(Boolean);
+const draftName = `${form.dataset.user}:template:${form.dataset.draft}`;
+let saved = typed();
+let lastArea = areas.find((area) => area.name !== "subject");
+let timer = 0;
+let isLooking = false;
+let isWanted = false;
+
+/** What a draft keeps: the fields that a person types or chooses, and not the file or the token. */
+function typed() {
+  const kept = {};
+  for (const [name, value] of new FormData(form)) {
+    if (typeof value === "string" && !["csrfmiddlewaretoken", "show", "test_to", "list", "notes_beside"].includes(name)) kept[name] = value;
+  }
+  return kept;
+}
+
+function isChanged() {
+  return "unsaved" in form.dataset || JSON.stringify(typed()) !== JSON.stringify(saved);
+}
+
+// --- The preview and the notes ---
+
+/** Two frames take turns: the new message is drawn in the hidden one, so that nothing flickers. */
+const front = document.querySelector('iframe[name="preview"]');
+const back = front.cloneNode();
+back.name = "preview-later";
+back.removeAttribute("src");
+back.classList.add("later");
+back.tabIndex = -1;
+front.after(back);
+
+function showPreview() {
+  const later = [front, back].find((frame) => frame.classList.contains("later"));
+  const now = later === front ? back : front;
+  later.addEventListener(
+    "load",
+    () => {
+      later.classList.remove("later");
+      later.removeAttribute("tabindex");
+      now.classList.add("later");
+      now.tabIndex = -1;
+    },
+    { once: true },
+  );
+  show.formTarget = later.name;
+  form.requestSubmit(show);
+}
 
 /** Put the server's notes into the page. DOMParser runs no script, and the server has escaped every value. */
 async function showNotes() {
-  const answer = await fetch(form.dataset.notesUrl, { method: "POST", body: new FormData(form), redirect: "error" });
+  const data = new FormData(form);
+  data.delete("picture");
+  const answer = await fetch(form.dataset.notesUrl, { method: "POST", body: data, redirect: "error" });
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  document.getElementById("notes").replaceWith(document.adoptNode(page.getElementById("notes")));
+  for (const newer of page.querySelectorAll("[id]")) {
+    const older = document.getElementById(newer.id);
+    if (older && !older.isEqualNode(newer)) older.replaceWith(document.adoptNode(newer));
+  }
+}
+
+/** Look once after the last change, and never twice at the same time. */
+async function look() {
+  isWanted = true;
+  if (isLooking) return;
+  isLooking = true;
+  while (isWanted) {
+    isWanted = false;
+    showPreview();
+    await showNotes().catch(() => {}); // signed out, or the server is away: the draft stays
+  }
+  isLooking = false;
+}
+
+function lookSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(look, LOOK_AFTER_MS);
 }
 
 form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "notes_beside", value: "yes" }));
+
+// --- What is not saved ---
+
+function keep() {
+  if (isChanged()) {
+    keepDraft(draftName, typed());
+    said.textContent = gettext("Not saved yet. This browser keeps it.");
+  } else {
+    dropDraft(draftName);
+    said.textContent = "";
+  }
+}
+
+function offerDraft() {
+  const draft = readDraft(draftName);
+  const box = document.getElementById("draft");
+  if (!draft || !box || JSON.stringify(draft.values) === JSON.stringify(saved)) return;
+  const at = new Date(draft.at).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  const sentence = gettext("You wrote more here on %(at)s, and did not save it.");
+  box.querySelector("p").textContent = interpolate(sentence, { at });
+  box.hidden = false;
+  document.getElementById("draft-take").addEventListener("click", () => {
+    for (const [name, value] of Object.entries(draft.values)) {
+      const field = form.elements.namedItem(name);
+      if (field && name !== "based_on" && name !== "kind") field.value = value;
+    }
+    box.hidden = true;
+    keep();
+    look();
+    areas[0].focus();
+  });
+  document.getElementById("draft-drop").addEventListener("click", () => {
+    dropDraft(draftName);
+    box.hidden = true;
+  });
+}
+
+let isLeaving = false;
 form.addEventListener("submit", (event) => {
-  if (event.submitter?.id === "show-preview") showNotes().catch(() => {}); // without an answer the frame still says it
+  if (event.submitter?.formTarget) return; // the preview stays on this page
+  if (event.submitter?.name === "fix") {
+    event.preventDefault();
+    fix(...JSON.parse(event.submitter.value));
+    return;
+  }
+  isLeaving = true;
+  if (event.submitter?.name === "then") sessionStorage.setItem("draft-sent", draftName);
 });
+window.addEventListener("beforeunload", (event) => {
+  if (!isLeaving && isChanged()) event.preventDefault();
+});
+window.addEventListener("pageshow", () => (isLeaving = false));
+
+/** A page without red after a save: what was kept is stored now. */
+function forgetSent() {
+  const sent = sessionStorage.getItem("draft-sent");
+  sessionStorage.removeItem("draft-sent");
+  if (sent && !("unsaved" in form.dataset)) dropDraft(sent);
+}
+
+// --- Fixes, fields and pictures ---
+
+/** Write something else in a line, as `Fix.apply` does on the server. */
+function fix(part, line, old, replacement) {
+  const area = form.elements.namedItem(part);
+  const start = area.value.split("\n").slice(0, Math.max(0, line - 1)).reduce((sum, each) => sum + each.length + 1, 0);
+  const at = area.value.indexOf(old, start);
+  if (at < 0) return;
+  area.focus();
+  area.setRangeText(replacement, at, at + old.length, "end");
+  keep();
+  look();
+}
+
+document.addEventListener("click", (event) => {
+  const field = event.target.closest("[data-field]")?.dataset.field;
+  if (field) insert(lastArea, `{{ ${field} }}`);
+});
+for (const area of areas) area.addEventListener("focus", () => (lastArea = area));
+
+const toolbar = document.querySelector(".toolbar");
+const picture = document.getElementById("id_picture");
+const pictureError = document.getElementById("picture-error");
+if (toolbar) {
+  followToolbar(toolbar, form.elements.namedItem("source"));
+  toolbar.querySelector('[data-act="picture"]').addEventListener("click", () => picture.click());
+  picture.addEventListener("change", () => uploadPicture().catch(() => refusePicture(gettext("The server can't be reached. Try again."))));
+}
+
+async function uploadPicture() {
+  if (!picture.files.length) return;
+  const data = new FormData();
+  data.set("csrfmiddlewaretoken", form.elements.namedItem("csrfmiddlewaretoken").value);
+  data.set("picture", picture.files[0]);
+  picture.value = "";
+  const answer = await fetch(form.dataset.pictureUrl, { method: "POST", body: data, redirect: "error" });
+  const told = await answer.json();
+  if (!answer.ok) return refusePicture(told.detail);
+  refusePicture("");
+  insert(form.elements.namedItem("source"), `![${told.name}](${told.url})`);
+}
+
+function refusePicture(sentence) {
+  pictureError.textContent = sentence;
+  pictureError.hidden = !sentence;
+  document.getElementById("pictures").open = Boolean(sentence);
+}
 
 // An empty key is made from the name when the template is saved. Show it before, as batches/web/forms.py makes it.
 const name = document.getElementById("id_name");
@@ -29,3 +210,16 @@ if (!key.value) {
   name.addEventListener("input", showKey);
   showKey();
 }
+
+forgetSent();
+saved = typed();
+offerDraft();
+if (!areas[0].disabled) {
+  form.addEventListener("input", () => {
+    keep();
+    lookSoon();
+  });
+}
+document.getElementById("id_list").addEventListener("change", look);
+for (const choice of document.getElementsByName("show")) choice.addEventListener("change", showPreview);
+if (areas.some((area) => area.value)) look();

@@ -48,7 +48,7 @@ def test_test_message_has_all_rows_of_the_email_that_it_copies(
 ) -> None:
     email = draft.emails.order_by("row")[0]
     context = make_context(draft.merge_fields, email.fields, address=email.address)
-    test = send_test_message(draft, context, to="me@x.org", template=letter, subject=None, user=sender)
+    test = send_test_message(draft, context, to=["me@x.org"], template=letter, subject=None, user=sender)
     assert read_text(test, MessageParts.of(letter)) == ["Ann: Ann 3a; Bo 5b; "]
     assert list(test.emails.values_list("address", flat=True)) == ["me@x.org"]
 

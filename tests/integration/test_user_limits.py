@@ -152,7 +152,7 @@ def test_replays_and_tests_count(send: SendList, sender: User, welcome: EmailTem
     draft = make_draft(sender, 1)
     settings.USER_DAILY_RECIPIENTS = 3
     with pytest.raises(LimitReached):
-        send_test_message(draft, {"name": "Ann"}, to="me@example.org", template=welcome, subject=None, user=sender)
+        send_test_message(draft, {"name": "Ann"}, to=["me@example.org"], template=welcome, subject=None, user=sender)
     assert Batch.objects.count() == 2, "a test that is refused leaves no batch"
 
 

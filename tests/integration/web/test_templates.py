@@ -41,7 +41,7 @@ def test_template_does_not_become_the_default_when_there_is_one(page: Client, we
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"text": "Dear {{ name"}, "text body"),
+        ({"text": "Dear {{ name"}, "has no end. Write }} after it."),
         ({"text": ""}, "Give the template an HTML body, a text body, or both."),
         ({"key": "welcome_email"}, "Another template has this key"),
         ({"key": "2026"}, "A key of digits alone"),
@@ -210,7 +210,7 @@ def test_notes_are_in_the_frame_unless_the_script_shows_them(page: Client) -> No
 
 def test_notes_say_the_fault_of_the_template(page: Client) -> None:
     text = page.post(reverse("template-notes"), GOOD | {"text": "{{ "}).content.decode()
-    assert '<p class="notice error">The text body of the template can' in text
+    assert '<div class="notice error"><p><b>Line 1:</b> The tag that begins with' in text
 
 
 def test_stored_template_is_opened_with_its_notes(page: Client) -> None:

@@ -1,0 +1,40 @@
+// What somebody types and has not saved, kept in this browser until it is saved or the person signs out.
+
+const PREFIX = "draft:";
+
+/** Keep the values of a form. A browser that keeps nothing only loses the second net. */
+export function keepDraft(name, values) {
+  try {
+    localStorage.setItem(PREFIX + name, JSON.stringify({ at: new Date().toISOString(), values }));
+  } catch {
+    // Private windows, and a full disk.
+  }
+}
+
+/** The draft of this name: `{at, values}`, or null. */
+export function readDraft(name) {
+  try {
+    return JSON.parse(localStorage.getItem(PREFIX + name));
+  } catch {
+    return null;
+  }
+}
+
+export function dropDraft(name) {
+  try {
+    localStorage.removeItem(PREFIX + name);
+  } catch {
+    // Nothing was kept.
+  }
+}
+
+/** The next person at this computer must not find what this one wrote. */
+function dropAll() {
+  try {
+    for (const key of Object.keys(localStorage)) if (key.startsWith(PREFIX)) localStorage.removeItem(key);
+  } catch {
+    // Nothing was kept.
+  }
+}
+
+for (const form of document.querySelectorAll('form[action="/accounts/logout/"]')) form.addEventListener("submit", dropAll);

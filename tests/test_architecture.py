@@ -30,7 +30,6 @@ OPEN_TO_ALL = {
     "accounts/two-factor/webauthn/login/",  # signs in with a passkey
     "accounts/openid/cancelled/",  # leads back to the way in
     "admin/logout/",
-    "pictures/x.x",  # recipients load the pictures of a letter
     "language/",  # chooses the language of this browser, on the sign-in page too
     "words/x-x.js",  # the sentences of the scripts in a language
     "api/health",  # for load balancers; it shows counts only

@@ -45,6 +45,11 @@ class EditorChoice:
         return {part: getattr(self.written, part) for part in _FORMS[TemplateKind(self.written.kind)]}
 
     @property
+    def is_letter(self) -> bool:
+        """Whether it is written in Markdown."""
+        return self.written.kind == TemplateKind.MARKDOWN
+
+    @property
     def fields(self) -> list[str]:
         """The fields of the list, with the address."""
         return [*self.batch.merge_fields, "email"] if self.batch else []
@@ -61,11 +66,16 @@ class EditorChoice:
         return parts
 
     def values(self, parts: MessageParts) -> Mapping[str, Any]:
-        """Return the values of the first recipient of the list, or samples if no list is chosen."""
+        """Return the values of the first recipient of the list, and samples for what it lacks or if none is chosen.
+
+        A note says what the list lacks. The letter is shown anyway.
+        """
         email = self.batch.emails.order_by("row").first() if self.batch else None
         if self.batch is None or email is None:
             return sample_values(children.analyse_sound(parts, user_id=self.user_id))
-        return make_context(self.batch.merge_fields, email.fields, address=email.address)
+        analysis = children.analyse_sound(parts, self.batch, user_id=self.user_id)
+        samples = {name: value for name, value in sample_values(analysis).items() if name in analysis.binding.missing}
+        return {**samples, **make_context(self.batch.merge_fields, email.fields, address=email.address)}
 
     def render(self) -> Rendered:
         """Render the letter for one recipient.

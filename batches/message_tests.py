@@ -66,10 +66,11 @@ def send_letter_test(template: EmailTemplate, context: Mapping[str, Any], *, to:
 
 def _send(context: Mapping[str, Any], chosen: _Chosen, *, to: Sequence[str], name: str, of: Batch | None) -> Batch:
     values = {name: value for name, value in context.items() if name != ROWS}
-    test = intake.import_list([{**values, "email": address} for address in to], user=chosen["user"]).batch
+    label = intake.Label(name=f"Test of {name}"[:200], is_test=True)
+    rows = [{**values, "email": address} for address in to]
+    test = intake.import_list(rows, user=chosen["user"], label=label).batch
     try:
         _copy_rows(test, context.get(ROWS, []))
-        Batch.objects.filter(pk=test.pk).update(filename=f"Test of {name}"[:255], is_test=True)
         creation.create_job(test, **chosen)
         audit.record(AuditAction.TEST, of or test, test_batch=test.pk)
     except Exception:  # a test that is not sent leaves no draft, whatever the reason

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from batches.models import Batch
+from batches.models import Batch, EmailTemplate, TemplateKind
 from batches.rendering.foreign import ForeignTag, find_foreign_tags
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.reviewing import ListComparison, compare_with_newest_lists
@@ -37,6 +37,14 @@ class TemplateNotes:
         except TemplateFault as exc:
             return cls(fault=str(exc), foreign_tags=tags)
         return cls(foreign_tags=tags, comparison=comparison)
+
+    @classmethod
+    def of_template(cls, template: EmailTemplate, *, user_id: int | None) -> Self:
+        """Do the same for a template as it was written: of a letter in Markdown, its source and not what it becomes."""
+        if template.kind != TemplateKind.MARKDOWN:
+            return cls.make(MessageParts.of(template), user_id=user_id)
+        typed = MessageParts(subject=template.subject, html="", text=template.source)
+        return cls.make(typed.with_topic(template.message_topic), user_id=user_id)
 
     def sentences(self) -> list[str]:
         """Return one sentence for each note except the fault."""

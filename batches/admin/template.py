@@ -18,7 +18,6 @@ from django.utils.safestring import SafeString
 
 from batches.models import EmailTemplate
 from batches.permissions import Permission, may
-from batches.rendering.template import MessageParts
 from batches.template_form import CheckedTemplateForm
 from batches.template_notes import TemplateNotes
 from batches.template_versions import make_default, may_edit, save_template
@@ -72,7 +71,7 @@ class EmailTemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: EmailTemplate, form: Any, change: bool) -> None:
         """Save the template, and say what it may lack."""
         save_template(obj, by=_user_of(request))
-        for sentence in TemplateNotes.make(MessageParts.of(obj), user_id=request.user.pk).first_sentences():
+        for sentence in TemplateNotes.of_template(obj, user_id=request.user.pk).first_sentences():
             self.message_user(request, sentence, messages.WARNING)
 
     @admin.action(description="Make it the default", permissions=["default"])

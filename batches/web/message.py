@@ -18,8 +18,16 @@ from batches.jobs.topics import TopicRefused, choose_topic
 from batches.models import Batch, Email, EmailTemplate, Sender, Topic
 from batches.rendering import children
 from batches.rendering.field_names import NO_COLUMN
-from batches.rendering.template import SUBJECT_MAX_CHARS, MessageParts, Rendered, TemplateFault, make_context
+from batches.rendering.template import (
+    SUBJECT_MAX_CHARS,
+    UNSUBSCRIBE_URL,
+    MessageParts,
+    Rendered,
+    TemplateFault,
+    make_context,
+)
 from batches.returns.summary import warn_sender
+from batches.writing.checks import Finding, check_message
 
 ROW_MAX_DIGITS = 9
 """Rows are PostgreSQL integers."""
@@ -169,6 +177,13 @@ def _find_topic(named: str, template: EmailTemplate | None) -> tuple[Topic | Non
         return choose_topic(named, template=template), ""
     except TopicRefused as exc:
         return template.topic if template else None, str(exc)
+
+
+def check_choice(choice: MessageChoice, message: Rendered) -> list[Finding]:
+    """Check a rendered message before it is sent: links, pictures, size."""
+    parts = choice.parts()
+    has_own_link = UNSUBSCRIBE_URL in parts.html + parts.text
+    return check_message(message, is_news=parts.is_news, has_own_link=has_own_link)
 
 
 def hide_missing(fault: str) -> str:

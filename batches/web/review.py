@@ -31,7 +31,7 @@ from batches.web.approval_state import find_open_approval
 from batches.web.forms import MessageForm
 from batches.web.letters import describe_letters
 from batches.web.list_view import describe_list
-from batches.web.message import MessageChoice, hide_missing, read_choice
+from batches.web.message import MessageChoice, check_choice, hide_missing, read_choice
 from batches.web.middleware import message_policy
 from batches.web.reading_form import ReadingChoice
 from batches.web.requests import SignedInRequest, find_batch, posted_from_review
@@ -148,7 +148,8 @@ def show_draft(
     # The digest first: what changes while the page is drawn is then refused, and not sent unseen.
     context: dict[str, object] = {"digest": choice.digest(), "reviewed_field": REVIEWED}
     try:
-        context["message"] = choice.render()
+        context["message"] = message = choice.render()
+        context["findings"] = check_choice(choice, message)
     except TemplateFault as exc:
         context["fault"] = str(exc)
     refusal = say_refusal(request.user, choice.batch, Act.SEND)

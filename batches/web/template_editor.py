@@ -117,7 +117,7 @@ def _go_on(request: SignedInRequest, template: EmailTemplate) -> HttpResponse:
     """Lead on after a template was saved: to the list of all, or back to it. A test of a new one is sent first."""
     then = request.POST.get("then", "")
     if then not in ("stay", "test"):
-        for sentence in TemplateNotes.make(MessageParts.of(template), user_id=request.user.pk).first_sentences():
+        for sentence in TemplateNotes.of_template(template, user_id=request.user.pk).first_sentences():
             messages.warning(request, sentence)
         return redirect("templates")
     if then == "test":

@@ -15,6 +15,7 @@ let lastArea = areas.find((area) => area.name !== "subject");
 let timer = 0;
 let isLooking = false;
 let isWanted = false;
+let isDrawing = false;
 
 /** What a draft keeps: the fields that a person types or chooses, and not the file or the token. */
 function typed() {
@@ -40,9 +41,14 @@ back.classList.add("later");
 back.tabIndex = -1;
 front.after(back);
 
+/** The frame that is in sight. */
+function seen() {
+  return front.classList.contains("later") ? back : front;
+}
+
 function showPreview() {
-  const later = [front, back].find((frame) => frame.classList.contains("later"));
-  const now = later === front ? back : front;
+  const now = seen();
+  const later = now === front ? back : front;
   later.addEventListener(
     "load",
     () => {
@@ -53,8 +59,10 @@ function showPreview() {
     },
     { once: true },
   );
+  isDrawing = true;
   show.formTarget = later.name;
   form.requestSubmit(show);
+  isDrawing = false;
 }
 
 /** Put the server's notes into the page. DOMParser runs no script, and the server has escaped every value. */
@@ -128,7 +136,10 @@ function offerDraft() {
 
 let isLeaving = false;
 form.addEventListener("submit", (event) => {
-  if (event.submitter?.formTarget) return; // the preview stays on this page
+  if (event.submitter?.formTarget) {
+    if (!isDrawing) event.submitter.formTarget = seen().name; // pressed by a person
+    return; // the preview stays on this page
+  }
   if (event.submitter?.name === "fix") {
     event.preventDefault();
     fix(...JSON.parse(event.submitter.value));

@@ -49,3 +49,9 @@ class Secretary:
         self.get("/templates/new/")
         place, page = self.post("/templates/new/", name=key, key=key, subject=subject, text=text, html="")
         return place != "/templates/new/", page
+
+    def save_letter(self, key: str, *, subject: str, text: str) -> tuple[bool, str]:
+        """Save a new letter in Markdown. Return whether it was saved, and the text of the page that says so."""
+        self.get("/templates/new/")
+        place, page = self.post("/templates/new/", name=key, key=key, subject=subject, kind="markdown", source=text)
+        return place != "/templates/new/", page

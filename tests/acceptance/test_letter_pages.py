@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FrameLocator, Page, expect
 
 from tests.acceptance.stack import RunningStack, stack_in_new_folder
 
@@ -25,16 +25,21 @@ def stack() -> Iterator[RunningStack]:
 
 def open_review(page: Page, *, key: str, text: str) -> None:
     """Write a template, upload the list, and choose the template in the review."""
-    page.goto("/templates/new/")
-    for name, value in {"name": key, "key": key, "subject": "Hallo", "text": text}.items():
+    page.goto("/templates/new/?kind=html")
+    for name, value in {"name": key, "subject": "Hallo", "text": text}.items():
         page.fill(f'[name="{name}"]', value)
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     page.wait_for_url("**/templates/")
     page.goto("/")
     page.set_input_files("#id_file", {"name": "people.csv", "mimeType": "text/csv", "buffer": PEOPLE.encode()})
     page.get_by_role("button", name="Upload").click()
     page.wait_for_url("**/review/**")
     page.goto(f"{page.url.partition('?')[0]}?template={key}")
+
+
+def shown(page: Page) -> FrameLocator:
+    """Return the frame of the preview that is in sight."""
+    return page.frame_locator(".frames iframe:not(.later)")
 
 
 def test_faulty_rows_are_found_without_a_click_and_one_leads_to_its_message(page: Page) -> None:
@@ -59,30 +64,28 @@ def test_near_column_is_used_by_one_click_and_the_letters_are_checked_again(page
 
 
 @pytest.mark.parametrize("width", [1440, 360])
-def test_notes_on_a_template_are_beside_the_button_of_the_preview(width: int, page: Page) -> None:
+def test_notes_on_a_template_are_beside_the_part_that_they_are_about(width: int, page: Page) -> None:
     page.set_viewport_size({"width": width, "height": 900})
-    page.goto("/templates/new/")
+    page.goto("/templates/new/?kind=html")
     page.fill('[name="subject"]', "Hallo")
     page.fill('[name="text"]', "Dear [name],\n{{ first name")
-    button = page.get_by_role("button", name="Preview", exact=True)
-    button.click()
-    expect(page.locator("#notes .error")).to_contain_text("{{ first name")
-    expect(page.locator("#notes .warning")).to_contain_text("The text body has [name] in line 1.")
-    expect(page.locator("#notes .error")).to_be_in_viewport()
+    notes = page.locator("#notes-text")
+    expect(notes.locator(".error")).to_contain_text("Line 2: The tag that begins with “{{ first name” has no end.")
+    expect(notes.locator(".warning")).to_contain_text("The text body has [name] in line 1.")
     page.fill('[name="text"]', "Dear {{ Vorname }}")
-    button.click()
-    expect(page.locator("#notes p")).to_have_count(0)
-    expect(page.frame_locator('iframe[name="preview"]').locator("pre")).to_have_text("Dear Ada")
+    expect(notes.locator("p")).to_have_count(0)
+    expect(shown(page).locator("pre")).to_have_text("Dear Ada")
 
 
 @pytest.mark.parametrize(("name", "key"), [("Parents' evening (4b)", "parents-evening-4b"), ("Größe", "groe")])
 def test_key_is_shown_while_the_name_is_typed_and_is_the_one_that_is_saved(page: Page, name: str, key: str) -> None:
-    page.goto("/templates/new/")
+    page.goto("/templates/new/?kind=html")
     page.get_by_label("Name").fill(name)
+    page.get_by_text("For programs").click()
     expect(page.get_by_label("Key")).to_have_attribute("placeholder", key)
     expect(page.get_by_label("Key")).to_have_value("")
     page.get_by_label("Subject").fill("S")
     page.get_by_label("Text body").fill("T")
-    page.get_by_role("button", name="Save").click()
-    page.goto(f"/templates/{key}/edit/")
-    expect(page.get_by_label("Key")).to_have_value(key)
+    page.get_by_role("button", name="Save and go on").click()
+    page.wait_for_url(f"**/templates/{key}/edit/")
+    expect(page.locator('[name="key"]')).to_have_value(key)

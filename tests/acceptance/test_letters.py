@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ def key() -> str:
 
 
 def save(secretary: Secretary, key: str, *, text: str, subject: str = "Letter") -> str:
-    is_saved, page = secretary.save_template(key, subject=subject, text=text)
+    is_saved, page = secretary.save_letter(key, subject=subject, text=text)
     assert is_saved, page
     return page
 
@@ -68,16 +69,20 @@ def upload(client: Client, content: str, **form: str) -> Json:
     return answer
 
 
+def read_text(mail: EmailMessage) -> str:
+    """Return the text part of a mail, without the blank lines at its end."""
+    part = mail.get_body(preferencelist=("plain",))
+    assert part
+    return str(part.get_content()).replace("\r\n", "\n").rstrip("\n")
+
+
 def send_mails(stack: RunningStack, client: Client, example: Example, key: str) -> list[Mail]:
     """Send the letter to its list, and return the mails that arrive, by address and subject."""
     earlier = stack.mail_count()
     batch_id = upload(client, example.content, templateId=key, sharedAddresses=example.shared)["batchId"]
     client.wait_for_end(batch_id)
     arrived = list(stack.mails())[earlier:]
-    mails = [
-        Mail(to=recipient, subject=str(mail["Subject"]), text=mail.get_content().replace("\r\n", "\n").rstrip("\n"))
-        for recipient, mail in arrived
-    ]
+    mails = [Mail(to=recipient, subject=str(mail["Subject"]), text=read_text(mail)) for recipient, mail in arrived]
     return sorted(mails, key=lambda mail: (mail.to, mail.subject))
 
 
@@ -142,14 +147,14 @@ def test_condition_is_true_for_whom_the_page_says(client: Client, condition: str
 
 @pytest.mark.parametrize(("letter", "word"), find_refused(), ids=[letter for letter, _ in find_refused()])
 def test_letter_that_cannot_work_is_refused(secretary: Secretary, key: str, letter: str, word: str) -> None:
-    is_saved, page = secretary.save_template(key, subject="Letter", text=letter)
+    is_saved, page = secretary.save_letter(key, subject="Letter", text=letter)
     assert not is_saved
     assert word in page
 
 
 @pytest.mark.parametrize("tag", find_foreign_tags())
 def test_field_of_another_program_is_pointed_out(secretary: Secretary, key: str, tag: str) -> None:
-    is_saved, page = secretary.save_template(key, subject="Letter", text=f"Dear {tag}, welcome.")
+    is_saved, page = secretary.save_letter(key, subject="Letter", text=f"Dear {tag}, welcome.")
     assert is_saved
     assert f"has {tag} in line 1" in page
 

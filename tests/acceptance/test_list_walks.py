@@ -30,12 +30,11 @@ def stack() -> Iterator[RunningStack]:
 
 def write_letter(page: Page, name: str, *, subject: str, text: str) -> None:
     """Save a new template, as a person types it."""
-    page.goto("/templates/new/")
+    page.goto("/templates/new/?kind=html")
     page.fill('[name="name"]', name)
-    page.fill('[name="key"]', name.lower())
     page.fill('[name="subject"]', subject)
     page.fill('[name="text"]', text)
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     page.wait_for_url("**/templates/")
 
 

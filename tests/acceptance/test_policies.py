@@ -50,11 +50,11 @@ def test_preview_asks_no_other_server_until_a_person_wants_the_pictures(page: Pa
         route.abort()
 
     page.route(REMOTE, refuse)  # a request that the policy forbids does not come here
-    page.goto(f"{stack.url}templates/new/")
+    page.goto(f"{stack.url}templates/new/?kind=html")
     page.fill("#id_subject", "Hello")
     page.fill("#id_html", f'<p>Hello</p><img src="{REMOTE}">')
     page.click("#show-preview")
-    message = page.frame_locator("iframe[name=preview]").frame_locator("iframe").locator("p")
+    message = page.frame_locator(".frames iframe:not(.later)").frame_locator("iframe").locator("p")
     message.wait_for()
     assert asked == []
     with page.expect_event("requestfailed", lambda failed: failed.url == REMOTE and bool(asked)):

@@ -1,0 +1,169 @@
+"""A secretary writes a letter in the editor, in a real browser on a real stack: nothing that she types is lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Dialog, FrameLocator, Page, expect
+
+from tests.acceptance.stack import RunningStack, stack_in_new_folder
+
+PARENTS = "Vorname;Klasse;E-Mail\nEva;3b;eva@example.org\nBo;5a;bo@example.org\n"
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
+    "0000000d49444154789c63f8cfc0f01f0005000200ff9f3a4d0b0000000049454e44ae426082"
+)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    with stack_in_new_folder("editor", workers=1) as running:
+        yield running
+
+
+def shown(page: Page) -> FrameLocator:
+    """Return the frame of the preview that is in sight."""
+    return page.frame_locator(".frames iframe:not(.later)")
+
+
+def message(page: Page) -> FrameLocator:
+    """Return the HTML of the message in the preview."""
+    return shown(page).frame_locator("iframe")
+
+
+def upload_parents(page: Page) -> None:
+    page.goto("/")
+    page.set_input_files("#id_file", {"name": "parents.csv", "mimeType": "text/csv", "buffer": PARENTS.encode()})
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_url("**/review/**")
+
+
+def test_letter_is_written_with_toolbar_and_fields_and_its_test_arrives_at_both_addresses(page: Page) -> None:
+    upload_parents(page)
+    page.goto("/templates/new/")
+    page.get_by_label("Name").fill("Summer party")
+    page.get_by_label("Subject").fill("Our party")
+    page.get_by_label("List whose fields and values are used").select_option(label="parents")
+    letter = page.get_by_label("Letter", exact=True)
+    letter.fill("Dear ")
+    letter.press("End")
+    page.get_by_role("button", name="{{ vorname }}").click()
+    letter.press_sequentially(", you are ")
+    page.get_by_role("button", name="Bold").click()
+    letter.press_sequentially("invited")
+    expect(letter).to_have_value("Dear {{ vorname }}, you are **invited**")
+    expect(message(page).locator("p").first).to_have_text("Dear Eva, you are invited")
+    expect(message(page).locator("strong")).to_have_text("invited")
+
+    letter.press("End")
+    letter.press_sequentially(" with *|KLASSE|*.")
+    note = page.locator("#notes-source .warning")
+    expect(note).to_contain_text("*|KLASSE|*")
+    note.get_by_role("button", name="Write {{ klasse }}").click()
+    expect(letter).to_have_value("Dear {{ vorname }}, you are **invited** with {{ klasse }}.")
+    expect(note).to_have_count(0)
+    expect(message(page).locator("p").first).to_have_text("Dear Eva, you are invited with 3b.")
+    expect(page.locator("#checks")).to_contain_text("There is a text for people who read no HTML.")
+
+    page.get_by_text("Phone", exact=True).click()
+    expect(shown(page).locator("iframe.phone")).to_be_visible()
+    page.get_by_text("Text", exact=True).click()
+    expect(shown(page).locator("pre")).to_have_text("Dear Eva, you are invited with 3b.")
+
+    page.get_by_role("button", name="Save and go on").click()
+    page.wait_for_url(re.compile("/templates/summer-party/edit/"))
+    page.get_by_label("Send a test to").fill("one@example.org, two@example.org")
+    page.get_by_role("button", name="Send a test").click()
+    expect(page.locator(".notice.success")).to_contain_text("A test is on its way to one@example.org, two@example.org.")
+    for address in ("one@example.org", "two@example.org"):
+        page.goto(f"/inbox/?recipient={address}")
+        for _ in range(60):  # the page of the inbox does not move by itself
+            if page.get_by_text("[Test] Our party").count():
+                break
+            page.wait_for_timeout(500)
+            page.reload()
+        expect(page.get_by_text("[Test] Our party").first).to_be_visible()
+
+
+def test_letter_is_offered_again_when_she_leaves_without_saving(page: Page) -> None:
+    page.goto("/templates/new/")
+    page.get_by_label("Name").fill("Lost")
+    page.get_by_label("Letter", exact=True).fill("Words that took an hour")
+    expect(page.locator("#said")).to_contain_text("Not saved yet")
+    asked: list[str] = []
+
+    def leave(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
+    page.get_by_role("link", name="Batches", exact=True).click()
+    page.wait_for_url("**/batches/")
+    assert asked == ["beforeunload"]
+    page.goto("/templates/new/")
+    expect(page.locator("#draft")).to_contain_text("You wrote more here on")
+    page.get_by_role("button", name="Bring it back").click()
+    expect(page.get_by_label("Letter", exact=True)).to_have_value("Words that took an hour")
+    expect(page.get_by_label("Name")).to_have_value("Lost")
+    page.get_by_label("Subject").fill("S")
+    page.get_by_role("button", name="Save and go on").click()
+    page.wait_for_url("**/templates/lost/edit/**")
+    page.goto("/templates/new/")
+    expect(page.locator("#draft")).to_be_hidden()
+
+
+def test_picture_is_inserted_and_seen_in_the_preview_when_it_was_chosen(page: Page) -> None:
+    page.goto("/templates/new/")
+    page.set_input_files("#id_picture", {"name": "hall.png", "mimeType": "image/png", "buffer": PNG})
+    letter = page.get_by_label("Letter", exact=True)
+    expect(letter).to_have_value(re.compile(r"^!\[hall\]\(http.*/pictures/[0-9a-f]{64}\.png\)$"))
+    page.get_by_label("Subject").fill("S")
+    picture = message(page).locator("img")
+    expect(picture).to_have_attribute("alt", "hall")
+    expect(picture).to_have_js_property("naturalWidth", 1)
+    page.evaluate("window.onbeforeunload = null; document.getElementById('id_source').value = ''")
+
+
+def test_what_was_typed_is_forgotten_when_she_signs_out(browser: Browser, stack: RunningStack) -> None:
+    context = browser.new_context(base_url=stack.url)
+    page = context.new_page()
+    page.goto("/accounts/login/")
+    page.fill('[name="username"]', stack.username)
+    page.fill('[name="password"]', stack.password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(stack.url)
+    page.goto("/templates/new/")
+    page.get_by_label("Name").fill("Secret")
+    expect(page.locator("#said")).to_contain_text("Not saved yet")
+    assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:')).length") == 1
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto("/templates/")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/accounts/login/**")
+    assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:')).length") == 0
+    context.close()
+
+
+def test_letter_is_written_fixed_and_saved_without_a_script(browser: Browser, stack: RunningStack) -> None:
+    context = browser.new_context(base_url=stack.url, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/accounts/login/")
+    page.fill('[name="username"]', stack.username)
+    page.fill('[name="password"]', stack.password)
+    page.keyboard.press("Enter")
+    page.goto("/templates/new/")
+    page.fill('[name="name"]', "Plain")
+    page.fill('[name="subject"]', "S")
+    page.fill('[name="source"]', "Dear [Vorname],\nhello.")
+    page.get_by_role("button", name="Preview", exact=True).click()
+    expect(page.frame_locator('iframe[name="preview"]').frame_locator("iframe").locator("p").first).to_contain_text(
+        "Dear [Vorname],"
+    )
+    page.locator('[name="fields"]').click()
+    page.get_by_role("button", name="Write {{ Vorname }}").click()
+    expect(page.locator('[name="source"]')).to_have_value("Dear {{ Vorname }},\nhello.")
+    page.get_by_role("button", name="Save and go on").click()
+    expect(page).to_have_url(re.compile("/templates/plain/edit/"))
+    context.close()

@@ -146,12 +146,7 @@ def show_draft(
 ) -> HttpResponse:
     """Draw the review page. ``form``, ``typed`` and ``reading`` hold refused input, so that nothing typed is lost."""
     # The digest first: what changes while the page is drawn is then refused, and not sent unseen.
-    context: dict[str, object] = {"digest": choice.digest(), "reviewed_field": REVIEWED}
-    try:
-        context["message"] = message = choice.render()
-        context["findings"] = check_choice(choice, message)
-    except TemplateFault as exc:
-        context["fault"] = str(exc)
+    context: dict[str, object] = {"digest": choice.digest(), "reviewed_field": REVIEWED, **_render_message(choice)}
     refusal = say_refusal(request.user, choice.batch, Act.SEND)
     described = describe_list(request, choice, typed=typed or {}, reading=reading)
     fleet = fleet_status()
@@ -180,6 +175,15 @@ def show_draft(
     }
     audit.record_once(AuditAction.REVIEW, choice.batch, digest=str(context["digest"]))
     return render(request, "batches/review.html", context, status=status)
+
+
+def _render_message(choice: MessageChoice) -> dict[str, object]:
+    """Return the message with what its checks found, or its fault."""
+    try:
+        message = choice.render()
+        return {"message": message, "findings": check_choice(choice, message)}
+    except TemplateFault as exc:
+        return {"fault": str(exc)}
 
 
 def _find_asked(batch: Batch) -> QueryDict | None:

@@ -232,7 +232,9 @@ def check_unsubscribe_links(app_configs: Sequence[Any] | None, **kwargs: Any) ->
     if settings.IS_LOCAL_STACK:
         return []
     if not settings.UNSUBSCRIBE_KEYS:
-        hint = 'Make one at random, and keep it for years: python -c "import secrets; print(secrets.token_urlsafe(50))".'
+        hint = (
+            'Make one at random, and keep it for years: python -c "import secrets; print(secrets.token_urlsafe(50))".'
+        )
         return [Warning("UNSUBSCRIBE_KEYS is not set, so no news can be sent.", hint=hint, id=NO_UNSUBSCRIBE_KEY)]
     found: list[CheckMessage] = []
     if fault := find_key_fault(settings.UNSUBSCRIBE_KEYS[0]):

@@ -57,6 +57,10 @@ class Plan:
     """How long a worker or the web process may take to stop before it is killed."""
 
 
+RULE = "=" * 78
+FIRST_STEP = "open that address, sign in, and upload static/samples/sample-list.xlsx."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """A program, and a question that tells whether it is ready."""
@@ -159,6 +163,7 @@ class Stack:
             self._say(f"Ended the processes that an earlier run left: {', '.join(ended)}.")
         self._open_folders()
         await self._start_services()
+        self._say("Preparing the database. The first time takes up to a minute.")
         sign_in = await asyncio.to_thread(firststart.fill_database)
         await self._start_and_wait([self._web], within_seconds=WEB_READY_SECONDS)
         for worker in self._launch(self._workers):
@@ -167,7 +172,16 @@ class Stack:
             host, port = self._plan.returns_listener
             greets = partial(probes.listener_greets, host=host, port=port)
             await probes.wait_for("returns", greets, within_seconds=SERVICE_READY_SECONDS)
-        self._say(f"Ready: http://{HOST}:{self._port}/ - {sign_in}. Ctrl-C stops everything.")
+        self._say_ready(sign_in)
+
+    def _say_ready(self, sign_in: str) -> None:
+        """Say where to go, between two rules, so that a person finds it among the lines of the programs."""
+        site = f"http://{HOST}:{self._port}/"
+        lines = [RULE, f"Ready: {site} - {sign_in}. Ctrl-C stops everything.", f"Next: {FIRST_STEP}"]
+        if self._plan.has_inbox:
+            lines.append(f"Mail goes no further than {site}inbox/ until EMAIL_URL names a mail server.")
+        lines.append("A second terminal needs the same variables, such as DATA_DIR.")
+        self._say("\n".join([*lines, RULE]))
 
     def _open_folders(self) -> None:
         services.remove_former_sockets(self._plan.data_dir)
@@ -225,12 +239,16 @@ def embedded_services(plan: Plan) -> Iterator[Service]:
             folder=plan.data_dir / "postgres",
             stop_signal=signal.SIGINT,  # a fast shutdown: end the sessions, then stop cleanly
             death_signal=signal.SIGINT,
+            hushed=(b"the database system is starting up",),  # the answer to the question whether it is ready
         )
         yield Service(program=program, is_ready=lambda: probes.postgres_answers(sockets))
     if plan.has_redis:
         url = addresses.redis_url(plan.data_dir)
         program = Program(
-            name="valkey", prepare=lambda: services.prepare_valkey(plan.data_dir), death_signal=signal.SIGTERM
+            name="valkey",
+            prepare=lambda: services.prepare_valkey(plan.data_dir),
+            death_signal=signal.SIGTERM,
+            hushed=(b"Memory overcommit must be enabled",),  # for a large Redis: ours keeps notifications only
         )
         yield Service(program=program, is_ready=lambda: probes.redis_answers(url))
     if plan.has_inbox:

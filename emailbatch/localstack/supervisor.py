@@ -52,6 +52,8 @@ class Program:
     death_signal: int = signal.SIGKILL
     """The signal that the kernel sends to the program when the supervisor is killed."""
     inherited_files: tuple[int, ...] = ()
+    hushed: tuple[bytes, ...] = ()
+    """Parts of lines that are not printed, because they alarm a reader and mean nothing here."""
 
 
 class Console:
@@ -177,12 +179,21 @@ class Supervised:
         while chunk := await reader.read(CHUNK_BYTES):
             lines, newline, rest = (rest + chunk).rpartition(b"\n")
             if newline:
-                self._console.say(self.program.name, lines)
+                self._print(lines)
             if len(rest) > CHUNK_BYTES:
-                self._console.say(self.program.name, rest)
+                self._print(rest)
                 rest = b""
         if rest:
-            self._console.say(self.program.name, rest)
+            self._print(rest)
+
+    def _print(self, lines: bytes) -> None:
+        hushed = self.program.hushed
+        if hushed:
+            kept = [line for line in lines.split(b"\n") if not any(part in line for part in hushed)]
+            if not kept:
+                return
+            lines = b"\n".join(kept)
+        self._console.say(self.program.name, lines)
 
 
 def _ending(status: int) -> str:

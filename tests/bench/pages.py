@@ -187,7 +187,10 @@ def _ask_beside_send(
     live = f"/batches/{batch_id}/"
     asked = {name: path for name, path in addresses.items() if name not in ("draft", "review")}
     asked |= {f"live batch, {status or 'all'}": f"{live}?status={status}" for status in ("", "sent", "pending")}
-    asked |= {"live batch, failed": f"{live}?status=failed", "API: live": f"/api/batches/{batch_id}/emails?status=sending"}
+    asked |= {
+        "live batch, failed": f"{live}?status=failed",
+        "API: live": f"/api/batches/{batch_id}/emails?status=sending",
+    }
     times = {name: Timed() for name in asked}
     with running_sink() as (port, _), bench.workers(2, environment={"EMAIL_URL": f"smtp://127.0.0.1:{port}"}):
         bench.step("start", batch_id, messages.TEMPLATE_KEY, environment={"EMAIL_URL": f"smtp://127.0.0.1:{port}"})

@@ -50,7 +50,9 @@ def test_deployment_is_complete_when_its_secrets_are_in_files(tmp_path: Path) ->
     assert set(compose["secrets"]) == set(contents)
     for service in ("migrate", "web", "worker", "returns"):
         given = compose["services"][service]
-        wanted = {"secret_key", "unsubscribe_keys", "database_url"} | ({"redis_url", "email_url"} if service != "migrate" else set())
+        wanted = {"secret_key", "unsubscribe_keys", "database_url"} | (
+            {"redis_url", "email_url"} if service != "migrate" else set()
+        )
         wanted |= {"returns_url"} if service == "returns" else set()
         assert set(given["secrets"]) == wanted, "each container has only its own secrets"
         variables = {name: value.replace("/run/secrets", str(tmp_path)) for name, value in given["environment"].items()}

@@ -136,3 +136,12 @@ def test_register_is_empty_when_its_file_is_broken(tmp_path: Path) -> None:
 def test_pauses_have_a_bound() -> None:
     assert supervisor.FIRST_PAUSE_SECONDS < supervisor.STEADY_SECONDS
     assert supervisor.LONGEST_PAUSE_SECONDS <= 15
+
+
+async def test_line_is_left_out_when_its_program_hushes_it(tmp_path: Path) -> None:
+    code = "print('one\\nFATAL: not yet\\ntwo'); print('FATAL: not yet'); print('three'); import time; time.sleep(60)"
+    bench = Bench(tmp_path, code, hushed=(b"not yet",))
+    bench.supervised.start()
+    await bench.until(lambda: "three" in bench.lines)
+    assert bench.lines[:3] == ["one", "two", "three"]
+    await bench.stop()

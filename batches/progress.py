@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 from batches.models import BatchStatus, EmailJob, JobKind, sql
 from batches.models.sql import SnapshotRow
-from batches.waiting import AWAITS_APPROVAL, NOT_KNOWN_WHILE_PAUSED, say_canary, say_scheduled, say_waiting
+from batches.waiting import AWAITS_APPROVAL, NOT_KNOWN_WHILE_PAUSED, say_ahead, say_canary, say_scheduled, say_waiting
 
 logger = logging.getLogger(__name__)
 
@@ -146,6 +146,8 @@ def _say_waiting(row: SnapshotRow, pending: int) -> str:
         return say_scheduled(row.scheduled_at, now=now)
     if row.status == BatchStatus.PAUSED:
         return say_waiting(row.last_error, next_try_at=None, waiting_count=pending, now=now)
+    if row.ahead is not None and not row.last_error:
+        return say_ahead(row.ahead)
     if row.status in (BatchStatus.PENDING, BatchStatus.PROCESSING):
         if row.canary_until is not None and not row.last_error:
             return say_canary(row.canary_until, may_stop=settings.SEND_STOP_ABOVE > 0, waiting_count=pending, now=now)

@@ -15,6 +15,7 @@ SECONDS_SHOWN = 120
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
+NO_WORKER = "No worker is running, so no email is sent now. The batch waits, and sending starts when a worker starts."
 AWAITS_APPROVAL = "A second person must approve it before it is sent."
 NOT_KNOWN = "When it will be done is not known yet."
 NOT_IN_A_LIFETIME = "It would take more than a hundred years with the limits of the mail server. Ask an administrator."
@@ -119,6 +120,17 @@ def say_canary(until: datetime, *, may_stop: bool, waiting_count: int, now: date
         f"Sending {goes_on}, unless {'too much does' if may_stop else 'you pause or cancel it'}. "
         f"{waiting_count:,} {'is' if waiting_count == 1 else 'are'} waiting."
     )
+
+
+def say_ahead(name: str) -> str:
+    """Say that a batch begins when a worker is free. The two are then sent in turns.
+
+    Args:
+        name: What the batch is called that is being sent. Empty: the reader may not know it.
+    """
+    if name:
+        return f"It waits for its turn: “{name}” is being sent now."
+    return "It waits for its turn: another batch is being sent now."
 
 
 def say_scheduled(at: datetime, *, now: datetime) -> str:

@@ -14,6 +14,7 @@ from batches.jobs.queues import Fleet
 from batches.jobs.redis_health import RedisFault
 from batches.models import BatchStatus, EmailState, EmailStatus, LetterCheckState, SuppressionReason
 from batches.progress import Snapshot
+from batches.waiting import NO_WORKER
 
 WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
 """The statuses in which a batch needs a worker to get further."""
@@ -42,8 +43,6 @@ REDIS_FAULTS = {
 
 REDIS_NEARLY_FULL_SHARE = 0.9
 """From this part of its memory on, the health check says that Redis will be full."""
-
-NO_WORKER = "No worker is running, so no email is sent now. The batch waits, and sending starts when a worker starts."
 
 SUPPRESSED_WORDS = {
     SuppressionReason.UNSUBSCRIBED: "unsubscribed",

@@ -17,12 +17,13 @@ from django.utils import timezone
 
 from batches import progress
 from batches.jobs.estimates import DEFAULT_RATE_PER_SECOND, NEVER, QuotaNow, RelayNow, Simulation
+from batches.jobs.queues import fleet_status
 from batches.models import BatchStatus, JobPriority, JobStatus, sql
 from batches.outcomes import ReplyMeaning
 from batches.progress import Snapshot
 from batches.relays.registry import find_rate, relay_urls
 from batches.relays.windows import Window
-from batches.waiting import NOT_IN_A_LIFETIME, NOT_KNOWN, NOT_KNOWN_WHILE_REFUSED, say_finish
+from batches.waiting import NO_WORKER, NOT_IN_A_LIFETIME, NOT_KNOWN, NOT_KNOWN_WHILE_REFUSED, say_finish
 
 FORECAST_STATUSES = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING)
 """The batches that have a finish time. Nobody knows when a paused one is resumed."""
@@ -166,12 +167,21 @@ def forecast_send(count: int, *, sender_id: int | None = None, priority: str = J
 
 def read_snapshots(batch_ids: Iterable[int]) -> dict[int, Snapshot]:
     """The snapshots of those batches that exist, by batch id, with the finish times of the live ones."""
-    return with_finish(progress.read_snapshots(batch_ids))
+    return with_finish(with_no_worker(progress.read_snapshots(batch_ids)))
 
 
 def read_snapshot(batch_id: int) -> Snapshot | None:
     """The snapshot of one batch with its finish time, or None if the batch does not exist."""
     return read_snapshots([batch_id]).get(batch_id)
+
+
+def with_no_worker(snapshots: dict[int, Snapshot]) -> dict[int, Snapshot]:
+    """Say of the batches that have not begun that no worker is running, if so. Asks Redis only if there are any."""
+    idle = [each for each in snapshots.values() if each["status"] == BatchStatus.PENDING and not each["waitingFor"]]
+    if idle and (fleet := fleet_status()).redis and not fleet.workers:
+        for snapshot in idle:
+            snapshot["waitingFor"] = NO_WORKER
+    return snapshots
 
 
 def with_finish(snapshots: dict[int, Snapshot]) -> dict[int, Snapshot]:

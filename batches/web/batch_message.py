@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from batches.models import Approval, ApprovalStatus, Batch, Email, EmailJob
+from batches.models import Approval, ApprovalStatus, Batch, Email, EmailJob, JobStatus
 from batches.suppressions import find_digest
 from batches.web.message import is_row_number
 from batches.web.requests import SignedInRequest
@@ -46,6 +46,7 @@ def describe_message(request: SignedInRequest, batch: Batch, job: EmailJob | Non
     return {
         "sent_message": sent,
         "message_job": job,
+        "plain_subject": "" if "{" in job.subject else job.subject,
         "message_steps": list(_list_steps(batch, job)),
         "show_for": wanted,
         "missed": missed,
@@ -77,6 +78,8 @@ def _list_steps(batch: Batch, job: EmailJob) -> Iterator[Step]:
         yield Step(words=_("Approval asked for"), who=str(approval.asked_by or nobody), at=approval.asked_at)
         yield Step(words=_("Approved"), who=str(approval.decided_by or nobody), at=approval.decided_at)
     first = batch.jobs.select_related("created_by").order_by("pk").first() or job
-    yield Step(words=_("Sent"), who=str(first.created_by or nobody), at=first.created_at)
+    is_scheduled = first.status == JobStatus.SCHEDULED
+    words = _("Scheduled") if is_scheduled else _("Sent")
+    yield Step(words=words, who=str(first.created_by or nobody), at=first.created_at)
     if first.started_at:
         yield Step(words=_("Began"), who="", at=first.started_at)

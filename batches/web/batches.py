@@ -61,7 +61,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "not_ended": [status for status in BatchStatus if status not in ENDED],
         "scheduled": BatchStatus.SCHEDULED,
         "rate": say_rate(now),
-        "waiting": say_why_waiting(BatchStatus(now["status"]), fleet_status()),
+        "waiting": _say_fault(now),
         "no_worker": NO_WORKER,
         "may_wait": WAITING,
         "moving": BatchStatus.PROCESSING,
@@ -98,6 +98,12 @@ PARTS: dict[str, tuple[Describe, str]] = {
 
 The templates are rendered without a request, and shared by everybody who may see the same: see ``_key_of``.
 """
+
+
+def _say_fault(now: Snapshot) -> str:
+    """Say why nothing is sent, unless the snapshot says it already."""
+    fault = say_why_waiting(BatchStatus(now["status"]), fleet_status())
+    return "" if fault == now["waitingFor"] else fault
 
 
 def _list_shown(now: Snapshot) -> str:

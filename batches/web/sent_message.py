@@ -7,6 +7,10 @@ for each recipient: the job keeps its template's parts as they were when it was 
 from __future__ import annotations
 
 import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from django.contrib.auth.decorators import login_required
@@ -24,6 +28,12 @@ from batches.web.requests import SignedInRequest, find_batch
 
 FRAME_SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
 """The ``sandbox`` attribute of a frame with a message: nothing runs in it, and a pressed link opens in a new tab."""
+
+KEPT_SECONDS = 60.0
+"""How long a rendered message is kept: longer than a page needs to load its frame, and short for personal data."""
+
+KEPT_MAX = 64
+KEPT_MAX_CHARS = 500_000
 
 _DOCTYPE = re.compile(r"<!doctype[^>]*>", re.IGNORECASE)
 _DOCTYPE_MAX_OFFSET = 2_000
@@ -70,17 +80,48 @@ def read_sent_message(batch: Batch, email: Email, *, user_id: int | None) -> Sen
     return SentMessage(email=email, job=job, message=message, fault=fault)
 
 
+class _Kept:
+    """The messages that were rendered last, because a page and its frame show the same one, and a child is not cheap."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._messages: OrderedDict[Hashable, tuple[float, Rendered]] = OrderedDict()
+
+    def find(self, key: Hashable) -> Rendered | None:
+        with self._lock:
+            kept_at, message = self._messages.get(key, (float("-inf"), None))
+        return message if time.monotonic() - kept_at < KEPT_SECONDS else None
+
+    def keep(self, key: Hashable, message: Rendered) -> None:
+        if sum(map(len, message)) > KEPT_MAX_CHARS:
+            return
+        with self._lock:
+            self._messages[key] = (time.monotonic(), message)
+            while len(self._messages) > KEPT_MAX:
+                self._messages.popitem(last=False)
+
+
+_kept = _Kept()
+
+
 def _render(batch: Batch, email: Email, job: EmailJob, *, user_id: int | None) -> tuple[Rendered | None, str]:
     if not email.address:
         return None, _(
             "The address and the fields of this recipient were removed, so the message can't be shown any more."
         )
+    # A draft that was taken back may be sent again with other fields, by another job.
+    key = (job.pk, email.pk, email.address)
+    message = _kept.find(key)
+    if message is not None:
+        return message, ""
     context = make_context(batch.merge_fields, email.fields, address=email.address)
     try:
         parts = MessageParts.of(job)
-        return children.render(parts, context, address_heading=batch.address_heading, user_id=user_id), ""
+        message = children.render(parts, context, address_heading=batch.address_heading, user_id=user_id)
     except TemplateFault as exc:
         return None, str(exc)
+    _kept.keep(key, message)
+    return message, ""
 
 
 @require_safe

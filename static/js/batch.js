@@ -64,7 +64,8 @@ async function checkHealth() {
   const answer = await fetch(section.dataset.health).catch(() => null);
   const health = await answer?.json().catch(() => null);
   if (!health) return; // The server can't be reached. The page keeps its sentence until the server is back.
-  const sentence = !health.redis ? health.detail : health.workers ? "" : waiting.dataset.noWorker;
+  const fault = !health.redis ? health.detail : health.workers ? "" : waiting.dataset.noWorker;
+  const sentence = fault === waitingFor.textContent ? "" : fault; // the snapshot may say it already
   if (waiting.textContent !== sentence) waiting.textContent = sentence;
   waiting.hidden = !sentence;
 }

@@ -95,7 +95,7 @@ def test_batch_goes_out_when_a_second_person_approved_it(people: tuple[Page, Pag
     bob.wait_for_url(re.compile("/approvals/$"))
     expect(bob.locator(".notice.success")).to_contain_text("It goes out to 3 recipients.")
 
-    expect(alice.locator("#status")).to_have_text("completed", timeout=20_000)
+    expect(alice.locator("#status")).to_contain_text("Completed", timeout=20_000)
     expect(alice.locator("#approval .notice")).to_have_count(0)
     assert alice.evaluate("window.isSamePage")
     assert len(mails_to(stack, "council")) == LIMIT + 1

@@ -53,7 +53,7 @@ def send(page: Page, *, count: int) -> None:
     """Press the button that names this number of recipients, and wait for the end of the batch."""
     page.get_by_role("button", name=f"Send to {count} recipients").click()
     page.wait_for_url(re.compile(r"/batches/\d+/$"))
-    expect(page.locator("#status")).to_have_text("completed", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("Completed", timeout=60_000)
 
 
 def mails_since(stack: RunningStack, earlier: int) -> list[tuple[str, str]]:

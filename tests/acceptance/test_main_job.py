@@ -90,7 +90,7 @@ def sent(chromium: Browser, stack: RunningStack) -> Iterator[Sent]:
         expect(page.locator('[data-count="percent"]')).to_have_text(some, timeout=RUN_SECONDS * 1000)
         take_picture(page, "main-job-running")
         expect(page.locator('[data-count="percent"]')).to_have_text("100", timeout=RUN_SECONDS * 1000)
-        expect(page.locator("#status")).to_have_text("completed")
+        expect(page.locator("#status")).to_contain_text("Completed")
         assert page.evaluate("window.isSamePage")
         take_picture(page, "main-job-completed")
         percents = page.evaluate("window.percents")

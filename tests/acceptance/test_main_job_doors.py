@@ -176,7 +176,7 @@ def test_chosen_users_get_the_email_from_the_admin(page: Page, relay: RunningSer
     take_picture(page, "admin-send")
     page.click("text=Send to 2")
     page.wait_for_url("**/batches/*/")
-    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+    expect(page.locator("#status")).to_contain_text("Completed", timeout=30_000)
     expect(page.locator('[data-count="sent"]')).to_have_text("2")
     take_picture(page, "admin-sent")
     got = subjects(relay, "board.example.org", beginning="From")

@@ -68,21 +68,21 @@ def send_list(page: Page) -> int:
     page.get_by_role("button", name="Upload").click()
     page.locator("#send").click()  # the question
     page.wait_for_url(re.compile(r"/batches/\d+/$"))
-    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+    expect(page.locator("#status")).to_contain_text("Completed", timeout=30_000)
     expect(page.locator(UNSENT)).to_contain_text(f"({REFUSED})")
     return int(re.findall(r"/batches/(\d+)/", page.url)[0])
 
 
 def cancel_replay_of_all(page: Page) -> None:
     """Watch a replay of all, and cancel it. Those who have the mail count as sent all the time."""
-    expect(page.locator("#status")).to_have_text("processing", timeout=20_000)
+    expect(page.locator("#status")).to_contain_text("Processing", timeout=20_000)
     expect(page.locator(SENT)).to_have_text(str(COUNT - REFUSED))
     expect(page.locator(RESENDING)).to_be_visible()
     expect(page.locator("#rows")).to_contain_text("It is being sent again.", timeout=20_000)
     take_picture(page, "replay-of-all")
     page.click("summary:has-text('Cancel')")
     page.get_by_role("button", name="Stop sending").click()
-    expect(page.locator("#status")).to_have_text("cancelled", timeout=30_000)
+    expect(page.locator("#status")).to_contain_text("Cancelled", timeout=30_000)
     expect(page.locator(SENT)).to_have_text(str(COUNT - REFUSED), timeout=20_000)
     expect(page.locator(RESENDING)).to_be_hidden(timeout=20_000)
 
@@ -104,7 +104,7 @@ def replay_the_unsent(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     take_picture(page, "replay-of-the-unsent")
     page.get_by_role("button", name="Send it now").click()
-    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+    expect(page.locator("#status")).to_contain_text("Completed", timeout=30_000)
     expect(page.locator(SENT)).to_have_text(str(COUNT), timeout=20_000)
 
 

@@ -80,7 +80,7 @@ def test_canary_that_comes_back_stops_the_batch_until_the_operator_resumes_it(
     assert client.batch(batch_id)["status"] == "processing"
 
     hand_in(stack, canary[:RETURNED])  # the first of them for the second time
-    expect(page.locator("#status")).to_have_text("paused", timeout=20_000)
+    expect(page.locator("#status")).to_contain_text("Paused", timeout=20_000)
     expect(page.locator("#waiting-for")).to_contain_text("of the first 50 emails failed or came back")
     sentence = f"{RETURNED} came back: {RETURNED} gone."
     expect(page.locator(".came-back")).to_have_text(sentence, timeout=SHOWN_SECONDS * 1000)

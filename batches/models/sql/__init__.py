@@ -265,6 +265,8 @@ class SnapshotRow(NamedTuple):
     complained: int
     canary_until: datetime | None
     """When the wait after the canary of the live job ends."""
+    ahead: str | None
+    """What the batch is called that is being sent while this one waits to begin. Empty: another user's. None: none."""
 
 
 class ClaimedRowKey(NamedTuple):

@@ -17,6 +17,8 @@ FROM batches_email e WHERE e.batch_id = %(batch)s
 -- name: SNAPSHOTS
 -- Read the snapshots of batches: the recorded counts of each, plus what the lanes of its live job have counted since.
 -- The sequence is the database's clock in microseconds: a snapshot with a lower one is older.
+-- The last column names the batch that has the workers while this one has not begun. It is empty if that is another
+-- user's: who watches this batch may not see that one.
 -- The column before the rate counts the emails that a replay of all is still to send and an earlier job has sent: at its
 -- start all that are counted as sent, and then those that its lanes have not done yet.
 SELECT b.id, b.status, b.total_count,
@@ -28,7 +30,13 @@ SELECT b.id, b.status, b.total_count,
        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, b.created_by_id,
        coalesce(j.last_error, ''), j.relay_retry_at, j.scheduled_at,
        EXISTS (SELECT FROM batches_approval a WHERE a.batch_id = b.id AND a.status = {waiting_approval}),
-       b.returned_count, b.complained_count, j.canary_until
+       b.returned_count, b.complained_count, j.canary_until,
+       CASE WHEN b.status = {pending_batch} AND j.started_at IS NULL THEN (
+         SELECT CASE WHEN other.created_by_id IS NOT DISTINCT FROM b.created_by_id
+                THEN coalesce(nullif(other.name, ''), other.filename) ELSE '' END
+         FROM batches_emailjob o JOIN batches_batch other ON other.id = o.batch_id
+         WHERE o.completed_at IS NULL AND o.status = {processing_job} AND o.batch_id <> b.id
+         ORDER BY o.started_at LIMIT 1) END
 FROM batches_batch b
 LEFT JOIN batches_emailjob j ON j.batch_id = b.id AND j.completed_at IS NULL
 LEFT JOIN batches_lane l ON l.job_id = j.id

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Count, F, Func, IntegerField, QuerySet
+from django.db.models import Count, Exists, F, Func, IntegerField, OuterRef, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Length, Trim
 from django.db.models.lookups import Exact, GreaterThan
@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from batches.files.headings import name_merge_fields
 from batches.jobs.forecasts import Forecast, forecast_send
-from batches.models import Batch, BatchSource, Email, EmailJob, EmailStatus
+from batches.models import Batch, BatchSource, Email, EmailJob, EmailStatus, Lane
 from batches.rendering import children
 from batches.rendering.analysis import Analysis
 from batches.rendering.foreign import ForeignTag, find_foreign_tags
@@ -251,6 +251,8 @@ def _find_same_content(batch: Batch, *, since: datetime, reader: User | Anonymou
     if not batch.content_digest:
         return None
     jobs = EmailJob.objects.filter(batch__content_digest=batch.content_digest, created_at__gte=since)
+    has_sent = Q(sent_count__gt=0) | Exists(Lane.objects.filter(job=OuterRef("pk"), sent_count__gt=0))
+    jobs = jobs.filter(has_sent)  # a batch of which nothing went out yet repeats nothing
     if reader is not None:
         jobs = jobs.filter(batch__in=Batch.objects.visible_to(reader))
     return jobs.exclude(batch=batch).order_by("-created_at").first()

@@ -117,7 +117,7 @@ class Failures:
 @lru_cache(maxsize=4096)
 def say_alike(code: int | None, reply: str) -> str:
     """Return a reply without what differs between recipients, after its code."""
-    words = _CHANGING.sub(_keep, " ".join(reply[:READ_MAX_CHARS].split()))
+    words = _CHANGING.sub(_keep, " ".join(reply[:READ_MAX_CHARS].split()).removeprefix(f"{code} "))
     words = _REPEATED.sub(GONE, words)
     return f"{code or ''} {words}".strip()[:WORDS_MAX_CHARS]
 

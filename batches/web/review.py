@@ -10,10 +10,14 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from batches import audit, intake
@@ -24,7 +28,7 @@ from batches.jobs.queues import fleet_status
 from batches.jobs.reviewed import ReviewChanged
 from batches.jobs.user_limits import find_refusal
 from batches.message_tests import send_test_message
-from batches.models import AuditAction, Batch, BatchStatus
+from batches.models import AuditAction, Batch, BatchStatus, EmailJob, JobStatus
 from batches.permissions import Act, say_refusal
 from batches.rendering.template import TemplateFault
 from batches.web.approval_state import find_open_approval
@@ -89,7 +93,7 @@ def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
         require_fresh_proof(request, recipient_count=batch.total_count)
         try:
             reviewed = creation.Reviewed(digest=request.POST.get(REVIEWED, ""), has_time=False)
-            creation.create_job(batch, user=request.user, reviewed=reviewed, **form.job_options())
+            job = creation.create_job(batch, user=request.user, reviewed=reviewed, **form.job_options())
         except creation.ApprovalAsked:  # the page of the batch says what it waits for
             return redirect("batch", batch_id=batch.pk)
         except ReviewChanged as exc:
@@ -100,11 +104,30 @@ def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
             form.refuse(str(exc))
             status = exc.page_status
         else:
+            messages.success(request, _say_sent(job))
             return redirect("batch", batch_id=batch.pk)
     batch.refresh_from_db()
     if batch.status != BatchStatus.DRAFT:  # the user pressed the button twice
         return redirect("batch", batch_id=batch.pk)
     return show_draft(request, choice, form, status=status)
+
+
+def _say_sent(job: EmailJob) -> SafeString:
+    """Say what happens now, with the way to all batches."""
+    if job.status == JobStatus.SCHEDULED:
+        words = _("The emails go out at the time you chose. {link}All batches{end}")
+    else:
+        words = ngettext(
+            "The email to {count} recipient is being sent. {link}All batches{end}",
+            "The emails to {count} recipients are being sent. {link}All batches{end}",
+            job.total_count,
+        )
+    return _link(words, reverse("batches"), count=intcomma(job.total_count))
+
+
+def _link(words: str, goes_to: str, **values: str) -> SafeString:
+    """Fill a sentence that has a link between ``{link}`` and ``{end}``. The values are escaped."""
+    return format_html(words, link=format_html('<a href="{}">', goes_to), end=mark_safe("</a>"), **values)
 
 
 @posted_from_review
@@ -122,8 +145,8 @@ def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
             status = exc.page_status if isinstance(exc, lifecycle.JobRefused) else 422
         else:
             request.session[TEST_ADDRESS] = addresses = ", ".join(form.cleaned_data["to"])
-            said = _("A test is on its way to %(addresses)s. Its record is batch %(batch)s.")
-            messages.success(request, said % {"addresses": addresses, "batch": test.pk})
+            words = _("A test is on its way to {addresses}. {link}See what became of it{end}.")
+            messages.success(request, _link(words, reverse("batch", args=[test.pk]), addresses=addresses))
             return redirect(review_address(choice))
     return show_draft(request, choice, form, status=status)
 

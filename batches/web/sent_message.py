@@ -81,7 +81,7 @@ def read_sent_message(batch: Batch, email: Email, *, user_id: int | None) -> Sen
 
 
 class _Kept:
-    """The messages that were rendered last, because a page and its frame show the same one, and a child is not cheap."""
+    """The messages that were rendered last: a page and its frame show the same one, and a child is not cheap."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -60,8 +60,10 @@ def test_review_warns_when_the_same_content_was_sent_within_a_day(
 ) -> None:
     sent = upload(LIST)
     job = make_job(sent, JobStatus.COMPLETED)
-    job.refresh_from_db()
     again = upload(LIST)
+    assert review(again, MessageParts.of(welcome)).same_content_at is None  # nothing went out
+    type(job).objects.filter(pk=job.pk).update(sent_count=1)
+    job.refresh_from_db()
     found = review(again, MessageParts.of(welcome))
     assert (found.same_content_at, found.same_content_batch_id) == (job.created_at, sent.pk)
     assert review(upload(LIST + "x,cat@example.com,\n"), MessageParts.of(welcome)).same_content_at is None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.conf import LazySettings
 
-from batches.waiting import say_finish, say_limit, say_period, say_scheduled, say_time, say_waiting
+from batches.waiting import say_ahead, say_finish, say_limit, say_period, say_scheduled, say_time, say_waiting
 
 NOW = datetime(2026, 11, 26, 15, 0, 20, tzinfo=UTC)  # a Thursday
 
@@ -101,3 +101,10 @@ def test_nothing_is_said_when_nothing_is_waited_for() -> None:
 def test_scheduled_batch_says_when_it_begins() -> None:
     at = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
     assert say_scheduled(at, now=NOW) == "The emails go out tomorrow at 09:00."
+
+
+def test_batch_says_which_other_one_is_being_sent() -> None:
+    assert say_ahead("newsletter-november.csv") == (
+        "It waits for its turn: “newsletter-november.csv” is being sent now."
+    )
+    assert say_ahead("") == "It waits for its turn: another batch is being sent now."

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from batches.jobs import lifecycle
 from batches.models import Batch, BatchStatus, EmailStatus, JobKind, JobStatus, Lane, ProgressMark, sql
-from tests.conftest import MakeBatch, MakeJob
+from tests.conftest import MakeBatch, MakeJob, MakeUser
 
 
 def read(page: Client, batch: Batch, **query: str) -> str:
@@ -78,3 +78,27 @@ def test_job_without_marks_has_no_chart(page: Client, sent: Batch) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql.ADD_MARKS)
     assert not ProgressMark.objects.exists()
+
+
+def test_small_batch_says_that_it_waits_for_another_one(
+    page: Client, make_batch: MakeBatch, make_job: MakeJob, make_user: MakeUser
+) -> None:
+    big = make_batch(BatchStatus.PROCESSING, pending=2)
+    Batch.objects.filter(pk=big.pk).update(name="Newsletter November")
+    make_job(big, JobStatus.PROCESSING, started_at=timezone.now())
+    small = make_batch(BatchStatus.PENDING, pending=1)
+    make_job(small, JobStatus.QUEUED)
+    sentence = "It waits for its turn: “Newsletter November” is being sent now."
+    assert sentence in read(page, small)
+    assert page.get(f"/api/batches/{small.pk}").json()["waitingFor"] == sentence
+    assert page.get(f"/api/batches/{big.pk}").json()["waitingFor"] is None
+    Batch.objects.filter(pk=big.pk).update(created_by=make_user("somebody"))
+    assert "Newsletter" not in (words := read(page, small))
+    assert "It waits for its turn: another batch is being sent now." in words
+
+
+def test_api_says_that_no_worker_is_running(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
+    batch = make_batch(BatchStatus.PENDING, pending=1)
+    make_job(batch, JobStatus.QUEUED)
+    assert page.get(f"/api/batches/{batch.pk}").json()["waitingFor"].startswith("No worker is running")
+    assert read(page, batch).count("No worker is running, so") == 1

@@ -147,7 +147,7 @@ def test_counts_are_shown_and_rejected_rows_linked(page: Client, draft: Batch, w
 def test_earlier_batch_with_the_same_file_is_linked(
     page: Client, draft: Batch, welcome: EmailTemplate, sender: User, make_job: MakeJob
 ) -> None:
-    make_job(draft, JobStatus.COMPLETED, completed_at=timezone.now())
+    make_job(draft, JobStatus.COMPLETED, completed_at=timezone.now(), sent_count=1)
     again = intake.import_csv(BytesIO(LIST.encode()), filename="again.csv", user=sender).batch
     text = read(page, again)
     assert "A batch with the same list was started within the last 24 hours" in text
@@ -158,7 +158,7 @@ def test_nothing_is_told_of_an_earlier_batch_of_another_user(
     page: Client, draft: Batch, welcome: EmailTemplate, sender: User, staff: User, make_job: MakeJob
 ) -> None:
     theirs = intake.import_csv(BytesIO(LIST.encode()), filename="theirs.csv", user=staff).batch
-    make_job(theirs, JobStatus.COMPLETED, completed_at=timezone.now())
+    make_job(theirs, JobStatus.COMPLETED, completed_at=timezone.now(), sent_count=1)
     warning = "A batch with the same list was started within the last 24 hours"
     assert warning not in read(page, draft)
     assert page.get(f"/api/batches/{draft.pk}/review").json()["sameContentSentAt"] is None

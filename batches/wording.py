@@ -14,7 +14,7 @@ from batches.jobs.queues import Fleet
 from batches.jobs.redis_health import RedisFault
 from batches.models import BatchStatus, EmailState, EmailStatus, LetterCheckState, SuppressionReason
 from batches.progress import Snapshot
-from batches.waiting import NO_WORKER
+from batches.waiting import NO_WORKER as NO_WORKER
 
 WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
 """The statuses in which a batch needs a worker to get further."""

@@ -45,10 +45,10 @@ def refresh(session: Any, *, now: datetime) -> bool:
     return True
 
 
-def shorten(session: Any) -> None:
+def shorten(session: Any, *, seconds: int = STRANGERS_SECONDS) -> None:
     """End the session of a stranger soon. Each request to begin a sign-in makes a new one."""
     if session.modified and not session.is_empty():
-        session.set_expiry(STRANGERS_SECONDS)
+        session.set_expiry(seconds)
 
 
 def has_ended(*, now: datetime) -> bool:

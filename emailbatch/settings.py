@@ -72,6 +72,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
 SESSION_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "batches.accounts.signed_out.refuse_forgery"
 # A browser takes a cookie of such a name only over https, and never from another host of the same domain (RFC 6265bis,
 # section 4.1.3).
 if SESSION_COOKIE_SECURE:
@@ -282,6 +283,7 @@ MIDDLEWARE = [
     "batches.web.middleware.UnstorableValues",
     "allauth.account.middleware.AccountMiddleware",
     "batches.accounts.middleware.Sessions",
+    "batches.accounts.signed_out.KeptForms",
     "batches.web.middleware.BusyRendering",
 ]
 ROOT_URLCONF = "emailbatch.urls"

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from allauth.usersessions.models import UserSession
-from django.conf import settings
-from django.contrib import messages
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render, resolve_url
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
 from batches import factors, session_limits
 from batches.accounts.devices import remember_device
 from batches.accounts.guesses import TooManyGuesses
+from batches.accounts.kept_forms import KEPT_SECONDS, has_kept_form
 from batches.credentials import parse_bearer
+from batches.session_limits import STRANGERS_SECONDS
 
 OPEN_WITHOUT_FACTOR = (
     "/accounts/two-factor/",
@@ -34,9 +34,6 @@ API = "/api/"
 
 FOR_RECIPIENTS = "/u/"
 """Pages for everybody who has the link. They know no session, so nobody's is read, ended or extended for them."""
-
-SESSION_ENDED = "Your session had ended, so nothing was saved or sent. Sign in, then do it again."
-"""What the sign-in page tells a person whose form came after the end of the session."""
 
 
 class Sessions(MiddlewareMixin):
@@ -60,9 +57,8 @@ class Sessions(MiddlewareMixin):
         if request.path_info.startswith(FOR_RECIPIENTS):
             return response
         if request.session.modified and not request.user.is_authenticated:
-            session_limits.shorten(request.session)
-        if _lost_form(request, response):
-            messages.warning(request, SESSION_ENDED)
+            is_kept = has_kept_form(request.session)
+            session_limits.shorten(request.session, seconds=KEPT_SECONDS if is_kept else STRANGERS_SECONDS)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -71,13 +67,6 @@ class Sessions(MiddlewareMixin):
         response = render(request, "account/too_many.html", {"reason": str(exception)}, status=exception.http_status)
         response.headers["Retry-After"] = str(exception.wait_seconds)
         return response
-
-
-def _lost_form(request: HttpRequest, response: HttpResponseBase) -> bool:
-    """Whether a form was posted without a session, and the answer leads to the sign-in."""
-    if request.method != "POST" or request.user.is_authenticated or request.path.startswith("/accounts/"):
-        return False
-    return response.headers.get("Location", "").startswith(resolve_url(settings.LOGIN_URL))
 
 
 def _ask_for_factor(request: HttpRequest) -> HttpResponse | None:

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.urls import include, path
 
 from batches.accounts import openid, views
+from batches.accounts.signed_out import show_session
 
 urlpatterns = [
     path("", views.show_account, name="account"),
@@ -14,6 +15,7 @@ urlpatterns = [
     path("login/", views.SignIn.as_view(), name="account_login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("logout/", LogoutView.as_view(), name="account_logout"),
+    path("session/", show_session, name="session"),
     path("password/", views.ChangePassword.as_view(), name="password"),
     path("reauthenticate/", allauth_views.reauthenticate, name="account_reauthenticate"),
     path("inactive/", views.show_inactive, name="account_inactive"),

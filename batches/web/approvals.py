@@ -15,7 +15,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from batches import reviewing
 from batches.accounts.proof import require_fresh_proof
@@ -31,7 +31,7 @@ from batches.rendering.template import Rendered, TemplateFault
 from batches.web.list_view import NO_TEMPLATE
 from batches.web.message import MessageChoice, read_choice
 from batches.web.middleware import MESSAGE_POLICY
-from batches.web.requests import SignedInRequest
+from batches.web.requests import SignedInRequest, posted_from
 from batches.wording import say_suppressed
 
 Answer = Callable[[SignedInRequest, Batch], str]
@@ -69,8 +69,7 @@ def show_message(request: SignedInRequest, batch_id: int) -> HttpResponse:
 def _answering(answer: Answer) -> Callable[..., HttpResponse]:
     """Make the view of a button. A refused answer shows the page again, as it is now, with the reason."""
 
-    @require_POST
-    @login_required
+    @posted_from("approval", "batch_id")
     @wraps(answer)
     def respond(request: SignedInRequest, batch_id: int) -> HttpResponse:
         batch = _find_batch(request, batch_id)

@@ -15,7 +15,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from batches import audit
 from batches.accounts.proof import require_proof
@@ -33,7 +33,7 @@ from batches.people import (
 from batches.people.wording import count_findings, say_erased
 from batches.permissions import Permission, require
 from batches.suppressions import digest_address, find_digest, list_of
-from batches.web.requests import SignedInRequest
+from batches.web.requests import SignedInRequest, posted_from
 
 ERASE_SECONDS = 20.0
 """How long the page waits for emails in flight. A browser or a proxy gives up later than that."""
@@ -92,8 +92,7 @@ def show_person(request: SignedInRequest) -> HttpResponse:
     return _show(request, form, spelling=spelling, found=find_person(spelling))
 
 
-@require_POST
-@login_required
+@posted_from("person")
 def export(request: SignedInRequest) -> HttpResponse:
     """Give out everything about a person as a file."""
     require(request.user, Permission.VIEW_AUDIT)
@@ -109,8 +108,7 @@ def export(request: SignedInRequest) -> HttpResponse:
     return response
 
 
-@require_POST
-@login_required
+@posted_from("person")
 def erase(request: SignedInRequest) -> HttpResponse:
     """Remove everything about a person, after the address was typed twice and the auditor proved again who it is."""
     require(request.user, Permission.VIEW_AUDIT)

@@ -7,15 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
 
+from batches.accounts.kept_forms import find_kept_form
 from batches.models import Batch
 from batches.permissions import Act, require_act
+
+MESSAGE_FIELDS = ("template", "subject", "sender", "topic", "row")
+"""The fields of the review that choose the message. Its address has them too."""
 
 
 class SignedInRequest(HttpRequest):
@@ -35,13 +43,48 @@ def posted_from_review(view: Callable[[SignedInRequest, int], HttpResponse]) -> 
     @wraps(view)
     def respond(request: SignedInRequest, batch_id: int) -> HttpResponse:
         if request.method != "POST":
-            return redirect("review", batch_id=batch_id)
+            return redirect(f"{reverse('review', args=[batch_id])}{_find_kept_query(request)}")
         try:
             return view(request, batch_id)
         except Batch.DoesNotExist as exc:
             raise Http404(f"Batch {batch_id} was discarded meanwhile.") from exc
 
     return respond
+
+
+def _find_kept_query(request: SignedInRequest) -> str:
+    """Return the query of the review for a form that is kept from before the sign-in, so that it shows that message."""
+    kept = find_kept_form(request)
+    typed = kept.query() if kept and kept.path == request.path else QueryDict()
+    chosen = {name: typed[name] for name in MESSAGE_FIELDS if typed.get(name)}
+    return f"?{urlencode(chosen)}" if chosen else ""
+
+
+View = Callable[..., HttpResponse]
+
+
+def posted_from(page: str, *arguments: str) -> Callable[[View], View]:
+    """Let a signed-in user post a form of a page. A GET redirects to that page.
+
+    Somebody whose session had ended comes to the address of the form after the sign-in, with a GET.
+
+    Args:
+        page: The name of the page's URL.
+        arguments: Those arguments of the form's address that the page's address has too.
+    """
+
+    def decorate(view: View) -> View:
+        @login_required
+        @wraps(view)
+        def respond(request: SignedInRequest, **values: Any) -> HttpResponse:
+            if request.method in ("GET", "HEAD"):
+                return redirect(reverse(page, kwargs={name: values[name] for name in arguments}))
+            return view(request, **values)
+
+        posted: View = require_http_methods(["GET", "HEAD", "POST"])(respond)
+        return posted
+
+    return decorate
 
 
 def batches_of(request: SignedInRequest) -> QuerySet[Batch]:

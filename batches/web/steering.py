@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Container
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django.views.decorators.http import require_POST
 
 from batches.accounts.proof import require_fresh_proof
 from batches.files.errors import ListRefused
@@ -24,7 +22,7 @@ from batches.permissions import Act, find_missing
 from batches.progress import Snapshot
 from batches.web.actions import Action, Button, Done, Perform, Question, TickBox, make_button
 from batches.web.progressbar import ENDED
-from batches.web.requests import SignedInRequest, find_batch
+from batches.web.requests import SignedInRequest, find_batch, posted_from
 from batches.web.ways_on import BACK_TO_DRAFT, CHANGE_TIME, COPY, SEND_NOW
 
 MOVING = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING)
@@ -42,8 +40,7 @@ def list_acts(user: User, batch: Batch) -> set[Act]:
     return {act for act in ALL_ACTS if find_missing(user, batch, act) is None}
 
 
-@require_POST
-@login_required
+@posted_from("batch", "batch_id")
 def steer_batch(request: SignedInRequest, batch_id: int, action: str) -> HttpResponse:
     """Do what a button says. The next page then says what happened, or the batch's page why it was refused."""
     chosen = next((each for each in ACTIONS if each.name == action), None)

@@ -17,7 +17,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from batches import do_not_send
 from batches.do_not_send import Entry, FileImported, SuppressionRefused
@@ -26,7 +26,7 @@ from batches.files.spooling import check_size
 from batches.models import Suppression, SuppressionReason, Topic, TopicKind
 from batches.paging import read_page
 from batches.permissions import Permission, require
-from batches.web.requests import SignedInRequest
+from batches.web.requests import SignedInRequest, posted_from
 
 PAGE_ROWS = 50
 
@@ -105,8 +105,7 @@ def show_suppressions(request: SignedInRequest) -> HttpResponse:
     return _show(request)
 
 
-@require_POST
-@login_required
+@posted_from("suppressions")
 @never_cache
 def find(request: SignedInRequest) -> HttpResponse:
     """Show what the list says of one address."""
@@ -122,8 +121,7 @@ def find(request: SignedInRequest) -> HttpResponse:
     return _show(request, find_form=form, found=found)
 
 
-@require_POST
-@login_required
+@posted_from("suppressions")
 @never_cache
 def add(request: SignedInRequest) -> HttpResponse:
     """Put one address on the list."""
@@ -143,8 +141,7 @@ def add(request: SignedInRequest) -> HttpResponse:
     return _show(request, add_form=form, status=422)
 
 
-@require_POST
-@login_required
+@posted_from("suppressions")
 @never_cache
 def import_file(request: SignedInRequest) -> HttpResponse:
     """Put the addresses of a file on the list. The page says which lines were bad."""
@@ -164,8 +161,7 @@ def import_file(request: SignedInRequest) -> HttpResponse:
     return _show(request, imported=imported)
 
 
-@require_POST
-@login_required
+@posted_from("suppressions")
 @never_cache
 def lift(request: SignedInRequest, suppression_id: int) -> HttpResponse:
     """Take one row off the list. One that is gone is off it too."""

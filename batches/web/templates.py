@@ -17,13 +17,13 @@ from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from batches.models import EmailJob, EmailTemplate, JobKind, TemplateKind, TemplateVersion
 from batches.permissions import Permission, may
 from batches.template_analysis import read_known
 from batches.template_versions import TemplateInUse, delete_template, make_default, may_edit
-from batches.web.requests import SignedInRequest
+from batches.web.requests import SignedInRequest, posted_from
 
 EXCERPT_CHARS = 160
 """How much of a letter the list shows."""
@@ -64,8 +64,7 @@ def show_templates(request: SignedInRequest) -> HttpResponse:
     return render(request, "batches/templates.html", {"listed": listed, "may_choose_default": may_choose})
 
 
-@require_POST
-@login_required
+@posted_from("templates")
 def choose_default(request: SignedInRequest, key: str) -> HttpResponse:
     """Make this the template for uploads that name none."""
     template = get_object_or_404(EmailTemplate, key=key)
@@ -74,8 +73,7 @@ def choose_default(request: SignedInRequest, key: str) -> HttpResponse:
     return redirect("templates")
 
 
-@require_POST
-@login_required
+@posted_from("templates")
 def remove_template(request: SignedInRequest, key: str) -> HttpResponse:
     """Delete a template, unless a job was made with it or it is the default."""
     template = get_object_or_404(EmailTemplate, key=key)

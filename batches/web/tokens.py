@@ -11,13 +11,13 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from batches.accounts.proof import require_proof
 from batches.credentials import make_token, revoke_tokens
 from batches.models import ApiToken
 from batches.token_form import TokenForm
-from batches.web.requests import SignedInRequest
+from batches.web.requests import SignedInRequest, posted_from
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -37,8 +37,7 @@ def show_tokens(request: SignedInRequest) -> HttpResponse:
     return render(request, "batches/tokens.html", context, status=422 if form.is_bound else 200)
 
 
-@require_POST
-@login_required
+@posted_from("tokens")
 def revoke_token(request: SignedInRequest, token_id: int) -> HttpResponse:
     """Revoke one of the user's tokens. One that is gone is revoked too."""
     if revoke_tokens(ApiToken.objects.filter(user=request.user, pk=token_id)):

@@ -9,13 +9,13 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from batches.models import EmailTemplate, TemplateVersion
 from batches.paging import read_page
 from batches.template_comparison import compare
 from batches.template_versions import may_edit, restore_version
-from batches.web.requests import SignedInRequest
+from batches.web.requests import SignedInRequest, posted_from
 
 NUMBER_MAX_DIGITS = 9
 """The numbers of versions are PostgreSQL integers."""
@@ -57,8 +57,7 @@ def show_version(request: SignedInRequest, key: str, number: int) -> HttpRespons
     return render(request, "batches/version.html", context)
 
 
-@require_POST
-@login_required
+@posted_from("template-versions", "key")
 def restore(request: SignedInRequest, key: str, number: int) -> HttpResponse:
     """Save the parts of a former version as a new one."""
     template = get_object_or_404(EmailTemplate, key=key)

@@ -1,6 +1,7 @@
 // The first page: upload a file with a progress bar, by a click or by dropping it, and show the newest batches live.
 
 import { followCards } from "./cards.js";
+import { saySignedOut } from "./signed_out.js";
 import { gettext, interpolate } from "./words.js";
 
 const form = document.getElementById("upload");
@@ -148,7 +149,8 @@ function finish(request) {
   if (request.status >= 200 && request.status < 300) {
     location.assign(next(answer.batchId));
   } else if (request.status === 401) {
-    fail(gettext("Your session has ended, and nothing was uploaded. Reload this page, sign in, and choose the file again."));
+    fail(gettext("You were signed out, and nothing was uploaded."));
+    saySignedOut(() => say(gettext("You are signed in again. Press Upload: the file is still chosen.")));
   } else {
     const refused = interpolate(gettext("The upload was refused (%(status)s). Try again."), { status: request.status });
     fail(typeof answer.detail === "string" ? answer.detail : refused);

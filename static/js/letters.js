@@ -1,11 +1,14 @@
 // The check of every letter: ask for this part of the page again until the check has ended.
 
+import { saySignedOut } from "./signed_out.js";
+
 const POLL_EVERY_MS = 600;
 const LONGEST_WAIT_MS = 10_000;
 
 /** Replace the part by the server's newer one. DOMParser runs no script, and the server has escaped every value. */
 async function renew(part) {
   const answer = await fetch(part.dataset.poll, { redirect: "error" });
+  if (answer.status === 401) saySignedOut();
   if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const newer = document.adoptNode(page.getElementById("letters"));

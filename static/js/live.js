@@ -1,6 +1,8 @@
 // Snapshots as they happen: over a websocket, otherwise as server-sent events, otherwise by polling.
 // Each snapshot is whole, and each connection begins with one. So a missed snapshot loses nothing.
 
+import { sayIfSignedOut } from "./signed_out.js";
+
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 const POLL_EVERY_MS = 4_000;
@@ -36,7 +38,10 @@ export function follow(source, take) {
     };
     // A stranger is refused before the socket opens, which looks like any other failure here. The poll tells.
     socket.onclose = (event) => {
-      if (REFUSALS.includes(event.code)) return;
+      if (REFUSALS.includes(event.code)) {
+        sayIfSignedOut(open);
+        return;
+      }
       failures += 1;
       if (failures !== FAILURES_BEFORE_STREAM) setTimeout(open, wait(failures));
       else if (source.stream) stream();
@@ -57,7 +62,10 @@ export function follow(source, take) {
   async function poll(count = 1) {
     try {
       const snapshot = await source.poll();
-      if (snapshot === REFUSED) return;
+      if (snapshot === REFUSED) {
+        sayIfSignedOut(open);
+        return;
+      }
       if (snapshot) take(snapshot);
     } catch {
       // The server can't be reached. The page stays as it is.

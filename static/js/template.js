@@ -1,6 +1,7 @@
 // The editor of a template: the preview and the notes follow what is typed, and nothing that was typed is lost.
 
 import { dropDraft, keepDraft, readDraft } from "./drafts.js";
+import { saySignedOut } from "./signed_out.js";
 import { followToolbar, insert } from "./toolbar.js";
 import { gettext, interpolate } from "./words.js";
 
@@ -70,6 +71,7 @@ async function showNotes() {
   const data = new FormData(form);
   data.delete("picture");
   const answer = await fetch(form.dataset.notesUrl, { method: "POST", body: data, redirect: "error" });
+  if (answer.status === 401) saySignedOut(look);
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const newer of page.querySelectorAll("[id]")) {

@@ -11,22 +11,23 @@ import pytest
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 PROGRAM = """
-from batches.accounts.devices import cookie_name
+from batches.accounts import devices, kept_forms
 from django.conf import settings
 from django.contrib.messages.storage import default_storage
 from django.test import RequestFactory
 request = RequestFactory().get("/")
 request.session = {}
 storage = default_storage(request)
-print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, storage.storages[0].cookie_name, cookie_name())
+own = storage.storages[0].cookie_name, devices.cookie_name(), kept_forms.cookie_name()
+print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, *own)
 """
 
 
 @pytest.mark.parametrize(
     ("is_https", "expected"),
     [
-        ("true", "__Host-sessionid __Host-csrftoken __Host-messages __Secure-known_device"),
-        ("false", "sessionid csrftoken messages known_device"),
+        ("true", "__Host-sessionid __Host-csrftoken __Host-messages __Secure-known_device __Host-last_user"),
+        ("false", "sessionid csrftoken messages known_device last_user"),
     ],
 )
 def test_names_of_cookies_have_a_prefix_over_https(tmp_path: Path, is_https: str, expected: str) -> None:

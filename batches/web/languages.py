@@ -14,7 +14,7 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods
 from django.views.i18n import JavaScriptCatalog
 
 from batches.languages import CODES, choose_language, find_language, read_choice
@@ -40,12 +40,14 @@ class Languages(MiddlewareMixin):
         return response
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def choose(request: HttpRequest) -> HttpResponse:
     """Choose the language for this browser and for the account, then go on where the person was.
 
     An empty language means: as the browser says.
     """
+    if request.method != "POST":
+        return redirect("/")
     code = request.POST.get("language", "")
     after = request.POST.get("next", "/")
     is_ours = url_has_allowed_host_and_scheme(after, allowed_hosts=None) and after.startswith("/")

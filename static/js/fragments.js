@@ -1,6 +1,7 @@
 // Fetch the parts of a page that no snapshot holds, seldom and spread in time, and put them in place of the old ones.
 // A hundred people may watch one batch: after it ends, their pages must not all ask in the same instant.
 
+import { sayIfSignedOut } from "./signed_out.js";
 import { showTimes } from "./times.js";
 
 const LEAST_GAP_MS = 5_000;
@@ -51,6 +52,7 @@ export function followParts(notes, rows) {
       replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
     } else if (answer && answer.status !== 304 && answer.status < 500) {
       isOver = true; // signed out, or the batch is gone
+      sayIfSignedOut(goOn);
     } else if (!answer || answer.status >= 500) {
       for (const part of wanted) stale[part] = true;
     }
@@ -65,6 +67,12 @@ export function followParts(notes, rows) {
       showTimes(newer);
       if (id === rows) observer.observe(newer);
     }
+  }
+
+  function goOn() {
+    isOver = false;
+    stale.notes = stale.rows = true;
+    plan();
   }
 
   return () => {

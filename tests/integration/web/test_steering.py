@@ -72,7 +72,8 @@ def test_unknown_action_is_not_found(page: Client, make_batch: MakeBatch) -> Non
     assert page.post(reverse("batch-steer", args=[make_batch(sent=1).pk, "explode"])).status_code == 404
 
 
-def test_link_changes_nothing(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
+def test_link_leads_to_the_batch_and_changes_nothing(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
     batch = make_batch(BatchStatus.PROCESSING, pending=1)
     make_job(batch, JobStatus.PROCESSING)
-    assert page.get(reverse("batch-steer", args=[batch.pk, "cancel"])).status_code == 405
+    answer = page.get(reverse("batch-steer", args=[batch.pk, "cancel"]))
+    assert answer.headers["Location"] == reverse("batch", args=[batch.pk])

@@ -27,6 +27,7 @@ from batches.send_times import say_bad_send_time
 from batches.sender_form import SenderField
 from batches.template_form import CheckedTemplateForm
 from batches.topic_form import SendTopicField, TemplateTopicField
+from batches.web.send_time_field import SendTimeField
 from batches.wording import ENCODING_NAMES
 
 PASTED_MAX_CHARS = 200_000
@@ -154,12 +155,7 @@ class MessageForm(RefusableForm):
     sender = SenderField()
     topic = SendTopicField()
     to = AddressesField(label=gettext_lazy("Addresses for a test"), required=False)
-    scheduled_at = forms.DateTimeField(
-        label="Send at",
-        required=False,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-        error_messages={"invalid": "Write the time like 2026-03-31 09:00, or leave the field empty."},
-    )
+    scheduled_at = SendTimeField(label=gettext_lazy("Send at"), required=False)
 
     def __init__(self, *args: Any, user: User, template: EmailTemplate | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

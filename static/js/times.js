@@ -93,6 +93,23 @@ function nameZone() {
     note.textContent = interpolate(note.dataset.zoneNote, { zone: zone.replaceAll("_", " ") });
 }
 
+/** Let each field for a time be read in the zone of the browser, and show a stored time in it. */
+function takeZone() {
+  for (const field of document.querySelectorAll("input[data-time-zone]")) field.value = zone;
+  for (const field of document.querySelectorAll("input[data-at]")) {
+    const at = new Date(field.dataset.at);
+    if (field.dataset.at && !Number.isNaN(at.valueOf())) field.value = localText(at);
+  }
+}
+
+/** Write a time as an input of the type datetime-local has it. */
+function localText(at) {
+  const [year, month, day, hours, minutes] = [at.getFullYear(), at.getMonth() + 1, at.getDate(), at.getHours(), at.getMinutes()];
+  const [date, time] = [[year, month, day], [hours, minutes]].map((parts) => parts.map((part) => String(part).padStart(2, "0")));
+  return `${date.join("-")}T${time.join(":")}`;
+}
+
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : showTimes(document)));
 nameZone();
+takeZone();
 showTimes(document);

@@ -75,7 +75,7 @@ def test_letter_is_in_its_form_when_the_user_is_back(any_page: Page) -> None:
     sign_in(page)
     expect(page.locator("#kept-form")).to_contain_text("What you typed is back in its form.")
     expect(page.locator('[name="name"]')).to_have_value("Autumn fair")
-    expect(page.locator('[name="subject"]')).to_have_value("Come & see “us”")
+    expect(page.locator("#id_subject")).to_have_value("Come & see “us”")
     assert not EmailTemplate.objects.filter(name="Autumn fair").exists()
 
 
@@ -84,6 +84,7 @@ def test_letter_stays_hidden_when_another_user_signs_in(any_page: Page) -> None:
     User.objects.create_user("eve", password=PASSWORD)
     page.goto("/templates/new/")
     page.fill('[name="name"]', "Autumn fair")
+    page.fill('[name="subject"]', "Come")
     end_sessions()
     page.get_by_role("button", name=re.compile("^Save")).first.click()
     sign_in(page, "eve")
@@ -96,11 +97,11 @@ def test_message_is_in_the_review_when_the_user_is_back(any_page: Page, maria: U
     batch = make_batch(BatchStatus.DRAFT, pending=1, owner=maria)
     page.goto(f"/batches/{batch.pk}/review/")
     end_sessions()
-    subject = page.locator('[name="subject"]')
+    subject = page.locator("#id_subject")
     subject.fill("Another subject")
     page.locator("#show").click()
     sign_in(page)
-    expect(page.locator('[name="subject"]')).to_have_value("Another subject")
+    expect(page.locator("#id_subject")).to_have_value("Another subject")
     assert Batch.objects.get(pk=batch.pk).status == BatchStatus.DRAFT
 
 
@@ -148,6 +149,7 @@ def test_form_is_filled_again_when_the_user_signed_in_in_another_tab(any_page: P
     page = any_page
     page.goto("/templates/new/")
     page.fill('[name="name"]', "Autumn fair")
+    page.fill('[name="subject"]', "Come")
     other = page.context.new_page()
     other.goto("/")
     other.get_by_role("button", name="Sign out").click()

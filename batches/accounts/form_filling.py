@@ -13,7 +13,9 @@ from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
 FILLED_TAGS = ("input", "textarea", "select", "option", "button")
-NEVER_FILLED = ("password", "file", "submit", "button", "reset", "image")
+TYPED_KINDS = ("text", "email", "number", "search", "url", "tel", "date", "time", "datetime-local", "month", "week")
+"""The types of inputs into which people type what is no secret."""
+
 KEPT_HIDDEN = "data-kept"
 
 Attributes = dict[str, str | None]
@@ -193,7 +195,7 @@ def _fill_control(control: Control, values: Sequence[str], left: list[str]) -> E
         return _mark(control, "selected", is_on=(attributes.get("value") or "") in values)
     if kind in ("checkbox", "radio"):
         return _mark(control, "checked", is_on=(attributes.get("value") or "on") in values)
-    if not left or (kind == "hidden" and KEPT_HIDDEN not in attributes) or kind in NEVER_FILLED:
+    if not left or not (kind in TYPED_KINDS or KEPT_HIDDEN in attributes):
         return None
     value = left.pop(0)
     if control.tag == "textarea":  # a browser drops the first line break of a textarea

@@ -72,7 +72,7 @@ class SendTimeWidget(forms.Widget):
 
 
 class SendTimeField(forms.Field):
-    """A time with a zone, or None. Used as ``scheduled_at``, it has the parts ``scheduled_at_zone`` and ``_which``."""
+    """A time with a zone, or None. Its name with ``_zone`` and with ``_which`` names its other parts."""
 
     widget = SendTimeWidget
     default_error_messages = {

@@ -13,7 +13,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from batches import audit
 from batches.accounts.proof import require_fresh_proof
@@ -26,7 +26,7 @@ from batches.paging import read_page
 from batches.permissions import Act, find_missing
 from batches.web.listed_emails import list_emails
 from batches.web.progressbar import ENDED
-from batches.web.requests import SignedInRequest, find_batch
+from batches.web.requests import SignedInRequest, find_batch, posted_from
 from batches.web.steering import say_being_sent
 
 DOMAIN = "at"
@@ -64,8 +64,7 @@ def download_group(request: SignedInRequest, batch_id: int, key: str) -> Streami
     return response
 
 
-@require_POST
-@login_required
+@posted_from("failures", "batch_id", "key")
 def send_group(request: SignedInRequest, batch_id: int, key: str) -> HttpResponse:
     """Send to the recipients of a group again, as a replay of the failed that is limited to them."""
     batch = find_batch(request, batch_id, act=Act.RESTART)

@@ -16,7 +16,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from batches.letter_frames import find_frame, save_frame
 from batches.models import LetterFrame, Picture
@@ -26,7 +26,7 @@ from batches.rendering.footers import find_footer_fault
 from batches.rendering.tags import TagFault
 from batches.template_sources import make_frame, make_picture_url
 from batches.web.middleware import message_policy
-from batches.web.requests import SignedInRequest
+from batches.web.requests import SignedInRequest, posted_from
 from batches.writing.frame import DEFAULT_ACCENT, is_accent
 from batches.writing.markdown import write_letter
 
@@ -121,8 +121,7 @@ def preview_frame(request: SignedInRequest) -> HttpResponse:
     return HttpResponse(html, headers={"Content-Security-Policy": message_policy(request)})
 
 
-@require_POST
-@login_required
+@posted_from("templates")
 def upload_picture(request: SignedInRequest) -> HttpResponse:
     """Store a picture for a letter. Answers with its address, or with the sentence of the refusal."""
     picture = request.FILES.get("picture")

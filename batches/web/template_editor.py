@@ -13,7 +13,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from batches import intake
 from batches.jobs import lifecycle
@@ -29,7 +29,7 @@ from batches.template_versions import TemplateChanged, make_default, may_edit, r
 from batches.web.editor_choice import EditorNotes, list_batches, make_notes, read_choice, stored_choice
 from batches.web.forms import TemplateForm, TestForm
 from batches.web.middleware import message_policy
-from batches.web.requests import SignedInRequest
+from batches.web.requests import SignedInRequest, posted_from
 from batches.web.review import TEST_ADDRESS, find_own_address
 from batches.writing.fixes import Fix
 
@@ -218,8 +218,7 @@ def preview_template(request: SignedInRequest) -> HttpResponse:
     return response
 
 
-@require_POST
-@login_required
+@posted_from("templates")
 def show_notes(request: SignedInRequest) -> HttpResponse:
     """Show what there is to say of the template in the form. A script puts each part of it in its place."""
     choice = read_choice(request, request.POST)

@@ -14,8 +14,10 @@ from batches.directory.finding import (
     search_rows,
 )
 from batches.directory.listing import list_some, unlist_batches, unlist_person, unlist_rows
+from batches.directory.matching import WALK_ROWS
 
 __all__ = [
+    "WALK_ROWS",
     "FoundPerson",
     "PersonPage",
     "find_people",

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db.models import Q
+from django.http import QueryDict
 
+from batches.directory import WALK_ROWS, search_rows
 from batches.models import Batch, Email, EmailQuerySet, EmailState, EmailStatus, RejectionKind
-from batches.paging import Walk, read_page
+from batches.paging import WHOLE_NUMBER_MAX_DIGITS, CursorFault, Page, Walk, make_page, parse, read_page
 from batches.progress import Snapshot
 from batches.returns.summary import filter_returned
 from batches.state_search import OPEN_STATUSES, find_in_states
@@ -18,6 +20,8 @@ from batches.web.findings import count_hidden_rows
 from batches.web.listed_emails import list_emails
 from batches.web.requests import SignedInRequest
 from batches.wording import HIDDEN_MEANING, REJECTED_MEANING, RETURN_MEANINGS, STATE_MEANINGS
+
+PAGE_SIZE = 50
 
 REJECTED = "rejected"
 """The value of the tab that lists the rejected rows. All tabs but this and the next list emails by their state."""
@@ -44,11 +48,14 @@ def show_recipients(request: SignedInRequest, batch: Batch, now: Snapshot) -> di
     """Return the context of the table: the tabs, what the chosen one means, and a page of its rows."""
     status = request.GET.get("status", "")
     hidden_count = count_hidden_rows(batch)
+    tabs = _make_tabs(batch, now, hidden_count=hidden_count, chosen=status)
     return {
         "has_rejected_rows": batch.rejected_count or batch.duplicate_count or hidden_count,
-        "tabs": _make_tabs(batch, now, hidden_count=hidden_count, chosen=status),
+        "tabs": tabs,
+        "status": status,
         "meaning": _say_meaning(status, batch),
         **_read_rows(request, batch, status, now),
+        "total": next((tab.count for tab in tabs if tab.is_chosen), 0),
     }
 
 
@@ -57,8 +64,87 @@ def _read_rows(request: SignedInRequest, batch: Batch, status: str, now: Snapsho
         is_hidden = Q(kind=HIDDEN)
         rows = batch.rejected_rows.filter(is_hidden if status == HIDDEN else ~is_hidden)
         return {"rejected": read_page(rows, order=["line", "pk"], query=request.GET)}
-    page = read_page(_find_emails(batch, status, now), order=["row"], query=request.GET)
-    return {"emails": page, "listed_emails": list_emails(page.rows)}
+    query = _jump(request.GET)
+    text = " ".join(query.get("q", "").split())
+    if text:
+        page = _search(batch, status, text, query)
+    else:
+        page = read_page(_find_emails(batch, status, now), order=["row"], query=query, size=PAGE_SIZE)
+    return {
+        "emails": page,
+        "listed_emails": list_emails(page.rows),
+        "text": text,
+        "is_searched": batch.is_listed or batch.total_count <= WALK_ROWS,
+        "position": _find_position(query, page),
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Position:
+    """Which recipients of the whole list a page shows: the first and the last, counted from 1."""
+
+    first: int
+    last: int
+    next_query: str
+    """The query of the next page, with the number of its first recipient."""
+    is_last: bool
+
+
+def _find_position(query: QueryDict, page: Page[Email]) -> Position | None:
+    """Return what a page shows of the list. None: it was opened in the middle, so nobody has counted."""
+    text = query.get("from", "") if query.get("after") else "1"
+    if not (text.isascii() and text.isdigit() and len(text) < WHOLE_NUMBER_MAX_DIGITS and page.rows):
+        return None
+    first = int(text)
+    following = query.copy()
+    following["from"] = str(first + len(page.rows))
+    if page.next_query:
+        following["after"] = str(page.rows[-1].row)
+    return Position(
+        first=first,
+        last=first + len(page.rows) - 1,
+        next_query=f"?{following.urlencode()}" if page.next_query else "",
+        is_last=not page.next_query,
+    )
+
+
+def _jump(query: QueryDict) -> QueryDict:
+    """Return a query with the cursor before a line in place of the line to which somebody wants to go."""
+    line = query.get("line", "")
+    changed = query.copy()
+    changed.pop("line", None)
+    if line.isascii() and line.isdigit() and len(line) < WHOLE_NUMBER_MAX_DIGITS and int(line) > 1:
+        changed["after"] = str(int(line) - 1)
+        changed.pop("from", None)
+    return changed
+
+
+def _search(batch: Batch, status: str, text: str, query: QueryDict) -> Page[Email]:
+    """Read a page of the recipients whose name or address has every word of a text."""
+    try:
+        [after] = parse(query["after"], count=1) if query.get("after") else [0]
+    except CursorFault:
+        after = 0
+    emails = _filter(batch, status)
+    found: list[Email] = []
+    for rows in search_rows(batch, text, after_row=after):
+        if rows:
+            found += emails.filter(row__in=rows).order_by("row")[: PAGE_SIZE + 1 - len(found)]
+        if len(found) > PAGE_SIZE:
+            break
+    rest = found[:PAGE_SIZE]
+    following = str(rest[-1].row) if len(found) > PAGE_SIZE else None
+    return make_page(rest, query=query, following=following, is_first=not after)
+
+
+def _filter(batch: Batch, status: str) -> EmailQuerySet:
+    """Return the emails of a tab, of which the caller reads some rows by their numbers."""
+    emails = batch.emails.with_state()
+    if status in RETURN_MEANINGS:
+        return filter_returned(emails, batch_id=batch.pk, state=EmailState(status))
+    if status == EmailStatus.PENDING:
+        return emails.filter(status__in=OPEN_STATUSES)
+    return emails.in_state(status) if status in EmailStatus.values else emails
 
 
 def _find_emails(batch: Batch, status: str, now: Snapshot) -> EmailQuerySet | Walk[Email]:

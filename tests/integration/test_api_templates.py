@@ -129,3 +129,30 @@ def test_topics_are_listed(api: Client) -> None:
     items = api.get("/api/topics").json()["items"]
     assert items[-1] == {"key": "z", "name": "Zoo", "kind": "service", "description": "Animals."}
     assert [item["kind"] for item in items if item["key"] == "news"] == ["news"]
+
+
+def test_letter_is_written_and_read_by_its_source(client: Client, sender: User) -> None:
+    client.force_login(sender)
+    letter = {"key": "party", "name": "Party", "subject": "S", "source": "Dear **{{ name }}**"}
+    made = client.post("/api/templates", json.dumps(letter), content_type="application/json")
+    assert made.status_code == 201
+    answer = client.get("/api/templates/party").json()
+    assert (answer["kind"], answer["source"]) == ("markdown", letter["source"])
+    assert "<strong>{{ name }}</strong>" in answer["html"]
+    assert client.get("/api/templates/party/versions").json()["items"][0]["source"] == letter["source"]
+    options = json.dumps({"fields": {"name": "Eva"}, "source": "Hello *{{ name }}*"})
+    preview = client.post("/api/templates/party/preview", options, content_type="application/json").json()
+    assert preview["text"] == "Hello Eva"
+    broken = json.dumps(letter | {"key": "b", "source": "a\n**{% if x %}b** c{% endif %}"})
+    refused = client.post("/api/templates", broken, content_type="application/json")
+    assert refused.status_code == 422
+    assert refused.json()["detail"].startswith("The letter can't be used in line 2:")
+
+
+@pytest.mark.parametrize("parts", [{"source": "a", "html": "b"}, {"kind": "html", "source": "a"}, {"kind": "markdown"}])
+def test_template_is_refused_when_its_kind_and_its_bodies_differ(
+    parts: dict[str, str], client: Client, sender: User
+) -> None:
+    client.force_login(sender)
+    body = json.dumps({"key": "party", "name": "Party", "subject": "S", **parts})
+    assert client.post("/api/templates", body, content_type="application/json").status_code == 422

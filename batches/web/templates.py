@@ -19,7 +19,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from batches.models import EmailJob, EmailTemplate, JobKind, TemplateKind, TemplateVersion
+from batches.models import EmailJob, EmailTemplate, JobKind, TemplateVersion
 from batches.permissions import Permission, may
 from batches.template_analysis import read_known
 from batches.template_versions import TemplateInUse, delete_template, make_default, may_edit
@@ -115,7 +115,6 @@ def _list_templates(request: SignedInRequest, templates: Iterable[EmailTemplate]
 
 
 def _make_excerpt(template: EmailTemplate) -> str:
-    """Return the first words of a template. Of HTML without a text body, none."""
-    text = template.source if template.kind == TemplateKind.MARKDOWN else template.text
-    words = " ".join(text[: 2 * EXCERPT_CHARS].split())
+    """Return the first words of a template's text, which a letter has too. Of HTML without a text body, none."""
+    words = " ".join(template.text[: 2 * EXCERPT_CHARS].split())
     return f"{words[:EXCERPT_CHARS]}…" if len(words) > EXCERPT_CHARS else words

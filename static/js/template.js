@@ -1,6 +1,6 @@
 // The editor of a template: the preview and the notes follow what is typed, and nothing that was typed is lost.
 
-import { dropDraft, keepDraft, readDraft } from "./drafts.js";
+import { dropDraft, keepDraft, readDraft, sendDraft } from "./drafts.js";
 import { saySignedOut } from "./signed_out.js";
 import { followToolbar, insert } from "./toolbar.js";
 import { gettext, interpolate } from "./words.js";
@@ -148,19 +148,13 @@ form.addEventListener("submit", (event) => {
     return;
   }
   isLeaving = true;
-  if (event.submitter?.name === "then") sessionStorage.setItem("draft-sent", draftName);
+  const isSaved = event.submitter?.value !== "test" || form.dataset.draft.startsWith("new/");
+  if (event.submitter?.name === "then" && isSaved) sendDraft(draftName);
 });
 window.addEventListener("beforeunload", (event) => {
   if (!isLeaving && isChanged()) event.preventDefault();
 });
 window.addEventListener("pageshow", () => (isLeaving = false));
-
-/** A page without red after a save: what was kept is stored now. */
-function forgetSent() {
-  const sent = sessionStorage.getItem("draft-sent");
-  sessionStorage.removeItem("draft-sent");
-  if (sent && !("unsaved" in form.dataset)) dropDraft(sent);
-}
 
 // --- Fixes, fields and pictures ---
 
@@ -224,7 +218,6 @@ if (!key.value) {
   showKey();
 }
 
-forgetSent();
 saved = typed();
 offerDraft();
 if (!areas[0].disabled) {

@@ -183,7 +183,7 @@ def test_heading_of_the_address_column_is_the_address(
     assert client.get(f"/api/batches/{draft}/review?templateId={key}")["missingFields"] == []
     earlier = stack.mail_count()
     client.wait_for_end(upload(client, content, templateId=key)["batchId"])
-    texts = sorted((to, mail.get_content().strip()) for to, mail in list(stack.mails())[earlier:])
+    texts = sorted((to, read_text(mail)) for to, mail in list(stack.mails())[earlier:])
     assert texts == [("ann@example.org", "Tom: ann@example.org"), ("eva@example.org", "Mia: eva@example.org")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 from django.db import models
@@ -33,6 +34,14 @@ class BatchQuerySet(models.QuerySet["Batch"]):
     def unlisted(self) -> Self:
         """Filter by what the search for people does not know yet. The index batch_unlisted has those."""
         return self.filter(_UNLISTED)
+
+    def with_sending(self) -> Self:
+        """Annotate each batch with ``subject`` and ``began_at`` of its newest job. Read a page of them, not all."""
+        jobs = apps.get_model("batches", "EmailJob").objects.filter(batch=models.OuterRef("pk")).order_by("-pk")
+        return self.annotate(
+            subject=models.Subquery(jobs.values("subject")[:1]),
+            began_at=models.Subquery(jobs.values("started_at")[:1]),
+        )
 
     def move(self, batch_id: int, *, to: BatchStatus) -> bool:
         """Set one batch's status and say whether a row changed. The caller has checked that its job allows it."""
@@ -150,6 +159,9 @@ class Batch(models.Model):
         indexes = [
             # The list pages and GET /api/batches: one user's batches, newest first. (All users' go by primary key.)
             models.Index(fields=["created_by", "-id"], name="batch_newest_of_user"),
+            # web.batch_list: the batches in one state, and the tests, newest first.
+            models.Index(fields=["status", "-id"], name="batch_by_status"),
+            models.Index(fields=["-id"], name="batch_tests", condition=models.Q(is_test=True)),
             # Review: was the same content sent recently? Only uploads have a digest.
             models.Index(fields=["content_digest"], name="batch_same_content", condition=~models.Q(content_digest="")),
             # directory.listing: the batches whose recipients the search does not know yet, newest first.

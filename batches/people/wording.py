@@ -13,6 +13,7 @@ TABLE_NAMES = {
     "batches_emailtemplate": "templates",
     "batches_templateversion": "versions of templates",
     "batches_relaypause": "relay pauses",
+    "batches_person": "entries of the search for people",
     "batches_batch": "batches",
     "django_admin_log": "entries of the admin's log",
 }

@@ -121,8 +121,9 @@ def _jump(query: QueryDict) -> QueryDict:
 
 def _search(batch: Batch, status: str, text: str, query: QueryDict) -> Page[Email]:
     """Read a page of the recipients whose name or address has every word of a text."""
+    cursor = str(query.get("after", ""))
     try:
-        [after] = parse(query["after"], count=1) if query.get("after") else [0]
+        [after] = parse(cursor, count=1) if cursor else [0]
     except CursorFault:
         after = 0
     emails = _filter(batch, status)

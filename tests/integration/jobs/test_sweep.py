@@ -80,7 +80,7 @@ def test_lane_is_enqueued_again_once_when_redis_was_flushed(make_batch: MakeBatc
     assert len(queues.waiting_item_ids()) == 1
     queues.client().flushall()
     assert sweep().enqueued == 1
-    assert queues.waiting_item_ids() == {f"lane-{job.pk}-{job.lanes.get().pk}-0"}
+    assert queues.waiting_item_ids() == {f"lane-{job.pk}-{job.lanes.get().pk}-0", "people-0"}
     assert sweep().enqueued == 0
 
 

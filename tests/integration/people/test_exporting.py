@@ -107,6 +107,7 @@ OF_AUTHORS = {
 BINARY = {
     "batches_suppression.digest",
     "batches_email.address_digest",
+    "batches_person.digest",
     "batches_return.address_digest",
     "batches_suppressionlist.key",
     "batches_uploadchunk.data",

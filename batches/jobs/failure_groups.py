@@ -17,10 +17,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from django.contrib.humanize.templatetags.humanize import intcomma
+from django.db import connection
 from django.utils.translation import gettext as _
 
 from batches.jobs.lifecycle import JobRefused
-from batches.models import Batch, EmailQuerySet, EmailStatus
+from batches.models import Batch, BatchStatus, EmailQuerySet, EmailStatus, sql
 
 LOOKED_AT_MAX = 10_000
 """So many failures are looked at for the page: some 50 ms."""
@@ -135,9 +136,13 @@ def find_key(words: str) -> str:
     return hashlib.sha256(words.encode()).hexdigest()[:KEY_CHARS]
 
 
-def group_failures(batch: Batch) -> Failures:
-    """Group the first LOOKED_AT_MAX failures of a batch. The groups with the most failures come first."""
-    found = list(map(Failed._make, _failed_emails(batch).values_list(*Failed._fields)[: LOOKED_AT_MAX + 1]))
+def group_failures(batch: Batch, count: int) -> Failures:
+    """Group the first LOOKED_AT_MAX failures of a batch. The groups with the most failures come first.
+
+    Args:
+        count: How many failures the snapshot counts. It decides whether the few that attempts tell of are all.
+    """
+    found = _read_some(batch, count)
     looked_at = found[:LOOKED_AT_MAX]
     domains: dict[str, Counter[str]] = {}
     for failed in looked_at:
@@ -183,9 +188,34 @@ def filter_chosen(emails: EmailQuerySet, batch: Batch, choice: FailureChoice) ->
     return chosen
 
 
+def _read_some(batch: Batch, count: int) -> list[Failed]:
+    """Read one failure more than is looked at. By the attempts if those tell of enough, otherwise by the list.
+
+    The list has no index of failures: three among millions would be found by reading all.
+    """
+    wanted = LOOKED_AT_MAX + 1
+    found = _read_by_attempts(batch, wanted)
+    if len(found) >= min(count, wanted):
+        return found
+    return list(map(Failed._make, _failed_emails(batch).values_list(*Failed._fields)[:wanted]))
+
+
+def _read_by_attempts(batch: Batch, limit: int) -> list[Failed]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SOME_FAILED, {"batch": batch.pk, "limit": limit})
+        return [Failed._make(row) for row in cursor.fetchall()]
+
+
 def _read_all(batch: Batch) -> Iterator[Failed]:
+    """Read all failures of a batch. The count of an ended batch tells whether attempts have told of all of them."""
+    is_over = batch.status in (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.CANCELLED)
+    if is_over and 0 < batch.failed_count <= LOOKED_AT_MAX:
+        found = _read_by_attempts(batch, LOOKED_AT_MAX)
+        if len(found) >= batch.failed_count:
+            yield from found
+            return
     rows = _failed_emails(batch).values_list(*Failed._fields).iterator(chunk_size=5_000)
-    return map(Failed._make, rows)
+    yield from map(Failed._make, rows)
 
 
 def _failed_emails(batch: Batch) -> EmailQuerySet:

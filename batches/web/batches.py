@@ -80,7 +80,7 @@ def _describe_notes(request: SignedInRequest, batch: Batch, now: Snapshot) -> di
         "approval": find_open_approval(batch),
         "came_back": summarise(batch.pk, returned=now["returned"], complained=now["complained"]),
         "chart": make_chart(batch),
-        "failures": group_failures(batch) if now["failed"] else None,
+        "failures": group_failures(batch, now["failed"]) if now["failed"] else None,
         "may_send_group": now["status"] in ENDED
         and not batch.purged_at
         and Act.RESTART in list_acts(request.user, batch),

@@ -279,6 +279,15 @@ class RowsWithAttempts(NamedTuple):
     rows: list[int]
 
 
+class FailedEmail(NamedTuple):
+    """A failed email with the mail server's answer."""
+
+    id: int
+    address: str
+    code: int | None
+    reply: str
+
+
 class OpenRows(NamedTuple):
     first_untried_row: int
     claimed_rows: list[int]
@@ -352,6 +361,7 @@ HISTORIES = Statement(_read_only["HISTORIES"], HistoryRow)
 CLAIMED_ROWS = Statement(_read_only["CLAIMED_ROWS"], ClaimedRowKey)
 
 ROWS_WITH_ATTEMPTS = Statement(_read_only["ROWS_WITH_ATTEMPTS"], RowsWithAttempts)
+SOME_FAILED = Statement(_read_only["SOME_FAILED"], FailedEmail)
 OPEN_ROWS = Statement(_read_only["OPEN_ROWS"], OpenRows)
 WALK_INDEXES = _read_only["WALK_INDEXES"]
 WALK_NO_MORE = _read_only["WALK_NO_MORE"]

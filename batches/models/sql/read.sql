@@ -130,6 +130,21 @@ SELECT found.count, ARRAY(
     AND e.batch_id = %(batch)s AND e.status = %(status)s AND NOT {was_sent})
 FROM found
 
+-- name: SOME_FAILED
+-- Read some failed emails of a batch, in the order of their ids: at most a limit of each lane's attempts that were not
+-- sent is looked at, so the failures that are found may be fewer than there are.
+-- By attempt_not_sent, with an array for the same reason as above.
+SELECT e.id, e.address, e.code, e.reply FROM batches_email e
+WHERE e.id = ANY(ARRAY(
+    SELECT a.email_id
+    FROM batches_emailjob j JOIN batches_lane l ON l.job_id = j.id CROSS JOIN LATERAL (
+      SELECT email_id FROM batches_attempt
+      WHERE lane_id = l.id AND outcome <> {sent_outcome} ORDER BY email_id LIMIT %(limit)s
+    ) a
+    WHERE j.batch_id = %(batch)s))
+  AND e.batch_id = %(batch)s AND e.status = {failed} AND NOT {was_sent}
+ORDER BY e.id LIMIT %(limit)s
+
 -- name: OPEN_ROWS
 -- Read where the emails of a batch are that a live job has not ended: no untried row is before the first, the second
 -- are the claimed rows, and the third are the rows of those that wait for a retry, one more than a limit at most.

@@ -6,13 +6,16 @@ import re
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from batches.jobs import approvals
 from batches.jobs.failure_groups import LOOKED_AT_MAX, find_key, group_failures
-from batches.models import Batch, BatchStatus, EmailStatus, JobKind, JobStatus
+from batches.models import Attempt, Batch, BatchStatus, EmailStatus, JobKind, JobStatus, Lane
+from batches.outcomes import Outcome
 from tests.conftest import MakeBatch, MakeJob, MakeUser
 
 GONE = "550 No such user …"
@@ -95,6 +98,18 @@ def test_group_waits_for_approval_when_it_is_large(
     assert set(failed.emails.filter(status=EmailStatus.PENDING).values_list("row", flat=True)) == {3, 4, 5}
 
 
+def test_few_failures_are_found_by_their_attempts(failed: Batch) -> None:
+    lane = Lane.objects.create(job=failed.jobs.get(), number=0)
+    Attempt.objects.bulk_create(
+        Attempt(email=email, lane=lane, number=1, outcome=Outcome.FAILED, code=email.code, reply=email.reply)
+        for email in failed.emails.filter(status=EmailStatus.FAILED)
+    )
+    with CaptureQueriesContext(connection) as queries:
+        found = group_failures(failed, 5)
+    assert [(group.words, group.count) for group in found.groups] == [(GONE, 3), (FULL, 2)]
+    assert len(queries) == 1
+
+
 def test_group_of_another_user_is_not_found(failed: Batch, make_user: MakeUser) -> None:
     stranger = Client()
     stranger.force_login(make_user("stranger", "Senders"))
@@ -104,9 +119,9 @@ def test_group_of_another_user_is_not_found(failed: Batch, make_user: MakeUser) 
 
 
 def test_groups_are_of_the_first_failures_when_there_are_many(failed: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert group_failures(failed).scope == ""
+    assert group_failures(failed, 5).scope == ""
     monkeypatch.setattr("batches.jobs.failure_groups.LOOKED_AT_MAX", 4)
-    found = group_failures(failed)
+    found = group_failures(failed, 5)
     assert [group.count for group in found.groups] == [3, 1]
     assert found.scope == "Of the first 4 failures."
     assert LOOKED_AT_MAX >= 10_000

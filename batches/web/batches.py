@@ -32,6 +32,7 @@ from batches.web.progressbar import ENDED, make_card
 from batches.web.recipient_table import show_recipients
 from batches.web.requests import SignedInRequest, find_batch
 from batches.web.steering import list_acts, make_buttons
+from batches.web.ways_on import TimeForm
 from batches.wording import NO_WORKER, WAITING, say_rate, say_suppressed, say_why_waiting
 
 fragments = FragmentCache()
@@ -56,6 +57,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "buttons": [] if batch.purged_at else make_buttons(now, acts),  # nothing of it can be sent again
         "refusal": _say_refusal(request, batch, acts),
         "may_rename": Act.STOP in acts,
+        "time_form": TimeForm(initial={"scheduled_at": job.scheduled_at if job else None}),
         "draft": BatchStatus.DRAFT,
         "ended": ENDED,
         "not_ended": [status for status in BatchStatus if status not in ENDED],

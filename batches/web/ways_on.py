@@ -22,19 +22,15 @@ from batches.models import Batch, BatchStatus, EmailJob
 from batches.permissions import Act
 from batches.web.actions import Action, Done, Question
 from batches.web.requests import SignedInRequest
+from batches.web.send_time_field import SendTimeField
 
 SENT_ONCE = tuple(status for status in BatchStatus if status != BatchStatus.DRAFT)
 
 
 class TimeForm(forms.Form):
-    """Another time for a batch, in the zone of the site."""
+    """Another time for a batch, in the zone of the browser."""
 
-    scheduled_at = forms.DateTimeField(
-        error_messages={
-            "required": gettext_lazy("Choose the time first."),
-            "invalid": gettext_lazy("Write the time like 2026-03-31 09:00."),
-        }
-    )
+    scheduled_at = SendTimeField(error_messages={"required": gettext_lazy("Choose the time first.")})
 
 
 def _change_time(request: SignedInRequest, batch: Batch, posted: QueryDict) -> Done:

@@ -63,7 +63,7 @@ def test_question_says_how_many_and_closes_by_a_click_outside(
 def test_scheduled_batch_gets_another_time_and_becomes_a_draft(page: Page, scheduled: Batch) -> None:
     page.goto(f"/batches/{scheduled.pk}/")
     page.click("summary:has-text('Change the time')")
-    page.fill("#steer-time", "2099-03-31T09:00")
+    page.fill("#id_scheduled_at", "2099-03-31T09:00")
     take_picture(page, "change-time")
     page.get_by_role("button", name="Save the time").click()
     expect(page.locator(".notice.success")).to_contain_text("31 March 2099")

@@ -49,7 +49,7 @@ def store_picture(content: bytes, *, name: str, by: User | None) -> Picture:
             _("The picture has %(size)s MB. Make it smaller: a letter shows pictures of up to 1 MB.")
             % {"size": f"{len(content) / 1e6:.1f}"}
         )
-    looks = _look_at(content)
+    looks = look_at(content)
     picture, _is_new = Picture.objects.defer("content").get_or_create(
         digest=hashlib.sha256(content).hexdigest(),
         defaults={
@@ -65,7 +65,12 @@ def store_picture(content: bytes, *, name: str, by: User | None) -> Picture:
     return picture
 
 
-def _look_at(content: bytes) -> Looks:
+def look_at(content: bytes) -> Looks:
+    """Return the kind and size of a picture.
+
+    Raises:
+        PictureRefused: It is no PNG, JPEG, GIF or WebP, or it is cut off or too large.
+    """
     for begins, content_type, read_size in _KINDS:
         if not content.startswith(begins):
             continue

@@ -46,12 +46,21 @@ def inline_styles(source: str) -> str:
         inlined = inliner.inline(prepared)
     except InlineError as exc:
         raise TagFault("The style sheet can't be read. Correct it, and try again.", 0) from exc
-    if marked.numbers(inlined) != list(range(len(marked.spans))):
-        found = [*marked.numbers(inlined), -1]
-        lost = next(number for number in range(len(marked.spans)) if found[number] != number)
-        raise _refuse(marked, lost)
+    _prove_order(marked, marked.numbers(inlined))
     prove_nesting(marked, inlined)
     return marked.restore(inlined)
+
+
+def _prove_order(marked: Marked, found: list[int]) -> None:
+    """Go on only if the tags are those of the source, in its order."""
+    expected = list(range(len(marked.spans)))
+    if found == expected:
+        return
+    # One that comes twice at the end is as wrong as one that is missing.
+    wrong = next(
+        (one for one, other in zip(expected, found, strict=False) if one != other), min(len(found), len(expected) - 1)
+    )
+    raise _refuse(marked, wrong)
 
 
 def read_words(html: str) -> str:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Dialog, FrameLocator, Page, expect
+from playwright.sync_api import Dialog, FrameLocator, Page, expect
 
+from tests.acceptance.browser import running_browser
 from tests.acceptance.stack import RunningStack, stack_in_new_folder
 
 PARENTS = "Vorname;Klasse;E-Mail\nEva;3b;eva@example.org\nBo;5a;bo@example.org\n"
@@ -126,14 +127,7 @@ def test_picture_is_inserted_and_seen_in_the_preview_when_it_was_chosen(page: Pa
     page.evaluate("window.onbeforeunload = null; document.getElementById('id_source').value = ''")
 
 
-def test_what_was_typed_is_forgotten_when_she_signs_out(browser: Browser, stack: RunningStack) -> None:
-    context = browser.new_context(base_url=stack.url)
-    page = context.new_page()
-    page.goto("/accounts/login/")
-    page.fill('[name="username"]', stack.username)
-    page.fill('[name="password"]', stack.password)
-    page.keyboard.press("Enter")
-    page.wait_for_url(stack.url)
+def test_what_was_typed_is_forgotten_when_she_signs_out(page: Page) -> None:
     page.goto("/templates/new/")
     page.get_by_label("Name").fill("Secret")
     expect(page.locator("#said")).to_contain_text("Not saved yet")
@@ -143,12 +137,17 @@ def test_what_was_typed_is_forgotten_when_she_signs_out(browser: Browser, stack:
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/accounts/login/**")
     assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:')).length") == 0
-    context.close()
 
 
-def test_letter_is_written_fixed_and_saved_without_a_script(browser: Browser, stack: RunningStack) -> None:
-    context = browser.new_context(base_url=stack.url, java_script_enabled=False)
-    page = context.new_page()
+@pytest.fixture
+def plain_page(stack: RunningStack) -> Iterator[Page]:
+    """A tab that runs no script."""
+    with running_browser() as browser:
+        yield browser.new_context(base_url=stack.url, java_script_enabled=False).new_page()
+
+
+def test_letter_is_written_fixed_and_saved_without_a_script(plain_page: Page, stack: RunningStack) -> None:
+    page = plain_page
     page.goto("/accounts/login/")
     page.fill('[name="username"]', stack.username)
     page.fill('[name="password"]', stack.password)
@@ -166,4 +165,3 @@ def test_letter_is_written_fixed_and_saved_without_a_script(browser: Browser, st
     expect(page.locator('[name="source"]')).to_have_value("Dear {{ Vorname }},\nhello.")
     page.get_by_role("button", name="Save and go on").click()
     expect(page).to_have_url(re.compile("/templates/plain/edit/"))
-    context.close()

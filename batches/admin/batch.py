@@ -7,7 +7,7 @@ of ``progress.Snapshot``. The rules of each action are in ``batches.jobs``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -32,6 +32,16 @@ from batches.permissions import Act, NotPermitted, Permission, may, require_act
 REJECTED_SHOWN = 20
 LISTED_CHARS = 110
 """How much of the sentence about waiting the list shows. The page of the batch shows all of it."""
+COUNTS: dict[Literal["sent", "failed", "unknown", "pending", "suppressed", "cancelled", "returned"], str] = {
+    "sent": "sent",
+    "failed": "failed",
+    "unknown": "unknown",
+    "pending": "pending",
+    "suppressed": "on the do-not-send list",
+    "cancelled": "cancelled",
+    "returned": "came back",
+}
+"""The counts of a snapshot, as the page of a batch names them."""
 
 
 class BatchChangeList(ChangeList):
@@ -62,22 +72,16 @@ class BatchAdmin(ReadOnlyAdmin):
             None,
             {"fields": ("name", "filename", "is_test", "source", "status", "created_by", "created_at", "completed_at")},
         ),
-        (None, {"fields": ("waiting", "links")}),
-        (
-            "Counts when its last job ended",
-            {
-                "fields": (
-                    ("total_count", "sent_count", "failed_count", "unknown_count"),
-                    ("suppressed_count", "cancelled_count", "rejected_count", "duplicate_count"),
-                )
-            },
-        ),
+        (None, {"fields": ("counts", "rejected", "waiting", "links")}),
         ("The file", {"fields": ("columns", "merge_fields", "shared_addresses", "rejected_rows")}),
     )
-    readonly_fields = ("waiting", "links", "rejected_rows")
+    readonly_fields = ("counts", "rejected", "waiting", "links", "rejected_rows")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BatchChangeList
+
+    def view_on_site(self, batch: Batch) -> str:
+        return reverse("batch", args=[batch.pk])
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Batch], search_term: str
@@ -108,6 +112,15 @@ class BatchAdmin(ReadOnlyAdmin):
     def failed(self, batch: Batch) -> str:
         snapshot = read(batch)
         return f"{snapshot['failed']:,}" if snapshot else "-"
+
+    @admin.display(description="counts")
+    def counts(self, batch: Batch) -> str:
+        """Say how many emails are in which state now: the columns have only the counts of ended jobs."""
+        now = progress.read_snapshot(batch.pk)
+        if now is None:
+            return ""
+        named = [(now[key], word) for key, word in COUNTS.items()]
+        return ", ".join([f"{now['total']:,} in all", *(f"{count:,} {word}" for count, word in named if count)])
 
     @admin.display(description="waits for")
     def waiting(self, batch: Batch) -> str:

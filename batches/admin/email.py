@@ -12,6 +12,7 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.text import Truncator
 
@@ -90,6 +91,9 @@ class EmailAdmin(ReadOnlyAdmin):
             return queryset.filter(address__startswith=term.rstrip("*")), False
         local, _, domain = term.rpartition("@")
         return queryset.filter(address__in={term, f"{local}@{domain.lower()}", term.lower()}), False
+
+    def view_on_site(self, email: Email) -> str:
+        return reverse("recipient", args=[email.batch_id, email.row])
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return EmailChangeList

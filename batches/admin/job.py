@@ -6,8 +6,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.text import Truncator
 
+from batches import progress
 from batches.admin.readonly import ReadOnlyAdmin
 from batches.mailboxes import split_mailbox
 from batches.models import EmailJob, Lane
@@ -33,7 +35,7 @@ class LaneInline(admin.TabularInline):  # type: ignore[type-arg]
 class EmailJobAdmin(ReadOnlyAdmin):
     batch_field = "batch"
     list_display = (
-        *("__str__", "kind", "status", "priority", "total_count", "sent_count", "failed_count"),
+        *("__str__", "kind", "status", "priority", "total_count", "sent", "failed"),
         *("comes_from", "created_by", "created_at", "relay_error"),
     )
     list_filter = ("status", "kind", "priority")
@@ -42,6 +44,19 @@ class EmailJobAdmin(ReadOnlyAdmin):
     search_help_text = "The beginning of a template key, or the name of a user."
     actions = None
     inlines = (LaneInline,)
+    exclude = ("sent_count", "failed_count")  # set when the job ends
+    readonly_fields = ("sent", "failed")
+
+    @admin.display(description="sent")
+    def sent(self, job: EmailJob) -> str:
+        return f"{_count(job).sent:,}"
+
+    @admin.display(description="failed")
+    def failed(self, job: EmailJob) -> str:
+        return f"{_count(job).failed:,}"
+
+    def view_on_site(self, job: EmailJob) -> str:
+        return reverse("batch", args=[job.batch_id])
 
     @admin.display(description="from")
     def comes_from(self, job: EmailJob) -> str:
@@ -50,3 +65,12 @@ class EmailJobAdmin(ReadOnlyAdmin):
     @admin.display(description="last error")
     def relay_error(self, job: EmailJob) -> str:
         return Truncator(job.last_error).chars(80)
+
+
+def _count(job: EmailJob) -> progress.JobCounts:
+    """Read the counts of a job once. Those of a live job are in the rows of its lanes."""
+    counts: progress.JobCounts | None = getattr(job, "counts_now", None)
+    if counts is None:
+        counts = progress.read_job_counts(job)
+        job.counts_now = counts  # type: ignore[attr-defined]
+    return counts

@@ -10,15 +10,18 @@ import uuid
 from typing import Any
 
 from django import forms
+from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Permission as StoredPermission
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
@@ -62,8 +65,26 @@ class SendForm(forms.Form):
         field.offer(user, template=EmailTemplate.objects.find_default(), any_template=True)
 
 
+class FewPermissions:
+    """Offers the permissions that mean something: those of our own, and those of the tables that the admin shows.
+
+    Those that a user or group has already stay in the choice, so that saving it takes none away.
+    """
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]
+        if field is not None and db_field.remote_field.model is StoredPermission:
+            shown = [model for model in apps.get_models() if admin.site.is_registered(model)]
+            types = ContentType.objects.get_for_models(*shown).values()
+            match = request.resolver_match
+            owner = Q(**{db_field.related_query_name(): match.kwargs.get("object_id") if match else None})
+            wanted = Q(content_type__in=types) | owner
+            field.queryset = field.queryset.filter(pk__in=StoredPermission.objects.filter(wanted).values("pk"))
+        return field
+
+
 @admin.register(User)
-class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
+class SendingUserAdmin(FewPermissions, UserAdmin):  # type: ignore[type-arg]
     actions = ("send_email",)
 
     def has_send_email_permission(self, request: HttpRequest) -> bool:
@@ -152,7 +173,7 @@ class SendingUserAdmin(UserAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class SuperusersGroupAdmin(GroupAdmin):
+class SuperusersGroupAdmin(FewPermissions, GroupAdmin):  # type: ignore[misc]
     """The groups. Only superusers change them, because a group gives permissions."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

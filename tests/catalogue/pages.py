@@ -95,7 +95,6 @@ ONE_BATCH = [
     Shown(name="batch-change-time", address=BATCH % "scheduled", act=open_details("#progress details.confirm")),
     Shown(name="review", address="/batches/{draft}/review/"),
     Shown(name="review-odd", address="/batches/{odd_draft}/review/"),
-    Shown(name="review-message", address="/batches/{draft}/review/message/?template={template}"),
     Shown(name="approvals", address="/approvals/", who="approver"),
     Shown(name="approval", address="/batches/{asked}/approval/", who="approver"),
     Shown(name="approval-refused", address="/batches/{refused}/approval/", who="approver"),

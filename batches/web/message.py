@@ -5,11 +5,13 @@ A query string or a posted form enters. A MessageChoice leaves, which can render
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
-from django.db.models.functions import Coalesce
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast, Coalesce
 from django.http import QueryDict
 
 from batches.jobs.reviewed import make_digest
@@ -29,6 +31,7 @@ from batches.rendering.template import (
 from batches.returns.summary import warn_sender
 from batches.writing.checks import Finding, check_message
 
+WORDS_MAX_CHARS = 100
 ROW_MAX_DIGITS = 9
 """Rows are PostgreSQL integers."""
 
@@ -59,6 +62,11 @@ class MessageChoice:
     """The line that the user asked for, if it is not the line of a recipient."""
     user_id: int | None = None
     """Who looks at it."""
+
+    @property
+    def is_number_missed(self) -> bool:
+        """Whether ``missed_line`` is a number, and no name."""
+        return is_row_number(self.missed_line)
 
     def context(self) -> dict[str, str]:
         """Return the values of the row by their merge fields."""
@@ -159,7 +167,7 @@ def read_choice(batch: Batch, query: QueryDict, *, user: User) -> MessageChoice:
         topic_fault=topic_fault,
         email=email,
         user_id=user.pk,
-        missed_line=line if email and line not in ("", str(email.shown_line)) else "",
+        missed_line=line if email and not _fits(email, line) else "",
     )
 
 
@@ -202,10 +210,32 @@ def _find_email(batch: Batch, row: str, line: str) -> Email | None:
     emails = batch.emails.order_by("row")
     found = emails.filter(row__gte=int(row)).first() if is_row_number(row) else None
     found = found or emails.first()
-    if found is None or not is_row_number(line) or int(line) == found.shown_line:
+    if found is None or not line or line == str(found.shown_line):
         return found
+    if not is_row_number(line):
+        return _find_person(emails, line) or found
     later = emails.annotate(on_line=Coalesce("line", "row")).filter(on_line__gte=int(line))
     return later.first() or emails.last()
+
+
+def _find_person(emails: QuerySet[Email], words: str) -> Email | None:
+    """Find the first recipient whose address or cells have these words. Reads the list until there is one."""
+    wanted = words[:WORDS_MAX_CHARS].replace("\0", "")
+    cells = emails.annotate(cells_text=Cast("fields", TextField()))
+    return cells.filter(Q(address__icontains=wanted) | Q(cells_text__icontains=_as_json(wanted))).first()
+
+
+def _as_json(words: str) -> str:
+    """Write words as a cell of a list has them in JSON."""
+    return json.dumps(words, ensure_ascii=False)[1:-1]
+
+
+def _fits(email: Email, line: str) -> bool:
+    """Whether a recipient is the one that the user asked for."""
+    if line in ("", str(email.shown_line)):
+        return True
+    wanted = line[:WORDS_MAX_CHARS].lower()
+    return not is_row_number(line) and any(wanted in str(cell).lower() for cell in (email.address, *email.fields))
 
 
 def is_row_number(text: str) -> bool:

@@ -32,12 +32,14 @@ from batches.models import AuditAction, Batch, BatchStatus, EmailJob, JobStatus
 from batches.permissions import Act, say_refusal
 from batches.rendering.template import TemplateFault
 from batches.web.approval_state import find_open_approval
+from batches.web.concerns import list_concerns
 from batches.web.forms import MessageForm
 from batches.web.letters import describe_letters
 from batches.web.list_view import describe_list
 from batches.web.message import MessageChoice, check_choice, hide_missing, read_choice
 from batches.web.middleware import message_policy
 from batches.web.reading_form import ReadingChoice
+from batches.web.remembered_choices import recall_choice, remember_choice
 from batches.web.requests import SignedInRequest, find_batch, posted_from_review
 from batches.wording import say_suppressed, say_why_waiting
 
@@ -58,8 +60,10 @@ def show_review(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = find_batch(request, batch_id)
     if batch.status != BatchStatus.DRAFT:
         return redirect("batch", batch_id=batch.pk)
-    query = request.GET if "template" in request.GET else _find_asked(batch) or request.GET
-    return show_draft(request, read_choice(batch, query, user=request.user))
+    query = request.GET if "template" in request.GET else _find_asked(batch) or recall_choice(request, batch)
+    choice = read_choice(batch, query, user=request.user)
+    remember_choice(request, choice)
+    return show_draft(request, choice)
 
 
 @posted_from_review
@@ -195,6 +199,7 @@ def show_draft(
         "approval": find_open_approval(choice.batch),
         "needs_approval": approvals.is_needed(described.review.to_send_count),
         "suppressed": say_suppressed(described.review.suppressed),
+        "concerns": list_concerns(described, choice),
     }
     audit.record_once(AuditAction.REVIEW, choice.batch, digest=str(context["digest"]))
     return render(request, "batches/review.html", context, status=status)

@@ -60,7 +60,7 @@ def test_review_shows_the_reason_when_sending_is_refused(page: Client, welcome: 
     answer = page.get(upload(page, welcome, "E-Mail\nzoe@example.org\n", then="send").headers["Location"])
     assert answer.headers["Location"].startswith(reverse("review", args=[Batch.objects.get().pk]))
     assert not EmailJob.objects.exists()
-    assert "but the list has no such column" in page.get(answer.headers["Location"]).content.decode()
+    assert "for which the list has no column" in page.get(answer.headers["Location"]).content.decode()
 
 
 def test_one_batch_is_made_when_the_form_is_sent_twice(page: Client, welcome: EmailTemplate) -> None:

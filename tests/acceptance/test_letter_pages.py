@@ -49,7 +49,7 @@ def test_faulty_rows_are_found_without_a_click_and_one_leads_to_its_message(page
     expect(letters).to_contain_text("Punkte is “krank”, which is not a number.")
     letters.get_by_role("link", name="19").click()
     expect(page).to_have_url(re.compile("row=19"))
-    expect(page.get_by_label("Show it for the recipient in line")).to_have_value("19")
+    expect(page.get_by_label("Preview as")).to_have_value("19")
     expect(page.locator("#message .notice.error").first).to_contain_text("krank")
 
 

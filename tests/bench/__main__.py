@@ -9,16 +9,16 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench import parts, purging, sending
+from tests.bench import pages, parts, purging, sending, watchers
 from tests.bench.machine import wait_for_quiet
 from tests.bench.sink import find_tools
 from tests.bench.stack import BenchStack, open_bench_stack
 
-SECTIONS = ("near", "far", "split", "queue", "million", "purge", "intake")
+SECTIONS = ("near", "far", "split", "queue", "million", "purge", "pages", "watchers", "intake")
 
 
 def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -28,6 +28,9 @@ def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", default="", help=f"comma-separated sections: {', '.join(SECTIONS)}")
     parser.add_argument("--million", action="store_true", help="also send a million emails, with small jobs in between")
     parser.add_argument("--intake", action="store_true", help="also measure intake against psql's copy")
+    parser.add_argument(
+        "--short", action="store_true", help="few rows and watchers in pages and watchers: a quick look"
+    )
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     return parser.parse_args(argv)
 
@@ -35,21 +38,24 @@ def read_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def choose(arguments: argparse.Namespace) -> list[str]:
     if arguments.only:
         return [name for name in SECTIONS if name in arguments.only.split(",")]
-    optional = {"million": arguments.million, "intake": arguments.intake, "purge": False}
+    optional = {"million": arguments.million, "intake": arguments.intake}
+    optional |= dict.fromkeys(("purge", "pages", "watchers"), False)
     return [name for name in SECTIONS if optional.get(name, True)]
 
 
-def measure(bench: BenchStack, sections: Sequence[str], *, runs: int, emails: int) -> dict[str, Any]:
+def measure(bench: BenchStack, sections: Sequence[str], *, runs: int, emails: int, is_short: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"machine": describe_machine()}
     size = parts.message_bytes(bench)
     found["message_bytes"] = size
-    actions = {
+    actions: dict[str, Callable[[], dict[str, Any]]] = {
         "near": lambda: sending.measure_near(bench, emails=emails, runs=runs, size_bytes=size),
         "far": lambda: sending.measure_far(bench, runs=runs),
         "split": lambda: parts.measure_split(bench, emails=emails, runs=runs),
         "queue": lambda: parts.measure_queue(bench),
         "million": lambda: parts.measure_million(bench),
         "purge": lambda: purging.measure_purge(bench, runs=runs),
+        "pages": lambda: pages.measure_pages(bench, is_short=is_short),
+        "watchers": lambda: watchers.measure_watchers(bench, runs=runs, is_short=is_short),
     }
     for name in sections:
         if name in actions:
@@ -102,12 +108,32 @@ def ratios(found: dict[str, Any]) -> list[tuple[str, float, str]]:
             ("longest wait for a lock beside a purge, s", purge["lock_wait_seconds"], "< 1"),
             ("longest transaction of a purge, s", purge["transaction_seconds"], "< 1"),
         ]
+    if watched := found.get("watchers"):
+        lines += watchers.list_ratios(watched)
     if million := found.get("million"):
         lines.append(("small jobs beside a million, slowest s", max(million["small_jobs_seconds"]), "<= 30"))
         if near:
             growth = million["peak_memory_bytes"] / near["one worker"]["peak_memory_bytes"]
             lines.append(("memory at 1,000,000 / at 20,000", growth, "<= 1.1"))
     return lines
+
+
+def print_pages(found: dict[str, Any]) -> None:
+    """Print how soon each page and list answered, beside its goal."""
+    for name, line in pages.list_goals(found):
+        verdict = "pass" if line["passed"] else f"FAIL {line['refused'] or ''}"
+        times = f"p50 {line['p50_ms']:7.1f}  p95 {line['p95_ms']:7.1f}  max {line['max_ms']:7.1f} ms"
+        say(f"{name:48} {line['count']:4}  {times}  CPU {line['web_cpu_ms']:5.1f} ms  < {line['goal_ms']}  {verdict}")
+
+
+def list_missed(found: dict[str, Any]) -> list[str]:
+    """Name the pages and the ratios of watchers that miss their goal. The other sections only print theirs."""
+    missed = [name for name, line in pages.list_goals(found.get("pages", {})) if not line["passed"]]
+    for name, figure, goal in watchers.list_ratios(found["watchers"]) if "watchers" in found else ():
+        relation, _, limit = goal.partition(" ")
+        if not (figure >= float(limit) if relation == ">=" else figure <= float(limit)):
+            missed.append(name)
+    return missed
 
 
 def print_all(found: dict[str, Any]) -> None:
@@ -122,6 +148,9 @@ def print_all(found: dict[str, Any]) -> None:
     for section in ("split", "queue", "million", "purge"):
         for name, value in found.get(section, {}).items():
             say(f"{section}: {name:30} {value if isinstance(value, list) else format(value, ',.2f')}")
+    print_pages(found.get("pages", {}))
+    for name, runs in found.get("watchers", {}).get("runs_per_second", {}).items():
+        say(f"watchers: {name:10} {runs}")
     say("")
     for name, figure, goal in ratios(found):
         say(f"{name:50} {figure:8.2f}  {goal}")
@@ -139,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stack is stopped
     with open_bench_stack() as bench:
-        found = measure(bench, sections, runs=arguments.runs, emails=arguments.emails)
+        found = measure(bench, sections, runs=arguments.runs, emails=arguments.emails, is_short=arguments.short)
     if "intake" in sections:
         from tests.bench import intake
 
@@ -148,7 +177,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print_all(found)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")
-    return 0
+    if missed := list_missed(found):
+        say(f"{len(missed)} missed: {'; '.join(missed)}")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.bench import messages, pages_data
-from tests.bench.machine import wait_for_quiet
+from tests.bench.machine import cpu_seconds, wait_for_quiet
 from tests.bench.sink import running_sink
 from tests.bench.stack import BenchStack
+from tests.chaos.web import Web
 
 IDLE_MS = 200
 SENDING_MS = 400
@@ -49,6 +50,8 @@ class Timed:
 
     seconds: list[float] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
+    web_cpu_seconds: float = 0.0
+    """Processor time of the web server for all of them."""
 
     def describe(self, goal_ms: float) -> dict[str, Any]:
         times = sorted(self.seconds)
@@ -58,6 +61,7 @@ class Timed:
             "p50_ms": round(statistics.median(times) * 1e3, 1) if times else math.inf,
             "p95_ms": round(p95, 1),
             "max_ms": round(times[-1] * 1e3, 1) if times else math.inf,
+            "web_cpu_ms": round(self.web_cpu_seconds / max(1, len(times)) * 1e3, 1),
             "refused": self.refused[:5],
             "goal_ms": goal_ms,
             "passed": p95 < goal_ms and not self.refused,
@@ -67,16 +71,18 @@ class Timed:
 class Reader:
     """A person with one connection to the web server."""
 
-    def __init__(self, port: int, cookie: str) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    def __init__(self, web: Web, cookie: str) -> None:
+        self._web = web
+        self._connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=60)
         self._headers = {"Cookie": cookie, "Accept": "text/html,application/json"}
 
     def ask(self, path: str, timed: Timed) -> None:
-        started = time.perf_counter()
+        cpu, started = cpu_seconds(self._web.process.pid), time.perf_counter()
         self._connection.request("GET", path, headers=self._headers)
         response = self._connection.getresponse()
         response.read()
         timed.seconds.append(time.perf_counter() - started)
+        timed.web_cpu_seconds += cpu_seconds(self._web.process.pid) - cpu
         if response.status != 200:
             timed.refused.append(response.status)
 
@@ -88,7 +94,7 @@ def measure_pages(bench: BenchStack, *, is_short: bool) -> dict[str, Any]:
     ids = _generate(bench, size, owner=signed_in["user"])
     addresses = list_addresses(ids, size)
     with bench.stack.web() as web:
-        reader = Reader(web.port, signed_in["cookie"])
+        reader = Reader(web, signed_in["cookie"])
         for path in addresses.values():  # the first request of a process compiles the templates
             reader.ask(path, Timed())
         wait_for_quiet()
@@ -119,6 +125,7 @@ def list_addresses(ids: Mapping[str, int], size: Size) -> dict[str, str]:
     """Return the addresses that are measured, by what they show."""
     million, many, draft = (f"/batches/{ids[name]}/" for name in ("million", "many", "draft"))
     api, admin, deep = f"/api/batches/{ids['million']}", "/admin/batches", ids["million"] // 2
+    last = min(100, size.small_batches // 100)  # a hundred on a page of the admin
     person = f"person{size.million // 2}@mail{size.million // 2 % 997}.example.com"
     return {
         "home": "/",
@@ -154,7 +161,7 @@ def list_addresses(ids: Mapping[str, int], size: Size) -> dict[str, str]:
         "admin": "/admin/",
         "admin: batches": f"{admin}/batch/",
         "admin: batches, search": f"{admin}/batch/?q=list-77",
-        "admin: batches, page 100": f"{admin}/batch/?p=100",
+        "admin: batches, deep": f"{admin}/batch/?p={last}",
         "admin: batches, completed": f"{admin}/batch/?status__exact=completed",
         "admin: jobs": f"{admin}/emailjob/",
         "admin: jobs, search": f"{admin}/emailjob/?q=nobody",
@@ -166,7 +173,7 @@ def list_addresses(ids: Mapping[str, int], size: Size) -> dict[str, str]:
         "admin: emails, a beginning": f"{admin}/email/?q=person{size.million // 2}*",
         "admin: emails, failed": f"{admin}/email/?status=failed",
         "admin: emails, unknown": f"{admin}/email/?status=unknown",
-        "admin: emails, page 100": f"{admin}/email/?p=100",
+        "admin: emails, deep": f"{admin}/email/?p={last}",
         "people": "/people/?q=zo%C3%AB+person",
         "people, an address": f"/people/?q={person}",
         "API: people": f"/api/people?q={person}",

@@ -6,7 +6,6 @@ an attempt for each email that was sent or failed. Nothing is sent, and no page 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -17,9 +16,12 @@ BATCH = """
 WITH batch AS (
   INSERT INTO batches_batch (created_by_id, filename, source, status, columns, address_index, merge_fields, encoding,
     delimiter, has_header, reading, content_digest, total_count, sent_count, failed_count, unknown_count,
-    suppressed_count, cancelled_count, rejected_count, duplicate_count, request_digest, completed_at)
-  VALUES (%(owner)s, %(filename)s, 'upload', %(status)s, '["email", "name", "city"]', 0, '["name", "city"]', 'utf-8',
-    ',', true, '{}', '', %(count)s, %(sent)s, %(failed)s, 0, 0, 0, 0, 0, '', %(completed_at)s)
+    suppressed_count, cancelled_count, rejected_count, duplicate_count, request_digest, completed_at, blank_counts,
+    smtputf8_count)
+  VALUES (%(owner)s, %(filename)s, 'upload', %(status)s, '["email", "name", "city", "code"]', 0,
+    '["name", "city", "code"]', 'utf-8',
+    ',', true, '{}', '', %(count)s, %(sent)s, %(failed)s, 0, 0, 0, 0, 0, '', %(completed_at)s,
+    '[0, 0, 0]', 0)
   RETURNING id
 ), job AS (
   INSERT INTO batches_emailjob (batch_id, kind, status, priority, template_key, subject, html, text, from_email,
@@ -44,7 +46,7 @@ INSERT INTO batches_email (batch_id, row, address, address_digest, fields, statu
 SELECT %(batch)s, n, 'person' || n || '@mail' || n %% 997 || '.example.com',
        decode(md5(%(batch)s || ' ' || n), 'hex'),
        jsonb_build_array((ARRAY['Anna', 'Zoë', 'Bert', 'Chiara', 'Jürgen'])[1 + n %% 5] || ' Person ' || n,
-                         'City ' || n %% 100),
+                         'City ' || n %% 100, 'C' || n),
        state.status, (%(lane)s::bigint IS NOT NULL)::int, %(lane)s::bigint + n %% 4, state.code, state.reply,
        CASE WHEN state.code > 0 THEN now() - interval '1 day' END
 FROM generate_series(1, %(count)s) n CROSS JOIN LATERAL (
@@ -97,18 +99,10 @@ SELECT id, lane_id, 1, 'sent', 250, 'ok', 'default', completed_at FROM emails
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MadeBatch:
-    """A batch that was generated."""
-
-    id: int
-    count: int
-
-
 def make_batch(
     connection: psycopg.Connection[Any], *, owner: int, count: int, failed_count: int = 0, is_draft: bool = False
-) -> MadeBatch:
-    """Insert one batch. The failed emails are spread evenly over its rows."""
+) -> int:
+    """Insert one batch and return its id. The failed emails are spread evenly over its rows."""
     failed_each = count // failed_count if failed_count else count + 1
     failed = count // failed_each
     row = connection.execute(
@@ -128,7 +122,7 @@ def make_batch(
     batch_id, lane_id = row
     connection.execute(EMAILS, {"batch": batch_id, "lane": lane_id, "count": count, "failed_each": failed_each})
     connection.execute(ATTEMPTS, {"batch": batch_id})
-    return MadeBatch(id=batch_id, count=count)
+    return int(batch_id)
 
 
 def make_small_batches(connection: psycopg.Connection[Any], *, owner: int, count: int) -> None:

@@ -24,12 +24,14 @@ django.setup()
 import redis
 import uvloop
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
 
 from batches import intake
 from batches.delivery.ledger import Ledger, connect
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.jobs import creation, lifecycle, queues, run_lane
-from batches.models import Batch, EmailJob, EmailStatus, EmailTemplate, Lane, SuppressionReason
+from batches.models import ApiToken, Batch, EmailJob, EmailStatus, EmailTemplate, Lane, SuppressionReason
 from batches.outcomes import Outcome
 from batches.relays import afind_routes
 from batches.rendering.message import Message, MessageLayout
@@ -44,6 +46,16 @@ from tests.bench import messages
 
 POLL_SECONDS = 0.0005
 WAIT_SECONDS = 30
+
+
+def sign_in() -> dict[str, Any]:
+    """Make a superuser, if there is none, and sign the user in: by a session and by a token."""
+    user, _ = User.objects.get_or_create(username="bench", defaults={"is_superuser": True, "is_staff": True})
+    client = Client()
+    client.force_login(user)
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+    token = ApiToken.objects.issue(user)
+    return {"user": user.pk, "cookie": f"{settings.SESSION_COOKIE_NAME}={cookie}", "token": str(token)}
 
 
 def load(path: str) -> dict[str, Any]:
@@ -230,7 +242,7 @@ def ledger(batch_id: str, group: str) -> dict[str, Any]:
     return {"us": cpu / count * 1e6, "per_second": count / wall, "count": count}
 
 
-STEPS = {step.__name__: step for step in (load, suppress, start, pick_up, enqueue, render, smtp, ledger)}
+STEPS = {step.__name__: step for step in (sign_in, load, suppress, start, pick_up, enqueue, render, smtp, ledger)}
 
 
 def main() -> None:

@@ -24,7 +24,15 @@ from redis.exceptions import RedisError
 
 from batches.models import BatchStatus, EmailJob, JobKind, sql
 from batches.models.sql import SnapshotRow
-from batches.waiting import AWAITS_APPROVAL, NOT_KNOWN_WHILE_PAUSED, say_ahead, say_canary, say_scheduled, say_waiting
+from batches.waiting import (
+    AWAITS_APPROVAL,
+    COUNTING,
+    NOT_KNOWN_WHILE_PAUSED,
+    say_ahead,
+    say_canary,
+    say_scheduled,
+    say_waiting,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +44,10 @@ EVENT_TYPE = "batch.changed"
 
 SEALED_MAX_CHARS = 16 * 1024
 """A snapshot has about 500 characters. A longer text is not ours."""
+
+
+LONG_COUNT = 200_000
+"""From so many recipients on, the count at the end of a job takes long enough to be told of."""
 
 
 class Snapshot(TypedDict):
@@ -148,6 +160,8 @@ def _say_waiting(row: SnapshotRow, pending: int) -> str:
         return say_waiting(row.last_error, next_try_at=None, waiting_count=pending, now=now)
     if row.ahead is not None and not row.last_error:
         return say_ahead(row.ahead)
+    if row.status == BatchStatus.PROCESSING and pending == 0 and row.total >= LONG_COUNT:
+        return COUNTING
     if row.status in (BatchStatus.PENDING, BatchStatus.PROCESSING):
         if row.canary_until is not None and not row.last_error:
             return say_canary(row.canary_until, may_stop=settings.SEND_STOP_ABOVE > 0, waiting_count=pending, now=now)

@@ -30,19 +30,32 @@ _KNOWN_BY_ATTEMPTS = (EmailStatus.FAILED, EmailStatus.UNKNOWN)
 def find_in_states(batch: Batch, states: Collection[EmailStatus], now: Snapshot) -> Walk[Email]:
     """Find the emails of a batch in one state, or in both of ``OPEN_STATUSES``. ``now`` is the batch's snapshot."""
     emails = batch.emails.with_state()
-    is_over = now["pending"] == 0
-    if set(states) <= set(OPEN_STATUSES):
-        return Walk([]) if is_over else Walk(_find_open(emails, batch, states))
-    [state] = states
-    count = _count(now, state)
-    # The end of a job counts the cancelled emails, so until then nobody knows how many there are.
-    if count == 0 and (is_over or state != EmailStatus.CANCELLED):
+    if all(_is_empty(state, now) for state in states):
         return Walk([])
-    if state in _KNOWN_BY_ATTEMPTS and count <= FEW:
+    if set(states) <= set(OPEN_STATUSES):
+        return Walk(_find_open(emails, batch, states))
+    [state] = states
+    return Walk([narrow(emails, batch, state, now)])
+
+
+def narrow(emails: EmailQuerySet, batch: Batch, state: EmailStatus, now: Snapshot) -> EmailQuerySet:
+    """Filter emails of one batch by their state, in one queryset: for a list that is no Walk."""
+    if _is_empty(state, now):
+        return emails.none()
+    if state in _KNOWN_BY_ATTEMPTS and _count(now, state) <= FEW:
         rows = _find_rows_by_attempts(batch, state)
-        if len(rows) >= count:  # otherwise somebody has deleted attempts
+        if len(rows) >= _count(now, state):  # otherwise somebody has deleted attempts
             emails = emails.filter(row__in=rows)
-    return Walk([emails.in_state(state)])
+    return emails.in_state(state)
+
+
+def _is_empty(state: EmailStatus, now: Snapshot) -> bool:
+    """Whether a snapshot says that no email is in a state."""
+    is_over = now["pending"] == 0
+    if state in OPEN_STATUSES:
+        return is_over
+    # The end of a job counts the cancelled emails, so until then nobody knows how many there are.
+    return _count(now, state) == 0 and (is_over or state != EmailStatus.CANCELLED)
 
 
 def _count(now: Snapshot, state: EmailStatus) -> int:

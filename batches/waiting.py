@@ -17,6 +17,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 NO_WORKER = "No worker is running, so no email is sent now. The batch waits, and sending starts when a worker starts."
 AWAITS_APPROVAL = "A second person must approve it before it is sent."
+COUNTING = "Every recipient is done. The counts are now compared with the list."
 NOT_KNOWN = "When it will be done is not known yet."
 NOT_IN_A_LIFETIME = "It would take more than a hundred years with the limits of the mail server. Ask an administrator."
 NOT_KNOWN_WHILE_REFUSED = "When it will be done is not known while the mail server accepts no mail."

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from batches import intake
 from batches.admin.deleting import BELONGING
+from batches.directory import list_some
 from batches.jobs import creation, lifecycle
 from batches.models import (
     Attempt,
@@ -102,9 +103,20 @@ def test_records_are_not_changed_when_a_superuser_posts_a_change(
 def test_emails_are_found_when_an_address_or_its_beginning_is_searched(
     admin: Client, staff: User, term: str, found: list[str]
 ) -> None:
-    make_batch(staff)
+    batch = make_batch(staff)
+    Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.COMPLETED)
+    list_some(batch.pk)
     page = admin.get("/admin/batches/email/", {"q": term}).content.decode()
     assert sorted(set(re.findall(r"p\d@(?=example.org</a>)", page))) == found
+
+
+def test_failed_emails_are_listed_when_the_list_is_that_of_a_batch(admin: Client, staff: User) -> None:
+    batch = make_batch(staff)
+    batch.emails.filter(row=2).update(status=EmailStatus.FAILED)
+    Batch.objects.filter(pk=batch.pk).update(failed_count=1)
+    for query, found in (("status=failed", []), (f"status=failed&batch={batch.pk}", ["p2@"])):
+        page = admin.get(f"/admin/batches/email/?{query}").content.decode()
+        assert re.findall(r"p\d@(?=example.org</a>)", page) == found
 
 
 def test_emails_of_one_batch_are_listed_when_its_link_is_followed(admin: Client, staff: User) -> None:

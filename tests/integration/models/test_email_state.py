@@ -81,7 +81,8 @@ def test_all_readers_agree_when_a_first_attempt_is_in_flight(client: Client, bat
     sending = client.get(f"/api/batches/{batch.pk}/emails?status=sending").json()["items"]
     assert [item["row"] for item in sending] == [4, 6]
     assert re.findall(r"person(\d)@", get("/admin/batches/email/?status=sending")) == ["6", "4"]
-    assert re.findall(r"person(\d)@", get(f"/batches/{batch.pk}/?status=sending")) == ["4", "6"]
+    rows = get(f"/batches/{batch.pk}/?status=sending").partition('id="rows"')[2]
+    assert re.findall(r"person(\d)@", rows) == ["4", "6"]
 
 
 def test_page_reads_only_its_rows_when_the_batch_is_large(large_batch: Batch) -> None:

@@ -5,7 +5,6 @@ Search terms and filters enter. Lists of emails leave, and one email with its at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -125,7 +124,7 @@ class EmailAdmin(ReadOnlyAdmin):
         emails = _filter_by_people(queryset, [person.person_id for person in found])
         return emails.filter(address__startswith=beginning), False
 
-    def get_ordering(self, request: HttpRequest) -> Sequence[str]:
+    def get_ordering(self, request: HttpRequest) -> tuple[str]:
         """Order the emails of one batch by their rows, for which there is an index."""
         return ("-row",) if request.GET.get("batch") else ("-pk",)
 

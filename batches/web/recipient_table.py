@@ -22,6 +22,8 @@ from batches.web.requests import SignedInRequest
 from batches.wording import HIDDEN_MEANING, REJECTED_MEANING, RETURN_MEANINGS, STATE_MEANINGS
 
 PAGE_SIZE = 50
+PRINTED_ROWS = 1000
+"""How many rows ``?print=1`` shows, so that a browser prints a whole list and not its first page."""
 
 REJECTED = "rejected"
 """The value of the tab that lists the rejected rows. All tabs but this and the next list emails by their state."""
@@ -60,16 +62,17 @@ def show_recipients(request: SignedInRequest, batch: Batch, now: Snapshot) -> di
 
 
 def _read_rows(request: SignedInRequest, batch: Batch, status: str, now: Snapshot) -> dict[str, object]:
+    size = PRINTED_ROWS if request.GET.get("print") else PAGE_SIZE
     if status in (REJECTED, HIDDEN):
         is_hidden = Q(kind=HIDDEN)
         rows = batch.rejected_rows.filter(is_hidden if status == HIDDEN else ~is_hidden)
-        return {"rejected": read_page(rows, order=["line", "pk"], query=request.GET)}
+        return {"rejected": read_page(rows, order=["line", "pk"], query=request.GET, size=size)}
     query = _jump(request.GET)
     text = " ".join(query.get("q", "").split())
     if text:
         page = _search(batch, status, text, query)
     else:
-        page = read_page(_find_emails(batch, status, now), order=["row"], query=query, size=PAGE_SIZE)
+        page = read_page(_find_emails(batch, status, now), order=["row"], query=query, size=size)
     return {
         "emails": page,
         "listed_emails": list_emails(page.rows),

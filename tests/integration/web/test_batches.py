@@ -188,3 +188,12 @@ def test_times_of_recipients_are_in_the_zone_that_the_page_names(
     text = page.get(reverse("batch", args=[batch.pk])).content.decode()
     assert "<th>When<noscript> (Asia/Tokyo)</noscript></th>" in text
     assert "1 Apr 2026, 07:00:05</time>" in text
+
+
+def test_more_rows_than_a_page_are_shown_when_they_are_printed(page: Client, make_batch: MakeBatch) -> None:
+    batch = make_batch(BatchStatus.COMPLETED, sent=60, rejected=60)
+    for query in ("", "&status=rejected"):
+        assert 'rel="next"' in page.get(f"/batches/{batch.pk}/?{query}").content.decode()
+        shown = page.get(f"/batches/{batch.pk}/?print=1{query}").content.decode()
+        assert 'rel="next"' not in shown
+    assert "person61@example.org" in page.get(f"/batches/{batch.pk}/?print=1").content.decode()

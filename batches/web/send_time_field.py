@@ -75,6 +75,16 @@ class SendTimeField(forms.Field):
     """A time with a zone, or None. Its name with ``_zone`` and with ``_which`` names its other parts."""
 
     widget = SendTimeWidget
+
+    def __init__(self, *, takes_first: bool = False, **options: Any) -> None:
+        """Make the field.
+
+        Args:
+            takes_first: Take the first of two equal times, for a form without room for the choice.
+        """
+        super().__init__(**options)
+        self.takes_first = takes_first
+
     default_error_messages = {
         "invalid": gettext_lazy("Write the time like 2026-03-31 09:00, or leave the field empty."),
     }
@@ -94,8 +104,11 @@ class SendTimeField(forms.Field):
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
         if typed.tzinfo is not None:
             return typed
+        which = "first" if self.takes_first else ""
         try:
-            return in_zone(typed, find_zone(value.zone or timezone.get_default_timezone_name()), which=value.which)
+            return in_zone(
+                typed, find_zone(value.zone or timezone.get_default_timezone_name()), which=value.which or which
+            )
         except (UnknownZone, DoesNotExist, ComesTwice) as exc:
             raise forms.ValidationError(_say_refusal(exc, typed)) from exc
 

@@ -10,8 +10,6 @@ from urllib.parse import urlencode
 from django import forms
 from django.http import QueryDict
 from django.urls import reverse
-from django.utils.formats import date_format
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -19,6 +17,7 @@ from batches import intake
 from batches.jobs import lifecycle
 from batches.jobs.rescheduling import reschedule_batch, return_to_draft
 from batches.models import Batch, BatchStatus, EmailJob
+from batches.moments import say_with_moments
 from batches.permissions import Act
 from batches.web.actions import Action, Done, Question
 from batches.web.requests import SignedInRequest
@@ -28,9 +27,15 @@ SENT_ONCE = tuple(status for status in BatchStatus if status != BatchStatus.DRAF
 
 
 class TimeForm(forms.Form):
-    """Another time for a batch, in the zone of the browser."""
+    """Another time for a batch, in the zone of the browser. The sentence afterwards names the moment that was taken."""
 
-    scheduled_at = SendTimeField(error_messages={"required": gettext_lazy("Choose the time first.")})
+    scheduled_at = SendTimeField(
+        takes_first=True,
+        error_messages={
+            "required": gettext_lazy("Choose the time first."),
+            "invalid": gettext_lazy("Write the time like 2026-03-31 09:00."),
+        },
+    )
 
 
 def _change_time(request: SignedInRequest, batch: Batch, posted: QueryDict) -> Done:
@@ -39,8 +44,7 @@ def _change_time(request: SignedInRequest, batch: Batch, posted: QueryDict) -> D
         raise lifecycle.JobRefused(" ".join(map(str, form.errors["scheduled_at"])))
     at = form.cleaned_data["scheduled_at"]
     reschedule_batch(batch, scheduled_at=at)
-    said = date_format(localtime(at), "j F Y, H:i e")
-    return Done(sentence=_("The emails go out on %(time)s.") % {"time": said})
+    return Done(sentence=say_with_moments(_("The emails go out on %(time)s."), time=at))
 
 
 def _send_now(request: SignedInRequest, batch: Batch, posted: QueryDict) -> Done:

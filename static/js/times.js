@@ -1,5 +1,5 @@
 // Show every time of the page in the zone of the browser. The server has written it in its own zone (TIME_ZONE), in the
-// same shapes: batches/templatetags/moments.py.
+// same shapes: batches/moments.py.
 
 import { gettext, interpolate, ngettext } from "./words.js";
 

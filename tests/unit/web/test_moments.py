@@ -1,4 +1,4 @@
-"""How times are written without a script: batches/templatetags/moments.py."""
+"""How times are written without a script: batches/moments.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone, translation
 
-from batches.templatetags.moments import moment, say_moment
+from batches.moments import moment, say_moment, say_with_moments
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 
@@ -59,6 +59,11 @@ def test_element_names_the_exact_time_and_the_shape_when_a_time_is_shown() -> No
     assert 'datetime="2026-11-27T12:00:00+00:00"' in shown
     assert 'data-moment="minutes"' in shown
     assert 'title="27 November 2026, 12:00:00 UTC"' in shown
+
+
+def test_sentence_carries_the_element_when_python_makes_it() -> None:
+    said = say_with_moments("“<b>” goes out on %(time)s.", time=NOW)
+    assert said == f"“&lt;b&gt;” goes out on {moment(NOW)}."
 
 
 def test_nothing_is_shown_when_there_is_no_time() -> None:

@@ -31,9 +31,7 @@ STATUSES = {
     JobStatus.QUEUED: gettext_lazy("begins soon"),
     JobStatus.PROCESSING: gettext_lazy("is being sent"),
     JobStatus.PAUSED: gettext_lazy("is paused"),
-    JobStatus.COMPLETED: gettext_lazy("completed"),
     JobStatus.FAILED: gettext_lazy("nobody got it"),
-    JobStatus.CANCELLED: gettext_lazy("cancelled"),
 }
 
 
@@ -72,7 +70,7 @@ def _describe(job: EmailJob) -> PastJob:
     return PastJob(
         job=job,
         what=_("%(what)s: %(group)s") % {"what": what, "group": job.failure_words} if job.failure_words else what,
-        status=str(STATUSES[JobStatus(job.status)]),
+        status=str(STATUSES.get(JobStatus(job.status), JobStatus(job.status).label)),
         who=str(job.created_by) if job.created_by else _("a program"),
         begun_at=job.started_at or job.created_at,
         counts=", ".join(said) or (_("0 sent") if job.completed_at else ""),

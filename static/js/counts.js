@@ -3,7 +3,8 @@
 
 import { gettext, interpolate, ngettext } from "./words.js";
 
-const ENDED = ["completed", "failed", "cancelled"];
+const [DRAFT, COMPLETED] = ["draft", "completed"];
+const ENDED = [COMPLETED, "failed", "cancelled"];
 const STATUSES = {
   draft: gettext("Draft"),
   scheduled: gettext("Scheduled"),
@@ -32,7 +33,7 @@ export function complete(snapshot) {
 /** Say how far a batch is, and after its end how many were sent: as `say_summary` in batches/web/progressbar.py does. */
 function saySummary(now) {
   const values = { done: figures.format(now.processed), sent: figures.format(now.sent), total: figures.format(now.total) };
-  if (now.status === "draft") return interpolate(ngettext("%(total)s recipient", "%(total)s recipients", now.total), values);
+  if (now.status === DRAFT) return interpolate(ngettext("%(total)s recipient", "%(total)s recipients", now.total), values);
   if (ENDED.includes(now.status)) return interpolate(gettext("%(sent)s of %(total)s sent"), values);
   return interpolate(gettext("%(done)s of %(total)s done"), values);
 }
@@ -74,7 +75,7 @@ function drawWords(place, sentence) {
 
 /** Show the status in its pill, as words and as a colour: as `say_status` in batches/web/progressbar.py says it. */
 export function drawStatus(pill, now) {
-  const isCompleted = now.status === "completed";
+  const isCompleted = now.status === COMPLETED;
   const isIncomplete = isCompleted && (now.failed || now.unknown);
   pill.dataset.status = isIncomplete ? "incomplete" : now.status;
   let words = STATUSES[now.status] ?? now.status;

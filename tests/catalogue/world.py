@@ -33,7 +33,6 @@ from batches.models import (
     EmailTemplate,
     JobStatus,
     Lane,
-    ProgressMark,
     Relay,
     Return,
     ReturnClass,
@@ -49,6 +48,7 @@ from batches.suppressions import find_digest, suppress
 from batches.template_versions import save_template
 from emailbatch.localstack import addresses
 from emailbatch.localstack.inbox_store import InboxWriter, Incoming
+from tests.catalogue.marks import make_marks
 from tests.catalogue.texts import FULL, PLAIN, Texts
 
 PEOPLE = {"sender": ("Senders",), "approver": ("Senders", "Approvers"), "auditor": ("Auditors",), "newcomer": ()}
@@ -243,24 +243,10 @@ def _make_sent(
     columns = {} if is_live else in_lane | {"cancelled_count": counts.get("cancelled", 0)}
     job_counts = {} if is_live else {"sent_count": done["sent"], "failed_count": done["failed"]}
     EmailJob.objects.filter(pk=job.pk).update(**job_counts)
-    _make_marks(job, done)
+    make_marks(job, done)
     Batch.objects.filter(pk=batch.pk).update(status=status, completed_at=ended_at, name=name, **columns)
     world.ids["job"], world.ids["email"] = job.pk, batch.emails.order_by("row")[0].pk
     return batch
-
-
-def _make_marks(job: EmailJob, done: Mapping[str, int]) -> None:
-    """Give a job marks of its progress, so that its page has a chart."""
-    assert job.started_at is not None
-    shares = (0.05, 0.15, 0.3, 0.34, 0.5, 0.75, 0.8, 0.9, 1.0)
-    ProgressMark.objects.bulk_create(
-        ProgressMark(
-            job=job,
-            at=job.started_at + timedelta(seconds=13 * number),
-            **{f"{name}_count": round(1000 * count * share) for name, count in done.items()},
-        )
-        for number, share in enumerate(shares, start=1)
-    )
 
 
 def _give_statuses(batch: Batch, lane: Lane, *, texts: Texts, counts: dict[str, int]) -> None:

@@ -10,6 +10,8 @@ each answer, and the sweep looks at all that wait.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
@@ -201,13 +203,14 @@ def list_waiting() -> QuerySet[Approval]:
     return waiting.select_related("batch", "batch__created_by", "asked_by", "template")
 
 
-def void_changed(*, at_most: int | None = None) -> int:
+def void_changed(*, at_most: int | None = None, among: Collection[int] | None = None) -> int:
     """Make void what has changed since it was asked, and return how many. Safe to call at any time.
 
     Args:
         at_most: How many to look at, whichever they are: for the sweep, which comes again. None: all that wait.
+        among: Look only at the approvals with these ids: for a page, which costs no more than it shows.
     """
-    waiting = list_waiting()
+    waiting = list_waiting() if among is None else list_waiting().filter(pk__in=among)
     if at_most is not None:
         waiting = waiting.order_by("?")[:at_most]  # the order of the ids would never reach the last ones
     return sum(_void_if_changed(each) for each in waiting)

@@ -25,6 +25,7 @@ from batches.jobs.opening import Sending
 from batches.jobs.reviewed import ReviewChanged
 from batches.mailboxes import split_mailbox
 from batches.models import Approval, ApprovalStatus, Batch, JobKind
+from batches.paging import read_page
 from batches.permissions import Permission, may, require
 from batches.rendering import children
 from batches.rendering.template import Rendered, TemplateFault
@@ -43,8 +44,10 @@ Answer = Callable[[SignedInRequest, Batch], str]
 def show_approvals(request: SignedInRequest) -> HttpResponse:
     """List what waits for approval, the oldest first."""
     require(request.user, Permission.APPROVE_BATCH)
-    approvals.void_changed()
-    return render(request, "batches/approvals.html", {"waiting": approvals.list_waiting()})
+    page = read_page(approvals.list_waiting(), order=["pk"], query=request.GET)
+    if approvals.void_changed(among=[each.pk for each in page.rows]):
+        page = read_page(approvals.list_waiting(), order=["pk"], query=request.GET)
+    return render(request, "batches/approvals.html", {"waiting": page.rows, "page": page})
 
 
 @require_safe

@@ -91,7 +91,9 @@ def measure_pages(bench: BenchStack, *, is_short: bool) -> dict[str, Any]:
     """Return the times of each address, idle and beside a send."""
     size = SHORT if is_short else FULL
     signed_in = bench.step("sign_in")
-    ids = _generate(bench, size, owner=signed_in["user"])
+    keys = {name: bytes.fromhex(key) for name, key in signed_in["keys"].items()}
+    ids = _generate(bench, size, owner=signed_in["user"], keys=keys)
+    bench.step("list_people", ids["million"])
     addresses = list_addresses(ids, size)
     with bench.stack.web() as web:
         reader = Reader(web, signed_in["cookie"])
@@ -109,12 +111,13 @@ def measure_pages(bench: BenchStack, *, is_short: bool) -> dict[str, Any]:
     }
 
 
-def _generate(bench: BenchStack, size: Size, *, owner: int) -> dict[str, int]:
+def _generate(bench: BenchStack, size: Size, *, owner: int, keys: Mapping[str, bytes]) -> dict[str, int]:
+    made_by: dict[str, Any] = {"owner": owner, "keys": keys}
     with bench.stack.services.connect() as connection:
         pages_data.make_small_batches(connection, owner=owner, count=size.small_batches)
-        million = pages_data.make_batch(connection, owner=owner, count=size.million, failed_count=size.million // 5)
-        many = pages_data.make_batch(connection, owner=owner, count=size.five_million, failed_count=3)
-        draft = pages_data.make_batch(connection, owner=owner, count=size.million, is_draft=True)
+        million = pages_data.make_batch(connection, **made_by, count=size.million, failed_count=size.million // 5)
+        many = pages_data.make_batch(connection, **made_by, count=size.five_million, failed_count=3)
+        draft = pages_data.make_batch(connection, **made_by, count=size.million, is_draft=True)
         pages_data.analyze(connection)
         row = connection.execute("SELECT max(id) FROM batches_emailjob WHERE batch_id = %s", [million]).fetchone()
         assert row is not None
@@ -171,11 +174,14 @@ def list_addresses(ids: Mapping[str, int], size: Size) -> dict[str, str]:
         "admin: emails of a batch": f"{admin}/email/?batch={ids['million']}",
         "admin: emails, an address": f"{admin}/email/?q={person}",
         "admin: emails, a beginning": f"{admin}/email/?q=person{size.million // 2}*",
-        "admin: emails, failed": f"{admin}/email/?status=failed",
-        "admin: emails, unknown": f"{admin}/email/?status=unknown",
+        "admin: emails, failed": f"{admin}/email/?status=failed&batch={ids['million']}",
+        "admin: emails, unknown": f"{admin}/email/?status=unknown&batch={ids['million']}",
         "admin: emails, deep": f"{admin}/email/?p={last}",
-        "people": "/people/?q=zo%C3%AB+person",
+        "people, a name": "/people/?q=zo%C3%AB+person",
+        "people, a person": f"/people/?q=person+{size.million // 2}",
         "people, an address": f"/people/?q={person}",
+        "recipients, a name": f"{million}?q=person+{size.million // 2}",
+        "list of batches, searched": "/batches/?q=list-77",
         "API: people": f"/api/people?q={person}",
     }
 

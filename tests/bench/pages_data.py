@@ -6,6 +6,7 @@ an attempt for each email that was sent or failed. Nothing is sent, and no page 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -44,7 +45,8 @@ EMAILS = """
 INSERT INTO batches_email (batch_id, row, address, address_digest, fields, status, attempts, lane_id, code, reply,
                            completed_at)
 SELECT %(batch)s, n, 'person' || n || '@mail' || n %% 997 || '.example.com',
-       decode(md5(%(batch)s || ' ' || n), 'hex'),
+       substr(sha256(%(outer_key)s::bytea || sha256(%(inner_key)s::bytea || convert_to(
+         'person' || n || '@mail' || n %% 997 || '.example.com', 'UTF8'))), 1, 16),
        jsonb_build_array((ARRAY['Anna', 'Zoë', 'Bert', 'Chiara', 'Jürgen'])[1 + n %% 5] || ' Person ' || n,
                          'City ' || n %% 100, 'C' || n),
        state.status, (%(lane)s::bigint IS NOT NULL)::int, %(lane)s::bigint + n %% 4, state.code, state.reply,
@@ -100,9 +102,18 @@ SELECT id, lane_id, 1, 'sent', 250, 'ok', 'default', completed_at FROM emails
 
 
 def make_batch(
-    connection: psycopg.Connection[Any], *, owner: int, count: int, failed_count: int = 0, is_draft: bool = False
+    connection: psycopg.Connection[Any],
+    *,
+    owner: int,
+    keys: Mapping[str, bytes],
+    count: int,
+    failed_count: int = 0,
+    is_draft: bool = False,
 ) -> int:
-    """Insert one batch and return its id. The failed emails are spread evenly over its rows."""
+    """Insert one batch and return its id. The failed emails are spread evenly over its rows.
+
+    ``keys`` is ``suppressions.pad_key`` of the site's key: the digests are those of the addresses.
+    """
     failed_each = count // failed_count if failed_count else count + 1
     failed = count // failed_each
     row = connection.execute(
@@ -120,7 +131,8 @@ def make_batch(
     ).fetchone()
     assert row is not None
     batch_id, lane_id = row
-    connection.execute(EMAILS, {"batch": batch_id, "lane": lane_id, "count": count, "failed_each": failed_each})
+    values = {"batch": batch_id, "lane": lane_id, "count": count, "failed_each": failed_each}
+    connection.execute(EMAILS, values | dict(keys))
     connection.execute(ATTEMPTS, {"batch": batch_id})
     return int(batch_id)
 

@@ -30,8 +30,9 @@ from django.test import Client
 from batches import intake
 from batches.delivery.ledger import Ledger, connect
 from batches.delivery.terms import ClaimedEmail, Decision
+from batches.directory import list_some
 from batches.jobs import creation, lifecycle, queues, run_lane
-from batches.models import ApiToken, Batch, EmailJob, EmailStatus, EmailTemplate, Lane, SuppressionReason
+from batches.models import Batch, EmailJob, EmailStatus, EmailTemplate, Lane, SuppressionReason
 from batches.outcomes import Outcome
 from batches.relays import afind_routes
 from batches.rendering.message import Message, MessageLayout
@@ -41,7 +42,7 @@ from batches.rendering.template import MessageParts
 from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing, Timeouts
 from batches.smtp.relay import open_session, parse_relay
 from batches.smtp.verdicts import Verdict
-from batches.suppressions import make_digests, read_key, suppress_digests
+from batches.suppressions import make_digests, pad_key, read_key, suppress_digests
 from tests.bench import messages
 
 POLL_SECONDS = 0.0005
@@ -49,13 +50,21 @@ WAIT_SECONDS = 30
 
 
 def sign_in() -> dict[str, Any]:
-    """Make a superuser, if there is none, and sign the user in: by a session and by a token."""
+    """Make a superuser, if there is none, and sign the user in. Return also the keys of the digests of addresses."""
     user, _ = User.objects.get_or_create(username="bench", defaults={"is_superuser": True, "is_staff": True})
     client = Client()
     client.force_login(user)
     cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
-    token = ApiToken.objects.issue(user)
-    return {"user": user.pk, "cookie": f"{settings.SESSION_COOKIE_NAME}={cookie}", "token": str(token)}
+    keys = {name: key.hex() for name, key in pad_key(read_key()).items()}
+    return {"user": user.pk, "cookie": f"{settings.SESSION_COOKIE_NAME}={cookie}", "keys": keys}
+
+
+def list_people(batch_id: str) -> dict[str, Any]:
+    """Tell the search for people of a batch, as a worker does after it was sent."""
+    count = 0
+    while listed := list_some(int(batch_id)):
+        count += listed
+    return {"count": count}
 
 
 def load(path: str) -> dict[str, Any]:
@@ -242,7 +251,10 @@ def ledger(batch_id: str, group: str) -> dict[str, Any]:
     return {"us": cpu / count * 1e6, "per_second": count / wall, "count": count}
 
 
-STEPS = {step.__name__: step for step in (sign_in, load, suppress, start, pick_up, enqueue, render, smtp, ledger)}
+STEPS = {
+    step.__name__: step
+    for step in (sign_in, list_people, load, suppress, start, pick_up, enqueue, render, smtp, ledger)
+}
 
 
 def main() -> None:

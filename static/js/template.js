@@ -167,7 +167,7 @@ function fix(part, line, old, replacement) {
   area.focus();
   area.setRangeText(replacement, at, at + old.length, "end");
   keep();
-  look();
+  setTimeout(look); // after the event of the button: a form that is being submitted can't be submitted again
 }
 
 document.addEventListener("click", (event) => {

@@ -44,7 +44,7 @@ def upload_parents(page: Page) -> None:
 def test_letter_is_written_with_toolbar_and_fields_and_its_test_arrives_at_both_addresses(page: Page) -> None:
     upload_parents(page)
     page.goto("/templates/new/")
-    page.get_by_label("Name").fill("Summer party")
+    page.get_by_label("Name", exact=True).fill("Autumn party")
     page.get_by_label("Subject").fill("Our party")
     page.get_by_label("List whose fields and values are used").select_option(label="parents")
     letter = page.get_by_label("Letter", exact=True)
@@ -71,10 +71,10 @@ def test_letter_is_written_with_toolbar_and_fields_and_its_test_arrives_at_both_
     page.get_by_text("Phone", exact=True).click()
     expect(shown(page).locator("iframe.phone")).to_be_visible()
     page.get_by_text("Text", exact=True).click()
-    expect(shown(page).locator("pre")).to_have_text("Dear Eva, you are invited with 3b.")
+    expect(shown(page).locator("pre")).to_contain_text("Dear Eva, you are invited with 3b.")
 
     page.get_by_role("button", name="Save and go on").click()
-    page.wait_for_url(re.compile("/templates/summer-party/edit/"))
+    page.wait_for_url(re.compile("/templates/autumn-party/edit/"))
     page.get_by_label("Send a test to").fill("one@example.org, two@example.org")
     page.get_by_role("button", name="Send a test").click()
     expect(page.locator(".notice.success")).to_contain_text("A test is on its way to one@example.org, two@example.org.")
@@ -90,7 +90,7 @@ def test_letter_is_written_with_toolbar_and_fields_and_its_test_arrives_at_both_
 
 def test_letter_is_offered_again_when_she_leaves_without_saving(page: Page) -> None:
     page.goto("/templates/new/")
-    page.get_by_label("Name").fill("Lost")
+    page.get_by_label("Name", exact=True).fill("Lost")
     page.get_by_label("Letter", exact=True).fill("Words that took an hour")
     expect(page.locator("#said")).to_contain_text("Not saved yet")
     asked: list[str] = []
@@ -107,7 +107,7 @@ def test_letter_is_offered_again_when_she_leaves_without_saving(page: Page) -> N
     expect(page.locator("#draft")).to_contain_text("You wrote more here on")
     page.get_by_role("button", name="Bring it back").click()
     expect(page.get_by_label("Letter", exact=True)).to_have_value("Words that took an hour")
-    expect(page.get_by_label("Name")).to_have_value("Lost")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Lost")
     page.get_by_label("Subject").fill("S")
     page.get_by_role("button", name="Save and go on").click()
     page.wait_for_url("**/templates/lost/edit/**")
@@ -129,7 +129,7 @@ def test_picture_is_inserted_and_seen_in_the_preview_when_it_was_chosen(page: Pa
 
 def test_what_was_typed_is_forgotten_when_she_signs_out(page: Page) -> None:
     page.goto("/templates/new/")
-    page.get_by_label("Name").fill("Secret")
+    page.get_by_label("Name", exact=True).fill("Secret")
     expect(page.locator("#said")).to_contain_text("Not saved yet")
     assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:')).length") == 1
     page.on("dialog", lambda dialog: dialog.accept())
@@ -152,6 +152,7 @@ def test_letter_is_written_fixed_and_saved_without_a_script(plain_page: Page, st
     page.fill('[name="username"]', stack.username)
     page.fill('[name="password"]', stack.password)
     page.keyboard.press("Enter")
+    page.wait_for_url(stack.url)
     page.goto("/templates/new/")
     page.fill('[name="name"]', "Plain")
     page.fill('[name="subject"]', "S")

@@ -80,8 +80,8 @@ def test_notes_on_a_template_are_beside_the_part_that_they_are_about(width: int,
 @pytest.mark.parametrize(("name", "key"), [("Parents' evening (4b)", "parents-evening-4b"), ("Größe", "groe")])
 def test_key_is_shown_while_the_name_is_typed_and_is_the_one_that_is_saved(page: Page, name: str, key: str) -> None:
     page.goto("/templates/new/?kind=html")
-    page.get_by_label("Name").fill(name)
-    page.get_by_text("For programs").click()
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_text("For programs", exact=True).click()
     expect(page.get_by_label("Key")).to_have_attribute("placeholder", key)
     expect(page.get_by_label("Key")).to_have_value("")
     page.get_by_label("Subject").fill("S")

@@ -17,7 +17,7 @@ from typing import Any
 from django.conf import settings
 
 from emailbatch.localstack import addresses
-from emailbatch.localstack.inbox_store import BUSY_SECONDS, TABLES
+from emailbatch.localstack.inbox_store import BUSY_SECONDS, TABLES, delete_rows
 
 ALL = """
 SELECT message.id, received_at, sender, recipients, subject, from_header, to_header, raw
@@ -47,13 +47,13 @@ class InboxStore:
     def erase(self, pattern: re.Pattern[str]) -> int:
         """Delete the messages that hold the address, and return how many there were."""
         with _open() as connection:
-            return _delete(connection, [row[0] for row in _find(connection, pattern)])
+            return delete_rows(connection, [row[0] for row in _find(connection, pattern)])
 
     def purge(self, before: datetime) -> int:
         """Delete the messages that came before a moment, and return how many there were."""
         with _open() as connection:
             found = connection.execute("SELECT id FROM message WHERE received_at < ?", (before.timestamp(),))
-            return _delete(connection, [row[0] for row in found.fetchall()])
+            return delete_rows(connection, [row[0] for row in found.fetchall()])
 
 
 @contextmanager
@@ -82,16 +82,3 @@ def _decode_bodies(raw: bytes) -> Iterator[str]:
                 yield bytes(part.get_payload(decode=True) or b"").decode("utf-8", "replace")
     except Exception:  # the email package raises many kinds of errors for malformed messages
         return
-
-
-def _delete(connection: sqlite3.Connection, ids: list[int]) -> int:
-    """Delete messages, and overwrite what they were in the file."""
-    if not ids:
-        return 0
-    connection.execute("PRAGMA secure_delete = ON")
-    connection.execute("BEGIN IMMEDIATE")
-    connection.executemany("DELETE FROM content WHERE message_id = ?", [(each,) for each in ids])
-    connection.executemany("DELETE FROM message WHERE id = ?", [(each,) for each in ids])
-    connection.execute("COMMIT")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log held them too
-    return len(ids)

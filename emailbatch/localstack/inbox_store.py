@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from email.header import decode_header, make_header
 from email.parser import BytesHeaderParser
 from pathlib import Path
+from typing import Literal
 
 BUSY_SECONDS = 10
 PAGE_SIZE = 50
@@ -140,12 +141,32 @@ def read_message(path: Path, message_id: int) -> tuple[Message, bytes] | None:
     return Message(*row), raw
 
 
+def delete_messages(path: Path, ids: Sequence[int] | None = None) -> int:
+    """Delete messages, or all of them, and return how many there were."""
+    with _reading(path, isolation_level=None) as connection:
+        found = [row[0] for row in connection.execute("SELECT id FROM message")]
+        return delete_rows(connection, found if ids is None else [each for each in found if each in ids])
+
+
+def delete_rows(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
+    """Delete messages, and overwrite what they were in the file. The connection begins no transaction by itself."""
+    if not ids:
+        return 0
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany("DELETE FROM content WHERE message_id = ?", [(each,) for each in ids])
+    connection.executemany("DELETE FROM message WHERE id = ?", [(each,) for each in ids])
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log held them too
+    return len(ids)
+
+
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def _reading(path: Path, *, isolation_level: Literal["DEFERRED"] | None = "DEFERRED") -> Iterator[sqlite3.Connection]:
     """Open a connection for reading. Create the file and its tables if no message was ever received."""
     if not path.exists():
         InboxWriter(path).close()
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=isolation_level)) as connection:
         yield connection
 
 

@@ -11,17 +11,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_safe
 
 from emailbatch.localstack import addresses
-from emailbatch.localstack.inbox_store import Message, read_message, read_page
+from emailbatch.localstack.inbox_store import Message, delete_messages, read_message, read_page
 
 SHOWN_MAX_CHARACTERS = 500_000
 """The most of a body that a page shows. The download has the whole message."""
@@ -34,6 +38,9 @@ MESSAGE_PAGE_POLICY = (
 )
 """The policy of a page with a message. A frame with ``srcdoc`` inherits it, and a message needs its inline styles."""
 
+
+OPEN_LINKS_IN_TABS = '<base target="_blank">'
+"""Before the HTML of a message: the frame itself may lead nowhere."""
 
 SEE_ALL = "batches.view_all_batches"
 """The permission to see the batches of everybody."""
@@ -70,7 +77,10 @@ def may_see_all_required(view: Callable[..., HttpResponse]) -> Callable[..., Htt
     def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         if not request.user.has_perm(SEE_ALL):
             raise PermissionDenied(
-                "The inbox has everybody's mail. Ask an administrator for the permission to see everybody's batches."
+                _(
+                    "The inbox has everybody's mail, so it is open to those who may see the batches of everybody. The "
+                    "page of your own batch shows each message as it went out."
+                )
             )
         return view(request, *args, **kwargs)
 
@@ -83,7 +93,7 @@ def list_messages(request: HttpRequest) -> HttpResponse:
     """List the messages, newest first. ``?recipient=`` keeps those to an address that contains this text."""
     wanted = request.GET.get("recipient", "").strip()
     before = _whole_number(request.GET.get("before", ""))
-    page = read_page(addresses.inbox_file(settings.DATA_DIR), before=before, recipient=wanted)
+    page = read_page(_file(), before=before, recipient=wanted)
     context = {
         "lines": [_line(message) for message in page.messages],
         "recipient": wanted,
@@ -102,6 +112,26 @@ def show_message(request: HttpRequest, message_id: int) -> HttpResponse:
     response = render(request, "localstack/message.html", context)
     response.headers["Content-Security-Policy"] = MESSAGE_PAGE_POLICY
     return response
+
+
+@require_http_methods(["GET", "POST"])
+@may_see_all_required
+def delete_message(request: HttpRequest, message_id: int) -> HttpResponse:
+    """Delete one message from the inbox. What is known about its recipient stays."""
+    if request.method == "POST" and _fits(message_id) and delete_messages(_file(), [message_id]):
+        messages.success(request, _("The message is deleted."))
+    return redirect("inbox")
+
+
+@require_http_methods(["GET", "POST"])
+@may_see_all_required
+def delete_all(request: HttpRequest) -> HttpResponse:
+    """Empty the inbox."""
+    if request.method == "POST":
+        count = delete_messages(_file())
+        words = ngettext("%(count)s message is deleted.", "%(count)s messages are deleted.", count)
+        messages.success(request, words % {"count": count})
+    return redirect("inbox")
 
 
 @require_safe
@@ -124,7 +154,7 @@ def read_bodies(raw: bytes) -> Bodies:
     except Exception:  # the email package raises many kinds of errors for malformed messages
         html, text, attachments = "", "", []
     source = raw[:SHOWN_MAX_CHARACTERS].decode("utf-8", "replace")
-    return Bodies(html=html, text=text, source=source, attachments=attachments)
+    return Bodies(html=OPEN_LINKS_IN_TABS + html if html else "", text=text, source=source, attachments=attachments)
 
 
 def _body(message: EmailMessage, kind: str) -> str:
@@ -141,10 +171,14 @@ def _body(message: EmailMessage, kind: str) -> str:
 
 
 def _find(message_id: int) -> tuple[Message, bytes]:
-    found = read_message(addresses.inbox_file(settings.DATA_DIR), message_id) if _fits(message_id) else None
+    found = read_message(_file(), message_id) if _fits(message_id) else None
     if found is None:
         raise Http404(f"The inbox has no message {message_id}.")
     return found
+
+
+def _file() -> Path:
+    return addresses.inbox_file(settings.DATA_DIR)
 
 
 def _line(message: Message) -> Line:

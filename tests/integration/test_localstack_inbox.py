@@ -25,7 +25,7 @@ from emailbatch.localstack.inbox_store import InboxWriter, Incoming
 from emailbatch.localstack.probes import smtp_answers
 from emailbatch.localstack.processes import die_with_parent
 from tests.conftest import permit
-from tests.inbox_file import read_raw_messages
+from tests.inbox_file import count_messages, read_raw_messages
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -186,7 +186,9 @@ def test_list_says_that_it_is_empty_when_no_message_arrived(staff: Client, tmp_p
 def test_html_is_in_a_sandboxed_frame_when_a_message_is_shown(staff: Client, filled: Path) -> None:
     answer = staff.get("/inbox/7/")
     page = answer.content.decode()
-    assert "<iframe sandbox referrerpolicy" in page
+    assert '<iframe sandbox="allow-popups allow-popups-to-escape-sandbox" referrerpolicy="no-referrer"' in page
+    assert 'srcdoc="&lt;base target=&quot;_blank&quot;&gt;' in page  # links open in a new tab
+    assert "<dt>Returns to (MAIL FROM)</dt><dd>news@example.org</dd>" in page
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
     policy = answer.headers["Content-Security-Policy"]
@@ -236,3 +238,20 @@ def test_inbox_is_closed_when_the_visitor_may_not_see_all_batches(client: Client
     client.force_login(User.objects.create_user("clerk", is_staff=True))
     for address in ("/inbox/", "/inbox/7/", "/inbox/7/raw/"):
         assert client.get(address).status_code == 403
+
+
+def test_messages_are_gone_when_they_are_deleted(staff: Client, filled: Path) -> None:
+    assert "The message is deleted." in staff.post("/inbox/7/delete/", follow=True).content.decode()
+    assert staff.get("/inbox/7/").status_code == 404
+    assert staff.get("/inbox/8/").status_code == 200
+    assert "119 messages are deleted." in staff.post("/inbox/delete/", follow=True).content.decode()
+    assert count_messages(addresses.inbox_file(filled)) == 0
+    assert b"reader8@example.org" not in addresses.inbox_file(filled).read_bytes()
+
+
+def test_messages_stay_when_the_visitor_may_not_delete_them(client: Client, filled: Path, sender: User) -> None:
+    client.force_login(sender)
+    for address in ("/inbox/7/delete/", "/inbox/delete/"):
+        assert client.post(address).status_code == 403
+        assert client.get(address).status_code == 403
+    assert count_messages(addresses.inbox_file(filled)) == 120

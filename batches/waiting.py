@@ -105,7 +105,7 @@ def say_waiting(sentence: str, *, next_try_at: datetime | None, waiting_count: i
     if next_try_at is not None and next_try_at > now:
         parts.append(f"Next try {say_time(next_try_at, now=now)}.")
     if waiting_count:
-        parts.append(f"{waiting_count:,} {'is' if waiting_count == 1 else 'are'} waiting.")
+        parts.append(_say_waiting(waiting_count))
     return " ".join(parts)
 
 
@@ -116,11 +116,13 @@ def say_canary(until: datetime, *, may_stop: bool, waiting_count: int, now: date
         may_stop: Whether it stops by itself if too much comes back. Otherwise only a person stops it.
     """
     goes_on = f"goes on {say_time(until, now=now)}" if until > now else "goes on now"
-    return (
-        "The first emails of this batch were sent ahead, to see what comes back. "
-        f"Sending {goes_on}, unless {'too much does' if may_stop else 'you pause or cancel it'}. "
-        f"{waiting_count:,} {'is' if waiting_count == 1 else 'are'} waiting."
-    )
+    sent_ahead = "The first emails of this batch were sent ahead, to see what comes back."
+    after = f"Sending {goes_on}, unless {'too much does' if may_stop else 'you pause or cancel it'}."
+    return f"{sent_ahead} {after} {_say_waiting(waiting_count)}"
+
+
+def _say_waiting(count: int) -> str:
+    return f"{count:,} is waiting." if count == 1 else f"{count:,} are waiting."
 
 
 def say_ahead(name: str) -> str:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from django.utils.translation import ngettext
+
 from batches.jobs.forecasts import Forecast
 from batches.jobs.letter_checks import LetterCheck
 from batches.jobs.queues import Fleet
 from batches.jobs.redis_health import RedisFault
 from batches.models import BatchStatus, EmailState, EmailStatus, LetterCheckState, SuppressionReason
 from batches.progress import Snapshot
+from batches.translations import figure
 from batches.waiting import NO_WORKER as NO_WORKER
 
 WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
@@ -53,6 +56,8 @@ SUPPRESSED_WORDS = {
     SuppressionReason.ERASED: "erased on request",
 }
 """Why addresses are on the do-not-send list, after their number."""
+
+NO_FAULT = "None of them has a fault."
 
 SHORT_SECONDS = 90.0
 """A shorter time is said without the time of the clock."""
@@ -227,29 +232,27 @@ def say_letter_check(check: LetterCheck | None, fleet: Fleet) -> str:
 def _say_ended_check(check: LetterCheck) -> str:
     if check.checked < check.total:
         start = f"The first {check.checked:,} of {check.total:,} letters were checked, then the time was up."
-        return f"{start} {_letters(check.faulty)} a fault." if check.faulty else f"{start} None of them has a fault."
+        faults = ngettext("%(count)s letter has a fault.", "%(count)s letters have a fault.", check.faulty)
+        return f"{start} {faults % {'count': figure(check.faulty)} if check.faulty else NO_FAULT}"
     if check.faulty:
-        verb = "has" if check.faulty == 1 else "have"
-        return f"{check.faulty:,} of {check.total:,} letter{'s' if check.total > 1 else ''} {verb} a fault."
+        words = ngettext(
+            "%(count)s of %(total)s letters has a fault.", "%(count)s of %(total)s letters have a fault.", check.faulty
+        )
+        return words % {"count": figure(check.faulty), "total": figure(check.total)}
     if check.total == 1:
         return "The letter was checked. It has no fault."
     return f"All {check.total:,} letters were checked. None has a fault."
 
 
-def _letters(count: int) -> str:
-    return "1 letter has" if count == 1 else f"{count:,} letters have"
-
-
 def say_added(added: int, *, rejected: int, duplicates: int) -> str:
-    """Say what became of the rows that were added to a draft: ``"2 recipients were added, and 1 row was rejected."``"""
-    parts = [f"{added:,} recipient{' was' if added == 1 else 's were'} added"]
-    if rejected:
-        parts.append(f"{rejected:,} row{' was' if rejected == 1 else 's were'} rejected")
-    if duplicates:
-        parts.append(f"{duplicates:,} row{' was a duplicate' if duplicates == 1 else 's were duplicates'}")
-    if len(parts) > 1:
-        parts[-1] = f"and {parts[-1]}"
-    return f"{', '.join(parts)}."
+    """Say what became of the rows that were added to a draft: ``"2 recipients were added. 1 row was rejected."``"""
+    parts = [ngettext("%(count)s recipient was added.", "%(count)s recipients were added.", added)]
+    parts += [ngettext("%(count)s row was rejected.", "%(count)s rows were rejected.", rejected)] * bool(rejected)
+    parts += [ngettext("%(count)s row was a duplicate.", "%(count)s rows were duplicates.", duplicates)] * bool(
+        duplicates
+    )
+    counts = [added, *filter(None, [rejected, duplicates])]
+    return " ".join(part % {"count": figure(count)} for part, count in zip(parts, counts, strict=True))
 
 
 def say_sending(forecast: Forecast) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
-from django.utils.translation import gettext_lazy as _
 
 from batches.models.batch import Batch
 from batches.models.choices import ApprovalStatus, JobKind, JobPriority
@@ -21,30 +20,28 @@ class Approval(models.Model):
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="approvals")
     kind = models.CharField(
-        max_length=16, choices=JobKind, default=JobKind.FIRST, db_default=JobKind.FIRST, help_text=_("Of the job.")
+        max_length=16, choices=JobKind, default=JobKind.FIRST, db_default=JobKind.FIRST, help_text="Of the job."
     )
     include_unknown = models.BooleanField(
-        default=False, db_default=False, help_text=_("The replay of the unsent is also for the unknown.")
+        default=False, db_default=False, help_text="The replay of the unsent is also for the unknown."
     )
     failure_key = models.CharField(
         max_length=16,
         blank=True,
         default="",
         db_default="",
-        help_text=_(
-            "Of a replay of the failed: the group of failures to which it is limited (jobs/failure_groups.py)."
-        ),
+        help_text="Of a replay of the failed: the group of failures to which it is limited (jobs/failure_groups.py).",
     )
     failure_words = models.CharField(max_length=200, blank=True, default="", db_default="")
     failure_domain = models.CharField(max_length=320, blank=True, default="", db_default="")
-    recipient_count = models.PositiveIntegerField(default=0, db_default=0, help_text=_("To how many it would be sent."))
-    digest = models.CharField(max_length=96, help_text=_("Of list, message parts, sender and time: jobs/reviewed.py."))
+    recipient_count = models.PositiveIntegerField(default=0, db_default=0, help_text="To how many it would be sent.")
+    digest = models.CharField(max_length=96, help_text="Of list, message parts, sender and time: jobs/reviewed.py.")
     status = models.CharField(max_length=16, choices=ApprovalStatus, default=ApprovalStatus.WAITING)
     template = models.ForeignKey(EmailTemplate, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
-    subject = models.TextField(blank=True, help_text=_("Replaces the template's subject, unless it is empty."))
+    subject = models.TextField(blank=True, help_text="Replaces the template's subject, unless it is empty.")
     sender_key = models.CharField(max_length=100, blank=True)
     topic_key = models.CharField(
-        max_length=50, blank=True, db_default="", help_text=_("The topic that was chosen. Empty: the template's.")
+        max_length=50, blank=True, db_default="", help_text="The topic that was chosen. Empty: the template's."
     )
     scheduled_at = models.DateTimeField(null=True, blank=True)
     priority = models.CharField(max_length=16, choices=JobPriority, default=JobPriority.DEFAULT)
@@ -54,7 +51,7 @@ class Approval(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     decided_at = models.DateTimeField(null=True, blank=True)
-    reason = models.TextField(blank=True, help_text=_("Why it was refused or made void."))
+    reason = models.TextField(blank=True, help_text="Why it was refused or made void.")
 
     class Meta:
         ordering = ["-id"]

@@ -69,47 +69,47 @@ class Batch(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text=_("What people call it. Empty: the file's name."),
+        help_text="What people call it. Empty: the file's name.",
     )
     is_test = models.BooleanField(
         default=False,
         db_default=False,
-        help_text=_("Whether it is a test message. The pages list those by themselves."),
+        help_text="Whether it is a test message. The pages list those by themselves.",
     )
     source = models.CharField(max_length=16, choices=BatchSource)
     status = models.CharField(max_length=16, choices=BatchStatus, default=BatchStatus.DRAFT)
     columns = models.JSONField(
-        default=list, help_text=_("The column names of the file, in its order, with the address column.")
+        default=list, help_text="The column names of the file, in its order, with the address column."
     )
     address_index = models.PositiveSmallIntegerField(
-        default=0, help_text=_("The position of the address column, counted from 0.")
+        default=0, help_text="The position of the address column, counted from 0."
     )
     more_address_indexes = models.JSONField(
         default=list,
         db_default=models.Value([], models.JSONField()),
         editable=False,
-        help_text=_("The positions of further address columns. With them, a row makes one email for each address."),
+        help_text="The positions of further address columns. With them, a row makes one email for each address.",
     )
     merge_fields = models.JSONField(
-        default=list, help_text=_("The merge fields that the other columns fill, in the order of the file.")
+        default=list, help_text="The merge fields that the other columns fill, in the order of the file."
     )
-    encoding = models.CharField(max_length=32, blank=True, help_text=_("The encoding of the uploaded file."))
+    encoding = models.CharField(max_length=32, blank=True, help_text="The encoding of the uploaded file.")
     delimiter = models.CharField(
-        max_length=1, blank=True, help_text=_("The character that separates the cells of the uploaded file.")
+        max_length=1, blank=True, help_text="The character that separates the cells of the uploaded file."
     )
-    has_header = models.BooleanField(default=True, help_text=_("Whether the first line of the file is its header."))
+    has_header = models.BooleanField(default=True, help_text="Whether the first line of the file is its header.")
     reading = models.JSONField(
-        default=dict, editable=False, help_text=_("How the file was read, and how else it could be: files.findings.")
+        default=dict, editable=False, help_text="How the file was read, and how else it could be: files.findings."
     )
     shared_addresses = models.CharField(
         max_length=16,
         choices=SharedAddresses,
         default=SharedAddresses.FIRST,
         db_default=SharedAddresses.FIRST,
-        help_text=_("What happens to rows that have the same address."),
+        help_text="What happens to rows that have the same address.",
     )
     content_digest = models.CharField(
-        max_length=64, blank=True, editable=False, help_text=_("SHA-256 of the uploaded file.")
+        max_length=64, blank=True, editable=False, help_text="SHA-256 of the uploaded file."
     )
     total_count = models.PositiveIntegerField(default=0)
     blank_counts = models.JSONField(
@@ -126,22 +126,22 @@ class Batch(models.Model):
     suppressed_count = models.PositiveIntegerField(default=0)
     cancelled_count = models.PositiveIntegerField(default=0)
     returned_count = models.PositiveIntegerField(
-        default=0, db_default=0, help_text=_("Emails that came back after a relay had taken them.")
+        default=0, db_default=0, help_text="Emails that came back after a relay had taken them."
     )
     complained_count = models.PositiveIntegerField(default=0, db_default=0)
     rejected_count = models.PositiveIntegerField(default=0)
     duplicate_count = models.PositiveIntegerField(default=0)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, editable=False)  # noqa: DJ001
     request_digest = models.CharField(
-        max_length=64, blank=True, editable=False, help_text=_("SHA-256 of the request that had the idempotency key.")
+        max_length=64, blank=True, editable=False, help_text="SHA-256 of the request that had the idempotency key."
     )
     created_at = models.DateTimeField(db_default=Now())
     completed_at = models.DateTimeField(null=True, blank=True)
     purged_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("When the removal of its addresses, merge fields and replies began.")
+        null=True, blank=True, help_text="When the removal of its addresses, merge fields and replies began."
     )
     is_emptied = models.BooleanField(
-        default=False, db_default=False, editable=False, help_text=_("Whether all of them are removed.")
+        default=False, db_default=False, editable=False, help_text="Whether all of them are removed."
     )
 
     listed_to_row = models.PositiveIntegerField(
@@ -220,9 +220,9 @@ class RejectedRow(models.Model):
     """A line of the file that did not become an Email, with its line number and the reason."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="rejected_rows", db_index=False)
-    line = models.PositiveIntegerField(help_text=_("The line of the file on which the record begins, counted from 1."))
+    line = models.PositiveIntegerField(help_text="The line of the file on which the record begins, counted from 1.")
     kind = models.CharField(max_length=16, choices=RejectionKind)
-    raw = models.JSONField(default=list, help_text=_("The cells of the line, as they were read."))
+    raw = models.JSONField(default=list, help_text="The cells of the line, as they were read.")
     reason = models.TextField()
 
     class Meta:

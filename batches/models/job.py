@@ -9,7 +9,6 @@ from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
-from django.utils.translation import gettext_lazy as _
 
 from batches.models.batch import Batch
 from batches.models.choices import LIVE_JOB_STATUSES, JobKind, JobPriority, JobStatus
@@ -67,55 +66,53 @@ class EmailJob(models.Model):
         null=True,
         blank=True,
         related_name="jobs",
-        help_text=_("The sender chosen."),
+        help_text="The sender chosen.",
     )
     topic = models.ForeignKey(Topic, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     topic_footer = models.TextField(
-        blank=True, db_default="", help_text=_("The footer of its topic as it was when the job was made.")
+        blank=True, db_default="", help_text="The footer of its topic as it was when the job was made."
     )
     suppression_version = models.BigIntegerField(
         default=0,
         db_default=0,
-        help_text=_("The version of the suppression list with which its emails were compared when it was opened."),
+        help_text="The version of the suppression list with which its emails were compared when it was opened.",
     )
-    from_email = models.CharField(max_length=600, help_text=_("The sender as it was when the job was made."))
+    from_email = models.CharField(max_length=600, help_text="The sender as it was when the job was made.")
     reply_to = models.CharField(max_length=320, blank=True, db_default="")
     names_emails = models.BooleanField(
         default=True,
         db_default=True,
         editable=False,
-        help_text=_("Whether its Message-IDs name their emails. Those of jobs from before 0.3 do not."),
+        help_text="Whether its Message-IDs name their emails. Those of jobs from before 0.3 do not.",
     )
     total_count = models.PositiveIntegerField(default=0)
-    sent_count = models.PositiveIntegerField(
-        default=0, help_text=_("Set when the job ends. Until then the lanes count.")
-    )
+    sent_count = models.PositiveIntegerField(default=0, help_text="Set when the job ends. Until then the lanes count.")
     failed_count = models.PositiveIntegerField(
-        default=0, help_text=_("Set when the job ends. Until then the lanes count.")
+        default=0, help_text="Set when the job ends. Until then the lanes count."
     )
-    last_error = models.TextField(blank=True, help_text=_("A sentence that says why the relay accepts no mail."))
+    last_error = models.TextField(blank=True, help_text="A sentence that says why the relay accepts no mail.")
     relay_failure_count = models.PositiveIntegerField(
-        default=0, help_text=_("Relay errors in a row. Each of them doubles the wait.")
+        default=0, help_text="Relay errors in a row. Each of them doubles the wait."
     )
-    relay_retry_at = models.DateTimeField(null=True, blank=True, help_text=_("No lane starts before this time."))
+    relay_retry_at = models.DateTimeField(null=True, blank=True, help_text="No lane starts before this time.")
     accepted_refusal = models.TextField(
         blank=True,
         db_default="",
-        help_text=_("A reply that stopped the job, and that a person took for the recipients' own by resuming."),
+        help_text="A reply that stopped the job, and that a person took for the recipients' own by resuming.",
     )
     accepted_share = models.FloatField(
         default=0,
         db_default=0,
-        help_text=_("The share of failures and returns, in percent, that a person accepted by resuming or replaying."),
+        help_text="The share of failures and returns, in percent, that a person accepted by resuming or replaying.",
     )
     canary_to_row = models.PositiveIntegerField(
-        null=True, blank=True, help_text=_("No row after this one is handed out before the canary is over.")
+        null=True, blank=True, help_text="No row after this one is handed out before the canary is over."
     )
     canary_until = models.DateTimeField(
-        null=True, blank=True, help_text=_("When the wait after the canary ends. Empty before it begins.")
+        null=True, blank=True, help_text="When the wait after the canary ends. Empty before it begins."
     )
     handed_out_to_row = models.PositiveIntegerField(
-        default=0, help_text=_("Every row up to this one was handed to a lane, as part of a row range.")
+        default=0, help_text="Every row up to this one was handed to a lane, as part of a row range."
     )
     scheduled_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(
@@ -127,9 +124,7 @@ class EmailJob(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text=_(
-            "Who resumed it last. That user answers for it if the account of the one who made it is not active."
-        ),
+        help_text="Who resumed it last. That user answers for it if the account of the one who made it is not active.",
     )
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True)
@@ -174,22 +169,22 @@ class Lane(models.Model):
     job = models.ForeignKey(EmailJob, on_delete=models.CASCADE, related_name="lanes", db_index=False)
     number = models.PositiveSmallIntegerField()
     token = models.PositiveIntegerField(default=0)
-    worker = models.CharField(max_length=255, blank=True, help_text=_("The RQ worker that leased the lane last."))
+    worker = models.CharField(max_length=255, blank=True, help_text="The RQ worker that leased the lane last.")
     lease_until = models.DateTimeField(
         null=True,
         blank=True,
-        help_text=_("When the lease runs out, by the database's clock. Empty while the lane is free."),
+        help_text="When the lease runs out, by the database's clock. Empty while the lane is free.",
     )
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     suspected_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text=_("When a sweep found that the lease had run out. Without meaning after a renewal."),
+        help_text="When a sweep found that the lease had run out. Without meaning after a renewal.",
     )
     waits_until = models.DateTimeField(
         null=True,
         blank=True,
-        help_text=_("The free lane is not enqueued before this time, because no relay has space."),
+        help_text="The free lane is not enqueued before this time, because no relay has space.",
     )
     sent_count = models.PositiveIntegerField(default=0)
     failed_count = models.PositiveIntegerField(default=0)
@@ -198,21 +193,21 @@ class Lane(models.Model):
     resent_count = models.PositiveIntegerField(
         default=0,
         db_default=0,
-        help_text=_("Emails done that were sent before a replay of all began. The other counters omit them."),
+        help_text="Emails done that were sent before a replay of all began. The other counters omit them.",
     )
     suppressed_count = models.PositiveIntegerField(
-        default=0, db_default=0, help_text=_("Emails whose address was suppressed after the job was opened.")
+        default=0, db_default=0, help_text="Emails whose address was suppressed after the job was opened."
     )
     rate_per_second = models.FloatField(
-        default=0, help_text=_("The emails sent in the last second or so, while the lane is leased.")
+        default=0, help_text="The emails sent in the last second or so, while the lane is leased."
     )
     # The row range: a part of the list from which no other lane claims. The next holder continues with it.
     range_after_row = models.PositiveIntegerField(
-        default=0, help_text=_("The rows up to this one have already been claimed.")
+        default=0, help_text="The rows up to this one have already been claimed."
     )
-    range_end_row = models.PositiveIntegerField(default=0, help_text=_("The last row of the row range."))
+    range_end_row = models.PositiveIntegerField(default=0, help_text="The last row of the row range.")
     claimed_rows = ArrayField(
-        models.IntegerField(), default=list, blank=True, help_text=_("The rows of the emails in flight.")
+        models.IntegerField(), default=list, blank=True, help_text="The rows of the emails in flight."
     )
 
     relay = models.ForeignKey(
@@ -223,13 +218,13 @@ class Lane(models.Model):
         related_name="+",
         db_index=False,
         db_constraint=False,
-        help_text=_("The relay that carries the emails in flight, if there is one for all of them."),
+        help_text="The relay that carries the emails in flight, if there is one for all of them.",
     )
     claimed_relays = ArrayField(
         models.BigIntegerField(),
         default=list,
         blank=True,
-        help_text=_("The relay of each of the claimed rows, if there are several."),
+        help_text="The relay of each of the claimed rows, if there are several.",
     )
 
     class Meta:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models.functions import Now
-from django.utils.translation import gettext_lazy as _
 
 from batches.models.batch import Batch
 from batches.models.choices import ReturnClass, ReturnKind
@@ -18,15 +17,15 @@ class Return(models.Model):
     email = models.ForeignKey(Email, on_delete=models.CASCADE, related_name="returns", db_index=False)
     kind = models.CharField(max_length=16, choices=ReturnKind)
     return_class = models.CharField(max_length=16, choices=ReturnClass, default=ReturnClass.OTHER)
-    status_code = models.CharField(max_length=11, blank=True, help_text=_("The enhanced status (RFC 3463), as 5.1.1."))
-    text = models.TextField(blank=True, help_text=_("What the receiver said. Emptied with the email's reply."))
-    domain = models.CharField(max_length=255, blank=True, help_text=_("The domain of the recipient."))
+    status_code = models.CharField(max_length=11, blank=True, help_text="The enhanced status (RFC 3463), as 5.1.1.")
+    text = models.TextField(blank=True, help_text="What the receiver said. Emptied with the email's reply.")
+    domain = models.CharField(max_length=255, blank=True, help_text="The domain of the recipient.")
     address_digest = models.BinaryField(
-        max_length=16, null=True, blank=True, help_text=_("Of the recipient, as in Email. Emptied with the address.")
+        max_length=16, null=True, blank=True, help_text="Of the recipient, as in Email. Emptied with the address."
     )
-    door = models.CharField(max_length=50, help_text=_("imap, lmtp, webhook NAME, or session."))
-    event_key = models.CharField(max_length=64, unique=True, help_text=_("The same for the same event at any door."))
-    happened_at = models.DateTimeField(null=True, blank=True, help_text=_("As the report says, if it says it."))
+    door = models.CharField(max_length=50, help_text="imap, lmtp, webhook NAME, or session.")
+    event_key = models.CharField(max_length=64, unique=True, help_text="The same for the same event at any door.")
+    happened_at = models.DateTimeField(null=True, blank=True, help_text="As the report says, if it says it.")
     received_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -57,10 +56,10 @@ class WaitingReturn(models.Model):
     """
 
     event_key = models.CharField(max_length=64, unique=True)
-    event = models.JSONField(help_text=_("The event as the parser made it."))
+    event = models.JSONField(help_text="The event as the parser made it.")
     received_at = models.DateTimeField(db_default=Now())
     next_try_at = models.DateTimeField(
-        null=True, blank=True, db_default=Now(), help_text=_("When it is compared again. Empty: not any more.")
+        null=True, blank=True, db_default=Now(), help_text="When it is compared again. Empty: not any more."
     )
     gave_up_at = models.DateTimeField(null=True, blank=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models.functions import Now
-from django.utils.translation import gettext_lazy as _
 
 from batches.models.batch import Batch
 from batches.models.sender import Sender
@@ -14,12 +13,10 @@ class RoundTrip(models.Model):
     """One message from a sender to the return mailbox. It has arrived when ``arrived_at`` is set."""
 
     sender = models.ForeignKey(Sender, on_delete=models.CASCADE, related_name="round_trips")
-    batch = models.ForeignKey(
-        Batch, on_delete=models.CASCADE, related_name="+", help_text=_("The batch that sends it.")
-    )
-    token = models.CharField(max_length=26, unique=True, help_text=_("Random. Its recipient's address has it."))
-    is_news = models.BooleanField(default=False, help_text=_("Whether it was sent with the headers of news."))
-    header = models.TextField(blank=True, help_text=_("All header fields as they arrived."))
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="+", help_text="The batch that sends it.")
+    token = models.CharField(max_length=26, unique=True, help_text="Random. Its recipient's address has it.")
+    is_news = models.BooleanField(default=False, help_text="Whether it was sent with the headers of news.")
+    header = models.TextField(blank=True, help_text="All header fields as they arrived.")
     created_at = models.DateTimeField(db_default=Now())
     arrived_at = models.DateTimeField(null=True, blank=True)
 

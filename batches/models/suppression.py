@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models.functions import Now
-from django.utils.translation import gettext_lazy as _
 
 from batches.models.choices import SuppressionReason
 from batches.models.topic import Topic
@@ -18,7 +17,7 @@ class SuppressionList(models.Model):
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
-    key = models.BinaryField(max_length=32, help_text=_("Random. It keys the digests: see decision 33."))
+    key = models.BinaryField(max_length=32, help_text="Random. It keys the digests: see decision 33.")
     version = models.BigIntegerField(default=0)
 
     class Meta:
@@ -31,20 +30,20 @@ class SuppressionList(models.Model):
 class Suppression(models.Model):
     """Why one address gets no mail from here any more: none of a topic, or none at all."""
 
-    digest = models.BinaryField(max_length=16, help_text=_("Of the address: suppressions.find_digest."))
+    digest = models.BinaryField(max_length=16, help_text="Of the address: suppressions.find_digest.")
     topic = models.ForeignKey(
         Topic,
         on_delete=models.PROTECT,
         null=True,
         blank=True,
         related_name="+",
-        help_text=_("Empty: every topic. If the reason is that somebody unsubscribed, every topic of news."),
+        help_text="Empty: every topic. If the reason is that somebody unsubscribed, every topic of news.",
     )
     reason = models.CharField(max_length=16, choices=SuppressionReason)
-    source = models.CharField(max_length=200, blank=True, help_text=_("Where it came from, without the address."))
-    version = models.BigIntegerField(default=0, db_default=0, help_text=_("The version of the list that it made."))
+    source = models.CharField(max_length=200, blank=True, help_text="Where it came from, without the address.")
+    version = models.BigIntegerField(default=0, db_default=0, help_text="The version of the list that it made.")
     created_at = models.DateTimeField(db_default=Now())
-    ends_at = models.DateTimeField(null=True, blank=True, help_text=_("Empty: it does not end."))
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty: it does not end.")
 
     class Meta:
         indexes = [

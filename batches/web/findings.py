@@ -11,10 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.contrib.humanize.templatetags.humanize import apnumber
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from batches.files.findings import AddressColumn, EncodingChoice, Reading, SheetChoice
+from batches.files.findings import AddressColumn, EncodingChoice, Reading, SheetChoice, Slip
 from batches.files.repairs import MIXTURES, REPAIRS
 from batches.models import Batch, RejectionKind, SharedAddresses
+from batches.translations import figure
 from batches.web.reading_form import NO, NO_HEADER, YES
 from batches.wording import name_encoding
 
@@ -92,8 +95,14 @@ def _say_sheet(reading: Reading) -> Iterator[Finding]:
     more = len(others) - SHEETS_SHOWN
     yield Finding(
         topic="sheet",
-        text=f"The list is the sheet “{reading.sheet}”. The file has {_count(len(others), 'more sheet')}."
-        + (f" The first {SHEETS_SHOWN} of them are here, all are in the form below." if more > 0 else ""),
+        text=ngettext(
+            "The list is the sheet “%(sheet)s”. The file has %(count)s more sheet.",
+            "The list is the sheet “%(sheet)s”. The file has %(count)s more sheets.",
+            len(others),
+        )
+        % {"sheet": reading.sheet, "count": figure(len(others))}
+        + (" " + _("The first %(count)s of them are here, all are in the form below.") % {"count": SHEETS_SHOWN})
+        * (more > 0),
         is_doubtful="sheet" not in reading.chosen and any(sheet.address_count for sheet in others),
         choices=[
             ReadingButton(label=_name_sheet(sheet), name="sheet", value=sheet.name)
@@ -103,9 +112,9 @@ def _say_sheet(reading: Reading) -> Iterator[Finding]:
 
 
 def _name_sheet(sheet: SheetChoice) -> str:
-    notes = ["hidden"] if sheet.is_hidden else []
-    notes.append(_count(sheet.address_count, "address", "addresses") if sheet.address_count else "no addresses")
-    return f"Use “{sheet.name}” ({', '.join(notes)})"
+    notes = [_("hidden")] if sheet.is_hidden else []
+    notes.append(_say_addresses(sheet.address_count) if sheet.address_count else _("no addresses"))
+    return _("Use “%(sheet)s” (%(notes)s)") % {"sheet": sheet.name, "notes": ", ".join(notes)}
 
 
 def _say_header(batch: Batch, reading: Reading) -> Iterator[Finding]:
@@ -119,9 +128,10 @@ def _say_header(batch: Batch, reading: Reading) -> Iterator[Finding]:
         return
     above = reading.skipped_lines
     if above or is_chosen:
-        text = f"The headings are in line {reading.header_line}."
+        text = _("The headings are in line %(line)s.") % {"line": reading.header_line}
         if above:
-            text += f" The {'line above was' if above == 1 else f'{above:,} lines above were'} left out."
+            left_out = ngettext("The line above was left out.", "The %(count)s lines above were left out.", above)
+            text += " " + left_out % {"count": figure(above)}
         choices = [none] if reading.header_line == 1 else [first, none]
         yield Finding(topic="header", text=text, choices=choices, is_doubtful=False)
 
@@ -133,13 +143,13 @@ def _say_address_columns(reading: Reading) -> Iterator[Finding]:
     used = [column for column in columns if column.is_used]
     number = str(apnumber(len(columns))).capitalize()
     goes = (
-        f"The mail goes to {_quote(used)}."
+        _("The mail goes to %(columns)s.")
         if len(used) == 1
-        else f"Each address in {_quote(used)} gets a mail of its own."
-    )
+        else _("Each address in %(columns)s gets a mail of its own.")
+    ) % {"columns": _quote(used)}
     choices = [
         ReadingButton(
-            label=f"Use {_quote([column])}{' only' if len(used) > 1 else ''}",
+            label=(_("Use %(column)s only") if len(used) > 1 else _("Use %(column)s")) % {"column": _quote([column])},
             name="address_indexes",
             value=str(column.index),
         )
@@ -147,20 +157,24 @@ def _say_address_columns(reading: Reading) -> Iterator[Finding]:
         if not (column.is_used and len(used) == 1)
     ]
     if len(used) < len(columns):
-        label = "Both, one mail each" if len(columns) == 2 else f"All {apnumber(len(columns))}, one mail each"
+        each = _("All %(count)s, one mail each") % {"count": apnumber(len(columns))}
+        label = _("Both, one mail each") if len(columns) == 2 else each
         everything = ",".join(str(column.index) for column in columns)
         choices.append(ReadingButton(label=label, name="address_indexes", value=everything))
     yield Finding(
         topic="address",
-        text=f"{number} columns hold addresses. {goes}",
+        text=_("%(count)s columns hold addresses. %(goes)s") % {"count": number, "goes": goes},
         is_doubtful="address_indexes" not in reading.chosen,
         choices=choices,
     )
 
 
 def _quote(columns: Sequence[AddressColumn]) -> str:
-    names = [f"“{column.heading or f'column {column.index + 1}'}”" for column in columns]
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else "the first of them"
+    unnamed = _("column %(number)s")
+    names = [_("“%(name)s”") % {"name": each.heading or unnamed % {"number": each.index + 1}} for each in columns]
+    if len(names) < 2:
+        return names[0] if names else _("the first of them")
+    return _("%(first)s and %(last)s") % {"first": ", ".join(names[:-1]), "last": names[-1]}
 
 
 _DAMAGED = "Some letters look damaged, as if the file had been converted twice."
@@ -203,23 +217,28 @@ def _say_hidden_rows(reading: Reading) -> Iterator[Finding]:
         choice = ReadingButton(label="Leave them out", name="hidden_rows", value=NO)
         yield Finding(topic="hidden", text=text, choices=[choice], is_doubtful=False)
     elif count:
-        is_or_are, them = ("is", "it") if count == 1 else ("are", "them")
-        text = f"{_count(count, 'row')} {is_or_are} hidden in the sheet and {is_or_are} left out."
-        yield Finding(
-            topic="hidden", text=text, choices=[ReadingButton(label=f"Take {them} too", name="hidden_rows", value=YES)]
-        )
+        text = ngettext(
+            "%(count)s row is hidden in the sheet and is left out.",
+            "%(count)s rows are hidden in the sheet and are left out.",
+            count,
+        ) % {"count": figure(count)}
+        label = ngettext("Take it too", "Take them too", count)
+        choice = ReadingButton(label=label, name="hidden_rows", value=YES)
+        yield Finding(topic="hidden", text=text, choices=[choice])
 
 
 def _say_several_addresses(reading: Reading) -> Iterator[Finding]:
     count = reading.split_count
     if not count:
         return
-    cells = f"{_count(count, 'cell')} {'holds' if count == 1 else 'hold'} more than one address."
+    cells = ngettext(
+        "%(count)s cell holds more than one address.", "%(count)s cells hold more than one address.", count
+    ) % {"count": figure(count)}
     if reading.split_cells:
-        text = f"{cells} Each of these addresses gets a mail of its own."
+        text = f"{cells} {_('Each of these addresses gets a mail of its own.')}"
         choice = ReadingButton(label="Reject such rows", name="split_cells", value=NO)
     else:
-        text = f"{cells} No mail goes to these addresses."
+        text = f"{cells} {_('No mail goes to these addresses.')}"
         choice = ReadingButton(label="Make each address a recipient", name="split_cells", value=YES)
     yield Finding(topic="split", text=text, choices=[choice], is_doubtful=not reading.split_cells)
 
@@ -245,9 +264,8 @@ def _say_shared(batch: Batch, reading: Reading, *, shows_rows: bool) -> Iterator
     is_lacking = present == SharedAddresses.TOGETHER and not shows_rows
     yield Finding(
         topic="shared",
-        text=(
-            f"{_count(count, 'row')} {'has' if count == 1 else 'have'} an address that an earlier row has too, "
-            f"like two children of one parent. {_SHARED_TEXTS[present]}{f' {_ROWS_NOT_SHOWN}' if is_lacking else ''}"
+        text=" ".join(
+            filter(None, [_say_sharing(count), _SHARED_TEXTS[present], _ROWS_NOT_SHOWN if is_lacking else ""])
         ),
         choices=[
             ReadingButton(label=label, name="shared_addresses", value=value)
@@ -259,6 +277,14 @@ def _say_shared(batch: Batch, reading: Reading, *, shows_rows: bool) -> Iterator
     )
 
 
+def _say_sharing(count: int) -> str:
+    return ngettext(
+        "%(count)s row has an address that an earlier row has too, like two children of one parent.",
+        "%(count)s rows have an address that an earlier row has too, like two children of one parent.",
+        count,
+    ) % {"count": figure(count)}
+
+
 def _show_rows(batch: Batch) -> str:
     field = next(iter(batch.merge_fields), "email")
     return f"{{% for row in rows %}} {{{{ row.{field} }}}} {{% endfor %}}"
@@ -267,23 +293,38 @@ def _show_rows(batch: Batch) -> str:
 def _say_slips(reading: Reading) -> Iterator[Finding]:
     if not reading.slips:
         return
-    shown = "; ".join(
-        f"{slip.domain} instead of {slip.suggestion}, in {_count(slip.count, 'row')}"
-        for slip in reading.slips[:SLIPS_SHOWN]
-    )
+    shown = [_say_slip(slip) for slip in reading.slips[:SLIPS_SHOWN]]
     more = len(reading.slips) - SLIPS_SHOWN
-    tail = f"; and {_count(more, 'more domain')}" if more > 0 else ""
-    text = f"Some addresses are probably misspelt: {shown}{tail}. Correct them in the file, and upload it again."
+    if more > 0:
+        words = ngettext("and %(count)s more domain", "and %(count)s more domains", more)
+        shown.append(words % {"count": figure(more)})
+    text = _("Some addresses are probably misspelt: %(shown)s. Correct them in the file, and upload it again.") % {
+        "shown": "; ".join(shown)
+    }
     yield Finding(topic="slips", text=text)
+
+
+def _say_slip(slip: Slip) -> str:
+    words = ngettext(
+        "%(domain)s instead of %(suggestion)s, in %(count)s row",
+        "%(domain)s instead of %(suggestion)s, in %(count)s rows",
+        slip.count,
+    )
+    return words % {"domain": slip.domain, "suggestion": slip.suggestion, "count": figure(slip.count)}
 
 
 def _say_cleaned(reading: Reading) -> Iterator[Finding]:
     if not reading.cleaned_count:
         return
-    addresses = _count(reading.cleaned_count, "address", "addresses")
-    text = f"Signs that are no part of an address, such as brackets or quotation marks, were removed from {addresses}."
+    text = ngettext(
+        "Signs that are no part of an address, such as brackets or quotation marks, were removed from %(count)s "
+        "address.",
+        "Signs that are no part of an address, such as brackets or quotation marks, were removed from %(count)s "
+        "addresses.",
+        reading.cleaned_count,
+    ) % {"count": figure(reading.cleaned_count)}
     yield Finding(topic="cleaned", text=text, is_doubtful=False)
 
 
-def _count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+def _say_addresses(count: int) -> str:
+    return ngettext("%(count)s address", "%(count)s addresses", count) % {"count": figure(count)}

@@ -33,9 +33,9 @@ FLEET = Fleet(redis=True, workers=2, queued=0)
     ("counts", "sentence"),
     [
         ((1, 0, 0), "1 recipient was added."),
-        ((2, 1, 0), "2 recipients were added, and 1 row was rejected."),
-        ((0, 0, 2), "0 recipients were added, and 2 rows were duplicates."),
-        ((1, 3, 1), "1 recipient was added, 3 rows were rejected, and 1 row was a duplicate."),
+        ((2, 1, 0), "2 recipients were added. 1 row was rejected."),
+        ((0, 0, 2), "0 recipients were added. 2 rows were duplicates."),
+        ((1, 3, 1), "1 recipient was added. 3 rows were rejected. 1 row was a duplicate."),
     ],
 )
 def test_rejected_rows_and_duplicates_are_counted_apart_when_rows_are_added(

@@ -25,9 +25,6 @@ _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+")
 _DAY = re.compile(
     r"\b\d{1,2} (?:January|February|March|April|May|June|July|August|September|October|November|December) \d{4}\b"
 )
-_WORDS = "words"
-"""A value whose name ends in this is a sentence, or a part of one, and is translated too."""
-
 _LITERAL_MIN_LENGTH = 8
 """A pattern with fewer characters of its own would match what people have typed."""
 
@@ -69,7 +66,7 @@ def _find(language: str, text: str) -> str | None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Pattern:
+class Pattern:
     """A message of the catalogue that has gaps."""
 
     one: str
@@ -82,8 +79,8 @@ class _Pattern:
     """How many characters are not in gaps."""
 
 
-def _fill(pattern: _Pattern, values: dict[str, str]) -> str:
-    said = {name: _say_value(name, value) for name, value in values.items()}
+def _fill(pattern: Pattern, values: dict[str, str]) -> str:
+    said = {name: _say_value(value) for name, value in values.items()}
     number = values.get("count", "").replace(",", "")
     if pattern.many:
         count = int(number) if number.isdecimal() else 1
@@ -91,11 +88,11 @@ def _fill(pattern: _Pattern, values: dict[str, str]) -> str:
     return gettext(pattern.one) % said
 
 
-def _say_value(name: str, value: str) -> str:
-    if name.endswith(_WORDS):
-        return say(value)
+def _say_value(value: str) -> str:
     if _NUMBER.fullmatch(value):
         return figure(int(value.replace(",", "")))
+    if " " in value:  # a part of a sentence, such as "a comma (,)". One word may be what somebody typed.
+        value = say(value)
     return _DAY.sub(lambda day: date_format(_read_day(day[0]), "DATE_FORMAT"), value)
 
 
@@ -103,8 +100,13 @@ def _read_day(text: str) -> date:
     return datetime.strptime(text, "%d %B %Y").date()
 
 
+def read_patterns(language: str) -> tuple[Pattern, ...]:
+    """Return the messages with gaps that ``say`` looks for."""
+    return _read_catalogue(language)[1]
+
+
 @cache
-def _read_catalogue(language: str) -> tuple[frozenset[str], tuple[_Pattern, ...]]:
+def _read_catalogue(language: str) -> tuple[frozenset[str], tuple[Pattern, ...]]:
     """Return the messages without gaps, and those with gaps, the most telling ones first."""
     messages = [message for path in settings.LOCALE_PATHS for message in _read_messages(Path(path), language)]
     plain = frozenset(one for one, many in messages if not many and not _GAP.search(one))
@@ -114,7 +116,7 @@ def _read_catalogue(language: str) -> tuple[frozenset[str], tuple[_Pattern, ...]
     return plain, tuple(sorted(usable, key=lambda pattern: -pattern.length))
 
 
-def _compile(form: str, one: str, many: str) -> _Pattern:
+def _compile(form: str, one: str, many: str) -> Pattern:
     expression, length, end, start = "", 0, 0, form
     seen: set[str] = set()
     for gap in _GAP.finditer(form):
@@ -125,7 +127,7 @@ def _compile(form: str, one: str, many: str) -> _Pattern:
         expression += "%" if name is None else f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
         seen.add(name or "")
         end = gap.end()
-    return _Pattern(
+    return Pattern(
         one=one,
         many=many,
         expression=re.compile(expression + re.escape(form[end:]), re.DOTALL),

@@ -47,7 +47,7 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(status.value, status.label) for status in EmailStatus]
+        return [(status.value, str(status.label)) for status in EmailStatus]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Email]) -> QuerySet[Email]:
         state = self.value()
@@ -106,7 +106,7 @@ class EmailAdmin(ReadOnlyAdmin):
 
     @admin.display(description="status")
     def state(self, email: Email) -> str:
-        return EmailStatus(email.state).label
+        return str(EmailStatus(email.state).label)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Email], search_term: str

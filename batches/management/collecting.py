@@ -42,6 +42,7 @@ SILENT = (
     "batches/intake/__init__.py",
     "batches/web/hooks.py",
     "batches/web/message.py",
+    "batches/web/unsubscribe.py",  # marked with gettext, because recipients have more languages
 )
 """Modules among them whose texts are for programs."""
 
@@ -53,7 +54,8 @@ LOGGERS = {"logger", "logging"}
 
 _LETTERS = re.compile(r"[a-z]{2}")
 _CODE = re.compile(
-    r"\b(?:SELECT|UPDATE|INSERT|DELETE|WHERE|COLLATE)\b|</|\n|\(\?|-src |Content-|\w:\w|[{]\d*[}]| \| None"
+    r"\b(?:SELECT|UPDATE|INSERT|DELETE|WHERE|COLLATE)\b|</|\n|\(\?|\w:\w|[{]\d*[}]| \| None"  # SQL, markup, keys, types
+    r"|-src |Content-|charset=|filename=|max-age=|allow-popups"  # headers of HTTP
 )
 
 

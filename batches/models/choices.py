@@ -5,14 +5,14 @@ from django.utils.translation import gettext_lazy as _
 
 
 class BatchStatus(models.TextChoices):
-    DRAFT = "draft"
-    SCHEDULED = "scheduled"
-    PENDING = "pending"
-    PROCESSING = "processing"
-    PAUSED = "paused"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
+    DRAFT = "draft", _("Draft")
+    SCHEDULED = "scheduled", _("Scheduled")
+    PENDING = "pending", _("Pending")
+    PROCESSING = "processing", _("Processing")
+    PAUSED = "paused", _("Paused")
+    COMPLETED = "completed", _("Completed")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 class BatchSource(models.TextChoices):
@@ -22,37 +22,37 @@ class BatchSource(models.TextChoices):
 
 
 class EmailStatus(models.TextChoices):
-    PENDING = "pending"
-    SENDING = "sending"
-    SENT = "sent"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    SUPPRESSED = "suppressed"
-    CANCELLED = "cancelled"
+    PENDING = "pending", _("Pending")
+    SENDING = "sending", _("Sending")
+    SENT = "sent", _("Sent")
+    FAILED = "failed", _("Failed")
+    UNKNOWN = "unknown", _("Not certain")
+    SUPPRESSED = "suppressed", _("On the do-not-send list")
+    CANCELLED = "cancelled", _("Not sent")
 
 
 class EmailState(models.TextChoices):
     """By what a list of emails is filtered: by the state of an email, or by what came back of a sent one."""
 
-    PENDING = EmailStatus.PENDING.value
-    SENDING = EmailStatus.SENDING.value
-    SENT = EmailStatus.SENT.value
-    FAILED = EmailStatus.FAILED.value
-    UNKNOWN = EmailStatus.UNKNOWN.value
-    SUPPRESSED = EmailStatus.SUPPRESSED.value
-    CANCELLED = EmailStatus.CANCELLED.value
+    PENDING = EmailStatus.PENDING.value, EmailStatus.PENDING.label
+    SENDING = EmailStatus.SENDING.value, EmailStatus.SENDING.label
+    SENT = EmailStatus.SENT.value, EmailStatus.SENT.label
+    FAILED = EmailStatus.FAILED.value, EmailStatus.FAILED.label
+    UNKNOWN = EmailStatus.UNKNOWN.value, EmailStatus.UNKNOWN.label
+    SUPPRESSED = EmailStatus.SUPPRESSED.value, EmailStatus.SUPPRESSED.label
+    CANCELLED = EmailStatus.CANCELLED.value, EmailStatus.CANCELLED.label
     RETURNED = "returned", _("Came back")
     COMPLAINED = "complained", _("Complained")
 
 
 class JobStatus(models.TextChoices):
-    SCHEDULED = "scheduled"
-    QUEUED = "queued"
-    PROCESSING = "processing"
-    PAUSED = "paused"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
+    SCHEDULED = "scheduled", _("Scheduled")
+    QUEUED = "queued", _("Queued")
+    PROCESSING = "processing", _("Processing")
+    PAUSED = "paused", _("Paused")
+    COMPLETED = "completed", _("Completed")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 class JobKind(models.TextChoices):

@@ -235,12 +235,12 @@ def _say_several_addresses(reading: Reading) -> Iterator[Finding]:
         "%(count)s cell holds more than one address.", "%(count)s cells hold more than one address.", count
     ) % {"count": figure(count)}
     if reading.split_cells:
-        text = f"{cells} {_('Each of these addresses gets a mail of its own.')}"
+        goes = _("Each of these addresses gets a mail of its own.")
         choice = ReadingButton(label="Reject such rows", name="split_cells", value=NO)
     else:
-        text = f"{cells} {_('No mail goes to these addresses.')}"
+        goes = _("No mail goes to these addresses.")
         choice = ReadingButton(label="Make each address a recipient", name="split_cells", value=YES)
-    yield Finding(topic="split", text=text, choices=[choice], is_doubtful=not reading.split_cells)
+    yield Finding(topic="split", text=f"{cells} {goes}", choices=[choice], is_doubtful=not reading.split_cells)
 
 
 _SHARED_TEXTS = {

@@ -4,6 +4,7 @@ import "./confirm.js";
 import { draw, drawStatus, figures, sayRate } from "./counts.js";
 import { followParts } from "./fragments.js";
 import { REFUSED, follow, isRefused } from "./live.js";
+import { gettext, interpolate } from "./words.js";
 
 const QUIET_MS = 10_000; // after so long without a snapshot, the health may say why
 const section = document.getElementById("progress");
@@ -55,7 +56,7 @@ function sayProgress(now) {
   const tenth = Math.floor(now.percent / 10) * 10;
   if (tenth === saidPercent) return;
   saidPercent = tenth;
-  said.textContent = `${now.percent} percent done`;
+  said.textContent = interpolate(gettext("%(percent)s percent done"), { percent: now.percent });
 }
 
 /** Ask for the health while the batch waits and no snapshot comes: without workers, none does. */

@@ -15,7 +15,7 @@ const STATUSES = {
   failed: gettext("Failed"),
   cancelled: gettext("Cancelled"),
 };
-export const figures = new Intl.NumberFormat("en-GB");
+export const figures = new Intl.NumberFormat(document.documentElement.lang || "en");
 
 /** Add the numbers that follow from a snapshot. The percentage is rounded down, so 100 means that all is done. */
 export function complete(snapshot) {
@@ -89,24 +89,27 @@ export function sayRate(now) {
   if (!now.ratePerSecond) return "";
   const rate = saySpeed(now.ratePerSecond);
   // A finish time knows the limits of the relays too, so the time by the rate would contradict it.
-  return now.etaSeconds === null || now.finish ? rate : `${rate}, ${sayDuration(now.etaSeconds)} left`;
+  if (now.etaSeconds === null || now.finish) return rate;
+  return interpolate(gettext("%(rate)s, %(eta)s left"), { rate, eta: sayDuration(now.etaSeconds) });
 }
 
 /** Say a speed below ten messages a second by the minute. */
 function saySpeed(perSecond) {
-  if (perSecond >= 10) return `${figures.format(Math.round(perSecond))} a second`;
+  if (perSecond >= 10) return interpolate(gettext("%(per_second)s a second"), { per_second: figures.format(Math.round(perSecond)) });
   const perMinute = perSecond * 60;
-  return perMinute >= 1 ? `${figures.format(Math.round(perMinute))} a minute` : "less than 1 a minute";
+  if (perMinute < 1) return gettext("less than 1 a minute");
+  return interpolate(gettext("%(per_minute)s a minute"), { per_minute: figures.format(Math.round(perMinute)) });
 }
 
 /** Say a length of time, as `say_duration` in batches/wording.py does. */
 export function sayDuration(seconds) {
-  if (seconds < 1) return "less than a second";
-  if (seconds < 90) return `about ${Math.round(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 90) return `about ${minutes} min`;
-  const hours = Math.floor(minutes / 60);
-  return minutes % 60 && hours < 24 ? `about ${hours} h ${minutes % 60} min` : `about ${figures.format(hours)} h`;
+  if (seconds < 1) return gettext("less than a second");
+  if (seconds < 90) return interpolate(gettext("about %(seconds)s s"), { seconds: Math.round(seconds) });
+  const all = Math.round(seconds / 60);
+  if (all < 90) return interpolate(gettext("about %(minutes)s min"), { minutes: all });
+  const [hours, minutes] = [Math.floor(all / 60), all % 60];
+  if (minutes && hours < 24) return interpolate(gettext("about %(hours)s h %(minutes)s min"), { hours, minutes });
+  return interpolate(gettext("about %(hours)s h"), { hours: figures.format(hours) });
 }
 
 function drawBar(bar, now) {
@@ -118,5 +121,5 @@ function drawBar(bar, now) {
     segment.setAttribute("width", `${width.toFixed(3)}%`);
     begin += width;
   }
-  bar.setAttribute("aria-label", `${now.percent} percent done`);
+  bar.setAttribute("aria-label", interpolate(gettext("%(percent)s percent done"), { percent: now.percent }));
 }

@@ -68,7 +68,8 @@ SLOW_PER_SECOND = 10.0
 LONG_SECONDS = 48 * 3600.0
 """For a longer time the day says more than the hours."""
 
-REJECTED_MEANING = "These did not become recipients. Each has its reason."
+REJECTED_LINES_MEANING = "These lines did not become recipients. Each has its reason."
+REJECTED_MEANING = "These rows did not become recipients. Each has its reason."
 HIDDEN_MEANING = "The sheet hides these rows, for example by a filter. They did not become recipients."
 
 STATE_MEANINGS = {
@@ -234,6 +235,8 @@ def _say_ended_check(check: LetterCheck) -> str:
         start = f"The first {check.checked:,} of {check.total:,} letters were checked, then the time was up."
         faults = ngettext("%(count)s letter has a fault.", "%(count)s letters have a fault.", check.faulty)
         return f"{start} {faults % {'count': figure(check.faulty)} if check.faulty else NO_FAULT}"
+    if check.faulty and check.total == 1:
+        return "The letter was checked. It has a fault."
     if check.faulty:
         words = ngettext(
             "%(count)s of %(total)s letters has a fault.", "%(count)s of %(total)s letters have a fault.", check.faulty

@@ -120,7 +120,7 @@ def _read_gap(value: ast.expr, names: dict[str, str]) -> str:
 
 
 def _name(node: ast.expr) -> str:
-    """Return a name that tells a translator what stands in a gap."""
+    """Return a name that tells a translator what is in a gap."""
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name.lower().strip("_")

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.http import QueryDict
 
 from batches.directory import WALK_ROWS, search_rows
-from batches.models import Batch, Email, EmailQuerySet, EmailState, EmailStatus, RejectionKind
+from batches.models import Batch, BatchSource, Email, EmailQuerySet, EmailState, EmailStatus, RejectionKind
 from batches.paging import WHOLE_NUMBER_MAX_DIGITS, CursorFault, Page, Walk, make_page, parse, read_page
 from batches.progress import Snapshot
 from batches.returns.summary import filter_returned
@@ -19,7 +19,7 @@ from batches.state_search import OPEN_STATUSES, find_in_states
 from batches.web.findings import count_hidden_rows
 from batches.web.listed_emails import list_emails
 from batches.web.requests import SignedInRequest
-from batches.wording import HIDDEN_MEANING, REJECTED_MEANING, RETURN_MEANINGS, STATE_MEANINGS
+from batches.wording import HIDDEN_MEANING, REJECTED_LINES_MEANING, REJECTED_MEANING, RETURN_MEANINGS, STATE_MEANINGS
 
 PAGE_SIZE = 50
 PRINTED_ROWS = 1000
@@ -161,6 +161,8 @@ def _find_emails(batch: Batch, status: str, now: Snapshot) -> EmailQuerySet | Wa
 
 
 def _say_meaning(status: str, batch: Batch) -> str:
+    if status == REJECTED and batch.source == BatchSource.UPLOAD:
+        return REJECTED_LINES_MEANING
     if status in REJECTED_MEANINGS:
         return REJECTED_MEANINGS[status]
     if status in RETURN_MEANINGS:

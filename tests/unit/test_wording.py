@@ -134,7 +134,7 @@ def test_every_state_has_a_meaning() -> None:
         (LetterCheckState.RUNNING, 4300, 2000, 1, "2,000 of 4,300 letters were checked so far."),
         (LetterCheckState.DONE, 4300, 4300, 12, "12 of 4,300 letters have a fault."),
         (LetterCheckState.DONE, 4300, 4300, 1, "1 of 4,300 letters has a fault."),
-        (LetterCheckState.DONE, 1, 1, 1, "1 of 1 letter has a fault."),
+        (LetterCheckState.DONE, 1, 1, 1, "The letter was checked. It has a fault."),
         (LetterCheckState.DONE, 4300, 4300, 0, "All 4,300 letters were checked. None has a fault."),
         (LetterCheckState.DONE, 1, 1, 0, "The letter was checked. It has no fault."),
         (

@@ -54,7 +54,7 @@ def _add_headers(request: HttpRequest, response: HttpResponseBase) -> HttpRespon
     response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
     response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    # Everything that Django answers may show personal data, but for the words of the scripts (web/languages.py): their
+    # Everything that Django answers may show personal data, except the words of the scripts (web/languages.py): their
     # address has a digest of them. Static files never come here.
     stated = response.headers.get("Cache-Control", "")
     if "no-store" not in stated and "immutable" not in stated:

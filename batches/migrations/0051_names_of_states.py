@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('batches', '0048_people'),
+        ('batches', '0050_lists_of_batches'),
     ]
 
     operations = [

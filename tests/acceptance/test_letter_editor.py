@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Dialog, FrameLocator, Page, expect
 
 from tests.acceptance.browser import running_browser
-from tests.acceptance.stack import RunningStack, stack_in_new_folder
+from tests.acceptance.stack import RunningStack, stack_in_new_folder, wait_until
 
 PARENTS = "Vorname;Klasse;E-Mail\nEva;3b;eva@example.org\nBo;5a;bo@example.org\n"
 PNG = bytes.fromhex(
@@ -41,12 +41,8 @@ def upload_parents(page: Page) -> None:
     page.wait_for_url("**/review/**")
 
 
-def test_letter_is_written_with_toolbar_and_fields_and_its_test_arrives_at_both_addresses(page: Page) -> None:
-    upload_parents(page)
-    page.goto("/templates/new/")
-    page.get_by_label("Name", exact=True).fill("Autumn party")
-    page.get_by_label("Subject").fill("Our party")
-    page.get_by_label("List whose fields and values are used").select_option(label="parents")
+def write_with_toolbar(page: Page) -> None:
+    """Write the beginning of a letter with the toolbar and the button of a field, and see it in the preview."""
     letter = page.get_by_label("Letter", exact=True)
     letter.fill("Dear ")
     letter.press("End")
@@ -58,6 +54,10 @@ def test_letter_is_written_with_toolbar_and_fields_and_its_test_arrives_at_both_
     expect(message(page).locator("p").first).to_have_text("Dear Eva, you are invited")
     expect(message(page).locator("strong")).to_have_text("invited")
 
+
+def fix_by_one_click(page: Page) -> None:
+    """Write a field of another program, and let its button correct it."""
+    letter = page.get_by_label("Letter", exact=True)
     letter.press("End")
     letter.press_sequentially(" with *|KLASSE|*.")
     note = page.locator("#notes-source .warning")
@@ -68,6 +68,25 @@ def test_letter_is_written_with_toolbar_and_fields_and_its_test_arrives_at_both_
     expect(message(page).locator("p").first).to_have_text("Dear Eva, you are invited with 3b.")
     expect(page.locator("#checks")).to_contain_text("There is a text for people who read no HTML.")
 
+
+def find_in_inbox(page: Page, subject: str, *, address: str) -> None:
+    """Wait for a message. The page of the inbox does not move by itself."""
+
+    def has_arrived() -> bool:
+        page.goto(f"/inbox/?recipient={address}")
+        return page.get_by_text(subject).count() > 0
+
+    wait_until(has_arrived, within_seconds=60, what=f"The test to {address}")
+
+
+def test_letter_is_written_with_toolbar_and_fields_and_its_test_arrives_at_both_addresses(page: Page) -> None:
+    upload_parents(page)
+    page.goto("/templates/new/")
+    page.get_by_label("Name", exact=True).fill("Autumn party")
+    page.get_by_label("Subject").fill("Our party")
+    page.get_by_label("List whose fields and values are used").select_option(label="parents")
+    write_with_toolbar(page)
+    fix_by_one_click(page)
     page.get_by_text("Phone", exact=True).click()
     expect(shown(page).locator("iframe.phone")).to_be_visible()
     page.get_by_text("Text", exact=True).click()
@@ -79,13 +98,7 @@ def test_letter_is_written_with_toolbar_and_fields_and_its_test_arrives_at_both_
     page.get_by_role("button", name="Send a test").click()
     expect(page.locator(".notice.success")).to_contain_text("A test is on its way to one@example.org, two@example.org.")
     for address in ("one@example.org", "two@example.org"):
-        page.goto(f"/inbox/?recipient={address}")
-        for _ in range(60):  # the page of the inbox does not move by itself
-            if page.get_by_text("[Test] Our party").count():
-                break
-            page.wait_for_timeout(500)
-            page.reload()
-        expect(page.get_by_text("[Test] Our party").first).to_be_visible()
+        find_in_inbox(page, "[Test] Our party", address=address)
 
 
 def test_letter_is_offered_again_when_she_leaves_without_saving(page: Page) -> None:

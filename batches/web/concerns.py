@@ -49,8 +49,7 @@ def _of_the_list(described: ListView, choice: MessageChoice) -> Iterator[Concern
     review = described.review
     for finding in described.findings:
         if finding.is_doubtful:
-            yield _point(_("It is not certain how the file is meant."), "#list")
-            break
+            yield _point(finding.text, "#list")
     rejected = f"{reverse('batch', args=[choice.batch.pk])}?status=rejected#rows"
     if review.rejected_count:
         words = ngettext("%(count)s line can't be used.", "%(count)s lines can't be used.", review.rejected_count)

@@ -336,8 +336,8 @@ def test_foreign_tags_are_named_before_the_message_is_sent(page: Client, draft: 
 def test_column_is_marked_as_used_when_the_message_writes_its_name_in_another_way(page: Client, draft: Batch) -> None:
     EmailTemplate.objects.create(key="big", name="Big", subject="S", text="{{ Town or 'x' }}")
     text = read(page, draft, template="big")
-    assert 'aria-label="Merge field of Town" class="small used"' in text
-    assert 'aria-label="Merge field of Name" class="small "' in text
+    assert 'aria-label="Field of Town" class="small used"' in text
+    assert 'aria-label="Field of Name" class="small "' in text
 
 
 @pytest.mark.parametrize(("asked", "shown"), [("9999", "3"), ("1", "2")])

@@ -73,12 +73,15 @@ class Chart:
 
 
 def make_chart(batch: Batch) -> Chart | None:
-    """Make the chart of the last job of a batch. None: it was too short, or has not begun."""
+    """Make the chart of the last job of a batch. None: it was too short, or nothing has come out yet."""
     job = batch.jobs.filter(started_at__isnull=False).order_by("-pk").defer("html", "text").first()
     if job is None or job.started_at is None:
         return None
     marks = list(ProgressMark.objects.filter(job=job).order_by("at"))
     if not marks or (marks[-1].at - job.started_at).total_seconds() < LEAST_SECONDS:
+        return None
+    last = marks[-1]
+    if not last.sent_count + last.failed_count + last.unknown_count:
         return None
     return draw(job.started_at, [_read(mark) for mark in marks])
 

@@ -91,8 +91,14 @@ ONE_BATCH = [
     Shown(name="batch-tab-returned", address=f"{BATCH % 'mixed'}?status=returned"),
     Shown(name="batch-tab-none", address=f"{BATCH % 'completed'}?status=failed"),
     Shown(name="batch-attempts", address=f"{BATCH % 'mixed'}?status=failed", act=open_details("#rows details")),
-    Shown(name="batch-question", address=BATCH % "running", act=open_details("#progress details.confirm")),
-    Shown(name="batch-change-time", address=BATCH % "scheduled", act=open_details("#progress details.confirm")),
+    Shown(
+        name="batch-question", address=BATCH % "running", act=open_details("#progress details.confirm:not([hidden])")
+    ),
+    Shown(
+        name="batch-change-time",
+        address=BATCH % "scheduled",
+        act=open_details("#progress details.confirm:not([hidden])"),
+    ),
     Shown(name="review", address="/batches/{draft}/review/"),
     Shown(name="review-odd", address="/batches/{odd_draft}/review/"),
     Shown(name="approvals", address="/approvals/", who="approver"),

@@ -17,11 +17,11 @@ from tests.catalogue.texts import PLAIN
 from tests.catalogue.tour import Tour, view
 
 WIDTH = 1280
-NOT_OURS = "iframe"
-"""What is inside a frame is a letter of somebody else."""
+NOT_OURS = ["iframe", ".opblock-tag-section", ".swagger-ui .models"]
+"""What is inside a frame is a letter of somebody else. Swagger's lists have buttons in buttons."""
 AXE_SECONDS = 60
 RUN = """({exclude, milliseconds}) => Promise.race([
-  axe.run({exclude: [exclude]}, {resultTypes: ["violations"], iframes: false, preload: false}),
+  axe.run({exclude}, {resultTypes: ["violations"], iframes: false, preload: false}),
   new Promise((_, reject) => setTimeout(() => reject(new Error("axe took too long")), milliseconds)),
 ])"""
 
@@ -52,7 +52,7 @@ def test_axe_finds_nothing(pages: list[Shown], make: Any, transactional_db: None
 def find_faults(page: Page) -> list[str]:
     """Return what axe finds: the rule, and the beginning of each element's HTML."""
     page.evaluate(axe_source())
-    found = page.evaluate(RUN, {"exclude": NOT_OURS, "milliseconds": AXE_SECONDS * 1000})
+    found = page.evaluate(RUN, {"exclude": [[selector] for selector in NOT_OURS], "milliseconds": AXE_SECONDS * 1000})
     return [
         f"{violation['id']}: {node['html'][:120]} ({_say_contrast(node)})"
         for violation in found["violations"]

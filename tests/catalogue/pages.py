@@ -140,7 +140,12 @@ OFFICE = [
     Shown(name="two-factor", address="/accounts/two-factor/"),
     Shown(name="two-factor-app", address="/accounts/two-factor/totp/activate/"),
     Shown(name="unsubscribe", address="{unsubscribe}", who="nobody"),
-    Shown(name="api-docs", address="/api/docs", who="admin"),
+    Shown(
+        name="api-docs",
+        address="/api/docs",
+        who="admin",
+        act=lambda page: page.wait_for_selector(".swagger-ui h1, .swagger-ui h2"),
+    ),
 ]
 """The pages of auditors and approvers, of one's account, and of recipients."""
 

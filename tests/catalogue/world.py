@@ -193,10 +193,6 @@ def import_list(texts: Texts, user: User | None, *, rows: int = RECIPIENTS, is_k
     return batch
 
 
-def _make_draft(world: World) -> Batch:
-    return import_list(world.texts, world.users["sender"])
-
-
 def _make_odd_draft(world: World) -> Batch:
     """A list that does not fit: a field of its template has no column, and two columns hold addresses."""
     content = b"Child;Mother;Father\nMia;eva@example.org;karl@example.org\nBen;;karl@example.org\n"
@@ -310,7 +306,7 @@ def _make_refused(world: World) -> Batch:
 
 
 BATCHES: dict[str, Callable[[World], Batch]] = {
-    "draft": _make_draft,
+    "draft": lambda world: import_list(world.texts, world.users["sender"]),
     "odd_draft": _make_odd_draft,
     "asked": _make_asked,
     "refused": _make_refused,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from tests.catalogue import world
 from tests.catalogue.pages import ADMIN_PAGES, FIRST_DAY, PAGES, Shown
 from tests.catalogue.texts import PLAIN
 from tests.catalogue.tour import Tour, view
+
+pytestmark = pytest.mark.skipif("LONG_TESTS" not in os.environ, reason="It takes minutes: set LONG_TESTS=1.")
 
 WIDTH = 1280
 NOT_OURS = ["iframe", ".opblock-tag-section", ".swagger-ui .models"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 
+import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.acceptance.browser import running_site
@@ -11,6 +13,8 @@ from tests.catalogue import world
 from tests.catalogue.pages import PAGES
 from tests.catalogue.texts import LONG
 from tests.catalogue.tour import Tour, view
+
+pytestmark = pytest.mark.skipif("LONG_TESTS" not in os.environ, reason="It takes minutes: set LONG_TESTS=1.")
 
 WIDTHS = (360, 768, 1440, 1600)
 MEASURE = """() => {

@@ -58,10 +58,15 @@ def say_moment(at: datetime, shape: str, *, now: datetime) -> str:
 
 
 def time_zone_note() -> SafeString:
-    """Say in which zone the times of the page are. ``times.js`` says it again for the zone of the browser."""
+    """Say in which zone the times of the page are. ``times.js`` says it again for the zone of the browser.
+
+    A sentence about what a batch waits for comes from a worker, and is in TIME_ZONE for everybody who watches.
+    """
     return format_html(
-        '<span data-zone-note="{}">{}</span>',
+        '<span data-zone-note="{}" data-site-zone="{}" data-site-note="{}">{}</span>',
         gettext("Times are in your time zone, %(zone)s."),
+        name_zone(),
+        gettext("What a batch waits for is said in the time zone %(zone)s."),
         gettext("Times are in the time zone %(zone)s.") % {"zone": name_zone()},
     )
 

@@ -75,6 +75,11 @@ function format(at, style) {
   return writers.get(style).format(at);
 }
 
+/** Write a time in another zone, in the exact style. */
+function formatIn(timeZone, at) {
+  return new Intl.DateTimeFormat(language, { ...STYLES.exact, hourCycle: "h23", timeZone }).format(at);
+}
+
 /** Change the text only if it is another one, so that a selection in it stays. */
 function write(place, words) {
   if (place.textContent !== words) place.textContent = words;
@@ -89,8 +94,13 @@ function keepMoving() {
 
 /** Say at the end of the page, and beside each field for a time, which zone it is. */
 function nameZone() {
-  for (const note of document.querySelectorAll("[data-zone-note]"))
-    note.textContent = interpolate(note.dataset.zoneNote, { zone: zone.replaceAll("_", " ") });
+  for (const note of document.querySelectorAll("[data-zone-note]")) {
+    const { zoneNote, siteZone, siteNote } = note.dataset;
+    const isOther = siteZone && format(new Date(), "exact") !== formatIn(siteZone, new Date());
+    const sentences = [interpolate(zoneNote, { zone: zone.replaceAll("_", " ") })];
+    if (isOther && document.querySelector("[data-words]")) sentences.push(interpolate(siteNote, { zone: siteZone }));
+    note.textContent = sentences.join(" ");
+  }
 }
 
 /** Let each field for a time be read in the zone of the browser, and show a stored time in it. */

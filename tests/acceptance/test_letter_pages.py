@@ -55,7 +55,7 @@ def test_faulty_rows_are_found_without_a_click_and_one_leads_to_its_message(page
 
 def test_near_column_is_used_by_one_click_and_the_letters_are_checked_again(page: Page) -> None:
     open_review(page, key="greeting", text="Liebe {{ Anrede }} {{ Vorname }}")
-    expect(page.locator("#message")).to_contain_text("The message uses Anrede, but the list has no such column.")
+    expect(page.locator("#message")).to_contain_text("The letter uses a field for which the list has no column: Anrede")
     expect(page.locator("#letters")).to_have_count(0)
     page.get_by_role("button", name="Use anrede_2").click()
     expect(page.locator(".mail")).to_contain_text("Liebe Frau Zoë")

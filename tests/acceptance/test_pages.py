@@ -279,7 +279,7 @@ def test_list_is_corrected_reviewed_and_sent(page: Page) -> None:
     people = "Name;E-Mail;Sign-up code\nZoë;zoe@example.org;007\nNed;ned@@example;8\nKofi;kofi@example.org;009\n"
     page.set_input_files("#id_file", {"name": "l.csv", "mimeType": "text/csv", "buffer": people.encode("cp1252")})
     page.get_by_role("button", name="Upload").click()
-    expect(page.locator("#message")).to_contain_text("The message uses code, but the list has no such column.")
+    expect(page.locator("#message")).to_contain_text("The letter uses a field for which the list has no column: code")
     expect(page.get_by_role("button", name="Send to 2 recipients")).to_be_disabled()
     page.fill('[name="field-sign_up_code"]', "code")
     page.click("text=Save the names")

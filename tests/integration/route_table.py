@@ -151,6 +151,7 @@ GET  /accounts/reauthenticate/                     302     403
 GET  /accounts/inactive/                           403     403
 GET  /accounts/tokens/                             302     200
 POST /accounts/tokens/1/revoke/                    302     302
+GET  /accounts/session/                            401     200
 GET  /accounts/sessions/                           302     200
 GET  /accounts/connections/                        302     200
 GET  /accounts/two-factor/                         302     200

@@ -55,9 +55,9 @@ def post(client: Client, address: str, fields: Mapping[str, object]) -> str:
 
 
 def test_letter_is_in_its_form_again_when_the_same_user_signs_in(page: Client) -> None:
-    asked = post(page, "/templates/new/", LETTER)
+    asked = post(page, "/templates/new/?kind=html", LETTER)
     assert "what you typed comes back" in asked
-    text = sign_in(page, next="/templates/new/")
+    text = sign_in(page, next="/templates/new/?kind=html")
     assert "What you typed is back in its form." in text
     assert 'value="Autumn"' in text and 'value="Come &amp; see"' in text
     assert "&lt;p&gt;Dear {{ name }}&lt;/p&gt;</textarea>" in text and "Dear\n\n{{ name }}</textarea>" in text

@@ -81,7 +81,11 @@ def return_to_draft(batch: Batch) -> Batch:
         job.delete()
         restored = _restore_suppressed(locked)
         Batch.objects.filter(pk=locked.pk).update(
-            status=BatchStatus.DRAFT, completed_at=None, suppressed_count=max(0, locked.suppressed_count - restored)
+            status=BatchStatus.DRAFT,
+            completed_at=None,
+            suppressed_count=max(0, locked.suppressed_count - restored),
+            is_listed=False,  # its list may change now, so the directory reads it again when it is sent
+            listed_to_row=0,
         )
         transaction.on_commit(lambda: progress.publish(batch.pk))
     batch.refresh_from_db()

@@ -22,6 +22,9 @@ from django.utils.translation import get_language, gettext, ngettext
 _GAP = re.compile(r"%\((\w+)\)s|%%")
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+")
+_SIGN = re.compile(r" (?=\(.\)$)")
+"""Before a sign in brackets, as in "a comma (,)"."""
+
 _DAY = re.compile(
     r"\b\d{1,2} (?:January|February|March|April|May|June|July|August|September|October|November|December) \d{4}\b"
 )
@@ -92,7 +95,7 @@ def _say_value(value: str) -> str:
     if _NUMBER.fullmatch(value):
         return figure(int(value.replace(",", "")))
     if " " in value:  # a part of a sentence, such as "a comma (,)". One word may be what somebody typed.
-        value = say(value)
+        value = " ".join(map(say, _SIGN.split(value)))
     return _DAY.sub(lambda day: date_format(_read_day(day[0]), "DATE_FORMAT"), value)
 
 

@@ -32,6 +32,7 @@ OPEN_TO_ALL = {
     "admin/logout/",
     "language/",  # chooses the language of this browser, on the sign-in page too
     "words/x-x.js",  # the sentences of the scripts in a language
+    "join/x/x/",  # sets the first password, by a signed link of an invitation
     "api/health",  # for load balancers; it shows counts only
 }
 """The only addresses that answer a client who is not signed in."""

@@ -239,23 +239,7 @@ def open_job(locked: Batch, sending: Sending) -> EmailJob:
     parts = sending.parts
     if parts.is_news or settings.BOUNCE_ADDRESS:
         suppressions.read_key()  # makes the key of the list, which the lanes need for links and return paths
-    job = EmailJob(
-        batch=locked,
-        kind=sending.kind,
-        failure_words=sending.failure.label if sending.failure else "",
-        template=sending.template,
-        template_key=sending.template_key,
-        created_by=sending.user,
-        priority=sending.priority,
-        scheduled_at=sending.scheduled_at,
-        status=lifecycle.first_status(sending.scheduled_at),
-        subject=parts.subject,
-        html=parts.html,
-        text=parts.text,
-        topic=sending.topic,
-        topic_footer=parts.footer,
-        **asdict(sending.sender),
-    )
+    job = _make_job(locked, sending)
     # Counted before the emails of a replay are reset: what is over a limit must not rewrite a million rows first.
     job.total_count = count_recipients(locked, sending)
     check_limits(sending.user, job.total_count)
@@ -273,6 +257,27 @@ def open_job(locked: Batch, sending: Sending) -> EmailJob:
     lifecycle.recount_ended_batch(locked.pk)
     _insert(job, AuditAction.REPLAY, digest=digest_of(locked, sending))
     return job
+
+
+def _make_job(locked: Batch, sending: Sending) -> EmailJob:
+    parts = sending.parts
+    return EmailJob(
+        batch=locked,
+        kind=sending.kind,
+        failure_words=sending.failure.label if sending.failure else "",
+        template=sending.template,
+        template_key=sending.template_key,
+        created_by=sending.user,
+        priority=sending.priority,
+        scheduled_at=sending.scheduled_at,
+        status=lifecycle.first_status(sending.scheduled_at),
+        subject=parts.subject,
+        html=parts.html,
+        text=parts.text,
+        topic=sending.topic,
+        topic_footer=parts.footer,
+        **asdict(sending.sender),
+    )
 
 
 def _end_suppressed(locked: Batch, sending: Sending, job: EmailJob) -> None:

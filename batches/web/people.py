@@ -18,7 +18,7 @@ from batches.models import Batch, Email
 from batches.people_names import find_name
 from batches.permissions import Permission, may
 from batches.web.listed_emails import ListedEmail, add_subjects, list_emails
-from batches.web.recipient import say_suppressed
+from batches.web.recipient_page import say_suppressed
 from batches.web.requests import SignedInRequest
 
 PAGE_SIZE = 50

@@ -127,8 +127,7 @@ def _generate(bench: BenchStack, size: Size, *, owner: int, keys: Mapping[str, b
 def list_addresses(ids: Mapping[str, int], size: Size) -> dict[str, str]:
     """Return the addresses that are measured, by what they show."""
     million, many, draft = (f"/batches/{ids[name]}/" for name in ("million", "many", "draft"))
-    api, admin, deep = f"/api/batches/{ids['million']}", "/admin/batches", ids["million"] // 2
-    last = min(100, size.small_batches // 100)  # a hundred on a page of the admin
+    api, deep = f"/api/batches/{ids['million']}", ids["million"] // 2
     person = f"person{size.million // 2}@mail{size.million // 2 % 997}.example.com"
     return {
         "home": "/",
@@ -161,6 +160,19 @@ def list_addresses(ids: Mapping[str, int], size: Size) -> dict[str, str]:
         "audit": "/audit/",
         "do not send": "/do-not-send/",
         "templates": "/templates/",
+        "people, a name": "/people/?q=zo%C3%AB+person",
+        "people, a person": f"/people/?q=person+{size.million // 2}",
+        "people, an address": f"/people/?q={person}",
+        "recipients, a name": f"{million}?q=person+{size.million // 2}",
+        "list of batches, searched": "/batches/?q=list-77",
+        "API: people": f"/api/people?q={person}",
+        **_list_admin(ids, size, person=person),
+    }
+
+
+def _list_admin(ids: Mapping[str, int], size: Size, *, person: str) -> dict[str, str]:
+    admin, last = "/admin/batches", min(100, size.small_batches // 100)  # a hundred on a page of the admin
+    return {
         "admin": "/admin/",
         "admin: batches": f"{admin}/batch/",
         "admin: batches, search": f"{admin}/batch/?q=list-77",
@@ -177,12 +189,6 @@ def list_addresses(ids: Mapping[str, int], size: Size) -> dict[str, str]:
         "admin: emails, failed": f"{admin}/email/?status=failed&batch={ids['million']}",
         "admin: emails, unknown": f"{admin}/email/?status=unknown&batch={ids['million']}",
         "admin: emails, deep": f"{admin}/email/?p={last}",
-        "people, a name": "/people/?q=zo%C3%AB+person",
-        "people, a person": f"/people/?q=person+{size.million // 2}",
-        "people, an address": f"/people/?q={person}",
-        "recipients, a name": f"{million}?q=person+{size.million // 2}",
-        "list of batches, searched": "/batches/?q=list-77",
-        "API: people": f"/api/people?q={person}",
     }
 
 

@@ -252,7 +252,7 @@ def _find_same_content(batch: Batch, *, since: datetime, reader: User | Anonymou
         return None
     jobs = EmailJob.objects.filter(batch__content_digest=batch.content_digest, created_at__gte=since)
     has_sent = Q(sent_count__gt=0) | Exists(Lane.objects.filter(job=OuterRef("pk"), sent_count__gt=0))
-    jobs = jobs.filter(has_sent)  # a batch of which nothing went out yet repeats nothing
+    jobs = jobs.filter(has_sent | Q(completed_at=None))  # one that ended before it sent anything repeats nothing
     if reader is not None:
         jobs = jobs.filter(batch__in=Batch.objects.visible_to(reader))
     return jobs.exclude(batch=batch).order_by("-created_at").first()

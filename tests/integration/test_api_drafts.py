@@ -162,7 +162,7 @@ def post(api: Client, address: str, **body: object) -> Any:
 
 def test_review_names_missing_and_blank_fields_and_an_earlier_sending(api: Client, make_job: MakeJob) -> None:
     EmailTemplate.objects.create(key="codes", name="Codes", subject="{{ name }}", text="{{ code }}")
-    make_job(Batch.objects.get(pk=upload(api, CODES)), JobStatus.COMPLETED)
+    make_job(Batch.objects.get(pk=upload(api, CODES)), JobStatus.QUEUED)
     batch_id = upload(api, CODES)
     found = api.get(f"/api/batches/{batch_id}/review?templateId=codes").json()
     assert found.pop("durationSeconds") > 0 and found.pop("sameContentSentAt") is not None

@@ -14,6 +14,7 @@ from batches.exports import export
 from batches.jobs import creation, lifecycle
 from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobStatus, Lane
 from batches.permissions import Permission
+from batches.waiting import NO_WORKER
 from tests.conftest import permit
 
 DEFAULT_SENDER_OUT = {"key": "default", "from": "webmaster@localhost", "replyTo": ""}
@@ -51,6 +52,8 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
     assert answer == {
         "id": batch.pk,
         "filename": batch.filename,
+        "name": "",
+        "isTest": False,
         "source": "list",
         "status": "pending",
         "totalEmails": 3,
@@ -64,7 +67,7 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
         "resendingCount": 0,
         "returnedCount": 0,
         "complainedCount": 0,
-        "waitingFor": None,
+        "waitingFor": NO_WORKER,
         "doneAt": None,
         "rejectedRows": 0,
         "duplicateRows": 0,
@@ -79,7 +82,7 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
     assert datetime.fromisoformat(created_at).tzinfo is not None
 
 
-PATHS = ["", "/stream", "/emails", "/results.csv", "/rejected.csv"]
+PATHS = ["", "/stream", "/emails", "/results.csv", "/rejected.csv", "/results.xlsx", "/rejected.xlsx"]
 ACTIONS = ["send", "pause", "resume", "cancel", "replay"]
 
 
@@ -322,6 +325,7 @@ def test_docs_describe_every_address_when_they_are_read(api: Client) -> None:
         *(f"/api/batches/{{batch_id}}/{what}" for what in ("approval", "approve", "refuse", "withdraw")),
         *("/api/approvals", "/api/audit", "/api/audit.csv", "/api/templates/{key}", "/api/templates/{key}/versions"),
         *("/api/suppressions", "/api/suppressions.csv", "/api/suppressions/import", "/api/topics"),
+        *("/api/people", "/api/people/{person_id}/emails"),
     }
     assert api.get("/api/docs").status_code == 200
 

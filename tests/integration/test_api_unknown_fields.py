@@ -36,7 +36,7 @@ def test_every_unknown_field_of_a_body_is_named_with_the_nearest(api: Client) ->
     status, answer = send_bulk(api, recipients=["ann@example.org"], sheduledAt="x", zzz=1)
     assert (status, answer["detail"]) == (422, "There is no field 'sheduledAt'. Did you mean 'scheduledAt'?")
     assert [error["field"] for error in answer["errors"]] == ["sheduledAt", "zzz"]
-    assert "These exist: priority, recipients," in answer["errors"][1]["message"]
+    assert "These exist: isTest, name, priority, recipients," in answer["errors"][1]["message"]
     assert not Batch.objects.exists()
 
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 from django.urls import reverse
@@ -62,7 +63,7 @@ async def test_stream_and_downloads_are_kept_in_no_cache(
 ) -> None:
     batch = await sync_to_async(make_batch)(BatchStatus.COMPLETED, sent=1)
     await async_client.aforce_login(staff)
-    for name in ("stream", "results.csv", "rejected.csv"):
+    for name in ("stream", "results.csv", "rejected.csv", "results.xlsx"):
         response = await async_client.get(f"/api/batches/{batch.pk}/{name}")
         assert response["Cache-Control"] == "no-store"
         response.close()
@@ -71,12 +72,13 @@ async def test_stream_and_downloads_are_kept_in_no_cache(
 def test_message_loads_no_pictures_of_others_until_a_person_asks(page: Client, make_batch: MakeBatch) -> None:
     batch = make_batch(pending=1)
     address = reverse("review-message", args=[batch.pk])
-    assert "img-src data:;" in page.get(address)["Content-Security-Policy"]
-    assert "img-src https: data:;" in page.get(address, {"pictures": "yes"})["Content-Security-Policy"]
+    ours = f"img-src {settings.PUBLIC_URL}/pictures/"
+    assert f"{ours} data:;" in page.get(address)["Content-Security-Policy"]
+    assert f"{ours} https: data:;" in page.get(address, {"pictures": "yes"})["Content-Security-Policy"]
     typed = {"subject": "S", "html": '<img src="https://elsewhere.example/p.png">', "text": ""}
     preview = reverse("template-preview")
-    assert "img-src data:;" in page.post(preview, typed)["Content-Security-Policy"]
-    assert "img-src https: data:;" in page.post(preview, {**typed, "pictures": "yes"})["Content-Security-Policy"]
+    assert f"{ours} data:;" in page.post(preview, typed)["Content-Security-Policy"]
+    assert f"{ours} https: data:;" in page.post(preview, {**typed, "pictures": "yes"})["Content-Security-Policy"]
 
 
 def test_visitor_is_sent_to_sign_in_when_he_asks_for_the_documentation(client: Client, db: None) -> None:

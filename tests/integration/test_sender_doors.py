@@ -179,7 +179,8 @@ def test_pages_offer_the_senders_of_the_user_and_send_from_the_chosen_one(
     page.post(f"/batches/{batch.pk}/review/send/", sent | reviewed(page, batch, sender="choir"))
     assert [job.sender for job in EmailJob.objects.all()] == [choir, choir]
     shown = show(page, f"/batches/{batch.pk}/")
-    assert "From <bdi>Choir, Northtown</bdi> <choir@example.org> · answers go to <bdi>Desk</bdi>" in shown
+    assert '<dd id="sender"><bdi>Choir, Northtown</bdi> <choir@example.org></dd>' in shown
+    assert "<dt>Reply to</dt><dd><bdi>Desk</bdi> <desk@example.org></dd>" in shown
 
 
 def test_review_refuses_another_users_sender(page: Client, make_batch: MakeBatch, choir: Sender, head: Sender) -> None:

@@ -110,7 +110,7 @@ def test_number_of_a_recipient_has_one_name_on_every_page(
     assert f"the number of the {word.lower()}.</p>" in text
     assert f"Show the message of {word.lower()} 2" in text
     assert f"{word} 99 has no recipient. This is {word.lower()} 3." in text
-    assert "These did not become recipients." in text
+    assert f"These {word.lower()}s did not become recipients." in text
     assert f">{other}</th>" not in text
 
 
@@ -152,6 +152,26 @@ def test_earlier_batch_with_the_same_file_is_linked(
     text = read(page, again)
     assert "A batch with the same list was started within the last 24 hours" in text
     assert address(draft, "batch") in text
+
+
+@pytest.mark.parametrize(
+    ("status", "has_ended", "is_told"),
+    [(JobStatus.QUEUED, False, True), (JobStatus.SCHEDULED, False, True), (JobStatus.CANCELLED, True, False)],
+)
+def test_earlier_batch_of_which_nothing_went_out_is_told_while_it_may_still_go(
+    page: Client,
+    draft: Batch,
+    welcome: EmailTemplate,
+    sender: User,
+    make_job: MakeJob,
+    status: JobStatus,
+    has_ended: bool,
+    is_told: bool,
+) -> None:
+    make_job(draft, status, completed_at=timezone.now() if has_ended else None)
+    again = intake.import_csv(BytesIO(LIST.encode()), filename="again.csv", user=sender).batch
+    warning = "A batch with the same list was started within the last 24 hours"
+    assert (warning in read(page, again)) is is_told
 
 
 def test_nothing_is_told_of_an_earlier_batch_of_another_user(

@@ -137,7 +137,7 @@ def test_batch_page_says_when_its_addresses_were_removed(page: Client, batch: Ba
     assert "were removed" not in before
     assert "replay-failed" in before
     Batch.objects.filter(pk=batch.pk).update(purged_at="2026-03-31T12:00:00Z")
-    batch.emails.update(address="")
+    batch.emails.update(address="", fields=[])
     html = page.get(address).content.decode()
     assert re.search(r"The addresses of this batch were removed on <time [^>]+>31 March 2026</time>, with", html)
     assert '<span class="soft">removed</span>' in html

@@ -19,8 +19,23 @@ PAGES = """
 #                                             stranger reader sender other approver editor auditor clerk boss
 GET  /                                             302    200    200   200      200    200     200   200  200
 POST /                                             302    403    422   422      403    403     403   403  422
+GET  /help/                                        302    200    200   200      200    200     200   200  200
+GET  /checklist/                                   302    403    403   403      403    403     403   403  200
+GET  /checklist/backup/                            302    403    403   403      403    403     403   403  302
+POST /checklist/backup/                            302    403    403   403      403    403     403   403  302
+GET  /language/                                    302    302    302   302      302    302     302   302  302
+POST /language/                                    302    302    302   302      302    302     302   302  302
+GET  /words/de-1.js                                200    200    200   200      200    200     200   200  200
 GET  /batches/                                     302    200    200   200      200    200     200   200  200
 GET  /batches/{live}/                              302    404    200   404      200    404     200   404  200
+GET  /batches/{draft}/name/                        302    404    302   404      302    404     302   404  302
+POST /batches/{draft}/name/                        302    404    302   404      403    404     403   404  302
+GET  /batches/{live}/recipients/2/                 302    404    200   404      200    404     200   404  200
+GET  /batches/{live}/recipients/2/message/         302    404    200   404      200    404     200   404  200
+GET  /batches/{ended}/failures/{failure}/          302    404    200   404      200    404     200   404  200
+GET  /batches/{ended}/failures/{failure}/send/     302    302    302   302      302    302     302   302  302
+POST /batches/{ended}/failures/{failure}/send/     302    404    302   404      403    404     403   404  302
+GET  /batches/{draft}/send-at-once/                302    404    200   404      403    404     403   404  200
 GET  /batches/{draft}/review/                      302    404    200   404      200    404     200   404  200
 GET  /batches/{draft}/review/message/              302    404    200   404      200    404     200   404  200
 GET  /batches/{draft}/review/letters/              302    404    200   404      200    404     200   404  200
@@ -38,6 +53,11 @@ POST /batches/{live}/cancel/                       302    404    302   404      
 POST /batches/{ended}/replay-failed/               302    404    302   404      403    404     403   404  302
 POST /batches/{ended}/replay-unsent/               302    404    302   404      403    404     403   404  302
 POST /batches/{ended}/replay-unknown/              302    404    302   404      403    404     403   404  302
+GET  /batches/{ended}/copy/                        302    302    302   302      302    302     302   302  302
+POST /batches/{ended}/copy/                        302    404    302   404      403    404     403   404  302
+POST /batches/{scheduled}/time/                    302    404    302   404      403    404     403   404  302
+POST /batches/{scheduled}/send-now/                302    404    302   404      403    404     403   404  302
+POST /batches/{scheduled}/draft/                   302    404    302   404      403    404     403   404  302
 GET  /approvals/                                   302    403    403   403      200    403     403   403  200
 GET  /batches/{asked}/approval/                    302    404    200   404      200    404     200   404  200
 GET  /batches/{asked}/approval/message/            302    404    200   404      200    404     200   404  200
@@ -50,6 +70,12 @@ POST /templates/new/                               302    422    422   422      
 GET  /templates/preview/?key=welcome_email         302    200    200   200      200    200     200   200  200
 POST /templates/preview/                           302    200    200   200      200    200     200   200  200
 POST /templates/notes/                             302    200    200   200      200    200     200   200  200
+GET  /templates/frame/                             302    403    403   403      403    200     403   403  200
+POST /templates/frame/                             302    403    403   403      403    302     403   403  302
+GET  /templates/frame/preview/                     302    200    200   200      200    200     200   200  200
+GET  /templates/picture/                           302    302    302   302      302    302     302   302  302
+POST /templates/picture/                           302    201    201   201      201    201     201   201  201
+GET  /pictures/{picture}.png                       200    200    200   200      200    200     200   200  200
 GET  /templates/welcome_email/edit/                302    200    200   200      200    200     200   200  200
 POST /templates/welcome_email/edit/                302    403    403   403      403    422     403   403  422
 POST /templates/welcome_email/default/             302    403    403   403      403    302     403   403  302
@@ -58,6 +84,25 @@ GET  /templates/welcome_email/versions/            302    200    200   200      
 GET  /templates/welcome_email/versions/1/          302    200    200   200      200    200     200   200  200
 POST /templates/welcome_email/versions/1/restore/  302    403    403   403      403    302     403   403  302
 GET  /audit/                                       302    403    403   403      403    403     200   403  200
+GET  /users/                                       302    403    403   403      403    403     403   403  200
+POST /users/                                       302    403    403   403      403    403     403   403  422
+GET  /users/{user}/                                302    403    403   403      403    403     403   403  200
+GET  /users/{user}/invite/                         302    403    403   403      403    403     403   403  302
+POST /users/{user}/invite/                         302    403    403   403      403    403     403   403  302
+GET  /users/{user}/groups/                         302    403    403   403      403    403     403   403  302
+POST /users/{user}/groups/                         302    403    403   403      403    403     403   403  302
+GET  /users/{user}/lock/                           302    403    403   403      403    403     403   403  302
+POST /users/{user}/lock/                           302    403    403   403      403    403     403   403  302
+GET  /users/{user}/unlock/                         302    403    403   403      403    403     403   403  302
+POST /users/{user}/unlock/                         302    403    403   403      403    403     403   403  302
+GET  /users/{user}/factors/                        302    403    403   403      403    403     403   403  302
+POST /users/{user}/factors/                        302    403    403   403      403    403     403   403  302
+GET  /join/{invited}/{invitation}/                 302    302    302   302      302    302     302   302  302
+POST /join/{invited}/{invitation}/                 302    302    302   302      302    302     302   302  302
+GET  /join/{invited}/wrong-token/                  200    200    200   200      200    200     200   200  200
+POST /join/{invited}/wrong-token/                  200    200    200   200      200    200     200   200  200
+GET  /people/?q=person                             302    200    200   200      200    200     200   200  200
+GET  /people/{person}/                             302    404    200   404      200    404     200   404  200
 GET  /person/                                      302    403    403   403      403    403     200   403  200
 POST /person/                                      302    403    403   403      403    403     422   403  422
 POST /person/export/                               302    403    403   403      403    403     422   403  422
@@ -70,6 +115,10 @@ POST /do-not-send/1/lift/                          302    403    403   403      
 GET  /inbox/                                       302    403    403   403      200    403     200   403  200
 GET  /inbox/1/                                     302    403    403   403      404    403     404   403  404
 GET  /inbox/1/raw/                                 302    403    403   403      404    403     404   403  404
+GET  /inbox/1/delete/                              302    403    403   403      302    403     302   403  302
+POST /inbox/1/delete/                              302    403    403   403      302    403     302   403  302
+GET  /inbox/delete/                                302    403    403   403      302    403     302   403  302
+POST /inbox/delete/                                302    403    403   403      302    403     302   403  302
 GET  /metrics                                      401    403    403   403      200    403     200   403  200
 GET  /hooks/postmark/tracking/                     405    405    405   405      405    405     405   405  405
 POST /hooks/postmark/tracking/                     404    404    404   404      404    404     404   404  404
@@ -101,6 +150,8 @@ POST /api/batches/{draft}/discard                  401    404    204   404      
 GET  /api/batches/{draft}/letters                  401    404    404   404      404    404     404   404  404
 POST /api/batches/{draft}/letters                  401    404    202   404      403    404     403   404  202
 GET  /api/jobs/{job}                               401    404    200   404      200    404     200   404  200
+GET  /api/people?q=person                          401    200    200   200      200    200     200   200  200
+GET  /api/people/{person}/emails                   401    404    200   404      200    404     200   404  200
 GET  /api/docs                                     302    200    200   200      200    200     200   200  200
 GET  /api/openapi.json                             401    200    200   200      200    200     200   200  200
 GET  /api/                                         404    404    404   404      404    404     404   404  404
@@ -130,6 +181,9 @@ STREAMS = """
 GET  /api/batches/{live}/stream                    401    404    200   404      200    404     200   404  200
 GET  /api/batches/{live}/results.csv               401    404    200   404      200    404     200   404  200
 GET  /api/batches/{live}/rejected.csv              401    404    200   404      200    404     200   404  200
+GET  /api/batches/{live}/results.xlsx              401    404    200   404      200    404     200   404  200
+GET  /api/batches/{live}/rejected.xlsx             401    404    200   404      200    404     200   404  200
+GET  /batches/{ended}/failures/{failure}/results.csv 302    404    200   404      200    404     200   404  200
 GET  /api/audit.csv                                401    403    403   403      403    403     200   403  200
 GET  /api/suppressions.csv                         401    403    403   403      403    403     200   403  200
 """
@@ -149,6 +203,7 @@ GET  /accounts/logout/                             405     405
 GET  /accounts/password/                           302     200
 GET  /accounts/reauthenticate/                     302     403
 GET  /accounts/inactive/                           403     403
+GET  /accounts/language/                           302     200
 GET  /accounts/tokens/                             302     200
 POST /accounts/tokens/1/revoke/                    302     302
 GET  /accounts/session/                            401     200

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,15 +20,32 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
+from django.utils import timezone
 
 from batches.credentials import Credentials
+from batches.directory import list_some
 from batches.jobs import creation
-from batches.models import ApiToken, Batch, BatchStatus, EmailJob, EmailTemplate, JobStatus, TokenScope
+from batches.jobs.failure_groups import find_key
+from batches.models import (
+    ApiToken,
+    Batch,
+    BatchStatus,
+    Confirmation,
+    EmailJob,
+    EmailTemplate,
+    JobStatus,
+    LetterFrame,
+    Person,
+    Picture,
+    TokenScope,
+)
+from batches.pictures import store_picture
 from batches.routing import websockets
 from batches.subscriptions import Refusal, find_subscription
 from batches.suppressions import find_digest
 from batches.template_versions import save_template
 from batches.unsubscribe_tokens import make_token
+from batches.user_accounts import make_link
 from tests.conftest import MakeBatch, MakeJob, MakeUser, join_groups
 from tests.integration.conftest import Upload
 from tests.integration.route_table import (
@@ -45,6 +64,7 @@ from tests.integration.route_table import (
     read_admin_rows,
     read_rows,
 )
+from tests.integration.web.test_letter_editor import make_png
 from tests.test_architecture import example_of
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +78,9 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 DESCRIPTIONS = ("/api/docs", "/api/openapi.json")
 """Pages of the library for people who are signed in. They answer every method with the same text."""
+
+LEADS_ON = ("/accounts/", "/language/", "/join/")
+"""Addresses that lead a stranger on, and not to the sign-in."""
 
 Walk = Callable[[Row, str], HttpResponse]
 
@@ -91,6 +114,11 @@ def make_body(row: Row, ids: Mapping[str, object]) -> dict[str, Any]:
         "/templates/welcome_email/edit/": {"name": "New"},
         "/api/suppressions/import": {"file": SimpleUploadedFile("list.csv", LIST.encode())},
         "/api/batches/{draft}/rows": {"file": SimpleUploadedFile("list.csv", LIST.encode())},
+        "/batches/{draft}/name/": {"name": "Parents"},
+        "/batches/{scheduled}/time/": {"scheduled_at": "2100-01-01 09:00"},
+        "/language/": {"language": "de"},
+        "/templates/frame/": {"accent": "#3d56d6"},
+        "/templates/picture/": {"picture": SimpleUploadedFile("hall.png", make_png(3))},
     }
     return {"data": forms.get(row.address, {})}
 
@@ -113,10 +141,31 @@ def people(sender: User, staff: User, make_user: MakeUser) -> dict[str, User | N
 
 
 @pytest.fixture
+def more_ids(make_batch: MakeBatch, make_job: MakeJob, make_user: MakeUser, sender: User) -> dict[str, object]:
+    """Those ids that are of batches with a past or a future, and of what is no batch."""
+    ended = make_batch(BatchStatus.COMPLETED, sent=1, failed=1, unknown=1)
+    make_job(ended, JobStatus.COMPLETED, completed_at=ended.created_at)
+    list_some(ended.pk)
+    scheduled = make_batch(BatchStatus.SCHEDULED, pending=1)
+    make_job(scheduled, JobStatus.SCHEDULED, scheduled_at=timezone.now() + timedelta(days=1))
+    [invited, invitation] = make_link(make_user("invited"), site="").strip("/").split("/")[1:]
+    return {
+        "ended": ended.pk,
+        "scheduled": scheduled.pk,
+        "failure": find_key(""),  # of the failed email, which has no reply
+        "person": Person.objects.earliest("pk").pk,
+        "picture": store_picture(make_png(), name="logo.png", by=sender).digest,
+        "invited": invited,
+        "invitation": invitation,
+    }
+
+
+@pytest.fixture
 def ids(
     upload: Upload,
     make_batch: MakeBatch,
     make_job: MakeJob,
+    more_ids: dict[str, object],
     staff: User,
     sender: User,
     welcome: EmailTemplate,
@@ -124,10 +173,8 @@ def ids(
 ) -> dict[str, object]:
     """The ids that fill the addresses. Every batch is the sender's."""
     live, paused = make_batch(BatchStatus.PENDING, pending=1), make_batch(BatchStatus.PAUSED, pending=1)
-    ended = make_batch(BatchStatus.COMPLETED, sent=1, failed=1, unknown=1)
     job = make_job(live, JobStatus.QUEUED)
     make_job(paused, JobStatus.PAUSED)
-    make_job(ended, JobStatus.COMPLETED, completed_at=ended.created_at)
     settings.APPROVAL_ABOVE = 2
     asked = upload(LIST + "Cyd,cyd@example.org\n")
     with pytest.raises(creation.ApprovalAsked) as question:
@@ -135,13 +182,12 @@ def ids(
     save_template(welcome, by=None)
     board = Group.objects.create(name="Board")
     board.user_set.add(staff)
-    return {
+    return more_ids | {
         "draft": upload(LIST).pk,
         "asked": asked.pk,
         "digest": question.value.approval.digest,
         "live": live.pk,
         "paused": paused.pk,
-        "ended": ended.pk,
         "job": job.pk,
         "user": sender.pk,
         "template": welcome.pk,
@@ -192,12 +238,16 @@ def prove_again(client: Client, user: User) -> None:
 
 
 def take_stock() -> list[object]:
-    """Return what a request could change: batches, jobs, templates and users."""
+    """Return what a request could change: batches, jobs, templates with their frame and pictures, and users."""
     return [
-        list(Batch.objects.order_by("pk").values_list("pk", "status", "total_count", "merge_fields")),
-        list(EmailJob.objects.order_by("pk").values_list("pk", "status")),
+        list(Batch.objects.order_by("pk").values_list("pk", "name", "status", "total_count", "merge_fields")),
+        list(EmailJob.objects.order_by("pk").values_list("pk", "status", "scheduled_at")),
         list(EmailTemplate.objects.order_by("pk").values_list("key", "subject", "is_default")),
-        list(User.objects.order_by("pk").values_list("username", "is_active", "is_superuser")),
+        list(User.objects.order_by("pk").values_list("username", "is_active", "is_superuser", "password")),
+        list(User.groups.through.objects.order_by("pk").values_list("user", "group")),
+        list(LetterFrame.objects.order_by("pk").values_list("accent", "footer", "logo")),
+        list(Picture.objects.order_by("pk").values_list("digest")),
+        list(Confirmation.objects.order_by("pk").values_list("thing", "at")),
     ]
 
 
@@ -215,7 +265,7 @@ def test_each_person_gets_what_the_table_says(row: Row, walk: Walk) -> None:
     answers = {person: walk(row, person) for person in PEOPLE}
     found = {person: answer.status_code for person, answer in answers.items()}
     assert found == row.statuses, f"{row.method} {row.address} {' '.join(map(str, found.values()))}"
-    if row.statuses["stranger"] == 302 and not row.address.startswith("/accounts/"):
+    if row.statuses["stranger"] == 302 and not row.address.startswith(LEADS_ON):
         assert is_sent_to_sign_in(answers["stranger"])
     for answer in answers.values():
         if answer.status_code == 403 and row.address.startswith("/api/"):
@@ -292,9 +342,7 @@ def routes_of(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Ite
 
 
 def test_every_address_has_a_row() -> None:
-    example = dict.fromkeys(
-        ("draft", "asked", "live", "paused", "ended", "job", "user", "template", "group", "email", "link"), 1
-    )
+    example: defaultdict[str, int] = defaultdict(lambda: 1)
     walked = {resolve(row.address.partition("#")[0].partition("?")[0].format_map(example)).route for row in ROWS}
     known = set(routes_of(get_resolver().url_patterns))
     missing = {route for route in known - walked if not route.startswith("admin/")}

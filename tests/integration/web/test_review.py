@@ -22,13 +22,11 @@ from batches.models import (
     Email,
     EmailJob,
     EmailTemplate,
-    JobStatus,
     SharedAddresses,
     Topic,
     TopicKind,
 )
-from batches.permissions import Permission
-from tests.conftest import MakeBatch, MakeJob, permit
+from tests.conftest import MakeBatch
 from tests.integration.web.conftest import reviewed
 
 LIST = "Name,E-Mail,Town\nZoë,zoe@example.org,Oslo\n<b>Bo</b>,bo@example.org,\nNed,ned@@example,Leeds\n"
@@ -142,50 +140,6 @@ def test_counts_are_shown_and_rejected_rows_linked(page: Client, draft: Batch, w
     assert "1 rejected" in text
     assert "Send to 2 recipients" in text
     assert "Sending will take less than a second." in text
-
-
-def test_earlier_batch_with_the_same_file_is_linked(
-    page: Client, draft: Batch, welcome: EmailTemplate, sender: User, make_job: MakeJob
-) -> None:
-    make_job(draft, JobStatus.COMPLETED, completed_at=timezone.now(), sent_count=1)
-    again = intake.import_csv(BytesIO(LIST.encode()), filename="again.csv", user=sender).batch
-    text = read(page, again)
-    assert "A batch with the same list was started within the last 24 hours" in text
-    assert address(draft, "batch") in text
-
-
-@pytest.mark.parametrize(
-    ("status", "has_ended", "is_told"),
-    [(JobStatus.QUEUED, False, True), (JobStatus.SCHEDULED, False, True), (JobStatus.CANCELLED, True, False)],
-)
-def test_earlier_batch_of_which_nothing_went_out_is_told_while_it_may_still_go(
-    page: Client,
-    draft: Batch,
-    welcome: EmailTemplate,
-    sender: User,
-    make_job: MakeJob,
-    status: JobStatus,
-    has_ended: bool,
-    is_told: bool,
-) -> None:
-    make_job(draft, status, completed_at=timezone.now() if has_ended else None)
-    again = intake.import_csv(BytesIO(LIST.encode()), filename="again.csv", user=sender).batch
-    warning = "A batch with the same list was started within the last 24 hours"
-    assert (warning in read(page, again)) is is_told
-
-
-def test_nothing_is_told_of_an_earlier_batch_of_another_user(
-    page: Client, draft: Batch, welcome: EmailTemplate, sender: User, staff: User, make_job: MakeJob
-) -> None:
-    theirs = intake.import_csv(BytesIO(LIST.encode()), filename="theirs.csv", user=staff).batch
-    make_job(theirs, JobStatus.COMPLETED, completed_at=timezone.now(), sent_count=1)
-    warning = "A batch with the same list was started within the last 24 hours"
-    assert warning not in read(page, draft)
-    assert page.get(f"/api/batches/{draft.pk}/review").json()["sameContentSentAt"] is None
-    permit(sender, Permission.VIEW_ALL_BATCHES)
-    text = read(page, draft)
-    assert warning in text and address(theirs, "batch") in text
-    assert page.get(f"/api/batches/{draft.pk}/review").json()["sameContentSentAt"]
 
 
 @pytest.mark.parametrize("row", ["", "x", "0", "99", "9" * 30, "-1"])

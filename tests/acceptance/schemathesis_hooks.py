@@ -19,6 +19,7 @@ FROM_THE_DATA = re.compile(
             r"either in the body or in the query",
             r"Only the erasure of a person",
             r"cursor is malformed",
+            r"of the kind markdown has a source alone",
             r"That time has passed|That time is |no such time|time zone",
             r"The subject is empty|Give the template an HTML body|has no text|The message is empty|no HTML and no text",
             r"The file |This file |The form has the field|no file|Send the file|not a list of recipients|has no usable",

@@ -19,6 +19,8 @@ from emailbatch.localstack.probes import http_answers
 from emailbatch.localstack.processes import die_with_parent
 from tests.compose_file import PROJECT_DIR, REQUIRED, read_compose
 
+UNSUBSCRIBE_KEY = "q3Vt-8ZcLw1nYe5uRk7bHs2dXj9gFm4pTa6oNiPvKyQxBzUlCrEhGdMfSj0W"
+
 
 @pytest.fixture
 def variables() -> dict[str, str]:
@@ -38,6 +40,7 @@ def environment(variables: dict[str, str], data_dir: Path) -> dict[str, str]:
     }
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     given = {name: str(value) for name, value in declared.items()}
+    given["UNSUBSCRIBE_KEYS"] = UNSUBSCRIBE_KEY  # as the file .env gives it, which our containers read
     return {"PATH": path, "PYTHONUNBUFFERED": "1", **given, **services}
 
 

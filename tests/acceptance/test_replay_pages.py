@@ -78,6 +78,7 @@ def cancel_replay_of_all(page: Page) -> None:
     expect(page.locator("#status")).to_contain_text("Processing", timeout=20_000)
     expect(page.locator(SENT)).to_have_text(str(COUNT - REFUSED))
     expect(page.locator(RESENDING)).to_be_visible()
+    page.locator("#rows").scroll_into_view_if_needed()  # the page fetches the table only while it is in sight
     expect(page.locator("#rows")).to_contain_text("It is being sent again.", timeout=20_000)
     take_picture(page, "replay-of-all")
     page.click("summary:has-text('Cancel')")

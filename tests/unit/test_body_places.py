@@ -14,6 +14,8 @@ from django.urls import resolve
 
 from batches.api import api
 from batches.files.errors import ListRefused
+from batches.pictures import PICTURE_MAX_BYTES
+from batches.writing.markdown import SOURCE_MAX_CHARS
 from emailbatch.request_bodies import arriving
 from emailbatch.request_bodies.admission import LARGE_BODIES, SMALL, SMALL_MAX_BYTES, find_limit
 from emailbatch.request_bodies.arriving import Arriving
@@ -22,6 +24,9 @@ from emailbatch.request_bodies.refusal import BodyRefused
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 MIB = 1024 * 1024
+
+PICTURE_VIEWS = {"letter_frame.edit_frame", "letter_frame.upload_picture", "template_editor._change_typed"}
+"""They read a picture, which a body of the ordinary size holds."""
 
 
 def address_of(pattern: str) -> str:
@@ -45,7 +50,7 @@ def test_every_address_that_takes_a_file_is_in_the_table_and_no_other() -> None:
         view: Any = resolve(address_of(pattern)).func
         if not pattern.startswith("/api/"):
             of_pages.add(f"{view.__module__.rpartition('.')[2]}.{view.__name__}")
-    assert of_pages == views_that_read_files()
+    assert of_pages | PICTURE_VIEWS == views_that_read_files()
     described = {
         path
         for path, methods in api.get_openapi_schema()["paths"].items()
@@ -53,6 +58,10 @@ def test_every_address_that_takes_a_file_is_in_the_table_and_no_other() -> None:
     }
     of_files = {pattern for pattern in LARGE_BODIES if find_limit("POST", address_of(pattern)).is_file}
     assert {re.sub(r"\{\w+\}", "[0-9]+", path) for path in described} == of_files - {"/", *of_page_patterns()}
+
+
+def test_picture_and_letter_fit_in_a_body_of_the_ordinary_size() -> None:
+    assert PICTURE_MAX_BYTES + SOURCE_MAX_CHARS < SMALL_MAX_BYTES
 
 
 def of_page_patterns() -> set[str]:

@@ -139,7 +139,7 @@ def test_sender_looks_again_when_the_template_was_changed_during_the_review(
     bob.goto("/templates/welcome_email/edit/")
     bob.fill("#id_html", "")
     bob.fill("#id_text", "Sign in at https://evil.example/ now.")
-    bob.get_by_role("button", name="Save").click()
+    bob.get_by_role("button", name="Save", exact=True).click()
     bob.wait_for_url(re.compile("/templates/$"))
 
     alice.click("#send")
@@ -174,7 +174,7 @@ def test_reader_copies_a_template_that_belongs_to_another(people: tuple[Page, Pa
     take_picture(alice, "template-read-only")
     alice.get_by_role("link", name="Copy").click()
     expect(alice.locator("#id_name")).to_have_value(re.compile("^Copy of "))
-    alice.get_by_role("button", name="Save").click()
+    alice.get_by_role("button", name="Save", exact=True).click()
     alice.wait_for_url(re.compile("/templates/$"))
     mine = alice.locator("article.template", has_text="Copy of")
     expect(mine.get_by_role("link", name="Edit")).to_be_visible()

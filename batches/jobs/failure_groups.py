@@ -24,7 +24,7 @@ from batches.jobs.lifecycle import JobRefused
 from batches.models import Batch, BatchStatus, EmailQuerySet, EmailStatus, sql
 
 LOOKED_AT_MAX = 10_000
-"""So many failures are looked at for the page: some 50 ms."""
+"""So many failures are looked at for the page, so that its cost has a bound."""
 
 SHOWN_GROUPS = 8
 SHOWN_DOMAINS = 3

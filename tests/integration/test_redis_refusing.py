@@ -84,7 +84,7 @@ def test_batch_is_stored_and_sent_later_when_redis_refuses_writes(api: Client, r
     assert batch.jobs.get().status == JobStatus.QUEUED
     accept()
     assert sweep().enqueued == 1
-    lanes = [job for job in queues.open_queue("default").get_jobs() if job.func_name.endswith("run_lane")]
+    lanes = [job for job in queues.open_queue("default").get_jobs() if (job.func_name or "").endswith("run_lane")]
     assert len(lanes) == 1  # beside it is the work item that lists the people of the batch
 
 

@@ -59,7 +59,7 @@ def test_review_warns_when_the_same_content_was_sent_within_a_day(
     upload: Upload, welcome: EmailTemplate, make_job: MakeJob
 ) -> None:
     sent = upload(LIST)
-    job = make_job(sent, JobStatus.COMPLETED)
+    job = make_job(sent, JobStatus.COMPLETED, completed_at=timezone.now())
     again = upload(LIST)
     assert review(again, MessageParts.of(welcome)).same_content_at is None  # nothing went out
     type(job).objects.filter(pk=job.pk).update(sent_count=1)

@@ -1,7 +1,7 @@
 """A point in time as people read it, which ``static/js/times.js`` shows in the zone of the browser.
 
 A datetime enters. A ``<time>`` element leaves, in TIME_ZONE, with the exact time and its zone in its title. A sentence
-that Python makes takes the same element: ``say_with_moments(_("The emails go out on %(time)s."), time=at)``.
+that Python makes takes the same element: ``say_with_moments(_("The new time is %(time)s."), time=at)``.
 """
 
 from __future__ import annotations

@@ -148,10 +148,12 @@ class ListComparison:
     def sentence(self) -> str:
         """Say what the list lacks and which columns are near. It is a hint: another list may have them all."""
         names = ", ".join(field.name for field in self.missing)
-        columns = "column" if len(self.missing) == 1 else "columns"
         near = dict.fromkeys(column.merge_field for field in self.missing for column in field.near[:1])
-        hint = f" Near: {', '.join(near)}." if near else ""
-        return f"The template uses {names}, but your list “{self.title}” has no such {columns}.{hint}"
+        if len(self.missing) == 1:
+            lacks = f"The template uses {names}, but your list “{self.title}” has no such column."
+        else:
+            lacks = f"The template uses {names}, but your list “{self.title}” has no such columns."
+        return f"{lacks} Near: {', '.join(near)}." if near else lacks
 
 
 def compare_with_newest_lists(

@@ -10,6 +10,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.models import AnonymousUser, User
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from batches.jobs.senders import SenderRefused, choose_sender, list_senders
@@ -47,10 +48,10 @@ def _say_automatic(user: User | AnonymousUser, template: EmailTemplate | None, *
     try:
         chosen = choose_sender(None, template=None if any_template else template, user=user)
     except SenderRefused:
-        return "None that you may use"
+        return gettext("None that you may use")
     if any_template and EmailTemplate.objects.exclude(sender=None).exists():
-        return f"The template's, or {shorten(str(chosen))}"
-    return f"As usual: {shorten(str(chosen))}"
+        return gettext("The letter's own, or %(chosen)s") % {"chosen": shorten(str(chosen))}
+    return gettext("As usual: %(chosen)s") % {"chosen": shorten(str(chosen))}
 
 
 def _label(sender: Sender, senders: list[Sender]) -> str:

@@ -6,10 +6,11 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from batches.models import SERVICE_TOPIC, EmailTemplate, Topic
 
-SERVICE_LABEL = "Service"
+SERVICE_LABEL = gettext_lazy("Service")
 
 
 class TemplateTopicField(forms.ModelChoiceField):  # type: ignore[type-arg]  # Django's class takes no argument
@@ -18,10 +19,12 @@ class TemplateTopicField(forms.ModelChoiceField):  # type: ignore[type-arg]  # D
     def __init__(self) -> None:
         super().__init__(
             Topic.objects.exclude(key=SERVICE_TOPIC),
-            label="Topic",
+            label=gettext_lazy("Topic"),
             required=False,
             empty_label=SERVICE_LABEL,
-            help_text="Recipients can unsubscribe from news, by a link in each mail. Service is what they must get.",
+            help_text=gettext_lazy(
+                "Recipients can unsubscribe from news, by a link in each mail. Service is what they must get."
+            ),
         )
 
     def label_from_instance(self, obj: Topic) -> str:
@@ -32,7 +35,7 @@ class SendTopicField(forms.CharField):
     """A key of a topic, or an empty text: the template's topic."""
 
     def __init__(self) -> None:
-        super().__init__(label="Topic", required=False, max_length=50, widget=forms.Select)
+        super().__init__(label=gettext_lazy("Topic"), required=False, max_length=50, widget=forms.Select)
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
         """Leave out ``maxlength``, which a select does not have."""
@@ -50,11 +53,11 @@ class SendTopicField(forms.CharField):
             return
         own = template.topic if template else None
         others = Topic.objects.exclude(key=own.key if own else SERVICE_TOPIC).order_by("name")
-        choices = [("", f"As usual: {label_topic(own) if own else SERVICE_LABEL}")]
+        choices = [("", _("As usual: %(chosen)s") % {"chosen": label_topic(own) if own else SERVICE_LABEL})]
         self.widget.choices = [*choices, *((topic.key, label_topic(topic)) for topic in others)]
 
 
 def label_topic(topic: Topic) -> str:
     """Show the name of a topic, and its kind if that is service: most topics are news."""
     is_plain = topic.is_news or topic.key == SERVICE_TOPIC
-    return topic.name if is_plain else f"{topic.name} (service)"
+    return topic.name if is_plain else _("%(topic)s (service)") % {"topic": topic.name}

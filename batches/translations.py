@@ -19,8 +19,10 @@ from django.conf import settings
 from django.utils.formats import date_format, number_format
 from django.utils.translation import get_language, gettext, ngettext
 
+from batches.spoken_times import say_count, say_phrase
+
 _GAP = re.compile(r"%\((\w+)\)s|%%")
-_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
+_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z\d])")
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+")
 _SIGN = re.compile(r" (?=\(.\)$)")
 """Before a sign in brackets, as in "a comma (,)"."""
@@ -28,8 +30,15 @@ _SIGN = re.compile(r" (?=\(.\)$)")
 _DAY = re.compile(
     r"\b\d{1,2} (?:January|February|March|April|May|June|July|August|September|October|November|December) \d{4}\b"
 )
-_LITERAL_MIN_LENGTH = 8
+_LITERAL_MIN_LENGTH = 6
 """A pattern with fewer characters of its own would match what people have typed."""
+
+_LOOSE, _STRICT = r".+?", r"(?:(?![.!?] [A-Z\d]).)+?"
+"""What a gap may hold: anything, or no more than one sentence."""
+
+_RELAY = re.compile(r"\brelay(?= %\((?P<gap>\w+)\)s)?")
+_ONLY_RELAY = "default"
+"""The name of the relay of a site that has only one. It says nothing to a reader."""
 
 
 def figure(number: float, *, decimals: int = 0) -> str:
@@ -38,18 +47,26 @@ def figure(number: float, *, decimals: int = 0) -> str:
 
 
 def say(sentence: object) -> str:
-    """Return an English sentence of ours, or several, in the language of the request."""
+    """Return an English sentence of ours, or several, in the language of the request.
+
+    In English too: a page says "mail server" where the log says "relay". The catalogue ``locale/en`` has these.
+    """
     text = str(sentence)
-    language = get_language() or settings.LANGUAGE_CODE
-    return text if language == settings.LANGUAGE_CODE or not text else _say_in(language, text)
+    return _say_in(get_language() or settings.LANGUAGE_CODE, text) if text else text
+
+
+def say_to_program(sentence: object) -> str:
+    """Say a sentence to a caller of the API: in English it keeps the terms of the API, such as "merge field"."""
+    is_english = (get_language() or settings.LANGUAGE_CODE) == settings.LANGUAGE_CODE
+    return str(sentence) if is_english else say(sentence)
 
 
 @lru_cache(maxsize=4096)
 def _say_in(language: str, text: str) -> str:
-    """Say the longest run of sentences that the catalogue has as one, and then the rest."""
-    whole = _find(language, text)
-    if whole is not None:
-        return whole
+    """Say a text as one sentence, else as several, else as one that quotes several, else as far as it is known."""
+    said = _find(language, text) or _say_each(language, text) or _find(language, text, is_strict=False)
+    if said is not None:
+        return said
     parts = _SENTENCE_END.split(text)
     for count in range(len(parts) - 1, 0, -1):
         found = _find(language, " ".join(parts[:count]))
@@ -58,14 +75,29 @@ def _say_in(language: str, text: str) -> str:
     return text
 
 
-def _find(language: str, text: str) -> str | None:
-    plain, patterns = _read_catalogue(language)
-    if text in plain:
-        return gettext(text)
-    for pattern in patterns:
-        if text.startswith(pattern.start) and (match := pattern.expression.fullmatch(text)):
-            return _fill(pattern, match.groupdict())
+def _say_each(language: str, text: str) -> str | None:
+    """Say sentences one after the other, the longest run that the catalogue has first. None: one is not known."""
+    parts = _SENTENCE_END.split(text)
+    for count in range(len(parts) - 1, 0, -1):
+        found = _find(language, " ".join(parts[:count]))
+        if found is not None:
+            rest = " ".join(parts[count:])
+            said = _find(language, rest) or _say_each(language, rest)
+            return None if said is None else f"{found} {said}"
     return None
+
+
+def _find(language: str, text: str, *, is_strict: bool = True) -> str | None:
+    """Find a text in the catalogue of a language, else in that of plain English, which Django falls back to."""
+    for code in dict.fromkeys((language, settings.LANGUAGE_CODE)):
+        plain, patterns = _read_catalogue(code)
+        if text in plain:
+            return gettext(text)
+        for pattern in patterns:
+            expression = pattern.strict if is_strict else pattern.expression
+            if text.startswith(pattern.start) and (match := expression.fullmatch(text)):
+                return _fill(pattern, match.groupdict())
+    return say_phrase(text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +108,9 @@ class Pattern:
     many: str
     """The form for other numbers than 1. Empty for a message without number."""
     expression: re.Pattern[str]
+    """Fits a text whose gaps hold anything."""
+    strict: re.Pattern[str]
+    """Fits a text of which no gap holds more than one sentence."""
     start: str
     """The text before the first gap."""
     length: int
@@ -83,20 +118,33 @@ class Pattern:
 
 
 def _fill(pattern: Pattern, values: dict[str, str]) -> str:
-    said = {name: _say_value(value) for name, value in values.items()}
+    names = set(_GAP.findall(pattern.one + pattern.many)) - {""}
+    said = {name: _say_value(values.get(name, "")) for name in names}
     number = values.get("count", "").replace(",", "")
     if pattern.many:
         count = int(number) if number.isdecimal() else 1
-        return ngettext(pattern.one, pattern.many, count) % {"count": "1", **said}
-    return gettext(pattern.one) % said
+        sentence = ngettext(pattern.one, pattern.many, count) % {**said, "count": said.get("count") or "1"}
+    else:
+        sentence = gettext(pattern.one) % said
+    return sentence if all(said.values()) else " ".join(sentence.split()).replace(" .", ".")
 
 
 def _say_value(value: str) -> str:
+    if value == _ONLY_RELAY:
+        return ""
     if _NUMBER.fullmatch(value):
-        return figure(int(value.replace(",", "")))
+        return say_count(value)
     if " " in value:  # a part of a sentence, such as "a comma (,)". One word may be what somebody typed.
-        value = " ".join(map(say, _SIGN.split(value)))
+        value = say_phrase(value) or _say_part(value)
     return _DAY.sub(lambda day: date_format(_read_day(day[0]), "DATE_FORMAT"), value)
+
+
+def _say_part(value: str) -> str:
+    said = " ".join(map(say, _SIGN.split(value)))
+    if said != value or value.endswith("."):
+        return said
+    whole = say(f"{value}.")  # a sentence to which another one has added something, after a comma
+    return value if whole == f"{value}." else whole.removesuffix(".")
 
 
 def _read_day(text: str) -> date:
@@ -113,10 +161,24 @@ def _read_catalogue(language: str) -> tuple[frozenset[str], tuple[Pattern, ...]]
     """Return the messages without gaps, and those with gaps, the most telling ones first."""
     messages = [message for path in settings.LOCALE_PATHS for message in _read_messages(Path(path), language)]
     plain = frozenset(one for one, many in messages if not many and not _GAP.search(one))
-    pairs = [(form, one, many) for one, many in messages for form in {one, many or one} if many or _GAP.search(one)]
+    pairs = [
+        (wording, one, many)
+        for one, many in messages
+        if many or _GAP.search(one)
+        for form in dict.fromkeys((one, many or one))
+        for wording in _find_wordings(form)
+    ]
     patterns = (_compile(form, one, many) for form, one, many in pairs)
     usable = (pattern for pattern in patterns if pattern.length >= _LITERAL_MIN_LENGTH)
     return plain, tuple(sorted(usable, key=lambda pattern: -pattern.length))
+
+
+def _find_wordings(form: str) -> Iterator[str]:
+    """Yield a message, and how ``waiting`` words it for readers: with "mail server", and without the relay's name."""
+    yield form
+    if _RELAY.search(form):
+        yield _RELAY.sub("mail server", form)
+        yield re.sub(r"\brelay %\(\w+\)s", "mail server", form)
 
 
 def _compile(form: str, one: str, many: str) -> Pattern:
@@ -127,13 +189,15 @@ def _compile(form: str, one: str, many: str) -> Pattern:
         expression += re.escape(literal)
         length += len(literal)
         start = form[: gap.start()] if end == 0 else start
-        expression += "%" if name is None else f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
+        expression += "%" if name is None else f"(?P={name})" if name in seen else f"(?P<{name}>{_LOOSE})"
         seen.add(name or "")
         end = gap.end()
+    expression += re.escape(form[end:])
     return Pattern(
         one=one,
         many=many,
-        expression=re.compile(expression + re.escape(form[end:]), re.DOTALL),
+        expression=re.compile(expression, re.DOTALL),
+        strict=re.compile(expression.replace(_LOOSE, _STRICT), re.DOTALL),
         start=start if "%%" not in start else "",
         length=length + len(form) - end,
     )

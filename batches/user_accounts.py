@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q
 from django.urls import reverse
+from django.utils import translation
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 from django.utils.translation import gettext as _
@@ -22,6 +23,7 @@ from django.utils.translation import gettext_lazy
 
 from batches import audit
 from batches.factors import remove_factors
+from batches.languages import find_language_of_user
 from batches.models import AuditAction
 from batches.relays.notes import send_text
 
@@ -118,7 +120,7 @@ def make_link(user: User, *, site: str) -> str:
 
 
 def send_invitation(manager: User, user: User, *, site: str) -> tuple[str, str]:
-    """Send a new link to a user who has not signed in yet. Call it in no transaction.
+    """Send a new link to a user who has not signed in yet, in the user's language. Call it in no transaction.
 
     Args:
         site: What the link begins with, such as https://mail.example.org.
@@ -133,13 +135,14 @@ def send_invitation(manager: User, user: User, *, site: str) -> tuple[str, str]:
     if is_joined(user):
         raise UserRefused(_("%(name)s has joined already.") % {"name": user.get_username()})
     link = make_link(user, site=site)
-    text = _(
-        "Hello,\n\n%(manager)s invites you to send email with this site. Your user name is %(name)s.\n\n"
-        "Choose your password here:\n%(link)s\n\nThe link works once, for 7 days."
-    )
+    with translation.override(find_language_of_user(user)):
+        subject = _("Your invitation")
+        text = _(
+            "Hello,\n\n%(manager)s invites you to send email with this site. Your user name is %(name)s.\n\n"
+            "Choose your password here:\n%(link)s\n\nThe link works once, for 7 days."
+        )
     values = {"manager": manager.get_full_name() or manager.get_username(), "name": user.username, "link": link}
-    why_not = send_text(user.email, subject=_("Your invitation"), text=text % values)
-    return link, why_not
+    return link, send_text(user.email, subject=subject, text=text % values)
 
 
 def is_joined(user: User) -> bool:

@@ -6,9 +6,13 @@ table or a clock: the caller passes the present time.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from django.utils import timezone
+
+_OUR_RELAY = re.compile(r"^The relay (?:default )?")
+"""Most sites have one relay only, whose name says nothing."""
 
 SECONDS_SHOWN = 120
 """A time that is nearer than this is said with its second."""
@@ -88,9 +92,10 @@ def say_finish(at: datetime, *, now: datetime) -> str:
     local, today = timezone.localtime(at), timezone.localtime(now)
     local = _round_up(local, MINUTE if seconds < HOUR else 5 * MINUTE)
     day = say_day(local, now=today)
-    if day in ("", "tomorrow"):
-        return f"Done {day + ' ' if day else ''}at about {local:%H:%M}."
-    return f"Done {day}."
+    clock = f"{local:%H:%M}"
+    if not day:
+        return f"Done at about {clock}."
+    return f"Done tomorrow at about {clock}." if day == "tomorrow" else f"Done {day}."
 
 
 def say_waiting(sentence: str, *, next_try_at: datetime | None, waiting_count: int, now: datetime) -> str:
@@ -115,10 +120,14 @@ def say_canary(until: datetime, *, may_stop: bool, waiting_count: int, now: date
     Args:
         may_stop: Whether it stops by itself if too much comes back. Otherwise only a person stops it.
     """
-    goes_on = f"goes on {say_time(until, now=now)}" if until > now else "goes on now"
     sent_ahead = "The first emails of this batch were sent ahead, to see what comes back."
-    after = f"Sending {goes_on}, unless {'too much does' if may_stop else 'you pause or cancel it'}."
-    return f"{sent_ahead} {after} {_say_waiting(waiting_count)}"
+    time = say_time(until, now=now) if until > now else "now"
+    after = (
+        f"Sending goes on {time}, unless too much does."
+        if may_stop
+        else f"Sending goes on {time}, unless you pause or cancel it."
+    )
+    return " ".join((sent_ahead, after, _say_waiting(waiting_count)))
 
 
 def _say_waiting(count: int) -> str:
@@ -142,11 +151,7 @@ def say_scheduled(at: datetime, *, now: datetime) -> str:
 
 
 def _for_readers(sentence: str) -> str:
-    said = sentence.strip()
-    for ours in ("The relay default ", "The relay "):  # most sites have one relay only, whose name says nothing
-        if said.startswith(ours):
-            said = f"The mail server {said.removeprefix(ours)}"
-            break
+    said = _OUR_RELAY.sub("The mail server ", sentence.strip())
     return said if said.endswith((".", "!", "?")) else f"{said}."
 
 

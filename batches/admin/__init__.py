@@ -16,6 +16,7 @@ from batches.admin import (
     users,
     webhook,
 )
+from batches.admin.field_names import translate_names
 
 __all__ = [
     "audit",
@@ -33,3 +34,5 @@ __all__ = [
     "users",
     "webhook",
 ]
+
+translate_names()

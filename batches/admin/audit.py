@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from batches.admin.readonly import ReadOnlyAdmin
 from batches.models import AuditAction, AuditEntry
@@ -16,16 +18,16 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_filter = ("is_refused", "action")
     actions = None
     search_fields = ("=actor_name",)
-    search_help_text = "The whole name of a user."
+    search_help_text = _("The whole name of a user.")
 
-    @admin.display(description="what")
+    @admin.display(description=_("what"))
     def act(self, entry: AuditEntry) -> str:
         return str(AuditAction(entry.action).label) if entry.action in AuditAction.values else entry.action
 
-    @admin.display(description="outcome")
+    @admin.display(description=_("outcome"))
     def outcome(self, entry: AuditEntry) -> str:
         """Say it in a word: Django's icon for a false value is a red cross, which would mark all that was allowed."""
-        return "refused" if entry.is_refused else ""
+        return gettext("refused") if entry.is_refused else ""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return may(request.user, Permission.VIEW_AUDIT)

@@ -20,26 +20,29 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from batches import progress
 from batches.accounts.proof import find_proof_refusal
 from batches.admin.deleting import delete_batches
 from batches.admin.readonly import ReadOnlyAdmin
 from batches.jobs import creation, forecasts, lifecycle
-from batches.models import Batch, EmailJob, JobKind
+from batches.models import Batch, EmailJob, JobKind, RejectedRow
 from batches.permissions import Act, NotPermitted, Permission, may, require_act
+from batches.translations import figure, say
 
 REJECTED_SHOWN = 20
 LISTED_CHARS = 110
 """How much of the sentence about waiting the list shows. The page of the batch shows all of it."""
-COUNTS: dict[Literal["sent", "failed", "unknown", "pending", "suppressed", "cancelled", "returned"], str] = {
-    "sent": "sent",
-    "failed": "failed",
-    "unknown": "unknown",
-    "pending": "pending",
-    "suppressed": "on the do-not-send list",
-    "cancelled": "cancelled",
-    "returned": "came back",
+COUNTS: dict[Literal["sent", "failed", "unknown", "pending", "suppressed", "cancelled", "returned"], object] = {
+    "sent": _("sent"),
+    "failed": _("failed"),
+    "unknown": _("unknown"),
+    "pending": _("pending"),
+    "suppressed": _("on the do-not-send list"),
+    "cancelled": _("cancelled"),
+    "returned": _("came back"),
 }
 """The counts of a snapshot, as the page of a batch names them."""
 
@@ -64,7 +67,7 @@ class BatchAdmin(ReadOnlyAdmin):
     list_filter = ("status", "source", "is_test")
     list_select_related = ("created_by",)
     search_fields = ("name__istartswith", "filename__istartswith", "created_by__username")
-    search_help_text = "The beginning of a name or a file name, the name of a user, or the number of a batch."
+    search_help_text = _("The beginning of a name or a file name, the name of a user, or the number of a batch.")
     date_hierarchy = None
     actions = ("pause", "resume", "cancel", "replay_failed", "replay_unsent", "replay_unknown", "replay_all")
     fieldsets = (
@@ -73,7 +76,7 @@ class BatchAdmin(ReadOnlyAdmin):
             {"fields": ("name", "filename", "is_test", "source", "status", "created_by", "created_at", "completed_at")},
         ),
         (None, {"fields": ("counts", "rejected", "waiting", "links")}),
-        ("The file", {"fields": ("columns", "merge_fields", "shared_addresses", "rejected_rows")}),
+        (_("The file"), {"fields": ("columns", "merge_fields", "shared_addresses", "rejected_rows")}),
     )
     readonly_fields = ("counts", "rejected", "waiting", "links", "rejected_rows")
 
@@ -90,104 +93,113 @@ class BatchAdmin(ReadOnlyAdmin):
             return queryset.filter(pk=int(search_term)), False
         return super().get_search_results(request, queryset, search_term)
 
-    @admin.display(description="batch", ordering="filename")
+    @admin.display(description=_("batch"), ordering="filename")
     def title(self, batch: Batch) -> str:
         return batch.title
 
-    @admin.display(description="status")
+    @admin.display(description=_("status"))
     def state(self, batch: Batch) -> str:
         return batch.get_status_display()
 
-    @admin.display(description="done")
+    @admin.display(description=_("done"))
     def done(self, batch: Batch) -> str:
         snapshot = read(batch)
-        return f"{snapshot['processed']:,} of {snapshot['total']:,}" if snapshot else "-"
+        if snapshot is None:
+            return "-"
+        counts = {"processed": figure(snapshot["processed"]), "total": figure(snapshot["total"])}
+        return gettext("%(processed)s of %(total)s") % counts
 
-    @admin.display(description="sent")
+    @admin.display(description=_("sent"))
     def sent(self, batch: Batch) -> str:
         snapshot = read(batch)
-        return f"{snapshot['sent']:,}" if snapshot else "-"
+        return figure(snapshot["sent"]) if snapshot else "-"
 
-    @admin.display(description="failed")
+    @admin.display(description=_("failed"))
     def failed(self, batch: Batch) -> str:
         snapshot = read(batch)
-        return f"{snapshot['failed']:,}" if snapshot else "-"
+        return figure(snapshot["failed"]) if snapshot else "-"
 
-    @admin.display(description="counts")
+    @admin.display(description=_("counts"))
     def counts(self, batch: Batch) -> str:
         """Say how many emails are in which state now: the columns have only the counts of ended jobs."""
         now = progress.read_snapshot(batch.pk)
         if now is None:
             return ""
         named = [(now[key], word) for key, word in COUNTS.items()]
-        return ", ".join([f"{now['total']:,} in all", *(f"{count:,} {word}" for count, word in named if count)])
+        return ", ".join(
+            [
+                gettext("%(total)s in all") % {"total": figure(now["total"])},
+                *(f"{figure(count)} {word}" for count, word in named if count),
+            ]
+        )
 
-    @admin.display(description="waits for")
+    @admin.display(description=_("waits for"))
     def waiting(self, batch: Batch) -> str:
         """Say what the batch waits for, and when it will be done."""
         snapshot = read(batch) or forecasts.read_snapshot(batch.pk)
         if snapshot is None:
             return ""
         is_listed = hasattr(batch, "snapshot")
-        sentence = snapshot["waitingFor"] or ""
+        sentence = say(snapshot["waitingFor"] or "")
         said = Truncator(sentence).chars(LISTED_CHARS) if is_listed else sentence
-        return " ".join(filter(None, (said, snapshot["finish"])))
+        return " ".join(filter(None, (said, say(snapshot["finish"]))))
 
-    @admin.display(description="rejected")
+    @admin.display(description=_("rejected"))
     def rejected(self, batch: Batch) -> str:
-        return f"{batch.rejected_count + batch.duplicate_count:,}"
+        return figure(batch.rejected_count + batch.duplicate_count)
 
-    @admin.display(description="see")
+    @admin.display(description=_("see"))
     def links(self, batch: Batch) -> SafeString:
         emails = reverse("admin:batches_email_changelist")
         jobs = reverse("admin:batches_emailjob_changelist")
         return format_html(
-            '<a href="{}">page</a> · <a href="{}?batch={}">emails</a> · <a href="{}?batch={}">jobs</a> · '
+            '<a href="{}">{}</a> · <a href="{}?batch={}">{}</a> · <a href="{}?batch={}">{}</a> · '
             '<a href="/api/batches/{}/results.csv">results.csv</a> · '
             '<a href="/api/batches/{}/rejected.csv">rejected.csv</a>',
-            *(reverse("batch", args=[batch.pk]), emails, batch.pk, jobs, batch.pk, batch.pk, batch.pk),
+            *(reverse("batch", args=[batch.pk]), _("page"), emails, batch.pk, _("emails"), jobs, batch.pk, _("jobs")),
+            *(batch.pk, batch.pk),
         )
 
-    @admin.display(description=f"first {REJECTED_SHOWN} rejected rows")
+    @admin.display(description=_("first rejected rows"))
     def rejected_rows(self, batch: Batch) -> str:
         rows = batch.rejected_rows.order_by("pk")[:REJECTED_SHOWN]
-        return format_html_join("", "<div>line {}: {}</div>", ((row.line, row.reason) for row in rows)) or "none"
+        return format_html_join("", "<div>{}</div>", ((_say_rejected(row),) for row in rows)) or gettext("none")
 
-    @admin.action(description="Pause", permissions=["steer"])
+    @admin.action(description=_("Pause"), permissions=["steer"])
     def pause(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
-        self._steer(request, batches, lifecycle.pause_batch, act=Act.STOP, done="paused")
+        self._steer(request, batches, lifecycle.pause_batch, act=Act.STOP, done=_say_paused)
 
-    @admin.action(description="Resume", permissions=["steer"])
+    @admin.action(description=_("Resume"), permissions=["steer"])
     def resume(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
         def resume(batch: Batch) -> None:
             lifecycle.resume_batch(batch, by=request.user)
 
-        self._steer(request, batches, resume, act=Act.RESTART, done="resumed")
+        self._steer(request, batches, resume, act=Act.RESTART, done=_say_resumed)
 
-    @admin.action(description="Cancel: send no more of the batch", permissions=["steer"])
+    @admin.action(description=_("Cancel: send no more of the batch"), permissions=["steer"])
     def cancel(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
-        self._steer(request, batches, lifecycle.cancel_batch, act=Act.STOP, done="cancelled")
+        self._steer(request, batches, lifecycle.cancel_batch, act=Act.STOP, done=_say_cancelled)
 
-    @admin.action(description="Replay the failed emails", permissions=["steer"])
+    @admin.action(description=_("Replay the failed emails"), permissions=["steer"])
     def replay_failed(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
         self._replay(request, batches, JobKind.FAILED)
 
-    @admin.action(description="Replay the unsent emails: to those who have not got it", permissions=["steer"])
+    @admin.action(description=_("Replay the unsent emails: to those who have not got it"), permissions=["steer"])
     def replay_unsent(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
         self._replay(request, batches, JobKind.UNSENT)
 
-    @admin.action(description="Replay the unknown emails", permissions=["steer"])
+    @admin.action(description=_("Replay the unknown emails"), permissions=["steer"])
     def replay_unknown(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
         self._replay(request, batches, JobKind.UNKNOWN)
 
-    @admin.action(description="Replay all emails: send to everybody again", permissions=["steer"])
+    @admin.action(description=_("Replay all emails: send to everybody again"), permissions=["steer"])
     def replay_all(self, request: HttpRequest, batches: QuerySet[Batch]) -> HttpResponseBase | None:
         if "confirmed" in request.POST:
             self._replay(request, batches, JobKind.ALL)
             return None
         context = {
             **self.admin_site.each_context(request),
-            "title": "Send to everybody again?",
+            "title": _("Send to everybody again?"),
             "opts": self.opts,
             "batches": batches,
             "checkbox_name": ACTION_CHECKBOX_NAME,
@@ -204,10 +216,16 @@ class BatchAdmin(ReadOnlyAdmin):
                 raise lifecycle.JobRefused(refusal)
             creation.replay_batch(batch, which=which, user=request.user)
 
-        self._steer(request, batches, replay, act=Act.RESTART, done="queued again")
+        self._steer(request, batches, replay, act=Act.RESTART, done=_say_queued)
 
     def _steer(
-        self, request: HttpRequest, batches: QuerySet[Batch], step: Callable[[Batch], None], *, act: Act, done: str
+        self,
+        request: HttpRequest,
+        batches: QuerySet[Batch],
+        step: Callable[[Batch], None],
+        *,
+        act: Act,
+        done: Callable[[int], str],
     ) -> None:
         """Do a step with each batch. The page shows why a batch was refused; the step is still done with the others."""
         count = 0
@@ -219,7 +237,7 @@ class BatchAdmin(ReadOnlyAdmin):
             except (lifecycle.JobRefused, NotPermitted) as exc:
                 self.message_user(request, str(exc), messages.WARNING)
         if count:
-            self.message_user(request, f"{count} {'batch' if count == 1 else 'batches'} {done}.", messages.SUCCESS)
+            self.message_user(request, done(count) % {"count": figure(count)}, messages.SUCCESS)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         if not request.user.is_superuser:
@@ -230,8 +248,8 @@ class BatchAdmin(ReadOnlyAdmin):
         self, objs: Sequence[Any] | QuerySet[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         """List the batches that the confirmation page shows. Django would list every email, and load it for that."""
-        counts = {"batches": len(objs), "emails": sum(batch.total_count for batch in objs)}
-        lines = [f"{batch} with its {batch.total_count:,} emails and their attempts" for batch in objs]
+        counts = {gettext("batches"): len(objs), gettext("emails"): sum(batch.total_count for batch in objs)}
+        lines = [say(f"{batch} with its {batch.total_count:,} emails and their attempts") for batch in objs]
         return lines, counts, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Batch) -> None:
@@ -241,6 +259,26 @@ class BatchAdmin(ReadOnlyAdmin):
         wanted = list(queryset.values_list("pk", flat=True))
         if delete_batches(wanted) < len(wanted):
             self.message_user(request, "Live batches were not deleted. Cancel them first.", messages.WARNING)
+
+
+def _say_rejected(row: RejectedRow) -> str:
+    return gettext("line %(line)s: %(reason)s") % {"line": row.line, "reason": say(row.reason)}
+
+
+def _say_paused(count: int) -> str:
+    return ngettext("%(count)s batch paused.", "%(count)s batches paused.", count)
+
+
+def _say_resumed(count: int) -> str:
+    return ngettext("%(count)s batch resumed.", "%(count)s batches resumed.", count)
+
+
+def _say_cancelled(count: int) -> str:
+    return ngettext("%(count)s batch cancelled.", "%(count)s batches cancelled.", count)
+
+
+def _say_queued(count: int) -> str:
+    return ngettext("%(count)s batch queued again.", "%(count)s batches queued again.", count)
 
 
 def read(batch: Batch) -> progress.Snapshot | None:

@@ -15,6 +15,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.text import Truncator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from batches import audit, directory
 from batches.admin.readonly import ReadOnlyAdmin
@@ -23,6 +25,7 @@ from batches.models import AuditAction, Batch, Email, EmailQuerySet, EmailStatus
 from batches.progress import read_snapshot
 from batches.state_search import narrow
 from batches.suppressions import digest_address, find_digest
+from batches.translations import say
 
 ATTEMPTS_SHOWN = 100
 PEOPLE_MAX = 100
@@ -43,7 +46,7 @@ class EmailChangeList(ChangeList):
 class StateFilter(admin.SimpleListFilter):
     """Filter by the state that the list, the pages, the API and the exports show."""
 
-    title = "status"
+    title = _("status")
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -90,7 +93,7 @@ class EmailAdmin(ReadOnlyAdmin):
     list_filter = (StateFilter,)
     list_select_related = ("batch",)
     search_fields = ("address",)
-    search_help_text = (
+    search_help_text = _(
         "A whole address, or its beginning and a star: ann@*. It is looked for in the batches that were sent. "
         "To filter by a status, come here from a batch."
     )
@@ -104,7 +107,7 @@ class EmailAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> EmailQuerySet:
         return cast(EmailQuerySet, super().get_queryset(request)).with_state()
 
-    @admin.display(description="status")
+    @admin.display(description=_("status"))
     def state(self, email: Email) -> str:
         return str(EmailStatus(email.state).label)
 
@@ -134,27 +137,27 @@ class EmailAdmin(ReadOnlyAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return EmailChangeList
 
-    @admin.display(description="code")
+    @admin.display(description=_("code"))
     def record_code(self, email: Email) -> int | None:
         return _read_record(email).code
 
-    @admin.display(description="reply")
+    @admin.display(description=_("reply"))
     def record_reply(self, email: Email) -> str:
-        return _read_record(email).reply
+        return say(_read_record(email).reply)
 
-    @admin.display(description="reply")
+    @admin.display(description=_("reply"))
     def short_reply(self, email: Email) -> str:
-        return Truncator(_read_record(email).reply).chars(80)
+        return Truncator(say(_read_record(email).reply)).chars(80)
 
-    @admin.display(description="completed at")
+    @admin.display(description=_("completed at"))
     def recorded_at(self, email: Email) -> datetime | None:
         return _read_record(email).completed_at
 
-    @admin.display(description="attempts, oldest first")
+    @admin.display(description=_("attempts, oldest first"))
     def history(self, email: Email) -> str:
         [(_, text)] = say_histories([email], separator=_SEPARATOR)
         attempts = text.split(_SEPARATOR)[-ATTEMPTS_SHOWN:] if text else []
-        return format_html_join("", "<div>{}</div>", ([attempt] for attempt in attempts)) or "none"
+        return format_html_join("", "<div>{}</div>", ([say(attempt)] for attempt in attempts)) or gettext("none")
 
 
 def _read_record(email: Email) -> Record:

@@ -8,11 +8,13 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
 
 from batches import progress
 from batches.admin.readonly import ReadOnlyAdmin
 from batches.mailboxes import split_mailbox
 from batches.models import EmailJob, Lane
+from batches.translations import figure, say
 
 
 class LaneInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -41,30 +43,30 @@ class EmailJobAdmin(ReadOnlyAdmin):
     list_filter = ("status", "kind", "priority")
     list_select_related = ("created_by",)
     search_fields = ("template_key__startswith", "created_by__username")
-    search_help_text = "The beginning of a template key, or the name of a user."
+    search_help_text = _("The beginning of a template key, or the name of a user.")
     actions = None
     inlines = (LaneInline,)
     exclude = ("sent_count", "failed_count")  # set when the job ends
     readonly_fields = ("sent", "failed")
 
-    @admin.display(description="sent")
+    @admin.display(description=_("sent"))
     def sent(self, job: EmailJob) -> str:
-        return f"{_count(job).sent:,}"
+        return figure(_count(job).sent)
 
-    @admin.display(description="failed")
+    @admin.display(description=_("failed"))
     def failed(self, job: EmailJob) -> str:
-        return f"{_count(job).failed:,}"
+        return figure(_count(job).failed)
 
     def view_on_site(self, job: EmailJob) -> str:
         return reverse("batch", args=[job.batch_id])
 
-    @admin.display(description="from")
+    @admin.display(description=_("from"))
     def comes_from(self, job: EmailJob) -> str:
         return Truncator(split_mailbox(job.from_email).shown).chars(60)
 
-    @admin.display(description="last error")
+    @admin.display(description=_("last error"))
     def relay_error(self, job: EmailJob) -> str:
-        return Truncator(job.last_error).chars(80)
+        return Truncator(say(job.last_error)).chars(80)
 
 
 def _count(job: EmailJob) -> progress.JobCounts:

@@ -15,8 +15,10 @@ from django.db.models import Model, QuerySet
 from django.db.models.functions import Now
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from batches import audit
 from batches.models import AuditAction, Relay, RelayPause, RelayQuota, Sender
@@ -25,9 +27,10 @@ from batches.relays.presets import MINUTE_SECONDS, apply_preset, read_limits
 from batches.relays.registry import keep_minute_quotas, relay_urls
 from batches.relays.states import RelayState, read_states
 from batches.relays.wording import DAYS, list_days
+from batches.translations import figure, say
 from batches.waiting import say_period
 
-UNITS = {1: "seconds", 60: "minutes", 3600: "hours", 86_400: "days"}
+UNITS = {1: _("seconds"), 60: _("minutes"), 3600: _("hours"), 86_400: _("days")}
 
 
 WINDOW_FIELDS: tuple[str | tuple[str, ...], ...] = (("opens_at", "closes_at"), "weekdays")
@@ -39,7 +42,7 @@ class RelayForm(forms.ModelForm):  # type: ignore[type-arg]
         coerce=int,
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="The days on which it carries mail. None: every day.",
+        help_text=_("The days on which it carries mail. None: every day."),
     )
 
     class Meta:
@@ -50,20 +53,20 @@ class RelayForm(forms.ModelForm):  # type: ignore[type-arg]
         cleaned: dict[str, Any] = super().clean() or {}
         opens_at, closes_at = cleaned.get("opens_at"), cleaned.get("closes_at")
         if opens_at is not None and opens_at == closes_at:
-            self.add_error("closes_at", "Both times are the same. For the whole day, leave both empty.")
+            self.add_error("closes_at", _("Both times are the same. For the whole day, leave both empty."))
         return cleaned
 
 
 class QuotaForm(forms.ModelForm):  # type: ignore[type-arg]
     """A quota as a person writes it: so many messages in so many hours."""
 
-    number = forms.IntegerField(label="in", min_value=1, max_value=366 * 86_400)
-    unit = forms.TypedChoiceField(label="unit", choices=list(UNITS.items()), coerce=int, initial=3600)
+    number = forms.IntegerField(label=_("in"), min_value=1, max_value=366 * 86_400)
+    unit = forms.TypedChoiceField(label=_("unit"), choices=list(UNITS.items()), coerce=int, initial=3600)
 
     class Meta:
         model = RelayQuota
         fields = ("amount",)
-        labels = {"amount": "messages"}
+        labels = {"amount": _("messages")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -79,9 +82,9 @@ class QuotaForm(forms.ModelForm):  # type: ignore[type-arg]
             return cleaned
         period_seconds = cleaned["number"] * cleaned["unit"]
         if period_seconds == MINUTE_SECONDS:
-            self.add_error("number", "Write the messages of a minute above, as “rate per minute”.")
+            self.add_error("number", _("Write the messages of a minute above, as “rate per minute”."))
         if period_seconds > 366 * 86_400:
-            self.add_error("number", "A quota may cover 366 days at most.")
+            self.add_error("number", _("A quota may cover 366 days at most."))
         cleaned["period_seconds"] = self.instance.period_seconds = period_seconds
         return cleaned
 
@@ -92,7 +95,7 @@ class QuotaFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         forms_kept = [form for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
         periods = [form.cleaned_data.get("period_seconds") for form in forms_kept]
         if len(periods) != len(set(periods)):
-            raise forms.ValidationError("Two quotas have the same period. Keep the smaller one.")
+            raise forms.ValidationError(_("Two quotas have the same period. Keep the smaller one."))
 
 
 class QuotaInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -100,8 +103,8 @@ class QuotaInline(admin.TabularInline):  # type: ignore[type-arg]
     form, formset = QuotaForm, QuotaFormSet
     readonly_fields = ("period",)
     extra = 1
-    verbose_name = "quota"
-    verbose_name_plural = "rolling quotas: so many messages in any span of so many hours"
+    verbose_name = _("quota")
+    verbose_name_plural = _("rolling quotas: so many messages in any span of so many hours")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RelayQuota]:
         return super().get_queryset(request).exclude(period_seconds=MINUTE_SECONDS)
@@ -110,9 +113,9 @@ class QuotaInline(admin.TabularInline):  # type: ignore[type-arg]
         # The two fields of the form are none of the model, so a page that only shows the quota would have no value.
         return ("amount", "number", "unit") if self.has_change_permission(request, obj) else ("amount", "period")
 
-    @admin.display(description="in")
+    @admin.display(description=_("in"))
     def period(self, quota: RelayQuota) -> str:
-        return say_period(quota.period_seconds)
+        return say(say_period(quota.period_seconds))
 
 
 class RelayChangeList(ChangeList):
@@ -135,18 +138,20 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     readonly_fields = ("name", "doing", "address", "used", "days")
     fieldsets = (
         (None, {"fields": ("name", "address", "doing", "used", "is_enabled")}),
-        ("Share of the mail", {"fields": (("weight", "order"), "senders")}),
+        (_("Share of the mail"), {"fields": (("weight", "order"), "senders")}),
         (
-            "Limits",
+            _("Limits"),
             {
-                "description": "They hold for all workers together. Another preset replaces the messages per minute "
-                "and the quotas when you save, except those that you type together with it.",
+                "description": _(
+                    "They hold for all workers together. Another preset replaces the messages per minute "
+                    "and the quotas when you save, except those that you type together with it."
+                ),
                 "fields": ("preset", ("rate_per_second", "rate_per_minute"), "connections"),
             },
         ),
-        ("What comes back", {"fields": ("keeps_return_path",)}),
-        ("Window of the day", {"fields": WINDOW_FIELDS}),
-        ("Seen by the workers", {"fields": ("closes_after_refusals",)}),
+        (_("What comes back"), {"fields": ("keeps_return_path",)}),
+        (_("Window of the day"), {"fields": WINDOW_FIELDS}),
+        (_("Seen by the workers"), {"fields": ("closes_after_refusals",)}),
     )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -166,21 +171,21 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         shown = {"fields": (*WINDOW_FIELDS[:-1], "days")}
         return [(name, shown if options["fields"] is WINDOW_FIELDS else options) for name, options in self.fieldsets]
 
-    @admin.display(description="weekdays")
+    @admin.display(description=_("weekdays"))
     def days(self, relay: Relay) -> str:
-        return list_days(relay.weekdays) or "every day"
+        return say(list_days(relay.weekdays)) or gettext("every day")
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def doing(self, relay: Relay) -> str:
-        return _state(relay).words
+        return say(_state(relay).words)
 
-    @admin.display(description="address")
+    @admin.display(description=_("address"))
     def address(self, relay: Relay) -> str:
-        return _state(relay).address
+        return say(_state(relay).address)
 
-    @admin.display(description="used")
+    @admin.display(description=_("used"))
     def used(self, relay: Relay) -> SafeString | str:
-        return format_html_join("", "<div>{}</div>", ((use,) for use in _state(relay).uses)) or "no quota"
+        return format_html_join("", "<div>{}</div>", ((say(use),) for use in _state(relay).uses)) or gettext("no quota")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         # The relay itself is saved by now, and its quotas are not.
@@ -192,24 +197,24 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         keep_minute_quotas()
         wake_jobs()
 
-    @admin.action(description="Try again now: end the pauses", permissions=["change"])
+    @admin.action(description=_("Try again now: end the pauses"), permissions=["change"])
     def try_again(self, request: HttpRequest, relays: QuerySet[Relay]) -> None:
         chosen = list(relays.values_list("pk", flat=True))
-        ended, _ = RelayPause.objects.filter(relay__in=chosen).delete()
+        ended, _by_model = RelayPause.objects.filter(relay__in=chosen).delete()
         _record(relays, "end pauses")
         Relay.objects.filter(pk__in=chosen).update(updated_at=Now())  # The lanes look for this every few seconds.
         woken = wake_jobs()
         self.message_user(
             request,
-            format_html("{} and {}.", _count(ended, "pause was ended", "pauses were ended"), _say_woken(woken)),
+            f"{_say_ended(ended)} {_say_woken(woken)}",
             messages.SUCCESS,
         )
 
-    @admin.action(description="Enable", permissions=["change"])
+    @admin.action(description=_("Enable"), permissions=["change"])
     def enable(self, request: HttpRequest, relays: QuerySet[Relay]) -> None:
         self._switch(request, relays, is_enabled=True)
 
-    @admin.action(description="Disable: carry no more mail", permissions=["change"])
+    @admin.action(description=_("Disable: carry no more mail"), permissions=["change"])
     def disable(self, request: HttpRequest, relays: QuerySet[Relay]) -> None:
         self._switch(request, relays, is_enabled=False)
 
@@ -217,8 +222,7 @@ class RelayAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         count = relays.exclude(is_enabled=is_enabled).update(is_enabled=is_enabled, updated_at=Now())
         _record(relays, "enable" if is_enabled else "disable")
         wake_jobs()
-        word = "enabled" if is_enabled else "disabled"
-        self.message_user(request, f"{_count(count, 'relay was', 'relays were')} {word}.", messages.SUCCESS)
+        self.message_user(request, _say_switched(count, is_enabled=is_enabled), messages.SUCCESS)
         if not Relay.objects.filter(is_enabled=True, name__in=relay_urls()).exists():
             self.message_user(request, "Every relay is disabled, so no mail is sent.", messages.WARNING)
 
@@ -248,9 +252,21 @@ def _state(relay: Relay) -> RelayState:
     return state or read_states([relay])[relay.pk]
 
 
-def _count(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
+def _say_switched(count: int, *, is_enabled: bool) -> str:
+    if is_enabled:
+        sentence = ngettext("%(count)s relay was enabled.", "%(count)s relays were enabled.", count)
+    else:
+        sentence = ngettext("%(count)s relay was disabled.", "%(count)s relays were disabled.", count)
+    return sentence % {"count": figure(count)}
+
+
+def _say_ended(count: int) -> str:
+    sentence = ngettext("%(count)s pause was ended.", "%(count)s pauses were ended.", count)
+    return sentence % {"count": figure(count)}
 
 
 def _say_woken(count: int) -> str:
-    return f"{_count(count, 'waiting job goes', 'waiting jobs go')} on within seconds"
+    sentence = ngettext(
+        "%(count)s waiting job goes on within seconds.", "%(count)s waiting jobs go on within seconds.", count
+    )
+    return sentence % {"count": figure(count)}

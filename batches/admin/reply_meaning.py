@@ -15,21 +15,24 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from batches.outcomes import Outcome, ReplyMeaning
 from batches.smtp import meanings
 from batches.smtp.replies import TEXT_MAX_CHARS, Reply
 from batches.smtp.reply_rules import STAGES, RuleError
 from batches.smtp.verdicts import Verdict, judge
+from batches.translations import say
 from batches.waiting import say_period
 
 STAGE_WORDS = {
-    "rcpt": "RCPT: the recipient's address",
-    "message": "after the whole message",
-    "mail": "MAIL: the sender's address",
-    "data": "DATA or BDAT",
-    "connect": "the greeting or EHLO",
-    "login": "AUTH: the login",
+    "rcpt": _("RCPT: the recipient's address"),
+    "message": _("after the whole message"),
+    "mail": _("MAIL: the sender's address"),
+    "data": _("DATA or BDAT"),
+    "connect": _("the greeting or EHLO"),
+    "login": _("AUTH: the login"),
     "rset": "RSET",
 }
 """The stages in the order in which they are offered: the most usual first."""
@@ -44,11 +47,13 @@ _AFTER_REPLY = re.compile(r" ?\(in reply to [^)]*\)\)?$")
 class ReplyForm(forms.Form):
     """A reply as a log or a bounce shows it, of one line or several, and where it was said."""
 
-    stage = forms.ChoiceField(choices=list(STAGE_WORDS.items()), label="Said to")
+    stage = forms.ChoiceField(choices=list(STAGE_WORDS.items()), label=_("Said to"))
     reply = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 4, "cols": 80, "class": "vLargeTextField"}),
-        help_text="For example: 550 5.4.5 Daily user sending limit exceeded. A reply may have several lines, or be in "
-        "a line of a log.",
+        help_text=_(
+            "For example: 550 5.4.5 Daily user sending limit exceeded. A reply may have several lines, or be in "
+            "a line of a log."
+        ),
     )
 
     def clean_reply(self) -> Reply:
@@ -57,12 +62,12 @@ class ReplyForm(forms.Form):
         if not _FIRST_LINE.match(lines[0]):
             found = _IN_LOG.search(lines[0])
             if found is None:
-                raise ValidationError("There is no code. Begin with the code of the reply, for example 550.")
+                raise ValidationError(_("There is no code. Begin with the code of the reply, for example 550."))
             lines[0] = found[1]
         lines[-1] = _AFTER_REPLY.sub("", lines[-1])
         code = lines[0][:3]
         if not 400 <= int(code) <= 599:
-            raise ValidationError(f"{code} is no refusal. Enter a reply whose code is from 400 to 599.")
+            raise ValidationError(say(f"{code} is no refusal. Enter a reply whose code is from 400 to 599."))
         texts = [re.sub(rf"^{code}(?:[ =-]|$)", "", line) for line in lines]
         return Reply(int(code), " ".join(texts).encode())
 
@@ -87,12 +92,12 @@ def show_reply_meaning(request: HttpRequest) -> TemplateResponse:
         PermissionDenied: the user may not.
     """
     if not request.user.has_perm("batches.view_relay"):
-        raise PermissionDenied("You may not see the relays. Ask an administrator for the permission.")
+        raise PermissionDenied(_("You may not see the relays. Ask an administrator for the permission."))
     meanings.refresh()
     form = ReplyForm(request.GET) if "reply" in request.GET else ReplyForm()
     context: dict[str, Any] = {
         **admin.site.each_context(request),
-        "title": "What would this reply mean?",
+        "title": _("What would this reply mean?"),
         "form": form,
         "answer": _answer(form) if form.is_bound and form.is_valid() else None,
         "rule_count": len(meanings.current_rules().rules),
@@ -128,33 +133,41 @@ def _answer(form: ReplyForm) -> Answer:
 
 def _say_meaning(verdict: Verdict) -> str:
     if verdict.meaning is None:
-        return "Unknown: it may be about one recipient or about everybody."
-    label = str(verdict.meaning.label)
+        return gettext("Unknown: it may be about one recipient or about everybody.")
+    label = say(verdict.meaning.label)
     sentence = f"{label[0].upper()}{label[1:]}."
     if verdict.outcome is Outcome.REQUEUED or verdict.is_recognised:
         return sentence
-    return f"{sentence} The words are the same when only this recipient is refused."
+    same = gettext("The words are the same when only this recipient is refused.")
+    return f"{sentence} {same}"
 
 
 def say_consequence(verdict: Verdict) -> str:
     """Say in sentences what the program does after this verdict."""
     if verdict.outcome is Outcome.REQUEUED:
-        return f"No recipient is charged an attempt. {_say_pause(verdict)}"
-    charged = (
+        return f"{say('No recipient is charged an attempt.')} {_say_pause(verdict)}"
+    charged = say(
         f"The recipient is attempted again later, and fails after {settings.SEND_MAX_ATTEMPTS} attempts."
         if verdict.outcome is Outcome.DEFERRED
         else "The recipient fails."
     )
     if verdict.is_recognised and verdict.meaning is not ReplyMeaning.CONTENT:
         return charged
-    return f"{charged} If the relay refuses many recipients alike, the job stops first, and nobody is charged."
+    alike = say("If the relay refuses many recipients alike, the job stops first, and nobody is charged.")
+    return f"{charged} {alike}"
 
 
 def _say_pause(verdict: Verdict) -> str:
-    whose = "for this sender" if verdict.meaning is ReplyMeaning.SENDER else "for every recipient"
-    wait = (
-        f"for {say_period(round(verdict.wait_seconds))}"
-        if verdict.wait_seconds
-        else "for a short time, longer after each failure"
-    )
-    return f"The relay is paused {whose} {wait}. Other relays go on. Then the email is attempted again."
+    is_of_sender = verdict.meaning is ReplyMeaning.SENDER
+    if verdict.wait_seconds:
+        wait = say_period(round(verdict.wait_seconds))
+        paused = (
+            f"The relay is paused for mail of this sender for {wait}."
+            if is_of_sender
+            else f"The relay is paused for {wait}."
+        )
+    elif is_of_sender:
+        paused = "The relay is paused for mail of this sender for a short time, longer after each failure."
+    else:
+        paused = "The relay is paused for a short time, longer after each failure."
+    return f"{say(paused)} {say('Other relays go on. Then the email is attempted again.')}"

@@ -14,6 +14,8 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from batches import audit
 from batches.admin.sender_check import show_check
@@ -22,6 +24,7 @@ from batches.mailboxes import SenderFault, parse_mailbox
 from batches.models import DEFAULT_SENDER, AuditAction, EmailJob, Relay, Sender
 from batches.rendering.headers import encode_mailbox
 from batches.sender_form import shorten
+from batches.translations import say
 
 IS_SHOWN_LATER = "It is shown here after the sender is saved."
 
@@ -39,7 +42,7 @@ class SenderForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class t
             name: forms.TextInput(attrs={"class": "vLargeTextField"})
             for name in ("display_name", "address", "reply_to")
         }
-        help_texts = {"key": "A short name for programs, without spaces, such as school-office."}
+        help_texts = {"key": _("A short name for programs, without spaces, such as school-office.")}
 
 
 @admin.register(Sender)
@@ -54,48 +57,55 @@ class SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     fieldsets = (
         (None, {"fields": ("key", "display_name", "address", "reply_to", "header", "set_up")}),
         (
-            "Who may send from it",
+            _("Who may send from it"),
             {
                 "fields": ("users", "groups"),
-                "description": "Choose nobody, and everybody may. Otherwise these users and the members of these "
-                "groups may, and nobody else: an administrator who is not among them neither.",
+                "description": _(
+                    "Choose nobody, and everybody may. Otherwise these users and the members of these "
+                    "groups may, and nobody else: an administrator who is not among them neither."
+                ),
             },
         ),
-        ("What carries it", {"fields": ("relays",)}),
+        (_("What carries it"), {"fields": ("relays",)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Sender]:
         keep_default_sender()
         return super().get_queryset(request).prefetch_related("users", "groups")
 
-    @admin.display(description="sender")
+    @admin.display(description=_("sender"))
     def shown(self, sender: Sender) -> str:
         """Show the sender cut, so that a long name does not push the other columns out of the window."""
         return shorten(str(sender), max_chars=LIST_MAX_CHARS)
 
-    @admin.display(description="who may use it")
+    @admin.display(description=_("who may use it"))
     def for_whom(self, sender: Sender) -> str:
-        names = [*map(str, sender.users.all()), *(f"group {group}" for group in sender.groups.all())]
+        names = [
+            *map(str, sender.users.all()),
+            *(gettext("group %(group)s") % {"group": group} for group in sender.groups.all()),
+        ]
         if not names:
-            return "nobody: its users and groups were deleted" if sender.is_limited else "everybody"
-        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            return gettext("nobody: its users and groups were deleted") if sender.is_limited else gettext("everybody")
+        shown = ", ".join(names[:3])
+        more = {"names": shown, "count": len(names) - 3}
+        return gettext("%(names)s and %(count)s more") % more if len(names) > 3 else shown
 
-    @admin.display(description="follows")
+    @admin.display(description=_("follows"))
     def follows(self, sender: Sender) -> str:
         return "DEFAULT_FROM_EMAIL" if sender.is_from_settings else ""
 
-    @admin.display(description="set up right?")
+    @admin.display(description=_("set up right?"))
     def set_up(self, sender: Sender) -> str:
         """Link the page that checks DNS and a round trip."""
         if sender.pk is None:
             return IS_SHOWN_LATER
-        return format_html('<a href="{}">Check</a>', reverse("admin:batches_sender_check", args=[sender.pk]))
+        return format_html('<a href="{}">{}</a>', reverse("admin:batches_sender_check", args=[sender.pk]), _("Check"))
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(show_check)
         return [path("<int:sender_id>/check/", view, name="batches_sender_check"), *super().get_urls()]
 
-    @admin.display(description="header of its mails")
+    @admin.display(description=_("header of its mails"))
     def header(self, sender: Sender) -> str:
         """Show the header lines as they go out, so that nobody has to guess how a name is encoded."""
         if not sender.address:
@@ -105,7 +115,7 @@ class SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             if sender.reply_to:
                 lines.append(encode_mailbox("Reply-To", parse_mailbox(sender.reply_to)))
         except SenderFault as exc:
-            return str(exc) if sender.pk else IS_SHOWN_LATER
+            return say(exc) if sender.pk else IS_SHOWN_LATER
         return format_html("<pre>{}</pre>", b"\n".join(lines).decode())
 
     def save_model(self, request: HttpRequest, obj: Sender, form: ModelForm[Sender], change: bool) -> None:
@@ -121,7 +131,7 @@ class SenderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         form.instance.is_limited = bool(form.cleaned_data["users"] or form.cleaned_data["groups"])
         form.instance.save(update_fields=["is_limited"])
 
-    @admin.action(description="Follow DEFAULT_FROM_EMAIL again", permissions=["change"])
+    @admin.action(description=_("Follow DEFAULT_FROM_EMAIL again"), permissions=["change"])
     def follow_setting(self, request: HttpRequest, senders: QuerySet[Sender]) -> None:
         if not senders.filter(key=DEFAULT_SENDER).update(is_from_settings=True):
             self.message_user(request, f"Only the sender '{DEFAULT_SENDER}' can follow it.", messages.WARNING)

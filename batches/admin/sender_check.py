@@ -16,6 +16,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from batches.intake import ListRefused
 from batches.jobs.lifecycle import JobRefused
@@ -37,9 +39,9 @@ class SelectorForm(forms.Form):
         rf"^{SELECTOR.pattern}\Z",  # Django looks for a part that fits
         required=False,
         max_length=63,
-        label="DKIM selector",
-        help_text="As the mail server names it, such as s1. Empty: the one of the last round trip.",
-        error_messages={"invalid": "Write the selector as the mail server names it, such as s1."},
+        label=_("DKIM selector"),
+        help_text=_("As the mail server names it, such as s1. Empty: the one of the last round trip."),
+        error_messages={"invalid": _("Write the selector as the mail server names it, such as s1.")},
     )
 
 
@@ -50,7 +52,7 @@ def show_check(request: HttpRequest, sender_id: int) -> HttpResponse:
         PermissionDenied: the user may not see senders.
     """
     if not request.user.has_perm("batches.view_sender"):
-        raise PermissionDenied("You may not see the senders. Ask an administrator for the permission.")
+        raise PermissionDenied(_("You may not see the senders. Ask an administrator for the permission."))
     sender = get_object_or_404(Sender, pk=sender_id)
     if request.method == "POST":
         return _send(request, sender)
@@ -58,11 +60,14 @@ def show_check(request: HttpRequest, sender_id: int) -> HttpResponse:
     check = check_sender(sender, selector=form.cleaned_data["selector"] if form.is_valid() else "")
     context: dict[str, Any] = {
         **admin.site.each_context(request),
-        "title": f"Is {sender.address} set up right?",
+        "title": gettext("Is %(address)s set up right?") % {"address": sender.address},
         "sender": sender,
         "form": form,
         "check": check,
-        "parts": [("What is published in DNS", check.published), ("How the last round trip arrived", check.arrived)],
+        "parts": [
+            (_("What is published in DNS"), check.published),
+            (_("How the last round trip arrived"), check.arrived),
+        ],
         "why_not": why_not(),
         "reload_seconds": LOADS_AGAIN_SECONDS if _is_on_its_way(check) else 0,
     }

@@ -15,6 +15,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from batches.models import EmailTemplate
 from batches.permissions import Permission, may
@@ -61,12 +63,12 @@ class EmailTemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_default_permission(self, request: HttpRequest) -> bool:
         return may(request.user, Permission.EDIT_ALL_TEMPLATES)
 
-    @admin.display(description="versions")
+    @admin.display(description=_("versions"))
     def versions(self, template: EmailTemplate) -> SafeString | str:
         if template.pk is None:
-            return "none yet"
+            return gettext("none yet")
         address = reverse("template-versions", args=[template.key])
-        return format_html('<a href="{}">{} saved</a>', address, template.version)
+        return format_html('<a href="{}">{}</a>', address, gettext("%(count)s saved") % {"count": template.version})
 
     def save_model(self, request: HttpRequest, obj: EmailTemplate, form: Any, change: bool) -> None:
         """Save the template, and say what it may lack."""
@@ -74,7 +76,7 @@ class EmailTemplateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         for sentence in TemplateNotes.of_template(obj, user_id=request.user.pk).first_sentences():
             self.message_user(request, sentence, messages.WARNING)
 
-    @admin.action(description="Make it the default", permissions=["default"])
+    @admin.action(description=_("Make it the default"), permissions=["default"])
     def make_default(self, request: HttpRequest, templates: QuerySet[EmailTemplate]) -> None:
         if templates.count() != 1:
             self.message_user(request, "Choose one template only: there can be only one default.", messages.WARNING)

@@ -14,6 +14,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from batches.accounts.proof import require_proof
 from batches.credentials import make_token, revoke_tokens
@@ -37,19 +39,19 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ("user",)
     list_filter = ("user__is_active",)
     search_fields = ("=user__username", "name")
-    search_help_text = "The whole name of a user, or a part of a token's name."
+    search_help_text = _("The whole name of a user, or a part of a token's name.")
     ordering = ("-pk",)
     exclude = ("digest", "password_digest")
 
-    @admin.display(description="name")
+    @admin.display(description=_("name"))
     def shown_name(self, token: ApiToken) -> str:
-        return token.name or "no name"
+        return token.name or gettext("no name")
 
-    @admin.display(description="may")
+    @admin.display(description=_("may"))
     def may_do(self, token: ApiToken) -> str:
         return ", ".join(token.scopes)
 
-    @admin.display(description="holds", boolean=True)
+    @admin.display(description=_("holds"), boolean=True)
     def holds(self, token: ApiToken) -> bool:
         return token.user.is_active and token.holds(timezone.now())
 
@@ -73,7 +75,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             made = make_token(form.cleaned_data["user"], **form.token_options())
         context = {
             **self.admin_site.each_context(request),
-            "title": "The new API token" if made else "Make an API token",
+            "title": _("The new API token") if made else _("Make an API token"),
             "opts": self.opts,
             "form": form,
             "made": made,

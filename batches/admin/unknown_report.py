@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from batches.admin.readonly import ReadOnlyAdmin
 from batches.models import UnknownReport
@@ -20,9 +22,9 @@ class UnknownReportAdmin(ReadOnlyAdmin):
     fields = ("received_at", "door", "recipient", "place", "content")
     readonly_fields = fields
 
-    @admin.display(description="where it is")
+    @admin.display(description=_("where it is"))
     def place(self, report: UnknownReport) -> str:
-        return "here" if report.content else "in the return mailbox"
+        return gettext("here") if report.content else gettext("in the return mailbox")
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return super().has_view_permission(request, obj) and may(request.user, Permission.VIEW_ALL_BATCHES)

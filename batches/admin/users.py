@@ -26,6 +26,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from batches import intake
 from batches.accounts.proof import require_fresh_proof
@@ -51,7 +52,7 @@ class SendForm(forms.Form):
     subject = forms.CharField(
         required=False,
         max_length=SUBJECT_MAX_CHARS,
-        help_text="Replaces the template's subject.",
+        help_text=_("Replaces the template's subject."),
         widget=AdminTextInputWidget,
     )
     sender = SenderField()
@@ -109,7 +110,7 @@ class SendingUserAdmin(FewPermissions, UserAdmin):  # type: ignore[type-arg]
         user = self.get_object(request, unquote(id))
         if user is not None and not user.get_all_permissions() <= _user_of(request).get_all_permissions():
             raise PermissionDenied(
-                "You may not set the password of a user who may do more than you. Ask a superuser to set it."
+                _("You may not set the password of a user who may do more than you. Ask a superuser to set it.")
             )
         with transaction.atomic():  # the entry of the audit with the password: Django has none here
             response: HttpResponse = super().user_change_password(request, id, form_url)
@@ -120,7 +121,7 @@ class SendingUserAdmin(FewPermissions, UserAdmin):  # type: ignore[type-arg]
         fields = tuple(super().get_readonly_fields(request, obj))
         return fields if request.user.is_superuser else (*fields, *RIGHTS)
 
-    @admin.action(description="Send email with template…", permissions=["send_email"])
+    @admin.action(description=_("Send email with template…"), permissions=["send_email"])
     def send_email(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponseBase:
         """Show the form. When it comes back, make a batch of exactly these users and send it."""
         users = users.order_by("pk")
@@ -137,7 +138,7 @@ class SendingUserAdmin(FewPermissions, UserAdmin):  # type: ignore[type-arg]
     def _ask(self, request: HttpRequest, users: QuerySet[User], form: SendForm) -> TemplateResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": "Send email with template",
+            "title": _("Send email with template"),
             "opts": self.opts,
             "form": form,
             "users": users[:20],

@@ -21,12 +21,15 @@ from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from batches import audit
 from batches.accounts.proof import require_proof
 from batches.admin.readonly import ReadOnlyAdmin
 from batches.models import AuditAction, Webhook, WebhookDelivery, WebhookEvent
 from batches.permissions import Permission, may
+from batches.translations import figure, say
 from batches.webhooks.addresses import EndpointRefused, keep_public, read_url
 from batches.webhooks.deliveries import send_again
 from batches.webhooks.events import emit_test
@@ -36,10 +39,10 @@ LAST_COUNT = 20
 """How many deliveries the page of a webhook shows."""
 
 CHOICES = [
-    (WebhookEvent.BATCH_ENDED.value, "a batch ended"),
-    (WebhookEvent.EMAIL_FAILED.value, "an email failed"),
-    (WebhookEvent.EMAIL_RETURNED.value, "an email came back"),
-    (WebhookEvent.UNSUBSCRIBED.value, "an unsubscription"),
+    (WebhookEvent.BATCH_ENDED.value, _("a batch ended")),
+    (WebhookEvent.EMAIL_FAILED.value, _("an email failed")),
+    (WebhookEvent.EMAIL_RETURNED.value, _("an email came back")),
+    (WebhookEvent.UNSUBSCRIBED.value, _("an unsubscription")),
 ]
 """The events that a webhook may want, in words that fit into one line of the admin."""
 
@@ -48,14 +51,14 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class 
     events = forms.MultipleChoiceField(
         choices=CHOICES,
         widget=forms.CheckboxSelectMultiple,
-        help_text="What the program is told. docs/webhooks.md says more.",
+        help_text=_("What the program is told. docs/webhooks.md says more."),
     )
 
     class Meta:
         model = Webhook
         fields = ("name", "url", "events", "is_enabled")
         widgets = {"url": forms.TextInput(attrs={"class": "vLargeTextField", "inputmode": "url"})}
-        help_texts = {"url": "Where events are posted, such as https://hooks.example.org/emailbatch."}
+        help_texts = {"url": _("Where events are posted, such as https://hooks.example.org/emailbatch.")}
 
     def clean_url(self) -> str:
         """Refuse an address to which nothing will ever be posted. A name is resolved later, before each message."""
@@ -93,8 +96,8 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = ("name", "url", "events", "is_enabled")
         if obj is None:
-            return [(None, {"fields": fields, "description": "The secret is made when you save, and shown once."})]
-        return [(None, {"fields": (*fields, "shown_secret", "doing")}), ("Last deliveries", {"fields": ("last",)})]
+            return [(None, {"fields": fields, "description": _("The secret is made when you save, and shown once.")})]
+        return [(None, {"fields": (*fields, "shown_secret", "doing")}), (_("Last deliveries"), {"fields": ("last",)})]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return _may_see_all(request) and super().has_add_permission(request)
@@ -124,7 +127,7 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     def _show_secret(self, request: HttpRequest, webhook: Webhook) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": f"The secret of {webhook.name}",
+            "title": gettext("The secret of %(name)s") % {"name": webhook.name},
             "opts": self.opts,
             "webhook": webhook,
             "secret": webhook.secret.split()[0],
@@ -133,43 +136,48 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    @admin.display(description="events")
+    @admin.display(description=_("events"))
     def wanted(self, webhook: Webhook) -> str:
         return ", ".join(str(WebhookEvent(event).label) for event in webhook.events)
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def doing(self, webhook: Webhook) -> str:
         if not webhook.is_enabled:
-            return "disabled"
+            return gettext("disabled")
         if webhook.failure_count and webhook.waits_until is not None:
-            return f"the receiver is away; one message is tried at {_say_time(webhook.waits_until)}"
+            sentence = gettext("The receiver is away. One message is tried at %(time)s.")
+            return sentence % {"time": _say_time(webhook.waits_until)}
         waiting = webhook.deliveries.filter(next_attempt_at__isnull=False).count()
-        return f"works, {waiting} waiting" if waiting else "works"
+        return gettext("works, %(waiting)s waiting") % {"waiting": figure(waiting)} if waiting else gettext("works")
 
-    @admin.display(description="secret")
+    @admin.display(description=_("secret"))
     def shown_secret(self, webhook: Webhook) -> str:
         """Show enough of each secret to tell it from another."""
         shown = [f"{secret[:10]}…" for secret in webhook.secret.split()]
-        old = ", and the old one too: forget it when the program uses the new one" if len(shown) > 1 else ""
-        return f"{' and '.join(shown)} Messages are signed with it{old}."
+        if len(shown) == 1:
+            return gettext("%(secret)s Messages are signed with it.") % {"secret": shown[0]}
+        sentence = gettext(
+            "Messages are signed with %(new)s and with the old secret %(old)s. Forget the old one when the program uses"
+            " the new one."
+        )
+        return sentence % {"new": shown[0], "old": shown[1]}
 
-    @admin.display(description="deliveries")
+    @admin.display(description=_("deliveries"))
     def last(self, webhook: Webhook) -> SafeString:
         rows = [
             (_link(delivery), WebhookEvent(delivery.event).label, say_state(delivery), delivery.attempts)
             for delivery in webhook.deliveries.order_by("-pk")[:LAST_COUNT]
         ]
         if not rows:
-            return format_html("None yet. Choose “{}” in the list of webhooks.", "Send a test")
+            return format_html("{}", gettext("None yet. Choose “Send a test” in the list of webhooks."))
         head = format_html_join(
-            "", "<th scope='col'>{}</th>", ((name,) for name in ("When", "Event", "State", "Attempts"))
+            "", "<th scope='col'>{}</th>", ((name,) for name in (_("When"), _("Event"), _("State"), _("Attempts")))
         )
         body = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows)
         every = reverse("admin:batches_webhookdelivery_changelist") + f"?webhook__id__exact={webhook.pk}"
         return format_html(
-            "<div><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>"
-            '<p><a href="{}">All deliveries of this webhook</a></p></div>',
-            *(head, body, every),
+            '<div><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table><p><a href="{}">{}</a></p></div>',
+            *(head, body, every, _("All deliveries of this webhook")),
         )
 
     def get_deleted_objects(
@@ -177,8 +185,8 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         """List the webhooks that go, each with its deliveries, which Django would list one by one and refuse."""
         counts = {webhook.name: webhook.deliveries.count() for webhook in objs}
-        lines = [f"{name} with its {count:,} deliveries" for name, count in counts.items()]
-        return lines, {"webhooks": len(counts), "deliveries": sum(counts.values())}, set(), []
+        lines = [say(f"{name} with its {count:,} deliveries") for name, count in counts.items()]
+        return lines, {gettext("webhooks"): len(counts), gettext("deliveries"): sum(counts.values())}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
         with transaction.atomic():
@@ -190,7 +198,7 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
         for webhook in queryset:
             self.delete_model(request, webhook)
 
-    @admin.action(description="Send a test", permissions=["change"])
+    @admin.action(description=_("Send a test"), permissions=["change"])
     def send_test(self, request: HttpRequest, webhooks: QuerySet[Webhook]) -> None:
         disabled = [webhook.name for webhook in webhooks if not webhook.is_enabled]
         for webhook in webhooks.filter(is_enabled=True):
@@ -203,7 +211,7 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
         if disabled:
             self.message_user(request, f"Disabled, so nothing is sent: {', '.join(disabled)}.", messages.WARNING)
 
-    @admin.action(description="Make a new secret beside the old one", permissions=["change"])
+    @admin.action(description=_("Make a new secret beside the old one"), permissions=["change"])
     def make_secret(self, request: HttpRequest, webhooks: QuerySet[Webhook]) -> HttpResponse | None:
         if len(webhooks) != 1:
             self.message_user(request, "Choose one webhook: its new secret is shown once.", messages.WARNING)
@@ -215,15 +223,15 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
         audit.record(AuditAction.ADMIN_CHANGE, webhook, act="make secret")
         return self._show_secret(request, webhook)
 
-    @admin.action(description="Forget the old secret", permissions=["change"])
+    @admin.action(description=_("Forget the old secret"), permissions=["change"])
     def forget_secret(self, request: HttpRequest, webhooks: QuerySet[Webhook]) -> None:
         for webhook in webhooks:
             newest, *old = webhook.secret.split()
             if old:
                 Webhook.objects.filter(pk=webhook.pk, secret=webhook.secret).update(secret=newest)
                 audit.record(AuditAction.ADMIN_CHANGE, webhook, act="forget secret")
-            said = "is signed with the new secret only" if old else "has one secret"
-            self.message_user(request, f"{webhook.name} {said}.", messages.SUCCESS)
+            sentence = _("%(name)s is signed with the new secret only.") if old else _("%(name)s has one secret.")
+            self.message_user(request, sentence % {"name": webhook.name}, messages.SUCCESS)
 
 
 @admin.register(WebhookDelivery)
@@ -238,15 +246,15 @@ class WebhookDeliveryAdmin(SeesAllMixin, ReadOnlyAdmin):
     def has_resend_permission(self, request: HttpRequest) -> bool:
         return _may_see_all(request) and request.user.has_perm("batches.change_webhook")
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, delivery: WebhookDelivery) -> str:
         return say_state(delivery)
 
-    @admin.display(description="content")
+    @admin.display(description=_("content"))
     def content(self, delivery: WebhookDelivery) -> SafeString:
         return format_html("<pre>{}</pre>", json.dumps(delivery.payload, indent=2, ensure_ascii=False))
 
-    @admin.action(description="Send again", permissions=["resend"])
+    @admin.action(description=_("Send again"), permissions=["resend"])
     def send_again(self, request: HttpRequest, chosen: QuerySet[WebhookDelivery]) -> None:
         ended = [delivery for delivery in chosen if delivery.next_attempt_at is None]
         waiting_count = len(chosen) - len(ended)
@@ -254,10 +262,18 @@ class WebhookDeliveryAdmin(SeesAllMixin, ReadOnlyAdmin):
         for delivery in ended:
             audit.record(AuditAction.ADMIN_CHANGE, delivery, act="send again")
         if count:
-            words = f"{count} {'message is' if count == 1 else 'messages are'} sent again within seconds."
+            words = ngettext(
+                "%(count)s message is sent again within seconds.",
+                "%(count)s messages are sent again within seconds.",
+                count,
+            ) % {"count": figure(count)}
             self.message_user(request, words, messages.SUCCESS)
         if waiting_count:
-            words = f"{waiting_count} of them already {'waits' if waiting_count == 1 else 'wait'} for the next attempt."
+            words = ngettext(
+                "%(count)s of them already waits for the next attempt.",
+                "%(count)s of them already wait for the next attempt.",
+                waiting_count,
+            ) % {"count": figure(waiting_count)}
             self.message_user(request, words, messages.WARNING)
         if disabled := sorted({delivery.webhook.name for delivery in ended if not delivery.webhook.is_enabled}):
             words = f"Disabled, so nothing is sent until you enable it: {', '.join(disabled)}."
@@ -267,12 +283,13 @@ class WebhookDeliveryAdmin(SeesAllMixin, ReadOnlyAdmin):
 def say_state(delivery: WebhookDelivery) -> str:
     """Say in words what became of a delivery, with the reason of its last failure."""
     if delivery.delivered_at is not None:
-        return f"delivered, answered {delivery.status}"
+        return gettext("delivered, answered %(status)s") % {"status": delivery.status}
     if delivery.next_attempt_at is None:
-        return f"given up. {delivery.error}"
+        return gettext("given up. %(error)s") % {"error": say(delivery.error)}
     if not delivery.error:
-        return "waits for its first attempt"
-    return f"next attempt at {_say_time(delivery.next_attempt_at)}. {delivery.error}"
+        return gettext("waits for its first attempt")
+    sentence = gettext("next attempt at %(time)s. %(error)s")
+    return sentence % {"time": _say_time(delivery.next_attempt_at), "error": say(delivery.error)}
 
 
 def _say_time(moment: Any) -> str:

@@ -33,7 +33,7 @@ from batches.permissions import NotPermitted
 from batches.rendering.children import RenderingBusy
 from batches.rendering.template import TemplateFault
 from batches.response_middleware import change_responses
-from batches.translations import say
+from batches.translations import say_to_program
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def add_handlers(api: NinjaAPI) -> None:
 
 
 def answer(status: int, detail: str, **more: Any) -> HttpResponse:
-    return JsonResponse({"detail": say(detail), **more}, status=status)
+    return JsonResponse({"detail": say_to_program(detail), **more}, status=status)
 
 
 def answer_too_large() -> HttpResponse:
@@ -107,7 +107,10 @@ def _answer_http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
 
 
 def _answer_validation_error(request: HttpRequest, exc: ValidationError) -> HttpResponse:
-    errors = [{"field": _name_field(error["loc"]), "message": say(advise(error))} for error in exc.errors[:ERRORS_MAX]]
+    errors = [
+        {"field": _name_field(error["loc"]), "message": say_to_program(advise(error))}
+        for error in exc.errors[:ERRORS_MAX]
+    ]
     first = errors[0]
     where = f"The field '{first['field']}' is invalid. " if first["field"] else "The request is invalid. "
     if exc.errors[0]["type"] == UNKNOWN_FIELD:

@@ -72,14 +72,18 @@ def say_refusal(name: str, meaning: ReplyMeaning, verdict: Verdict) -> str:
 
 def say_trip(name: str, trip: Trip) -> str:
     """Say in words why a job is paused: what the relay refused, that nobody was charged, and what to do."""
-    which = (
-        f"the first {trip.refusal_count} recipients" if trip.is_first else f"{trip.refusal_count} recipients in a row"
-    )
-    how = "alike" if trip.is_alike else "in different words, the last with"
+    count, reply = trip.refusal_count, quote(trip.verdict)
+    if trip.is_first and trip.is_alike:
+        refused = f"The relay {name} refused the first {count} recipients alike: {reply}."
+    elif trip.is_first:
+        refused = f"The relay {name} refused the first {count} recipients in different words, the last with: {reply}."
+    elif trip.is_alike:
+        refused = f"The relay {name} refused {count} recipients in a row alike: {reply}."
+    else:
+        refused = f"The relay {name} refused {count} recipients in a row in different words, the last with: {reply}."
     return (
-        f"The relay {name} refused {which} {how}: {quote(trip.verdict)}. Nobody was charged an attempt. "
-        "Correct the relay, its login or the sender first if the fault is there, and then resume. After that the same "
-        "refusal counts as the recipient's own."
+        f"{refused} Nobody was charged an attempt. Correct the relay, its login or the sender first if the fault is "
+        "there, and then resume. After that the same refusal counts as the recipient's own."
     )
 
 

@@ -55,14 +55,17 @@ class Pinned(NamedTuple):
         name = found.relay_name or "that was deleted"
         sentence = f"Some emails may have reached the relay {name}, so they wait until it carries mail again."
         if route is None:
-            sentence += f" {_say_remedy(found)}, or cancel the batch."
+            sentence = f"{sentence} {_say_remedy(found)}"
         return cls(route, sentence, None)
 
 
 def _say_remedy(found: sql.PinnedRetry) -> str:
     if found.relay_name and not found.is_enabled:
-        return "Enable it in the admin, under Relays"
-    return "Set its address in the environment again, allow it for this sender in the admin, or delete it there"
+        return "Enable it in the admin, under Relays, or cancel the batch."
+    return (
+        "Set its address in the environment again, allow it for this sender in the admin, or delete it there, or cancel"
+        " the batch."
+    )
 
 
 def is_plain(spec: LaneSpec) -> bool:

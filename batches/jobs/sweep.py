@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 from redis.exceptions import RedisError
 
 from batches.delivery.policy import RetryPolicy, decide_deaths
@@ -25,7 +26,9 @@ from batches.returns.waiting import retry_waiting
 logger = logging.getLogger(__name__)
 
 ADVISORY_LOCK = 0x656D61696C  # "email": one process in the fleet sweeps at a time
-REASON_WHEN_REAPED = "The worker that was sending this died, so nobody knows whether the relay accepted it."
+REASON_WHEN_REAPED = gettext_noop(
+    "The worker that was sending this died, so nobody knows whether the relay accepted it."
+)
 
 SUSPECT_SECONDS = 2.0
 """How long a suspect lane has to renew its lease. A living lane does so, or attempts it every RECONNECT_SECONDS."""

@@ -20,42 +20,67 @@ SAYING = (
     *(f"batches/delivery/{name}.py" for name in ("pauses", "stopping", "strikes", "terms", "withholding")),
     *(f"batches/jobs/{name}.py" for name in ("approvals", "creation", "estimates", "forecasts", "inactive_users")),
     *(f"batches/jobs/{name}.py" for name in ("lifecycle", "opening", "reviewed", "senders", "stopping", "topics")),
-    "batches/jobs/user_limits.py",
+    *(f"batches/jobs/{name}.py" for name in ("redis_health", "run_lane", "user_limits")),
+    *(f"batches/delivery/{name}.py" for name in ("lane_renderer", "outbox", "pool", "routing")),
+    *(f"batches/accounts/{name}.py" for name in ("openid_users", "proof")),
+    *(f"batches/{name}.py" for name in ("reviewing", "template_form", "template_sources", "unsubscribe_tokens")),
+    "batches/admin/*.py",
     "batches/api/errors.py",
     "batches/files/*.py",
     "batches/intake/*.py",
-    "batches/people/erasing.py",
-    "batches/people/wording.py",
-    "batches/relays/states.py",
-    "batches/relays/wording.py",
+    "batches/models/template.py",
+    *(f"batches/people/{name}.py" for name in ("accounts", "erasing", "live", "wording")),
+    *(f"batches/relays/{name}.py" for name in ("local_senders", "notes", "presets", "registry", "states")),
+    *(f"batches/relays/{name}.py" for name in ("token_store", "windows", "wording")),
     "batches/rendering/*.py",
-    "batches/returns/summary.py",
+    *(f"batches/returns/{name}.py" for name in ("summary", "thresholds")),
+    "batches/sender_checks/*.py",
+    *(f"batches/smtp/{name}.py" for name in ("backend", "backend_verdicts", "losses", "relay", "replies")),
+    *(f"batches/smtp/{name}.py" for name in ("session", "stages", "step_check", "wire")),
     "batches/web/*.py",
+    *(f"batches/webhooks/{name}.py" for name in ("addresses", "deliveries", "posting", "sending")),
+    "batches/writing/*.py",
+    "emailbatch/request_bodies/*.py",
 )
 """The modules whose sentences people read."""
 
 SILENT = (
     *(f"batches/files/{name}.py" for name in ("cell_formats", "heading_words", "number_formats", "repairs")),
-    *(f"batches/files/{name}.py" for name in ("dialect", "full_disk", "sheet_slots")),
+    "batches/admin/field_names.py",
+    *(f"batches/delivery/{name}.py" for name in ("strikes", "terms")),
+    "batches/files/full_disk.py",
     *(f"batches/rendering/{name}.py" for name in ("child", "child_program", "fields", "message", "unsubscribing")),
     "batches/intake/import_progress.py",
     "batches/intake/__init__.py",
     "batches/web/hooks.py",
-    "batches/web/message.py",
+    *(f"batches/writing/{name}.py" for name in ("__init__", "frame")),
+    "emailbatch/request_bodies/daphne_socket.py",
     "batches/web/unsubscribe.py",  # marked with gettext, because recipients have more languages
 )
 """Modules among them whose texts are for programs."""
 
 MARKED = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "sentence", "plural_sentence"}
-NOT_SAID = {"cast", "compile", "execute", "getLogger", "partition", "removeprefix", "replace", "split", "startswith"}
+NOT_SAID = {
+    "cast",
+    "compile",
+    "execute",
+    "getLogger",
+    "partition",
+    "removeprefix",
+    "replace",
+    "split",
+    "startswith",
+} | {"sub"}
 """Functions whose arguments no person reads."""
 
 LOGGERS = {"logger", "logging"}
 
+_FORMAT_GAP = re.compile(r"(?<!\{)\{([a-z_]+)\}(?!\})")
 _LETTERS = re.compile(r"[a-z]{2}")
 _CODE = re.compile(
     r"\b(?:SELECT|UPDATE|INSERT|DELETE|WHERE|COLLATE)\b|</|\n|\(\?|\w:\w|[{]\d*[}]| \| None"  # SQL, markup, keys, types
-    r"|-src |Content-|charset=|filename=|max-age=|allow-popups"  # headers of HTTP
+    r"|-src |Content-|charset=|filename=|max-age=|allow-popups|Accept: |Connection: "  # headers of HTTP
+    r"|\.lock$|^reader-|IN TXT|auth=Bearer|^https?://\S+$"  # names of files, records of DNS, addresses
 )
 
 
@@ -96,7 +121,7 @@ def _read(node: ast.Constant | ast.JoinedStr) -> str:
     """Return the message of a text, or an empty text if it is no sentence."""
     if isinstance(node, ast.Constant):
         text = node.value if isinstance(node.value, str) else ""
-        return text if _is_sentence(text) else ""
+        return _read_format(text) if _is_sentence(text) else ""
     names: dict[str, str] = {}
     parts = [
         str(value.value).replace("%", "%%") if isinstance(value, ast.Constant) else _read_gap(value, names)
@@ -104,6 +129,13 @@ def _read(node: ast.Constant | ast.JoinedStr) -> str:
     ]
     literal = " ".join(str(value.value) for value in node.values if isinstance(value, ast.Constant))
     return "".join(parts) if _is_sentence(literal) else ""
+
+
+def _read_format(text: str) -> str:
+    """Read a text for ``str.format``, such as ``"The relay {name} has a fault."``, as one with gaps."""
+    if not _FORMAT_GAP.search(text):
+        return text
+    return _FORMAT_GAP.sub(r"%(\1)s", text.replace("%", "%%")).replace("{{", "{").replace("}}", "}")
 
 
 def _is_sentence(text: str) -> bool:

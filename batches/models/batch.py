@@ -69,17 +69,17 @@ class Batch(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="What people call it. Empty: the file's name.",
+        help_text=_("What people call it. Empty: the file's name."),
     )
     is_test = models.BooleanField(
         default=False,
         db_default=False,
-        help_text="Whether it is a test message. The pages list those by themselves.",
+        help_text=_("Whether it is a test message. The pages list those by themselves."),
     )
     source = models.CharField(max_length=16, choices=BatchSource)
     status = models.CharField(max_length=16, choices=BatchStatus, default=BatchStatus.DRAFT)
     columns = models.JSONField(
-        default=list, help_text="The column names of the file, in its order, with the address column."
+        default=list, help_text=_("The column names of the file, in its order, with the address column.")
     )
     address_index = models.PositiveSmallIntegerField(
         default=0, help_text="The position of the address column, counted from 0."
@@ -91,7 +91,7 @@ class Batch(models.Model):
         help_text="The positions of further address columns. With them, a row makes one email for each address.",
     )
     merge_fields = models.JSONField(
-        default=list, help_text="The merge fields that the other columns fill, in the order of the file."
+        default=list, help_text=_("The merge fields that the other columns fill, in the order of the file.")
     )
     encoding = models.CharField(max_length=32, blank=True, help_text="The encoding of the uploaded file.")
     delimiter = models.CharField(
@@ -106,7 +106,7 @@ class Batch(models.Model):
         choices=SharedAddresses,
         default=SharedAddresses.FIRST,
         db_default=SharedAddresses.FIRST,
-        help_text="What happens to rows that have the same address.",
+        help_text=_("What happens to rows that have the same address."),
     )
     content_digest = models.CharField(
         max_length=64, blank=True, editable=False, help_text="SHA-256 of the uploaded file."

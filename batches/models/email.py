@@ -6,6 +6,7 @@ from typing import Self, cast
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from batches.models import sql
 from batches.models.batch import Batch
@@ -82,9 +83,11 @@ class Email(models.Model):
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="emails", db_index=False)
     row = models.PositiveIntegerField(
-        help_text="The place in the batch, counted from 1: the line of the file, unless a line made several emails."
+        help_text=_("The place in the batch, counted from 1: the line of the file, unless a line made several emails.")
     )
-    line = models.PositiveIntegerField(null=True, blank=True, help_text="The line of the file, if it is not the row.")
+    line = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("The line of the file, if it is not the row.")
+    )
     address = models.CharField(max_length=320)
     address_digest = models.BinaryField(
         max_length=16,
@@ -95,7 +98,7 @@ class Email(models.Model):
     fields = models.JSONField(
         db_default=models.Value([], models.JSONField()),
         default=list,
-        help_text="The cells, all of them strings, in the order of the batch's merge fields.",
+        help_text=_("The cells, all of them strings, in the order of the batch's merge fields."),
     )
     status = models.CharField(
         max_length=16, choices=EmailStatus, default=EmailStatus.PENDING, db_default=EmailStatus.PENDING
@@ -104,12 +107,12 @@ class Email(models.Model):
     attempts = models.PositiveSmallIntegerField(
         default=0,
         db_default=0,
-        help_text="The attempts so far. An attempt counts even if its worker died.",
+        help_text=_("The attempts so far. An attempt counts even if its worker died."),
     )
     next_attempt_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When the next attempt is due. Empty before the first attempt ends, and at the end.",
+        help_text=_("When the next attempt is due. Empty before the first attempt ends, and at the end."),
     )
     # The lane that attempted the email last. This key and the two of Attempt have no constraint in the database,
     # because PostgreSQL would check them for each email. Only LEDGER_CYCLE and RECORD_DEATHS write them, from rows
@@ -133,7 +136,7 @@ class Email(models.Model):
     )
     completed_at = models.DateTimeField(null=True, blank=True, help_text="When the terminal status was recorded.")
     sent_before_at = models.DateTimeField(
-        null=True, blank=True, help_text="When an earlier job sent it. Set when a replay of all begins."
+        null=True, blank=True, help_text=_("When an earlier job sent it. Set when a replay of all begins.")
     )
 
     objects = EmailQuerySet.as_manager()

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from batches.models.batch import Batch
 from batches.models.choices import LIVE_JOB_STATUSES, JobKind, JobPriority, JobStatus
@@ -51,7 +52,7 @@ class EmailJob(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="Of a replay of the failed: the mail server's answer to which it is limited. Empty: all of them.",
+        help_text=_("Of a replay of the failed: the mail server's answer to which it is limited. Empty: all of them."),
     )
     status = models.CharField(max_length=16, choices=JobStatus, default=JobStatus.QUEUED)
     priority = models.CharField(max_length=16, choices=JobPriority, default=JobPriority.DEFAULT)
@@ -66,18 +67,18 @@ class EmailJob(models.Model):
         null=True,
         blank=True,
         related_name="jobs",
-        help_text="The sender chosen.",
+        help_text=_("The sender chosen."),
     )
     topic = models.ForeignKey(Topic, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     topic_footer = models.TextField(
-        blank=True, db_default="", help_text="The footer of its topic as it was when the job was made."
+        blank=True, db_default="", help_text=_("The footer of its topic as it was when the job was made.")
     )
     suppression_version = models.BigIntegerField(
         default=0,
         db_default=0,
-        help_text="The version of the suppression list with which its emails were compared when it was opened.",
+        help_text=_("The version of the suppression list with which its emails were compared when it was opened."),
     )
-    from_email = models.CharField(max_length=600, help_text="The sender as it was when the job was made.")
+    from_email = models.CharField(max_length=600, help_text=_("The sender as it was when the job was made."))
     reply_to = models.CharField(max_length=320, blank=True, db_default="")
     names_emails = models.BooleanField(
         default=True,
@@ -86,33 +87,35 @@ class EmailJob(models.Model):
         help_text="Whether its Message-IDs name their emails. Those of jobs from before 0.3 do not.",
     )
     total_count = models.PositiveIntegerField(default=0)
-    sent_count = models.PositiveIntegerField(default=0, help_text="Set when the job ends. Until then the lanes count.")
+    sent_count = models.PositiveIntegerField(
+        default=0, help_text=_("Set when the job ends. Until then the lanes count.")
+    )
     failed_count = models.PositiveIntegerField(
-        default=0, help_text="Set when the job ends. Until then the lanes count."
+        default=0, help_text=_("Set when the job ends. Until then the lanes count.")
     )
-    last_error = models.TextField(blank=True, help_text="A sentence that says why the relay accepts no mail.")
+    last_error = models.TextField(blank=True, help_text=_("A sentence that says why the relay accepts no mail."))
     relay_failure_count = models.PositiveIntegerField(
-        default=0, help_text="Relay errors in a row. Each of them doubles the wait."
+        default=0, help_text=_("Relay errors in a row. Each of them doubles the wait.")
     )
-    relay_retry_at = models.DateTimeField(null=True, blank=True, help_text="No lane starts before this time.")
+    relay_retry_at = models.DateTimeField(null=True, blank=True, help_text=_("No lane starts before this time."))
     accepted_refusal = models.TextField(
         blank=True,
         db_default="",
-        help_text="A reply that stopped the job, and that a person took for the recipients' own by resuming.",
+        help_text=_("A reply that stopped the job, and that a person took for the recipients' own by resuming."),
     )
     accepted_share = models.FloatField(
         default=0,
         db_default=0,
-        help_text="The share of failures and returns, in percent, that a person accepted by resuming or replaying.",
+        help_text=_("The share of failures and returns, in percent, that a person accepted by resuming or replaying."),
     )
     canary_to_row = models.PositiveIntegerField(
-        null=True, blank=True, help_text="No row after this one is handed out before the canary is over."
+        null=True, blank=True, help_text=_("No row after this one is handed out before the canary is over.")
     )
     canary_until = models.DateTimeField(
-        null=True, blank=True, help_text="When the wait after the canary ends. Empty before it begins."
+        null=True, blank=True, help_text=_("When the wait after the canary ends. Empty before it begins.")
     )
     handed_out_to_row = models.PositiveIntegerField(
-        default=0, help_text="Every row up to this one was handed to a lane, as part of a row range."
+        default=0, help_text=_("Every row up to this one was handed to a lane, as part of a row range.")
     )
     scheduled_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(
@@ -124,7 +127,9 @@ class EmailJob(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="Who resumed it last. That user answers for it if the account of the one who made it is not active.",
+        help_text=_(
+            "Who resumed it last. That user answers for it if the account of the one who made it is not active."
+        ),
     )
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True)

@@ -77,13 +77,13 @@ class ApiToken(models.Model):
     """One token of one user, who may have several."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
-    name = models.CharField(max_length=100, db_default="", help_text="What the token is for.")
+    name = models.CharField(max_length=100, db_default="", help_text=_("What the token is for."))
     digest = models.CharField(max_length=64, unique=True)
     scopes = ArrayField(
         models.CharField(max_length=16, choices=TokenScope),
         default=list,
         db_default=models.Value([scope.value for scope in TokenScope], ArrayField(models.CharField(max_length=16))),
-        help_text="What it may do, of what its user may do. A token of an older release has all scopes.",
+        help_text=_("What it may do, of what its user may do. A token of an older release has all scopes."),
     )
     password_digest = models.CharField(
         max_length=64,

@@ -65,11 +65,12 @@ def apply_preset(relay: Relay, *, before: Limits) -> str:
     now = read_limits(relay)
     if before == now:
         return f"The preset “{preset.label}” changed no limit of {relay}: {now}."
-    precedence = " What you typed goes before the preset." if now != limits else ""
-    sentence = f"The preset “{preset.label}” set the limits of {relay}: {now}. Before: {before}.{precedence}"
+    sentences = [f"The preset “{preset.label}” set the limits of {relay}: {now}. Before: {before}."]
+    if now != limits:
+        sentences.append("What you typed goes before the preset.")
     if before.keeps_return_path and not now.keeps_return_path:
-        sentence += " It wants its login in MAIL FROM, so no message has a return path of its own."
-    return sentence
+        sentences.append("It wants its login in MAIL FROM, so no message has a return path of its own.")
+    return " ".join(sentences)
 
 
 def read_limits(relay: Relay) -> Limits:

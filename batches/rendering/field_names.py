@@ -106,13 +106,13 @@ class FieldNames:
         if not missing:
             return ""
         near = [
-            f"Near {self._as_typed(name)}: {' or '.join(self.binding.near[name])}. "
+            f"Near {self._as_typed(name)}: {' or '.join(self.binding.near[name])}."
             for name in missing
             if self.binding.near[name]
         ]
-        return (
-            f"{NO_COLUMN}: {', '.join(map(self._as_typed, missing))}. {''.join(near)}"
-            "Write the name of a column in the template, or rename a merge field of the list."
+        lacks = f"{NO_COLUMN}: {', '.join(map(self._as_typed, missing))}."
+        return " ".join(
+            (lacks, *near, "Write the name of a column in the template, or rename a merge field of the list.")
         )
 
     def _as_typed(self, name: str) -> str:

@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from batches.files.findings import AddressColumn, EncodingChoice, Reading, SheetChoice, Slip
 from batches.files.repairs import MIXTURES, REPAIRS
 from batches.models import Batch, RejectionKind, SharedAddresses
-from batches.translations import figure
+from batches.translations import figure, say
 from batches.web.reading_form import NO, NO_HEADER, YES
 from batches.wording import name_encoding
 
@@ -204,10 +204,11 @@ def _word_encodings(batch: Batch, reading: Reading, rival: EncodingChoice) -> tu
     other = name_encoding(rival.encoding)
     if batch.encoding in REPAIRS:
         text = _MIXED if batch.encoding in MIXTURES.values() else _REPAIRED
-        return text, "Now", "As in the file", "Leave the letters as in the file"
+        return text, _("Now"), _("As in the file"), _("Leave the letters as in the file")
     if reading.is_encoded_twice:
-        return _DAMAGED, "Now", "Repaired", "Repair the names"
-    return _TWO_WAYS, f"Now: {name_encoding(batch.encoding)}", other, f"Read it as {other}"
+        return _DAMAGED, _("Now"), _("Repaired"), _("Repair the names")
+    now = _("Now: %(encoding)s") % {"encoding": say(name_encoding(batch.encoding))}
+    return _TWO_WAYS, now, say(other), _("Read it as %(encoding)s") % {"encoding": say(other)}
 
 
 def _say_hidden_rows(reading: Reading) -> Iterator[Finding]:

@@ -254,7 +254,7 @@ class TemplateForm(CheckedTemplateForm):
         # The present one stays, so that a user who may not use it does not remove it by a correction of the text.
         keys = [sender.pk for sender in list_senders(user)]
         field.queryset = Sender.objects.filter(pk__in=[*keys, self.instance.sender_id])
-        field.empty_label = "The default sender"
+        field.empty_label = _("The default sender")
 
     def refuse(self, sentence: str) -> None:
         """Show above the form why it was not saved. The input stays as the user typed it."""

@@ -44,7 +44,7 @@ def _change_time(request: SignedInRequest, batch: Batch, posted: QueryDict) -> D
         raise lifecycle.JobRefused(" ".join(map(str, form.errors["scheduled_at"])))
     at = form.cleaned_data["scheduled_at"]
     reschedule_batch(batch, scheduled_at=at)
-    return Done(sentence=say_with_moments(_("The emails go out on %(time)s."), time=at))
+    return Done(sentence=say_with_moments(_("The new time is %(time)s."), time=at))
 
 
 def _send_now(request: SignedInRequest, batch: Batch, posted: QueryDict) -> Done:

@@ -128,8 +128,8 @@ def note_missing(sources: Mapping[str, str], merge_fields: Collection[str], list
                 continue
             line = find_line(source, offset)
             fix = Fix(part=part, line=line, old=tag_text, new=tag_text.replace(name, near[0], 1)) if near else None
-            hint = f" Near: {near[0]}." if near else ""
-            text = f"Your list “{list_name}” has no column {name}.{hint}"
+            text = f"Your list “{list_name}” has no column {name}."
+            text = f"{text} Near: {near[0]}." if near else text
             notes[name] = Note(part=part, line=line, text=text, fix=fix)
     return list(notes.values())
 

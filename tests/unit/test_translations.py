@@ -6,6 +6,7 @@ import ast
 import gettext
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from django.utils import translation
 from django.utils.translation.template import templatize
 
 from batches.management.collecting import collect, is_saying
-from batches.translations import figure, read_patterns, say
+from batches.translations import figure, read_patterns, say, say_to_program
 from batches.web.recipient_languages import DEFAULT_LANGUAGE, LANGUAGES
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
@@ -102,7 +103,7 @@ def test_nothing_is_left_in_english_when_a_language_is_complete(code: str, domai
     assert empty == [], "run make messages, and translate"
 
 
-@pytest.mark.parametrize("code", {*OF_SENDERS, *OF_RECIPIENTS})
+@pytest.mark.parametrize("code", {settings.LANGUAGE_CODE, *OF_SENDERS, *OF_RECIPIENTS})
 def test_translation_has_the_gaps_of_its_message(code: str) -> None:
     wrong = []
     for entry in read_catalogue(code):
@@ -111,8 +112,9 @@ def test_translation_has_the_gaps_of_its_message(code: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("domain", ["django", "djangojs"])
-@pytest.mark.parametrize("code", OF_SENDERS)
+@pytest.mark.parametrize(
+    ("code", "domain"), [*product(OF_SENDERS, ("django", "djangojs")), (settings.LANGUAGE_CODE, "django")]
+)
 def test_compiled_catalogue_is_the_written_one(code: str, domain: str) -> None:
     compiled = read_compiled(code, domain)
     assert "charset=UTF-8" in compiled.pop("")
@@ -130,7 +132,12 @@ def test_compiled_catalogue_is_the_written_one(code: str, domain: str) -> None:
 
 def test_every_language_of_the_pages_has_a_catalogue() -> None:
     folders = sorted(path.name for path in (PROJECT_DIR / "locale").iterdir())
-    assert folders == sorted({*OF_RECIPIENTS, *OF_SENDERS})
+    assert folders == sorted({settings.LANGUAGE_CODE, *OF_RECIPIENTS, *OF_SENDERS})
+
+
+def test_plain_english_is_of_sentences_that_are_said() -> None:
+    plain = {entry["msgid"] for entry in read_catalogue(settings.LANGUAGE_CODE)}
+    assert sorted(plain - read_messages()) == [], "change locale/en as the sentence of the code was changed"
 
 
 @pytest.mark.parametrize("code", COMPLETE)
@@ -141,8 +148,9 @@ def test_sentence_is_found_again_when_its_gaps_are_filled(code: str) -> None:
             filled
             for pattern in read_patterns(code)
             if not pattern.many
-            and (filled := pattern.one % dict.fromkeys(re.findall(r"%\((\w+)\)s", pattern.one), "Xyzzy"))
-            and say(filled) != translation.gettext(pattern.one) % dict.fromkeys(pattern.expression.groupindex, "Xyzzy")
+            and set(GAP.findall(pattern.one)) == {f"%({name})s" for name in pattern.expression.groupindex}
+            and (filled := pattern.one % dict.fromkeys(re.findall(r"%\((\w+)\)s", pattern.one), "7"))
+            and say(filled) != translation.gettext(pattern.one) % dict.fromkeys(pattern.expression.groupindex, "7")
         ]
     assert wrong == []
 
@@ -155,14 +163,34 @@ def test_sentence_is_found_again_when_its_gaps_are_filled(code: str) -> None:
         ("The address is empty. Write it, or remove the row. The emails go out now.", "Die Adresse fehlt. Schreiben Sie sie, oder entfernen Sie die Zeile. Die E-Mails gehen jetzt hinaus."),  # noqa: E501
         ("The batch was sent. Quota exceeded.", "Der Versand wurde verschickt. Quota exceeded."),
         ("550 5.1.1 No such user here.", "550 5.1.1 No such user here."),
+        ("The emails go out tomorrow at 09:00.", "Die E-Mails gehen morgen um 09:00 Uhr hinaus."),
+        ("The emails go out on Thursday 3 December at 09:12.", "Die E-Mails gehen am Donnerstag, 3. Dezember um 09:12 Uhr hinaus."),  # noqa: E501
+        ("Done on Sunday 29 November, if it is sent now.", "Fertig am Sonntag, 29. November, wenn jetzt verschickt wird."),  # noqa: E501
+        ("Sending will take about 1 h 30 min. Done at about 17:30.", "Das Verschicken dauert etwa 1 h 30 min. Fertig gegen 17:30 Uhr."),  # noqa: E501
+        ("The daily limit of relay m365 is used up (10,000 in 24 hours). Next try at 16:20. 3,400 are waiting.", "Aufgebraucht: Tagesgrenze des Mailservers m365 (10.000 in 24 Stunden). Nächster Versuch um 16:20 Uhr. 3.400 warten."),  # noqa: E501
+        ("The relay m carries mail only from 18:00 to 06:00 on Mon to Fri.", "Der Mailserver m befördert Mail nur von 18:00 bis 06:00 Uhr (Mo bis Fr)."),  # noqa: E501
         ("", ""),
     ],
 )  # fmt: skip
 def test_stored_sentence_is_said_in_the_language_of_the_reader(english: str, german: str) -> None:
     with translation.override("de"):
         assert say(english) == german
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ("The relay closed the connection. The message was out, so the relay may have taken it.", "The mail server closed the connection. The message was out, so the mail server may have taken it."),  # noqa: E501
+        ("The relay default has a fault of its own (451 Busy. Wait). Sending goes on by itself.", "The mail server has a fault of its own (451 Busy. Wait). Sending goes on by itself."),  # noqa: E501
+        ("The mail server has a fault of its own (451 Busy). Sending goes on by itself. 3 are waiting.", "The mail server has a fault of its own (451 Busy). Sending goes on by itself. 3 are waiting."),  # noqa: E501
+        ("The address is empty. Write it, or remove the row.", "The address is empty. Write it, or remove the row."),
+        ("450 The relay is busy", "450 The relay is busy"),
+    ],
+)  # fmt: skip
+def test_sentence_of_the_log_is_said_in_plain_english_on_a_page(stored: str, said: str) -> None:
     with translation.override("en"):
-        assert say(english) == english
+        assert say(stored) == said
+        assert say_to_program(stored) == stored
 
 
 def test_number_is_written_as_the_language_does() -> None:

@@ -43,7 +43,7 @@ def press(page: Client, batch: Batch, action: str, **posted: str) -> str:
 def test_time_is_changed_when_the_batch_waits_for_it(page: Client, scheduled: Batch) -> None:
     typed = {"scheduled_at": "2099-03-31T09:00", "scheduled_at_zone": "Europe/Berlin"}
     text = press(page, scheduled, "time", **typed)
-    assert re.search(r'The emails go out on <time [^>]*title="31 March 2099, 07:00:00 UTC">', text)
+    assert re.search(r'The new time is <time [^>]*title="31 March 2099, 07:00:00 UTC">', text)
     job = scheduled.jobs.get()
     assert (job.status, job.scheduled_at) == (JobStatus.SCHEDULED, datetime(2099, 3, 31, 7, 0, tzinfo=UTC))
     assert AuditEntry.objects.filter(action=AuditAction.RESCHEDULE, batch_id=scheduled.pk).exists()

@@ -151,6 +151,12 @@ def _read_day(text: str) -> date:
     return datetime.strptime(text, "%d %B %Y").date()
 
 
+def forget_catalogues() -> None:
+    """Read the catalogues again: a test has changed LOCALE_PATHS."""
+    _say_in.cache_clear()
+    _read_catalogue.cache_clear()
+
+
 def read_patterns(language: str) -> tuple[Pattern, ...]:
     """Return the messages with gaps that ``say`` looks for."""
     return _read_catalogue(language)[1]

@@ -1,0 +1,118 @@
+"""No page shows a word that is not translated: each is opened in a language whose messages are in brackets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings as site_settings
+from django.template.loader import render_to_string
+from django.test import Client
+from django.utils import translation
+from pytest_django.fixtures import SettingsWrapper
+
+from batches.translations import forget_catalogues
+from tests.catalogue import world
+from tests.catalogue.pages import ADMIN_PAGES, PAGES, Shown
+from tests.catalogue.pseudo import find_bare_words, write_catalogue
+from tests.catalogue.texts import Texts
+
+CODE = "de"
+"""The language whose catalogue is replaced. It is the one that has every message."""
+
+GREEK = Texts(
+    filename="κατάλογος.csv",
+    batch_name="Νέα του Νοεμβρίου",
+    template_name="Φθινόπωρο",
+    template_key="autumn_concert",
+    subject="Πρόσκληση, {{ name }}",
+    reply="550 5.1.1",
+    town="Πάτρα",
+    heading="Πόλη",
+    username="ines",
+    names=tuple(f"{name} Παπαδόπουλος" for name in "ΑΒΓΔΕΖΗΘΙΚΛΜ"),
+)
+"""Data in other letters than those of our words."""
+
+OF_THE_WORLD = {
+    *(
+        "ines",
+        "sender",
+        "approver",
+        "auditor",
+        "newcomer",
+        "admin",
+        "office",
+        "the",
+        "Concerts",
+        "Reminder",
+        "reminder",
+    ),
+    *(
+        "When",
+        "and",
+        "where",
+        "we",
+        "play",
+        "Name",
+        "Mail",
+        "name",
+        "email",
+        "Child",
+        "Mother",
+        "Father",
+        "Twice",
+        "shop",
+    ),
+    *("child", "mother", "father", "parents", "welcome", "default", "The", "date", "is", "wrong", "Mia", "Ben"),
+}
+"""Names and words that the world of the catalogue has typed."""
+
+OF_EVERY_LANGUAGE = {
+    *("Email", "Batch", "API", "HTML", "CSV", "JSON", "Excel", "Markdown", "TXT", "XLSX", "ODS", "PDF", "URL", "UTF"),
+    *("Deutsch", "English", "Español", "Français", "Espa", "ol", "Fran", "ais", "UTC", "ID", "DKIM", "SPF", "DMARC"),
+}
+
+NOT_OPENED = ("api-docs",)
+"""The document of the API is in English (decision 53)."""
+
+
+@pytest.fixture
+def pseudo_language(tmp_path: Path, settings: SettingsWrapper) -> Iterator[None]:
+    write_catalogue(tmp_path, CODE)
+    settings.LOCALE_PATHS = [tmp_path]
+    forget_catalogues()
+    yield
+    forget_catalogues()
+
+
+@pytest.mark.parametrize("shown_pages", [PAGES, ADMIN_PAGES], ids=["pages", "admin"])
+def test_every_word_is_translated_when_a_page_is_shown(
+    shown_pages: list[Shown], pseudo_language: None, transactional_db: None
+) -> None:
+    made = world.build(lambda: world.build_world(GREEK))
+    bare = [
+        f"{shown.name}: {text}"
+        for shown in shown_pages
+        if shown.name not in NOT_OPENED
+        for text in find_bare_words(_open(shown, made), data=OF_THE_WORLD | OF_EVERY_LANGUAGE)
+    ]
+    assert sorted(set(bare)) == []
+
+
+def _open(shown: Shown, made: world.World) -> str:
+    """Return a page as it is without a script. What is folded away is in it, and what is pressed is not."""
+    if shown.template:
+        with translation.override(CODE):
+            return render_to_string(shown.template, {"sentence": ""})
+    client = Client()
+    client.cookies[site_settings.LANGUAGE_COOKIE_NAME] = CODE
+    if shown.who != "nobody":
+        client.cookies[site_settings.SESSION_COOKIE_NAME] = made.cookies[shown.who]
+    return client.get(shown.address.format_map(made.ids), follow=True).content.decode()
+
+
+def test_bare_words_are_found_when_they_are_outside_of_the_brackets() -> None:
+    page = '<p title="⟦x⟧ y z">⟦Hello <b>⟦dear⟧</b> you⟧ there</p><td>⟦cut</td><td title="Open">Ann</td><code>no</code>'
+    assert find_bare_words(page, data={"Ann"}) == ["there", "Open"]

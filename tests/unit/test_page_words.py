@@ -62,6 +62,14 @@ def test_page_has_no_word_of_the_engine(path: Path) -> None:
     assert words == [], "say mail server, field, on the do-not-send list"
 
 
+@pytest.mark.parametrize("code", [code for code, _ in settings.LANGUAGES if code != settings.LANGUAGE_CODE])
+def test_translations_have_no_word_of_the_engine(code: str) -> None:
+    """What a page says in plain English, it says so in each other language too."""
+    plain = {entry["msgid"] for entry in read_catalogue(settings.LANGUAGE_CODE)}
+    said = {entry["msgstr"] for entry in read_catalogue(code) if entry["msgid"] in plain}
+    assert [each for each in sorted(said) if ENGINE.search(GAP.sub("", NAMES.sub("", each)))] == []
+
+
 def test_sentences_that_pages_say_have_no_word_of_the_engine() -> None:
     plain = {entry["msgid"]: entry["msgstr"] for entry in read_catalogue(settings.LANGUAGE_CODE)}
     found = []

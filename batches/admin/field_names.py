@@ -1,7 +1,7 @@
 """The names of models and columns as administrators read them.
 
 Django makes these names of those in the code: ``total_count`` is "total count". They are collected here, because a name
-that stands nowhere as a text cannot be translated. A test compares them with what the admin shows.
+that is nowhere as a text cannot be translated. A test compares them with what the admin shows.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def aliases(tree: ast.Module, names: set[str]) -> set[str]:
 
 
 def find_eager(source: str) -> list[tuple[int, str]]:
-    """Find what is translated when a module is read: once, in the language of whoever came first."""
+    """Find what is translated when a module is read: once, in the language of the first request."""
     tree = ast.parse(source)
     eager = aliases(tree, GETTEXTS)
     found: list[tuple[int, str]] = []

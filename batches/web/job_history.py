@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from batches import progress
 from batches.models import Batch, EmailJob, JobKind, JobStatus
+from batches.translations import say
 
 SHOWN_MAX = 20
 """So many jobs are shown. A batch that was replayed more often is a rarity, and the admin lists all."""
@@ -69,7 +70,7 @@ def _describe(job: EmailJob) -> PastJob:
     what = str(KINDS[JobKind(job.kind)])
     return PastJob(
         job=job,
-        what=_("%(what)s: %(group)s") % {"what": what, "group": job.failure_words} if job.failure_words else what,
+        what=_("%(what)s: %(group)s") % {"what": what, "group": say(job.failure_words)} if job.failure_words else what,
         status=str(STATUSES.get(JobStatus(job.status), JobStatus(job.status).label)),
         who=str(job.created_by) if job.created_by else _("a program"),
         begun_at=job.started_at or job.created_at,

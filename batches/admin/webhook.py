@@ -154,8 +154,8 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     def shown_secret(self, webhook: Webhook) -> str:
         """Show enough of each secret to tell it from another."""
         shown = [f"{secret[:10]}…" for secret in webhook.secret.split()]
-        if len(shown) == 1:
-            return gettext("%(secret)s Messages are signed with it.") % {"secret": shown[0]}
+        if len(shown) < 2:
+            return gettext("%(secret)s Messages are signed with it.") % {"secret": "".join(shown)}
         sentence = gettext(
             "Messages are signed with %(new)s and with the old secret %(old)s. Forget the old one when the program uses"
             " the new one."

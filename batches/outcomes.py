@@ -4,22 +4,23 @@ SMTP determines both. The ledger records the outcome with the Attempt.
 """
 
 from django.db.models import TextChoices
+from django.utils.translation import gettext_noop as _
 
 
 class Outcome(TextChoices):
     """The outcome of one attempt."""
 
-    SENT = "sent"
+    SENT = "sent", _("Sent")
     """The relay accepted the message: a 2xx reply after its final dot."""
-    DEFERRED = "deferred"
+    DEFERRED = "deferred", _("Deferred")
     """Temporary: a 4xx reply, or the connection was lost before the message was complete."""
-    FAILED = "failed"
+    FAILED = "failed", _("Failed")
     """Permanent: a 5xx reply about the recipient or the message."""
-    UNKNOWN = "unknown"
+    UNKNOWN = "unknown", _("Unknown")
     """The whole message was sent and no reply came. Nobody can know whether the relay accepted it."""
     INTERRUPTED = "interrupted", "worker died"
     """The worker died during the attempt. Only the sweep records this one."""
-    REQUEUED = "requeued"
+    REQUEUED = "requeued", _("Requeued")
     """The relay refused us, not this email. The email is pending again, and no attempt is counted or recorded."""
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from batches.credentials import TOKEN_DAYS
 from batches.models import TokenScope
 
-PERIODS = {7: "a week", 30: "30 days", 90: "90 days", TOKEN_DAYS: "a year", 0: "until it is revoked"}
+PERIODS = {7: _("a week"), 30: _("30 days"), 90: _("90 days"), TOKEN_DAYS: _("a year"), 0: _("until it is revoked")}
 """What a person can choose: days, and how the form says them."""
 
 
@@ -30,7 +31,7 @@ class TokenForm(forms.Form):
     )
     scopes = forms.MultipleChoiceField(
         label=_("What it may do"),
-        choices=[(scope.value, f"{scope.value}: {scope.label}") for scope in TokenScope],
+        choices=[(scope.value, format_lazy("{}: {}", scope.value, scope.label)) for scope in TokenScope],
         widget=forms.CheckboxSelectMultiple,
         initial=[TokenScope.READ.value],
         help_text=_("A token can never do more than its user may."),

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.utils.formats import date_format, number_format
+from django.utils.functional import lazy
 from django.utils.translation import get_language, gettext, ngettext
 
 from batches.spoken_times import say_count, say_phrase
@@ -53,6 +54,10 @@ def say(sentence: object) -> str:
     """
     text = str(sentence)
     return _say_in(get_language() or settings.LANGUAGE_CODE, text) if text else text
+
+
+say_lazy = lazy(say, str)
+"""The same for a label that is shown later."""
 
 
 def say_to_program(sentence: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from batches.jobs.forecasts import Forecast
 from batches.jobs.letter_checks import LetterCheck
@@ -151,7 +151,12 @@ ENCODING_NAMES = {
 _SAME_ENCODING = {"utf-8-sig": "utf-8", "utf-16-le": "utf-16", "utf-16-be": "utf-16"}
 """Codecs that people need not tell apart: with a byte order mark or without, in one byte order or the other."""
 
-DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+DELIMITER_NAMES = {
+    ",": gettext_noop("commas"),
+    ";": gettext_noop("semicolons"),
+    "\t": gettext_noop("tabs"),
+    "|": gettext_noop("vertical bars"),
+}
 """What separates the columns of a text file, by the character."""
 
 

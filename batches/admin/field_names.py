@@ -42,11 +42,16 @@ ABBREVIATIONS = {"api token": "API token", "api tokens": "API tokens"}
 def translate_names() -> None:
     """Replace the names that Django made by ones that are translated when they are shown. Safe to run twice."""
     known = set(MODELS) | set(COLUMNS)
-    shown = [model for model in admin.site._registry if model._meta.app_label == "batches"]
-    for model in shown:
-        for named in (model._meta, *model._meta.get_fields()):
-            for attribute in ("verbose_name", "verbose_name_plural"):
-                name = getattr(named, attribute, None)
-                name = ABBREVIATIONS.get(name, name) if isinstance(name, str) else name
-                if name in known and not isinstance(name, Promise):
-                    setattr(named, attribute, gettext_lazy(name))
+    for model in admin.site._registry:
+        if model._meta.app_label != "batches":
+            continue
+        for named in (model._meta, *model._meta.concrete_fields, *model._meta.many_to_many):
+            own = getattr(named, "verbose_name", "")
+            if isinstance(own, Promise):
+                continue
+            if named is model._meta and "verbose_name_plural" not in model._meta.original_attrs:
+                plural = f"{own}s"
+                model._meta.verbose_name_plural = gettext_lazy(ABBREVIATIONS.get(plural, plural))
+            name = ABBREVIATIONS.get(own, own)
+            if name in known:
+                named.verbose_name = gettext_lazy(name)

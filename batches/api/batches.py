@@ -61,7 +61,7 @@ from batches.permissions import Act, require_act
 from batches.rendering.message import derive_message_key, make_message_id
 from batches.returns.summary import RETURN_KINDS, choose_return, filter_returned, name_return, read_returns, say_answer
 from batches.state_search import find_in_states
-from batches.translations import say_to_program
+from batches.translations import say
 
 router = Router(tags=["batches"])
 
@@ -139,7 +139,7 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job: EmailJob | None, o
         status=snapshot["status"],
         **progress.name_counts(snapshot),
         suppressedReasons=None,
-        waitingFor=say_to_program(snapshot["waitingFor"] or "") or None,
+        waitingFor=say(snapshot["waitingFor"] or "") or None,
         doneAt=datetime.fromisoformat(snapshot["doneAt"]) if snapshot["doneAt"] else None,
         rejectedRows=batch.rejected_count,
         duplicateRows=batch.duplicate_count,

@@ -11,11 +11,18 @@ from typing import cast
 
 import psycopg
 from django.db import connection
+from django.utils.translation import gettext_noop
 
 from batches.intake import sql
 from batches.intake.odd_rows import NONE_ODD, OddRows
 from batches.intake.rows import Block
 from batches.models import Batch, RejectionKind, SharedAddresses
+
+SAID_BY_SQL = (
+    gettext_noop("The same address is already in line %(line)s."),
+    gettext_noop("The same row is already in line %(line)s. Change a cell of it if it is another row."),
+)
+"""The reasons that statements.sql writes, so that the catalogue has them."""
 
 BUFFER_MAX_BYTES = 1 << 20
 """How much the buffer holds before the COPY of emails is ended to empty it."""

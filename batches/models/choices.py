@@ -92,8 +92,8 @@ class RelayPreset(models.TextChoices):
 
 
 class RejectionKind(models.TextChoices):
-    INVALID = "invalid"
-    DUPLICATE = "duplicate"
+    INVALID = "invalid", _("Invalid")
+    DUPLICATE = "duplicate", _("Duplicate")
     HIDDEN = "hidden", _("hidden in the sheet")
 
 
@@ -174,10 +174,10 @@ class WebhookEvent(models.TextChoices):
 class ApprovalStatus(models.TextChoices):
     """The answer to the question whether a batch may be sent as it was reviewed."""
 
-    WAITING = "waiting"
-    APPROVED = "approved"
-    REFUSED = "refused"
-    VOID = "void"
+    WAITING = "waiting", _("Waiting")
+    APPROVED = "approved", _("Approved")
+    REFUSED = "refused", _("Refused")
+    VOID = "void", _("Void")
     """What was to be approved has changed, or the batch was sent or discarded."""
 
 

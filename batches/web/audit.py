@@ -37,15 +37,24 @@ DIGEST_SHOWN_CHARS = 12
 """Enough to tell two digests apart by eye. The CSV file has them whole."""
 
 
+def _date_input() -> forms.DateInput:
+    return forms.DateInput(attrs=DATE_INPUT, format="%Y-%m-%d")
+
+
 class AuditForm(forms.Form):
     """What an auditor looks for."""
 
     who = forms.CharField(
-        required=False, max_length=150, strip=True, widget=forms.TextInput(attrs={"placeholder": "A name, or program"})
+        required=False,
+        max_length=150,
+        strip=True,
+        widget=forms.TextInput(attrs={"placeholder": _("A name, or program")}),
     )
-    action = forms.ChoiceField(label=_("What"), required=False, choices=[("", "Everything"), *AuditAction.choices])
+    action = forms.ChoiceField(label=_("What"), required=False, choices=[("", _("Everything")), *AuditAction.choices])
     batch = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
-    since = forms.DateField(required=False, widget=forms.DateInput(attrs=DATE_INPUT, format="%Y-%m-%d"))
+    since = forms.DateField(
+        label=_("Since"), required=False, widget=forms.DateInput(attrs=DATE_INPUT, format="%Y-%m-%d")
+    )
     until = forms.DateField(required=False, widget=forms.DateInput(attrs=DATE_INPUT, format="%Y-%m-%d"))
     refused = forms.BooleanField(label=_("Only what was refused"), required=False)
 
@@ -109,7 +118,7 @@ def _describe(entries: Any) -> list[ShownEntry]:
     return [
         ShownEntry(
             entry=entry,
-            who=entry.actor_name or ("The program" if entry.via == audit.PROGRAM.via else "A stranger"),
+            who=entry.actor_name or str(_("The program") if entry.via == audit.PROGRAM.via else _("A stranger")),
             act=entry.get_action_display(),
             target=_name_target(entry),
             has_batch=entry.batch_id in kept,

@@ -27,6 +27,7 @@ from batches.send_times import say_bad_send_time
 from batches.sender_form import SenderField
 from batches.template_form import CheckedTemplateForm
 from batches.topic_form import SendTopicField, TemplateTopicField
+from batches.translations import say_lazy
 from batches.web.send_time_field import SendTimeField
 from batches.wording import ENCODING_NAMES
 
@@ -78,7 +79,11 @@ class UploadForm(RefusableForm):
     sender = SenderField()
     topic = SendTopicField()
     encoding = forms.ChoiceField(
-        required=False, choices=[("", gettext_lazy("recognise automatically")), *ENCODING_NAMES.items()]
+        required=False,
+        choices=[
+            ("", gettext_lazy("recognise automatically")),
+            *((name, say_lazy(words)) for name, words in ENCODING_NAMES.items()),
+        ],
     )
     then = forms.ChoiceField(
         choices=[("review", gettext_lazy("Review first")), ("send", gettext_lazy("Send at once"))], initial="review"

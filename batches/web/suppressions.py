@@ -51,7 +51,7 @@ class SearchForm(forms.Form):
     """What to look for."""
 
     reason = forms.ChoiceField(
-        label=_("Why"), required=False, choices=[("", "For any reason"), *SuppressionReason.choices]
+        label=_("Why"), required=False, choices=[("", _("For any reason")), *SuppressionReason.choices]
     )
     since = forms.DateField(label=_("Added since"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
 

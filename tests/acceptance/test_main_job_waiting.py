@@ -41,7 +41,7 @@ def test_batch_stays_pending_and_says_why_until_a_worker_is_started(stack: Runni
     with running_browser() as browser, signed_in_page(browser, stack) as page:
         batch_id = upload_and_send(page, filename="people.csv", content=PEOPLE.encode())
         waiting = page.locator("#waiting-for")
-        expect(waiting).to_contain_text("No worker is running")
+        expect(waiting).to_contain_text("Sending is switched off at the moment")
         expect(page.locator("#status")).to_contain_text("Pending")
         take_picture(page, "main-job-waiting")
         until = time.monotonic() + STAYS_SECONDS

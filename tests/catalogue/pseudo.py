@@ -62,6 +62,7 @@ DATA = {"code", "iframe", "kbd", "noscript", "pre", "script", "style", "svg", "t
 
 SHOWN_ATTRIBUTES = ("title", "alt", "placeholder", "aria-label", "aria-description", "label")
 
+_BODY = re.compile(r"([^\0]+?)([.!?]?)(?=\0|\Z)")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _NAMES_OF_THINGS = re.compile(r"\S*(?:[@/_=\d]|\w[.:]\w)\S*")
 """Addresses, names of files, keys and numbers."""
@@ -82,7 +83,8 @@ def write_catalogue(folder: Path, code: str) -> None:
 
 def _enclose(original: bytes) -> bytes:
     text = original.decode().rpartition("\x04")[2]
-    return "\0".join(f"{OPEN}{form}{CLOSE}" for form in text.split("\0")).encode()
+    # The last sign stays outside, so that a sentence that follows begins after a full stop.
+    return _BODY.sub(rf"{OPEN}\1{CLOSE}\2", text).encode()
 
 
 def _read_originals(content: bytes) -> Iterator[bytes]:

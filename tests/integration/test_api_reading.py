@@ -14,6 +14,7 @@ from batches.exports import export
 from batches.jobs import creation, lifecycle
 from batches.models import Batch, BatchStatus, Email, EmailJob, EmailStatus, EmailTemplate, JobStatus, Lane
 from batches.permissions import Permission
+from batches.translations import say
 from batches.waiting import NO_WORKER
 from tests.conftest import permit
 
@@ -67,7 +68,7 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
         "resendingCount": 0,
         "returnedCount": 0,
         "complainedCount": 0,
-        "waitingFor": NO_WORKER,
+        "waitingFor": say(NO_WORKER),
         "doneAt": None,
         "rejectedRows": 0,
         "duplicateRows": 0,

@@ -223,7 +223,7 @@ async def test_waiting_and_finish_are_said_live_and_kept_when_a_lane_publishes_c
     await run(send, batch, welcome)
     socket = await connect(f"/ws/batches/{batch.pk}/", OURS, await run(log_in, sender))
     first = await until(socket, "sent", 0)
-    assert (first["waitingFor"] or "").startswith("No worker is running")
+    assert (first["waitingFor"] or "").startswith("Sending is switched off at the moment")
     assert first["finish"] == "Done in less than a minute."
     reason = "The daily limit of relay m365 is used up (10,000 in 24 hours)."
     wait = {"last_error": reason, "relay_retry_at": timezone.now() + timedelta(days=500)}

@@ -305,12 +305,12 @@ def test_pauses_end_and_jobs_go_on_when_it_is_tried_again(
     )
     pause(3000)
     before = relays_version()
-    assert "1 pause was ended and 1 waiting job goes on within seconds." in act(page, "try_again", "m365")
+    assert "1 pause was ended. 1 waiting job goes on within seconds." in act(page, "try_again", "m365")
     assert not RelayPause.objects.exists()
     assert relays_version() != before
     retry_at = EmailJob.objects.get(pk=job.pk).relay_retry_at
     assert retry_at is None or retry_at <= timezone.now() + timedelta(seconds=1)
-    assert "0 pauses were ended and 0 waiting jobs go on" in act(page, "try_again", "m365")
+    assert "0 pauses were ended. 0 waiting jobs go on" in act(page, "try_again", "m365")
 
 
 def test_relays_are_disabled_and_enabled(page: Client) -> None:

@@ -100,5 +100,5 @@ def test_small_batch_says_that_it_waits_for_another_one(
 def test_api_says_that_no_worker_is_running(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
     batch = make_batch(BatchStatus.PENDING, pending=1)
     make_job(batch, JobStatus.QUEUED)
-    assert page.get(f"/api/batches/{batch.pk}").json()["waitingFor"].startswith("No worker is running")
-    assert read(page, batch).count("No worker is running, so") == 1
+    assert page.get(f"/api/batches/{batch.pk}").json()["waitingFor"].startswith("Sending is switched off at the moment")
+    assert read(page, batch).count("Sending is switched off at the moment") == 1

@@ -51,7 +51,7 @@ def test_short_list_is_checked_by_itself_and_faulty_rows_are_linked(
     page: Client, draft: Batch, deep: EmailTemplate
 ) -> None:
     text = read(page, draft)
-    assert "No worker is running, so the letters of the other rows are not checked yet." in text
+    assert "Sending and checking are switched off at the moment" in text
     assert f'data-poll="/batches/{draft.pk}/review/letters/?template=deep&amp;row=2"' in text
     run_check(draft, deep)
     text = read(page, draft)
@@ -81,7 +81,7 @@ def test_long_list_is_checked_after_a_click(
     assert read_check(draft, MessageParts.of(welcome)) is None
     answer = page.post(reverse("review-letters", args=[draft.pk]), {"template": welcome.key, "row": "4"})
     assert answer.headers["Location"] == f"/batches/{draft.pk}/review/?template=welcome_email&row=4#letters"
-    assert "No worker is running" in read(page, draft)
+    assert "switched off at the moment" in read(page, draft)
     run_check(draft, welcome)
     assert ALL_FINE in read(page, draft)
 

@@ -50,7 +50,7 @@ def test_impossible_name_is_refused_and_the_typed_names_are_kept(name: str, page
 def test_names_are_refused_when_two_columns_have_the_same(page: Client, draft: Batch) -> None:
     answer = post(page, draft, "fields", **{"field-name": "town", "field-town": "town"})
     assert answer.status_code == 400
-    assert "Two merge fields would be named" in answer.content.decode()
+    assert "Two fields would be named" in answer.content.decode()
 
 
 def test_file_is_read_again_in_another_encoding(page: Client, draft: Batch) -> None:

@@ -370,5 +370,5 @@ def test_send_button_is_off_when_no_news_can_be_sent(
     EmailTemplate.objects.create(key="party", name="Party", subject="Party", text="Come.", topic=topic)
     client.force_login(sender)
     page = client.get(f"{address(draft)}?template=party").content.decode()
-    assert "Set UNSUBSCRIBE_KEYS to a long random text" in page
+    assert "Ask an administrator to set UNSUBSCRIBE_KEYS" in page
     assert re.search(r'id="send" disabled', page)

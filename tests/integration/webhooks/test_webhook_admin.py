@@ -109,7 +109,7 @@ def test_test_is_sent_and_shown_when_somebody_presses_for_it(
     assert "<script>alert" not in raw
     page = html.unescape(raw)
     assert "next attempt at" in page and "The receiver answered 500: <script>alert(1)</script>" in page
-    assert "the receiver is away" in page
+    assert "The receiver is away" in page
     delivery = WebhookDelivery.objects.get()
     assert "webhook.test" in admin.get(f"/admin/batches/webhookdelivery/{delivery.pk}/change/").content.decode()
     assert "answered 500" in admin.get("/admin/batches/webhookdelivery/").content.decode()

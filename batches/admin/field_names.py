@@ -6,6 +6,8 @@ that is nowhere as a text cannot be translated. A test compares them with what t
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
@@ -45,7 +47,8 @@ def translate_names() -> None:
     for model in admin.site._registry:
         if model._meta.app_label != "batches":
             continue
-        for named in (model._meta, *model._meta.concrete_fields, *model._meta.many_to_many):
+        described: list[Any] = [model._meta, *model._meta.concrete_fields, *model._meta.many_to_many]
+        for named in described:
             own = getattr(named, "verbose_name", "")
             if isinstance(own, Promise):
                 continue

@@ -19,7 +19,7 @@ import django
 from tests import services
 
 if TYPE_CHECKING:  # these need the settings, which need the services
-    from tests.catalogue.pages import Shown
+    from tests.catalogue.acts import Shown
     from tests.catalogue.tour import Tour
 
 WIDTHS = (1440, 768, 360)
@@ -58,6 +58,7 @@ def _take_all(arguments: argparse.Namespace) -> int:
 
     from tests.acceptance.browser import running_browser, running_site
     from tests.catalogue import pages, texts, world
+    from tests.catalogue.admin_pages import ADMIN_PAGES
     from tests.catalogue.tour import Tour, choose
 
     setup_test_environment()
@@ -67,7 +68,7 @@ def _take_all(arguments: argparse.Namespace) -> int:
     count = 0
     stages = [
         (pages.FIRST_DAY, world.build_empty),
-        ([*pages.PAGES, *pages.ADMIN_PAGES], lambda: world.build_world(texts.LONG if arguments.long else texts.PLAIN)),
+        ([*pages.PAGES, *ADMIN_PAGES], lambda: world.build_world(texts.LONG if arguments.long else texts.PLAIN)),
     ]
     with running_browser() as browser:
         for shown_pages, make in stages:

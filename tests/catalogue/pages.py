@@ -124,7 +124,7 @@ ONE_BATCH = [
     Shown(name="review-reader", address="/batches/{draft}/review/", who="admin"),
     Shown(
         name="review-checking",
-        address="/batches/{asked}/review/",
+        address="/batches/{refused}/review/",
         act=wait_for("#letters progress, #letters .notice", press("Check every letter")),
     ),
     Shown(name="approvals", address="/approvals/", who="approver"),
@@ -293,7 +293,7 @@ FAULTS = [
     Shown(name="fault-403", address="/audit/"),
     Shown(name="fault-404", address="/batches/999999/"),
     Shown(name="fault-404-nobody", address="/no-such-page/", who="nobody"),
-    Shown(name="fault-400", address="/batches/?q=%00"),
+    Shown(name="fault-400", address="/templates/new/?copy=%00"),
     *(
         Shown(name=f"fault-{name.partition('/')[2] or name}", address="/", template=f"{name}.html")
         for name in ("403_csrf", "429", "500", "account/too_many", "account/refused", "account/openid_again")

@@ -30,8 +30,8 @@ class Tour:
     @contextlib.contextmanager
     def show(self, shown: Shown, *, width: int, scheme: str = "light") -> Iterator[Page]:
         """Open a page in its state, in a tab that is closed afterwards."""
-        is_fresh = shown.is_alone or shown.who == "nobody"
-        context = self._open_context(shown.who) if is_fresh else self._context(shown.who)
+        has_own_context = shown.is_alone or shown.who == "nobody"
+        context = self._open_context(shown.who) if has_own_context else self._context(shown.who)
         page = context.new_page()
         try:
             view(page, width=width, scheme=scheme)
@@ -45,7 +45,7 @@ class Tour:
             yield page
         finally:
             page.close()
-            if is_fresh:
+            if has_own_context:
                 context.close()
 
     def _context(self, who: str) -> BrowserContext:

@@ -68,7 +68,7 @@ class World:
     ids: dict[str, int | str] = field(default_factory=dict)
     """What an address of a page names in braces: ``{running}`` is the id of the batch that is being sent."""
     cookies: dict[str, str] = field(default_factory=dict)
-    """The session of each user, by the role: ``admin``, or one of ``accounts.PEOPLE``."""
+    """The session of each user, by the role: ``admin``, or one of PEOPLE of the accounts."""
     users: dict[str, User] = field(default_factory=dict)
 
 
@@ -161,7 +161,7 @@ def _make_letter(world: World) -> None:
         "key": "rehearsal",
         "kind": TemplateKind.MARKDOWN,
         "subject": world.texts.subject,
-        "source": f"Dear {{{{ name }}}},\n\n# Rehearsal\n\nWe meet in **{{{{ {field_name} }}}}**.\n\n- Bring a stand.",
+        "source": f"Dear {{{{ name }}}},\n\n# Rehearsal\n\nWe meet in **{{{{ {field_name} }}}}**.\n\n- Bring your music.",
     }
     answer = client.post("/templates/new/", parts)
     assert answer.status_code == 302, answer.content

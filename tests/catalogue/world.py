@@ -161,7 +161,7 @@ def _make_letter(world: World) -> None:
         "key": "rehearsal",
         "kind": TemplateKind.MARKDOWN,
         "subject": world.texts.subject,
-        "source": f"Dear {{{{ name }}}},\n\n# Rehearsal\n\nWe meet in **{{{{ {field_name} }}}}**.\n\n- Bring your music.",
+        "source": f"Dear {{{{ name }}}},\n\n# Rehearsal\n\nWe meet in **{{{{ {field_name} }}}}**.\n\n- Bring music.",
     }
     answer = client.post("/templates/new/", parts)
     assert answer.status_code == 302, answer.content

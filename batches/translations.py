@@ -17,6 +17,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.utils.formats import date_format, number_format
+from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, ngettext
 
 _GAP = re.compile(r"%\((\w+)\)s|%%")
@@ -28,6 +29,8 @@ _SIGN = re.compile(r" (?=\(.\)$)")
 _DAY = re.compile(
     r"\b\d{1,2} (?:January|February|March|April|May|June|July|August|September|October|November|December) \d{4}\b"
 )
+TEXT_MAX_CHARS, SENTENCES_MAX = 4_000, 20
+"""What is longer is not looked for: it quotes somebody, and each sentence is compared with the whole catalogue."""
 _LITERAL_MIN_LENGTH = 8
 """A pattern with fewer characters of its own would match what people have typed."""
 
@@ -38,10 +41,13 @@ def figure(number: float, *, decimals: int = 0) -> str:
 
 
 def say(sentence: object) -> str:
-    """Return an English sentence of ours, or several, in the language of the request."""
+    """Return an English sentence of ours, or several, in the language of the request. HTML stays as it is."""
+    if isinstance(sentence, SafeString):
+        return sentence
     text = str(sentence)
     language = get_language() or settings.LANGUAGE_CODE
-    return text if language == settings.LANGUAGE_CODE or not text else _say_in(language, text)
+    is_ours = 0 < len(text) <= TEXT_MAX_CHARS and language != settings.LANGUAGE_CODE
+    return _say_in(language, text) if is_ours else text
 
 
 @lru_cache(maxsize=4096)
@@ -51,6 +57,8 @@ def _say_in(language: str, text: str) -> str:
     if whole is not None:
         return whole
     parts = _SENTENCE_END.split(text)
+    if len(parts) > SENTENCES_MAX:
+        return text
     for count in range(len(parts) - 1, 0, -1):
         found = _find(language, " ".join(parts[:count]))
         if found is not None or count == 1:
@@ -63,7 +71,7 @@ def _find(language: str, text: str) -> str | None:
     if text in plain:
         return gettext(text)
     for pattern in patterns:
-        if text.startswith(pattern.start) and (match := pattern.expression.fullmatch(text)):
+        if pattern.may_match(text) and (match := pattern.expression.fullmatch(text)):
             return _fill(pattern, match.groupdict())
     return None
 
@@ -76,10 +84,31 @@ class Pattern:
     many: str
     """The form for other numbers than 1. Empty for a message without number."""
     expression: re.Pattern[str]
-    start: str
-    """The text before the first gap."""
-    length: int
-    """How many characters are not in gaps."""
+    literals: tuple[str, ...]
+    """The text before the first gap, between two gaps each, and after the last one."""
+
+    @property
+    def length(self) -> int:
+        """How many characters are not in gaps."""
+        return sum(map(len, self.literals))
+
+    def may_match(self, text: str) -> bool:
+        """Whether a text has the literals in their order.
+
+        If it has not, the expression would try every way to fill the gaps: seconds, for a text made to that end.
+        """
+        if len(self.literals) == 1:
+            return text == self.literals[0]
+        first, *between, last = self.literals
+        if not text.startswith(first):
+            return False
+        end = len(first)
+        for literal in between:
+            begin = text.find(literal, end + 1)  # a gap has one character at least
+            if begin < 0:
+                return False
+            end = begin + len(literal)
+        return text.endswith(last) and len(text) - len(last) > end
 
 
 def _fill(pattern: Pattern, values: dict[str, str]) -> str:
@@ -120,23 +149,23 @@ def _read_catalogue(language: str) -> tuple[frozenset[str], tuple[Pattern, ...]]
 
 
 def _compile(form: str, one: str, many: str) -> Pattern:
-    expression, length, end, start = "", 0, 0, form
+    expression, literals, end = "", [""], 0
     seen: set[str] = set()
-    for gap in _GAP.finditer(form):
-        literal, name = form[end : gap.start()], gap[1]
+    for gap in [*_GAP.finditer(form), None]:
+        literal = form[end : gap.start() if gap else len(form)]
         expression += re.escape(literal)
-        length += len(literal)
-        start = form[: gap.start()] if end == 0 else start
-        expression += "%" if name is None else f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
-        seen.add(name or "")
-        end = gap.end()
-    return Pattern(
-        one=one,
-        many=many,
-        expression=re.compile(expression + re.escape(form[end:]), re.DOTALL),
-        start=start if "%%" not in start else "",
-        length=length + len(form) - end,
-    )
+        literals[-1] += literal
+        if gap is None:
+            break
+        end, name = gap.end(), gap[1]
+        if name is None:
+            expression += "%"
+            literals[-1] += "%"
+            continue
+        expression += f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
+        literals.append("")
+        seen.add(name)
+    return Pattern(one=one, many=many, expression=re.compile(expression, re.DOTALL), literals=tuple(literals))
 
 
 def _read_messages(folder: Path, language: str) -> Iterator[tuple[str, str]]:

@@ -115,9 +115,53 @@ def test_cell_is_cut_and_says_so_when_excel_could_not_hold_it() -> None:
     assert len(str(rows[1][0])) == CELL_CHARACTERS and str(rows[1][0]).endswith(CUT)
 
 
+def test_cell_is_cut_between_characters_when_they_are_two_units_long() -> None:
+    data = make_sheet(["n"], ["🙂" * 16_384], ["🙂" * 16_383])
+    (rows,) = sheets_of(data).values()
+    assert rows[1][0] == "🙂" * ((CELL_CHARACTERS - len(CUT)) // 2) + CUT
+    assert rows[2][0] == "🙂" * 16_383
+
+
+def test_texts_come_back_as_they_were_when_their_sheet_is_uploaded(sender: User) -> None:
+    odd = [
+        "=1+1",
+        "+49 30",
+        "-1",
+        "@x",
+        "'=1",
+        "00123",
+        "1e5",
+        "1/2",
+        "2026-11-27",
+        "TRUE",
+        "  x ",
+        "a\nb",
+        "\t=1",
+        "\u202ex",
+    ]
+    odd += ["_x0041_", "#N/A", "9" * 20, "12:30", "x;=1+1", '"=1"', "\uff1d1"]
+    names = [f"c{number}" for number in range(len(odd))]
+    batch = intake.import_csv(
+        io.BytesIO(make_sheet(["email", *names], ["a@example.org", *odd])), filename="x.xlsx", user=sender
+    ).batch
+    before = batch.emails.get().fields
+    (rows,) = sheets_of(export(batch)).values()
+    again = make_sheet(*([cell or "" for cell in row[: len(names) + 1]] for row in rows))
+    assert intake.import_csv(io.BytesIO(again), filename="y.xlsx", user=sender).batch.emails.get().fields == before
+    assert before == [cell.strip() for cell in odd] or before == odd
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("a/b:c", "a b c"), ("'x'", "x"), ("", "List"), ("?*", "List"), ("y" * 40, "y" * 31), ("Straße 1", "Straße 1")],
+    [
+        ("History", "History 1"),
+        ("a/b:c", "a b c"),
+        ("'x'", "x"),
+        ("", "List"),
+        ("?*", "List"),
+        ("y" * 40, "y" * 31),
+        ("Straße 1", "Straße 1"),
+    ],
 )
 def test_name_of_a_sheet_is_one_that_excel_takes(name: str, expected: str) -> None:
     assert name_sheet(name) == expected

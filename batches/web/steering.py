@@ -140,7 +140,7 @@ REPLAYS = (
     ),
 )
 
-SENDING = (SEND_NOW, *REPLAYS)
+SENDING = (CHANGE_TIME, SEND_NOW, *REPLAYS)
 """The actions by which mail goes out that nobody expected then. They may need a new proof of who the user is."""
 
 ACTIONS = (

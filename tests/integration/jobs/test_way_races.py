@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from batches import intake
@@ -24,9 +25,9 @@ from batches.models import (
     JobStatus,
     Lane,
 )
-from batches.people import purge
+from batches.people import Spelling, erase_person, purge
 from tests.conftest import MakeBatch, MakeJob
-from tests.integration.jobs.test_approval_races import answer_in_threads
+from tests.integration.jobs.test_approval_races import answer_in_threads, is_waiting_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,6 +76,26 @@ def test_batch_is_in_one_state_when_two_things_happen_at_once(scheduled: Batch, 
     else:
         assert [job.status for job in jobs] == [LIVE[BatchStatus(scheduled.status)]]
         assert statuses == {EmailStatus.PENDING}
+
+
+def test_person_is_erased_when_the_batch_becomes_a_draft_at_the_same_moment(scheduled: Batch) -> None:
+    address = scheduled.emails.get(row=2).address
+
+    def erase() -> None:
+        try:
+            erase_person(Spelling.read(address))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            return_to_draft(scheduled)
+            erasure = pool.submit(erase)
+            while not erasure.done() and not is_waiting_for_a_lock():
+                pass
+        erasure.result()
+    scheduled.refresh_from_db()
+    assert scheduled.total_count == scheduled.emails.exclude(address="").count() == 2
 
 
 @pytest.fixture

@@ -115,6 +115,6 @@ def _read(batch: Batch, export: Export) -> tuple[list[str], Iterator[list[Row]]]
 
 def name_file(batch: Batch, export: Export) -> str:
     """Return the name under which a browser saves the file: ``members-results.xlsx``."""
-    status = EmailStatus.FAILED if export.failure else export.status
+    status = EmailState.FAILED if export.failure else export.status
     what = f"{status}-{export.rows}" if status in EmailState else export.rows
     return f"{PurePath(batch.filename).stem or 'batch'}-{what}.{export.kind.ending}"

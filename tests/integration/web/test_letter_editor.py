@@ -201,11 +201,11 @@ def test_letter_has_the_new_frame_when_somebody_saves_it_at_the_same_moment(page
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             stored = EmailTemplate.objects.select_for_update().get()
+            stored.source = "Dear all"
+            compose(stored, user_id=editor.pk)  # with the frame as it was
             saving = pool.submit(save)
             while not saving.done() and not is_waiting_for_a_lock():
                 pass
-            stored.source = "Dear all"
-            compose(stored, user_id=editor.pk)
             save_template(stored, by=editor)
         assert saving.result() == 1
     stored.refresh_from_db()

@@ -24,6 +24,8 @@ from batches.models import (
     JobStatus,
 )
 from tests.conftest import MakeBatch, MakeJob, MakeUser
+from tests.integration.accounts.test_proof import make_proof_older
+from tests.integration.web.test_users import sign_in
 
 
 @pytest.fixture
@@ -70,12 +72,13 @@ def test_time_stays_when_the_other_can_not_be_used(page: Client, scheduled: Batc
 
 
 @pytest.mark.parametrize("action", ["time", "send-now"])
-def test_time_stays_when_the_proof_is_old(page: Client, scheduled: Batch, settings: LazySettings, action: str) -> None:
+def test_time_stays_when_the_proof_is_old(scheduled: Batch, sender: User, settings: LazySettings, action: str) -> None:
     """Another time may be in a minute. Who has found an open browser must not send to everybody by it."""
     settings.REAUTHENTICATE_ABOVE = 2
+    client = sign_in(sender)
+    make_proof_older(client, seconds=3600)
     before = scheduled.jobs.get().scheduled_at
-    address = reverse("batch-steer", args=[scheduled.pk, action])
-    answer = page.post(address, {"scheduled_at": "2099-03-31T09:00"})
+    answer = client.post(reverse("batch-steer", args=[scheduled.pk, action]), {"scheduled_at": "2099-03-31T09:00"})
     assert answer.headers["Location"].startswith("/accounts/reauthenticate/")
     assert scheduled.jobs.get().scheduled_at == before
 

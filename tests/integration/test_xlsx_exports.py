@@ -123,32 +123,13 @@ def test_cell_is_cut_between_characters_when_they_are_two_units_long() -> None:
 
 
 def test_texts_come_back_as_they_were_when_their_sheet_is_uploaded(sender: User) -> None:
-    odd = [
-        "=1+1",
-        "+49 30",
-        "-1",
-        "@x",
-        "'=1",
-        "00123",
-        "1e5",
-        "1/2",
-        "2026-11-27",
-        "TRUE",
-        "  x ",
-        "a\nb",
-        "\t=1",
-        "\u202ex",
-    ]
-    odd += ["_x0041_", "#N/A", "9" * 20, "12:30", "x;=1+1", '"=1"', "\uff1d1"]
-    names = [f"c{number}" for number in range(len(odd))]
-    batch = intake.import_csv(
-        io.BytesIO(make_sheet(["email", *names], ["a@example.org", *odd])), filename="x.xlsx", user=sender
-    ).batch
-    before = batch.emails.get().fields
-    (rows,) = sheets_of(export(batch)).values()
-    again = make_sheet(*([cell or "" for cell in row[: len(names) + 1]] for row in rows))
-    assert intake.import_csv(io.BytesIO(again), filename="y.xlsx", user=sender).batch.emails.get().fields == before
-    assert before == [cell.strip() for cell in odd] or before == odd
+    odd = ["=1+1", "+49 30", "-1", "@x", "'=1", "00123", "1e5", "1/2", "2026-11-27", "TRUE", "a\nb", "\u202ex", "#N/A"]
+    odd += ["_x0041_", "9" * 20, "12:30", "x;=1+1", '"=1"', "\uff1d1"]
+    data = make_sheet(["email", *(f"c{number}" for number in range(len(odd)))], ["a@example.org", *odd])
+    batch = intake.import_csv(io.BytesIO(data), filename="x.xlsx", user=sender).batch
+    assert batch.emails.get().fields == odd
+    again = intake.import_csv(io.BytesIO(export(batch)), filename="results.xlsx", user=sender).batch
+    assert again.emails.get().fields[: len(odd)] == odd
 
 
 @pytest.mark.parametrize(

@@ -164,8 +164,8 @@ def test_longer_name_is_asked_for_when_the_address_is_no_user_name(admin: Client
 def test_one_user_is_made_when_the_button_is_pressed_twice(staff: User) -> None:
     def press() -> str:
         try:
-            values = {"username": "new@example.org", "email": "new@example.org", "names": ("", "")}
-            return user_accounts.invite(staff, **values, groups=[]).username
+            address = "new@example.org"
+            return user_accounts.invite(staff, username=address, email=address, names=("", ""), groups=[]).username
         except user_accounts.UserRefused as exc:
             return str(exc)
         finally:

@@ -123,6 +123,7 @@ REPLAYS = (
             yes=gettext_lazy("Send it now"),
             no=gettext_lazy("Do not send"),
             tick_box=INCLUDE_UNKNOWN,
+            is_safe=True,
         ),
     ),
     Action(

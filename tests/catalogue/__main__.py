@@ -48,6 +48,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--widths", type=int, nargs="+", default=list(WIDTHS))
     parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES))
     parser.add_argument("--long", action="store_true", help="Show the longest data that can come.")
+    parser.add_argument("--fold", action="store_true", help="Only what is in sight before one scrolls.")
     return parser.parse_args()
 
 
@@ -87,15 +88,17 @@ def _take_all(arguments: argparse.Namespace) -> int:
 
 
 def _take(tour: Tour, shown: Shown, arguments: argparse.Namespace) -> int:
-    from tests.catalogue.tour import view
+    from tests.catalogue.tour import unfold, view
 
     taken = 0
     with tour.show(shown, width=arguments.widths[0], scheme=arguments.schemes[0]) as page:
         for scheme in arguments.schemes:
             for width in arguments.widths:
                 view(page, width=width, scheme=scheme)
+                if not arguments.fold:
+                    unfold(page)
                 name = f"{shown.name}-{width}-{scheme}.png"
-                page.screenshot(path=arguments.folder / name, full_page=True, animations="disabled")
+                page.screenshot(path=arguments.folder / name, full_page=not arguments.fold, animations="disabled")
                 taken += 1
     return taken
 

@@ -13,6 +13,7 @@ from tests.catalogue.acts import Shown
 from tests.catalogue.world import World
 
 HEIGHT = 900
+HIGHEST = 12_000
 SENTENCE = "Other requests take all connections of the database. Try again in a moment."
 
 
@@ -68,6 +69,17 @@ def view(page: Page, *, width: int, scheme: str) -> None:
     """Give an open page another width and other colours."""
     page.set_viewport_size({"width": width, "height": HEIGHT})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+
+
+def unfold(page: Page) -> None:
+    """Make the window as high as the page. A browser draws a frame of a letter only when it comes into sight."""
+    size = page.viewport_size
+    assert size is not None
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": size["width"], "height": min(max(HEIGHT, height), HIGHEST)})
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    for frame in page.frames[1:]:
+        frame.wait_for_load_state()
 
 
 def choose(pages: list[Shown], pattern: str) -> list[Shown]:

@@ -320,5 +320,11 @@ FIRST_DAY = [
 ]
 """The pages of a site on which there is nothing yet."""
 
+SHOWPIECES = [
+    Shown(name="showpiece-batch", address=BATCH % "large"),
+    Shown(name="showpiece-batches", address="/batches/"),
+]
+"""The pages as the README shows them, with a list as long as lists are."""
+
 PAGES = [*HOME, *ONE_BATCH, *LETTERS, *OFFICE, *FAULTS]
 """The pages that people see who send."""

@@ -34,7 +34,9 @@ def add_to(world: World) -> World:
         started_at=timezone.now() - timedelta(minutes=2),
     )
     counts = {f"{name}_count": count for name, count in DONE.items()}
-    lane = Lane.objects.create(job=job, number=1, worker="worker-1", rate_per_second=11, **counts)
+    Batch.objects.filter(pk=world.ids["waiting"]).delete()  # it would keep its relay from this batch
+    leased = {"rate_per_second": 11, "lease_until": timezone.now() + timedelta(hours=1)}
+    lane = Lane.objects.create(job=job, number=1, worker="worker-1", **leased, **counts)
     _give_statuses(batch, lane)
     make_marks(job, DONE, factor=1)
     Batch.objects.filter(pk=batch.pk).update(status=BatchStatus.PROCESSING, name=NAME)

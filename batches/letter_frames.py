@@ -5,8 +5,6 @@ A frame and the user who changes it enter. The number of letters that were saved
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from django.contrib.auth.models import User
 from django.db import transaction
 
@@ -15,7 +13,11 @@ from batches.models import FRAME_ID, AuditAction, EmailTemplate, LetterFrame, Te
 from batches.permissions import Permission, require
 from batches.rendering.template import TemplateFault
 from batches.template_sources import compose, make_frame
-from batches.template_versions import save_template
+from batches.template_versions import TemplateChanged, save_template
+from batches.writing.frame import Frame
+
+TRIES = 5
+"""So often a letter is drawn again that others save at the same moment."""
 
 
 def find_frame() -> LetterFrame:
@@ -35,12 +37,25 @@ def save_frame(frame: LetterFrame, *, by: User) -> int:
         frame.pk = FRAME_ID
         frame.save()
         audit.record(AuditAction.TEMPLATE_CHANGE, frame)
-    drawn, count = make_frame(frame), 0
-    for template in EmailTemplate.objects.filter(kind=TemplateKind.MARKDOWN).order_by("pk"):
+    drawn = make_frame(frame)
+    letters = EmailTemplate.objects.filter(kind=TemplateKind.MARKDOWN).order_by("pk")
+    return sum(_draw_again(pk, drawn, by=by) for pk in list(letters.values_list("pk", flat=True)))
+
+
+def _draw_again(pk: int, drawn: Frame, *, by: User) -> bool:
+    """Save one letter with another frame. Returns whether it changed. One that can't be used is left as it is."""
+    for _ in range(TRIES):
+        template = EmailTemplate.objects.filter(pk=pk, kind=TemplateKind.MARKDOWN).first()
+        if template is None:  # deleted meanwhile
+            return False
         before = template.html, template.text
-        with suppress(TemplateFault):  # a letter that could not be used before is left as it is
+        try:
             compose(template, user_id=by.pk, frame=drawn)
             if (template.html, template.text) != before:
                 save_template(template, by=by, based_on=template.version)
-                count += 1
-    return count
+        except TemplateFault:
+            return False
+        except TemplateChanged:  # somebody saved it meanwhile, perhaps with the frame as it was
+            continue
+        return (template.html, template.text) != before
+    return False

@@ -18,6 +18,7 @@ from pathlib import Path
 from django.conf import settings
 from django.utils.formats import date_format, number_format
 from django.utils.functional import lazy
+from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, ngettext
 
 from batches.spoken_times import say_count, say_phrase
@@ -31,6 +32,8 @@ _SIGN = re.compile(r" (?=\(.\)$)")
 _DAY = re.compile(
     r"\b\d{1,2} (?:January|February|March|April|May|June|July|August|September|October|November|December) \d{4}\b"
 )
+TEXT_MAX_CHARS, SENTENCES_MAX = 4_000, 20
+"""What is longer is not looked for: it quotes somebody, and each sentence is compared with the whole catalogue."""
 _LITERAL_MIN_LENGTH = 6
 """A pattern with fewer characters of its own would match what people have typed."""
 
@@ -50,10 +53,14 @@ def figure(number: float, *, decimals: int = 0) -> str:
 def say(sentence: object) -> str:
     """Return an English sentence of ours, or several, in the language of the request.
 
-    In English too: a page says "mail server" where the log says "relay". The catalogue ``locale/en`` has these.
+    In English too: a page says "mail server" where the log says "relay". The catalogue ``locale/en`` has these. HTML
+    stays as it is.
     """
+    if isinstance(sentence, SafeString):
+        return sentence
     text = str(sentence)
-    return _say_in(get_language() or settings.LANGUAGE_CODE, text) if text else text
+    is_ours = 0 < len(text) <= TEXT_MAX_CHARS
+    return _say_in(get_language() or settings.LANGUAGE_CODE, text) if is_ours else text
 
 
 say_lazy = lazy(say, str)
@@ -69,6 +76,8 @@ def say_to_program(sentence: object) -> str:
 @lru_cache(maxsize=4096)
 def _say_in(language: str, text: str) -> str:
     """Say a text as one sentence, else as several, else as one that quotes several, else as far as it is known."""
+    if len(_SENTENCE_END.split(text)) > SENTENCES_MAX:
+        return text
     said = _find(language, text) or _say_each(language, text) or _find(language, text, is_strict=False)
     if said is not None:
         return said
@@ -100,7 +109,7 @@ def _find(language: str, text: str, *, is_strict: bool = True) -> str | None:
             return gettext(text)
         for pattern in patterns:
             expression = pattern.strict if is_strict else pattern.expression
-            if text.startswith(pattern.start) and (match := expression.fullmatch(text)):
+            if pattern.may_match(text) and (match := expression.fullmatch(text)):
                 return _fill(pattern, match.groupdict())
     return say_phrase(text)
 
@@ -116,10 +125,31 @@ class Pattern:
     """Fits a text whose gaps hold anything."""
     strict: re.Pattern[str]
     """Fits a text of which no gap holds more than one sentence."""
-    start: str
-    """The text before the first gap."""
-    length: int
-    """How many characters are not in gaps."""
+    literals: tuple[str, ...]
+    """The text before the first gap, between two gaps each, and after the last one."""
+
+    @property
+    def length(self) -> int:
+        """How many characters are not in gaps."""
+        return sum(map(len, self.literals))
+
+    def may_match(self, text: str) -> bool:
+        """Whether a text has the literals in their order.
+
+        If it has not, the expression would try every way to fill the gaps: seconds, for a text made to that end.
+        """
+        if len(self.literals) == 1:
+            return text == self.literals[0]
+        first, *between, last = self.literals
+        if not text.startswith(first):
+            return False
+        end = len(first)
+        for literal in between:
+            begin = text.find(literal, end + 1)  # a gap has one character at least
+            if begin < 0:
+                return False
+            end = begin + len(literal)
+        return text.endswith(last) and len(text) - len(last) > end
 
 
 def _fill(pattern: Pattern, values: dict[str, str]) -> str:
@@ -193,24 +223,28 @@ def _find_wordings(form: str) -> Iterator[str]:
 
 
 def _compile(form: str, one: str, many: str) -> Pattern:
-    expression, length, end, start = "", 0, 0, form
+    expression, literals, end = "", [""], 0
     seen: set[str] = set()
-    for gap in _GAP.finditer(form):
-        literal, name = form[end : gap.start()], gap[1]
+    for gap in [*_GAP.finditer(form), None]:
+        literal = form[end : gap.start() if gap else len(form)]
         expression += re.escape(literal)
-        length += len(literal)
-        start = form[: gap.start()] if end == 0 else start
-        expression += "%" if name is None else f"(?P={name})" if name in seen else f"(?P<{name}>{_LOOSE})"
-        seen.add(name or "")
-        end = gap.end()
-    expression += re.escape(form[end:])
+        literals[-1] += literal
+        if gap is None:
+            break
+        end, name = gap.end(), gap[1]
+        if name is None:
+            expression += "%"
+            literals[-1] += "%"
+            continue
+        expression += f"(?P={name})" if name in seen else f"(?P<{name}>{_LOOSE})"
+        literals.append("")
+        seen.add(name)
     return Pattern(
         one=one,
         many=many,
         expression=re.compile(expression, re.DOTALL),
         strict=re.compile(expression.replace(_LOOSE, _STRICT), re.DOTALL),
-        start=start if "%%" not in start else "",
-        length=length + len(form) - end,
+        literals=tuple(literals),
     )
 
 

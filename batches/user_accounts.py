@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import translation
@@ -104,10 +104,14 @@ def invite(manager: User, *, username: str, email: str, names: tuple[str, str], 
     if User.objects.filter(Q(username__iexact=username) | Q(email__iexact=email)).exists():
         raise UserRefused(_("There is a user with this name or address already."))
     _require_groups(manager, groups)
+    user = User(username=username, email=email, first_name=names[0], last_name=names[1])
+    user.set_unusable_password()
     with transaction.atomic():
-        user = User(username=username, email=email, first_name=names[0], last_name=names[1])
-        user.set_unusable_password()
-        user.save()
+        try:
+            with transaction.atomic():
+                user.save()
+        except IntegrityError as exc:  # the button was pressed twice, and the other press came first
+            raise UserRefused(_("There is a user with this name or address already.")) from exc
         user.groups.set(groups)
         audit.record(AuditAction.USER_CHANGE, user, act="invite")
     return user

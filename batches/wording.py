@@ -6,6 +6,7 @@ Pages and commands take their sentences from here, so that each state is describ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from django.utils.translation import gettext_noop, ngettext
@@ -18,6 +19,9 @@ from batches.models import BatchStatus, EmailState, EmailStatus, LetterCheckStat
 from batches.progress import Snapshot
 from batches.translations import figure
 from batches.waiting import NO_WORKER as NO_WORKER
+
+_FIELD = re.compile(r"\{\{.*?\}\}")
+_TAG = re.compile(r"\{%.*?%\}|\{#.*?#\}")
 
 WAITING = (BatchStatus.PENDING, BatchStatus.PROCESSING)
 """The statuses in which a batch needs a worker to get further."""
@@ -311,3 +315,8 @@ def say_suppressed(by_reason: Mapping[str, int]) -> str:
         f"{count:,} {SUPPRESSED_WORDS.get(SuppressionReason(reason), reason) if reason else 'for a reason not known'}"
         for reason, count in by_reason.items()
     )
+
+
+def outline(words: str) -> str:
+    """Return a line of a template for people, with an ellipsis for each field: ``Your invitation, …``."""
+    return _TAG.sub("", _FIELD.sub("…", words))

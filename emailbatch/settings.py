@@ -285,6 +285,7 @@ MIDDLEWARE = [
     "batches.accounts.middleware.Sessions",
     "batches.accounts.signed_out.KeptForms",
     "batches.web.middleware.BusyRendering",
+    "batches.web.middleware.MethodPages",
 ]
 ROOT_URLCONF = "emailbatch.urls"
 ASGI_APPLICATION = "emailbatch.asgi.application"

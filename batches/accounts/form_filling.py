@@ -17,6 +17,8 @@ TYPED_KINDS = ("text", "email", "number", "search", "url", "tel", "date", "time"
 """The types of inputs into which people type what is no secret."""
 
 KEPT_HIDDEN = "data-kept"
+STORED_TIME = "data-at"
+"""With it a script shows a stored time in the field. What was typed comes in its place, so it is taken off."""
 
 Attributes = dict[str, str | None]
 Edit = tuple[int, int, str]
@@ -94,8 +96,8 @@ class _Reader(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=False)
         self._line_begins = [0]
-        for line in html.splitlines(keepends=True):
-            self._line_begins.append(self._line_begins[-1] + len(line))
+        for line in html.split("\n"):  # as the parser counts lines. splitlines() would end them at more signs
+            self._line_begins.append(self._line_begins[-1] + len(line) + 1)
         self._form: Form | None = None
         self._select: Attributes | None = None
         self._textarea: Control | None = None
@@ -200,7 +202,8 @@ def _fill_control(control: Control, values: Sequence[str], left: list[str]) -> E
     value = left.pop(0)
     if control.tag == "textarea":  # a browser drops the first line break of a textarea
         return control.end, control.text_end, f"\n{escape(value)}"
-    return control.begin, control.end, _write_tag("input", {**attributes, "value": value})
+    kept = {name: each for name, each in attributes.items() if name != STORED_TIME}
+    return control.begin, control.end, _write_tag("input", {**kept, "value": value})
 
 
 def _mark(control: Control, mark: str, *, is_on: bool) -> Edit | None:

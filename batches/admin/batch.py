@@ -201,7 +201,7 @@ class BatchAdmin(ReadOnlyAdmin):
             **self.admin_site.each_context(request),
             "title": _("Send to everybody again?"),
             "opts": self.opts,
-            "batches": batches,
+            "batches": Batch.objects.with_sending().filter(pk__in=batches),
             "checkbox_name": ACTION_CHECKBOX_NAME,
         }
         return TemplateResponse(request, "admin/batches/confirm_replay.html", context)

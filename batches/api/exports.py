@@ -22,6 +22,8 @@ from batches.api.batches import find_batch
 from batches.api.errors import ApiError
 from batches.exports.child_process import write_in_child
 from batches.exports.export import Export, FileKind, name_file, write_export
+from batches.jobs.failure_groups import KEY_CHARS, find_choice
+from batches.jobs.lifecycle import JobRefused
 from batches.models import AuditAction, Batch, EmailState
 
 router = Router(tags=["exports"])
@@ -49,11 +51,24 @@ Local = Annotated[
     ),
 ]
 Status = Annotated[EmailState | None, Query(description="Only the recipients in this state.")]
+Failure = Annotated[
+    str,
+    Query(
+        max_length=KEY_CHARS,
+        description="Only the failed recipients with one answer of the mail server. The batch's page has the keys.",
+    ),
+]
+Domain = Annotated[str, Query(alias="at", max_length=255, description="Of these, only the recipients at a domain.")]
 
 
 @router.get("/batches/{int:batch_id}/results.csv", openapi_extra=CSV)
 async def download_results(
-    request: HttpRequest, batch_id: int, status: Status = None, local: Local = False
+    request: HttpRequest,
+    batch_id: int,
+    status: Status = None,
+    local: Local = False,
+    failure: Failure = "",
+    domain: Domain = "",
 ) -> StreamingHttpResponse:
     """The uploaded columns, with the record of each email: status, reply code, reply, time, line, job, and its history.
 
@@ -61,7 +76,8 @@ async def download_results(
     back after it was sent: why (`returned`), when, and in which words. Its status stays `sent`.
     """
     kind = FileKind.LOCAL_CSV if local else FileKind.CSV
-    return await _answer(request, Export(batch_id=batch_id, rows="results", kind=kind, status=status or ""))
+    wanted = Export(batch_id=batch_id, rows="results", kind=kind, status=status or "", failure=failure, domain=domain)
+    return await _answer(request, wanted)
 
 
 @router.get("/batches/{int:batch_id}/results.xlsx", openapi_extra=XLSX)
@@ -97,6 +113,11 @@ async def _answer(request: HttpRequest, export: Export) -> StreamingHttpResponse
 def _find_exported(request: HttpRequest, export: Export) -> Batch:
     """Find the batch, and write down who downloads what of it."""
     batch = find_batch(request, export.batch_id)
+    if export.failure:
+        try:
+            find_choice(batch, export.failure, domain=export.domain)
+        except JobRefused as exc:
+            raise ApiError(404, str(exc)) from exc
     audit.record(AuditAction.DOWNLOAD, batch, file=f"{export.rows}.{export.kind.ending}")
     return batch
 

@@ -16,7 +16,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from batches import permissions
 from batches.directory import sql
 from batches.directory.matching import WALK_ROWS, Match, match_people, match_rows
-from batches.directory.words import Term, has_terms, make_words, read_query
+from batches.directory.words import Term, drop_marks, has_terms, make_words, read_query
 from batches.models import Batch, Email, Person
 from batches.suppressions import find_digest
 
@@ -123,8 +123,9 @@ def _owner_of(user: User | AnonymousUser) -> int | None:
 
 
 def _whole_address(text: str, owner: int | None) -> dict[str, Any]:
-    found = _IN_ANGLES.search(text)
-    digest = find_digest(found[1] if found else text.strip())
+    address = drop_marks(text)
+    found = _IN_ANGLES.search(address)
+    digest = find_digest(found[1] if found else address.strip())
     return {"digest": digest} if owner is None else {"digest": digest, "owner_id": owner}
 
 
@@ -139,10 +140,11 @@ def _tell(user: User | AnonymousUser, matched: Sequence[sql.MatchedPerson]) -> l
     by_person = {total.person_id: total for total in totals}
     emails = _read_emails(user, [sql.Place(total.batch_id, total.row) for total in totals])
     found = []
-    for person_id, _digest in matched:
+    for person_id, digest in matched:
         total = by_person.get(person_id)
         newest = emails.get(sql.Place(total.batch_id, total.row)) if total else None
-        if total and newest:  # otherwise the batch was purged or deleted at this moment
+        # Otherwise the batch was purged or deleted at this moment. Nobody's email is shown as that of another person.
+        if total and newest and newest.address_digest is not None and bytes(newest.address_digest) == bytes(digest):
             found.append(FoundPerson(person_id=person_id, email_count=total.email_count, newest=newest))
     return found
 

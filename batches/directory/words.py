@@ -28,6 +28,8 @@ _BREAK = "  "
 """What is before each word: two spaces, so that a key holds the first letter alone, and one the first two."""
 
 _WORD = re.compile(r"[^\W_]+")
+_MARKS = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Signs that nobody sees. Some mail programs put them around an address that is copied."""
 _SPELLED_OUT = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "Å": "Aa", "Ø": "Oe"}
 )
@@ -72,10 +74,16 @@ def fold_address(address: str) -> str:
     return remove_accents(address)
 
 
+def drop_marks(text: str) -> str:
+    """Return an address without signs that nobody sees."""
+    return _MARKS.sub("", text)
+
+
 def read_query(text: str) -> list[Term]:
     """Return the Terms of what a user typed. None: there is nothing to look for."""
     found: dict[Term, None] = {}
-    for part in text[:QUERY_MAX_CHARS].split():
+    for typed in text[:QUERY_MAX_CHARS].split():
+        part = drop_marks(typed) if "@" in typed else typed
         spellings = list(dict.fromkeys((part, part.translate(_SPELLED_OUT))))
         if "@" in part:  # a part of an address, whose signs count
             found[Term(tuple(dict.fromkeys(map(_begin_if_short, map(remove_accents, spellings)))))] = None

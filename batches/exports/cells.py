@@ -8,7 +8,7 @@ long as the slowest client takes, and PostgreSQL could not clean up after the la
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -54,7 +54,12 @@ def result_columns(batch: Batch, *, zone: str = "") -> list[str]:
 
 
 def result_pages(
-    batch: Batch, *, emails: EmailQuerySet | None = None, status: str = "", zone: str = ""
+    batch: Batch,
+    *,
+    emails: EmailQuerySet | None = None,
+    status: str = "",
+    is_wanted: Callable[[EmailRow], bool] | None = None,
+    zone: str = "",
 ) -> Iterator[list[Row]]:
     """Yield the uploaded columns of each email with its record, its line and its history, in the order of the file.
 
@@ -66,6 +71,7 @@ def result_pages(
     Args:
         emails: Only these emails of the batch. None: all of them.
         status: Only the emails in this state. Empty: all.
+        is_wanted: Only the emails of which it says so. None: all.
         zone: The time zone of the times in the history. Empty: UTC, as ISO 8601.
     """
     wanted = batch.emails.all() if emails is None else emails
@@ -73,6 +79,10 @@ def result_pages(
     last_row, rows = -1, FIRST_PAGE_ROWS
     while page := _read_page(wanted, last_row, rows, status=status):
         last_row = page[-1].row
+        page = page if is_wanted is None else list(filter(is_wanted, page))
+        if not page:
+            rows = PAGE_ROWS
+            continue
         histories = say_histories(page, separator=ATTEMPT_SEPARATOR, zone=zone)
         returns = _read_return_cells(page)
         cells: list[Row] = [

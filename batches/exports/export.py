@@ -17,7 +17,9 @@ from batches.exports.cells import Row, rejected_columns, rejected_pages, result_
 from batches.exports.csv_file import write_csv
 from batches.exports.xlsx_file import write_xlsx
 from batches.files.findings import Reading
-from batches.models import Batch, EmailQuerySet, EmailState
+from batches.history import EmailRow
+from batches.jobs.failure_groups import Failed, FailureChoice
+from batches.models import Batch, EmailQuerySet, EmailState, EmailStatus
 
 CHUNK_BYTES = 1 << 16
 KEPT_IN_MEMORY_BYTES = 1 << 20
@@ -48,6 +50,10 @@ class Export:
     kind: FileKind = FileKind.CSV
     status: str = ""
     """Only results in this EmailState. Empty: all."""
+    failure: str = ""
+    """The key of a group of failures (``jobs.failure_groups``). Only results of this group. Empty: all."""
+    domain: str = ""
+    """Only failures of the group at this domain. Empty: at all."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -61,13 +67,6 @@ class Export:
 def results_csv(batch: Batch, emails: EmailQuerySet | None = None) -> Iterator[bytes]:
     """Yield results.csv as programs read it. ``emails`` are those of the batch that are wanted. None: all of them."""
     return write_csv(result_columns(batch), result_pages(batch, emails=emails))
-
-
-def results_local_csv(batch: Batch, emails: EmailQuerySet) -> Iterator[bytes]:
-    """Yield some emails of the batch as results.csv for people."""
-    zone = settings.TIME_ZONE
-    pages = result_pages(batch, emails=emails, zone=zone)
-    return write_csv(result_columns(batch, zone=zone), pages, delimiter=batch.delimiter or ",", zone=ZoneInfo(zone))
 
 
 def rejected_csv(batch: Batch) -> Iterator[bytes]:
@@ -103,10 +102,19 @@ def _read(batch: Batch, export: Export) -> tuple[list[str], Iterator[list[Row]]]
     if export.rows == "rejected":
         return rejected_columns(batch), rejected_pages(batch)
     zone = "" if export.kind == FileKind.CSV else settings.TIME_ZONE
-    return result_columns(batch, zone=zone), result_pages(batch, status=export.status, zone=zone)
+    columns = result_columns(batch, zone=zone)
+    if not export.failure:
+        return columns, result_pages(batch, status=export.status, zone=zone)
+    group = FailureChoice(key=export.failure, words="", domain=export.domain)
+
+    def is_in_group(email: EmailRow) -> bool:
+        return group.has(Failed(email.id, email.address, email.code, email.reply))
+
+    return columns, result_pages(batch, status=EmailStatus.FAILED, is_wanted=is_in_group, zone=zone)
 
 
 def name_file(batch: Batch, export: Export) -> str:
     """Return the name under which a browser saves the file: ``members-results.xlsx``."""
-    what = f"{export.status}-{export.rows}" if export.status in EmailState else export.rows
+    status = EmailState.FAILED if export.failure else export.status
+    what = f"{status}-{export.rows}" if status in EmailState else export.rows
     return f"{PurePath(batch.filename).stem or 'batch'}-{what}.{export.kind.ending}"

@@ -19,10 +19,12 @@ from batches.exports.cells import Row
 
 SHEET_ROWS = 1_048_576
 CELL_CHARACTERS = 32_767
-"""The most that Excel keeps of a cell."""
+"""The most that Excel keeps of a cell, in units of UTF-16: most emoji are two."""
 CUT = "… (cut)"
 """Ends a cell of which that is not all."""
 SHEET_NAME_CHARACTERS = 31
+RESERVED_SHEET_NAME = "history"
+"""Excel keeps it for itself, and refuses a workbook that has it."""
 COLUMN_MIN_WIDTH, COLUMN_MAX_WIDTH = 8, 48
 """In characters."""
 _NO_SHEET_NAME = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
@@ -51,7 +53,8 @@ def write_xlsx(
 
 def name_sheet(name: str) -> str:
     """Return the name of a sheet as Excel takes it."""
-    return _NO_SHEET_NAME.sub(" ", name)[:SHEET_NAME_CHARACTERS].strip(" '") or "List"
+    taken = _NO_SHEET_NAME.sub(" ", name)[:SHEET_NAME_CHARACTERS].strip(" '") or "List"
+    return f"{taken} 1" if taken.lower() == RESERVED_SHEET_NAME else taken
 
 
 class _BookWriter:
@@ -116,4 +119,9 @@ def _find_width(index: int, columns: Sequence[str], rows: Sequence[Row]) -> int:
 
 
 def _fit(text: str) -> str:
-    return text if len(text) <= CELL_CHARACTERS else text[: CELL_CHARACTERS - len(CUT)] + CUT
+    if len(text) <= CELL_CHARACTERS // 2:  # of whatever characters
+        return text
+    units = text.encode("utf-16-le")
+    if len(units) <= 2 * CELL_CHARACTERS:
+        return text
+    return units[: 2 * (CELL_CHARACTERS - len(CUT))].decode("utf-16-le", "ignore") + CUT

@@ -46,7 +46,9 @@ def copy_batch(batch: Batch, *, user: User) -> Batch:
         with connection.cursor() as cursor:
             cursor.execute(sql.DUPLICATE_EMAILS, {"copy": copy.pk, "batch": batch.pk})
             copy.total_count = cursor.rowcount
-        if not copy.total_count:
+        # Looked up after the copy: a purge notes itself before it empties the first row. So what was copied is whole.
+        is_purged = Batch.objects.filter(pk=batch.pk, purged_at__isnull=False).exists()
+        if is_purged or not copy.total_count:
             raise NoRecipients(_("The addresses of this batch were removed, so there is no list to copy."))
         copy.save(update_fields=["total_count"])
         audit.record(AuditAction.COPY, copy, copied_from=batch.pk, count=copy.total_count)

@@ -7,7 +7,7 @@ transition of a live job does. So a batch whose time comes in the same moment ei
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -40,7 +40,10 @@ def reschedule_batch(batch: Batch, *, scheduled_at: datetime | None) -> EmailJob
     Raises:
         JobRefused: It is not scheduled any more, was approved for its time, or can't be sent at that time.
     """
-    if scheduled_at is not None and (fault := say_bad_send_time(scheduled_at, now=timezone.now())):
+    # Somebody who types a time that has passed has mistyped it, and does not want the mail to go out now.
+    if scheduled_at is not None and (
+        fault := say_bad_send_time(scheduled_at, now=timezone.now(), passed_max=timedelta())
+    ):
         raise JobRefused(fault)
     with transaction.atomic():
         job = _lock_scheduled(batch)
@@ -93,8 +96,11 @@ def return_to_draft(batch: Batch) -> Batch:
 
 
 def _lock_scheduled(batch: Batch) -> EmailJob:
-    """Lock the job of a batch that waits for its time."""
-    jobs = EmailJob.objects.select_for_update().filter(batch=batch, completed_at=None)
+    """Lock the job of a batch that waits for its time.
+
+    A job that has begun never waits again. It is looked up, because a draft would be sent twice here.
+    """
+    jobs = EmailJob.objects.select_for_update().filter(batch=batch, completed_at=None, started_at=None)
     job = jobs.filter(status=JobStatus.SCHEDULED).first()
     if job is None:
         raise JobRefused(_("This batch does not wait for its time any more. Look at the page again."))

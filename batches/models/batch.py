@@ -32,8 +32,14 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         return self.filter(created_by=user)
 
     def unlisted(self) -> Self:
-        """Filter by what the search for people does not know yet. The index batch_unlisted has those."""
-        return self.filter(_UNLISTED)
+        """Filter by what the search for people does not know yet. The index batch_unlisted has those.
+
+        A batch that was paused before its time has not begun: it may still be a draft again, with another list.
+        """
+        begun = apps.get_model("batches", "EmailJob").objects.filter(
+            batch=models.OuterRef("pk"), started_at__isnull=False
+        )
+        return self.filter(_UNLISTED, ~models.Q(status=BatchStatus.PAUSED) | models.Exists(begun))
 
     def with_sending(self) -> Self:
         """Annotate each batch with ``subject`` and ``began_at`` of its newest job. Read a page of them, not all."""

@@ -117,11 +117,15 @@ def _erase_emails(found: Findings, erased: Erased, *, wait_seconds: float) -> No
                 "batch first."
             ) from exc
         with transaction.atomic():
-            values = {"emails": email_ids, "blank": json.dumps(blank)}
-            sql.execute(sql.EMPTY_EMAILS, values)
-            sql.execute(sql.EMPTY_ATTEMPTS, values)
-            sql.execute(sql.EMPTY_RETURNS, values)
-        erased.add("emails", len(email_ids))
+            # Locked, because a scheduled batch may be taken back to a draft, in which no email is without an address.
+            Batch.objects.select_for_update().filter(pk=batch_id).first()
+            is_draft = _delete_from_draft(batch, email_ids)
+            if not is_draft:
+                values = {"emails": email_ids, "blank": json.dumps(blank)}
+                sql.execute(sql.EMPTY_EMAILS, values)
+                sql.execute(sql.EMPTY_ATTEMPTS, values)
+                sql.execute(sql.EMPTY_RETURNS, values)
+        erased.add("recipients of drafts" if is_draft else "emails", len(email_ids))
 
 
 def _delete_from_draft(batch: Batch, email_ids: Sequence[int]) -> bool:

@@ -19,13 +19,14 @@ from datetime import datetime, timedelta
 
 from django.contrib.admin.models import LogEntry
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from batches import audit, session_limits
 from batches.directory import unlist_rows
 from batches.models import (
     AuditAction,
+    AuditEntry,
     Batch,
     BatchStatus,
     EmailJob,
@@ -97,7 +98,7 @@ def purge(days: int, *, rest: Rest = rest_while_sending, now: datetime | None = 
     purged.add("sessions", session_limits.forget_ended(now=now or timezone.now()))
     for batch in _find_ended(before):
         _purge_batch(batch, purged, rest)
-    for draft in Batch.objects.filter(status=BatchStatus.DRAFT, created_at__lt=before).order_by("pk"):
+    for draft in _find_drafts(before):
         _purge_draft(draft, purged, rest)
     _purge_rest(before, purged)
     for store in open_stores():
@@ -112,6 +113,13 @@ def _find_ended(before: datetime) -> Iterator[Batch]:
     live = EmailJob.objects.filter(batch=OuterRef("pk"), completed_at=None)
     ended = Batch.objects.filter(~Exists(live), completed_at__lt=before, is_emptied=False)
     yield from ended.order_by("pk").iterator()
+
+
+def _find_drafts(before: datetime) -> QuerySet[Batch]:
+    """Find the drafts that were left before a moment. One that somebody took back since was scheduled until then."""
+    taken_back = AuditEntry.objects.filter(batch_id=OuterRef("pk"), action=AuditAction.WITHDRAW, at__gte=before)
+    drafts = Batch.objects.filter(~Exists(taken_back), status=BatchStatus.DRAFT, created_at__lt=before)
+    return drafts.order_by("pk")
 
 
 def _purge_batch(batch: Batch, purged: Purged, rest: Rest) -> None:

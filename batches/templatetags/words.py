@@ -1,4 +1,7 @@
-"""The tag ``words_script``, for the sentences of the scripts, and the filter ``say``, for those that are in English."""
+"""The tag ``words_script``, for the sentences of the scripts, and filters.
+
+``say`` is for sentences that are in English, and ``outline`` for lines of a template.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from django.utils.translation import get_language
 
 from batches.languages import find_version
 from batches.translations import say
+from batches.wording import outline
 
 register = template.Library()
+register.filter(outline)
 
 
 @register.filter(name="say")

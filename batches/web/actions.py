@@ -54,7 +54,7 @@ class Question:
     has_time: bool = False
     """Whether the answer needs a time."""
     is_safe: bool = False
-    """Whether the step sends nothing and loses nothing. Its button is then not red."""
+    """Whether the step loses nothing, and nobody gets a mail twice by it. Its button is then not red."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ A query string enters, so a filtered list can be kept as a bookmark. A page leav
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -94,7 +94,7 @@ def filter_batches(batches: QuerySet[Batch], chosen: dict[str, Any]) -> Any:
         batches = batches.filter(created_by=chosen["who"])
     if chosen["since"]:
         batches = batches.filter(created_at__gte=_midnight(chosen["since"]))
-    if chosen["until"]:
+    if chosen["until"] and chosen["until"] < date.max:  # which has no day after it
         batches = batches.filter(created_at__lt=_midnight(chosen["until"] + timedelta(days=1)))
     return batches
 

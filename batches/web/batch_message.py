@@ -17,6 +17,7 @@ from batches.suppressions import find_digest
 from batches.web.message import is_row_number
 from batches.web.requests import SignedInRequest
 from batches.web.sent_message import FRAME_SANDBOX, read_sent_message
+from batches.wording import outline
 
 SHOW_FOR = "for"
 """The parameter of the query that names the person: the line, the address, or a part of the address or a cell."""
@@ -46,7 +47,7 @@ def describe_message(request: SignedInRequest, batch: Batch, job: EmailJob | Non
     return {
         "sent_message": sent,
         "message_job": job,
-        "plain_subject": "" if "{" in job.subject else job.subject,
+        "plain_subject": outline(job.subject),
         "message_steps": list(_list_steps(batch, job)),
         "show_for": wanted,
         "missed": missed,

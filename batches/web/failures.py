@@ -1,27 +1,23 @@
-"""The failures of a batch by what the mail server said: the recipients of one group, as a page and as a download, and
-the button that sends to them again.
+"""The failures of a batch by what the mail server said: the recipients of one group, and the button that sends to them
+again.
 
-A batch's id and the key of a group enter. A page, a file or a redirect leaves.
+A batch's id and the key of a group enter. A page or a redirect leaves. ``api.exports`` has the download.
 """
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from batches import audit
 from batches.accounts.proof import require_fresh_proof
-from batches.exports.export import results_local_csv
 from batches.jobs import creation
 from batches.jobs.failure_groups import FailureChoice, filter_chosen, find_choice
 from batches.jobs.lifecycle import JobRefused
-from batches.models import AuditAction, Batch, EmailQuerySet, JobKind
+from batches.models import Batch, EmailQuerySet, JobKind
 from batches.paging import read_page
 from batches.permissions import Act, find_missing
 from batches.web.listed_emails import list_emails
@@ -49,19 +45,6 @@ def show_group(request: SignedInRequest, batch_id: int, key: str) -> HttpRespons
         "may_send": _may_send(request, batch),
     }
     return render(request, "batches/failure_group.html", context)
-
-
-@require_safe
-@login_required
-def download_group(request: SignedInRequest, batch_id: int, key: str) -> StreamingHttpResponse:
-    """Download the rows of a group, in the columns of results.csv."""
-    batch = find_batch(request, batch_id)
-    _choice, emails = _find_group(request, batch, key)
-    filename = f"{PurePath(batch.filename).stem or 'batch'}-failed-{key}.csv"
-    audit.record(AuditAction.DOWNLOAD, batch, file=filename)
-    response = StreamingHttpResponse(results_local_csv(batch, emails), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="failed-{key}.csv"'
-    return response
 
 
 @posted_from("failures", "batch_id", "key")

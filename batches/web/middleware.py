@@ -13,7 +13,6 @@ from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
-from django.views.defaults import bad_request
 
 from batches.rendering.children import RenderingBusy
 from batches.response_middleware import change_responses
@@ -37,6 +36,9 @@ A link that a person presses may open a new tab, if the frame around the message
 
 MESSAGE_POLICY_WITH_PICTURES = MESSAGE_POLICY.replace("img-src data:", "img-src https: data:")
 """The same after a person asked for the pictures, which tells their server that somebody looks at the message."""
+
+PROGRAMS = ("/api/", "/hooks/", "/metrics")
+"""Addresses for programs, which read no pages."""
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 """What no page of ours needs (W3C Permissions Policy)."""
@@ -78,7 +80,24 @@ class UnstorableValues(MiddlewareMixin):
             return None
         kind = type(exception.__cause__ or exception).__name__  # its message may quote the value
         logger.warning("The database can't store what %s %s was given: %s", request.method, request.path, kind)
-        return bad_request(request, exception)
+        return render(request, "400.html", status=400)
+
+
+class MethodPages(MiddlewareMixin):
+    """Shows a page to a person who opens the address of a button, which answers 405 without a word.
+
+    A script and a program get the answer as it is.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        is_person = request.headers.get("Sec-Fetch-Dest", "document") == "document"
+        if response.status_code != 405 or not is_person:
+            return response
+        if request.path_info.startswith(PROGRAMS) or "text/html" not in request.headers.get("Accept", ""):
+            return response
+        page = render(request, "405.html", status=405)
+        page.headers["Allow"] = response.headers["Allow"]  # RFC 9110, 15.5.6
+        return page
 
 
 def _has_too_many_digits(exception: BaseException) -> bool:

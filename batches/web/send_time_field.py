@@ -120,7 +120,8 @@ def _say_refusal(exc: UnknownZone | DoesNotExist | ComesTwice, typed: datetime) 
     if isinstance(exc, ComesTwice):
         return _("The clocks go back in %(zone)s then, so %(time)s comes twice. Choose which one.") % words
     sentence = _("The clocks go forward in %(zone)s then, so %(time)s does not exist. Write %(later)s or another time.")
-    return sentence % {**words, "later": f"{exc.later:%H:%M}"}
+    is_same_day = exc.later.date() == typed.date()  # some clocks go forward over midnight
+    return sentence % {**words, "later": f"{exc.later:%H:%M}" if is_same_day else f"{exc.later:%Y-%m-%d %H:%M}"}
 
 
 def parse_time(text: str) -> datetime | None:

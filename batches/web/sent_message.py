@@ -66,9 +66,6 @@ def read_sent_message(batch: Batch, email: Email, *, user_id: int | None) -> Sen
 
     Args:
         email: One that was read with ``with_state``.
-
-    Raises:
-        RenderingBusy: Too many templates are being looked at.
     """
     job_id = read_histories([email])[email.pk].job_id
     jobs = batch.jobs.select_related("topic")
@@ -118,7 +115,7 @@ def _render(batch: Batch, email: Email, job: EmailJob, *, user_id: int | None) -
     try:
         parts = MessageParts.of(job)
         message = children.render(parts, context, address_heading=batch.address_heading, user_id=user_id)
-    except TemplateFault as exc:
+    except (TemplateFault, children.RenderingBusy) as exc:  # the page around it has more to tell, so it is shown
         return None, str(exc)
     _kept.keep(key, message)
     return message, ""

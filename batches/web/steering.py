@@ -123,6 +123,7 @@ REPLAYS = (
             yes=gettext_lazy("Send it now"),
             no=gettext_lazy("Do not send"),
             tick_box=INCLUDE_UNKNOWN,
+            is_safe=True,
         ),
     ),
     Action(
@@ -140,7 +141,7 @@ REPLAYS = (
     ),
 )
 
-SENDING = (SEND_NOW, *REPLAYS)
+SENDING = (CHANGE_TIME, SEND_NOW, *REPLAYS)
 """The actions by which mail goes out that nobody expected then. They may need a new proof of who the user is."""
 
 ACTIONS = (

@@ -20,7 +20,7 @@ from batches.jobs import lifecycle
 from batches.message_tests import send_letter_test
 from batches.models import EmailTemplate, TemplateKind
 from batches.permissions import Permission, may
-from batches.pictures import PictureRefused, store_picture
+from batches.pictures import PICTURE_MAX_BYTES, PictureRefused, store_picture
 from batches.rendering import children
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.template_notes import TemplateNotes
@@ -161,7 +161,7 @@ def _change_typed(request: SignedInRequest, typed: QueryDict) -> None:
         typed[fix.part] = fix.apply(typed.get(fix.part, ""))
     if "upload" in typed and (picture := request.FILES.get("picture")):
         try:
-            stored = store_picture(picture.read(), name=picture.name or "", by=request.user)
+            stored = store_picture(picture.read(PICTURE_MAX_BYTES + 1), name=picture.name or "", by=request.user)
         except PictureRefused as exc:
             messages.error(request, str(exc))
         else:

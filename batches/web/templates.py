@@ -6,6 +6,7 @@ Requests enter. Pages leave, or redirects. Everybody reads and copies every temp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,9 +25,13 @@ from batches.permissions import Permission, may
 from batches.template_analysis import read_known
 from batches.template_versions import TemplateInUse, delete_template, make_default, may_edit
 from batches.web.requests import SignedInRequest, posted_from
+from batches.wording import outline
 
 EXCERPT_CHARS = 160
 """How much of a letter the list shows."""
+
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_MARKS = re.compile(r"\*+|^#+ |^> ", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,5 +121,6 @@ def _list_templates(request: SignedInRequest, templates: Iterable[EmailTemplate]
 
 def _make_excerpt(template: EmailTemplate) -> str:
     """Return the first words of a template's text, which a letter has too. Of HTML without a text body, none."""
-    words = " ".join(template.text[: 2 * EXCERPT_CHARS].split())
+    text = _LINK.sub(r"\1", outline(template.text[: 4 * EXCERPT_CHARS]))
+    words = " ".join(_MARKS.sub("", text).split())
     return f"{words[:EXCERPT_CHARS]}…" if len(words) > EXCERPT_CHARS else words

@@ -57,7 +57,6 @@ urlpatterns = [
     path("batches/<int:batch_id>/approval/withdraw/", approvals.withdraw, name="approval-withdraw"),
     path("approvals/", approvals.show_approvals, name="approvals"),
     path("batches/<int:batch_id>/failures/<slug:key>/", failures.show_group, name="failures"),
-    path("batches/<int:batch_id>/failures/<slug:key>/results.csv", failures.download_group, name="failures-download"),
     path("batches/<int:batch_id>/failures/<slug:key>/send/", failures.send_group, name="failures-send"),
     path(
         "batches/<int:batch_id>/recipients/<int:row>/message/",

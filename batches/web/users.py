@@ -15,6 +15,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.contrib.auth.views import PasswordResetConfirmView
+from django.core.validators import MaxLengthValidator
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpResponse
@@ -34,6 +35,8 @@ from batches.user_accounts import MEANINGS, UserRefused
 from batches.web.requests import SignedInRequest
 
 SEARCH_MAX_CHARS = 150
+NAME_MAX_CHARS = 150
+"""Of a user name, as Django's column has it."""
 
 
 class GroupChoices(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # Django's class takes no argument
@@ -72,7 +75,7 @@ class InviteForm(GroupsForm):
     username = forms.CharField(
         label=gettext_lazy("User name"),
         required=False,
-        max_length=150,
+        max_length=NAME_MAX_CHARS,
         validators=[UnicodeUsernameValidator()],
         help_text=gettext_lazy("For the sign-in. Left empty, it is the email address."),
     )
@@ -89,6 +92,10 @@ class InviteForm(GroupsForm):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         cleaned["username"] = cleaned.get("username") or cleaned.get("email", "")
+        try:
+            MaxLengthValidator(NAME_MAX_CHARS)(cleaned["username"])
+        except forms.ValidationError as exc:  # an address may be longer
+            self.add_error("username", exc)
         return cleaned
 
 

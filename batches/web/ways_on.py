@@ -114,6 +114,7 @@ SEND_NOW = Action(
         no=gettext_lazy("Keep the time"),
         count="pending",
         count_label=gettext_lazy("Recipients:"),
+        is_safe=True,
     ),
 )
 BACK_TO_DRAFT = Action(

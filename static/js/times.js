@@ -21,8 +21,9 @@ const RENEW_EVERY_MS = 20_000;
 const writers = new Map();
 let timer = 0;
 
-/** The IANA name of the browser's zone, such as Europe/Berlin. */
-export const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone ?? "UTC";
+/** The IANA name of the browser's zone, such as Europe/Berlin. A browser that knows no zone shows times in UTC. */
+const found = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+export const zone = !found || found === "Etc/Unknown" ? "UTC" : found;
 
 /** Write the times in `root` again. After a part of the page was replaced, call it for that part. */
 export function showTimes(root) {

@@ -56,8 +56,24 @@ const ACTS = {
 };
 const KEYS = { b: "bold", i: "italic", k: "link" };
 
+/** Let Tab reach one button of the toolbar, and the arrow keys go from there (WAI-ARIA, the toolbar pattern). */
+function moveByArrows(toolbar) {
+  const buttons = [...toolbar.querySelectorAll("button")];
+  const choose = (chosen) => buttons.forEach((button) => (button.tabIndex = button === chosen ? 0 : -1));
+  choose(buttons[0]);
+  toolbar.addEventListener("focusin", (event) => choose(event.target.closest("button")));
+  toolbar.addEventListener("keydown", (event) => {
+    const at = buttons.indexOf(document.activeElement);
+    const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    buttons.at(next % buttons.length).focus();
+  });
+}
+
 /** Let the buttons of a toolbar change a text field. */
 export function followToolbar(toolbar, area) {
+  moveByArrows(toolbar);
   toolbar.addEventListener("click", (event) => {
     const act = event.target.closest("[data-act]")?.dataset.act;
     if (act in ACTS) ACTS[act](area);

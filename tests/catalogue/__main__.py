@@ -19,7 +19,9 @@ import django
 from tests import services
 
 if TYPE_CHECKING:  # these need the settings, which need the services
-    from tests.catalogue.pages import Shown
+    from playwright.sync_api import FloatRect, Page
+
+    from tests.catalogue.acts import Shown
     from tests.catalogue.tour import Tour
 
 WIDTHS = (1440, 768, 360)
@@ -48,6 +50,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--widths", type=int, nargs="+", default=list(WIDTHS))
     parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES))
     parser.add_argument("--long", action="store_true", help="Show the longest data that can come.")
+    parser.add_argument("--crop", type=int, metavar="PIXELS", help="Only so much from the top of each page.")
     return parser.parse_args()
 
 
@@ -57,7 +60,8 @@ def _take_all(arguments: argparse.Namespace) -> int:
     from django.test.utils import setup_databases, setup_test_environment
 
     from tests.acceptance.browser import running_browser, running_site
-    from tests.catalogue import pages, texts, world
+    from tests.catalogue import pages, showpiece, texts, world
+    from tests.catalogue.admin_pages import ADMIN_PAGES
     from tests.catalogue.tour import Tour, choose
 
     setup_test_environment()
@@ -67,7 +71,8 @@ def _take_all(arguments: argparse.Namespace) -> int:
     count = 0
     stages = [
         (pages.FIRST_DAY, world.build_empty),
-        ([*pages.PAGES, *pages.ADMIN_PAGES], lambda: world.build_world(texts.LONG if arguments.long else texts.PLAIN)),
+        ([*pages.PAGES, *ADMIN_PAGES], lambda: world.build_world(texts.LONG if arguments.long else texts.PLAIN)),
+        (pages.SHOWPIECES, lambda: showpiece.add_to(world.build_world(texts.PLAIN))),
     ]
     with running_browser() as browser:
         for shown_pages, make in stages:
@@ -86,17 +91,27 @@ def _take_all(arguments: argparse.Namespace) -> int:
 
 
 def _take(tour: Tour, shown: Shown, arguments: argparse.Namespace) -> int:
-    from tests.catalogue.tour import view
+    from tests.catalogue.tour import unfold, view
 
     taken = 0
     with tour.show(shown, width=arguments.widths[0], scheme=arguments.schemes[0]) as page:
         for scheme in arguments.schemes:
             for width in arguments.widths:
                 view(page, width=width, scheme=scheme)
+                unfold(page)
                 name = f"{shown.name}-{width}-{scheme}.png"
-                page.screenshot(path=arguments.folder / name, full_page=True, animations="disabled")
+                _take_picture(page, arguments.folder / name, crop=arguments.crop)
                 taken += 1
     return taken
+
+
+def _take_picture(page: Page, path: Path, *, crop: int | None) -> None:
+    size = page.viewport_size
+    assert size is not None
+    clip: FloatRect | None = (
+        {"x": 0, "y": 0, "width": size["width"], "height": min(crop, size["height"])} if crop else None
+    )
+    page.screenshot(path=path, full_page=not crop, clip=clip, animations="disabled")
 
 
 STARTED_AT = time.monotonic()

@@ -18,8 +18,8 @@ NAMES = (
     "Emma Schmidt",
     "Lucas Silva",
 )
-GONE = "550 5.1.1 User unknown in virtual mailbox table"
-FULL = "452 4.2.2 The mailbox is full, try again later"
+GONE = "5.1.1 User unknown in virtual mailbox table"
+FULL = "4.2.2 The mailbox is full, try again later"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ LONG = Texts(
     template_name="Rechtsschutzversicherungsgesellschaften" * 5,
     template_key="rechtsschutzversicherungsgesellschaften_" * 2,
     subject="Kraftfahrzeughaftpflichtversicherung" * 6 + "{{ name }}",
-    reply="550-5.7.1 " + "https://blocklist.example/why?ip=192.0.2.1&token=" + "a1b2c3d4e5" * 94,
+    reply="5.7.1 " + "https://blocklist.example/why?ip=192.0.2.1&token=" + "a1b2c3d4e5" * 94,
     town="Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch" * 4,
     heading="Ort_der_Hauptwohnung_oder_des_gewöhnlichen_Aufenthalts",
     local_part="{name}.abcdefghijklmnopqrstuvwxyz.abcdefghijklmnopqrstu",

@@ -14,8 +14,7 @@ from datetime import timedelta
 from email.message import EmailMessage as Mail
 
 from django.conf import settings
-from django.contrib.auth.models import Group, User
-from django.contrib.auth.models import Permission as StoredPermission
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import Client, override_settings
@@ -39,20 +38,20 @@ from batches.models import (
     ReturnKind,
     Sender,
     SuppressionReason,
+    TemplateKind,
     Topic,
     Webhook,
 )
 from batches.outcomes import Outcome
-from batches.permissions import GROUPS
 from batches.suppressions import find_digest, suppress
 from batches.template_versions import save_template
 from emailbatch.localstack import addresses
 from emailbatch.localstack.inbox_store import InboxWriter, Incoming
+from tests.catalogue.accounts import make_more_users, make_people
 from tests.catalogue.marks import make_marks
+from tests.catalogue.recipients import find_recipients, purge_old
 from tests.catalogue.texts import FULL, PLAIN, Texts
 
-PEOPLE = {"sender": ("Senders",), "approver": ("Senders", "Approvers"), "auditor": ("Auditors",), "newcomer": ()}
-"""The users besides the administrator, with their groups."""
 HTML = (
     "<h1>Dear {{ name }}</h1><p>On Saturday we play in <b>{{ %s }}</b>. "
     '<a href="https://example.org/tickets">Get your ticket</a>.</p>'
@@ -69,7 +68,7 @@ class World:
     ids: dict[str, int | str] = field(default_factory=dict)
     """What an address of a page names in braces: ``{running}`` is the id of the batch that is being sent."""
     cookies: dict[str, str] = field(default_factory=dict)
-    """The session of each user, by the role: ``sender``, ``approver``, ``auditor``, ``newcomer``, ``admin``."""
+    """The session of each user, by the role: ``admin``, or one of PEOPLE of the accounts."""
     users: dict[str, User] = field(default_factory=dict)
 
 
@@ -89,22 +88,26 @@ def build(make: Callable[[], World]) -> World:
 def build_empty() -> World:
     """Make the users alone: the site on its first day."""
     world = World(texts=PLAIN)
-    _make_people(world)
+    make_people(world)
     return world
 
 
 def build_world(texts: Texts) -> World:
     """Make everything."""
     world = World(texts=texts)
-    _make_people(world)
+    make_people(world)
     _make_senders(world)
     _make_templates(world)
+    _make_letter(world)
     _make_worker()
     for name, make in BATCHES.items():
         world.ids[name] = make(world).pk
     _make_returns(world)
     _make_suppressions(world)
+    find_recipients(world)
+    purge_old(world)
     _make_inbox(world)
+    make_more_users(world)
     _make_others(world)
     return world
 
@@ -115,24 +118,6 @@ def clear() -> None:
     with redis_client.connect() as client:
         client.flushall()
     addresses.inbox_file(settings.DATA_DIR).unlink(missing_ok=True)
-
-
-def _make_people(world: World) -> None:
-    for name, codes in GROUPS.items():
-        group, _ = Group.objects.get_or_create(name=name)
-        codenames = [permission.codename for permission in codes]
-        group.permissions.set(StoredPermission.objects.filter(codename__in=codenames))
-    for role, groups in PEOPLE.items():
-        username = world.texts.username if role == "sender" else role
-        user = User.objects.create_user(username, f"{role}@example.org", "Correct-Horse-7")
-        user.groups.set(Group.objects.filter(name__in=groups))
-        world.users[role] = user
-    world.users["admin"] = User.objects.create_superuser("admin", "admin@example.org", "Correct-Horse-7")
-    for role, user in world.users.items():
-        client = Client()
-        client.force_login(User.objects.get(pk=user.pk))
-        world.cookies[role] = client.cookies["sessionid"].value
-    world.ids["user"] = world.users["sender"].pk
 
 
 def _make_senders(world: World) -> None:
@@ -164,6 +149,22 @@ def _make_templates(world: World) -> None:
     unused = EmailTemplate(key="reminder", name="Reminder", subject="A reminder", text="Dear {{ name }}", owner=owner)
     save_template(unused, by=owner)
     world.ids |= {"template": template.key, "template_id": template.pk}
+
+
+def _make_letter(world: World) -> None:
+    """Write a letter in Markdown, as the editor posts it."""
+    client = Client()
+    client.force_login(User.objects.get(pk=world.users["sender"].pk))
+    field_name = _field_of(world.texts)
+    parts = {
+        "name": "Rehearsal",
+        "key": "rehearsal",
+        "kind": TemplateKind.MARKDOWN,
+        "subject": world.texts.subject,
+        "source": f"Dear {{{{ name }}}},\n\n# Rehearsal\n\nWe meet in **{{{{ {field_name} }}}}**.\n\n- Bring music.",
+    }
+    answer = client.post("/templates/new/", parts)
+    assert answer.status_code == 302, answer.content
 
 
 def _field_of(texts: Texts) -> str:
@@ -286,6 +287,13 @@ def _make_scheduled(world: World) -> Batch:
     return _make_sent(world, BatchStatus.SCHEDULED, JobStatus.SCHEDULED, job_columns=later, pending=12)
 
 
+def _make_test(world: World) -> Batch:
+    """A test of a letter, which is listed apart from the batches."""
+    batch = _make_sent(world, BatchStatus.COMPLETED, JobStatus.COMPLETED, sent=12)
+    Batch.objects.filter(pk=batch.pk).update(is_test=True)
+    return batch
+
+
 def _make_asked(world: World) -> Batch:
     """A draft that waits for the approval of a second person."""
     batch = import_list(world.texts, world.users["sender"])
@@ -321,6 +329,8 @@ BATCHES: dict[str, Callable[[World], Batch]] = {
     "mixed": lambda world: _make_sent(
         world, BatchStatus.COMPLETED, JobStatus.COMPLETED, name=world.texts.batch_name, sent=8, failed=3, unknown=1
     ),
+    "test": _make_test,
+    "purged": lambda world: _make_sent(world, BatchStatus.COMPLETED, JobStatus.COMPLETED, sent=9, failed=3),
     "waiting": _make_waiting,
     "running": _make_running,
 }

@@ -183,7 +183,6 @@ GET  /api/batches/{live}/results.csv               401    404    200   404      
 GET  /api/batches/{live}/rejected.csv              401    404    200   404      200    404     200   404  200
 GET  /api/batches/{live}/results.xlsx              401    404    200   404      200    404     200   404  200
 GET  /api/batches/{live}/rejected.xlsx             401    404    200   404      200    404     200   404  200
-GET  /batches/{ended}/failures/{failure}/results.csv 302    404    200   404      200    404     200   404  200
 GET  /api/audit.csv                                401    403    403   403      403    403     200   403  200
 GET  /api/suppressions.csv                         401    403    403   403      403    403     200   403  200
 """

@@ -13,7 +13,9 @@ from django.test import AsyncClient
 
 from batches import intake
 from batches.exports import cells
+from batches.jobs.failure_groups import find_key
 from batches.models import Email, EmailStatus
+from tests.conftest import MakeUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,6 +54,26 @@ async def test_uploaded_columns_have_a_status_when_results_are_downloaded(
         ["Çelik", "c@example.org", "", "pending", "", "", "", "4", *[""] * 5],
     ]
     assert "filename*=UTF-8''G%C3%A4ste%202030-results.csv" in headers["Content-Disposition"]
+
+
+async def test_results_are_of_one_group_when_the_answer_of_the_mail_server_is_named(
+    sender: User, make_user: MakeUser
+) -> None:
+    other = await database_sync_to_async(make_user)("other", "Senders")
+    imported = await database_sync_to_async(intake.import_csv)(
+        io.BytesIO(FILE.encode()), filename="guests.csv", user=sender
+    )
+    await Email.objects.filter(address="ada@example.org").aupdate(status=EmailStatus.FAILED, code=550, reply="No.")
+    await Email.objects.filter(address="c@example.org").aupdate(status=EmailStatus.FAILED, code=552, reply="Full.")
+    path = f"/api/batches/{imported.batch.pk}/results.csv?failure={find_key('550 No.')}"
+    for ending in ("", "&at=example.org"):
+        _headers, rows = await download(sender, path + ending)
+        assert [row[1] for row in rows[1:]] == ["ada@example.org"]
+    client = AsyncClient()
+    await client.aforce_login(sender)
+    assert (await client.get(f"{path}&at=example.com")).status_code == 404
+    await client.aforce_login(other)
+    assert (await client.get(path)).status_code == 404
 
 
 async def test_rejected_rows_have_a_line_number_and_a_reason_when_they_are_downloaded(sender: User) -> None:

@@ -115,9 +115,34 @@ def test_cell_is_cut_and_says_so_when_excel_could_not_hold_it() -> None:
     assert len(str(rows[1][0])) == CELL_CHARACTERS and str(rows[1][0]).endswith(CUT)
 
 
+def test_cell_is_cut_between_characters_when_they_are_two_units_long() -> None:
+    data = make_sheet(["n"], ["🙂" * 16_384], ["🙂" * 16_383])
+    (rows,) = sheets_of(data).values()
+    assert rows[1][0] == "🙂" * ((CELL_CHARACTERS - len(CUT)) // 2) + CUT
+    assert rows[2][0] == "🙂" * 16_383
+
+
+def test_texts_come_back_as_they_were_when_their_sheet_is_uploaded(sender: User) -> None:
+    odd = ["=1+1", "+49 30", "-1", "@x", "'=1", "00123", "1e5", "1/2", "2026-11-27", "TRUE", "a\nb", "\u202ex", "#N/A"]
+    odd += ["_x0041_", "9" * 20, "12:30", "x;=1+1", '"=1"', "\uff1d1"]
+    data = make_sheet(["email", *(f"c{number}" for number in range(len(odd)))], ["a@example.org", *odd])
+    batch = intake.import_csv(io.BytesIO(data), filename="x.xlsx", user=sender).batch
+    assert batch.emails.get().fields == odd
+    again = intake.import_csv(io.BytesIO(export(batch)), filename="results.xlsx", user=sender).batch
+    assert again.emails.get().fields[: len(odd)] == odd
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("a/b:c", "a b c"), ("'x'", "x"), ("", "List"), ("?*", "List"), ("y" * 40, "y" * 31), ("Straße 1", "Straße 1")],
+    [
+        ("History", "History 1"),
+        ("a/b:c", "a b c"),
+        ("'x'", "x"),
+        ("", "List"),
+        ("?*", "List"),
+        ("y" * 40, "y" * 31),
+        ("Straße 1", "Straße 1"),
+    ],
 )
 def test_name_of_a_sheet_is_one_that_excel_takes(name: str, expected: str) -> None:
     assert name_sheet(name) == expected

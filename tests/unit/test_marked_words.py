@@ -21,7 +21,9 @@ from django.db.models import Field, Model
 from batches.management.collecting import is_saying
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
-TEMPLATES = sorted((PROJECT_DIR / "templates").rglob("*.html"))
+IN_ENGLISH = {"swagger.html"}
+"""The document of the API, which is in English (decision 53)."""
+TEMPLATES = sorted(path for path in (PROJECT_DIR / "templates").rglob("*.html") if path.name not in IN_ENGLISH)
 SCRIPTS = sorted((PROJECT_DIR / "static/js").glob("*.js"))
 MODULES = sorted(
     path

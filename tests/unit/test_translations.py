@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.utils import translation
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation.template import templatize
 
 from batches.management.collecting import collect, is_saying
@@ -198,3 +200,19 @@ def test_number_is_written_as_the_language_does() -> None:
         assert figure(1_234_567) == "1.234.567"
     with translation.override("en"):
         assert figure(1_234_567) == "1,234,567"
+
+
+def test_expression_is_tried_only_when_the_text_has_its_words() -> None:
+    """A regular expression alone would try every way to fill the gaps, and nothing else would run meanwhile."""
+    for pattern in read_patterns("de"):
+        first, *others = pattern.literals
+        text = f"{first}x{'x'.join(others * 100)}~"
+        assert not pattern.may_match(text) or pattern.expression.fullmatch(text)
+
+
+def test_html_and_long_texts_stay_as_they_are_when_they_are_said() -> None:
+    html = format_html("<b>{}</b>", "A. B")
+    many = "A. " * 1_000 + "B."
+    with translation.override("de"):
+        assert isinstance(say(html), SafeString) and say(html) == html
+        assert say(many) == many and say("x" * 100_000) == "x" * 100_000

@@ -18,6 +18,7 @@ from batches.wording import (
     NO_WORKER,
     STATE_MEANINGS,
     WAITING,
+    outline,
     say_added,
     say_duration,
     say_letter_check,
@@ -162,3 +163,16 @@ def test_letter_check_says_what_to_do_when_it_was_killed_or_nobody_works() -> No
     assert "No worker is running" in say_letter_check(waiting, Fleet(redis=True, workers=0, queued=1))
     assert "Redis can't be used" in say_letter_check(None, Fleet(redis=False, workers=0, queued=0))
     assert say_letter_check(None, FLEET) == ""
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"),
+    [
+        ("Summer party", "Summer party"),
+        ('Welcome, {{ name | default("friend", true) }}!', "Welcome, …!"),
+        ("{% if town %}In {{ town }}{# where #}{% endif %}", "In …"),
+        ("{{ open", "{{ open"),
+    ],
+)
+def test_line_of_a_template_is_shown_with_an_ellipsis_for_each_field(subject: str, words: str) -> None:
+    assert outline(subject) == words

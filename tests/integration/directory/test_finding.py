@@ -7,6 +7,7 @@ from django.contrib.auth.models import AnonymousUser, User
 
 from batches.directory import find_people, find_person, matching, read_mails, search_rows
 from batches.models import Person
+from batches.suppressions import find_digest
 from tests.conftest import MakeUser
 from tests.integration.directory.conftest import MakeList
 
@@ -35,6 +36,7 @@ def test_nobody_is_found_when_text_fits_nobody(sender: User, make_list: MakeList
 def test_whole_address_finds_that_one_alone_when_others_contain_it(sender: User, make_list: MakeList) -> None:
     make_list(ANN, ("Jo Ann", "joann@example.org"))
     assert find(sender, "Ann <ann@example.org>") == ["ann@example.org"]
+    assert find(sender, "\u2068ann@example.org\u2069") == ["ann@example.org"]  # as some programs copy it
     assert sorted(find(sender, "ann@example.or")) == ["ann@example.org", "joann@example.org"]
 
 
@@ -48,6 +50,12 @@ def test_user_finds_nobody_of_another_user_when_name_is_in_the_others_list(
     [found] = find_people(other, "ann@", size=5).people
     assert found.email_count == 1
     assert find_person(sender, found.person_id) is None
+
+
+def test_mail_of_another_is_not_shown_when_the_row_is_not_of_the_person(sender: User, make_list: MakeList) -> None:
+    batch = make_list(ANN)
+    batch.emails.update(address="bob@example.org", address_digest=find_digest("bob@example.org"), fields=["Bob Roth"])
+    assert find(sender, "ann") == []
 
 
 def test_nobody_is_found_when_user_is_not_active(sender: User, make_list: MakeList) -> None:

@@ -12,9 +12,9 @@ from batches.admin.deleting import delete_batches
 from batches.directory import find_people, list_some, listing, listing_job
 from batches.jobs import queues
 from batches.jobs.sweep import sweep
-from batches.models import Batch, BatchStatus, Person, PersonEmail
+from batches.models import Batch, BatchStatus, EmailJob, JobStatus, Person, PersonEmail
 from batches.people import Spelling, erase_person, purge
-from tests.conftest import MakeUser
+from tests.conftest import MakeJob, MakeUser
 from tests.integration.directory.conftest import MakeList
 
 ANN = ("Ann Berg", "ann@example.org")
@@ -50,6 +50,16 @@ def test_batch_is_not_listed_when_it_has_not_begun(make_list: MakeList, status: 
     Batch.objects.update(status=status)
     assert list_some(batch.pk) == 0
     assert not Person.objects.exists()
+
+
+def test_batch_is_listed_when_it_was_paused_after_it_began(make_list: MakeList, make_job: MakeJob) -> None:
+    """Paused before its time, it may be a draft again, and another person in the row that the search knows."""
+    batch = make_list(ANN, is_listed=False)
+    Batch.objects.update(status=BatchStatus.PAUSED)
+    job = make_job(batch, JobStatus.PAUSED)
+    assert (list_some(batch.pk), Batch.objects.unlisted().exists()) == (0, False)
+    EmailJob.objects.filter(pk=job.pk).update(started_at=timezone.now())
+    assert list_some(batch.pk) == 1
 
 
 def test_worker_lists_all_batches_when_the_sweep_has_found_them(sender: User, make_list: MakeList) -> None:

@@ -16,6 +16,7 @@ from batches.exports.export import results_csv
 from batches.intake import NotADraft, ReadingOptions, append_csv, reread_upload
 from batches.jobs import creation, queues, retention
 from batches.jobs.lifecycle import JobRefused
+from batches.jobs.rescheduling import return_to_draft
 from batches.jobs.sweep import sweep
 from batches.models import (
     AuditAction,
@@ -91,6 +92,16 @@ def test_old_draft_is_deleted_with_its_file(upload: Upload) -> None:
     assert purge(30, now=NOW).counts == {"drafts": 1}
     assert list(Batch.objects.all()) == [young]
     assert not Email.objects.filter(batch=old.pk).exists()
+
+
+def test_draft_stays_when_it_was_scheduled_until_now(upload: Upload, welcome: EmailTemplate) -> None:
+    """Somebody scheduled it for months ahead, and has just taken it back to correct it."""
+    draft = upload("email,name\nann@example.org,Ann\n")
+    creation.create_job(draft, template=welcome, user=None, scheduled_at=NOW + timedelta(days=1))
+    return_to_draft(draft)
+    age(draft, 31)
+    assert purge(30, now=NOW).counts == {}
+    assert purge(30, now=NOW + timedelta(days=31)).counts == {"drafts": 1}
 
 
 def test_draft_that_is_being_purged_cannot_be_sent(upload: Upload, welcome: EmailTemplate) -> None:

@@ -100,6 +100,18 @@ def test_logout_ends_the_session_and_needs_a_post(page: Client) -> None:
     assert page.get("/").status_code == 302
 
 
+def test_page_says_so_when_a_person_opens_the_address_of_a_button(page: Client) -> None:
+    shown = page.get("/accounts/logout/", headers={"Accept": "text/html"})
+    assert shown.status_code == 405 and "POST" in shown["Allow"]
+    assert "belongs to a button" in shown.content.decode() and "Sign out" in shown.content.decode()
+    assert page.get("/accounts/logout/").content == b"", "a program gets no page"
+
+
+def test_menu_stays_when_a_value_is_refused(page: Client) -> None:
+    shown = page.get("/templates/new/?copy=%00")
+    assert shown.status_code == 400 and "Sign out" in shown.content.decode()
+
+
 def test_password_is_changed(page: Client, sender: User) -> None:
     sender.set_password("the old one 42")
     sender.save()

@@ -40,6 +40,9 @@ def several(make_batch: MakeBatch, make_job: MakeJob) -> dict[str, Batch]:
         ({"template": "welcome_email"}, ["sent"]),
         ({"since": "2020-01-01", "status": "draft"}, ["draft"]),
         ({"until": "2020-01-01"}, []),
+        ({"since": "0001-01-01", "until": "9999-12-31"}, ["draft", "failed", "sent"]),
+        ({"q": "%"}, []),
+        ({"q": "_ist"}, []),
     ],
 )
 def test_batches_are_found_when_the_form_asks(

@@ -70,7 +70,7 @@ def test_marks_are_made_while_a_job_runs_and_at_its_end(page: Client, make_batch
     assert lifecycle.finish_job(job.pk)
     assert ProgressMark.objects.count() == 2
     assert 'id="chart"' in page.get(reverse("batch", args=[batch.pk])).content.decode()
-    assert "a bar: 1.3 seconds" in read(page, batch)
+    assert "Each bar is 1.3 seconds" in read(page, batch)
 
 
 def test_job_without_marks_has_no_chart(page: Client, sent: Batch) -> None:

@@ -14,7 +14,8 @@ from django.utils import translation
 
 from batches.translations import forget_catalogues
 from tests.catalogue import world
-from tests.catalogue.pages import PAGES, Shown
+from tests.catalogue.acts import Shown
+from tests.catalogue.pages import PAGES
 from tests.catalogue.pseudo import find_bare_words, write_catalogue
 from tests.catalogue.texts import Texts
 

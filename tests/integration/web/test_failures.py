@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from batches.exports.export import Export, FileKind, name_file, write_export
 from batches.jobs import approvals
 from batches.jobs.failure_groups import LOOKED_AT_MAX, find_key, group_failures
 from batches.models import Attempt, Batch, BatchStatus, EmailStatus, JobKind, JobStatus, Lane
@@ -56,10 +57,31 @@ def test_group_lists_only_its_recipients(page: Client, failed: Batch) -> None:
     assert page.get(reverse("failures", args=[failed.pk, "0" * 16])).status_code == 404
 
 
-def test_download_has_only_the_rows_of_the_group(page: Client, failed: Batch) -> None:
-    answer = page.get(reverse("failures-download", args=[failed.pk, find_key(FULL)]))
-    lines = b"".join(answer.streaming_content).decode().splitlines()  # type: ignore[attr-defined]
-    assert [line.split(",")[1] for line in lines[1:]] == ["person6@example.org", "person7@example.org"]
+@pytest.mark.parametrize(
+    ("words", "domain", "people"),
+    [
+        (FULL, "", ["person6@example.org", "person7@example.org"]),
+        (GONE, "", ["person3@example.org", "person4@example.org", "five@example.com"]),
+        (GONE, "example.com", ["five@example.com"]),
+    ],
+)
+def test_download_has_only_the_rows_of_the_group(
+    failed: Batch, words: str, domain: str, people: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batches.exports.cells.FIRST_PAGE_ROWS", 1)  # so that a page has none of them
+    wanted = Export(batch_id=failed.pk, rows="results", kind=FileKind.LOCAL_CSV, failure=find_key(words), domain=domain)
+    lines = b"".join(write_export(failed, wanted)).decode().splitlines()
+    assert [line.split(",")[1] for line in lines[1:]] == people
+    assert name_file(failed, wanted) == "list-failed-results.csv"
+
+
+def test_group_is_downloaded_in_pieces_when_its_link_is_followed(page: Client, failed: Batch) -> None:
+    text = page.get(reverse("failures", args=[failed.pk, find_key(GONE)]), {"at": "example.com"}).content.decode()
+    address = f"/api/batches/{failed.pk}/results.csv?local=true&amp;failure={find_key(GONE)}&amp;at=example.com"
+    assert f'href="{address}"' in text
+    assert (
+        f'href="{address.removesuffix("&amp;at=example.com")}"' in page.get(f"/batches/{failed.pk}/").content.decode()
+    )
 
 
 @pytest.mark.parametrize(("domain", "rows"), [("", {3, 4, 5}), ("example.org", {3, 4})])
@@ -113,8 +135,7 @@ def test_few_failures_are_found_by_their_attempts(failed: Batch) -> None:
 def test_group_of_another_user_is_not_found(failed: Batch, make_user: MakeUser) -> None:
     stranger = Client()
     stranger.force_login(make_user("stranger", "Senders"))
-    for name in ("failures", "failures-download"):
-        assert stranger.get(reverse(name, args=[failed.pk, find_key(GONE)])).status_code == 404
+    assert stranger.get(reverse("failures", args=[failed.pk, find_key(GONE)])).status_code == 404
     assert stranger.post(reverse("failures-send", args=[failed.pk, find_key(GONE)])).status_code == 404
 
 

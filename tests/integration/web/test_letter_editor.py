@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connections, transaction
 from django.test import Client
 from django.urls import reverse
 
 from batches import intake
+from batches.letter_frames import find_frame, save_frame
 from batches.models import Batch, EmailJob, EmailTemplate, LetterFrame, Picture, TemplateKind
+from batches.template_sources import compose
+from batches.template_versions import save_template
 from tests.conftest import join_groups
+from tests.integration.jobs.test_approval_races import is_waiting_for_a_lock
 
 LETTER = {"name": "Party", "key": "", "subject": "Party", "kind": "markdown", "source": "Dear **{{ vorname }}**"}
 
@@ -178,6 +184,32 @@ def test_letters_are_saved_again_when_their_frame_is_changed(page: Client) -> No
     assert "/pictures/" in page.get(reverse("letter-frame-preview")).content.decode()
     page.post(reverse("letter-frame"), form | {"no_logo": "on"})
     assert LetterFrame.objects.get().logo is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_letter_has_the_new_frame_when_somebody_saves_it_at_the_same_moment(page: Client, editor: User) -> None:
+    page.post(reverse("template-new"), LETTER)
+
+    def save() -> int:
+        try:
+            frame = find_frame()
+            frame.footer = "Street 1"
+            return save_frame(frame, by=User.objects.get(pk=editor.pk))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            stored = EmailTemplate.objects.select_for_update().get()
+            stored.source = "Dear all"
+            compose(stored, user_id=editor.pk)  # with the frame as it was
+            saving = pool.submit(save)
+            while not saving.done() and not is_waiting_for_a_lock():
+                pass
+            save_template(stored, by=editor)
+        assert saving.result() == 1
+    stored.refresh_from_db()
+    assert (stored.version, stored.text) == (3, "Dear all\n\nStreet 1\n")
 
 
 @pytest.mark.usefixtures("editor")

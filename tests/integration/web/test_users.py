@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,10 +11,11 @@ from allauth.mfa.models import Authenticator
 from django.conf import LazySettings
 from django.contrib.auth.models import Group, Permission, User
 from django.core import mail
+from django.db import connections
 from django.test import Client
 from django.urls import reverse
 
-from batches import factors
+from batches import factors, user_accounts
 from batches.models import AuditAction, AuditEntry, BatchStatus, JobStatus
 from tests.conftest import MakeBatch, MakeJob, MakeUser
 from tests.integration.accounts.test_proof import make_proof_older
@@ -149,6 +151,30 @@ def test_invitation_is_refused_when_there_is_such_a_user(admin: Client, sender: 
     for form in ({"email": "SENDER@example.org"}, {"username": "Sender"}, {"email": "no address"}):
         assert admin.post(reverse("users"), {"email": "new@example.org", **form}).status_code == 422
     assert not mail.outbox
+
+
+def test_longer_name_is_asked_for_when_the_address_is_no_user_name(admin: Client) -> None:
+    long = f"{'n' * 60}@{'.'.join(['e' * 60] * 2)}.org"
+    answer = admin.post(reverse("users"), {"email": long})
+    assert answer.status_code == 422 and "at most 150 characters" in answer.content.decode()
+    assert "An invitation is on its way" in invite(admin, email=long, username="nia")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_user_is_made_when_the_button_is_pressed_twice(staff: User) -> None:
+    def press() -> str:
+        try:
+            address = "new@example.org"
+            return user_accounts.invite(staff, username=address, email=address, names=("", ""), groups=[]).username
+        except user_accounts.UserRefused as exc:
+            return str(exc)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = [press.result() for press in [pool.submit(press) for _ in range(4)]]
+    assert sorted(answers) == ["There is a user with this name or address already."] * 3 + ["new@example.org"]
+    assert User.objects.filter(email="new@example.org").count() == 1
 
 
 def test_groups_are_changed_and_written_down_when_a_manager_saves_them(admin: Client, sender: User) -> None:

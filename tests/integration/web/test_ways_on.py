@@ -24,6 +24,8 @@ from batches.models import (
     JobStatus,
 )
 from tests.conftest import MakeBatch, MakeJob, MakeUser
+from tests.integration.accounts.test_proof import make_proof_older
+from tests.integration.web.test_users import sign_in
 
 
 @pytest.fixture
@@ -49,11 +51,45 @@ def test_time_is_changed_when_the_batch_waits_for_it(page: Client, scheduled: Ba
     assert AuditEntry.objects.filter(action=AuditAction.RESCHEDULE, batch_id=scheduled.pk).exists()
 
 
-@pytest.mark.parametrize(("typed", "sentence"), [("", "Choose the time first."), ("2001-01-01T09:00", "has passed")])
+AN_HOUR_AGO = f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%MZ}"
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("", "Choose the time first."),
+        ("2001-01-01T09:00", "has passed"),
+        (AN_HOUR_AGO, "has passed"),
+        ("9999-12-31T23:59", "a hundred years"),
+        ("0001-01-01T00:00", "has passed"),
+        ("1969-12-31T23:59", "has passed"),
+    ],
+)
 def test_time_stays_when_the_other_can_not_be_used(page: Client, scheduled: Batch, typed: str, sentence: str) -> None:
     before = scheduled.jobs.get().scheduled_at
     assert sentence in press(page, scheduled, "time", scheduled_at=typed)
     assert scheduled.jobs.get().scheduled_at == before
+
+
+@pytest.mark.parametrize("action", ["time", "send-now"])
+def test_time_stays_when_the_proof_is_old(scheduled: Batch, sender: User, settings: LazySettings, action: str) -> None:
+    """Another time may be in a minute. Who has found an open browser must not send to everybody by it."""
+    settings.REAUTHENTICATE_ABOVE = 2
+    client = sign_in(sender)
+    make_proof_older(client, seconds=3600)
+    before = scheduled.jobs.get().scheduled_at
+    answer = client.post(reverse("batch-steer", args=[scheduled.pk, action]), {"scheduled_at": "2099-03-31T09:00"})
+    assert answer.headers["Location"].startswith("/accounts/reauthenticate/")
+    assert scheduled.jobs.get().scheduled_at == before
+
+
+def test_batch_is_no_draft_when_its_job_has_begun(page: Client, scheduled: Batch) -> None:
+    """Even if a clock that was wrong made it wait once more: a draft would be sent to the same people again."""
+    scheduled.jobs.update(started_at=timezone.now())
+    for action in ("time", "send-now", "draft"):
+        text = press(page, scheduled, action, scheduled_at="2099-03-31T09:00")
+        assert "does not wait for its time any more" in text
+    assert scheduled.jobs.get().status == JobStatus.SCHEDULED
 
 
 def test_batch_begins_when_it_is_sent_now(page: Client, scheduled: Batch) -> None:
@@ -152,6 +188,16 @@ def test_copy_is_refused_when_the_addresses_were_removed(
     batch = make_batch(BatchStatus.COMPLETED, sent=1)
     make_job(batch, JobStatus.COMPLETED, completed_at=timezone.now())
     batch.emails.update(address="", fields=[])
+    assert "there is no list to copy" in press(page, batch, "copy")
+    assert Batch.objects.count() == 1
+
+
+def test_copy_is_refused_when_a_purge_has_begun(page: Client, make_batch: MakeBatch, make_job: MakeJob) -> None:
+    """It empties the list part by part: the copy of what is left would be taken for the whole list."""
+    batch = make_batch(BatchStatus.COMPLETED, sent=3)
+    make_job(batch, JobStatus.COMPLETED, completed_at=timezone.now())
+    Batch.objects.filter(pk=batch.pk).update(purged_at=timezone.now())
+    batch.emails.filter(row=2).update(address="")
     assert "there is no list to copy" in press(page, batch, "copy")
     assert Batch.objects.count() == 1
 

@@ -100,6 +100,20 @@ def test_notice_is_at_the_top_when_there_is_no_form() -> None:
     assert add_notice('<main id="content">x</main>', NOTICE) == f'<main id="content">{NOTICE}x</main>'
 
 
+@pytest.mark.parametrize("sign", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\r", "\r\n", "\n"])
+def test_rest_of_the_page_stays_when_it_has_signs_that_end_lines_elsewhere(sign: str) -> None:
+    before = f"<p>A letter{sign}of two{sign}lines</p>\n\n"
+    filled = fill(f'{before}<form method="post"><input name="a"></form>', a=["typed"])
+    assert filled == (
+        f'<main id="content">{NOTICE}\n{before}<form method="post"><input name="a" value="typed"></form></main>'
+    )
+
+
+def test_typed_time_stays_when_a_script_would_show_the_stored_one() -> None:
+    filled = fill('<form method="post"><input name="a" data-at="2026-03-31T09:00+00:00"></form>', a=["typed"])
+    assert filled and 'value="typed"' in filled and "data-at" not in filled
+
+
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=50))
 def test_text_adds_no_element_when_it_is_put_into_a_page(text: str) -> None:
     """A browser would read what follows as the page's own, so nothing of the text may end the field."""

@@ -22,6 +22,7 @@ def is_found(query: str, words: str) -> bool:
     [
         "Jürgen", "jurgen", "Juergen", "müller", "MULLER", "mueller", "Jürgen Müller-Berg", "berg jür", "üller", "m",
         "Mü", "j.mueller", "j.mueller@schule.example", "mueller@sch", "schule", "Mueller@Schule.Example", "_berg",
+        "\u200ej.mueller@schule.example\u200f", "\ufeffmueller@\u00adsch",
     ],
 )  # fmt: skip
 def test_person_is_found_when_the_query_is_a_part_of_name_or_address(query: str) -> None:

@@ -29,6 +29,9 @@ def read(text: str, zone: str = "", which: str = "") -> Form:
         ("2026-07-15T09:00", "America/New_York", datetime(2026, 7, 15, 13, 0, tzinfo=UTC)),
         ("2026-07-15T09:00", "Asia/Kolkata", datetime(2026, 7, 15, 3, 30, tzinfo=UTC)),
         ("2026-07-15T09:00", "Australia/Lord_Howe", datetime(2026, 7, 14, 22, 30, tzinfo=UTC)),
+        ("2026-01-15T09:00", "Asia/Kathmandu", datetime(2026, 1, 15, 3, 15, tzinfo=UTC)),
+        ("2026-03-01T09:00", "Africa/Casablanca", datetime(2026, 3, 1, 9, 0, tzinfo=UTC)),
+        ("2026-04-01T09:00", "Africa/Casablanca", datetime(2026, 4, 1, 8, 0, tzinfo=UTC)),
         ("2026-01-15T09:00", "Asia/Tokyo", datetime(2026, 1, 15, 0, 0, tzinfo=UTC)),
         ("2026-07-15 09:00", "UTC", datetime(2026, 7, 15, 9, 0, tzinfo=UTC)),
         ("2026-07-15T09:00+05:00", "Europe/Berlin", datetime(2026, 7, 15, 4, 0, tzinfo=UTC)),
@@ -50,6 +53,9 @@ def test_time_is_read_in_its_zone_when_the_clocks_show_it_once(text: str, zone: 
         ("2026-03-29T02:30", "Europe/Berlin", "03:30"),
         ("2026-03-08T02:00", "America/New_York", "03:00"),
         ("2026-10-04T02:15", "Australia/Lord_Howe", "02:45"),
+        ("2026-09-06T00:30", "America/Santiago", "01:30"),
+        ("2026-03-22T02:30", "Africa/Casablanca", "03:30"),
+        ("2026-03-28T23:30", "America/Nuuk", "2026-03-29 00:30"),  # over midnight
     ],
 )
 def test_time_is_refused_when_the_clocks_skip_it(text: str, zone: str, later: str) -> None:
@@ -66,6 +72,8 @@ def test_time_is_refused_when_the_clocks_skip_it(text: str, zone: str, later: st
         ("2026-10-25T02:30", "Europe/Berlin", (0, 30, "+2"), (1, 30, "+1")),
         ("2026-11-01T01:00", "America/New_York", (5, 0, "-4"), (6, 0, "-5")),
         ("2026-04-05T01:45", "Australia/Lord_Howe", (14, 45, "+11"), (15, 15, "+10:30")),
+        ("2026-04-04T23:30", "America/Santiago", (2, 30, "-3"), (3, 30, "-4")),
+        ("2026-02-15T02:30", "Africa/Casablanca", (1, 30, "+1"), (2, 30, "+0")),
     ],
 )
 def test_user_chooses_when_the_clocks_show_a_time_twice(

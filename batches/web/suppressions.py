@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -30,7 +31,7 @@ from batches.web.requests import SignedInRequest, posted_from
 
 PAGE_ROWS = 50
 
-REASON_CHOICES = [(reason.value, reason.label.capitalize()) for reason in do_not_send.REASONS]
+REASON_CHOICES = [(reason.value, capfirst(reason.label)) for reason in do_not_send.REASONS]
 
 # Two forms of the page have a field with the same name.
 ADD_IDS, IMPORT_IDS = "id_add_%s", "id_import_%s"

@@ -53,7 +53,7 @@ def test_page_says_what_the_batch_waits_for_and_when_it_will_be_done(
 ) -> None:
     batch = make_batch(BatchStatus.PROCESSING, pending=2)
     retry_at = timezone.now() + timedelta(days=400)
-    reason = "The daily limit of relay m365 is used up (10,000 in 24 hours)."
+    reason = "The daily limit of the mail server m365 is used up (10,000 in 24 hours)."
     make_job(batch, JobStatus.PROCESSING, last_error=reason, relay_retry_at=retry_at)
     words = read(page, batch.pk)
     day = r"on [A-Z]\w+ \d+ [A-Z]\w+ 20\d\d"

@@ -51,6 +51,12 @@ AXE_SECONDS = 60
 build_plain = functools.partial(world.build_world, PLAIN)
 OF_COLOURS = ("color-contrast", "link-in-text-block")
 """The rules whose result depends on the scheme. The others are looked at in light alone."""
+VIEWS: tuple[tuple[int, str, Sequence[str]], ...] = (
+    (WIDTH, "light", ()),
+    (WIDTH, "dark", OF_COLOURS),
+    (360, "light", ()),
+)
+"""Width, scheme and rules. A phone hides words that a wide screen shows."""
 RUN = """({exclude, milliseconds, rules}) => Promise.race([
   axe.run({exclude}, {resultTypes: ["violations"], iframes: false, preload: false, ...(rules ? {runOnly: rules} : {})}),
   new Promise((_, reject) => setTimeout(() => reject(new Error("axe took too long")), milliseconds)),
@@ -74,9 +80,9 @@ def test_axe_finds_nothing(pages: list[Shown], make: Any, transactional_db: None
         tour = Tour(chromium, site, site_world)
         for shown in pages:
             with tour.show(shown, width=WIDTH) as page:
-                for scheme, rules in (("light", ()), ("dark", OF_COLOURS)):
-                    view(page, width=WIDTH, scheme=scheme)
-                    faults += [f"{shown.name}, {scheme}: {fault}" for fault in find_faults(page, rules=rules)]
+                for width, scheme, rules in VIEWS:
+                    view(page, width=width, scheme=scheme)
+                    faults += [f"{shown.name}, {width}, {scheme}: {fault}" for fault in find_faults(page, rules=rules)]
         tour.close()
     assert faults == []
 

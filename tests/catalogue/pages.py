@@ -276,7 +276,7 @@ OFFICE = [
         name="api-docs",
         address="/api/docs",
         who="admin",
-        act=lambda page: page.wait_for_selector(".swagger-ui h2"),
+        act=lambda page: page.wait_for_selector(".swagger-ui .info .title"),
     ),
     Shown(name="api-docs-opened", address="/api/docs", who="admin", act=open_operation),
 ]

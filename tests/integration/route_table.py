@@ -97,6 +97,10 @@ GET  /users/{user}/unlock/                         302    403    403   403      
 POST /users/{user}/unlock/                         302    403    403   403      403    403     403   403  302
 GET  /users/{user}/factors/                        302    403    403   403      403    403     403   403  302
 POST /users/{user}/factors/                        302    403    403   403      403    403     403   403  302
+GET  /users/{user}/promote/                        302    403    403   403      403    403     403   403  302
+POST /users/{user}/promote/                        302    403    403   403      403    403     403   403  302
+GET  /users/{user}/demote/                         302    403    403   403      403    403     403   403  302
+POST /users/{user}/demote/                         302    403    403   403      403    403     403   403  302
 GET  /join/{invited}/{invitation}/                 302    302    302   302      302    302     302   302  302
 POST /join/{invited}/{invitation}/                 302    302    302   302      302    302     302   302  302
 GET  /join/{invited}/wrong-token/                  200    200    200   200      200    200     200   200  200

@@ -232,6 +232,7 @@ OFFICE = [
         for state, address in (("found", "gone0@example.org"), ("not-found", "nobody@example.org"), ("refused", "x"))
     ),
     Shown(name="inbox", address="/inbox/", who="admin"),
+    Shown(name="inbox-own", address="/inbox/"),
     Shown(name="inbox-none", address="/inbox/?recipient=nobody", who="admin"),
     Shown(name="inbox-message", address="/inbox/1/", who="admin"),
     Shown(name="tokens", address="/accounts/tokens/"),

@@ -255,6 +255,7 @@ def _show(
         "notes": notes,
         "may_edit": may_change,
         "may_test": may(request.user, Permission.SEND_BATCH),
+        "picture_max_bytes": str(PICTURE_MAX_BYTES),
         "may_frame": may(request.user, Permission.EDIT_ALL_TEMPLATES),
         "lists": list_batches(request),
         "test_to": (data.get("test_to") if data is not None else "")

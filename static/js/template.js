@@ -187,6 +187,10 @@ if (toolbar) {
 
 async function uploadPicture() {
   if (!picture.files.length) return;
+  if (picture.files[0].size > Number(picture.dataset.max)) {
+    picture.value = "";
+    return refusePicture(gettext("The picture is too big. Make it smaller: a letter shows pictures of up to 1 MB."));
+  }
   const data = new FormData();
   data.set("csrfmiddlewaretoken", form.elements.namedItem("csrfmiddlewaretoken").value);
   data.set("picture", picture.files[0]);

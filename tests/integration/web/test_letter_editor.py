@@ -6,6 +6,7 @@ import json
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from io import BytesIO
 
 import pytest
@@ -14,10 +15,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from batches import intake
 from batches.letter_frames import find_frame, save_frame
 from batches.models import Batch, EmailJob, EmailTemplate, LetterFrame, Picture, TemplateKind
+from batches.pictures import PICTURES_A_DAY
 from batches.template_sources import compose
 from batches.template_versions import save_template
 from tests.conftest import join_groups
@@ -168,6 +171,23 @@ def test_file_is_refused_when_it_is_no_picture_for_mail(content: bytes, page: Cl
     assert answer.status_code == 422
     assert answer.json()["detail"].endswith(".")
     assert not Picture.objects.exists()
+
+
+def test_picture_is_refused_when_its_user_has_stored_many(page: Client, sender: User) -> None:
+    for number in range(PICTURES_A_DAY):
+        Picture.objects.create(
+            digest=str(number),
+            content=b"",
+            content_type="image/png",
+            width=1,
+            height=1,
+            size_bytes=0,
+            uploaded_by=sender,
+        )
+    answer = page.post(reverse("picture-upload"), {"picture": SimpleUploadedFile("a.png", make_png())})
+    assert "You have stored 100 pictures in 24 hours." in answer.json()["detail"]
+    Picture.objects.filter(digest="7").update(created_at=timezone.now() - timedelta(hours=25))
+    assert page.post(reverse("picture-upload"), {"picture": SimpleUploadedFile("a.png", make_png())}).status_code == 201
 
 
 @pytest.mark.usefixtures("editor")

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.translation import get_language
 from ninja import Field, Query, Router, Status
 
 from batches import paging, progress, suppressions
@@ -29,6 +30,7 @@ from batches.api.schemas import (
     LeftOut,
     ListOptions,
     MovedOut,
+    MomentOut,
     Replay,
     SendDraft,
     SentOut,
@@ -38,7 +40,8 @@ from batches.api.senders import describe_sender, describe_sender_of, find_choice
 from batches.api.topics import describe_topic_of
 from batches.api.unknown_fields import refuse_query
 from batches.history import read_histories
-from batches.jobs import creation, forecasts, lifecycle
+from batches.jobs import creation, failure_groups, forecasts, lifecycle
+from batches.languages import say_snapshot
 from batches.mailboxes import parse_mailbox
 from batches.models import (
     Batch,
@@ -61,7 +64,6 @@ from batches.permissions import Act, require_act
 from batches.rendering.message import derive_message_key, make_message_id
 from batches.returns.summary import RETURN_KINDS, choose_return, filter_returned, name_return, read_returns, say_answer
 from batches.state_search import find_in_states
-from batches.translations import say
 
 router = Router(tags=["batches"])
 
@@ -131,6 +133,8 @@ def _describe_default_sender(user: User | AnonymousUser) -> SenderOut | None:
 
 def _describe(batch: Batch, snapshot: progress.Snapshot, job: EmailJob | None, of_drafts: SenderOut | None) -> BatchOut:
     return BatchOut(
+    said = say_snapshot(snapshot, get_language() or settings.LANGUAGE_CODE)
+    waiting = said["waitingFor"] or ""
         id=batch.pk,
         filename=batch.filename,
         name=batch.name,
@@ -139,7 +143,8 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job: EmailJob | None, o
         status=snapshot["status"],
         **progress.name_counts(snapshot),
         suppressedReasons=None,
-        waitingFor=say(snapshot["waitingFor"] or "") or None,
+        waitingFor=waiting or None,
+        moments=[MomentOut(**each) for each in said.get("moments", []) if each["words"] in waiting],  # type: ignore[arg-type]
         doneAt=datetime.fromisoformat(snapshot["doneAt"]) if snapshot["doneAt"] else None,
         rejectedRows=batch.rejected_count,
         duplicateRows=batch.duplicate_count,

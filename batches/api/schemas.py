@@ -302,6 +302,14 @@ class SentOut(Schema):
     totalCount: int = Field(description="To how many it is sent: without those who were left out.")
     suppressedCount: int = Field(default=0, description="Recipients who were left out. Missing: nobody was.")
     suppressed: list[LeftOut] = Field(
+class MomentOut(Schema):
+    """A time that a sentence names, for a program that shows it in another zone."""
+
+    words: str = Field(description="What the sentence says, in the time zone of the site.")
+    at: datetime
+    shape: str = Field(description="How exactly it is said: `at`, `at-second`, `about` or `day`.")
+
+
         default=[],
         description=f"Who was left out, and why: the first {LEFT_OUT_MAX:,}.",
     )
@@ -333,6 +341,7 @@ class BatchOut(Schema):
         description="The suppressed emails by reason, such as `unsubscribed`. null in a list of batches, and in a "
         "batch that has none."
     )
+    moments: list[MomentOut] = Field(description="The times that `waitingFor` names.")
     cancelledCount: int
     pendingCount: int = Field(description="The emails that are still to be sent, or are being sent.")
     resendingCount: int = Field(

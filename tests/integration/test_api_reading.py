@@ -68,6 +68,7 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
         "returnedCount": 0,
         "complainedCount": 0,
         "waitingFor": NO_WORKER,
+        "moments": [],
         "doneAt": None,
         "rejectedRows": 0,
         "duplicateRows": 0,

@@ -17,10 +17,11 @@ from django.http import HttpRequest
 from django.utils.translation import get_language
 from ninja import Field, Query, Router, Status
 
-from batches import paging, progress, suppressions
+from batches import intake, paging, progress, suppressions
 from batches.api.email_schemas import AttemptOut, EmailList, EmailOut, ReturnOut
 from batches.api.errors import not_found
 from batches.api.proof import require_session_proof
+from batches.api.replay_schemas import Replay
 from batches.api.schemas import (
     LEFT_OUT_MAX,
     BatchList,
@@ -31,7 +32,7 @@ from batches.api.schemas import (
     ListOptions,
     MovedOut,
     MomentOut,
-    Replay,
+    MovedOut,
     SendDraft,
     SentOut,
 )
@@ -270,7 +271,17 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendDraft | None = 
     batch = find_batch(request, batch_id, act=Act.SEND)
     require_session_proof(request, batch)
     options = payload or SendDraft()
-    job = creation.create_job(
+    try:
+        job = _send_draft(request, batch, options)
+    except creation.ApprovalAsked:
+        _rename(batch, options.name)
+        raise
+    _rename(batch, options.name)
+    return Status(202, describe_sent(job))
+
+
+def _send_draft(request: HttpRequest, batch: Batch, options: SendDraft) -> EmailJob:
+    return creation.create_job(
         batch,
         template=EmailTemplate.objects.find_named(options.templateId),
         user=request.user,
@@ -281,21 +292,29 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendDraft | None = 
         topic=options.topic,
         reviewed=creation.Reviewed(digest=options.reviewed) if options.reviewed else None,
     )
-    return Status(202, describe_sent(job))
+
+
+def _rename(batch: Batch, name: str | None) -> None:
+    """Give a batch the name of the request, once it is certain that the request was not refused."""
+    if name is not None:
+        intake.rename_batch(batch, name)
 
 
 @router.post("/batches/{int:batch_id}/replay", response={202: SentOut}, exclude_unset=True)
 def replay_batch(request: HttpRequest, batch_id: int, payload: Replay) -> Status[SentOut]:
     """Send the failed, the unknown or all emails of an ended batch again, or to those who have not got it.
 
-    That is a new job. Whatever becomes of it, an email that was sent before stays known as sent.
+    With `failure`, only those failed emails to which the mail server gave one answer. That is a new job. Whatever
+    becomes of it, an email that was sent before stays known as sent.
     """
     refuse_query(request, fields=Replay.model_fields)
     batch = find_batch(request, batch_id, act=Act.RESTART)
     require_session_proof(request, batch)
+    chosen = payload.failure and failure_groups.find_choice(batch, payload.failure, domain=payload.domain)
     job = creation.replay_batch(
         batch,
         which=payload.which,
+        failure=chosen or None,
         user=request.user,
         include_unknown=payload.includeUnknown,
         sender=payload.sender,

@@ -17,7 +17,7 @@ from batches.api.topics import TOPIC_MAX_CHARS, TOPIC_MEANING
 from batches.api.unknown_fields import Body
 from batches.intake import NAME_MAX_CHARS
 from batches.jobs.reviewed import DIGEST_PATTERN
-from batches.models import JobKind, JobPriority, SharedAddresses
+from batches.models import JobPriority, SharedAddresses
 from batches.rendering.message import SUBJECT_MAX_CHARS
 
 LIST_LIMIT_MAX = 500
@@ -75,6 +75,7 @@ class SendOptions(Body):
 
 
 class SendDraft(SendOptions):
+    name: BatchName = None
     reviewed: str | None = Field(
         default=None,
         pattern=DIGEST_PATTERN,
@@ -125,21 +126,6 @@ class SendBulk(SendOptions):
         default=None,
         description="What happens to recipients with the same address: only the `first` gets an email (the default), "
         "`each` gets one, or all go `together` in one email.",
-    )
-
-
-class Replay(Body):
-    which: JobKind = Field(
-        description="Which emails to send again: failed, unknown or all; or unsent, to those who have not got it "
-        "because their email failed or was cancelled."
-    )
-    includeUnknown: bool = Field(
-        default=False, description="With unsent: send also to those of whom nobody knows whether they have got it."
-    )
-    sender: str | None = Field(
-        default=None,
-        max_length=SENDER_MAX_CHARS,
-        description="The key or the address of another sender. Left out: the sender of the last job.",
     )
 
 

@@ -147,6 +147,7 @@ GET  /api/batches/{live}                           401    404    200   404      
 GET  /api/batches/{live}/emails                    401    404    200   404      200    404     200   404  200
 GET  /api/batches/{draft}/review                   401    404    200   404      200    404     200   404  200
 POST /api/batches/{draft}/send                     401    404    202   404      403    404     403   404  202
+GET  /api/batches/{ended}/failures                 401    404    200   404      200    404     200   404  200
 POST /api/batches/{ended}/replay                   401    404    202   404      403    404     403   404  202
 POST /api/batches/{live}/pause                     401    404    200   404      403    404     403   404  200
 POST /api/batches/{paused}/resume                  401    404    200   404      403    404     403   404  200

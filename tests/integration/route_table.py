@@ -266,6 +266,7 @@ ADMIN = """
 /admin/batches/emailjob/add/                           403
 /admin/batches/emailjob/{job}/change/                  200
 /admin/batches/emailjob/{job}/delete/                  403
+/admin/batches/emailjob/{job}/attempts/                200
 /admin/batches/emailtemplate/                          200
 /admin/batches/emailtemplate/add/                      200
 /admin/batches/emailtemplate/{template}/change/        200

@@ -33,7 +33,7 @@ from batches.web.progressbar import ENDED, make_card
 from batches.web.recipient_table import show_recipients
 from batches.web.requests import SignedInRequest, find_batch
 from batches.web.steering import list_acts, make_buttons
-from batches.web.ways_on import TimeForm
+from batches.web.ways_on import TIME_FIELD, make_time_form
 from batches.wording import NO_WORKER, WAITING, say_rate, say_suppressed, say_why_waiting
 
 fragments = FragmentCache()

@@ -30,7 +30,6 @@ from batches.api.schemas import (
     JobOut,
     LeftOut,
     ListOptions,
-    MovedOut,
     MomentOut,
     MovedOut,
     SendDraft,
@@ -108,7 +107,8 @@ def get_batch(request: HttpRequest, batch_id: int) -> BatchOut:
     """One batch with its counts."""
     described = describe_batches([find_batch(request, batch_id)], request.user)[0]
     if described.suppressedCount:
-        described.suppressedReasons = suppressions.count_ended(batch_id)
+        reasons = suppressions.count_ended(batch_id)
+        described.suppressedReasons = {reason: count for reason, count in reasons.items() if reason}
     return described
 
 
@@ -133,9 +133,9 @@ def _describe_default_sender(user: User | AnonymousUser) -> SenderOut | None:
 
 
 def _describe(batch: Batch, snapshot: progress.Snapshot, job: EmailJob | None, of_drafts: SenderOut | None) -> BatchOut:
-    return BatchOut(
     said = say_snapshot(snapshot, get_language() or settings.LANGUAGE_CODE)
     waiting = said["waitingFor"] or ""
+    return BatchOut(
         id=batch.pk,
         filename=batch.filename,
         name=batch.name,

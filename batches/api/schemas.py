@@ -288,14 +288,6 @@ class SentOut(Schema):
     totalCount: int = Field(description="To how many it is sent: without those who were left out.")
     suppressedCount: int = Field(default=0, description="Recipients who were left out. Missing: nobody was.")
     suppressed: list[LeftOut] = Field(
-class MomentOut(Schema):
-    """A time that a sentence names, for a program that shows it in another zone."""
-
-    words: str = Field(description="What the sentence says, in the time zone of the site.")
-    at: datetime
-    shape: str = Field(description="How exactly it is said: `at`, `at-second`, `about` or `day`.")
-
-
         default=[],
         description=f"Who was left out, and why: the first {LEFT_OUT_MAX:,}.",
     )
@@ -308,6 +300,14 @@ class MovedOut(Schema):
     success: bool
     batchId: int
     status: str
+
+
+class MomentOut(Schema):
+    """A time that a sentence names, for a program that shows it in another zone."""
+
+    words: str = Field(description="What the sentence says, in the time zone of the site.")
+    at: datetime
+    shape: str = Field(description="How exactly it is said: `at`, `at-second`, `about` or `day`.")
 
 
 class BatchOut(Schema):
@@ -324,10 +324,9 @@ class BatchOut(Schema):
     unknownCount: int
     suppressedCount: int
     suppressedReasons: dict[str, int] | None = Field(
-        description="The suppressed emails by reason, such as `unsubscribed`. null in a list of batches, and in a "
-        "batch that has none."
+        description="The suppressed emails by reason, such as `unsubscribed`. After a purge the reasons are not known "
+        "any more, and it is empty. null in a list of batches, and in a batch that has none."
     )
-    moments: list[MomentOut] = Field(description="The times that `waitingFor` names.")
     cancelledCount: int
     pendingCount: int = Field(description="The emails that are still to be sent, or are being sent.")
     resendingCount: int = Field(
@@ -342,6 +341,7 @@ class BatchOut(Schema):
         description="What the batch waits for, such as a relay or its time, until when, and how many emails wait, in "
         "sentences. null: for nothing."
     )
+    moments: list[MomentOut] = Field(description="The times that `waitingFor` names.")
     doneAt: datetime | None = Field(
         description="When the batch will be done: an estimate from the rates, quotas and windows of the relays, and "
         "from what else waits. null: nobody knows it, or it is done, or it has not been sent."

@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from batches.rendering.compiled import compile_parts
+from batches.rendering.footers import add_to_html
 from batches.rendering.tags import TagFault, find_line, find_spans
 from batches.rendering.template import MessageParts, TemplateFault
 from batches.writing.frame import Frame
@@ -196,3 +197,23 @@ def test_elements_are_closed_whatever_the_conditions_say(source: str, is_true: b
     html = html.partition("<body")[2]
     for name in ("p", "ul", "ol", "li", "table", "tr", "td", "strong", "em", "blockquote", "a"):
         assert len(re.findall(rf"<{name}[ >]", html)) == html.count(f"</{name}>"), name
+
+
+@pytest.mark.parametrize("footer", ["", "School\nStreet 1"])
+@pytest.mark.parametrize("words", ["", "You get this because you asked. {{ unsubscribe_url }}"])
+def test_link_to_unsubscribe_is_as_wide_as_the_letter_and_below_its_footer(footer: str, words: str) -> None:
+    letter = write_letter("Dear all", Frame(footer=footer)).html
+    html = add_to_html(letter, url="https://x.org/u/1", footer=words)
+    opened, closed = (
+        html.rpartition('<a href="https://x.org/u/1">')[0],
+        html.partition('<a href="https://x.org/u/1">')[2],
+    )
+    assert opened.count("<div") - opened.count("</div>") == 1  # inside the ground, below the sheet
+    assert closed.count("</div>") == 1
+    assert opened.index("Dear all") < opened.index('<p style="margin:0;padding:16px 4px 0;text-align:left')
+    assert "Street 1" in opened or not footer
+
+
+def test_link_to_unsubscribe_is_at_the_end_of_html_that_has_no_frame() -> None:
+    html = add_to_html("<body><div>Hi</div>\n</body>", url="https://x.org/u/1", footer="")
+    assert html.startswith('<body><div>Hi</div>\n<p style="margin-top:2em')

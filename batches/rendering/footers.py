@@ -14,7 +14,7 @@ from batches.rendering.template import UNSUBSCRIBE_URL
 _TAG = re.compile(r"\{\{\s*" + UNSUBSCRIBE_URL + r"\s*\}\}")
 """How a footer names the link. A footer has no merge fields."""
 
-_ANY_TAG = re.compile(r"\{[{%].{0,60}")
+_ANY_TAG = re.compile(r"\{[{%#].{0,60}")
 
 _UNSEEN = re.compile(
     r"<(?:!--.*?(?:-->|(?P<open_comment>\Z))"

@@ -100,6 +100,30 @@ def test_preview_shows_the_first_recipient_of_the_chosen_list(page: Client, pare
     assert "{{ vorname }}" in page.post(reverse("template-notes"), LETTER | {"list": str(parents.pk)}).content.decode()
 
 
+@pytest.mark.parametrize(("line", "name"), [("3", "Bo"), ("2", "Eva"), ("99", "Eva"), ("x", "Eva"), ("9" * 30, "Eva")])
+def test_preview_shows_the_recipient_of_a_line(line: str, name: str, page: Client, parents: Batch) -> None:
+    form = LETTER | {"list": str(parents.pk), "show": "text", "line": line}
+    answer = page.post(reverse("template-preview"), form).content.decode()
+    assert f"Dear {name}" in answer
+    assert f"To {name.lower()}@example.org, line {3 if name == 'Bo' else 2}" in answer
+
+
+def test_page_knows_what_is_not_saved(page: Client) -> None:
+    """The script asks before it leaves a page with something that is not saved, and only then."""
+    unsaved = " data-unsaved"
+    assert unsaved not in page.get(reverse("template-new")).content.decode()
+    assert unsaved in page.post(reverse("template-new"), LETTER | {"subject": ""}).content.decode()
+    page.post(reverse("template-new"), LETTER)
+    address = reverse("template", args=["party"])
+    stored = LETTER | {"key": "party", "based_on": "1"}
+    assert unsaved not in page.get(address).content.decode()
+    tested = page.post(address, stored | {"then": "test", "test_to": "a@example.org"}).content.decode()
+    assert "A test is on its way" in tested and unsaved not in tested
+    assert unsaved in page.post(address, stored | {"source": "More", "then": "test", "test_to": ""}).content.decode()
+    assert unsaved in page.post(address, stored | {"as_html": "yes"}).content.decode()
+    assert unsaved in page.post(address, stored | {"source": "More", "based_on": "7"}).content.decode()
+
+
 def test_list_of_another_user_is_not_shown(page: Client, parents: Batch, staff: User) -> None:
     Batch.objects.update(created_by=staff)
     answer = page.post(reverse("template-preview"), LETTER | {"list": str(parents.pk), "show": "text"})
@@ -233,7 +257,10 @@ def test_letter_has_the_new_frame_when_somebody_saves_it_at_the_same_moment(page
 
 
 @pytest.mark.usefixtures("editor")
-@pytest.mark.parametrize(("name", "value"), [("accent", "red"), ("footer", "{{ name }}")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("accent", "red"), ("footer", "{{ name }}"), ("footer", "{# x #}"), ("logo_words", "{{ name }}")],
+)
 def test_frame_is_refused_when_it_has_a_fault(name: str, value: str, page: Client) -> None:
     assert page.post(reverse("letter-frame"), {"accent": "#00aa00", name: value}).status_code == 422
     assert not LetterFrame.objects.exists()

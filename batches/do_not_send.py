@@ -55,6 +55,9 @@ ADDRESS_SHOWN_CHARS = 100
 END_MIN_YEAR, END_MAX_YEAR = 1970, 2999
 """A time outside of these years may be one that Python can't read back from PostgreSQL."""
 
+DELIMITERS = (",", ";", "\t", "|")
+"""What spreadsheets write between columns, by the language that they are set to."""
+
 _REASON_NAMES = {"reason"}
 _TOPIC_NAMES = {"topic"}
 _END_NAMES = {"ends_at", "until"}
@@ -183,8 +186,8 @@ def import_file(stream: BinaryIO, entry: Entry, *, filename: str = "", reader: i
     entry = replace(entry, source=(entry.source or filename)[:SOURCE_MAX_CHARS])
     imported = FileImported()
     with seekable(stream) as file:
-        if _is_export(file):
-            _import_export(file, entry, imported)
+        if delimiter := _find_delimiter(file):
+            _import_export(file, entry, imported, delimiter=delimiter)
         else:
             file.seek(0)
             with open_records(file, ReadingOptions(), reader=reader) as opened:
@@ -330,19 +333,28 @@ def tidy_end(ends_at: datetime) -> datetime:
     return ends_at if timezone.is_aware(ends_at) else timezone.make_aware(ends_at)
 
 
-def _is_export(file: BinaryIO) -> bool:
+def _find_delimiter(file: BinaryIO) -> str:
+    """Return what separates the columns of an export of this list, or an empty text if it is none.
+
+    A spreadsheet may have saved it with another delimiter, and with more columns at its end.
+    """
     file.seek(0)
-    return file.readline(1000).decode("utf-8-sig", "replace").strip() == ",".join(COLUMNS)
+    first = file.readline(1000).decode("utf-8-sig", "replace").strip()
+    for delimiter in DELIMITERS:
+        headings = [cell.strip('"') for cell in first.split(delimiter)]
+        if tuple(headings[: len(COLUMNS)]) == COLUMNS:
+            return delimiter
+    return ""
 
 
-def _import_export(file: BinaryIO, entry: Entry, imported: FileImported) -> None:
+def _import_export(file: BinaryIO, entry: Entry, imported: FileImported, *, delimiter: str) -> None:
     """Add the rows of an export of this list: their digests hold only under the key of this list."""
     file.seek(0)
     own, said = name_key(read_key()), _SaidByLines(("topic", "reason", "ends_at"), entry)
     groups: defaultdict[Entry, list[bytes]] = defaultdict(list)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
     try:
-        rows = csv.DictReader(text)
+        rows = csv.DictReader(text, delimiter=delimiter)
         for row in rows:
             if row["list"] != own:
                 raise ListRefused(

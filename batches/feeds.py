@@ -89,7 +89,11 @@ class Feed:
         if known is not None and not has_finish and {known["status"], snapshot["status"]} <= {*FORECAST_STATUSES}:
             # A lane publishes counts alone. Only the reading from PostgreSQL estimates the finish time, or says why
             # there is none. Without it, the page would say the time that the rate gives, which knows no quota.
-            snapshot = Snapshot(**{**snapshot, "doneAt": known["doneAt"], "finish": known["finish"]})
+            finish = [moment for moment in known.get("moments", []) if moment["words"] in known["finish"]]
+            moments = [*snapshot.get("moments", []), *finish]
+            snapshot = Snapshot(
+                **{**snapshot, "doneAt": known["doneAt"], "finish": known["finish"], "moments": moments}
+            )
         self.snapshots[snapshot["batchId"]] = snapshot
         if known is None or without_sequence(known) != without_sequence(snapshot):
             for watcher in self.watchers:

@@ -7,6 +7,7 @@ send. What no person reads, such as log lines, commands and what is stored, is i
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -18,8 +19,8 @@ from django.utils import translation
 from django.utils.translation.trans_real import parse_accept_lang_header
 
 from batches.models import Preference
+from batches.phrases import Moment, fill_moments, longest_first, say_phrase
 from batches.progress import Snapshot
-from batches.translations import say
 
 API = "/api/"
 
@@ -74,10 +75,19 @@ def _read_preference(user: User) -> str:
 
 def say_snapshot(snapshot: Snapshot, language: str) -> Snapshot:
     """Return a snapshot with its sentences in a language. One feed serves watchers who read several."""
+    now = datetime.fromtimestamp(snapshot["sequence"] / 1_000_000, tz=UTC)
+
+    def write(moment: Moment) -> str:
+        return say_phrase(datetime.fromisoformat(moment["at"]), moment["shape"], now=now)
+
     with translation.override(language):
-        waits = snapshot["waitingFor"]
-        said = {"waitingFor": say(waits) if waits else waits, "finish": say(snapshot["finish"])}
-        return Snapshot(**{**snapshot, **said})  # type: ignore[typeddict-item]
+        waits, moments = snapshot["waitingFor"], snapshot.get("moments", [])
+        said = {
+            "waitingFor": fill_moments(waits, moments, write) if waits else waits,
+            "finish": fill_moments(snapshot["finish"], moments, write),
+            "moments": longest_first([Moment(words=write(e), at=e["at"], shape=e["shape"]) for e in moments]),
+        }
+    return Snapshot(**{**snapshot, **said})  # type: ignore[typeddict-item]
 
 
 @cache

@@ -6,13 +6,16 @@ that Python makes takes the same element: ``say_with_moments(_("The new time is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.utils import timezone
 from django.utils.formats import date_format, get_format
-from django.utils.html import escape, format_html
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, ngettext
+
+from batches.phrases import Moment, say_phrase, split_moments
 
 FORMATS = {"minutes": "{day}, H:i", "seconds": "{short}, H:i:s", "date": "{day}", "exact": "{day}, H:i:s e"}
 """How a time is written, by the tag's second argument. ``ago`` is relative, and ``clock`` is for sentences."""
@@ -44,6 +47,19 @@ def say_with_moments(sentence: str, **times: datetime) -> SafeString:
     return SafeString(escape(sentence) % {name: moment(at) for name, at in times.items()})
 
 
+def say_times(sentence: str | None, moments: Sequence[Moment]) -> SafeString:
+    """Say a sentence of a snapshot on a page: in the reader's language, each of its times as a ``<time>``."""
+    parts = split_moments(sentence or "", moments)
+    return format_html_join("", "{}", ([part if isinstance(part, str) else _phrase(part)] for part in parts))
+
+
+def _phrase(part: Moment) -> SafeString:
+    at, shape = datetime.fromisoformat(part["at"]), part["shape"]
+    words = say_phrase(at, shape, now=timezone.now())
+    exact = _write(timezone.localtime(at), "exact")
+    return format_html('<time datetime="{}" data-moment="{}" title="{}">{}</time>', part["at"], shape, exact, words)
+
+
 def say_moment(at: datetime, shape: str, *, now: datetime) -> str:
     """Say a time in TIME_ZONE, as the tag shows it without a script."""
     local, today = timezone.localtime(at), timezone.localtime(now)
@@ -58,15 +74,10 @@ def say_moment(at: datetime, shape: str, *, now: datetime) -> str:
 
 
 def time_zone_note() -> SafeString:
-    """Say in which zone the times of the page are. ``times.js`` says it again for the zone of the browser.
-
-    A sentence about what a batch waits for comes from a worker, and is in TIME_ZONE for everybody who watches.
-    """
+    """Say in which zone the times of the page are. ``times.js`` says it again for the zone of the browser."""
     return format_html(
-        '<span data-zone-note="{}" data-site-zone="{}" data-site-note="{}">{}</span>',
+        '<span data-zone-note="{}">{}</span>',
         gettext("Times are in your time zone, %(zone)s."),
-        name_zone(),
-        gettext("What a batch waits for is said in the time zone %(zone)s."),
         gettext("Times are in the time zone %(zone)s.") % {"zone": name_zone()},
     )
 

@@ -1,7 +1,7 @@
 """Store the pictures that letters show, and read them again by the hash of their content.
 
 A file enters. A Picture leaves, or PictureRefused. Its kind and size are read from its first bytes, and never believed:
-what is no picture would be served from our own address.
+what is no picture would be served from our own address. Where a photo was taken, and other metadata, is not stored.
 """
 
 from __future__ import annotations
@@ -9,15 +9,21 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
+from datetime import timedelta
 from typing import NamedTuple
 
 from django.contrib.auth.models import User
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from batches.models import Picture
+from batches.picture_metadata import remove_metadata
 
 PICTURE_MAX_BYTES = 1_000_000
 """A bigger picture makes a mail slow to open, and a phone shows no more of it."""
+
+PICTURES_A_DAY = 100
+"""How many one user may store in 24 hours. Everybody who is signed in may, and everybody may load what was stored."""
 
 PIXELS_MAX = 10_000
 """The longest side. Some mail programs refuse to show more."""
@@ -39,19 +45,25 @@ class Looks(NamedTuple):
 
 
 def store_picture(content: bytes, *, name: str, by: User | None) -> Picture:
-    """Store a picture. Safe to call twice: the same content is stored once.
+    """Store a picture without its metadata. Safe to call twice: the same content is stored once.
 
     Raises:
-        PictureRefused: It is too big, or no PNG, JPEG, GIF or WebP.
+        PictureRefused: It is too big, or no PNG, JPEG, GIF or WebP, or the user has stored too many.
     """
     if len(content) > PICTURE_MAX_BYTES:
-        raise PictureRefused(
-            _("The picture has %(size)s MB. Make it smaller: a letter shows pictures of up to 1 MB.")
-            % {"size": f"{len(content) / 1e6:.1f}"}
-        )
+        raise PictureRefused(_("The picture is too big. Make it smaller: a letter shows pictures of up to 1 MB."))
     looks = look_at(content)
+    try:
+        content = remove_metadata(content, looks.content_type)
+    except ValueError as exc:
+        raise _refuse() from exc
+    digest = hashlib.sha256(content).hexdigest()
+    stored = Picture.objects.without_content().filter(digest=digest).first()
+    if stored is not None:
+        return stored
+    _refuse_many(by)
     picture, _is_new = Picture.objects.defer("content").get_or_create(
-        digest=hashlib.sha256(content).hexdigest(),
+        digest=digest,
         defaults={
             "content": content,
             "content_type": looks.content_type,
@@ -63,6 +75,21 @@ def store_picture(content: bytes, *, name: str, by: User | None) -> Picture:
         },
     )
     return picture
+
+
+def _refuse_many(user: User | None) -> None:
+    since = timezone.now() - timedelta(days=1)
+    if user and Picture.objects.filter(uploaded_by=user, created_at__gt=since).count() >= PICTURES_A_DAY:
+        raise PictureRefused(
+            _("You have stored %(count)s pictures in 24 hours. Use one of them again, or store this one tomorrow.")
+            % {"count": PICTURES_A_DAY}
+        )
+
+
+def _refuse() -> PictureRefused:
+    return PictureRefused(
+        _("This file is no picture that mail programs show. Save it as PNG or JPEG, and choose it again.")
+    )
 
 
 def look_at(content: bytes) -> Looks:
@@ -80,9 +107,7 @@ def look_at(content: bytes) -> Looks:
             break
         if 0 < width <= PIXELS_MAX and 0 < height <= PIXELS_MAX:
             return Looks(content_type, width, height)
-    raise PictureRefused(
-        _("This file is no picture that mail programs show. Save it as PNG or JPEG, and choose it again.")
-    )
+    raise _refuse()
 
 
 def _read_png(content: bytes) -> tuple[int, int]:

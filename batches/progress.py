@@ -12,7 +12,7 @@ import json
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple, TypedDict, cast
+from typing import NamedTuple, NotRequired, TypedDict, cast
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 
 from batches.models import BatchStatus, EmailJob, JobKind, sql
 from batches.models.sql import SnapshotRow
+from batches.phrases import Moment
 from batches.waiting import (
     AWAITS_APPROVAL,
     COUNTING,
@@ -32,6 +33,7 @@ from batches.waiting import (
     say_canary,
     say_scheduled,
     say_waiting,
+    time_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -82,6 +84,8 @@ class Snapshot(TypedDict):
     """When the batch will be done, in ISO 8601. An estimate; ``jobs.forecasts`` makes it."""
     finish: str
     """The same in words, or why nobody can know it. Empty if there is nothing to say."""
+    moments: NotRequired[list[Moment]]
+    """The times in these sentences, so that a page can say them in the zone of its reader."""
     sequence: int
 
 
@@ -144,9 +148,17 @@ def make_snapshot(row: SnapshotRow) -> tuple[Snapshot, int | None]:
         waitingFor=_say_waiting(row, pending) or None,
         doneAt=None,
         finish=NOT_KNOWN_WHILE_PAUSED if row.status == BatchStatus.PAUSED and pending else "",
+        moments=_list_moments(row),
         sequence=row.sequence,
     )
     return snapshot, row.owner_id
+
+
+def _list_moments(row: SnapshotRow) -> list[Moment]:
+    """List the times that the sentence about waiting may name. Those that it does not name are no matter."""
+    now = datetime.fromtimestamp(row.sequence / 1_000_000, tz=UTC)
+    times = (row.scheduled_at, row.retry_at, row.canary_until)
+    return [time_of(at, now=now) for at in times if at is not None]
 
 
 def _say_waiting(row: SnapshotRow, pending: int) -> str:

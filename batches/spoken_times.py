@@ -41,6 +41,12 @@ def _say_time(match: re.Match[str]) -> str:
     return gettext("at %(clock)s") % {"clock": match["clock"]}
 
 
+def _say_about(match: re.Match[str]) -> str:
+    if match["tomorrow"]:
+        return gettext("tomorrow at about %(clock)s") % {"clock": match["clock"]}
+    return gettext("at about %(clock)s") % {"clock": match["clock"]}
+
+
 def _say_day(match: re.Match[str]) -> str:
     if match["tomorrow"]:
         return gettext("tomorrow")
@@ -92,6 +98,7 @@ def _say_days(days: str) -> str:
 
 _PHRASES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(rf"(?:(?:{_DAY}) )?at {_CLOCK}"), _say_time),
+    (re.compile(rf"(?:(?P<tomorrow>tomorrow) )?at about {_CLOCK}"), _say_about),
     (re.compile(_DAY), _say_day),
     (re.compile(_PERIOD), _say_period),
     (re.compile(rf"(?P<amount>\d[\d,]*) in {_PERIOD}"), _say_quota),

@@ -6,7 +6,7 @@ Two versions enter, or a version and a template. The parts leave, with what was 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
@@ -24,7 +24,10 @@ COMPARED_WORDS_MAX = 400
 ALIKE = 0.35
 """How alike two lines have to be for one to be shown as a change of the other (SequenceMatcher.ratio)."""
 
-_WORDS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\s+|\w+|.", re.DOTALL)
+COMPARED_CHARS_MAX = 8_000
+"""How long two lines may be together to be compared word by word."""
+
+_WORDS = re.compile(r"\{\{.{0,200}?\}\}|\{%.{0,200}?%\}|\s+|\w+|.", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +104,7 @@ def _compare_middle(before: list[str], after: list[str]) -> Iterator[ComparedLin
 def _compare_changed(before: list[str], after: list[str]) -> Iterator[ComparedLine]:
     """Compare lines in pairs, as long as they are alike. The others were removed or added."""
     pairs = zip(before, after, strict=False)
-    changed = [_compare_words(_WORDS.findall(one), _WORDS.findall(other)) for one, other in pairs]
+    changed = [_compare_words(one, other) for one, other in pairs]
     count = next((number for number, words in enumerate(changed) if not words), len(changed))
     for words in changed[:count]:
         yield ComparedLine(mark="~", text="".join(each.text for each in words if each.mark != "-"), words=words)
@@ -109,8 +112,11 @@ def _compare_changed(before: list[str], after: list[str]) -> Iterator[ComparedLi
     yield from _lines("+", after[count:])
 
 
-def _compare_words(before: Sequence[str], after: Sequence[str]) -> tuple[ComparedWords, ...]:
+def _compare_words(former: str, later: str) -> tuple[ComparedWords, ...]:
     """Return the words of both lines. Empty: the lines are not alike, or too long."""
+    if len(former) + len(later) > COMPARED_CHARS_MAX:
+        return ()
+    before, after = _WORDS.findall(former), _WORDS.findall(later)
     matcher = SequenceMatcher(None, before, after, autojunk=False)
     if len(before) + len(after) > COMPARED_WORDS_MAX or matcher.ratio() < ALIKE:
         return ()

@@ -7,6 +7,7 @@ send never reads Markdown.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from django.conf import settings
@@ -15,9 +16,12 @@ from batches.models import FRAME_ID, LetterFrame, TemplateKind
 from batches.rendering import children
 from batches.rendering.tags import TagFault, find_line
 from batches.rendering.template import MessageParts, TemplateFault
-from batches.rendering.wording import name_as_letter, say_where_in_letter
+from batches.rendering.wording import EMPTY_LETTER, name_as_letter, say_where_in_letter
 from batches.writing.frame import DEFAULT_ACCENT, Frame
 from batches.writing.markdown import write_letter
+
+_write_letter = lru_cache(maxsize=16)(write_letter)
+"""The editor asks for the same letter several times: for the preview, for the notes, and when it is saved."""
 
 
 class WrittenTemplate(Protocol):
@@ -71,10 +75,10 @@ def compose(template: WrittenTemplate, *, user_id: int | None, frame: Frame | No
     """
     if template.kind == TemplateKind.MARKDOWN:
         if not template.source.strip():
-            raise TemplateFault(say_where_in_letter(None, "It is empty. Write something in it."))
+            raise TemplateFault(say_where_in_letter(None, EMPTY_LETTER))
         _check_source(template, user_id=user_id)
         try:
-            letter = write_letter(template.source, frame or read_frame())
+            letter = _write_letter(template.source, frame or read_frame())
         except TagFault as exc:
             line = find_line(template.source, exc.offset)
             raise TemplateFault(say_where_in_letter(line, str(exc))) from exc

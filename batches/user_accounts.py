@@ -177,16 +177,50 @@ def set_active(manager: User, user: User, *, is_active: bool) -> None:
     if user.pk == manager.pk:
         raise UserRefused(_("You can't lock your own account. Ask another administrator."))
     with transaction.atomic():
-        # Locked in one order, so that two administrators who lock each other at once do not both succeed.
-        administrators = list(
-            User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk").values_list("pk")
-        )
-        if not is_active and administrators == [(user.pk,)]:
-            raise UserRefused(_("This is the last administrator. Make another user an administrator first."))
-        if not is_active and manager.is_superuser and (manager.pk,) not in administrators:
-            raise UserRefused(_("Your own account was locked meanwhile."))
+        _lock_administrators(manager)
+        if not is_active:
+            keep_an_administrator([user])
         user.is_active = is_active
         user.save(update_fields=["is_active"])
+
+
+def set_administrator(manager: User, user: User, *, is_administrator: bool) -> None:
+    """Let a user do everything, also in the admin, or only what the groups of the user allow.
+
+    Raises:
+        UserRefused: the manager is no administrator, or the user is the last one.
+    """
+    require_manager(manager)
+    if not manager.is_superuser:
+        raise UserRefused(_("Only an administrator makes somebody an administrator. Ask one."))
+    with transaction.atomic():
+        _lock_administrators(manager)
+        if not is_administrator:
+            keep_an_administrator([user])
+        user.is_superuser = user.is_staff = is_administrator
+        user.save(update_fields=["is_superuser", "is_staff"])
+
+
+def keep_an_administrator(leaving: Collection[User]) -> None:
+    """Go on only if an administrator remains who can sign in, without some users. Call it in the change's transaction.
+
+    The administrators are locked in one order, so that two who remove each other at once do not both succeed.
+
+    Raises:
+        UserRefused: the last administrator would be gone, and nobody could make another one on the pages.
+    """
+    active = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
+    keys = set(active.values_list("pk", flat=True))
+    leaving_keys = {user.pk for user in leaving}
+    if keys & leaving_keys and not keys - leaving_keys:
+        raise UserRefused(_("This is the last administrator. Make another user an administrator first."))
+
+
+def _lock_administrators(manager: User) -> None:
+    """Wait for other changes of administrators, and look whether the manager is still one."""
+    active = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
+    if manager.is_superuser and manager.pk not in set(active.values_list("pk", flat=True)):
+        raise UserRefused(_("Your own account was locked meanwhile."))
 
 
 def drop_factors(manager: User, user: User) -> int:

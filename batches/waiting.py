@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from batches.phrases import ABOUT, AT, AT_SECOND, Moment, make_moment
+from batches.phrases import DAY as DAY_ALONE
+
 _OUR_RELAY = re.compile(r"^The relay (?:default )?")
 """Most sites have one relay only, whose name says nothing."""
 
@@ -65,7 +68,7 @@ def say_day(at: datetime, *, now: datetime) -> str:
     return f"on {at:%A} {at.day} {at:%B}{year}"
 
 
-def say_time(at: datetime, *, now: datetime) -> str:
+def time_of(at: datetime, *, now: datetime) -> Moment:
     """Say a time as a person does: ``"at 16:20"``, ``"tomorrow at 09:12"``, ``"on Thursday 3 December at 09:12"``.
 
     A time less than two minutes away has its second. A time between two minutes is rounded up, because nothing happens
@@ -73,29 +76,42 @@ def say_time(at: datetime, *, now: datetime) -> str:
     """
     local, today = timezone.localtime(at), timezone.localtime(now)
     if abs((at - now).total_seconds()) < SECONDS_SHOWN:
-        clock = f"at {local:%H:%M:%S}"
+        clock, shape = f"at {local:%H:%M:%S}", AT_SECOND
     else:
         local = _round_up(local, MINUTE)
-        clock = f"at {local:%H:%M}"
+        clock, shape = f"at {local:%H:%M}", AT
     day = say_day(local, now=today)
-    return f"{day} {clock}" if day else clock
+    return make_moment(f"{day} {clock}" if day else clock, local, shape)
 
 
-def say_finish(at: datetime, *, now: datetime) -> str:
+def say_time(at: datetime, *, now: datetime) -> str:
+    """Say a time in words: see ``time_of``."""
+    return time_of(at, now=now)["words"]
+
+
+def finish_of(at: datetime, *, now: datetime) -> Moment | None:
     """Say when a batch will be done, no more exactly than it can be known.
 
-    Less than an hour away: to the minute. Today or tomorrow: to five minutes. Later: the day alone.
+    Less than an hour away: to the minute. Today or tomorrow: to five minutes. Later: the day alone. None: at once.
     """
     seconds = (at - now).total_seconds()
     if seconds < MINUTE:
-        return "Done in less than a minute."
+        return None
     local, today = timezone.localtime(at), timezone.localtime(now)
     local = _round_up(local, MINUTE if seconds < HOUR else 5 * MINUTE)
     day = say_day(local, now=today)
-    clock = f"{local:%H:%M}"
-    if not day:
-        return f"Done at about {clock}."
-    return f"Done tomorrow at about {clock}." if day == "tomorrow" else f"Done {day}."
+    if day in ("", "tomorrow"):
+        return make_moment(f"{day + ' ' if day else ''}at about {local:%H:%M}", local, ABOUT)
+    return make_moment(day, local, DAY_ALONE)
+
+
+def say_finish(at: datetime, *, now: datetime) -> str:
+    """Say when a batch will be done: see ``finish_of``."""
+    moment = finish_of(at, now=now)
+    if moment is None:
+        return "Done in less than a minute."
+    when = moment["words"]
+    return f"Done {when}."
 
 
 def say_waiting(sentence: str, *, next_try_at: datetime | None, waiting_count: int, now: datetime) -> str:

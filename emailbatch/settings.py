@@ -222,6 +222,8 @@ RETENTION_DAYS = env.int("RETENTION_DAYS", default=0)
 # What holds personal data outside the database: batches.people.stores. Dotted paths, because the application knows no
 # part of the local stack.
 PERSONAL_DATA_STORES = ["emailbatch.localstack.inbox_people.InboxStore"] if IS_LOCAL_INBOX else []
+# Tells the inbox of which batch a message is, and which batches a user may see. A path for the same reason.
+INBOX_BATCHES = "batches.inbox_batches.InboxBatches"
 
 # --- Queues and the channel layer ----------------------------------------------------------------------
 

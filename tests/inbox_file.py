@@ -10,8 +10,8 @@ from pathlib import Path
 
 from emailbatch.localstack.inbox_store import Message
 
-COLUMNS = ", ".join(field.name for field in fields(Message))
-EVERYTHING = f"SELECT {COLUMNS}, raw FROM message JOIN content ON message_id = id ORDER BY id"  # noqa: S608
+COLUMNS = ", ".join(f"message.{field.name}" for field in fields(Message))
+EVERYTHING = f"SELECT {COLUMNS}, raw FROM message JOIN content ON content.message_id = message.id ORDER BY id"  # noqa: S608
 
 
 def count_messages(path: Path) -> int:

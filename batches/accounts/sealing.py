@@ -12,6 +12,7 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.totp.internal.auth import generate_totp_secret
 from cryptography.fernet import Fernet, InvalidToken
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext_lazy
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,15 @@ _SALT = "batches.accounts.sealing"
 
 
 class SealingAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no types
-    """What django-allauth calls before it stores a secret, and after it has read one."""
+    """What django-allauth calls before it stores a secret and after it has read one, and what a wrong code is told."""
+
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "incorrect_code": gettext_lazy(
+            "This code is not right. Write the one that the app shows now: it changes every 30 seconds. If it is still "
+            "refused, set the clock of the phone, or use a recovery code."
+        ),
+    }
 
     def encrypt(self, text: str) -> str:
         return _box().encrypt(text.encode()).decode()

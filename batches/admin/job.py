@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from batches import progress
+from batches.admin.attempts import show_attempts
 from batches.admin.readonly import ReadOnlyAdmin
 from batches.mailboxes import split_mailbox
 from batches.models import EmailJob, Lane
@@ -47,7 +51,23 @@ class EmailJobAdmin(ReadOnlyAdmin):
     actions = None
     inlines = (LaneInline,)
     exclude = ("sent_count", "failed_count")  # set when the job ends
-    readonly_fields = ("sent", "failed")
+    readonly_fields = ("sent", "failed", "attempts")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.list_attempts)
+        return [path("<int:job_id>/attempts/", view, name="batches_emailjob_attempts"), *super().get_urls()]
+
+    def list_attempts(self, request: HttpRequest, job_id: int) -> HttpResponseBase:
+        """List the attempts of a job, for those who may see the job and the emails."""
+        job = self.get_object(request, str(job_id))
+        if job is None or not self.has_view_permission(request, job) or not request.user.has_perm("batches.view_email"):
+            raise Http404(f"There is no job {job_id} whose attempts you may see.")
+        return show_attempts(request, job)
+
+    @admin.display(description=_("attempts"))
+    def attempts(self, job: EmailJob) -> SafeString:
+        address = reverse("admin:batches_emailjob_attempts", args=[job.pk])
+        return format_html('<a href="{}">those that did not send</a> · <a href="{}?all=1">all</a>', address, address)
 
     @admin.display(description=_("sent"))
     def sent(self, job: EmailJob) -> str:

@@ -16,6 +16,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.models import Permission as StoredPermission
 from django.contrib.contenttypes.models import ContentType
@@ -37,6 +38,7 @@ from batches.models import Batch, EmailTemplate
 from batches.permissions import NotPermitted, Permission, may
 from batches.rendering.message import SUBJECT_MAX_CHARS
 from batches.sender_form import SenderField
+from batches.user_accounts import UserRefused, keep_an_administrator
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -84,9 +86,24 @@ class FewPermissions:
         return field
 
 
+class KeepingForm(UserChangeForm):  # type: ignore[type-arg]  # Django's class takes no argument at run time
+    """The form of a user. It keeps the last administrator, who alone could make another one."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        stays = all(cleaned.get(flag, getattr(self.instance, flag)) for flag in ("is_active", "is_superuser"))
+        if self.instance.pk and not stays:
+            try:
+                keep_an_administrator([self.instance])
+            except UserRefused as exc:
+                raise forms.ValidationError(str(exc)) from exc
+        return cleaned
+
+
 @admin.register(User)
 class SendingUserAdmin(FewPermissions, UserAdmin):  # type: ignore[type-arg]
     actions = ("send_email",)
+    form = KeepingForm
 
     def has_send_email_permission(self, request: HttpRequest) -> bool:
         return may(request.user, Permission.SEND_TO_GROUP) and may(request.user, Permission.SEND_BATCH)
@@ -101,6 +118,16 @@ class SendingUserAdmin(FewPermissions, UserAdmin):  # type: ignore[type-arg]
         if isinstance(obj, User) and obj.is_superuser and not request.user.is_superuser:
             return False
         return super().has_delete_permission(request, obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, list[Any]]:
+        """Say beforehand that the last administrator can't be deleted. Both ways to delete users ask here."""
+        deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        try:
+            with transaction.atomic():
+                keep_an_administrator(list(objs))
+        except UserRefused as exc:
+            protected = [*protected, str(exc)]
+        return deleted, counts, lacking, protected
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         """Set the password of a user, unless that user may do more than the one who sets it.

@@ -203,6 +203,7 @@ class WebhookAdmin(SeesAllMixin, admin.ModelAdmin):  # type: ignore[type-arg]
         disabled = [webhook.name for webhook in webhooks if not webhook.is_enabled]
         for webhook in webhooks.filter(is_enabled=True):
             emit_test(webhook)
+            audit.record(AuditAction.ADMIN_CHANGE, webhook, act="send test")
             self.message_user(
                 request,
                 f"A test goes to {webhook.name} within seconds. Its page shows what was answered.",

@@ -10,6 +10,7 @@ from batches.api.described import DescribedApi
 from batches.api.drafts import router as drafts_router
 from batches.api.errors import add_handlers
 from batches.api.exports import router as exports_router
+from batches.api.failures import router as failures_router
 from batches.api.health import router as health_router
 from batches.api.letters import router as letters_router
 from batches.api.parser import JsonParser
@@ -40,7 +41,8 @@ api = DescribedApi(
 )
 add_handlers(api)
 for router in (
-    *(health_router, sending_router, batches_router, drafts_router, letters_router),
+    *(health_router, sending_router, batches_router, failures_router, drafts_router),
+    letters_router,
     *(stream_router, exports_router, templates_router, senders_router, topics_router, audit_router, approvals_router),
     *(suppressions_router, people_router),
 ):

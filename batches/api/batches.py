@@ -14,12 +14,14 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.translation import get_language
 from ninja import Field, Query, Router, Status
 
-from batches import paging, progress, suppressions
+from batches import intake, paging, progress, suppressions
 from batches.api.email_schemas import AttemptOut, EmailList, EmailOut, ReturnOut
 from batches.api.errors import not_found
 from batches.api.proof import require_session_proof
+from batches.api.replay_schemas import Replay
 from batches.api.schemas import (
     LEFT_OUT_MAX,
     BatchList,
@@ -28,8 +30,8 @@ from batches.api.schemas import (
     JobOut,
     LeftOut,
     ListOptions,
+    MomentOut,
     MovedOut,
-    Replay,
     SendDraft,
     SentOut,
 )
@@ -38,7 +40,8 @@ from batches.api.senders import describe_sender, describe_sender_of, find_choice
 from batches.api.topics import describe_topic_of
 from batches.api.unknown_fields import refuse_query
 from batches.history import read_histories
-from batches.jobs import creation, forecasts, lifecycle
+from batches.jobs import creation, failure_groups, forecasts, lifecycle
+from batches.languages import say_snapshot
 from batches.mailboxes import parse_mailbox
 from batches.models import (
     Batch,
@@ -61,7 +64,6 @@ from batches.permissions import Act, require_act
 from batches.rendering.message import derive_message_key, make_message_id
 from batches.returns.summary import RETURN_KINDS, choose_return, filter_returned, name_return, read_returns, say_answer
 from batches.state_search import find_in_states
-from batches.translations import say
 
 router = Router(tags=["batches"])
 
@@ -105,7 +107,8 @@ def get_batch(request: HttpRequest, batch_id: int) -> BatchOut:
     """One batch with its counts."""
     described = describe_batches([find_batch(request, batch_id)], request.user)[0]
     if described.suppressedCount:
-        described.suppressedReasons = suppressions.count_ended(batch_id)
+        reasons = suppressions.count_ended(batch_id)
+        described.suppressedReasons = {reason: count for reason, count in reasons.items() if reason}
     return described
 
 
@@ -130,6 +133,8 @@ def _describe_default_sender(user: User | AnonymousUser) -> SenderOut | None:
 
 
 def _describe(batch: Batch, snapshot: progress.Snapshot, job: EmailJob | None, of_drafts: SenderOut | None) -> BatchOut:
+    said = say_snapshot(snapshot, get_language() or settings.LANGUAGE_CODE)
+    waiting = said["waitingFor"] or ""
     return BatchOut(
         id=batch.pk,
         filename=batch.filename,
@@ -139,7 +144,8 @@ def _describe(batch: Batch, snapshot: progress.Snapshot, job: EmailJob | None, o
         status=snapshot["status"],
         **progress.name_counts(snapshot),
         suppressedReasons=None,
-        waitingFor=say(snapshot["waitingFor"] or "") or None,
+        waitingFor=waiting or None,
+        moments=[MomentOut(**each) for each in said.get("moments", []) if each["words"] in waiting],  # type: ignore[arg-type]
         doneAt=datetime.fromisoformat(snapshot["doneAt"]) if snapshot["doneAt"] else None,
         rejectedRows=batch.rejected_count,
         duplicateRows=batch.duplicate_count,
@@ -265,7 +271,17 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendDraft | None = 
     batch = find_batch(request, batch_id, act=Act.SEND)
     require_session_proof(request, batch)
     options = payload or SendDraft()
-    job = creation.create_job(
+    try:
+        job = _send_draft(request, batch, options)
+    except creation.ApprovalAsked:
+        _rename(batch, options.name)
+        raise
+    _rename(batch, options.name)
+    return Status(202, describe_sent(job))
+
+
+def _send_draft(request: HttpRequest, batch: Batch, options: SendDraft) -> EmailJob:
+    return creation.create_job(
         batch,
         template=EmailTemplate.objects.find_named(options.templateId),
         user=request.user,
@@ -276,21 +292,29 @@ def send_batch(request: HttpRequest, batch_id: int, payload: SendDraft | None = 
         topic=options.topic,
         reviewed=creation.Reviewed(digest=options.reviewed) if options.reviewed else None,
     )
-    return Status(202, describe_sent(job))
+
+
+def _rename(batch: Batch, name: str | None) -> None:
+    """Give a batch the name of the request, once it is certain that the request was not refused."""
+    if name is not None:
+        intake.rename_batch(batch, name)
 
 
 @router.post("/batches/{int:batch_id}/replay", response={202: SentOut}, exclude_unset=True)
 def replay_batch(request: HttpRequest, batch_id: int, payload: Replay) -> Status[SentOut]:
     """Send the failed, the unknown or all emails of an ended batch again, or to those who have not got it.
 
-    That is a new job. Whatever becomes of it, an email that was sent before stays known as sent.
+    With `failure`, only those failed emails to which the mail server gave one answer. That is a new job. Whatever
+    becomes of it, an email that was sent before stays known as sent.
     """
     refuse_query(request, fields=Replay.model_fields)
     batch = find_batch(request, batch_id, act=Act.RESTART)
     require_session_proof(request, batch)
+    chosen = payload.failure and failure_groups.find_choice(batch, payload.failure, domain=payload.domain)
     job = creation.replay_batch(
         batch,
         which=payload.which,
+        failure=chosen or None,
         user=request.user,
         include_unknown=payload.includeUnknown,
         sender=payload.sender,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
@@ -85,16 +85,18 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 def _lines() -> list[str]:
     fleet = fleet_status()
-    live = list(EmailJob.objects.live().values_list("batch_id", "status"))
-    snapshots = progress.read_snapshots(batch_id for batch_id, _ in live).values()
-    emails: Counter[str] = Counter()
+    live = list(EmailJob.objects.live().values_list("batch_id", "status", "batch__is_test"))
+    tests = {batch_id for batch_id, _, is_test in live if is_test}
+    snapshots = progress.read_snapshots(batch_id for batch_id, _, _ in live).values()
+    emails: Counter[tuple[str, bool]] = Counter()
     for snapshot in snapshots:
-        emails.update({name: int(snapshot[field]) for name, field in COUNTED.items()})  # type: ignore[literal-required]
-    jobs = Counter(status for _, status in live)
+        for status, field in COUNTED.items():
+            emails[status, snapshot["batchId"] in tests] += int(snapshot[field])  # type: ignore[literal-required]
+    jobs = Counter((status, is_test) for _, status, is_test in live)
     rate = sum(snapshot["ratePerSecond"] for snapshot in snapshots)
     return [
-        *_gauge("emails", "Emails of live jobs by status.", {str(s): emails[s] for s in COUNTED}),
-        *_gauge("jobs", "Live jobs by status.", {str(s): jobs[s] for s in LIVE_JOB_STATUSES}),
+        *_gauge("emails", "Emails of live jobs by status.", _label(emails, COUNTED)),
+        *_gauge("jobs", "Live jobs by status.", _label(jobs, LIVE_JOB_STATUSES)),
         *_gauge("send_rate", "Emails sent per second, over all live jobs.", rate),
         *_gauge("queued_lanes", "Work items that wait in Redis for a worker.", fleet.queued),
         *_gauge("workers", "Workers that are alive.", fleet.workers),
@@ -105,9 +107,18 @@ def _lines() -> list[str]:
     ]
 
 
+def _label(counts: Mapping[tuple[str, bool], int], statuses: Iterable[str]) -> dict[str, int]:
+    """Give each count its labels. Test messages have counts of their own, so that an alert can leave them out."""
+    return {
+        f'status="{status!s}",test="{str(is_test).lower()}"': counts.get((status, is_test), 0)
+        for status in statuses
+        for is_test in (False, True)
+    }
+
+
 def _gauge(name: str, text: str, value: float | Mapping[str, int]) -> list[str]:
     full = f"emailbatch_{name}"
     head = [f"# HELP {full} {text}\n", f"# TYPE {full} gauge\n"]
     if isinstance(value, Mapping):
-        return head + [f'{full}{{status="{label}"}} {number}\n' for label, number in value.items()]
+        return head + [f"{full}{{{labels}}} {number}\n" for labels, number in value.items()]
     return [*head, f"{full} {value}\n"]

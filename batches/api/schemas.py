@@ -17,7 +17,7 @@ from batches.api.topics import TOPIC_MAX_CHARS, TOPIC_MEANING
 from batches.api.unknown_fields import Body
 from batches.intake import NAME_MAX_CHARS
 from batches.jobs.reviewed import DIGEST_PATTERN
-from batches.models import JobKind, JobPriority, SharedAddresses
+from batches.models import JobPriority, SharedAddresses
 from batches.rendering.message import SUBJECT_MAX_CHARS
 
 LIST_LIMIT_MAX = 500
@@ -75,6 +75,7 @@ class SendOptions(Body):
 
 
 class SendDraft(SendOptions):
+    name: BatchName = None
     reviewed: str | None = Field(
         default=None,
         pattern=DIGEST_PATTERN,
@@ -125,21 +126,6 @@ class SendBulk(SendOptions):
         default=None,
         description="What happens to recipients with the same address: only the `first` gets an email (the default), "
         "`each` gets one, or all go `together` in one email.",
-    )
-
-
-class Replay(Body):
-    which: JobKind = Field(
-        description="Which emails to send again: failed, unknown or all; or unsent, to those who have not got it "
-        "because their email failed or was cancelled."
-    )
-    includeUnknown: bool = Field(
-        default=False, description="With unsent: send also to those of whom nobody knows whether they have got it."
-    )
-    sender: str | None = Field(
-        default=None,
-        max_length=SENDER_MAX_CHARS,
-        description="The key or the address of another sender. Left out: the sender of the last job.",
     )
 
 
@@ -316,6 +302,14 @@ class MovedOut(Schema):
     status: str
 
 
+class MomentOut(Schema):
+    """A time that a sentence names, for a program that shows it in another zone."""
+
+    words: str = Field(description="What the sentence says, in the time zone of the site.")
+    at: datetime
+    shape: str = Field(description="How exactly it is said: `at`, `at-second`, `about` or `day`.")
+
+
 class BatchOut(Schema):
     id: int
     filename: str
@@ -330,8 +324,8 @@ class BatchOut(Schema):
     unknownCount: int
     suppressedCount: int
     suppressedReasons: dict[str, int] | None = Field(
-        description="The suppressed emails by reason, such as `unsubscribed`. null in a list of batches, and in a "
-        "batch that has none."
+        description="The suppressed emails by reason, such as `unsubscribed`. After a purge the reasons are not known "
+        "any more, and it is empty. null in a list of batches, and in a batch that has none."
     )
     cancelledCount: int
     pendingCount: int = Field(description="The emails that are still to be sent, or are being sent.")
@@ -347,6 +341,7 @@ class BatchOut(Schema):
         description="What the batch waits for, such as a relay or its time, until when, and how many emails wait, in "
         "sentences. null: for nothing."
     )
+    moments: list[MomentOut] = Field(description="The times that `waitingFor` names.")
     doneAt: datetime | None = Field(
         description="When the batch will be done: an estimate from the rates, quotas and windows of the relays, and "
         "from what else waits. null: nobody knows it, or it is done, or it has not been sent."

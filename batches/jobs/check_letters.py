@@ -146,8 +146,10 @@ class LetterChecker:
                 plain, ((row, plain.make_context(cells, address=address)) for row, address, cells in page)
             ), None
         answers = self._renderer.render([_make_row(*row) for row in page])
-        faults = (answer if isinstance(answer, TemplateFault) else None for answer in answers)
-        found = count_faults((row, fault) for (row, _, _), fault in zip(page, faults, strict=False))
+        found = count_faults(
+            (row, answer if isinstance(answer, TemplateFault | int) else answer.size_bytes)
+            for (row, _, _), answer in zip(page, answers, strict=False)
+        )
         return found, None if len(answers) == len(page) else page[max(0, len(answers) - 1)][0]
 
     @property

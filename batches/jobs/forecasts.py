@@ -23,7 +23,7 @@ from batches.outcomes import ReplyMeaning
 from batches.progress import Snapshot
 from batches.relays.registry import find_rate, relay_urls
 from batches.relays.windows import Window
-from batches.waiting import NO_WORKER, NOT_IN_A_LIFETIME, NOT_KNOWN, NOT_KNOWN_WHILE_REFUSED, say_finish
+from batches.waiting import NO_WORKER, NOT_IN_A_LIFETIME, NOT_KNOWN, NOT_KNOWN_WHILE_REFUSED, finish_of, say_finish
 
 FORECAST_STATUSES = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING)
 """The batches that have a finish time. Nobody knows when a paused one is resumed."""
@@ -199,6 +199,8 @@ def with_finish(snapshots: dict[int, Snapshot]) -> dict[int, Snapshot]:
             # The page says a short time left by the present rate.
             is_said_by_rate = snapshot["etaSeconds"] is not None and (found.seconds or 0) < SAID_BY_RATE_SECONDS
             snapshot["finish"] = "" if is_said_by_rate and found.done_at else found.words
+            if found.done_at and (moment := finish_of(found.done_at, now=outlook.now)):
+                snapshot["moments"] = [*snapshot.get("moments", []), moment]
     return snapshots
 
 

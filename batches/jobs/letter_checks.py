@@ -45,6 +45,9 @@ class LetterCheck:
     state: LetterCheckState = LetterCheckState.WAITING
     checked: int = 0
     faults: tuple[LetterFault, ...] = ()
+    biggest_bytes: int = 0
+    """The size of the biggest message, of those that were checked."""
+    biggest_row: int = 0
     after_row: int = 0
     """The last row that was checked."""
     turn: int = 0
@@ -65,10 +68,19 @@ class LetterCheck:
 
     def add(self, found: LetterFaults, *, after_row: int) -> Self:
         """Add what was found in the next rows."""
+        before = LetterFaults(
+            checked=self.checked,
+            faults=self.faults,
+            biggest_bytes=self.biggest_bytes,
+            biggest_row=self.biggest_row,
+        )
+        both = before.add(found)
         return replace(
             self,
-            checked=self.checked + found.checked,
-            faults=LetterFaults(faults=self.faults).add(found).faults,
+            checked=both.checked,
+            faults=both.faults,
+            biggest_bytes=both.biggest_bytes,
+            biggest_row=both.biggest_row,
             after_row=after_row,
         )
 

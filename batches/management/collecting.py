@@ -15,7 +15,8 @@ from pathlib import PurePath
 SAYING = (
     *(f"batches/{name}.py" for name in ("do_not_send", "factors", "mailboxes", "message_tests", "outcomes", "paging")),
     *(f"batches/{name}.py" for name in ("permissions", "send_times", "sender_addresses", "suppressions", "waiting")),
-    *(f"batches/{name}.py" for name in ("template_notes", "template_versions", "token_form", "topic_form", "wording")),
+    *(f"batches/{name}.py" for name in ("template_form", "template_notes", "template_versions")),
+    *(f"batches/{name}.py" for name in ("token_form", "topic_form", "wording")),
     *(f"batches/accounts/{name}.py" for name in ("adapters", "forms", "guesses", "middleware", "views")),
     *(f"batches/delivery/{name}.py" for name in ("pauses", "stopping", "strikes", "terms", "withholding")),
     *(f"batches/jobs/{name}.py" for name in ("approvals", "creation", "estimates", "forecasts", "inactive_users")),

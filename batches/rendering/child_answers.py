@@ -8,7 +8,7 @@ FRAME = struct.Struct(">I")
 """The length of a frame in bytes. The frame follows: a value as JSON."""
 
 OK = 0
-"""Rendered. The subject, the HTML and the text follow, if they were asked for."""
+"""Rendered. The subject, the HTML and the text follow, or if they were not asked for, the bytes of the bigger body."""
 
 FAULT = 1
 """The template or the values have a fault. Its sentence follows, and its group."""

@@ -155,7 +155,7 @@ def _render_row(cells: list[Any], address: str, unsubscribe_url: str, *, shows: 
         rendered = _compiled.render(context, unsubscribe_url=unsubscribe_url)
     except TemplateFault as exc:
         return _say_fault(exc)
-    return [OK, *rendered] if shows else [OK]
+    return [OK, *rendered] if shows else [OK, rendered.size_bytes]
 
 
 def _render_one(parts: dict[str, Any], context: dict[str, Any], address_heading: str, unsubscribe_url: str) -> None:

@@ -14,7 +14,7 @@ from batches.rendering.template import UNSUBSCRIBE_URL
 _TAG = re.compile(r"\{\{\s*" + UNSUBSCRIBE_URL + r"\s*\}\}")
 """How a footer names the link. A footer has no merge fields."""
 
-_ANY_TAG = re.compile(r"\{[{%].{0,60}")
+_ANY_TAG = re.compile(r"\{[{%#].{0,60}")
 
 _UNSEEN = re.compile(
     r"<(?:!--.*?(?:-->|(?P<open_comment>\Z))"
@@ -28,6 +28,11 @@ _END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 
 _DEFAULT = "Unsubscribe: {{ unsubscribe_url }}"
 _STYLE = "margin-top:2em;font-size:smaller"
+
+_GROUND, _GROUND_END = '<div class="ground" style=', "</div>\n"
+"""How the frame of letters begins, and how it ends before ``</body>`` (batches/writing/frame.py)."""
+_STYLE_IN_FRAME = "margin:0;padding:16px 4px 0;text-align:left;font-size:13px"
+"""Like the footer of the frame, which it follows."""
 
 
 def find_footer_fault(footer: str) -> str:
@@ -65,7 +70,12 @@ def add_to_html(body: str, *, url: str, footer: str) -> str:
     else:
         shown = f"{_as_html(words)}<br>{link.format('Unsubscribe')}"
     place = _find_end(body)
-    return f'{body[:place]}<p style="{_STYLE}">{shown}</p>\n{body[place:]}'
+    style = _STYLE
+    if body.find(_GROUND, 0, place) >= 0 and body.endswith(
+        _GROUND_END, 0, place
+    ):  # outside, it would be as wide as the window
+        place, style = place - len(_GROUND_END), _STYLE_IN_FRAME
+    return f'{body[:place]}<p style="{style}">{shown}</p>\n{body[place:]}'
 
 
 def _as_html(words: str) -> str:

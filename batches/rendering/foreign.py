@@ -55,7 +55,14 @@ class ForeignTag:
     @property
     def hint(self) -> str:
         """One sentence that says what is wrong and what to write instead."""
-        where = f"The {PARTS[self.part]} has {self.text} in line {self.line}."
+        return self._advise(f"The {PARTS[self.part]} has {self.text} in line {self.line}.")
+
+    @property
+    def letter_hint(self) -> str:
+        """The same of a letter in Markdown, which is read as a text body."""
+        return self._advise(f"The letter has {self.text} in line {self.line}.")
+
+    def _advise(self, where: str) -> str:
         if self.kind == ForeignKind.COMMENT:
             return f"{where} That begins a comment, which is left out of the message. Write a space after the {{."
         what = f"the column {self.column}" if self.column else "a merge field"

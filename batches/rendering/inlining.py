@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
+from html import unescape
 
 from css_inline import CSSInliner, InlineError
 
+from batches.rendering.elements import Kind, read_pieces
 from batches.rendering.tag_marks import Marked, hide_tags
 from batches.rendering.tag_proof import prove_nesting
 from batches.rendering.tags import TagFault
 
 _RAW = "style|script|title|textarea"
 _PIECE = re.compile(
-    rf"(?P<comment><!--.*?(?:-->|\Z))|(?P<raw><(?P<name>{_RAW})\b[^<>]*>.*?(?:</(?P=name)\s*>|\Z))"
+    rf"(?P<comment><!--.*?(?:-->|\Z))|(?P<revealed><!\[(?P<condition>[^<>\]]*)\]>)|(?P<raw><(?P<name>{_RAW})\b[^<>]*>.*?(?:</(?P=name)\s*>|\Z))"
     r"|(?P<element></?[a-zA-Z](?:[^<>\"']|\"[^\"]*\"|'[^']*')*>)|(?P<words>[^<]+|<)",
     re.DOTALL | re.IGNORECASE,
 )
@@ -29,7 +30,15 @@ _ROWS = re.compile(
 )
 """The place of a missing ``<tbody>``. The parser would add it after a statement that begins before the first row."""
 
-_UNSEEN = frozenset({"style", "script", "head", "title"})
+_HAS_BODY = re.compile(r"<(?:html|head|body)\b", re.IGNORECASE)
+_HEAD = re.compile(
+    r"\s*(?:<!doctype\b[^<>]*>)?(?:\s|<(?P<name>style|title)\b[^<>]*>.*?</(?P=name)\s*>|<(?:meta|link)\b[^<>]*>)*",
+    re.DOTALL | re.IGNORECASE,
+)
+"""What is before the content where no ``<body>`` begins it. The parser would put a statement after it into the head."""
+
+_EMPTY_SHEET = re.compile(r"<style\b[^<>]*>\s*</style>")
+_UNSEEN = frozenset({"style", "script", "title"})
 
 
 def inline_styles(source: str) -> str:
@@ -40,14 +49,23 @@ def inline_styles(source: str) -> str:
     """
     marked = hide_tags(source)
     prepared = _ROWS.sub(r"\1<tbody>\2", "".join(_prepare(marked)))
-    prove_nesting(marked, prepared)
-    inliner = CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+    if not _HAS_BODY.search(prepared):
+        prepared = _HEAD.sub(r"\g<0><body>", prepared, count=1)
+    prove_nesting(marked, prepared, is_letter=False)
+    # A rule that no element can have itself stays in the style sheet, such as a:hover or @media.
+    inliner = CSSInliner(
+        keep_style_tags=True,
+        remove_inlined_selectors=True,
+        keep_at_rules=True,
+        keep_link_tags=True,
+        load_remote_stylesheets=False,
+    )
     try:
-        inlined = inliner.inline(prepared)
+        inlined = _EMPTY_SHEET.sub("", inliner.inline(prepared))
     except InlineError as exc:
         raise TagFault("The style sheet can't be read. Correct it, and try again.", 0) from exc
     _prove_order(marked, marked.numbers(inlined))
-    prove_nesting(marked, inlined)
+    prove_nesting(marked, inlined, is_letter=False)
     return marked.restore(inlined)
 
 
@@ -65,10 +83,18 @@ def _prove_order(marked: Marked, found: list[int]) -> None:
 
 def read_words(html: str) -> str:
     """Return the words of a rendered message that a person sees, to compare two of them."""
-    reader = _WordReader()
-    reader.feed(html)
-    reader.close()
-    return " ".join("".join(reader.pieces).split())
+    words: list[str] = []
+    unseen = 0
+    for piece in read_pieces(html):
+        if piece.kind is Kind.WORDS and not unseen:
+            words.append(unescape(piece.text))
+        elif piece.kind in (Kind.START, Kind.END):
+            words.append(" ")
+        elif piece.kind is Kind.RAW and piece.name not in _UNSEEN and not unseen:
+            words.append(piece.text)
+        if piece.name == "head" and piece.kind in (Kind.START, Kind.END):
+            unseen = int(piece.kind is Kind.START)
+    return " ".join("".join(words).split())
 
 
 def _prepare(marked: Marked) -> Iterator[str]:
@@ -82,6 +108,10 @@ def _prepare(marked: Marked) -> Iterator[str]:
                 raise _refuse(marked, outside[0])
         elif piece["raw"] and numbers and piece["name"].lower() != "title":
             raise _refuse(marked, numbers[0])
+        elif piece["revealed"]:
+            # Outlook reads both the same. A parser makes a comment of the first, after which Outlook shows its content.
+            is_end = piece["condition"].strip().lower() == "endif"
+            text = "<!--<![endif]-->" if is_end else f"<!--[{piece['condition']}]><!-->"
         elif piece["words"]:
             text = marked.pattern.sub(lambda found: _as_comment(found[0], marked), text)
         yield text
@@ -98,22 +128,3 @@ def _refuse(marked: Marked, number: int) -> TagFault:
         "quotation marks after an attribute. In a table, write fields inside of its cells.",
         marked.offset(number),
     )
-
-
-class _WordReader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.pieces: list[str] = []
-        self._unseen = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._unseen += tag in _UNSEEN
-        self.pieces.append(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._unseen = max(0, self._unseen - (tag in _UNSEEN))
-        self.pieces.append(" ")
-
-    def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self.pieces.append(data)

@@ -38,6 +38,9 @@ class LetterFaults:
 
     checked: int = 0
     faults: tuple[LetterFault, ...] = ()
+    biggest_bytes: int = 0
+    """The size of the biggest message. 0: none was made."""
+    biggest_row: int = 0
 
     @property
     def faulty(self) -> int:
@@ -54,31 +57,38 @@ class LetterFaults:
             before = faults.get(group, LetterFault(reason=reason, group=group, count=0, rows=()))
             rows = (*before.rows, *fault.rows)[:SHOWN_ROWS]
             faults[group] = replace(before, count=before.count + fault.count, rows=rows)
-        return LetterFaults(checked=self.checked + other.checked, faults=tuple(faults.values()))
+        biggest = max(self, other, key=lambda each: each.biggest_bytes)
+        return LetterFaults(
+            checked=self.checked + other.checked,
+            faults=tuple(faults.values()),
+            biggest_bytes=biggest.biggest_bytes,
+            biggest_row=biggest.biggest_row,
+        )
 
 
 def check_letters(template: ReadTemplate, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> LetterFaults:
     """Render the letter of each row, given as its number and its context. Nothing that is rendered is kept."""
-    return count_faults((row, _find_fault(template, context)) for row, context in rows)
+    return count_faults((row, _render(template, context)) for row, context in rows)
 
 
-def _find_fault(template: ReadTemplate, context: Mapping[str, Any]) -> TemplateFault | None:
+def _render(template: ReadTemplate, context: Mapping[str, Any]) -> TemplateFault | int:
     try:
-        template.render(context)
+        return template.render(context).size_bytes
     except TemplateFault as exc:
         return exc
-    return None
 
 
-def count_faults(rows: Iterable[tuple[int, TemplateFault | None]]) -> LetterFaults:
-    """Group the faults of rows, given as its number and its fault if it has one."""
-    checked = 0
+def count_faults(rows: Iterable[tuple[int, TemplateFault | int]]) -> LetterFaults:
+    """Group the faults of rows, and find the biggest message. A row is its number, with its fault or its size."""
+    checked = biggest_bytes = biggest_row = 0
     reasons: dict[str, str] = {}
     found: dict[str, list[int]] = {}
     counts: dict[str, int] = {}
     for row, fault in rows:
         checked += 1
-        if fault is None:
+        if isinstance(fault, int):
+            if fault > biggest_bytes:
+                biggest_bytes, biggest_row = fault, row
             continue
         group, reason = fault.group, str(fault)
         if group not in reasons and len(reasons) >= REASONS_MAX:
@@ -92,4 +102,4 @@ def count_faults(rows: Iterable[tuple[int, TemplateFault | None]]) -> LetterFaul
         LetterFault(reason=reason, group=group, count=counts[group], rows=tuple(found[group]))
         for group, reason in reasons.items()
     )
-    return LetterFaults(checked=checked, faults=faults)
+    return LetterFaults(checked=checked, faults=faults, biggest_bytes=biggest_bytes, biggest_row=biggest_row)

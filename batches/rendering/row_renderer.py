@@ -42,6 +42,10 @@ NOT_STARTED = (
 )
 
 
+Answer = Rendered | TemplateFault | int
+"""What became of a row: its message, or its fault, or if messages are not shown, the size of one in bytes."""
+
+
 class Row(NamedTuple):
     """The cells of one recipient as a Fragment of JSON, the address, and how long the cells are."""
 
@@ -68,7 +72,7 @@ class RowRenderer:
     ``obstacle`` is a sentence once nothing more can be rendered before somebody has done something about it.
 
     Args:
-        shows: Whether what was rendered is wanted. Otherwise ``render`` gives None for each row that can be.
+        shows: Whether what was rendered is wanted. Otherwise ``render`` gives its size in bytes.
     """
 
     def __init__(self, parts: MessageParts, names: ListNames, *, shows: bool = True) -> None:
@@ -84,12 +88,12 @@ class RowRenderer:
         """How many rows ended the child."""
         self.obstacle = ""
 
-    def render(self, rows: Sequence[Row]) -> list[Rendered | TemplateFault | None]:
+    def render(self, rows: Sequence[Row]) -> list[Answer]:
         """Render the first of the rows. The result is shorter than ``rows`` if they take long, or are big.
 
         It is empty only if there is an obstacle, or after ``interrupt``.
         """
-        answers: list[Rendered | TemplateFault | None] = []
+        answers: list[Answer] = []
         if self._was_interrupted:  # the child was killed, though perhaps after its last answer: no row is to blame
             self._was_interrupted = False
             self._forget_child()
@@ -103,7 +107,7 @@ class RowRenderer:
         self.row_count += len(answers)
         return answers
 
-    def _ask(self, rows: Sequence[Row], answers: list[Rendered | TemplateFault | None]) -> None:
+    def _ask(self, rows: Sequence[Row], answers: list[Answer]) -> None:
         """Append an answer for each row, for as long as they come."""
         assert self._child is not None  # noqa: S101  (it was started)
         asked = list(_limit_request(rows))
@@ -118,15 +122,15 @@ class RowRenderer:
                 return
             answers.append(self._take_answer(row, code, values))
 
-    def _take_answer(self, row: Row, code: int, values: list[Any]) -> Rendered | TemplateFault | None:
+    def _take_answer(self, row: Row, code: int, values: list[Any]) -> Answer:
         self._suspects.discard(row.id)
         if code == OK:
-            return Rendered(*values) if self._shows else None
+            return Rendered(*values) if self._shows else int(values[0])
         if code == FAULT:
             return TemplateFault(values[0], group=values[1])
         return self._count_ended()
 
-    def _on_ended(self, row: Row, exc: ChildEnded, answers: list[Rendered | TemplateFault | None]) -> None:
+    def _on_ended(self, row: Row, exc: ChildEnded, answers: list[Answer]) -> None:
         """Blame the row at which the child ended, unless the machine may have ended it: then it is tried once more."""
         self._forget_child()
         if self._is_interrupted:

@@ -17,6 +17,8 @@ from batches.rendering.tags import Span, TagFault, find_spans
 _DIGITS = 5
 _END = "qz"
 _LETTERS = str.maketrans("0123456789", "abcdefghij")
+_BRACES = (re.compile(r"\\[{%#]|&(?:#0*123|#[xX]0*7[bB]|lcub|lbrace);"), re.compile(r"\{"))
+"""What a person may have typed where a brace comes out: a sign after a backslash or an entity, else a single brace."""
 _NUMBERS = str.maketrans("abcdefghij", "0123456789")
 
 
@@ -52,13 +54,48 @@ class Marked:
         return words[0] if words else ""
 
     def restore(self, text: str) -> str:
-        """Put the tags back into a text that has marks, or comments of HTML that are a mark alone."""
-        pattern = rf"<!--{self.pattern.pattern}-->|{self.pattern.pattern}"
-        return re.sub(pattern, lambda found: self.tag(int((found[1] or found[2]).translate(_NUMBERS))), text)
+        """Put the tags back into a text that has marks, or comments of HTML that are a mark alone.
+
+        Raises:
+            TagFault: The text would have a tag that the source does not have, such as one of ``\\{\\{``.
+        """
+        pattern = re.compile(rf"<!--{self.pattern.pattern}-->|{self.pattern.pattern}")
+        pieces: list[str] = []
+        expected: list[tuple[int, int]] = []
+        position = length = 0
+        for found in pattern.finditer(text):
+            before, tag = text[position : found.start()], self.tag(int((found[1] or found[2]).translate(_NUMBERS)))
+            expected.append((length + len(before), length + len(before) + len(tag)))
+            pieces += [before, tag]
+            length, position = expected[-1][1], found.end()
+        restored = "".join([*pieces, text[position:]])
+        if _find_places(restored) != expected:
+            raise TagFault(
+                "Two signs in this line would be read as a field after they are put together. Write a space between "
+                "a brace and the sign after it.",
+                self._find_brace(),
+            )
+        return restored
+
+    def _find_brace(self) -> int:
+        """Return the place of what may have become a tag: a brace that is no part of one."""
+        outside = list(self.source)
+        for span in self.spans:
+            outside[span.start : span.end] = " " * (span.end - span.start)
+        found = [brace for pattern in _BRACES if (brace := pattern.search("".join(outside)))]
+        return found[0].start() if found else 0
 
     def offset(self, number: int) -> int:
         """Return the place of a tag in the source."""
         return self.spans[number].start
+
+
+def _find_places(text: str) -> list[tuple[int, int]] | None:
+    """Return where each tag of a text begins and ends. None: one of them has no end."""
+    try:
+        return [(span.start, span.end) for span in find_spans(text)]
+    except TagFault:
+        return None
 
 
 def make_mark(prefix: str, number: int) -> str:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from html.parser import HTMLParser
 
+from batches.rendering.elements import VOID, Kind, read_pieces
 from batches.rendering.tag_marks import Marked
 from batches.rendering.tags import TagFault
 
 _ENDS = {"endif", "endfor"}
 _MIDDLE = {"else", "elif"}
 _SINGLE = {"", "set"}
-_VOID = {"br", "hr", "img", "meta", "link", "input", "area", "base", "col", "embed", "source", "track", "wbr"}
 _LINK = re.compile(r'<a (?:[^<>"]|"[^"]*")*>.*?</a>|<img (?:[^<>"]|"[^"]*")*>', re.DOTALL)
 _ADDRESS = re.compile(r' (?:href|src)="([^"]*)"')
+
+Place = tuple[tuple[str, int], ...]
+"""The elements around something: the name of each, and which of them it is."""
 
 
 def prove(marked: Marked, *, html: str, text: str) -> None:
@@ -27,19 +29,22 @@ def prove(marked: Marked, *, html: str, text: str) -> None:
     Raises:
         TagFault: A tag is not where it has to be.
     """
-    _prove_order(marked, marked.numbers(_LINK.sub(_put_address_last, html)))
+    _prove_order(marked, marked.numbers(_LINK.sub(lambda found: _put_address_last(found[0], marked), html)))
     in_pictures = {n for tag in re.findall(r'<img [^>]*? ?src="([^"]*)"', html) for n in marked.numbers(tag)}
     _prove_order(marked, marked.numbers(text), without=in_pictures)
     prove_nesting(marked, html)
 
 
-def _put_address_last(found: re.Match[str]) -> str:
-    """Move the address of a link after its words, and that of a picture after its description, as Markdown has them."""
-    element = found[0]
+def _put_address_last(element: str, marked: Marked) -> str:
+    """Move the address of a link after its words, and that of a picture after its description, as Markdown has them.
+
+    An address in angle brackets is the words too. It counts once.
+    """
     address = _ADDRESS.search(element)
     if address is None:
         return element
-    return element[: address.start()] + element[address.end() :] + address[1]
+    words = element[: address.start()] + element[address.end() :]
+    return words if marked.numbers(words) == marked.numbers(address[1]) else words + address[1]
 
 
 def _prove_order(marked: Marked, numbers: Sequence[int], *, without: set[int] = frozenset()) -> None:  # type: ignore[assignment]
@@ -54,67 +59,62 @@ def _prove_order(marked: Marked, numbers: Sequence[int], *, without: set[int] = 
     )
 
 
-def prove_nesting(marked: Marked, html: str) -> None:
+def prove_nesting(marked: Marked, html: str, *, is_letter: bool = True) -> None:
     """Go on only if each statement ends within the same element of HTML in which it begins.
+
+    Args:
+        is_letter: Whether a person wrote it as Markdown, and knows of no elements.
 
     Raises:
         TagFault: One does not.
     """
-    walker = _Walker(marked)
-    walker.feed(html)
-    walker.close()
-
-
-class _Walker(HTMLParser):
-    """Follows the elements of HTML, and knows within which of them each open statement began."""
-
-    def __init__(self, marked: Marked) -> None:
-        super().__init__(convert_charrefs=False)
-        self._marked = marked
-        self._elements: list[tuple[str, int]] = []
-        self._count = 0
-        self._opened: list[tuple[int, tuple[tuple[str, int], ...]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._count += 1
-        for name, value in attrs:
-            self._walk(value or "", inside=(("", self._count), (name, self._count)))
-        if tag not in _VOID:
-            self._elements.append((tag, self._count))
-
-    def handle_endtag(self, tag: str) -> None:
-        if any(name == tag for name, _ in self._elements):
-            while self._elements.pop()[0] != tag:
+    elements: list[tuple[str, int]] = []
+    statements = _Statements(marked, is_letter=is_letter)
+    for count, piece in enumerate(read_pieces(html)):
+        if piece.kind not in (Kind.START, Kind.END):
+            statements.read(piece.text, elements)
+            continue
+        attributes = piece.attributes() if marked.prefix in piece.text else {}
+        for name, value in attributes.items():
+            statements.read(f"{name} {value}", [*elements[-1:], (name, -count)])
+        if piece.kind is Kind.START and piece.name not in VOID:
+            elements.append((piece.name, count))
+        elif piece.kind is Kind.END and any(name == piece.name for name, _ in elements):
+            while elements.pop()[0] != piece.name:
                 pass
 
-    def handle_data(self, data: str) -> None:
-        self._walk(data)
 
-    def handle_comment(self, data: str) -> None:
-        self._walk(data)
+class _Statements:
+    """The statements that have begun, and where each did."""
 
-    def _walk(self, text: str, *, inside: tuple[tuple[str, int], ...] = ()) -> None:
-        place = (*self._elements, *inside)
+    def __init__(self, marked: Marked, *, is_letter: bool) -> None:
+        self._marked, self._is_letter = marked, is_letter
+        self._opened: list[tuple[int, Place]] = []
+
+    def read(self, text: str, elements: Sequence[tuple[str, int]]) -> None:
+        """Go through the statements of a text that is all within the same elements."""
         for number in self._marked.numbers(text):
             word = self._marked.word(number)
             if word in _SINGLE:
                 continue
-            if word in _MIDDLE | _ENDS:
-                self._compare(number, place)
-                if word in _MIDDLE:
-                    continue
+            if word not in _MIDDLE | _ENDS:
+                self._opened.append((number, tuple(elements)))
+                continue
+            self._compare(number, tuple(elements))
+            if word in _ENDS:
                 self._opened.pop()
-            else:
-                self._opened.append((number, place))
 
-    def _compare(self, number: int, place: tuple[tuple[str, int], ...]) -> None:
+    def _compare(self, number: int, place: Place) -> None:
         if not self._opened:
             raise TagFault(f"{self._marked.tag(number)} ends nothing.", self._marked.offset(number))
         first, began = self._opened[-1]
         if began == place:
             return
-        raise TagFault(
-            f"{self._marked.tag(first)} is in another paragraph, or other bold words, than {self._marked.tag(number)}. "
-            "Write each of them on a line of its own, or both into the same paragraph.",
-            self._marked.offset(number),
+        begins, ends = self._marked.tag(first), self._marked.tag(number)
+        words = (
+            f"{begins} is in another paragraph, or other bold words, than {ends}. "
+            "Write each of them on a line of its own, or both into the same paragraph."
+            if self._is_letter
+            else f"{begins} is in another element than {ends}. Close each element that is opened between them."
         )
+        raise TagFault(words, self._marked.offset(number))

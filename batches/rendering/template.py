@@ -56,6 +56,11 @@ class Rendered(NamedTuple):
     html: str
     text: str
 
+    @property
+    def size_bytes(self) -> int:
+        """The size of the bigger body, as mail programs measure it."""
+        return max(len(body.encode("utf-8", "replace")) for body in (self.html, self.text))
+
 
 UNSUBSCRIBE_URL = "unsubscribe_url"
 """The name of the link with which the recipient of news unsubscribes. It is no merge field."""

@@ -25,6 +25,8 @@ _FAULTS_OF_A_LETTER = frozenset({"UndefinedError", "InvalidOperation"})
 
 _OTHER = "{tag} can't be used for this recipient. Change it, or remove it"
 
+EMPTY_LETTER = "It is empty. Write something in it."
+
 
 def say_where(part: str, line: int | None, message: str) -> str:
     """Put the part of the message, and the line if it is known, before what is wrong."""

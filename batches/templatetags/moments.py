@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django import template
 
-from batches.moments import moment, time_zone_note
+from batches.moments import moment, say_times, time_zone_note
 
 register = template.Library()
 register.simple_tag(moment)
+register.filter(say_times)
 register.simple_tag(time_zone_note)

@@ -118,7 +118,7 @@ def _describe(entries: Any) -> list[ShownEntry]:
     return [
         ShownEntry(
             entry=entry,
-            who=entry.actor_name or str(_("The program") if entry.via == audit.PROGRAM.via else _("A stranger")),
+            who=entry.actor_name or _name_nobody(entry.via),
             act=entry.get_action_display(),
             target=_name_target(entry),
             has_batch=entry.batch_id in kept,
@@ -126,6 +126,11 @@ def _describe(entries: Any) -> list[ShownEntry]:
         )
         for entry in entries
     ]
+
+
+def _name_nobody(via: str) -> str:
+    """Say who acted if no user did: the program by itself, or somebody before the sign-in."""
+    return str(_("The program") if via == audit.PROGRAM.via else _("Not signed in"))
 
 
 def _name_target(entry: AuditEntry) -> str:

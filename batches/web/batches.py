@@ -12,6 +12,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
@@ -32,7 +33,7 @@ from batches.web.progressbar import ENDED, make_card
 from batches.web.recipient_table import show_recipients
 from batches.web.requests import SignedInRequest, find_batch
 from batches.web.steering import list_acts, make_buttons
-from batches.web.ways_on import TimeForm
+from batches.web.ways_on import TIME_FIELD, make_time_form
 from batches.wording import NO_WORKER, WAITING, say_rate, say_suppressed, say_why_waiting
 
 fragments = FragmentCache()
@@ -57,7 +58,9 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "buttons": [] if batch.purged_at else make_buttons(now, acts),  # nothing of it can be sent again
         "refusal": _say_refusal(request, batch, acts),
         "may_rename": Act.STOP in acts,
-        "time_form": TimeForm(initial={"scheduled_at": job.scheduled_at if job else None}),
+        "admin_address": _find_admin_address(request, batch),
+        "time_form": make_time_form(request.GET, job.scheduled_at if job else None),
+        "asks_time_again": TIME_FIELD in request.GET,
         "draft": BatchStatus.DRAFT,
         "ended": ENDED,
         "not_ended": [status for status in BatchStatus if status not in (BatchStatus.DRAFT, *ENDED)],
@@ -75,6 +78,12 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
     for describe, _template in PARTS.values():
         context |= describe(request, batch, now)
     return render(request, "batches/batch.html", context)
+
+
+def _find_admin_address(request: SignedInRequest, batch: Batch) -> str:
+    """Return the address of the batch in the admin, for those who may open it there."""
+    may_open = request.user.is_staff and request.user.has_perm("batches.view_batch")
+    return reverse("admin:batches_batch_change", args=[batch.pk]) if may_open else ""
 
 
 def _describe_notes(request: SignedInRequest, batch: Batch, now: Snapshot) -> dict[str, object]:

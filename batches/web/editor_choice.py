@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.http import QueryDict
-from django.utils.translation import gettext as _
 
-from batches.models import Batch, EmailTemplate, TemplateKind, Topic
+from batches.models import Batch, Email, EmailTemplate, TemplateKind, Topic
 from batches.models.template import ID_MAX_DIGITS
 from batches.rendering import children
 from batches.rendering.foreign import find_foreign_tags
 from batches.rendering.template import MessageParts, Rendered, TemplateFault, make_context
 from batches.reviewing import compare_with_newest_lists
 from batches.template_sources import Written, compose
+from batches.web.message import ROW_MAX_DIGITS
 from batches.web.requests import SignedInRequest, batches_of
 from batches.web.samples import sample_values
 from batches.writing.checks import Finding, check_message
@@ -30,7 +31,7 @@ LISTS_OFFERED = 30
 _FORMS = {TemplateKind.MARKDOWN: ("subject", "source"), TemplateKind.HTML: ("subject", "html", "text")}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class EditorChoice:
     """The letter as it is typed, and the list whose fields and values it shows."""
 
@@ -38,6 +39,14 @@ class EditorChoice:
     topic: Topic | None
     batch: Batch | None
     user_id: int
+    line: int = 0
+    """The line of the recipient whose values are shown, or of the next one after it. 0: the first one."""
+
+    @cached_property
+    def recipient(self) -> Email | None:
+        """The recipient whose values are shown. None: no list is chosen, or it is empty."""
+        emails = self.batch.emails.order_by("row") if self.batch else Email.objects.none()
+        return (emails.filter(row__gte=self.line).first() if self.line else None) or emails.first()
 
     @property
     def sources(self) -> dict[str, str]:
@@ -66,11 +75,11 @@ class EditorChoice:
         return parts
 
     def values(self, parts: MessageParts) -> Mapping[str, Any]:
-        """Return the values of the first recipient of the list, and samples for what it lacks or if none is chosen.
+        """Return the values of a recipient of the list, and samples for what it lacks or if none is chosen.
 
         A note says what the list lacks. The letter is shown anyway.
         """
-        email = self.batch.emails.order_by("row").first() if self.batch else None
+        email = self.recipient
         if self.batch is None or email is None:
             return sample_values(children.analyse_sound(parts, user_id=self.user_id))
         analysis = children.analyse_sound(parts, self.batch, user_id=self.user_id)
@@ -134,12 +143,16 @@ def read_choice(request: SignedInRequest, posted: QueryDict) -> EditorChoice:
     )
     topic = Topic.objects.filter(pk=number).first() if (number := _read_number(posted.get("topic", ""))) else None
     return EditorChoice(
-        written=written, topic=topic, batch=find_list(request, posted.get("list", "")), user_id=request.user.pk
+        written=written,
+        topic=topic,
+        batch=find_list(request, posted.get("list", "")),
+        user_id=request.user.pk,
+        line=_read_number(posted.get("line", ""), digits=ROW_MAX_DIGITS),
     )
 
 
-def stored_choice(request: SignedInRequest, template: EmailTemplate, *, list_id: str = "") -> EditorChoice:
-    """Return the choice of a template as it is stored."""
+def stored_choice(request: SignedInRequest, template: EmailTemplate, asked: QueryDict) -> EditorChoice:
+    """Return the choice of a template as it is stored, with the list and the line that are asked for."""
     written = Written(
         subject=template.subject,
         kind=template.kind,
@@ -148,7 +161,11 @@ def stored_choice(request: SignedInRequest, template: EmailTemplate, *, list_id:
         text=template.text,
     )
     return EditorChoice(
-        written=written, topic=template.topic, batch=find_list(request, list_id), user_id=request.user.pk
+        written=written,
+        topic=template.topic,
+        batch=find_list(request, asked.get("list", "")),
+        user_id=request.user.pk,
+        line=_read_number(asked.get("line", ""), digits=ROW_MAX_DIGITS),
     )
 
 
@@ -178,8 +195,7 @@ def make_notes(choice: EditorChoice) -> EditorNotes:
     )
     notes = []
     for tag in find_foreign_tags(typed, fields):
-        note = note_foreign(tag)
-        notes.append(_for_source(note) if "source" in sources else note)
+        notes.append(note_foreign(tag, is_letter="source" in sources))
     if choice.batch is not None:
         notes += note_missing(sources, choice.batch.merge_fields, choice.batch.title)
     findings: list[Finding] = []
@@ -203,14 +219,5 @@ def _compare(parts: MessageParts, user_id: int) -> Note | None:
     return Note(part="", text=compared.sentence) if compared else None
 
 
-def _for_source(note: Note) -> Note:
-    """Show a note of the text body beside the letter that was read as one."""
-    if note.part != "text":
-        return note
-    fix = note.fix and type(note.fix)(part="source", line=note.fix.line, old=note.fix.old, new=note.fix.new)
-    text = note.text.replace("The text body has", _("The letter has"), 1)
-    return Note(part="source", text=text, is_fault=note.is_fault, line=note.line, fix=fix)
-
-
-def _read_number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= ID_MAX_DIGITS else 0
+def _read_number(text: str, *, digits: int = ID_MAX_DIGITS) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else 0

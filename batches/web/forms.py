@@ -21,6 +21,7 @@ from batches.files.addresses import BadAddress, normalise_address
 from batches.intake import NAME_MAX_CHARS
 from batches.jobs.senders import list_senders
 from batches.models import EmailTemplate, Sender
+from batches.names import remove_accents
 from batches.permissions import Permission, may
 from batches.rendering.message import SUBJECT_MAX_CHARS
 from batches.send_times import say_bad_send_time
@@ -208,6 +209,9 @@ def _offer(form: forms.Form, user: User, *, template: EmailTemplate | None, any_
     return field
 
 
+KEY_TAKEN = gettext_lazy("Another template has this key. Choose a different one.")
+
+
 class TemplateForm(CheckedTemplateForm):
     """A template, as a user writes it."""
 
@@ -237,7 +241,7 @@ class TemplateForm(CheckedTemplateForm):
         error_messages = {
             "key": {
                 "invalid": gettext_lazy("Use only letters, digits, hyphens and underscores, and no spaces."),
-                "unique": gettext_lazy("Another template has this key. Choose a different one."),
+                "unique": KEY_TAKEN,
             }
         }
         widgets = {
@@ -279,7 +283,7 @@ class TemplateForm(CheckedTemplateForm):
 def make_template_key(name: str) -> str:
     """Make a key that no template has: the name in lower case with hyphens, and a number if it is taken."""
     max_length = EmailTemplate._meta.get_field("key").max_length or 0
-    start = slugify(name)[: max_length - KEY_NUMBER_CHARS].strip("-_") or "template"
+    start = slugify(remove_accents(name))[: max_length - KEY_NUMBER_CHARS].strip("-_") or "template"
     if start.isdigit():  # it would be taken for the number of a template
         start = f"template-{start}"[: max_length - KEY_NUMBER_CHARS]
     taken = set(EmailTemplate.objects.filter(key__startswith=start).values_list("key", flat=True))

@@ -63,10 +63,16 @@ class FrameForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class ta
         return accent
 
     def clean_footer(self) -> str:
-        footer: str = self.cleaned_data["footer"]
-        if fault := find_footer_fault(footer):
+        return self._without_fields("footer")
+
+    def clean_logo_words(self) -> str:
+        return self._without_fields("logo_words")
+
+    def _without_fields(self, name: str) -> str:
+        words: str = self.cleaned_data[name]
+        if fault := find_footer_fault(words):
             raise forms.ValidationError(fault)
-        return footer
+        return words
 
     def clean_picture(self) -> Any:
         """Store the picture. One that nobody uses then harms nobody."""

@@ -23,11 +23,12 @@ from batches.rendering.template import MessageParts, TemplateFault
 from batches.web.message import MessageChoice, read_choice
 from batches.web.requests import SignedInRequest, find_batch
 from batches.wording import say_letter_check
+from batches.writing.checks import CLIPPED_BYTES, say_kilobytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FaultyRow:
-    """A row whose letter has a fault, and the review that shows it."""
+    """A row whose letter has a fault or is too big, and the review that shows it."""
 
     line: int
     address: str
@@ -51,6 +52,9 @@ class LettersView:
     sentence: str
     check: LetterCheck | None
     faults: list[ShownFault]
+    clipped: FaultyRow | None
+    """The row of the biggest message, if Gmail shows only its beginning."""
+    clipped_kilobytes: str
     poll_address: str
     """Where the page asks again. Empty if nothing will change by itself."""
     may_begin: bool
@@ -93,6 +97,8 @@ def describe_letters(
         sentence=say_letter_check(check, fleet),
         check=check,
         faults=_describe_faults(choice, check) if check else [],
+        clipped=_find_clipped(choice, check) if check else None,
+        clipped_kilobytes=say_kilobytes(check.biggest_bytes) if check else "",
         poll_address=address if is_moving else "",
         may_begin=may_ask and fleet.redis and (check is None or (check.has_ended and check.checked < check.total)),
     )
@@ -114,15 +120,22 @@ def _describe_faults(choice: MessageChoice, check: LetterCheck) -> list[ShownFau
         ShownFault(
             reason=fault.reason,
             count=fault.count,
-            rows=[
-                FaultyRow(line=lines[row], address=f"?{urlencode({**choice.query(), 'row': row})}#message")
-                for row in fault.rows
-                if row in lines
-            ],
+            rows=[_link_row(choice, row, line=lines[row]) for row in fault.rows if row in lines],
             more_count=fault.count - len(fault.rows),
         )
         for fault in sorted(check.faults, key=lambda fault: -fault.count)
     ]
+
+
+def _find_clipped(choice: MessageChoice, check: LetterCheck) -> FaultyRow | None:
+    if check.biggest_bytes <= CLIPPED_BYTES:
+        return None
+    row = check.biggest_row
+    return _link_row(choice, row, line=_find_lines(choice.batch, [row]).get(row, row))
+
+
+def _link_row(choice: MessageChoice, row: int, *, line: int) -> FaultyRow:
+    return FaultyRow(line=line, address=f"?{urlencode({**choice.query(), 'row': row})}#message")
 
 
 def _find_lines(batch: Batch, rows: list[int]) -> dict[int, int]:

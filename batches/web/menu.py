@@ -54,7 +54,7 @@ TO_APPROVE = Place(label=_("To approve"), name="approvals", needs=Permission.APP
 TEMPLATES = Place(label=_("Templates"), name="templates")
 
 MORE = (
-    Place(label=_("Inbox"), name="inbox", needs=Permission.VIEW_ALL_BATCHES),
+    Place(label=_("Inbox"), name="inbox"),
     Place(label=_("Do not send"), name="suppressions", needs=Permission.MANAGE_SUPPRESSIONS),
     Place(label=_("Personal data"), name="person", needs=Permission.VIEW_AUDIT),
     Place(label=_("Audit"), name="audit", needs=Permission.VIEW_AUDIT),

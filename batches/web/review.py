@@ -39,7 +39,7 @@ from batches.web.list_view import describe_list
 from batches.web.message import MessageChoice, check_choice, hide_missing, read_choice
 from batches.web.middleware import message_policy
 from batches.web.reading_form import ReadingChoice
-from batches.web.remembered_choices import recall_choice, remember_choice
+from batches.web.remembered_choices import SEND_AT, recall_choice, recall_time, remember_choice, remember_time
 from batches.web.requests import SignedInRequest, find_batch, posted_from_review
 from batches.wording import say_suppressed, say_why_waiting
 
@@ -70,6 +70,7 @@ def show_review(request: SignedInRequest, batch_id: int) -> HttpResponse:
 def choose(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Redirect to the review of the message that the form chooses."""
     choice = read_choice(find_batch(request, batch_id), request.POST, user=request.user)
+    remember_time(request, choice.batch)
     missed = f"&{urlencode({'line': choice.missed_line})}" if choice.missed_line else ""
     return redirect(f"{review_address(choice)}{missed}#message")
 
@@ -91,6 +92,7 @@ def send(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Send the batch, now or at the chosen time. If that is refused, the form shows why."""
     batch = find_batch(request, batch_id, act=Act.SEND)
     choice = read_choice(batch, request.POST, user=request.user)
+    remember_time(request, batch)
     form = MessageForm(request.POST, user=request.user, template=choice.template)
     status = 422
     if form.is_valid():
@@ -138,6 +140,7 @@ def _link(words: str, goes_to: str, **values: str) -> SafeString:
 def send_test(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Send the message of the chosen row to one address, as a batch of its own with one recipient."""
     choice = read_choice(find_batch(request, batch_id, act=Act.SEND), request.POST, user=request.user)
+    remember_time(request, choice.batch)
     form = MessageForm(request.POST, user=request.user, template=choice.template)
     form.fields["to"].required = True
     status = 422
@@ -238,6 +241,7 @@ def _initial(request: SignedInRequest, choice: MessageChoice) -> dict[str, objec
         "sender": choice.sender_key,
         "topic": choice.topic_key,
         "to": request.session.get(TEST_ADDRESS) or find_own_address(request),
+        SEND_AT: recall_time(request, choice.batch),
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.utils import timezone
@@ -25,6 +26,9 @@ from batches.send_times import ComesTwice, DoesNotExist, UnknownZone, find_zone,
 FORMAT = "%Y-%m-%dT%H:%M"
 """What a ``datetime-local`` input takes (HTML, section 4.10.5.1.11)."""
 
+TYPED_MAX_CHARS = 100
+"""No time and no name of a zone is longer."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TypedTime:
@@ -36,12 +40,17 @@ class TypedTime:
     """Of a time that comes twice: ``first`` or ``second``. Empty: not chosen."""
 
 
+def read_typed(data: Mapping[str, Any], name: str) -> TypedTime:
+    """Read the parts of a field from a posted form, or from the query of an address."""
+    text, zone, which = (str(data.get(each, "")).strip()[:TYPED_MAX_CHARS] for each in _names(name))
+    return TypedTime(text=text, zone=zone, which=which)
+
+
 class SendTimeWidget(forms.Widget):
     """An input for date and time, the zone beside it, and a choice for a time that comes twice."""
 
     def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> TypedTime:
-        text, zone, which = (str(data.get(each, "")).strip() for each in _names(name))
-        return TypedTime(text=text, zone=zone, which=which)
+        return read_typed(data, name)
 
     def value_omitted_from_data(self, data: Mapping[str, Any], files: Any, name: str) -> bool:
         return name not in data
@@ -76,15 +85,6 @@ class SendTimeField(forms.Field):
 
     widget = SendTimeWidget
 
-    def __init__(self, *, takes_first: bool = False, **options: Any) -> None:
-        """Make the field.
-
-        Args:
-            takes_first: Take the first of two equal times, for a form without room for the choice.
-        """
-        super().__init__(**options)
-        self.takes_first = takes_first
-
     default_error_messages = {
         "invalid": gettext_lazy("Write the time like 2026-03-31 09:00, or leave the field empty."),
     }
@@ -104,11 +104,8 @@ class SendTimeField(forms.Field):
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
         if typed.tzinfo is not None:
             return typed
-        which = "first" if self.takes_first else ""
         try:
-            return in_zone(
-                typed, find_zone(value.zone or timezone.get_default_timezone_name()), which=value.which or which
-            )
+            return in_zone(typed, find_zone(value.zone or timezone.get_default_timezone_name()), which=value.which)
         except (UnknownZone, DoesNotExist, ComesTwice) as exc:
             raise forms.ValidationError(_say_refusal(exc, typed)) from exc
 
@@ -161,6 +158,11 @@ def _render_choice(name: str, text: str, zone: str, which: str) -> SafeString:
         _("Choose one of the two"),
         format_html_join("", '<option value="{}"{}>{}</option>', options),
     )
+
+
+def write_query(typed: TypedTime, name: str) -> str:
+    """Return the query of an address that holds what was typed, for ``read_typed``."""
+    return urlencode(dict(zip(_names(name), (typed.text, typed.zone, typed.which), strict=True)))
 
 
 def _names(name: str) -> tuple[str, str, str]:

@@ -23,7 +23,7 @@ from batches.progress import Snapshot
 from batches.web.actions import Action, Button, Done, Perform, Question, TickBox, make_button
 from batches.web.progressbar import ENDED
 from batches.web.requests import SignedInRequest, find_batch, posted_from
-from batches.web.ways_on import BACK_TO_DRAFT, CHANGE_TIME, COPY, SEND_NOW
+from batches.web.ways_on import BACK_TO_DRAFT, CHANGE_TIME, COPY, SEND_NOW, AskAgain
 
 MOVING = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING)
 
@@ -53,6 +53,9 @@ def steer_batch(request: SignedInRequest, batch_id: int, action: str) -> HttpRes
         done = chosen.perform(request, batch, request.POST)
     except creation.ApprovalAsked:
         pass  # the page of the batch says what it waits for
+    except AskAgain as exc:
+        messages.error(request, str(exc))
+        return redirect(exc.goes_to)
     except (lifecycle.JobRefused, ListRefused) as exc:
         messages.error(request, str(exc))
     else:

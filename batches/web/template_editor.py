@@ -10,6 +10,7 @@ import json
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import IntegrityError
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -26,8 +27,8 @@ from batches.rendering.template import MessageParts, TemplateFault
 from batches.template_notes import TemplateNotes
 from batches.template_sources import make_picture_url
 from batches.template_versions import TemplateChanged, make_default, may_edit, require_edit, save_template
-from batches.web.editor_choice import EditorNotes, list_batches, make_notes, read_choice, stored_choice
-from batches.web.forms import TemplateForm, TestForm
+from batches.web.editor_choice import EditorChoice, EditorNotes, list_batches, make_notes, read_choice, stored_choice
+from batches.web.forms import KEY_TAKEN, TemplateForm, TestForm
 from batches.web.middleware import message_policy
 from batches.web.requests import SignedInRequest, posted_from
 from batches.web.review import TEST_ADDRESS, find_own_address
@@ -39,6 +40,9 @@ WITH_FORM = ["GET", "HEAD", "POST"]
 
 REDRAWS = ("fix", "inline", "fields", "as_html", "upload")
 """Buttons that change what is typed, or show something about it, and save nothing."""
+
+TYPED = ("name", "key", "subject", "source", "html", "text")
+"""The fields in which a person writes."""
 
 NOTES_BESIDE = "notes_beside"
 """A field of the form that the script adds: it shows the notes itself, beside the parts."""
@@ -64,7 +68,11 @@ def create_template(request: SignedInRequest) -> HttpResponse:
     if not form.is_valid():
         return _show(request, form, None)
     template = form.instance
-    save_template(template, by=request.user)
+    try:
+        save_template(template, by=request.user)
+    except IntegrityError:  # somebody else saved one with this key since the form looked
+        form.add_error("key", KEY_TAKEN)
+        return _show(request, form, None)
     # The first one is the default, if the user may choose that.
     if EmailTemplate.objects.find_default() is None and may(request.user, Permission.EDIT_ALL_TEMPLATES):
         make_default(template, by=request.user)
@@ -106,11 +114,24 @@ def edit_template(request: SignedInRequest, key: str) -> HttpResponse:
             save_template(form.instance, by=request.user, based_on=form.cleaned_data["based_on"])
         except TemplateChanged as exc:
             form.refuse(str(exc))
+            return _show_changed(request, form, key)
         else:
             said = _("The template “%(name)s” was saved. Batches that were already started keep the old words.")
             messages.success(request, said % {"name": template.name})
             return _go_on(request, template)
     return _show(request, form, get_object_or_404(EmailTemplate, key=key))
+
+
+def _show_changed(request: SignedInRequest, form: TemplateForm, key: str) -> HttpResponse:
+    """Show what was not saved, because somebody else had saved meanwhile. The user now knows, so the next save counts.
+
+    The version with which the user began is in the link to what was changed since.
+    """
+    stored = get_object_or_404(EmailTemplate, key=key)
+    data = request.POST.copy()
+    data["based_on"] = str(stored.version)
+    form.data = data
+    return _show(request, form, stored, changed_since=form.cleaned_data["based_on"])
 
 
 def _go_on(request: SignedInRequest, template: EmailTemplate) -> HttpResponse:
@@ -134,7 +155,7 @@ def _send_test(request: SignedInRequest, template: EmailTemplate) -> None:
             messages.error(request, str(sentence))
         return
     addresses = form.cleaned_data["test_to"]
-    choice = stored_choice(request, template, list_id=request.POST.get("list", ""))
+    choice = stored_choice(request, template, request.POST)
     try:
         parts = MessageParts.of(template)
         values = choice.values(parts)
@@ -200,13 +221,10 @@ def preview_template(request: SignedInRequest) -> HttpResponse:
     status = 200
     context: dict[str, object] = {}
     try:
-        if request.method == "POST":
-            choice = read_choice(request, request.POST)
-            if NOTES_BESIDE not in request.POST:  # no script shows them beside the parts
+        if choice := _find_shown(request):
+            if request.method == "POST" and NOTES_BESIDE not in request.POST:  # no script shows them beside the parts
                 context["sentences"] = [note.text for note in make_notes(choice).notes if not note.is_fault]
-            context["message"] = choice.render()
-        elif stored := EmailTemplate.objects.filter(key=request.GET.get("key", "")).first():
-            context["message"] = stored_choice(request, stored, list_id=request.GET.get("list", "")).render()
+            context |= {"message": choice.render(), "recipient": choice.recipient}
     except TemplateFault as exc:
         context["fault"] = str(exc)
     except children.RenderingBusy as exc:  # the frame around it has no room for a page
@@ -216,6 +234,14 @@ def preview_template(request: SignedInRequest) -> HttpResponse:
     response = render(request, "batches/preview_frame.html", context, status=status)
     response.headers["Content-Security-Policy"] = message_policy(request)
     return response
+
+
+def _find_shown(request: SignedInRequest) -> EditorChoice | None:
+    """Return what a preview shows: what is typed, or a stored template."""
+    if request.method == "POST":
+        return read_choice(request, request.POST)
+    stored = EmailTemplate.objects.filter(key=request.GET.get("key", "")).first()
+    return stored_choice(request, stored, request.GET) if stored else None
 
 
 @posted_from("templates")
@@ -232,18 +258,15 @@ def _show(
     *,
     typed: QueryDict | None = None,
     status: int | None = None,
+    changed_since: int | None = None,
 ) -> HttpResponse:
-    """Draw the editor with its notes. ``template`` is the stored one, whatever the form has changed."""
+    """Draw the editor with its notes. ``template`` is the stored one, whatever the form has changed.
+
+    Args:
+        changed_since: The version with which the user began, if somebody else has saved a later one.
+    """
     data = typed if typed is not None else request.POST if form.is_bound else None
-    if data is not None:
-        choice = read_choice(request, data)
-    elif template is not None:
-        choice = stored_choice(request, template, list_id=request.GET.get("list", ""))
-    else:
-        first = QueryDict(mutable=True)
-        first.update({name: form.initial.get(name) or "" for name in ("subject", "kind", "source", "html", "text")})
-        first["list"] = request.GET.get("list", "")
-        choice = read_choice(request, first)
+    choice = _find_choice(request, form, template, data)
     may_change = template is None or may_edit(request.user, template)
     if not may_change:
         form.make_read_only()
@@ -255,13 +278,38 @@ def _show(
         "notes": notes,
         "may_edit": may_change,
         "may_test": may(request.user, Permission.SEND_BATCH),
+        "picture_max_bytes": str(PICTURE_MAX_BYTES),
         "may_frame": may(request.user, Permission.EDIT_ALL_TEMPLATES),
         "lists": list_batches(request),
         "test_to": (data.get("test_to") if data is not None else "")
         or request.session.get(TEST_ADDRESS)
         or find_own_address(request),
         "is_kind": choice.written.kind,
+        "changed_since": changed_since,
+        "is_unsaved": data is not None and _is_unsaved(data, template),
     }
     if status is None:
         status = 422 if form.is_bound else 200
     return render(request, "batches/template_form.html", context, status=status)
+
+
+def _find_choice(
+    request: SignedInRequest, form: TemplateForm, template: EmailTemplate | None, data: QueryDict | None
+) -> EditorChoice:
+    """Return what the editor shows: what is typed, a stored template, or the first values of a new one."""
+    if data is not None:
+        return read_choice(request, data)
+    if template is not None:
+        return stored_choice(request, template, request.GET)
+    first = QueryDict(mutable=True)
+    first.update({name: form.initial.get(name) or "" for name in ("subject", "kind", "source", "html", "text")})
+    first["list"] = request.GET.get("list", "")
+    return read_choice(request, first)
+
+
+def _is_unsaved(typed: QueryDict, template: EmailTemplate | None) -> bool:
+    """Whether something is typed that is not stored."""
+    if template is not None and typed.get("kind", template.kind) != template.kind:
+        return True
+    pairs = ((str(typed[name]), str(getattr(template, name, ""))) for name in TYPED if name in typed)
+    return any(text.replace("\r\n", "\n").strip() != stored.replace("\r\n", "\n").strip() for text, stored in pairs)

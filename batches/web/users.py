@@ -179,11 +179,23 @@ def _drop_factors(request: SignedInRequest, user: User) -> str:
     return words % {"count": count, "name": user.get_username()}
 
 
+def _promote(request: SignedInRequest, user: User) -> str:
+    user_accounts.set_administrator(request.user, user, is_administrator=True)
+    return _("%(name)s is an administrator now, and may do everything.") % {"name": user.get_username()}
+
+
+def _demote(request: SignedInRequest, user: User) -> str:
+    user_accounts.set_administrator(request.user, user, is_administrator=False)
+    return _("%(name)s is no administrator any more.") % {"name": user.get_username()}
+
+
 CHANGES: dict[str, Callable[[SignedInRequest, User], str]] = {
     "groups": _set_groups,
     "lock": _lock,
     "unlock": _unlock,
     "factors": _drop_factors,
+    "promote": _promote,
+    "demote": _demote,
 }
 """What a manager does with a user, by the last part of the address."""
 
@@ -226,6 +238,7 @@ def _show_one(
         "refusal": user_accounts.find_refusal(request.user, user),
         "is_joined": user_accounts.is_joined(user),
         "is_self": user.pk == request.user.pk,
+        "may_promote": request.user.is_superuser,
     }
     response = render(request, "batches/user.html", context)
     response.headers["Cache-Control"] = "no-store"

@@ -5,6 +5,7 @@ A batch and a posted form enter. The sentence that says what happened leaves, wi
 
 from __future__ import annotations
 
+from datetime import datetime
 from urllib.parse import urlencode
 
 from django import forms
@@ -21,16 +22,26 @@ from batches.moments import say_with_moments
 from batches.permissions import Act
 from batches.web.actions import Action, Done, Question
 from batches.web.requests import SignedInRequest
-from batches.web.send_time_field import SendTimeField
+from batches.web.send_time_field import SendTimeField, read_typed, write_query
 
 SENT_ONCE = tuple(status for status in BatchStatus if status != BatchStatus.DRAFT)
+
+
+TIME_FIELD = "scheduled_at"
+
+
+class AskAgain(lifecycle.JobRefused):
+    """What was typed can't be taken. The page asks for it again, and shows what was typed."""
+
+    def __init__(self, sentence: str, goes_to: str) -> None:
+        super().__init__(sentence)
+        self.goes_to = goes_to
 
 
 class TimeForm(forms.Form):
     """Another time for a batch, in the zone of the browser. The sentence afterwards names the moment that was taken."""
 
     scheduled_at = SendTimeField(
-        takes_first=True,
         error_messages={
             "required": gettext_lazy("Choose the time first."),
             "invalid": gettext_lazy("Write the time like 2026-03-31 09:00."),
@@ -38,10 +49,18 @@ class TimeForm(forms.Form):
     )
 
 
+def make_time_form(query: QueryDict, planned: datetime | None) -> TimeForm:
+    """Make the form of a batch's page, with what was typed before if that was refused: see ``AskAgain``."""
+    typed = read_typed(query, TIME_FIELD)
+    return TimeForm(initial={TIME_FIELD: typed if typed.text else planned})
+
+
 def _change_time(request: SignedInRequest, batch: Batch, posted: QueryDict) -> Done:
     form = TimeForm(posted)
     if not form.is_valid():
-        raise lifecycle.JobRefused(" ".join(map(str, form.errors["scheduled_at"])))
+        sentence = " ".join(map(str, form.errors[TIME_FIELD]))
+        query = write_query(read_typed(posted, TIME_FIELD), TIME_FIELD)
+        raise AskAgain(sentence, f"{reverse('batch', args=[batch.pk])}?{query}")
     at = form.cleaned_data["scheduled_at"]
     reschedule_batch(batch, scheduled_at=at)
     return Done(sentence=say_with_moments(_("The new time is %(time)s."), time=at))

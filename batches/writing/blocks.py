@@ -19,7 +19,6 @@ BLOCK_TAG = "template_tag"
 _OPENING = {"if": "endif", "for": "endfor"}
 _MIDDLE = {"elif", "else"}
 _SINGLE = {"set"}
-_LISTS = ("bullet_list", "ordered_list")
 
 
 def find_ends(marked: Marked) -> dict[int, tuple[int, ...]]:
@@ -54,6 +53,9 @@ def find_ends(marked: Marked) -> dict[int, tuple[int, ...]]:
 def separate_blocks(marked: Marked) -> str:
     """Put a blank line around each statement that is alone on its line, except between the rows of a table.
 
+    It keeps its indentation, so that one within an item of a list stays there. Those that belong together have that of
+    the first one.
+
     Raises:
         TagFault: As in ``find_ends``.
     """
@@ -61,14 +63,15 @@ def separate_blocks(marked: Marked) -> str:
     lines = marked.text.split("\n")
     alone = {index: numbers for index, line in enumerate(lines) if (numbers := _numbers_alone(line, marked))}
     in_table = _find_in_table(lines, alone, ends)
+    indents = _find_indents(lines, alone, ends)
     pieces: list[str] = []
     for index, line in enumerate(lines):
         if index not in alone:
             pieces.append(line)
         elif set(alone[index]) <= in_table:
-            pieces += [f"| {mark} |" for mark in _marks(line, marked)]
+            pieces += [f"{indents[index]}| {mark} |" for mark in _marks(line, marked)]
         else:
-            pieces += [piece for mark in _marks(line, marked) for piece in ("", mark, "")]
+            pieces += [piece for mark in _marks(line, marked) for piece in ("", indents[index] + mark, "")]
     return "\n".join(pieces)
 
 
@@ -87,6 +90,20 @@ def _is_silent(marked: Marked, number: int) -> bool:
 
 def _marks(line: str, marked: Marked) -> Iterator[str]:
     return (found[0] for found in marked.pattern.finditer(line))
+
+
+def _find_indents(
+    lines: Sequence[str], alone: dict[int, list[int]], ends: dict[int, tuple[int, ...]]
+) -> dict[int, str]:
+    """Return the spaces before the statements of each line that has nothing else."""
+    typed = {index: lines[index][: len(lines[index]) - len(lines[index].lstrip())] for index in alone}
+    line_of = {number: index for index, numbers in alone.items() for number in numbers}
+    found = dict(typed)
+    for first, others in ends.items():
+        for number in others:
+            if first in line_of and number in line_of and number == alone[line_of[number]][0]:
+                found[line_of[number]] = typed[line_of[first]]
+    return found
 
 
 def _find_in_table(
@@ -125,30 +142,3 @@ def _lift(tokens: list[Token], opening: str, marked: Marked) -> None:
         level = tokens[start].level
         made = (Token(BLOCK_TAG, "", 0, content=mark, level=level, block=True) for mark in _marks(content, marked))
         tokens[start:] = made
-
-
-def hoist_loops(tokens: list[Token], marked: Marked) -> list[Token]:
-    """Put a loop around the items of a list, if it is around a list and nothing else: all of them are one list then."""
-    ends = find_ends(marked)
-    result = list(tokens)
-    for index, token in enumerate(tokens):
-        if token.type != BLOCK_TAG or marked.word(number := marked.numbers(token.content)[0]) != "for":
-            continue
-        close = _find_end_of_list(tokens, index + 1)
-        after = tokens[close + 1] if 0 < close < len(tokens) - 1 else None
-        if after is None or after.type != BLOCK_TAG or marked.numbers(after.content) != list(ends.get(number, ())):
-            continue
-        result[index], result[index + 1] = tokens[index + 1], token
-        result[close], result[close + 1] = after, tokens[close]
-    return result
-
-
-def _find_end_of_list(tokens: Sequence[Token], start: int) -> int:
-    """Return the place of the end of the list that begins at a place. 0: none begins there."""
-    first = tokens[start] if start < len(tokens) else None
-    if first is None or first.type not in {f"{kind}_open" for kind in _LISTS}:
-        return 0
-    end = first.type.replace("_open", "_close")
-    return next(
-        index for index in range(start, len(tokens)) if tokens[index].type == end and tokens[index].level == first.level
-    )

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from html.parser import HTMLParser
+from html import unescape
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from batches.rendering.elements import Kind, Piece, read_pieces
 from batches.rendering.template import Rendered
+from batches.translations import figure
 
 CLIPPED_BYTES = 102_000
 """Gmail shows so much of a message, and hides the rest after a link. It says 102 KB."""
+
+SEEN_MAX_CHARS = 300_000
+"""How much of a message is looked at. The rest of one that is longer is not shown anyway."""
 
 SUBJECT_SEEN_CHARS = 70
 """How much of a subject most programs show in their list."""
@@ -24,8 +29,9 @@ NAMED_MAX = 3
 """How many places one finding names."""
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_OPENED = ("http:", "https:", "mailto:", "tel:", "sms:")
+"""What mail programs open. They make plain words of a link that begins with something else."""
 _UNRESOLVED = re.compile(r"\{\{.{0,40}?\}\}|\{%.{0,40}?%\}|%7B%7B", re.IGNORECASE)
-_UNSEEN = frozenset({"style", "script", "head", "title"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,9 +49,7 @@ def check_message(message: Rendered, *, is_news: bool = False, has_own_link: boo
         is_news: Whether recipients can unsubscribe.
         has_own_link: Whether the letter has the link for that itself. Otherwise it is added at the end.
     """
-    seen = _Seen()
-    seen.feed(message.html)
-    seen.close()
+    seen = _Seen(message.html)
     found = [
         _check_size(message),
         _check_text(message),
@@ -58,10 +62,14 @@ def check_message(message: Rendered, *, is_news: bool = False, has_own_link: boo
     return sorted(filter(None, found), key=lambda finding: finding.is_good)
 
 
+def say_kilobytes(size_bytes: int) -> str:
+    """Say the size of a message as people do."""
+    return figure(max(1, round(size_bytes / 1000)))
+
+
 def _check_size(message: Rendered) -> Finding:
-    size = max(len(message.html.encode("utf-8", "replace")), len(message.text.encode("utf-8", "replace")))
-    kilobytes = max(1, round(size / 1000))
-    if size > CLIPPED_BYTES:
+    kilobytes = say_kilobytes(message.size_bytes)
+    if message.size_bytes > CLIPPED_BYTES:
         return Finding(
             text=_(
                 "The message has %(size)s KB. Gmail shows the first 102 KB and hides the rest. Make it shorter, or put "
@@ -81,7 +89,7 @@ def _check_text(message: Rendered) -> Finding:
 
 
 def _check_unresolved(message: Rendered, seen: _Seen) -> Finding | None:
-    words = " ".join((message.subject, message.text, *seen.words, *seen.links))
+    words = " ".join((message.subject, message.text[:SEEN_MAX_CHARS], *seen.words, *seen.links))
     found = list(dict.fromkeys(_UNRESOLVED.findall(words)))
     if not found:
         return None
@@ -99,6 +107,16 @@ def _check_links(seen: _Seen, has_html: bool) -> Finding | None:
                 len(relative),
             )
             % {"count": len(relative), "links": _name([link or _("(empty)") for link in relative])}
+        )
+    dead = [link for link in seen.links if _SCHEME.match(link) and not link.lower().startswith(_OPENED)]
+    if dead:
+        return Finding(
+            text=ngettext(
+                "Mail programs don't open a link: %(links)s. Begin it with https://.",
+                "Mail programs don't open %(count)s links: %(links)s. Begin them with https://.",
+                len(dead),
+            )
+            % {"count": len(dead), "links": _name(dead)}
         )
     plain = [link for link in seen.links if link.lower().startswith("http:")]
     if plain:
@@ -126,14 +144,14 @@ def _check_pictures(seen: _Seen) -> Finding | None:
                 "%(count)s pictures have no description for people who don't see them: %(pictures)s.",
                 len(silent),
             )
-            % {"count": len(silent), "pictures": _name(silent)}
+            % {"count": len(silent), "pictures": _name([address or _("(empty)") for address in silent])}
         )
     hidden = [address for address, _words in seen.pictures if not address.lower().startswith("https:")]
     hidden = [address for address in hidden if not re.match(r"http://(localhost|127\.0\.0\.1)[:/]", address)]
     if hidden:
         return Finding(
             text=_("Many programs don't show a picture whose address does not begin with https://: %(pictures)s.")
-            % {"pictures": _name(hidden)}
+            % {"pictures": _name([address or _("(empty)") for address in hidden])}
         )
     return Finding(text=_("Every picture has a description and a whole address."), is_good=True)
 
@@ -158,31 +176,29 @@ def _name(found: list[str]) -> str:
     return f"{named} …" if len(found) > NAMED_MAX else named
 
 
-class _Seen(HTMLParser):
-    """Gathers the words, links and pictures of a message."""
+class _Seen:
+    """The words, links and pictures of a message."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, html: str) -> None:
         self.words: list[str] = []
         self.links: list[str] = []
         self.pictures: list[tuple[str, str | None]] = []
-        self._unseen = 0
+        is_head = False
+        for piece in read_pieces(html[:SEEN_MAX_CHARS]):
+            if piece.kind is Kind.WORDS and not is_head:
+                self.words.append(unescape(piece.text))
+            elif piece.kind is Kind.START and piece.name in ("a", "img"):
+                self._take(piece)
+            if piece.name == "head":
+                is_head = piece.kind is Kind.START
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self._unseen += tag in _UNSEEN
-        if tag == "a" and "href" in values:
-            self.links.append((values["href"] or "").strip())
-        elif tag == "img":
+    def _take(self, piece: Piece) -> None:
+        values = piece.attributes()
+        if piece.name == "img":
             is_hidden = values.get("role") == "presentation" or values.get("width") == "1"
             self.pictures.append((values.get("src") or "", "" if is_hidden else _alt_of(values)))
-
-    def handle_endtag(self, tag: str) -> None:
-        self._unseen = max(0, self._unseen - (tag in _UNSEEN))
-
-    def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self.words.append(data)
+        elif "href" in values:
+            self.links.append((values["href"] or "").strip())
 
 
 def _alt_of(values: dict[str, str | None]) -> str | None:

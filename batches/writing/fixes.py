@@ -11,6 +11,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from batches.names import make_key
 from batches.rendering.fields import bind_fields
 from batches.rendering.foreign import ForeignKind, ForeignTag
@@ -19,6 +21,10 @@ from batches.rendering.wording import read_place
 
 FIXES_MAX = 20
 """How many columns that a list lacks are looked at."""
+
+
+LINE_MAX_CHARS = 4_000
+"""The longest line in which a fix is looked for. The time grows with its square."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,9 +84,9 @@ _ONE_SIGN = {
 
 
 def _fix_fault(part: str, line: int, message: str, sources: Mapping[str, str]) -> Fix | None:
-    if not part or not line:
+    typed = _get_line(sources[part], line) if part and line else ""
+    if len(typed) > LINE_MAX_CHARS:
         return None
-    typed = _get_line(sources[part], line)
     for old, new in _offer(message, typed):
         if old and old in typed and old != new:
             return Fix(part=part, line=line, old=old, new=new)
@@ -107,12 +113,17 @@ def _offer(message: str, typed: str) -> Iterator[tuple[str, str]]:
             yield tag[0], re.sub(pattern, new, tag[0])
 
 
-def note_foreign(tag: ForeignTag) -> Note:
-    """Make the note of a tag of another program. The fix is the field that it means, or one of its name."""
-    fix = None
+def note_foreign(tag: ForeignTag, *, is_letter: bool = False) -> Note:
+    """Make the note of a tag of another program. The fix is the field that it means, or one of its name.
+
+    Args:
+        is_letter: Whether the text body is a letter in Markdown, which was read as one.
+    """
+    fix, is_source = None, is_letter and tag.part == "text"
+    part, text = ("source", tag.letter_hint) if is_source else (tag.part, tag.hint)
     if tag.kind != ForeignKind.COMMENT and tag.name:
-        fix = Fix(part=tag.part, line=tag.line, old=tag.text, new=f"{{{{ {tag.column or tag.name} }}}}")
-    return Note(part=tag.part, line=tag.line, text=tag.hint, fix=fix)
+        fix = Fix(part=part, line=tag.line, old=tag.text, new=f"{{{{ {tag.column or tag.name} }}}}")
+    return Note(part=part, line=tag.line, text=text, fix=fix)
 
 
 def note_missing(sources: Mapping[str, str], merge_fields: Collection[str], list_name: str) -> list[Note]:
@@ -128,8 +139,9 @@ def note_missing(sources: Mapping[str, str], merge_fields: Collection[str], list
                 continue
             line = find_line(source, offset)
             fix = Fix(part=part, line=line, old=tag_text, new=tag_text.replace(name, near[0], 1)) if near else None
-            text = f"Your list “{list_name}” has no column {name}."
-            text = f"{text} Near: {near[0]}." if near else text
+            text = _("Your list “%(list)s” has no column %(name)s.") % {"list": list_name, "name": name}
+            if near:
+                text += " " + _("Near: %(near)s.") % {"near": near[0]}
             notes[name] = Note(part=part, line=line, text=text, fix=fix)
     return list(notes.values())
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import unquote
 
+from markdown_it.common.normalize_url import normalizeLinkText
 from markdown_it.token import Token
 
 from batches.writing.blocks import BLOCK_TAG
@@ -115,5 +115,5 @@ def _say(children: Sequence[Token]) -> str:
 
 def _readable(address: str) -> str:
     """Show an address as a person typed it, if nothing in it has to be encoded."""
-    plain = unquote(address)
-    return plain if plain.isprintable() and " " not in plain and "%" not in plain else address
+    plain = normalizeLinkText(address)
+    return plain if plain.isprintable() and not set(' %{}<>"') & set(plain) else address

@@ -19,6 +19,7 @@ from batches.credentials import Credentials
 from batches.files.errors import FileTooLarge, ListRefused
 from batches.files.spooling import too_large_sentence
 from batches.permissions import REFUSALS, Permission, may
+from batches.pictures import PICTURE_MAX_BYTES
 from emailbatch.request_bodies.refusal import BodyRefused
 
 logger = logging.getLogger(__name__)
@@ -37,15 +38,23 @@ class Limit:
     max_bytes: int
     is_file: bool = False
     """The body has a file, which stays on the disk. Otherwise it is JSON, which becomes objects in memory."""
+    small_max_bytes: int = SMALL_MAX_BYTES
+    """Up to this size anybody may send it."""
 
     @property
     def is_large(self) -> bool:
-        return self.max_bytes > SMALL_MAX_BYTES
+        return self.max_bytes > self.small_max_bytes
 
     def refuse(self) -> ListRefused:
         """Return the refusal of a body that is larger."""
         if self.is_file:
             return FileTooLarge(too_large_sentence())
+        if self == LETTER:
+            return BodyRefused(
+                "The letter and its picture are too big together. Make the picture smaller, to 1 MB at most, or the "
+                "letter shorter.",
+                http_status=FileTooLarge.http_status,
+            )
         return BodyRefused(
             f"The request is larger than the limit of {self.max_bytes:,} bytes at this address. Make it smaller. "
             "Upload a list of recipients as a file: on the first page, or with POST /api/upload.",
@@ -54,6 +63,11 @@ class Limit:
 
 
 SMALL = Limit(max_bytes=SMALL_MAX_BYTES)
+
+LETTER_MAX_BYTES = SMALL_MAX_BYTES + PICTURE_MAX_BYTES + FRAMING_MAX_BYTES
+"""A form with a letter, and a picture beside it."""
+
+LETTER = Limit(max_bytes=LETTER_MAX_BYTES, small_max_bytes=LETTER_MAX_BYTES)
 
 
 def _limit_of_file() -> Limit:
@@ -75,7 +89,13 @@ LARGE_BODIES: dict[str, Callable[[], Limit]] = {
 }
 """Every address that a POST may bring a list of recipients to. A test compares it with the views that read a file."""
 
-_PATTERNS = [(re.compile(pattern), limit) for pattern, limit in LARGE_BODIES.items()]
+LETTER_BODIES = r"/templates/(new|frame|picture|preview|notes|[-\w]+/edit)/"
+"""Every address that a POST may bring a picture to, or a letter that is not saved."""
+
+_PATTERNS = [
+    *((re.compile(pattern), limit) for pattern, limit in LARGE_BODIES.items()),
+    (re.compile(LETTER_BODIES), lambda: LETTER),
+]
 
 
 def find_limit(method: str, path: str) -> Limit:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from django.conf import settings
 
 from batches.files.errors import ListRefused
-from emailbatch.request_bodies.admission import SMALL_MAX_BYTES, Limit, find_sender
+from emailbatch.request_bodies.admission import Limit, find_sender
 from emailbatch.request_bodies.places import FILES, LISTS, SMALL_ONES, TINY_MAX_BYTES, Place
 from emailbatch.request_bodies.refusal import BodyRefused
 
@@ -87,7 +87,7 @@ class Arriving:
         try:
             if size > self._limit.max_bytes:
                 raise self._limit.refuse()
-            if size > SMALL_MAX_BYTES:
+            if size > self._limit.small_max_bytes:
                 self._reach_large(size)
             elif size > TINY_MAX_BYTES and self._place is None:
                 self._place = SMALL_ONES.take(self._address, size_bytes=size)

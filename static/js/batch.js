@@ -102,6 +102,7 @@ async function poll() {
     ratePerSecond: 0,
     etaSeconds: null,
     waitingFor: batch.waitingFor,
+    moments: batch.moments,
     sequence: Number(section.dataset.sequence) + 1, // an answer is newer than the page
   };
 }

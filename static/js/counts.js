@@ -1,6 +1,7 @@
 // Write a snapshot of a batch into a part of the page: counts, bar, rate and duration.
 // The server draws the same in batches/web/progressbar.py, and says the same in batches/wording.py.
 
+import { makeTime } from "./times.js";
 import { gettext, interpolate, ngettext } from "./words.js";
 
 const [DRAFT, COMPLETED] = ["draft", "completed"];
@@ -60,17 +61,32 @@ export function draw(root, snapshot) {
   for (const place of root.querySelectorAll("[data-count], [data-number]"))
     place.textContent = figures.format(now[place.dataset.count ?? place.dataset.number]);
   for (const place of root.querySelectorAll("[data-some]:not([data-statuses])")) place.hidden = !now[place.dataset.some];
-  for (const place of root.querySelectorAll("[data-words]")) drawWords(place, now[place.dataset.words]);
+  for (const place of root.querySelectorAll("[data-words]")) drawWords(place, now[place.dataset.words], now.moments ?? []);
   for (const bar of root.querySelectorAll("[data-bar]")) drawBar(bar, now);
   return now;
 }
 
-/** Show a sentence of the server. Without one (null) the place is hidden. Undefined: the answer did not hold it. */
-function drawWords(place, sentence) {
+/**
+ * Show a sentence of the server, its times in the zone of the browser. Without one (null) the place is hidden. Undefined:
+ * the answer did not hold it.
+ */
+function drawWords(place, sentence, moments) {
   if (sentence === undefined) return;
-  const words = sentence ?? "";
-  if (place.textContent !== words) place.textContent = words; // so that a screen reader says each sentence once
-  place.hidden = !words;
+  const words = document.createElement("span");
+  words.append(...splitTimes(sentence ?? "", moments));
+  // Only a change, so that a screen reader says each sentence once.
+  if (place.textContent !== words.textContent) place.replaceChildren(...words.childNodes);
+  place.hidden = !sentence;
+}
+
+/** Return the text of a sentence and its times, in their order. */
+function splitTimes(sentence, moments) {
+  const moment = moments.find((each) => each.words && sentence.includes(each.words));
+  if (!moment) return [sentence];
+  const place = sentence.indexOf(moment.words);
+  const rest = sentence.slice(place + moment.words.length);
+  const others = moments.filter((each) => each !== moment);
+  return [...splitTimes(sentence.slice(0, place), others), makeTime(moment.at, moment.shape), ...splitTimes(rest, others)];
 }
 
 /** Show the status in its pill, as words and as a colour: as `say_status` in batches/web/progressbar.py says it. */

@@ -4,9 +4,9 @@ const PREFIX = "draft:";
 const SENT = "draft-sent";
 
 /** Keep the values of a form. A browser that keeps nothing only loses the second net. */
-export function keepDraft(name, values) {
+export function keepDraft(name, values, at = new Date().toISOString()) {
   try {
-    localStorage.setItem(PREFIX + name, JSON.stringify({ at: new Date().toISOString(), values }));
+    localStorage.setItem(PREFIX + name, JSON.stringify({ at, values }));
   } catch {
     // Private windows, and a full disk.
   }

@@ -6,12 +6,15 @@ import { followToolbar, insert } from "./toolbar.js";
 import { gettext, interpolate } from "./words.js";
 
 const LOOK_AFTER_MS = 600; // of silence: a preview costs the server about as much as a page
+const NOT_KEPT = ["csrfmiddlewaretoken", "show", "test_to", "list", "line", "notes_beside"];
 const form = document.getElementById("template");
 const show = document.getElementById("show-preview");
 const said = document.getElementById("said");
 const areas = ["source", "html", "text", "subject"].map((name) => form.elements.namedItem(name)).filter(Boolean);
 const draftName = `${form.dataset.user}:template:${form.dataset.draft}`;
+const earlierName = `${draftName}:earlier`;
 let saved = typed();
+let offered = null;
 let lastArea = areas.find((area) => area.name !== "subject");
 let timer = 0;
 let isLooking = false;
@@ -22,7 +25,7 @@ let isDrawing = false;
 function typed() {
   const kept = {};
   for (const [name, value] of new FormData(form)) {
-    if (typeof value === "string" && !["csrfmiddlewaretoken", "show", "test_to", "list", "notes_beside"].includes(name)) kept[name] = value;
+    if (typeof value === "string" && !NOT_KEPT.includes(name)) kept[name] = value;
   }
   return kept;
 }
@@ -104,6 +107,7 @@ form.append(Object.assign(document.createElement("input"), { type: "hidden", nam
 
 function keep() {
   if (isChanged()) {
+    if (offered?.name === draftName) moveOffered();
     keepDraft(draftName, typed());
     said.textContent = gettext("Not saved yet. This browser keeps it.");
   } else {
@@ -112,31 +116,65 @@ function keep() {
   }
 }
 
+/** Somebody types something else while a draft is offered: the draft keeps a place of its own, and is still offered. */
+function moveOffered() {
+  keepDraft(earlierName, offered.values, offered.at);
+  offered.name = earlierName;
+}
+
+function findDraft() {
+  for (const name of [draftName, earlierName]) {
+    const draft = readDraft(name);
+    if (draft && JSON.stringify({ ...draft.values, based_on: saved.based_on }) !== JSON.stringify(saved)) return { name, ...draft };
+  }
+  return null;
+}
+
 function offerDraft() {
-  const draft = readDraft(draftName);
   const box = document.getElementById("draft");
-  if (!draft || !box || JSON.stringify(draft.values) === JSON.stringify(saved)) return;
-  const at = new Date(draft.at).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-  const sentence = gettext("You wrote more here on %(at)s, and did not save it.");
+  offered = findDraft();
+  if (!offered) return;
+  const at = new Date(offered.at).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  const isOlder = offered.values.based_on !== saved.based_on;
+  const sentence = isOlder
+    ? gettext("You wrote more here on %(at)s, and did not save it. Another version was saved since.")
+    : gettext("You wrote more here on %(at)s, and did not save it.");
   box.querySelector("p").textContent = interpolate(sentence, { at });
   box.hidden = false;
   document.getElementById("draft-take").addEventListener("click", () => {
-    for (const [name, value] of Object.entries(draft.values)) {
-      const field = form.elements.namedItem(name);
-      if (field && name !== "based_on" && name !== "kind") field.value = value;
-    }
+    const { name, values } = offered;
+    offered = null;
     box.hidden = true;
-    keep();
-    look();
-    areas[0].focus();
+    dropDraft(name);
+    takeDraft(values);
   });
   document.getElementById("draft-drop").addEventListener("click", () => {
-    dropDraft(draftName);
+    dropDraft(offered.name);
+    offered = null;
     box.hidden = true;
   });
 }
 
+/** Type again what a draft has. It keeps the version that it began with, so that nobody's later one is lost unseen. */
+function takeDraft(values) {
+  const isOtherKind = values.kind !== saved.kind;
+  for (const [name, value] of Object.entries(values)) {
+    let field = form.elements.namedItem(name);
+    if (!field && isOtherKind) {
+      field = Object.assign(document.createElement("input"), { type: "hidden", name });
+      form.append(field);
+    }
+    if (field) field.value = value;
+  }
+  keep();
+  if (isOtherKind) return form.requestSubmit(form.elements.namedItem("fields")); // the server draws the other editor
+  look();
+  areas[0].focus();
+}
+
+const TWICE_MS = 3000; // a second press within this time is a double click: it would save a second new template
 let isLeaving = false;
+let leftAt = 0;
 form.addEventListener("submit", (event) => {
   if (event.submitter?.formTarget) {
     if (!isDrawing) event.submitter.formTarget = seen().name; // pressed by a person
@@ -147,8 +185,13 @@ form.addEventListener("submit", (event) => {
     fix(...JSON.parse(event.submitter.value));
     return;
   }
+  if (isLeaving && event.timeStamp - leftAt < TWICE_MS) {
+    event.preventDefault();
+    return;
+  }
   isLeaving = true;
-  const isSaved = event.submitter?.value !== "test" || form.dataset.draft.startsWith("new/");
+  leftAt = event.timeStamp;
+  const isSaved = event.submitter?.value !== "test" || form.dataset.draft === "new";
   if (event.submitter?.name === "then" && isSaved) sendDraft(draftName);
 });
 window.addEventListener("beforeunload", (event) => {
@@ -187,6 +230,10 @@ if (toolbar) {
 
 async function uploadPicture() {
   if (!picture.files.length) return;
+  if (picture.files[0].size > Number(picture.dataset.max)) {
+    picture.value = "";
+    return refusePicture(gettext("The picture is too big. Make it smaller: a letter shows pictures of up to 1 MB."));
+  }
   const data = new FormData();
   data.set("csrfmiddlewaretoken", form.elements.namedItem("csrfmiddlewaretoken").value);
   data.set("picture", picture.files[0]);
@@ -208,9 +255,13 @@ function refusePicture(sentence) {
 const name = document.getElementById("id_name");
 const key = document.getElementById("id_key");
 
+const SPELT = { ß: "ss", ı: "i", ł: "l", ø: "o", đ: "d", ħ: "h", æ: "ae", œ: "oe", þ: "th", ð: "d" };
+
 function showKey() {
-  const letters = name.value.normalize("NFKD").replace(/[^\x00-\x7f]/g, "").toLowerCase();
-  key.placeholder = letters.replace(/[^\w\s-]/g, "").replace(/[\s-]+/g, "-").replace(/^[-_]+|[-_]+$/g, "");
+  const spelt = name.value.toLowerCase().replace(/[ßıłøđħæœþð]/g, (letter) => SPELT[letter]);
+  const letters = spelt.normalize("NFKD").replace(/[^\x00-\x7f]/g, "").replace(/[^\w\s-]/g, "");
+  const made = letters.replace(/[\s-]+/g, "-").replace(/^[-_]+|[-_]+$/g, "");
+  key.placeholder = /^\d+$/.test(made) ? `template-${made}` : made || (name.value && "template");
 }
 
 if (!key.value) {
@@ -219,13 +270,14 @@ if (!key.value) {
 }
 
 saved = typed();
-offerDraft();
 if (!areas[0].disabled) {
+  if (isChanged()) keep();
+  else offerDraft();
   form.addEventListener("input", () => {
     keep();
     lookSoon();
   });
 }
-document.getElementById("id_list").addEventListener("change", look);
+for (const id of ["id_list", "id_line"]) document.getElementById(id).addEventListener("change", look);
 for (const choice of document.getElementsByName("show")) choice.addEventListener("change", showPreview);
 if (areas.some((area) => area.value)) look();

@@ -11,6 +11,9 @@ const STYLES = {
   date: { dateStyle: "long" },
   exact: { dateStyle: "long", timeStyle: "long" },
   time: { timeStyle: "medium" },
+  clock: { timeStyle: "short" },
+  weekday: { weekday: "long", day: "numeric", month: "long" },
+  weekdayOfYear: { weekday: "long", day: "numeric", month: "long", year: "numeric" },
   thisYear: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
   otherYear: { day: "numeric", month: "short", year: "numeric" },
 };
@@ -49,7 +52,22 @@ function say(at, shape) {
   const now = new Date();
   if (shape === "ago") return sayAgo(at, now);
   if (shape === "clock") return format(at, at.toDateString() === now.toDateString() ? "time" : "seconds");
+  if (["at", "at-second", "about", "day"].includes(shape)) return sayPhrase(at, shape, now);
   return format(at, shape in STYLES ? shape : "minutes");
+}
+
+/** Say a time inside a sentence: as `say_phrase` in batches/phrases.py does. */
+function sayPhrase(at, shape, now) {
+  const time = format(at, shape === "at-second" ? "time" : "clock");
+  const isOn = (date) => at.toDateString() === date.toDateString();
+  if (isOn(now) && shape !== "day") return interpolate(shape === "about" ? gettext("at about %(time)s") : gettext("at %(time)s"), { time });
+  const tomorrow = new Date(now);
+  tomorrow.setDate(now.getDate() + 1);
+  if (isOn(tomorrow) && shape === "day") return gettext("tomorrow");
+  if (isOn(tomorrow))
+    return interpolate(shape === "about" ? gettext("tomorrow at about %(time)s") : gettext("tomorrow at %(time)s"), { time });
+  const day = format(at, at.getFullYear() === now.getFullYear() ? "weekday" : "weekdayOfYear").replace(",", "");
+  return interpolate(shape === "day" ? gettext("on %(day)s") : gettext("on %(day)s at %(time)s"), { day, time });
 }
 
 /** Say a time of the last or the next 24 hours relatively, and another one by its date. */
@@ -76,11 +94,6 @@ function format(at, style) {
   return writers.get(style).format(at);
 }
 
-/** Write a time in another zone, in the exact style. */
-function formatIn(timeZone, at) {
-  return new Intl.DateTimeFormat(language, { ...STYLES.exact, hourCycle: "h23", timeZone }).format(at);
-}
-
 /** Change the text only if it is another one, so that a selection in it stays. */
 function write(place, words) {
   if (place.textContent !== words) place.textContent = words;
@@ -96,11 +109,7 @@ function keepMoving() {
 /** Say at the end of the page, and beside each field for a time, which zone it is. */
 function nameZone() {
   for (const note of document.querySelectorAll("[data-zone-note]")) {
-    const { zoneNote, siteZone, siteNote } = note.dataset;
-    const isOther = siteZone && format(new Date(), "exact") !== formatIn(siteZone, new Date());
-    const sentences = [interpolate(zoneNote, { zone: zone.replaceAll("_", " ") })];
-    if (isOther && document.querySelector("[data-words]")) sentences.push(interpolate(siteNote, { zone: siteZone }));
-    note.textContent = sentences.join(" ");
+    note.textContent = interpolate(note.dataset.zoneNote, { zone: zone.replaceAll("_", " ") });
   }
 }
 

@@ -40,10 +40,13 @@ function prefix(area, sign) {
 }
 
 function link(area, before, after) {
-  const words = selected(area, gettext("words"));
-  const text = `${before}[${words}](https://)${after}`;
-  const place = text.length - after.length - 1;
-  write(area, area.selectionStart, area.selectionEnd, text, place, place);
+  const chosen = selected(area, gettext("words"));
+  const isAddress = /^(https?:\/\/|mailto:|tel:)\S+$/.test(chosen);
+  const words = isAddress ? gettext("words") : chosen;
+  const text = `${before}[${words}](${isAddress ? chosen : "https://"})${after}`;
+  // What is still missing is selected: the words, or the place of the address.
+  const from = isAddress ? before.length + 1 : text.length - after.length - 1;
+  write(area, area.selectionStart, area.selectionEnd, text, from, isAddress ? from + words.length : from);
 }
 
 const ACTS = {

@@ -83,7 +83,7 @@ def room_taken(web: WebServer) -> int:
 
 @pytest.mark.parametrize(
     "path",
-    ["/accounts/login/", "/admin/login/", "/templates/new/", "/api/batches/1/reread", "/nothing", "//", "/api/upload/"],
+    ["/accounts/login/", "/admin/login/", "/templates/", "/api/batches/1/reread", "/nothing", "//", "/api/upload/"],
 )
 def test_body_of_more_than_a_megabyte_is_refused_where_no_list_is_expected(web: WebServer, path: str) -> None:
     token = {"Authorization": web.bearer}
@@ -94,6 +94,13 @@ def test_body_of_more_than_a_megabyte_is_refused_where_no_list_is_expected(web: 
         for _ in range(3):
             chunked.send(b"80000\r\n" + b"a" * 0x80000 + b"\r\n")
         assert chunked.answer()[0] == 413
+
+
+@pytest.mark.parametrize("path", ["/templates/new/", "/templates/welcome_email/edit/", "/templates/picture/"])
+def test_refusal_speaks_of_the_picture_where_one_is_expected(web: WebServer, path: str) -> None:
+    with closing(Upload(web, path, length=3 * MIB, headers={"Authorization": web.bearer})) as upload:
+        status, body, _ = upload.answer()
+    assert status == 413 and "Make the picture smaller, to 1 MB at most" in json.loads(body)["detail"]
 
 
 def test_only_a_post_has_a_large_body(web: WebServer) -> None:

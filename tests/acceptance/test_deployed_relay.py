@@ -6,6 +6,7 @@ import os
 import smtplib
 from collections.abc import Iterator
 from email.message import Message
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +121,24 @@ def test_keys_are_kept_when_setup_runs_again() -> None:
     relay.run_setup()
     assert relay.public_key("school.example") == before
     assert before[1].split("p=")[1][:40] in relay.published
+
+
+DIG = r"""#!/bin/sh
+case "$*" in
+    *"TXT school.example") printf '"site-verification=1"\n"v=spf1 include:mail.example" " ~all"\n' ;;
+esac
+"""
+"""Answers as dig does, whatever is published."""
+
+
+def test_whole_records_are_printed_when_others_may_send_for_the_domain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dig = tmp_path / "dig"
+    dig.write_text(DIG)
+    dig.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    printed = DeployedRelay().published
+    assert 'school.example. IN TXT "v=spf1 a:relay.school.example include:mail.example ~all"' in printed
+    assert 'news.school.example. IN TXT "v=spf1 a:relay.school.example -all"' in printed
+    assert "emailbatch._domainkey.school.example. IN" in " ".join(printed.split())

@@ -87,6 +87,12 @@ def test_letter_is_written_with_toolbar_and_fields_and_its_test_arrives_at_both_
     page.get_by_label("List whose fields and values are used").select_option(label="parents")
     write_with_toolbar(page)
     fix_by_one_click(page)
+    page.get_by_label("Recipient in line").fill("3")
+    page.get_by_label("Recipient in line").press("Tab")
+    expect(message(page).locator("p").first).to_have_text("Dear Bo, you are invited with 5a.")
+    page.get_by_label("Recipient in line").fill("2")
+    page.get_by_label("Recipient in line").press("Tab")
+    expect(shown(page).locator("body")).to_contain_text("To eva@example.org, line 2")
     page.get_by_text("Phone", exact=True).click()
     expect(shown(page).locator("iframe.phone")).to_be_visible()
     page.get_by_text("Text", exact=True).click()
@@ -126,6 +132,109 @@ def test_letter_is_offered_again_when_she_leaves_without_saving(page: Page) -> N
     page.wait_for_url("**/templates/lost/edit/**")
     page.goto("/templates/new/")
     expect(page.locator("#draft")).to_be_hidden()
+
+
+def save_letter(page: Page, name: str, words: str) -> str:
+    """Save a new letter, and return its address."""
+    page.goto("/templates/new/")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Subject").fill("S")
+    page.get_by_label("Letter", exact=True).fill(words)
+    page.get_by_role("button", name="Save and go on").click()
+    page.wait_for_url("**/edit/**")
+    return page.url
+
+
+def type_and_leave(page: Page, words: str) -> None:
+    """Type a letter, and go away without saving it."""
+    page.get_by_label("Letter", exact=True).fill(words)
+    expect(page.locator("#said")).to_contain_text("Not saved yet")
+    page.goto("/batches/")
+
+
+def test_draft_replaces_no_later_version_unseen(page: Page) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    address = save_letter(page, "Two people", "First")
+    type_and_leave(page, "Mine")
+    page.goto(address)
+    page.get_by_role("button", name="Drop it").click()
+    page.get_by_label("Letter", exact=True).fill("Mine")
+    expect(page.locator("#said")).to_contain_text("Not saved yet")
+    other = page.context.new_page()
+    other.goto(address)
+    other.get_by_label("Letter", exact=True).fill("Theirs")
+    other.get_by_role("button", name="Save and go on").click()
+    expect(other.locator(".notice.success")).to_be_visible()
+    other.close()
+    type_and_leave(page, "Mine, longer")
+    page.goto(address)
+    expect(page.locator("#draft")).to_contain_text("Another version was saved since.")
+    page.get_by_role("button", name="Bring it back").click()
+    page.get_by_role("button", name="Save and go on").click()
+    expect(page.locator(".notice.error")).to_contain_text("saved version 2 of this template while you were writing")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="What was changed").click()
+    expect(opened.value.locator("ins")).to_contain_text(["Theirs"])
+    opened.value.close()
+    expect(page.get_by_label("Letter", exact=True)).to_have_value("Mine, longer")
+    page.get_by_role("button", name="Save and go on").click()
+    expect(page.locator(".notice.success")).to_be_visible()
+    page.goto(address)
+    expect(page.get_by_label("Letter", exact=True)).to_have_value("Mine, longer")
+
+
+def test_draft_is_still_offered_when_another_letter_was_written_meanwhile(page: Page) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto("/templates/new/")
+    type_and_leave(page, "The first letter")
+    page.goto("/templates/new/")
+    expect(page.locator("#draft")).to_be_visible()
+    type_and_leave(page, "The second letter")
+    page.goto("/templates/new/")
+    page.get_by_role("button", name="Bring it back").click()
+    expect(page.get_by_label("Letter", exact=True)).to_have_value("The second letter")
+    page.get_by_label("Name", exact=True).fill("Second")
+    page.get_by_label("Subject").fill("S")
+    page.get_by_role("button", name="Save and go on").click()
+    page.wait_for_url("**/templates/second/edit/**")
+    page.goto("/templates/new/")
+    page.get_by_role("button", name="Bring it back").click()
+    expect(page.get_by_label("Letter", exact=True)).to_have_value("The first letter")
+    page.goto("/batches/")
+
+
+def test_draft_in_html_comes_back_in_the_editor_of_html(page: Page) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    address = save_letter(page, "Goes on", "Dear {{ name }}")
+    page.get_by_text("For programs", exact=True).click()
+    page.get_by_role("button", name="Go on in HTML").click()
+    page.get_by_label("HTML body").fill("<p>By hand {{ name }}")
+    expect(page.locator("#said")).to_contain_text("Not saved yet")
+    page.goto(address)
+    page.get_by_role("button", name="Bring it back").click()
+    expect(page.get_by_label("HTML body")).to_have_value("<p>By hand {{ name }}")
+    page.get_by_role("button", name="Save and go on").click()
+    expect(page.locator(".notice.success")).to_be_visible()
+    page.goto(address)
+    expect(page.get_by_label("HTML body")).to_have_value("<p>By hand {{ name }}")
+    expect(page.locator("#draft")).to_be_hidden()
+
+
+def test_nothing_is_asked_when_only_a_test_was_sent(page: Page) -> None:
+    save_letter(page, "Tested", "Dear {{ name }}")
+    page.get_by_label("Send a test to").fill("one@example.org")
+    page.get_by_role("button", name="Send a test").click()
+    expect(page.locator(".notice.success")).to_contain_text("A test is on its way")
+    asked: list[str] = []
+
+    def leave(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
+    page.get_by_role("link", name="Batches", exact=True).click()
+    page.wait_for_url("**/batches/")
+    assert asked == []
 
 
 def test_picture_is_inserted_and_seen_in_the_preview_when_it_was_chosen(page: Page) -> None:

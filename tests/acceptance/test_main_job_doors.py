@@ -25,7 +25,7 @@ WATCHED = 3000
 
 SNAPSHOT_FIELDS = {"batchId", "status", "processed", "total", "sent", "failed", "unknown", "suppressed", "pending"}
 SNAPSHOT_FIELDS |= {"cancelled", "resending", "returned", "complained", "ratePerSecond", "etaSeconds", "sequence"}
-SNAPSHOT_FIELDS |= {"waitingFor", "doneAt", "finish"}
+SNAPSHOT_FIELDS |= {"waitingFor", "doneAt", "finish", "moments"}
 
 MAKE_BOARD = """
 from django.contrib.auth.models import Group, User

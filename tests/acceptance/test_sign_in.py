@@ -144,7 +144,7 @@ def test_app_is_added_and_its_code_signs_in(page: Page) -> None:
     enter_password(page)
     page.fill('[name="code"]', "000000")
     page.get_by_role("button", name="Sign in", exact=True).click()
-    expect(page.get_by_text("Incorrect code.")).to_be_visible()
+    expect(page.get_by_text("This code is not right.")).to_be_visible()
     page.fill('[name="code"]', code_of(secret, steps=1))
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("link", name="ann")).to_be_visible()

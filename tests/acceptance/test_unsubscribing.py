@@ -86,7 +86,7 @@ def test_next_news_spares_those_who_unsubscribed(stack: RunningStack, people: Pa
         assert send(stack, people, topic="service") == {"sent": COUNT, "suppressed": 0}
         page.get_by_role("button", name="Rückgängig machen").click()
         expect(page.get_by_role("status")).to_contain_text("Ihre Auswahl ist gespeichert.")
-    stack.manage("purge", "--older-than", "0")
+    stack.manage("purge", "--older-than", "0", "--yes")
     assert ask(links["person30@example.org"], method="POST") == 200
     assert send(stack, people, topic="news") == {
         "sent": COUNT - ONE_CLICK_COUNT - 1,

@@ -18,6 +18,8 @@ def _admin_pages() -> list[Shown]:
             Shown(name=f"admin-one-{name}", address=f"/admin/batches/{name}/{{{key}}}/change/", who="admin")
             for name, key in ADMIN_RECORDS.items()
         ),
+        Shown(name="admin-attempts", address="/admin/batches/emailjob/{job}/attempts/", who="admin"),
+        Shown(name="admin-attempts-all", address="/admin/batches/emailjob/{job}/attempts/?all=1", who="admin"),
         Shown(name="admin-one-user", address="/admin/auth/user/{user}/change/", who="admin"),
         Shown(name="admin-add-user", address="/admin/auth/user/add/", who="admin"),
         Shown(name="admin-add-group", address="/admin/auth/group/add/", who="admin"),

@@ -122,11 +122,6 @@ ONE_BATCH = [
     ),
     Shown(name="review-nobody", address="/batches/{draft}/review/?line=no-such-person"),
     Shown(name="review-reader", address="/batches/{draft}/review/", who="admin"),
-    Shown(
-        name="review-checking",
-        address="/batches/{refused}/review/",
-        act=wait_for("#letters progress, #letters .notice", press("Check every letter")),
-    ),
     Shown(name="approvals", address="/approvals/", who="approver"),
     Shown(name="approval", address="/batches/{asked}/approval/", who="approver"),
     Shown(name="approval-refused", address="/batches/{refused}/approval/", who="approver"),
@@ -167,7 +162,6 @@ LETTERS = [
         act=open_details("#template > details.more:has(#id_key)"),
     ),
     Shown(name="template-test-refused", address="/templates/rehearsal/edit/", act=press("Send a test")),
-    Shown(name="template-preview", address="/templates/preview/?key=rehearsal"),
     Shown(name="letter-frame", address="/templates/frame/", who="admin"),
     Shown(name="template-read-only", address="/templates/{template}/edit/", who="approver"),
     Shown(name="versions", address="/templates/{template}/versions/"),
@@ -238,6 +232,7 @@ OFFICE = [
         for state, address in (("found", "gone0@example.org"), ("not-found", "nobody@example.org"), ("refused", "x"))
     ),
     Shown(name="inbox", address="/inbox/", who="admin"),
+    Shown(name="inbox-own", address="/inbox/"),
     Shown(name="inbox-none", address="/inbox/?recipient=nobody", who="admin"),
     Shown(name="inbox-message", address="/inbox/1/", who="admin"),
     Shown(name="tokens", address="/accounts/tokens/"),
@@ -282,7 +277,7 @@ OFFICE = [
         name="api-docs",
         address="/api/docs",
         who="admin",
-        act=lambda page: page.wait_for_selector(".swagger-ui h2"),
+        act=lambda page: page.wait_for_selector(".swagger-ui .info .title"),
     ),
     Shown(name="api-docs-opened", address="/api/docs", who="admin", act=open_operation),
 ]

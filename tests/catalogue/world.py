@@ -27,6 +27,7 @@ from batches.models import (
     Attempt,
     Batch,
     BatchStatus,
+    Email,
     EmailJob,
     EmailStatus,
     EmailTemplate,
@@ -43,6 +44,7 @@ from batches.models import (
     Webhook,
 )
 from batches.outcomes import Outcome
+from batches.rendering.message import make_message_id
 from batches.suppressions import find_digest, suppress
 from batches.template_versions import save_template
 from emailbatch.localstack import addresses
@@ -370,8 +372,11 @@ def _make_suppressions(world: World) -> None:
 def _make_inbox(world: World) -> None:
     writer = InboxWriter(addresses.inbox_file(settings.DATA_DIR))
     texts = world.texts
+    emails = list(Email.objects.order_by("pk")[:3])
     for number in range(4):
         mail = Mail()
+        if number < len(emails):  # the last one is of no batch
+            mail["Message-ID"] = make_message_id(key=b"", email_id=emails[number].pk, job_id=0, domain="example.org")
         mail["From"], mail["To"] = "The office <office@example.org>", texts.make_address(number)
         mail["Subject"] = texts.subject.replace("{{ name }}", texts.names[number])
         mail.set_content(f"Dear {texts.names[number]},\n\nsee https://example.org/tickets\n")

@@ -97,6 +97,10 @@ GET  /users/{user}/unlock/                         302    403    403   403      
 POST /users/{user}/unlock/                         302    403    403   403      403    403     403   403  302
 GET  /users/{user}/factors/                        302    403    403   403      403    403     403   403  302
 POST /users/{user}/factors/                        302    403    403   403      403    403     403   403  302
+GET  /users/{user}/promote/                        302    403    403   403      403    403     403   403  302
+POST /users/{user}/promote/                        302    403    403   403      403    403     403   403  302
+GET  /users/{user}/demote/                         302    403    403   403      403    403     403   403  302
+POST /users/{user}/demote/                         302    403    403   403      403    403     403   403  302
 GET  /join/{invited}/{invitation}/                 302    302    302   302      302    302     302   302  302
 POST /join/{invited}/{invitation}/                 302    302    302   302      302    302     302   302  302
 GET  /join/{invited}/wrong-token/                  200    200    200   200      200    200     200   200  200
@@ -112,13 +116,17 @@ POST /do-not-send/find/                            302    403    403   403      
 POST /do-not-send/add/                             302    403    403   403      403    403     422   403  422
 POST /do-not-send/import/                          302    403    403   403      403    403     422   403  422
 POST /do-not-send/1/lift/                          302    403    403   403      403    403     302   403  302
-GET  /inbox/                                       302    403    403   403      200    403     200   403  200
-GET  /inbox/1/                                     302    403    403   403      404    403     404   403  404
-GET  /inbox/1/raw/                                 302    403    403   403      404    403     404   403  404
-GET  /inbox/1/delete/                              302    403    403   403      302    403     302   403  302
-POST /inbox/1/delete/                              302    403    403   403      302    403     302   403  302
-GET  /inbox/delete/                                302    403    403   403      302    403     302   403  302
-POST /inbox/delete/                                302    403    403   403      302    403     302   403  302
+GET  /inbox/                                       302    200    200   200      200    200     200   200  200
+GET  /inbox/1/                                     302    404    404   404      404    404     404   404  404
+GET  /inbox/1/raw/                                 302    404    404   404      404    404     404   404  404
+GET  /inbox/1/unread/                              302    302    302   302      302    302     302   302  302
+POST /inbox/1/unread/                              302    302    302   302      302    302     302   302  302
+GET  /inbox/read/                                  302    302    302   302      302    302     302   302  302
+POST /inbox/read/                                  302    302    302   302      302    302     302   302  302
+GET  /inbox/1/delete/                              302    302    302   302      302    302     302   302  302
+POST /inbox/1/delete/                              302    302    302   302      302    302     302   302  302
+GET  /inbox/delete/                                302    302    302   302      302    302     302   302  302
+POST /inbox/delete/                                302    302    302   302      302    302     302   302  302
 GET  /metrics                                      401    403    403   403      200    403     200   403  200
 GET  /hooks/postmark/tracking/                     405    405    405   405      405    405     405   405  405
 POST /hooks/postmark/tracking/                     404    404    404   404      404    404     404   404  404
@@ -139,6 +147,7 @@ GET  /api/batches/{live}                           401    404    200   404      
 GET  /api/batches/{live}/emails                    401    404    200   404      200    404     200   404  200
 GET  /api/batches/{draft}/review                   401    404    200   404      200    404     200   404  200
 POST /api/batches/{draft}/send                     401    404    202   404      403    404     403   404  202
+GET  /api/batches/{ended}/failures                 401    404    200   404      200    404     200   404  200
 POST /api/batches/{ended}/replay                   401    404    202   404      403    404     403   404  202
 POST /api/batches/{live}/pause                     401    404    200   404      403    404     403   404  200
 POST /api/batches/{paused}/resume                  401    404    200   404      403    404     403   404  200
@@ -257,6 +266,7 @@ ADMIN = """
 /admin/batches/emailjob/add/                           403
 /admin/batches/emailjob/{job}/change/                  200
 /admin/batches/emailjob/{job}/delete/                  403
+/admin/batches/emailjob/{job}/attempts/                200
 /admin/batches/emailtemplate/                          200
 /admin/batches/emailtemplate/add/                      200
 /admin/batches/emailtemplate/{template}/change/        200

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
+from django.urls import reverse
 
-from batches.jobs import creation
-from batches.models import EmailTemplate, RejectedRow, RejectionKind
+from batches.admin import attempts
+from batches.jobs import creation, lifecycle
+from batches.models import (
+    Attempt,
+    AuditEntry,
+    EmailJob,
+    EmailTemplate,
+    RejectedRow,
+    RejectionKind,
+    Relay,
+    Webhook,
+)
+from batches.outcomes import Outcome
+from batches.permissions import Permission as Rights
+from tests.conftest import MakeUser, permit
 from tests.integration.test_admin import make_batch
 
 pytestmark = pytest.mark.django_db
@@ -68,3 +83,91 @@ def test_rejected_rows_are_shown_in_part_when_there_are_many(admin: Client, staf
     )
     page = admin.get(f"/admin/batches/batch/{batch.pk}/change/").content.decode()
     assert page.count("&lt;i&gt;r") == 20 and "<i>r" not in page
+
+
+@pytest.fixture
+def tried(staff: User, welcome: EmailTemplate) -> EmailJob:
+    """A job with two lanes: rows 1 and 3 failed, 1 at its second attempt, and row 2 was sent."""
+    job = creation.create_job(make_batch(staff), template=welcome, user=staff)
+    lanes = list(job.lanes.order_by("number")[:2])
+    other = creation.create_job(make_batch(staff), template=welcome, user=staff).lanes.order_by("number")[0]
+    for row, number, lane, outcome in (
+        (1, 1, lanes[0], Outcome.DEFERRED),
+        (1, 2, lanes[-1], Outcome.FAILED),
+        (2, 1, lanes[0], Outcome.SENT),
+        (3, 1, lanes[0], Outcome.FAILED),
+        (3, 1, other, Outcome.FAILED),
+    ):
+        email = job.batch.emails.get(row=row)
+        Attempt.objects.create(
+            email=email, lane=lane, number=number, outcome=outcome, code=550, reply=f"<b>row {row}</b>"
+        )
+    return job
+
+
+def list_attempts(client: Client, job: EmailJob, **query: int) -> list[tuple[int, int]]:
+    page = client.get(reverse("admin:batches_emailjob_attempts", args=[job.pk]), query)
+    assert "<b>row" not in page.content.decode()
+    return sorted((shown.email.row, shown.attempt.number) for shown in page.context["attempts"])
+
+
+def test_attempts_of_a_job_are_listed(admin: Client, tried: EmailJob) -> None:
+    assert list_attempts(admin, tried) == [(1, 1), (1, 2), (3, 1)]
+    assert list_attempts(admin, tried, all=1) == [(1, 1), (1, 2), (2, 1), (3, 1)]
+    shown = admin.get(f"/admin/batches/emailjob/{tried.pk}/change/").content.decode()
+    assert f'<a href="/admin/batches/emailjob/{tried.pk}/attempts/">those that did not send</a>' in shown
+
+
+def test_attempts_are_paged_by_their_key(admin: Client, tried: EmailJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "ROWS", 1)
+    for first in ({}, {"all": "1"}):
+        address, seen = "?" + urlencode(first), []
+        while address:
+            page = admin.get(reverse("admin:batches_emailjob_attempts", args=[tried.pk]) + address)
+            seen += [(shown.email.row, shown.attempt.number) for shown in page.context["attempts"]]
+            address = page.context["page"].next_query
+        assert len(seen) == len(set(seen)) == (4 if first else 3)
+
+
+def test_attempts_are_hidden_from_those_who_may_not_see_the_batch(
+    client: Client, tried: EmailJob, make_user: MakeUser
+) -> None:
+    clerk = make_user("clerk", is_staff=True)
+    clerk.user_permissions.add(*Permission.objects.filter(codename__in=("view_email", "view_emailjob")))
+    client.force_login(clerk)
+    assert client.get(reverse("admin:batches_emailjob_attempts", args=[tried.pk])).status_code == 404
+
+
+def test_page_of_a_batch_links_to_the_admin_for_those_who_may_open_it(
+    client: Client, admin: Client, tried: EmailJob, make_user: MakeUser
+) -> None:
+    link = f'href="/admin/batches/batch/{tried.batch_id}/change/"'
+    assert link in admin.get(reverse("batch", args=[tried.batch_id])).content.decode()
+    viewer = permit(make_user("viewer", is_staff=True), Rights.VIEW_ALL_BATCHES)
+    client.force_login(viewer)
+    assert link not in client.get(reverse("batch", args=[tried.batch_id])).content.decode()
+
+
+ACTIONS = {
+    "batch": ("pause", "resume", "cancel"),
+    "relay": ("disable", "enable", "try_again"),
+    "webhook": ("send_test",),
+}
+
+
+@pytest.mark.parametrize(("model", "action"), [(model, action) for model, names in ACTIONS.items() for action in names])
+def test_bulk_action_is_in_the_audit(
+    admin: Client, staff: User, welcome: EmailTemplate, model: str, action: str
+) -> None:
+    job = creation.create_job(make_batch(staff), template=welcome, user=staff)
+    if action == "resume":
+        lifecycle.pause_batch(job.batch)
+    hook = Webhook.objects.create(name="shop", url="https://shop.example.org/", events=["batch.ended"])
+    relay = Relay.objects.get_or_create(name="default")[0]
+    keys = {"batch": job.batch_id, "relay": relay.pk, "webhook": hook.pk}
+    before = AuditEntry.objects.filter(via="admin").count()
+    chosen = {"action": action, "_selected_action": [keys[model]]}
+    admin.post(reverse(f"admin:batches_{model}_changelist"), chosen)
+    entries = AuditEntry.objects.filter(via="admin").order_by("-pk")
+    assert entries.count() == before + 1
+    assert (entries[0].actor_id, entries[0].target_id) == (staff.pk, str(keys[model]))

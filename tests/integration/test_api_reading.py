@@ -69,6 +69,7 @@ def test_batch_has_the_fields_of_the_contract_when_it_is_read(
         "returnedCount": 0,
         "complainedCount": 0,
         "waitingFor": say(NO_WORKER),
+        "moments": [],
         "doneAt": None,
         "rejectedRows": 0,
         "duplicateRows": 0,
@@ -321,7 +322,7 @@ def test_docs_describe_every_address_when_they_are_read(api: Client) -> None:
         *(f"/api/batches/{{batch_id}}{path}" for path in PATHS[1:]),
         *(f"/api/batches/{{batch_id}}/{action}" for action in ACTIONS),
         *("/api/upload/progress", "/api/batches/{batch_id}/rows", "/api/batches/{batch_id}/discard"),
-        *(f"/api/batches/{{batch_id}}/{what}" for what in ("review", "fields", "reread", "letters")),
+        *(f"/api/batches/{{batch_id}}/{what}" for what in ("review", "fields", "reread", "letters", "failures")),
         *("/api/jobs/{job_id}", "/api/templates", "/api/templates/{key}/preview", "/api/senders"),
         *(f"/api/batches/{{batch_id}}/{what}" for what in ("approval", "approve", "refuse", "withdraw")),
         *("/api/approvals", "/api/audit", "/api/audit.csv", "/api/templates/{key}", "/api/templates/{key}/versions"),
@@ -343,10 +344,16 @@ def test_gauges_count_live_emails_when_metrics_are_read(client: Client, staff: U
     client.force_login(staff)
     job = creation.create_job(make_batch(staff), template=welcome, user=staff)
     Lane.objects.filter(job=job, number=0).update(sent_count=2)
+    test = make_batch(staff)
+    Batch.objects.filter(pk=test.pk).update(is_test=True)
+    creation.create_job(test, template=welcome, user=staff)
     lines = client.get("/metrics").content.decode().splitlines()
-    assert 'emailbatch_emails{status="sent"} 2' in lines
-    assert 'emailbatch_emails{status="pending"} 1' in lines
-    assert 'emailbatch_jobs{status="queued"} 1' in lines
+    assert 'emailbatch_emails{status="sent",test="false"} 2' in lines
+    assert 'emailbatch_emails{status="pending",test="false"} 1' in lines
+    assert 'emailbatch_emails{status="pending",test="true"} 3' in lines
+    assert 'emailbatch_jobs{status="queued",test="false"} 1' in lines
+    assert 'emailbatch_jobs{status="queued",test="true"} 1' in lines
+    assert 'emailbatch_jobs{status="paused",test="true"} 0' in lines
     assert "emailbatch_redis_up 1" in lines
 
 

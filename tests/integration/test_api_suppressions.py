@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import timedelta
 from typing import Any
@@ -14,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from batches import suppression_export
-from batches.models import AuditAction, AuditEntry, Batch, EmailTemplate, Suppression, SuppressionReason, Topic
+from batches.models import AuditAction, AuditEntry, Batch, Email, EmailTemplate, Suppression, SuppressionReason, Topic
 from batches.suppressions import find_digest, is_suppressed, list_of, read_key, suppress
 from tests.conftest import MakeUser
 
@@ -181,6 +183,21 @@ def test_export_is_imported_again_by_the_same_site_alone(api: Client) -> None:
 
 
 @pytest.mark.parametrize(
+    ("delimiter", "quoting"), [(";", csv.QUOTE_ALL), ("\t", csv.QUOTE_MINIMAL), ("|", csv.QUOTE_ALL)]
+)
+def test_export_is_imported_again_when_a_spreadsheet_has_saved_it(api: Client, delimiter: str, quoting: Any) -> None:
+    suppress("ann@example.org", reason=SuppressionReason.UNSUBSCRIBED, source="a;b, c\t|")
+    before = list(Suppression.objects.values_list("digest", "reason", "source"))
+    saved = io.StringIO()
+    rows = csv.reader(io.StringIO(read_export().decode("utf-8-sig")))
+    csv.writer(saved, delimiter=delimiter, quoting=quoting).writerows([*row, ""] for row in rows)
+    Suppression.objects.all().delete()
+    status, answer = upload(api, saved.getvalue())
+    assert (status, answer["addedCount"]) == (200, 1)
+    assert list(Suppression.objects.values_list("digest", "reason", "source")) == before
+
+
+@pytest.mark.parametrize(
     ("cells", "words"),
     [
         ("abcd,,manual,s,,", "no digest"),
@@ -269,6 +286,9 @@ def test_send_says_who_was_left_out_and_why(program: Client) -> None:
     batch = program.get(f"/api/batches/{answer['batchId']}").json()
     assert (batch["suppressedCount"], batch["suppressedReasons"]) == (1, {"bounced": 1})
     assert program.get("/api/batches").json()["items"][0]["suppressedReasons"] is None
+    Email.objects.filter(batch=answer["batchId"]).update(reply="", address="")  # as a purge does
+    batch = program.get(f"/api/batches/{answer['batchId']}").json()
+    assert (batch["suppressedCount"], batch["suppressedReasons"]) == (1, {})
 
 
 def test_send_is_refused_with_the_reason_when_nobody_is_left(program: Client) -> None:

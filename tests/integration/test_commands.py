@@ -50,10 +50,20 @@ def run(*argv: str) -> tuple[str, str]:
 
 def test_file_is_queued_when_a_batch_is_sent(people: Path, sender: User, welcome: EmailTemplate) -> None:
     stdout, stderr = run(
-        "sendbatch", str(people), "--template", "welcome_email", "--subject", "Mine", "--user", "sender"
+        "sendbatch",
+        str(people),
+        "--template",
+        "welcome_email",
+        "--subject",
+        "Mine",
+        "--user",
+        "sender",
+        "--name",
+        "May",
     )
     job = EmailJob.objects.get()
     assert (job.total_count, job.subject, job.batch.created_by, job.batch.filename) == (2, "Mine", sender, "people.csv")
+    assert job.batch.name == "May"
     assert f"Batch {job.batch_id}" in stdout and "2 emails are queued" in stdout
     assert "1 bad and 0 duplicate rows were rejected" in stderr and "No worker is running" in stderr
 

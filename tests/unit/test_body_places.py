@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.urls import resolve
+from django.urls import resolve, reverse
 
 from batches.api import api
 from batches.files.errors import ListRefused
 from batches.pictures import PICTURE_MAX_BYTES
-from batches.writing.markdown import SOURCE_MAX_CHARS
 from emailbatch.request_bodies import arriving
 from emailbatch.request_bodies.admission import LARGE_BODIES, SMALL, SMALL_MAX_BYTES, find_limit
 from emailbatch.request_bodies.arriving import Arriving
@@ -26,7 +25,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 MIB = 1024 * 1024
 
 PICTURE_VIEWS = {"letter_frame.edit_frame", "letter_frame.upload_picture", "template_editor._change_typed"}
-"""They read a picture, which a body of the ordinary size holds."""
+"""They read a picture, for which every user has room."""
 
 
 def address_of(pattern: str) -> str:
@@ -60,8 +59,22 @@ def test_every_address_that_takes_a_file_is_in_the_table_and_no_other() -> None:
     assert {re.sub(r"\{\w+\}", "[0-9]+", path) for path in described} == of_files - {"/", *of_page_patterns()}
 
 
-def test_picture_and_letter_fit_in_a_body_of_the_ordinary_size() -> None:
-    assert PICTURE_MAX_BYTES + SOURCE_MAX_CHARS < SMALL_MAX_BYTES
+LETTER_ADDRESSES = {
+    "template-new": [],
+    "template": ["a-Key_1"],
+    "letter-frame": [],
+    "picture-upload": [],
+    "template-preview": [],
+    "template-notes": [],
+}
+
+
+@pytest.mark.parametrize("name", LETTER_ADDRESSES)
+def test_picture_fits_beside_the_longest_letter(name: str) -> None:
+    limit = find_limit("POST", reverse(name, args=LETTER_ADDRESSES[name]))
+    assert not limit.is_large  # who writes letters need not be allowed to send
+    assert limit.max_bytes > PICTURE_MAX_BYTES + SMALL_MAX_BYTES
+    assert "Make the picture smaller" in limit.refuse().message
 
 
 def of_page_patterns() -> set[str]:

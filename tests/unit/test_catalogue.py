@@ -17,6 +17,7 @@ NO_PAGES = {
     "review-message": "the same",
     "approval-message": "the same",
     "letter-frame-preview": "the same",
+    "template-preview": "the same: it may run no script, not even that of axe",
     "review-letters": "a part of the review",
     "picture": "a picture",
     "metrics": "for programs",

@@ -44,7 +44,7 @@ class Command(ActingCommand):
             raise CommandError("The selector can't be used. Write it as the mail server names it, such as s1.")
         sender = _find_sender(options["sender"])
         if options["round_trip"]:
-            self._send(sender, seconds=options["wait"])
+            self._send(sender, seconds=options["wait"], is_silent=options["json"])
         check = check_sender(sender, selector=selector)
         if options["json"]:
             self.stdout.write(json.dumps(_describe(sender, check), ensure_ascii=False))
@@ -57,13 +57,19 @@ class Command(ActingCommand):
         if options["round_trip"] and not check.arrived:
             raise CommandError(check.waits or "The round trip has not arrived.")
 
-    def _send(self, sender: Sender, *, seconds: int) -> None:
+    def _send(self, sender: Sender, *, seconds: int, is_silent: bool) -> None:
         if why := why_not():
             raise CommandError(why)
         try:
             trip = start_round_trip(sender, user=None)
         except (ListRefused, JobRefused) as exc:
             raise CommandError(str(exc)) from exc
+        if not is_silent:
+            self.stdout.write(
+                f"A message from {sender.mailbox.address} to the return mailbox is on its way. This waits until it has "
+                f"arrived, {seconds:,} s at most. Ctrl+C ends it."
+            )
+            self.stdout.flush()
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not _has_arrived(trip):
             time.sleep(POLL_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,8 @@ from batches import audit
 from batches.management.command import ActingCommand
 from batches.models import AuditAction
 from batches.people import purge
+
+EVERYTHING = "--older-than 0 removes the addresses of every batch that has ended, and every draft."
 
 
 class Command(ActingCommand):
@@ -25,10 +28,14 @@ class Command(ActingCommand):
             help="Left out: RETENTION_DAYS. 0 is everything that has ended, and every draft.",
         )
 
+        parser.add_argument("--yes", action="store_true", help="With --older-than 0: do not ask.")
+
     def handle(self, *args: Any, **options: Any) -> None:
         days = options["older_than"]
         if days is not None and days < 0:
             raise CommandError("The number of days can't be negative. Use 0 for everything that has ended.")
+        if days == 0 and not options["yes"]:
+            self._ask()
         if days is None and settings.RETENTION_DAYS > 0:
             days = settings.RETENTION_DAYS
         if days is None and settings.AUDIT_RETENTION_DAYS <= 0:
@@ -36,6 +43,19 @@ class Command(ActingCommand):
         if days is not None:
             self.stdout.write(str(purge(days)))
         self._purge_audit()
+
+    def _ask(self) -> None:
+        """Ask before everything goes.
+
+        Raises:
+            CommandError: The answer is not yes, or there is nobody who could answer.
+        """
+        if not sys.stdin.isatty():
+            raise CommandError(f"{EVERYTHING} Add --yes if that is what you want.")
+        self.stdout.write(f"{EVERYTHING} That can't be undone. Write yes to go on:")
+        self.stdout.flush()
+        if sys.stdin.readline().strip().lower() != "yes":
+            raise CommandError("Nothing was removed.")
 
     def _purge_audit(self) -> None:
         """Delete what is older than AUDIT_RETENTION_DAYS, whatever --older-than is: the audit has its own time."""

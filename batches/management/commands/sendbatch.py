@@ -41,6 +41,9 @@ class Command(ActingCommand):
             "--topic", metavar="KEY", help="The topic's key, such as news or service. Left out: the template's."
         )
         parser.add_argument(
+            "--name", default="", metavar="N", help="What the pages call it. Left out: the file's name."
+        )
+        parser.add_argument(
             "--user", metavar="U", help="The owner, who must be allowed to send. Left out: the batch belongs to nobody."
         )
         waiting.add_approver(parser)
@@ -58,6 +61,7 @@ class Command(ActingCommand):
             user=user,
             choices=reading.read_options(options),
             shared=SharedAddresses(options["shared_addresses"]),
+            label=intake.Label(name=options["name"]),
         )
         if said := reading.say_reading(batch):
             self.stderr.write(f"{said} The options of --help choose otherwise.", without_style)
@@ -114,11 +118,16 @@ def check_sender(named: str | None, *, template: EmailTemplate, user: User | Non
         raise CommandError(str(exc)) from exc
 
 
-def import_file(name: str, *, user: User | None, choices: intake.ReadingOptions, shared: SharedAddresses) -> Batch:
+def import_file(
+    name: str, *, user: User | None, choices: intake.ReadingOptions, shared: SharedAddresses, label: intake.Label
+) -> Batch:
     filename = "standard input" if name == "-" else name
     try:
         with open_file(name) as file:
-            return intake.import_csv(file, filename=filename, user=user, options=choices, shared=shared).batch
+            imported = intake.import_csv(
+                file, filename=filename, user=user, options=choices, shared=shared, label=label
+            )
+            return imported.batch
     except OSError as exc:
         fault = exc.strerror or exc
         raise CommandError(f"The file {name} can't be read: {fault}. Check its path and permissions.") from exc

@@ -133,7 +133,8 @@ def test_no_code_is_written_down(bob: User) -> None:
     add_app(client)
     other = Client()
     sign_in(other)
-    other.post("/accounts/two-factor/authenticate/", {"code": "987654"})
+    answer = other.post("/accounts/two-factor/authenticate/", {"code": "987654"})
+    assert "This code is not right. Write the one that the app shows now" in answer.content.decode()
     assert AuditEntry.objects.filter(action=AuditAction.SIGN_IN, details__reason="wrong code").exists()
     assert "987654" not in str(list(AuditEntry.objects.values()))
 

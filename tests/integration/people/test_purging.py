@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sys
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -276,11 +278,40 @@ def test_command_says_what_it_removed(sent_to_ann: Batch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"), [([], "RETENTION_DAYS is not set"), (["--older-than", "-1"], "negative")]
+    ("arguments", "sentence"),
+    [
+        ([], "RETENTION_DAYS is not set"),
+        (["--older-than", "-1"], "negative"),
+        (["--older-than", "0"], "every draft. Add --yes"),
+    ],
 )
 def test_command_refuses_with_a_sentence(arguments: list[str], sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence):
         call_command("purge", *arguments)
+
+
+class Terminal(io.StringIO):
+    """A terminal at which somebody answers."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "is_gone"), [("yes\n", True), ("\n", False), ("", False)])
+def test_command_asks_before_everything_goes(
+    monkeypatch: pytest.MonkeyPatch, sent_to_ann: Batch, answer: str, is_gone: bool
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    out = io.StringIO()
+    with nullcontext() if is_gone else pytest.raises(CommandError, match="Nothing was removed"):
+        call_command("purge", "--older-than", "0", stdout=out)
+    assert "Write yes to go on" in out.getvalue()
+    assert sent_to_ann.emails.exclude(address="").exists() != is_gone
+
+
+def test_command_does_not_ask_when_it_is_told_so(sent_to_ann: Batch) -> None:
+    call_command("purge", "--older-than", "0", "--yes", stdout=io.StringIO())
+    assert not sent_to_ann.emails.exclude(address="").exists()
 
 
 @pytest.mark.parametrize("days", [999_999_999, 10**12])

@@ -192,6 +192,14 @@ def test_command_says_why_when_it_cannot(school: Sender, arguments: list[str], w
         run(*arguments)
 
 
+@pytest.mark.parametrize("is_json", [True, False])
+def test_command_says_what_it_waits_for_unless_a_program_reads(school: Sender, is_json: bool) -> None:
+    output = StringIO()
+    with pytest.raises(CommandError):
+        call_command("checksender", "school", "--round-trip", wait=0, json=is_json, stdout=output)
+    assert ("This waits until it has arrived, 0 s at most." in output.getvalue()) != is_json
+
+
 def test_command_fails_when_nothing_could_be_looked_up(school: Sender, settings: LazySettings) -> None:
     settings.DNS_SERVERS = ["nowhere"]
     with pytest.raises(CommandError, match="Nothing could be checked"):

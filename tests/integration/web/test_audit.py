@@ -113,6 +113,14 @@ def test_page_shows_the_entries_with_their_batch(page: Client, batch: Batch) -> 
     assert f'href="/api/audit.csv?batch={batch.pk}"' in text
 
 
+def test_page_says_who_acted_if_no_user_did(page: Client, db: None) -> None:
+    audit.record(AuditAction.PURGE)
+    with audit.acting_as(audit.Actor(via="page", client="192.0.2.7")):
+        audit.record(AuditAction.SIGN_IN, is_refused=True)
+    text = page.get("/audit/").content.decode()
+    assert "The program" in text and "Not signed in" in text and "stranger" not in text
+
+
 def test_page_names_an_approval_once_and_shortens_digests(page: Client, batch: Batch) -> None:
     digest = "0123456789abcdef" * 6
     approval = Approval.objects.create(batch=batch, digest=digest)

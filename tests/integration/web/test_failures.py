@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -146,3 +147,26 @@ def test_groups_are_of_the_first_failures_when_there_are_many(failed: Batch, mon
     assert [group.count for group in found.groups] == [3, 1]
     assert found.scope == "Of the first 4 failures."
     assert LOOKED_AT_MAX >= 10_000
+
+
+def test_group_is_listed_and_sent_again_by_the_api(page: Client, failed: Batch) -> None:
+    found = page.get(f"/api/batches/{failed.pk}/failures").json()
+    assert [(group["key"], group["words"], group["count"]) for group in found["groups"]] == [
+        (find_key(GONE), GONE, 3),
+        (find_key(FULL), FULL, 2),
+    ]
+    assert found["groups"][0]["domains"][1] == {"domain": "example.com", "count": 1}
+    assert (found["otherCount"], found["isPartial"]) == (0, False)
+
+    def replay(**body: str) -> tuple[int, dict[str, object]]:
+        answer = page.post(f"/api/batches/{failed.pk}/replay", json.dumps(body), content_type="application/json")
+        return answer.status_code, answer.json()
+
+    key = find_key(GONE)
+    assert replay(which="all", failure=key)[0] == 422
+    assert replay(which="failed", domain="example.com")[0] == 422
+    status, answer = replay(which="failed", failure="0" * 16)
+    assert status == 409 and "No failed email of this batch has this answer now." in str(answer["detail"])
+    status, answer = replay(which="failed", failure=key, domain="example.com")
+    assert (status, answer["totalCount"]) == (202, 1)
+    assert set(failed.emails.filter(status=EmailStatus.PENDING).values_list("row", flat=True)) == {5}

@@ -62,6 +62,16 @@ def test_short_list_is_checked_by_itself_and_faulty_rows_are_linked(
     assert "data-poll" not in text
 
 
+def test_biggest_message_is_linked_when_gmail_would_clip_it(page: Client, draft: Batch) -> None:
+    text = "{% if name == 'N9' %}" + "x" * 103_000 + "{% endif %}Dear {{ name }}"
+    template = EmailTemplate.objects.create(key="long", name="Long", subject="Hello", text=text, is_default=True)
+    assert "The message has 1 KB. Gmail shows all of it." in read(page, draft)
+    run_check(draft, template)
+    text = read(page, draft)
+    assert "The biggest message has 103 KB. Gmail shows the first 102 KB and hides the rest:" in text
+    assert '<a href="?template=long&amp;row=9#message">9</a>' in text
+
+
 def test_page_says_that_all_is_well_when_no_letter_has_a_fault(
     page: Client, draft: Batch, welcome: EmailTemplate
 ) -> None:

@@ -68,3 +68,16 @@ def test_concerns_are_gathered_at_the_send_button(page: Client, draft: Batch) ->
     ):
         assert sentence in found[1]
     assert text.index('id="message"') < text.index('id="concerns"') < text.index('id="send"') < text.index('id="list"')
+
+
+@pytest.mark.parametrize("button", ["review-choose", "review-test"])
+def test_typed_time_stays_when_another_button_is_pressed(page: Client, draft: Batch, button: str) -> None:
+    typed = {"scheduled_at": "2099-10-25T02:30", "scheduled_at_zone": "Europe/Berlin", "scheduled_at_which": "second"}
+    form = {"template": "town", "to": "me@example.org", **typed}
+    page.post(reverse(button, args=[draft.pk]), form)
+    text = read(page, draft)
+    assert 'name="scheduled_at" value="2099-10-25T02:30"' in text
+    assert 'name="scheduled_at_zone" value="Europe/Berlin"' in text
+    assert '<option value="second" selected>' in text
+    page.post(reverse("review-choose", args=[draft.pk]), {**form, "scheduled_at": ""})
+    assert 'name="scheduled_at" value=""' in read(page, draft)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import Client
 from django.urls import reverse
 
@@ -63,7 +65,8 @@ def test_fault_is_shown_and_the_input_is_kept(
     ("name", "keys"),
     [
         ("Parents' evening", ["parents-evening", "parents-evening-2", "parents-evening-3"]),
-        ("Größe", ["groe", "groe-2", "groe-3"]),
+        ("Größe & Søren", ["grosse-soren", "grosse-soren-2", "grosse-soren-3"]),
+        ("-- __", ["template", "template-2", "template-3"]),
         ("案内", ["template", "template-2", "template-3"]),
         ("2026", ["template-2026", "template-2026-2", "template-2026-3"]),
         ("x" * 200, ["x" * 90, f"{'x' * 90}-2", f"{'x' * 90}-3"]),
@@ -283,8 +286,27 @@ def test_save_is_refused_when_somebody_saved_while_the_form_was_open(page: Clien
     text = answer.content.decode()
     assert answer.status_code == 422
     assert "sender saved version 2 of this template while you were writing" in text
+    assert '<a href="/templates/dates/versions/2/?since=1" target="_blank">' in text
     assert ">\nSecond</textarea>" in text
     assert EmailTemplate.objects.get().text == "First"
+    # Who has been told may replace it.
+    assert 'name="based_on" value="2"' in text
+    page.post(address, GOOD | {"text": "Second", "based_on": "2"})
+    assert EmailTemplate.objects.get().text == "Second"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_new_templates_have_two_keys_or_one_is_refused_when_they_are_saved_at_once(page: Client) -> None:
+    def save(number: int) -> int:
+        try:
+            return page.post(reverse("template-new"), GOOD | {"key": "", "subject": f"S{number}"}).status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(save, range(4)))
+    assert set(answers) <= {302, 422}
+    assert EmailTemplate.objects.count() == answers.count(302) >= 1
 
 
 def test_versions_are_listed_compared_and_restored(page: Client) -> None:

@@ -80,7 +80,7 @@ def test_users_are_listed_and_found_when_a_manager_searches(admin: Client, make_
 def test_page_is_refused_when_the_user_may_not_manage_users(page: Client, staff: User) -> None:
     assert page.get(reverse("users")).status_code == 403
     assert page.get(reverse("user", args=[staff.pk])).status_code == 403
-    for what in ("invite", "groups", "lock", "unlock", "factors"):
+    for what in ("invite", "groups", "lock", "unlock", "factors", "promote", "demote"):
         assert page.post(reverse(f"user-{what}", args=[staff.pk])).status_code == 403
     assert page.post(reverse("users"), {"email": "new@example.org"}).status_code == 403
 
@@ -241,6 +241,65 @@ def test_last_administrator_is_not_locked(make_user: MakeUser, staff: User) -> N
     third = sign_in(User.objects.get(pk=second.pk))
     assert "You can&#x27;t lock your own account." in change(third, second, "lock")
     assert User.objects.get(pk=second.pk).is_active
+
+
+def test_administrator_is_made_and_unmade_when_an_administrator_does_it(admin: Client, sender: User) -> None:
+    assert "Make an administrator" in admin.get(reverse("user", args=[sender.pk])).content.decode()
+    assert "sender is an administrator now" in change(admin, sender, "promote")
+    sender.refresh_from_db()
+    assert (sender.is_superuser, sender.is_staff) == (True, True)
+    assert AuditEntry.objects.filter(action=AuditAction.USER_CHANGE, details__is_superuser=True).exists()
+    assert "sender is no administrator any more" in change(admin, sender, "demote")
+    sender.refresh_from_db()
+    assert (sender.is_superuser, sender.is_staff) == (False, False)
+
+
+def test_administrator_is_not_made_when_the_manager_is_none(manager: User, sender: User) -> None:
+    client = sign_in(manager)
+    assert "dministrator" not in client.get(reverse("user", args=[sender.pk])).content.decode().partition("<main")[2]
+    for user in (sender, manager):
+        assert "Only an administrator makes somebody an administrator." in change(client, user, "promote")
+        user.refresh_from_db()
+        assert not user.is_superuser
+
+
+def test_last_administrator_stays_one(admin: Client, staff: User, make_user: MakeUser) -> None:
+    make_user("locked", is_superuser=True, is_active=False)  # it can't sign in, so it does not count
+    assert "This is the last administrator." in change(admin, staff, "demote")
+    staff.refresh_from_db()
+    assert staff.is_superuser
+    make_user("second", is_superuser=True)
+    change(admin, staff, "demote")
+    staff.refresh_from_db()
+    assert not staff.is_superuser
+
+
+@pytest.mark.parametrize("left_out", ["is_active", "is_superuser"])
+def test_last_administrator_stays_one_in_the_admin(
+    admin: Client, staff: User, make_user: MakeUser, left_out: str
+) -> None:
+    address = reverse("admin:auth_user_change", args=[staff.pk])
+    form = {"username": staff.username, "is_active": "on", "is_staff": "on", "is_superuser": "on"}
+    form |= {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+    del form[left_out]
+    assert "This is the last administrator." in admin.post(address, form).content.decode()
+    staff.refresh_from_db()
+    assert staff.is_active and staff.is_superuser
+    make_user("second", is_superuser=True, is_staff=True)
+    assert admin.post(address, form).status_code == 302
+    staff.refresh_from_db()
+    assert not getattr(staff, left_out)
+
+
+def test_last_administrator_is_not_deleted_in_the_admin(admin: Client, staff: User, make_user: MakeUser) -> None:
+    selected = {"action": "delete_selected", "_selected_action": [staff.pk], "post": "yes"}
+    lists = reverse("admin:auth_user_changelist")
+    for address, form in ((reverse("admin:auth_user_delete", args=[staff.pk]), {"post": "yes"}), (lists, selected)):
+        assert "This is the last administrator." in admin.post(address, form).content.decode()
+        assert User.objects.filter(pk=staff.pk).exists()
+    make_user("second", is_superuser=True)
+    admin.post(lists, selected)
+    assert not User.objects.filter(pk=staff.pk).exists()
 
 
 def test_factors_are_removed_when_a_user_has_lost_them(admin: Client, sender: User) -> None:

@@ -92,6 +92,20 @@ def test_batch_is_no_draft_when_its_job_has_begun(page: Client, scheduled: Batch
     assert scheduled.jobs.get().status == JobStatus.SCHEDULED
 
 
+def test_choice_is_offered_when_the_other_time_comes_twice(page: Client, scheduled: Batch) -> None:
+    before = scheduled.jobs.get().scheduled_at
+    typed = {"scheduled_at": "2099-10-25T02:30", "scheduled_at_zone": "Europe/Berlin"}
+    text = press(page, scheduled, "time", **typed)
+    assert "so 02:30 comes twice. Choose which one." in text
+    assert scheduled.jobs.get().scheduled_at == before
+    form = text[text.index("/time/") :]
+    assert 'value="2099-10-25T02:30"' in form and 'value="Europe/Berlin"' in form
+    assert re.search(r'<details class="confirm safe"[^>]* open>', text)
+    assert re.search(r'<option value="second">the second 02:30 \(UTC\+1\)', form)
+    press(page, scheduled, "time", **typed, scheduled_at_which="second")
+    assert scheduled.jobs.get().scheduled_at == datetime(2099, 10, 25, 1, 30, tzinfo=UTC)
+
+
 def test_batch_begins_when_it_is_sent_now(page: Client, scheduled: Batch) -> None:
     press(page, scheduled, "send-now")
     assert (scheduled.status, scheduled.jobs.get().status) == (BatchStatus.PENDING, JobStatus.QUEUED)

@@ -25,6 +25,14 @@ def test_letters_with_the_same_fault_are_grouped() -> None:
     assert fault.rows == tuple(range(1, 2 * SHOWN_ROWS, 2))
 
 
+def test_biggest_message_is_found_with_its_row() -> None:
+    parts = MessageParts(subject="Hello", html="<p>{{ name }}", text="{{ name }}")
+    found = check_letters(compile_parts(parts), ((row, {"name": "ü" * (row % 7)}) for row in range(10)))
+    assert (found.biggest_bytes, found.biggest_row) == (3 + 2 * 6, 6)
+    bigger = LetterFaults(checked=1, biggest_bytes=99, biggest_row=12)
+    assert found.add(bigger).biggest_row == bigger.add(found).biggest_row == 12
+
+
 def test_pages_are_added_together() -> None:
     one = LetterFaults(checked=5, faults=(LetterFault(reason="a", count=1, rows=(2,)),))
     two = LetterFaults(

@@ -9,7 +9,7 @@ import pytest
 
 from batches.rendering import child
 from batches.rendering.analysis import ListNames
-from batches.rendering.row_renderer import ENDED_MAX, ROW_TOO_EXPENSIVE, Row, RowRenderer
+from batches.rendering.row_renderer import ENDED_MAX, ROW_TOO_EXPENSIVE, Answer, Row, RowRenderer
 from batches.rendering.template import FAULT_MAX_CHARS, MessageParts, Rendered, TemplateFault
 from tests.unit.rendering.hostile import CHAINS, EXPENSIVE, only_for_evil
 
@@ -21,8 +21,8 @@ def make_row(number: int, *cells: str) -> Row:
     return Row(number, orjson.Fragment(octets), f"a{number}@example.org", len(octets))
 
 
-def render_all(renderer: RowRenderer, rows: list[Row]) -> list[Rendered | TemplateFault | None]:
-    answers: list[Rendered | TemplateFault | None] = []
+def render_all(renderer: RowRenderer, rows: list[Row]) -> list[Answer]:
+    answers: list[Answer] = []
     while len(answers) < len(rows) and (more := renderer.render(rows[len(answers) :])):
         answers += more
     renderer.close()
@@ -45,9 +45,9 @@ def test_each_row_is_answered_in_order() -> None:
             assert isinstance(answer, TemplateFault) and answer.group != str(answer)
 
 
-def test_nothing_is_shown_when_it_is_not_wanted() -> None:
+def test_only_the_size_is_told_when_messages_are_not_wanted() -> None:
     answers = render_all(make_renderer("{% if name %}{{ name }}{% endif %}", shows=False), [make_row(1, "Ann", "")])
-    assert answers == [None]
+    assert answers == [3]
 
 
 @pytest.mark.parametrize("kind", EXPENSIVE)

@@ -101,7 +101,9 @@ def finish_of(at: datetime, *, now: datetime) -> Moment | None:
     local = _round_up(local, MINUTE if seconds < HOUR else 5 * MINUTE)
     day = say_day(local, now=today)
     if day in ("", "tomorrow"):
-        return make_moment(f"{day + ' ' if day else ''}at about {local:%H:%M}", local, ABOUT)
+        # Of single words: it is no sentence for the catalogue, because spoken_times says it.
+        words = " ".join(filter(None, (day, "at", "about", f"{local:%H:%M}")))
+        return make_moment(words, local, ABOUT)
     return make_moment(day, local, DAY_ALONE)
 
 

@@ -118,7 +118,7 @@ def _list_people(places: Places) -> dict[str, str]:
         "people, a word of none": "/people/?q=zebra",
         "people, one with many mails": f"/people/?q={pages_data.OFTEN}",
         "person with many mails": f"/people/{places.person}/",
-        "person with many mails, deep": f"/people/{places.person}/?after={places.batch_count // 2}.1",
+        "person with many mails, deep": f"/people/{places.person}/?after={places.batch_count - 100}.1",
     }
 
 
@@ -157,7 +157,7 @@ def _list_api(places: Places) -> dict[str, str]:
         "API: emails failed": f"{million}/emails?status=failed",
         "API: emails pending, none": f"{million}/emails?status=pending",
         f"{FEW}, API": f"{many}/emails?status=failed",
-        "API: review": f"/api/batches/{places.draft}/review",
+        "API: review": f"/api/batches/{places.draft}/review?templateId={messages.TEMPLATE_KEY}",
         "API: job": f"/api/jobs/{places.job}",
         "API: people": f"/api/people?q={places.address}",
         "API: mails to a person": f"/api/people/{places.person}/emails",

@@ -175,7 +175,8 @@ def _ask_beside_send(
 ) -> dict[str, Timed]:
     """Ask each address in turn while the draft is sent, and the tabs of the batch that is being sent."""
     live = f"/batches/{batch_id}/"
-    asked = {name: path for name, path in addresses.items() if name not in ("draft", "review")}
+    # The draft is being sent, so what shows a draft has nothing to show.
+    asked = {name: path for name, path in addresses.items() if f"/batches/{batch_id}/" not in path}
     asked |= {f"live batch, {status or 'all'}": f"{live}?status={status}" for status in ("", "sent", "pending")}
     asked |= {
         "live batch, failed": f"{live}?status=failed",

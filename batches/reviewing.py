@@ -6,6 +6,10 @@ Review leaves.
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,9 +27,13 @@ from batches.rendering import children
 from batches.rendering.analysis import Analysis
 from batches.rendering.foreign import ForeignTag, find_foreign_tags
 from batches.rendering.template import MessageParts, make_context
-from batches.suppressions import count_suppressed
+from batches.suppressions import count_suppressed, read_version
 
 FIRST_ROWS = 10
+LARGE_ROWS = 20_000
+"""The suppressed of a larger draft are counted once a minute at most: a million are compared in a second."""
+KEPT_SECONDS = 60.0
+KEPT_MAX = 100
 SAME_CONTENT_SECONDS = 24 * 60 * 60
 NEWEST_LISTS = 5
 """With how many lists a template is compared."""
@@ -118,7 +126,7 @@ def review(
     blank_counts, smtputf8_count = _count_blanks(batch, needed)
     since = (now or timezone.now()) - timedelta(seconds=SAME_CONTENT_SECONDS)
     same = _find_same_content(batch, since=since, reader=reader)
-    suppressed = count_suppressed(batch.pk, topic_id=topic_id, statuses=[EmailStatus.PENDING])
+    suppressed = _count_suppressed(batch, topic_id)
     to_send_count = max(0, batch.to_send_count - sum(suppressed.values()))
     return Review(
         total_count=batch.total_count,
@@ -243,6 +251,41 @@ def _count_odd(batch: Batch) -> None:
     # Not if the draft was changed meanwhile: its rows are then others.
     unchanged = Batch.objects.filter(pk=batch.pk, total_count=batch.total_count, reading=batch.reading)
     unchanged.update(blank_counts=batch.blank_counts, smtputf8_count=batch.smtputf8_count)
+
+
+class _Suppressed:
+    """The suppressed that were counted last, by draft, topic and version of the list."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: OrderedDict[Hashable, tuple[float, dict[str, int]]] = OrderedDict()
+
+    def find(self, key: Hashable) -> dict[str, int] | None:
+        with self._lock:
+            counted_at, counts = self._counts.get(key, (float("-inf"), {}))
+        return counts if time.monotonic() - counted_at < KEPT_SECONDS else None
+
+    def keep(self, key: Hashable, counts: dict[str, int]) -> None:
+        with self._lock:
+            self._counts[key] = (time.monotonic(), counts)
+            while len(self._counts) > KEPT_MAX:
+                self._counts.popitem(last=False)
+
+
+_suppressed = _Suppressed()
+
+
+def _count_suppressed(batch: Batch, topic_id: int | None) -> dict[str, int]:
+    """Count the suppressed emails of a draft by reason. Of a large one, an address that was lifted may still count.
+
+    Who gets the mail is decided by the list as it is when the batch is sent.
+    """
+    key = (batch.pk, batch.total_count, topic_id, read_version())
+    counts = _suppressed.find(key) if batch.total_count > LARGE_ROWS else None
+    if counts is None:
+        counts = count_suppressed(batch.pk, topic_id=topic_id, statuses=[EmailStatus.PENDING])
+        _suppressed.keep(key, counts)
+    return counts
 
 
 def _find_same_content(batch: Batch, *, since: datetime, reader: User | AnonymousUser | None) -> EmailJob | None:

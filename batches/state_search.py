@@ -14,6 +14,7 @@ from typing import Final
 from django.db import connection, transaction
 from django.db.models import Q
 
+from batches.jobs.left_out import SMALL_ROWS, read_left_out
 from batches.models import WAS_SENT, Batch, Email, EmailQuerySet, EmailStatus, sql
 from batches.paging import Walk, walk_indexes
 from batches.progress import Snapshot
@@ -24,6 +25,7 @@ FEW: Final = 2_000
 OPEN_STATUSES = (EmailStatus.PENDING, EmailStatus.SENDING)
 """The states of the emails that have not ended. A snapshot counts them together, as ``pending``."""
 
+_LEFT_OUT = (EmailStatus.SUPPRESSED, EmailStatus.CANCELLED)
 _KNOWN_BY_ATTEMPTS = (EmailStatus.FAILED, EmailStatus.UNKNOWN)
 
 
@@ -42,11 +44,27 @@ def narrow(emails: EmailQuerySet, batch: Batch, state: EmailStatus, now: Snapsho
     """Filter emails of one batch by their state, in one queryset: for a list that is no Walk."""
     if _is_empty(state, now):
         return emails.none()
+    rows = find_few_rows(batch, state, now)
+    if rows is not None:
+        emails = emails.filter(row__in=rows)
+    elif state in _LEFT_OUT and batch.total_count > SMALL_ROWS:
+        found = read_left_out(batch, now)
+        is_cancelled = state == EmailStatus.CANCELLED
+        emails = emails.filter(row__gte=found.cancelled_from if is_cancelled else found.suppressed_from)
+    return emails.in_state(state)
+
+
+def find_few_rows(batch: Batch, state: EmailStatus, now: Snapshot) -> list[int] | None:
+    """Find the rows of the emails in a state. None: they may be many, or nothing tells where they are."""
+    if _is_empty(state, now):
+        return []
+    if state == EmailStatus.SUPPRESSED and batch.total_count > SMALL_ROWS:
+        return read_left_out(batch, now).suppressed_rows
     if state in _KNOWN_BY_ATTEMPTS and _count(now, state) <= FEW:
         rows = _find_rows_by_attempts(batch, state)
         if len(rows) >= _count(now, state):  # otherwise somebody has deleted attempts
-            emails = emails.filter(row__in=rows)
-    return emails.in_state(state)
+            return rows
+    return None
 
 
 def _is_empty(state: EmailStatus, now: Snapshot) -> bool:

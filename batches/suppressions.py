@@ -300,15 +300,20 @@ def count_ended(batch_id: int) -> dict[str, int]:
     emails = Email.objects.filter(batch=batch_id, status=EmailStatus.SUPPRESSED)
     counts: dict[str, int] = {}
     for reply, count in emails.values_list("reply").annotate(number=Count("pk")).order_by("-number"):
-        reason = _REASONS.get(reply, "")
+        reason = find_reason(reply)
         counts[reason] = counts.get(reason, 0) + count
     return counts
+
+
+def find_reason(reply: str) -> str:
+    """Return the reason of an email that ended as suppressed by its reply. Empty: nobody knows it any more."""
+    return _REASONS.get(reply, "")
 
 
 def list_ended(batch_id: int, *, limit: int) -> list[tuple[str, str]]:
     """Return address and reason of the first emails of a batch that ended as suppressed, in the order of the list."""
     emails = Email.objects.filter(batch=batch_id, status=EmailStatus.SUPPRESSED).order_by("row")
-    return [(address, _REASONS.get(reply, "")) for address, reply in emails.values_list("address", "reply")[:limit]]
+    return [(address, find_reason(reply)) for address, reply in emails.values_list("address", "reply")[:limit]]
 
 
 def end_suppressed(batch_id: int, *, topic_id: int | None) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.forms.models import ModelChoiceIterator
 
-from batches.models import TemplateKind, Topic
+from batches.models import EmailTemplate, TemplateKind, Topic
 from batches.rendering import children
 from batches.rendering.template import TemplateFault
 from batches.template_analysis import keep_analysis
@@ -14,6 +15,23 @@ from batches.template_sources import Written, compose
 
 KEY_OF_DIGITS = "A key of digits alone would be taken for the number of a template. Add a letter to it."
 """Else anybody could write a template whose key is the number that the programs of others send with."""
+
+
+class _Titles(ModelChoiceIterator):  # type: ignore[type-arg]  # Django's class takes no argument at run time
+    """The templates to choose from, without their bodies: all of them would be megabytes for each page."""
+
+    def __init__(self, field: forms.ModelChoiceField[Any]) -> None:
+        super().__init__(field)
+        self.queryset = self.queryset.defer("source", "html", "text")
+
+
+class TemplateField(forms.ModelChoiceField):  # type: ignore[type-arg]  # likewise
+    """A choice of one template by its key."""
+
+    iterator = _Titles
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(EmailTemplate.objects.all(), to_field_name="key", **kwargs)
 
 
 class CheckedTemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class takes no argument at run time

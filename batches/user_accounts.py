@@ -48,6 +48,10 @@ class InvitationTokens(PasswordResetTokenGenerator):
 
     key_salt = "batches.user_accounts.InvitationTokens"
 
+    def _make_hash_value(self, user: Any, timestamp: int) -> str:
+        """Let a link end when its user becomes an administrator: who has it may be the manager who made it."""
+        return f"{super()._make_hash_value(user, timestamp)}{user.is_superuser}"
+
 
 invitation_tokens = InvitationTokens()
 

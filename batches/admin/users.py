@@ -38,6 +38,7 @@ from batches.models import Batch, EmailTemplate
 from batches.permissions import NotPermitted, Permission, may
 from batches.rendering.message import SUBJECT_MAX_CHARS
 from batches.sender_form import SenderField
+from batches.template_form import TemplateField
 from batches.user_accounts import UserRefused, keep_an_administrator
 
 admin.site.unregister(User)
@@ -50,7 +51,7 @@ RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 class SendForm(forms.Form):
     """The message to send, and the number of users when the page was shown."""
 
-    template = forms.ModelChoiceField(EmailTemplate.objects.all(), to_field_name="key")
+    template = TemplateField()
     subject = forms.CharField(
         required=False,
         max_length=SUBJECT_MAX_CHARS,

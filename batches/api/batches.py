@@ -41,6 +41,7 @@ from batches.api.topics import describe_topic_of
 from batches.api.unknown_fields import refuse_query
 from batches.history import read_histories
 from batches.jobs import creation, failure_groups, forecasts, lifecycle
+from batches.jobs.left_out import read_left_out
 from batches.languages import say_snapshot
 from batches.mailboxes import parse_mailbox
 from batches.models import (
@@ -105,9 +106,10 @@ def list_batches(request: HttpRequest, options: Query[BatchListOptions]) -> Batc
 @router.get("/batches/{int:batch_id}", response=BatchOut)
 def get_batch(request: HttpRequest, batch_id: int) -> BatchOut:
     """One batch with its counts."""
-    described = describe_batches([find_batch(request, batch_id)], request.user)[0]
-    if described.suppressedCount:
-        reasons = suppressions.count_ended(batch_id)
+    batch = find_batch(request, batch_id)
+    described = describe_batches([batch], request.user)[0]
+    if described.suppressedCount and (now := progress.read_snapshot(batch_id)):
+        reasons = read_left_out(batch, now).reasons
         described.suppressedReasons = {reason: count for reason, count in reasons.items() if reason}
     return described
 

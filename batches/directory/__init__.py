@@ -10,8 +10,10 @@ from batches.directory.finding import (
     find_people,
     find_person,
     find_person_of,
+    find_row,
     read_mails,
     search_rows,
+    sift,
 )
 from batches.directory.listing import list_some, unlist_batches, unlist_person, unlist_rows
 from batches.directory.matching import WALK_ROWS
@@ -23,9 +25,11 @@ __all__ = [
     "find_people",
     "find_person",
     "find_person_of",
+    "find_row",
     "list_some",
     "read_mails",
     "search_rows",
+    "sift",
     "unlist_batches",
     "unlist_person",
     "unlist_rows",

@@ -7,7 +7,7 @@ by a name in the list of somebody else.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from batches import permissions
 from batches.directory import sql
 from batches.directory.matching import WALK_ROWS, Match, match_people, match_rows
 from batches.directory.words import Term, drop_marks, has_terms, make_words, read_query
-from batches.models import Batch, Email, Person
+from batches.models import NO_OWNER, Batch, Email, Person
 from batches.suppressions import find_digest
 
 FIRST = 1 << 62
@@ -108,6 +108,29 @@ def search_rows(batch: Batch, text: str, *, after_row: int = 0) -> Iterator[list
     yield from match_rows(Match(terms, batch.created_by_id), batch.pk, after_row=after_row)
 
 
+def sift(emails: Iterable[Email], batch: Batch, text: str) -> list[Email]:
+    """Return those of some emails of a batch whose recipient's name or address has every word of a text."""
+    terms = read_query(text)
+    return [
+        email
+        for email in emails
+        if terms and has_terms(make_words(batch.merge_fields, email.fields, address=email.address), terms)
+    ]
+
+
+def find_row(batch: Batch, text: str) -> int | None:
+    """Find the first row of a batch that is to a whole address, or whose recipient has every word of a text.
+
+    None: the directory knows none. It may still be reading the batch.
+    """
+    if "@" in text:
+        values = {"digest": _digest_of(text), "batch": batch.pk, "owner": batch.created_by_id or NO_OWNER}
+        rows = [found.row for found in sql.fetch(sql.ROW_OF_ADDRESS, values) if found.row is not None]
+        if rows:
+            return rows[0]
+    return next((rows[0] for rows in search_rows(batch, text) if rows), None)
+
+
 def _scan(batch: Batch, terms: Sequence[Term]) -> list[int]:
     rows = batch.emails.exclude(address="").order_by("row").values_list("row", "address", "fields")
     return [
@@ -123,10 +146,15 @@ def _owner_of(user: User | AnonymousUser) -> int | None:
 
 
 def _whole_address(text: str, owner: int | None) -> dict[str, Any]:
+    digest = _digest_of(text)
+    return {"digest": digest} if owner is None else {"digest": digest, "owner_id": owner}
+
+
+def _digest_of(text: str) -> bytes:
+    """Return the digest of an address, or of the one in angle brackets."""
     address = drop_marks(text)
     found = _IN_ANGLES.search(address)
-    digest = find_digest(found[1] if found else address.strip())
-    return {"digest": digest} if owner is None else {"digest": digest, "owner_id": owner}
+    return find_digest(found[1] if found else address.strip())
 
 
 def _drop_twins(match: Match, page: Sequence[sql.MatchedPerson]) -> list[sql.MatchedPerson]:

@@ -23,6 +23,9 @@ WALK_PEOPLE = 20_000
 WALK_ROWS = 5_000
 """How many rows of a batch are, and the most rows of a batch that one question answers."""
 
+MANY_ROWS = 50
+"""So many matches in WALK_ROWS rows are many."""
+
 _KEYS = 'batches_search_keys(p.words, p.owner_id) COLLATE "C"'
 _OWNED = "(%(owner)s::int IS NULL OR p.owner_id + 0 = %(owner)s)"
 """A sum, so that the planner reads no index of all people for the owner, who is among the search keys."""
@@ -59,18 +62,29 @@ def match_people(match: Match, *, before: int, size: int) -> list[sql.MatchedPer
 
 
 def match_rows(match: Match, batch_id: int, *, after_row: int) -> Iterator[list[int]]:
-    """Yield the rows of a batch after one, in their order: those of the next WALK_ROWS rows, and then the others."""
-    values = match.values | {"batch": batch_id, "after": after_row, "end": after_row + WALK_ROWS, "size": WALK_ROWS}
+    """Yield the rows of a batch after one, in their order: those of the next WALK_ROWS rows, and then the others.
+
+    While the next rows have many matches, they are read one part after the other: the index would find a million, of
+    which the caller wants the first.
+    """
+    values = match.values | {"batch": batch_id, "size": WALK_ROWS}
     walk = f"""SELECT e.row FROM batches_email e JOIN batches_person p ON p.digest = e.address_digest
         WHERE e.batch_id = %(batch)s AND e.row > %(after)s AND e.row <= %(end)s AND {match.has_words} ORDER BY e.row"""  # noqa: S608  constants
-    yield [found.row for found in sql.fetch(_answers(walk, sql.FoundRow), values)]
+    end = after_row
+    while True:
+        values |= {"after": end, "end": end + WALK_ROWS}
+        near = [found.row for found in sql.fetch(_answers(walk, sql.FoundRow), values)]
+        yield near
+        end += WALK_ROWS
+        if len(near) < MANY_ROWS:
+            break
     # Materialized: first the people, by the index of the keys, and then their rows in the batch by the primary key.
     index = f"""WITH found AS MATERIALIZED (SELECT p.id FROM batches_person p WHERE {match.has_keys})
         SELECT l.row FROM found CROSS JOIN LATERAL (
             SELECT l.row FROM batches_personemail l
             WHERE l.person_id = found.id AND l.batch_id = %(batch)s AND l.row > %(after)s OFFSET 0) AS l
         ORDER BY l.row LIMIT %(size)s"""  # noqa: S608  constants
-    values["after"] = values["end"]
+    values["after"] = end
     while True:
         with _by_index():
             rows = [found.row for found in sql.fetch(_answers(index, sql.FoundRow), values)]

@@ -53,6 +53,11 @@ class FoundRow(NamedTuple):
     row: int
 
 
+class FirstRow(NamedTuple):
+    row: int | None
+    """None: there is no row."""
+
+
 _statements = load(Path(__file__).with_name("statements.sql"))
 
 LOCK_LISTING = _statements["LOCK_LISTING"]
@@ -70,6 +75,7 @@ PREPARE_SEARCH = _statements["PREPARE_SEARCH"]
 END_SEARCH = _statements["END_SEARCH"]
 NEWEST_PERSON = Statement(_statements["NEWEST_PERSON"], ChangedPerson)
 TOTALS = Statement(_statements["TOTALS"], PersonTotal)
+ROW_OF_ADDRESS = Statement(_statements["ROW_OF_ADDRESS"], FirstRow)
 PLACES = Statement(_statements["PLACES"], Place)
 
 

@@ -100,6 +100,11 @@ JOIN batches_personemail l ON l.person_id = twin.id
 WHERE p.id = ANY(%(people)s::bigint[])
 GROUP BY p.id
 
+-- name: ROW_OF_ADDRESS
+-- Find the first row of a batch that is to an address.
+SELECT min(l.row) FROM batches_person p JOIN batches_personemail l ON l.person_id = p.id
+WHERE p.digest = %(digest)s AND p.owner_id = %(owner)s AND l.batch_id = %(batch)s
+
 -- name: PLACES
 -- Find the emails to an address, the newest first.
 SELECT l.batch_id, l.row

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db import connection
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from batches.jobs.lifecycle import JobRefused
 from batches.models import Batch, BatchStatus, EmailQuerySet, EmailStatus, sql
@@ -31,6 +32,10 @@ SHOWN_DOMAINS = 3
 READ_MAX_CHARS = 500
 WORDS_MAX_CHARS = 200
 KEY_CHARS = 16
+
+ANY_ADDRESS = "somebody@example.org"
+
+NO_GROUP = gettext_lazy("No failed email of this batch has this answer now. Look at the page again.")
 
 GONE = "…"
 """What is left of an address, a number or an id."""
@@ -61,7 +66,8 @@ class Failed(NamedTuple):
 
     @property
     def words(self) -> str:
-        return say_alike(self.code, self.reply)
+        # Most servers repeat the address. Without it, most replies are equal, and each is worked out once.
+        return say_alike(self.code, self.reply.replace(self.address, ANY_ADDRESS) if self.address else self.reply)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,10 +118,31 @@ class Failures:
     @property
     def scope(self) -> str:
         """Say of how many failures the counts are, if it is not all of them."""
-        return _("Of the first %(count)s failures.") % {"count": intcomma(self.looked_at)} if self.is_partial else ""
+        return _say_scope(self.looked_at) if self.is_partial else ""
 
 
-@lru_cache(maxsize=4096)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundGroup:
+    """One group among the failures that were looked at."""
+
+    choice: FailureChoice
+    ids: list[int]
+    """Of its emails."""
+    looked_at: int
+    is_partial: bool
+    """Whether there are more failures than were looked at."""
+
+    @property
+    def scope(self) -> str:
+        """Say of how many failures it is, if that is not all of them."""
+        return _say_scope(self.looked_at) if self.is_partial else ""
+
+
+def _say_scope(count: int) -> str:
+    return _("Of the first %(count)s failures.") % {"count": intcomma(count)}
+
+
+@lru_cache(maxsize=16_384)  # more than a page looks at: a second look finds each reply
 def say_alike(code: int | None, reply: str) -> str:
     """Return a reply without what differs between recipients, after its code."""
     words = _CHANGING.sub(_keep, " ".join(reply[:READ_MAX_CHARS].split()).removeprefix(f"{code} "))
@@ -168,6 +195,28 @@ def _make_group(words: str, domains: Counter[str]) -> FailureGroup:
     )
 
 
+def find_group(batch: Batch, key: str, *, domain: str = "", count: int) -> FoundGroup:
+    """Find the group that a key names, among the first LOOKED_AT_MAX failures of a batch.
+
+    Args:
+        count: as in ``group_failures``.
+
+    Raises:
+        JobRefused: None of them is of this group now.
+    """
+    found = _read_some(batch, count)
+    looked_at = found[:LOOKED_AT_MAX]
+    of_group = [failed for failed in looked_at if find_key(failed.words) == key and domain in ("", failed.domain)]
+    if not of_group:
+        raise JobRefused(str(NO_GROUP))
+    return FoundGroup(
+        choice=FailureChoice(key=key, words=of_group[0].words, domain=domain),
+        ids=[failed.id for failed in of_group],
+        looked_at=len(looked_at),
+        is_partial=len(found) > LOOKED_AT_MAX,
+    )
+
+
 def find_choice(batch: Batch, key: str, *, domain: str = "") -> FailureChoice:
     """Find the group that a key names, among all failures of a batch.
 
@@ -178,7 +227,7 @@ def find_choice(batch: Batch, key: str, *, domain: str = "") -> FailureChoice:
         words = failed.words
         if find_key(words) == key and domain in ("", failed.domain):
             return FailureChoice(key=key, words=words, domain=domain)
-    raise JobRefused(_("No failed email of this batch has this answer now. Look at the page again."))
+    raise JobRefused(str(NO_GROUP))
 
 
 def filter_chosen(emails: EmailQuerySet, batch: Batch, choice: FailureChoice) -> EmailQuerySet:

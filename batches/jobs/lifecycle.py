@@ -18,6 +18,7 @@ from django.utils import timezone
 from batches import audit, progress
 from batches.jobs import queues
 from batches.jobs.end_events import emit_end
+from batches.jobs.left_out import remember_left_out
 from batches.jobs.stopping import read_share
 from batches.models import (
     WAS_SENT,
@@ -205,6 +206,7 @@ def finish_job(job_id: int) -> bool:
         if job.kind == JobKind.ALL:
             _restore_sent(job.batch_id)
         _close(job, counts)
+    remember_left_out(job.batch_id)
     return True
 
 

@@ -7,7 +7,7 @@ import django.db.models.deletion
 import django.db.models.functions.comparison
 from django.db import migrations, models
 
-import batches.models.person
+import batches.models.search_keys
 
 # In PL/pgSQL, because PostgreSQL starts such a function faster for each row than one in SQL. Its cost tells the planner
 # that no search should call it for row after row.
@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
                 "indexes": [
                     django.contrib.postgres.indexes.GinIndex(
                         django.db.models.functions.comparison.Collate(
-                            batches.models.person.SearchKeys("words", "owner_id"), "C"
+                            batches.models.search_keys.SearchKeys("words", "owner_id"), "C"
                         ),
                         gin_pending_list_limit=1024,
                         name="person_search_keys",

@@ -7,13 +7,15 @@ from typing import Self
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Collate, Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from batches import permissions
 from batches.models.choices import BatchSource, BatchStatus, RejectionKind, SharedAddresses
+from batches.models.search_keys import Lowered, SearchKeys
 
 _UNLISTED = models.Q(is_listed=False, purged_at=None) & ~models.Q(status__in=(BatchStatus.DRAFT, BatchStatus.SCHEDULED))
 """The batches that have begun, and whose recipients the search for people does not know yet."""
@@ -150,6 +152,12 @@ class Batch(models.Model):
         default=False, db_default=False, editable=False, help_text="Whether all of them are removed."
     )
 
+    left_out = models.JSONField(
+        null=True,
+        editable=False,
+        help_text="What jobs.left_out keeps of the emails that were suppressed or cancelled. Null: not read yet.",
+    )
+
     listed_to_row = models.PositiveIntegerField(
         default=0, db_default=0, editable=False, help_text="The search for people knows every row up to this one."
     )
@@ -170,6 +178,8 @@ class Batch(models.Model):
             models.Index(fields=["-id"], name="batch_tests", condition=models.Q(is_test=True)),
             # Review: was the same content sent recently? Only uploads have a digest.
             models.Index(fields=["content_digest"], name="batch_same_content", condition=~models.Q(content_digest="")),
+            # batch_search: the batches with a word in a name.
+            GinIndex(Collate(SearchKeys(Lowered("name", "filename"), models.Value(0)), "C"), name="batch_search_keys"),
             # directory.listing: the batches whose recipients the search does not know yet, newest first.
             models.Index(
                 fields=["-id"],

@@ -7,12 +7,14 @@ from typing import Self
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Collate, Now
 from django.utils.translation import gettext_lazy as _
 
 from batches.models.batch import Batch
 from batches.models.choices import LIVE_JOB_STATUSES, JobKind, JobPriority, JobStatus
+from batches.models.search_keys import Lowered, SearchKeys
 from batches.models.template import EmailTemplate
 from batches.models.topic import MessageTopic, Topic
 
@@ -138,6 +140,12 @@ class EmailJob(models.Model):
     objects = EmailJobQuerySet.as_manager()
 
     class Meta:
+        indexes = [
+            # batch_search: the jobs with a word in the subject.
+            GinIndex(Collate(SearchKeys(Lowered("subject"), models.Value(0)), "C"), name="job_search_keys"),
+            # web.batch_list and the admin: the batches that were sent with a template.
+            models.Index(fields=["template_key", "batch"], name="job_by_template"),
+        ]
         constraints = [
             models.CheckConstraint(condition=models.Q(status__in=JobStatus.values), name="job_status_known"),
             models.CheckConstraint(condition=models.Q(kind__in=JobKind.values), name="job_kind_known"),

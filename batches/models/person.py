@@ -6,26 +6,15 @@ Both are copies for the search alone: ``directory.listing`` makes them of the em
 
 from __future__ import annotations
 
-from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex, GinIndex
 from django.db import models
 from django.db.models.functions import Collate
 
 from batches.models.batch import Batch
+from batches.models.search_keys import SearchKeys
 
 NO_OWNER = 0
 """The owner of the people in batches that no user made. No user has this id."""
-
-KEY_FUNCTION = "batches_search_keys"
-"""The SQL function that cuts words into search keys. The migration makes it."""
-
-
-class SearchKeys(models.Func):
-    """The search keys of a Person: each three characters in a row of its words, and its owner."""
-
-    function = KEY_FUNCTION
-    arity = 2
-    output_field = ArrayField(models.TextField())
 
 
 class Person(models.Model):

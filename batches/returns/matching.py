@@ -97,7 +97,7 @@ def _match_message_id(event: ReturnEvent) -> Match | None:
 
 def _has_message_id(email: Email, message_id: str) -> bool:
     """Whether one of the jobs of its batch has given an email this Message-ID. The domain may have changed since."""
-    jobs = email.batch.jobs.filter(names_emails=True).only("from_email")
+    jobs = email.batch.jobs.filter(names_emails=True).only("batch", "from_email")
     left, _, _ = message_id.partition("@")
     for job in jobs:
         for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):

@@ -11,15 +11,16 @@ from typing import Any
 from django import forms
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
-from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import HttpResponse
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from batches import paging
+from batches.batch_search import find_batches
 from batches.models import Batch, BatchStatus, EmailJob, EmailTemplate
-from batches.paging import read_page
 from batches.permissions import Permission, may
 from batches.web.progressbar import make_cards
 from batches.web.requests import SignedInRequest, batches_of
@@ -66,9 +67,7 @@ def show_batches(request: SignedInRequest) -> HttpResponse:
     chosen = form.cleaned_data if form.is_valid() else None
     batches = batches_of(request).filter(is_test=is_tests)
     found = Batch.objects.none() if chosen is None else filter_batches(batches, chosen)
-    page = read_page(
-        found.with_sending().select_related("created_by"), order=["-pk"], query=request.GET, size=PAGE_ROWS
-    )
+    page = _read_page(found, text=chosen["q"] if chosen else "", query=request.GET)
     context = {
         "form": form,
         "page": page,
@@ -80,12 +79,27 @@ def show_batches(request: SignedInRequest) -> HttpResponse:
     return render(request, "batches/batches.html", context)
 
 
-def filter_batches(batches: QuerySet[Batch], chosen: dict[str, Any]) -> Any:
-    """Filter batches by the cleaned data of a BatchForm."""
+def _read_page(batches: QuerySet[Batch], *, text: str, query: QueryDict) -> paging.Page[Batch]:
+    if not text:
+        return paging.read_page(_describe(batches), order=["-pk"], query=query, size=PAGE_ROWS)
+    cursor = str(query.get("after", ""))
+    try:
+        [before] = paging.parse(cursor, count=1) if cursor else [None]
+    except paging.CursorFault:
+        before = None
+    ids = find_batches(batches, text, before=before, size=PAGE_ROWS + 1)
+    rows = list(_describe(Batch.objects.filter(pk__in=ids[:PAGE_ROWS])).order_by("-pk"))
+    following = str(ids[PAGE_ROWS - 1]) if len(ids) > PAGE_ROWS else None
+    return paging.make_page(rows, query=query, following=following, is_first=before is None)
+
+
+def _describe(batches: QuerySet[Batch]) -> QuerySet[Batch]:
+    return batches.with_sending().select_related("created_by")  # type: ignore[attr-defined,no-any-return]
+
+
+def filter_batches(batches: QuerySet[Batch], chosen: dict[str, Any]) -> QuerySet[Batch]:
+    """Filter batches by the cleaned data of a BatchForm, except the text."""
     jobs = EmailJob.objects.filter(batch=OuterRef("pk"))
-    for text in chosen["q"].split():
-        named = Q(name__icontains=text) | Q(filename__icontains=text) | Exists(jobs.filter(subject__icontains=text))
-        batches = batches.filter(named | Q(pk=int(text)) if _is_number(text) else named)
     if chosen["status"]:
         batches = batches.filter(status=chosen["status"])
     if chosen["template"]:
@@ -97,10 +111,6 @@ def filter_batches(batches: QuerySet[Batch], chosen: dict[str, Any]) -> Any:
     if chosen["until"] and chosen["until"] < date.max:  # which has no day after it
         batches = batches.filter(created_at__lt=_midnight(chosen["until"] + timedelta(days=1)))
     return batches
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def _midnight(day: Any) -> datetime:

@@ -12,18 +12,15 @@ from datetime import datetime
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from batches.directory import find_row
 from batches.models import Approval, ApprovalStatus, Batch, Email, EmailJob, JobStatus
-from batches.suppressions import find_digest
-from batches.web.message import is_row_number
+from batches.web.message import SEARCHED_ROWS, find_near, is_row_number
 from batches.web.requests import SignedInRequest
 from batches.web.sent_message import FRAME_SANDBOX, read_sent_message
 from batches.wording import outline
 
 SHOW_FOR = "for"
 """The parameter of the query that names the person: the line, the address, or a part of the address or a cell."""
-
-SEARCHED_ROWS = 100_000
-"""So many recipients are searched for a part of a text, so that a page of a million costs no more than a second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,23 +48,20 @@ def describe_message(request: SignedInRequest, batch: Batch, job: EmailJob | Non
         "message_steps": list(_list_steps(batch, job)),
         "show_for": wanted,
         "missed": missed,
+        "searched_rows": SEARCHED_ROWS,
         "sandbox": FRAME_SANDBOX,
     }
 
 
 def find_recipient(batch: Batch, wanted: str) -> Email | None:
-    """Find a recipient of a batch by the line, by the address, or by a part of the address or of a cell."""
+    """Find a recipient of a batch by the line, by the address, or by a part of the name, the address or a cell."""
     emails = batch.emails.with_state().order_by("row")
     if is_row_number(wanted):
         number = int(wanted)
         return emails.filter(Q(line=number) | Q(line=None, row=number)).first()
-    if "@" in wanted:
-        found = emails.filter(address_digest=find_digest(wanted)).first()
-        if found is not None:
-            return found
-    first = batch.emails.order_by("row").values_list("row", flat=True).first() or 0
-    near = emails.filter(row__lt=first + SEARCHED_ROWS)
-    return near.filter(Q(address__icontains=wanted) | Q(fields__icontains=wanted)).first()
+    row = find_row(batch, wanted)
+    found = emails.filter(row=row).first() if row is not None else None
+    return found or find_near(emails, wanted)
 
 
 def _list_steps(batch: Batch, job: EmailJob) -> Iterator[Step]:

@@ -18,12 +18,12 @@ from django.views.decorators.http import require_safe
 
 from batches.jobs.failure_groups import group_failures
 from batches.jobs.forecasts import read_snapshot
+from batches.jobs.left_out import read_left_out
 from batches.jobs.queues import fleet_status
 from batches.models import Batch, BatchStatus
 from batches.permissions import Act, say_refusal
 from batches.progress import Snapshot
 from batches.returns.summary import summarise
-from batches.suppressions import count_ended
 from batches.web.approval_state import find_open_approval
 from batches.web.batch_message import describe_message
 from batches.web.chart import make_chart
@@ -71,7 +71,7 @@ def show_batch(request: SignedInRequest, batch_id: int) -> HttpResponse:
         "no_worker": NO_WORKER,
         "may_wait": WAITING,
         "moving": BatchStatus.PROCESSING,
-        "left_out": say_suppressed(count_ended(batch.pk)) if now["suppressed"] else "",
+        "left_out": say_suppressed(read_left_out(batch, now).reasons) if now["suppressed"] else "",
         "batch": batch,
         "shown": _list_shown(now),
     }

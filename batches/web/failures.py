@@ -15,11 +15,12 @@ from django.views.decorators.http import require_safe
 
 from batches.accounts.proof import require_fresh_proof
 from batches.jobs import creation
-from batches.jobs.failure_groups import FailureChoice, filter_chosen, find_choice
+from batches.jobs.failure_groups import FoundGroup, find_choice, find_group
 from batches.jobs.lifecycle import JobRefused
-from batches.models import Batch, EmailQuerySet, JobKind
+from batches.models import Batch, JobKind
 from batches.paging import read_page
 from batches.permissions import Act, find_missing
+from batches.progress import read_snapshot
 from batches.web.listed_emails import list_emails
 from batches.web.progressbar import ENDED
 from batches.web.requests import SignedInRequest, find_batch, posted_from
@@ -32,14 +33,15 @@ DOMAIN = "at"
 @require_safe
 @login_required
 def show_group(request: SignedInRequest, batch_id: int, key: str) -> HttpResponse:
-    """List the recipients to whom the mail server gave the same answer."""
+    """List the recipients to whom the mail server gave the same answer, of as many failures as a page looks at."""
     batch = find_batch(request, batch_id)
-    choice, emails = _find_group(request, batch, key)
-    page = read_page(emails.with_state(), order=["row"], query=request.GET)
+    found = _find_group(request, batch, key)
+    page = read_page(batch.emails.with_state().filter(pk__in=found.ids), order=["pk"], query=request.GET)
     context = {
         "batch": batch,
-        "choice": choice,
-        "count": emails.count(),
+        "choice": found.choice,
+        "count": len(found.ids),
+        "scope": found.scope,
         "emails": page,
         "listed_emails": list_emails(page.rows),
         "may_send": _may_send(request, batch),
@@ -64,17 +66,17 @@ def send_group(request: SignedInRequest, batch_id: int, key: str) -> HttpRespons
     return redirect("batch", batch_id=batch.pk)
 
 
-def _find_group(request: SignedInRequest, batch: Batch, key: str) -> tuple[FailureChoice, EmailQuerySet]:
-    """Find a group and its emails.
+def _find_group(request: SignedInRequest, batch: Batch, key: str) -> FoundGroup:
+    """Find a group.
 
     Raises:
         Http404: No failure is of this group, perhaps because it was sent again.
     """
+    now = read_snapshot(batch.pk)
     try:
-        choice = find_choice(batch, key, domain=request.GET.get(DOMAIN, ""))
+        return find_group(batch, key, domain=request.GET.get(DOMAIN, ""), count=now["failed"] if now else 0)
     except JobRefused as exc:
         raise Http404(_("No failed email of this batch has this answer now.")) from exc
-    return choice, filter_chosen(batch.emails.all(), batch, choice)
 
 
 def _may_send(request: SignedInRequest, batch: Batch) -> bool:

@@ -26,7 +26,7 @@ from batches.permissions import Permission, may
 from batches.rendering.message import SUBJECT_MAX_CHARS
 from batches.send_times import say_bad_send_time
 from batches.sender_form import SenderField
-from batches.template_form import CheckedTemplateForm
+from batches.template_form import CheckedTemplateForm, TemplateField
 from batches.topic_form import SendTopicField, TemplateTopicField
 from batches.translations import say_lazy
 from batches.web.send_time_field import SendTimeField
@@ -67,9 +67,7 @@ class UploadForm(RefusableForm):
         Group.objects.none(), label=gettext_lazy("Group"), required=False, empty_label=gettext_lazy("No group")
     )
     name = forms.CharField(required=False, max_length=NAME_MAX_CHARS)
-    template = forms.ModelChoiceField(
-        EmailTemplate.objects.all(),
-        to_field_name="key",
+    template = TemplateField(
         empty_label=None,
         label=gettext_lazy("Letter"),
         error_messages={
@@ -156,7 +154,7 @@ def check_test_address(address: str) -> None:
 class MessageForm(RefusableForm):
     """The message of a batch, and when it is sent. The test and the send button of the review share this form."""
 
-    template = forms.ModelChoiceField(EmailTemplate.objects.all(), to_field_name="key", empty_label=None)
+    template = TemplateField(empty_label=None)
     subject = forms.CharField(required=False, max_length=SUBJECT_MAX_CHARS)
     sender = SenderField()
     topic = SendTopicField()

@@ -140,4 +140,4 @@ def _link_row(choice: MessageChoice, row: int, *, line: int) -> FaultyRow:
 
 def _find_lines(batch: Batch, rows: list[int]) -> dict[int, int]:
     """Return the line of the file for each row."""
-    return {email.row: email.shown_line for email in batch.emails.filter(row__in=rows).only("row", "line")}
+    return {email.row: email.shown_line for email in batch.emails.filter(row__in=rows).only("batch", "row", "line")}

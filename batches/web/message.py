@@ -29,9 +29,13 @@ from batches.rendering.template import (
     make_context,
 )
 from batches.returns.summary import warn_sender
+from batches.suppressions import find_digest
 from batches.writing.checks import Finding, check_message
 
 WORDS_MAX_CHARS = 100
+SEARCHED_ROWS = 20_000
+"""So many recipients are searched for a part of a text: a page costs the same however long its list is."""
+
 ROW_MAX_DIGITS = 9
 """Rows are PostgreSQL integers."""
 
@@ -62,6 +66,11 @@ class MessageChoice:
     """The line that the user asked for, if it is not the line of a recipient."""
     user_id: int | None = None
     """Who looks at it."""
+
+    @property
+    def searched_rows(self) -> int | None:
+        """How many recipients were searched for ``missed_line``. None: all of them."""
+        return SEARCHED_ROWS if self.batch.total_count > SEARCHED_ROWS else None
 
     @property
     def is_number_missed(self) -> bool:
@@ -213,15 +222,25 @@ def _find_email(batch: Batch, row: str, line: str) -> Email | None:
     if found is None or not line or line == str(found.shown_line):
         return found
     if not is_row_number(line):
-        return _find_person(emails, line) or found
+        return _find_address(emails, line) or find_near(emails, line) or found
     later = emails.annotate(on_line=Coalesce("line", "row")).filter(on_line__gte=int(line))
     return later.first() or emails.last()
 
 
-def _find_person(emails: QuerySet[Email], words: str) -> Email | None:
-    """Find the first recipient whose address or cells have these words. Reads the list until there is one."""
+def _find_address(emails: QuerySet[Email], text: str) -> Email | None:
+    """Find the recipient with a whole address. Reads the list of a draft until it is found."""
+    return emails.filter(address_digest=find_digest(text)).first() if "@" in text.strip("@") else None
+
+
+def find_near(emails: QuerySet[Email], words: str) -> Email | None:
+    """Find the first recipient whose address or cells have these words, among the first SEARCHED_ROWS.
+
+    Args:
+        emails: Those of one batch, by their rows.
+    """
     wanted = words[:WORDS_MAX_CHARS].replace("\0", "")
-    cells = emails.annotate(cells_text=Cast("fields", TextField()))
+    first = emails.values_list("row", flat=True).first() or 0
+    cells = emails.filter(row__lt=first + SEARCHED_ROWS).annotate(cells_text=Cast("fields", TextField()))
     return cells.filter(Q(address__icontains=wanted) | Q(cells_text__icontains=_as_json(wanted))).first()
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from django.db.models import Q
 from django.http import QueryDict
 
-from batches.directory import WALK_ROWS, search_rows
+from batches.directory import WALK_ROWS, search_rows, sift
 from batches.models import Batch, BatchSource, Email, EmailQuerySet, EmailState, EmailStatus, RejectionKind
 from batches.paging import WHOLE_NUMBER_MAX_DIGITS, CursorFault, Page, Walk, make_page, parse, read_page
 from batches.progress import Snapshot
 from batches.returns.summary import filter_returned
-from batches.state_search import OPEN_STATUSES, find_in_states
+from batches.state_search import OPEN_STATUSES, find_few_rows, find_in_states
 from batches.web.findings import count_hidden_rows
 from batches.web.listed_emails import list_emails
 from batches.web.requests import SignedInRequest
@@ -24,6 +24,11 @@ from batches.wording import HIDDEN_MEANING, REJECTED_LINES_MEANING, REJECTED_MEA
 PAGE_SIZE = 50
 PRINTED_ROWS = 1000
 """How many rows ``?print=1`` shows, so that a browser prints a whole list and not its first page."""
+
+SEARCHED_GROUPS = 4
+"""How many groups of some thousand matches are looked through for a page of those in one state."""
+
+_ENDED_STATES = [state for state in EmailStatus if state not in OPEN_STATUSES]
 
 REJECTED = "rejected"
 """The value of the tab that lists the rejected rows. All tabs but this and the next list emails by their state."""
@@ -70,7 +75,7 @@ def _read_rows(request: SignedInRequest, batch: Batch, status: str, now: Snapsho
     query = _jump(request.GET)
     text = " ".join(query.get("q", "").split())
     if text:
-        page = _search(batch, status, text, query)
+        page = _search(batch, status, text, query, now)
     else:
         page = read_page(_find_emails(batch, status, now), order=["row"], query=query, size=size)
     return {
@@ -122,23 +127,39 @@ def _jump(query: QueryDict) -> QueryDict:
     return changed
 
 
-def _search(batch: Batch, status: str, text: str, query: QueryDict) -> Page[Email]:
+def _search(batch: Batch, status: str, text: str, query: QueryDict, now: Snapshot) -> Page[Email]:
     """Read a page of the recipients whose name or address has every word of a text."""
     cursor = str(query.get("after", ""))
     try:
         [after] = parse(cursor, count=1) if cursor else [0]
     except CursorFault:
         after = 0
-    emails = _filter(batch, status)
+    found, looked_to = _find_matches(batch, status, text, after=after, now=now)
+    rest = found[:PAGE_SIZE]
+    if len(found) > PAGE_SIZE:
+        looked_to = rest[-1].row
+    return make_page(rest, query=query, following=str(looked_to) if looked_to else None, is_first=not after)
+
+
+def _find_matches(batch: Batch, status: str, text: str, *, after: int, now: Snapshot) -> tuple[list[Email], int | None]:
+    """Find one email more than a page has, and the row up to which was looked. None: to the end, or far enough."""
+    emails = _filter(batch, status).order_by("row")
+    few = find_few_rows(batch, EmailStatus(status), now) if status in _ENDED_STATES else None
+    if few is not None:
+        wanted = [row for row in few if row > after]
+        return sift(emails.filter(row__in=wanted), batch, text)[: PAGE_SIZE + 1], None
     found: list[Email] = []
+    group_count = 0
     for rows in search_rows(batch, text, after_row=after):
-        if rows:
-            found += emails.filter(row__in=rows).order_by("row")[: PAGE_SIZE + 1 - len(found)]
+        if not rows:
+            continue
+        found += emails.filter(row__in=rows)[: PAGE_SIZE + 1 - len(found)]
+        group_count += 1
         if len(found) > PAGE_SIZE:
             break
-    rest = found[:PAGE_SIZE]
-    following = str(rest[-1].row) if len(found) > PAGE_SIZE else None
-    return make_page(rest, query=query, following=following, is_first=not after)
+        if group_count == SEARCHED_GROUPS:
+            return found, rows[-1]
+    return found, None
 
 
 def _filter(batch: Batch, status: str) -> EmailQuerySet:

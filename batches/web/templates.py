@@ -13,19 +13,25 @@ from datetime import datetime
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, F, OuterRef, QuerySet, Subquery
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from batches.models import EmailJob, EmailTemplate, JobKind, TemplateVersion
+from batches.paging import CursorFault, Page, make_page, parse
 from batches.permissions import Permission, may
 from batches.template_analysis import read_known
 from batches.template_versions import TemplateInUse, delete_template, make_default, may_edit
 from batches.web.requests import SignedInRequest, posted_from
 from batches.wording import outline
+
+PAGE_SIZE = 50
+USES_MAX = 1_000
+"""The batches that were sent with a template are counted up to here."""
 
 EXCERPT_CHARS = 160
 """How much of a letter the list shows."""
@@ -42,7 +48,7 @@ class ListedTemplate:
     merge_fields: list[str]
     fault: str
     used_count: int
-    """How many batches were sent with it."""
+    """How many batches were sent with it, up to one more than USES_MAX."""
     changed_by: str
     """Who saved it last. Empty: not known, or a command."""
     changed_at: datetime
@@ -63,10 +69,18 @@ class ListedTemplate:
 @require_safe
 @login_required
 def show_templates(request: SignedInRequest) -> HttpResponse:
-    """List all templates, the default first."""
-    listed = _list_templates(request, _with_use().order_by("-is_default", "name"))
-    may_choose = may(request.user, Permission.EDIT_ALL_TEMPLATES)
-    return render(request, "batches/templates.html", {"listed": listed, "may_choose_default": may_choose})
+    """List the templates, or those with every word of a search. The default comes first."""
+    text = " ".join(request.GET.get("q", "").replace("\0", "").split())
+    page = _read_page(request.GET, text)
+    context = {
+        "listed": _list_templates(request, page.rows),
+        "page": page,
+        "text": text,
+        "has_search": bool(text or page.first_query or page.next_query),
+        "uses_max": USES_MAX,
+        "may_choose_default": may(request.user, Permission.EDIT_ALL_TEMPLATES),
+    }
+    return render(request, "batches/templates.html", context)
 
 
 @posted_from("templates")
@@ -91,12 +105,29 @@ def remove_template(request: SignedInRequest, key: str) -> HttpResponse:
     return redirect("templates")
 
 
+def _read_page(query: QueryDict, text: str) -> Page[EmailTemplate]:
+    """Read a page in the order of the names. Its cursor counts templates, of which nobody has millions."""
+    cursor = str(query.get("after", ""))
+    try:
+        [skipped] = parse(cursor, count=1) if cursor else [0]
+    except CursorFault:
+        skipped = 0
+    found = EmailTemplate.objects.order_by("-is_default", "name", "pk")
+    for word in text.split():
+        found = found.filter(Q(name__icontains=word) | Q(key__icontains=word) | Q(subject__icontains=word))
+    ids = list(found.values_list("pk", flat=True)[skipped : skipped + PAGE_SIZE + 1])
+    templates = _with_use().in_bulk(ids[:PAGE_SIZE])
+    rows = [templates[pk] for pk in ids if pk in templates]
+    following = str(skipped + PAGE_SIZE) if len(ids) > PAGE_SIZE else None
+    return make_page(rows, query=query, following=following, is_first=not skipped)
+
+
 def _with_use() -> QuerySet[EmailTemplate]:
-    """Add how many batches were sent with each template, and who saved it last."""
-    sent = EmailJob.objects.filter(template=OuterRef("pk"), kind=JobKind.FIRST).order_by().values("template")
+    """Add how many batches were sent with each template, up to one more than USES_MAX, and who saved it last."""
+    sent = EmailJob.objects.filter(template=OuterRef("pk"), kind=JobKind.FIRST).order_by().values("pk")
     last = TemplateVersion.objects.filter(template=OuterRef("pk"), number=OuterRef("version"))
     return EmailTemplate.objects.annotate(
-        used_count=Coalesce(Subquery(sent.annotate(count=Count("pk")).values("count")), 0),
+        used_count=Func(ArraySubquery(sent[: USES_MAX + 1]), function="cardinality", output_field=IntegerField()),
         changed_by=Subquery(last.values("saved_by__username")[:1]),
         saved_at=Coalesce(Subquery(last.values("saved_at")[:1]), F("updated_at")),
     ).select_related("sender", "owner", "topic")

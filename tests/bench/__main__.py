@@ -148,6 +148,8 @@ def print_all(found: dict[str, Any]) -> None:
     for section in ("split", "queue", "million", "purge"):
         for name, value in found.get(section, {}).items():
             say(f"{section}: {name:30} {value if isinstance(value, list) else format(value, ',.2f')}")
+    if "pages" in found:
+        say(f"people listed: {found['pages']['people_listed_per_second']:,.0f} emails/s")
     print_pages(found.get("pages", {}))
     for name, runs in found.get("watchers", {}).get("runs_per_second", {}).items():
         say(f"watchers: {name:10} {runs}")

@@ -32,7 +32,18 @@ from batches.delivery.ledger import Ledger, connect
 from batches.delivery.terms import ClaimedEmail, Decision
 from batches.directory import list_some
 from batches.jobs import creation, lifecycle, queues, run_lane
-from batches.models import Batch, EmailJob, EmailStatus, EmailTemplate, Lane, SuppressionReason
+from batches.jobs.failure_groups import find_key, say_alike
+from batches.models import (
+    AuditAction,
+    AuditEntry,
+    Batch,
+    EmailJob,
+    EmailStatus,
+    EmailTemplate,
+    Lane,
+    SuppressionReason,
+    TemplateVersion,
+)
 from batches.outcomes import Outcome
 from batches.relays import afind_routes
 from batches.rendering.message import Message, MessageLayout
@@ -43,7 +54,7 @@ from batches.smtp.connection import Capabilities, Connection, Loss, Outgoing, Ti
 from batches.smtp.relay import open_session, parse_relay
 from batches.smtp.verdicts import Verdict
 from batches.suppressions import make_digests, pad_key, read_key, suppress_digests
-from tests.bench import messages
+from tests.bench import messages, pages_data
 
 POLL_SECONDS = 0.0005
 WAIT_SECONDS = 30
@@ -61,10 +72,52 @@ def sign_in() -> dict[str, Any]:
 
 def list_people(batch_id: str) -> dict[str, Any]:
     """Tell the search for people of a batch, as a worker does after it was sent."""
-    count = 0
+    count, started = 0, time.perf_counter()
     while listed := list_some(int(batch_id)):
         count += listed
-    return {"count": count}
+    return {"count": count, "per_second": count / (time.perf_counter() - started)}
+
+
+def fill_lists(owner: str, templates: str, users: str, suppressions: str, entries: str) -> dict[str, Any]:
+    """Make many templates, users, suppressions and entries of the audit, for the pages that list them."""
+    EmailTemplate.objects.bulk_create(
+        EmailTemplate(
+            key=f"template-{number}",
+            name=f"Template {number}",
+            subject="Hello {{ name }}",
+            text=f"Dear {{{{ name }}}}, this is letter {number}.",
+            owner_id=int(owner),
+        )
+        for number in range(int(templates))
+    )
+    TemplateVersion.objects.bulk_create(
+        TemplateVersion(
+            template=each, number=1, name=each.name, subject=each.subject, text=each.text, saved_by_id=int(owner)
+        )
+        for each in EmailTemplate.objects.filter(key__startswith="template-")
+    )
+    User.objects.bulk_create(
+        User(username=f"user{number}", email=f"user{number}@example.org", first_name="Ann", last_name=f"Berg {number}")
+        for number in range(int(users))
+    )
+    addresses = [f"person{number}@mail{number % 997}.example.com" for number in range(1, int(suppressions) // 100)]
+    suppress_digests(make_digests(read_key(), addresses), reason=SuppressionReason.UNSUBSCRIBED)
+    count = suppress(suppressions)["count"]
+    AuditEntry.objects.bulk_create(
+        (
+            AuditEntry(
+                action=AuditAction.SEND if number % 2 else AuditAction.DOWNLOAD,
+                actor_name=f"user{number % int(users)}",
+                via="page",
+                target="batch",
+                batch_id=number % 1000 + 1,
+            )
+            for number in range(int(entries))
+        ),
+        batch_size=5_000,
+    )
+    group = find_key(say_alike(550, f"5.1.1 <a@example.com>: {pages_data.FAILED_REPLY}"))
+    return {"suppressions": count, "group": group}
 
 
 def load(path: str) -> dict[str, Any]:
@@ -253,7 +306,7 @@ def ledger(batch_id: str, group: str) -> dict[str, Any]:
 
 STEPS = {
     step.__name__: step
-    for step in (sign_in, list_people, load, suppress, start, pick_up, enqueue, render, smtp, ledger)
+    for step in (sign_in, list_people, fill_lists, load, suppress, start, pick_up, enqueue, render, smtp, ledger)
 }
 
 

@@ -15,6 +15,10 @@ from tests.catalogue.world import World
 HEIGHT = 900
 HIGHEST = 12_000
 SENTENCE = "Other requests take all connections of the database. Try again in a moment."
+END_TRANSITIONS = """() => Promise.all(
+  document.getAnimations().filter((each) => each instanceof CSSTransition).map((each) => each.finished.catch(() => {}))
+)"""
+"""The colours of Django's admin change in a sixth of a second, and are neither the old nor the new ones meanwhile."""
 
 
 class Tour:
@@ -69,6 +73,7 @@ def view(page: Page, *, width: int, scheme: str) -> None:
     """Give an open page another width and other colours."""
     page.set_viewport_size({"width": width, "height": HEIGHT})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.evaluate(END_TRANSITIONS)
 
 
 def unfold(page: Page) -> None:

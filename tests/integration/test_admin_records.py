@@ -15,6 +15,7 @@ from batches.jobs import creation, lifecycle
 from batches.models import (
     Attempt,
     AuditEntry,
+    Batch,
     EmailJob,
     EmailTemplate,
     RejectedRow,
@@ -34,6 +35,26 @@ pytestmark = pytest.mark.django_db
 def admin(client: Client, staff: User) -> Client:
     client.force_login(staff)
     return client
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("batch/?q=ember", True),
+        ("batch/?q=admin", True),
+        ("batch/?q=zebra", False),
+        ("emailjob/?q=welc", True),
+        ("emailjob/?q=admin", True),
+        ("emailjob/?q=zebra", False),
+    ],
+)
+def test_batches_and_jobs_are_found_by_a_name_or_a_user(
+    admin: Client, staff: User, welcome: EmailTemplate, address: str, found: bool
+) -> None:
+    job = creation.create_job(make_batch(staff), template=welcome, user=staff)
+    Batch.objects.filter(pk=job.batch_id).update(name="November")
+    page = admin.get(f"/admin/batches/{address.replace('admin', staff.username)}").content.decode()
+    assert ("action-checkbox" in page or "/change/" in page) == found
 
 
 def test_counts_of_a_batch_and_a_job_are_true_when_it_is_being_sent(

@@ -29,6 +29,7 @@ from batches.models.sql.forecast_rows import WaitingJob as WaitingJob
 from batches.models.sql.history_rows import AttemptRow as AttemptRow
 from batches.models.sql.history_rows import HistoryRow as HistoryRow
 from batches.models.sql.lane_rows import AcquiredLane as AcquiredLane
+from batches.models.sql.suppression_rows import LeftOutEmails as LeftOutEmails
 from batches.models.sql.suppression_rows import SuppressedCount as SuppressedCount
 from batches.models.sql.suppression_rows import SuppressedDigest as SuppressedDigest
 from batches.models.sql.suppression_rows import SuppressionsNow as SuppressionsNow
@@ -334,6 +335,7 @@ COUNT_SUPPRESSED = Statement(_suppressions["COUNT_SUPPRESSED"], SuppressedCount)
 FORBID_NESTED_LOOPS = _suppressions["FORBID_NESTED_LOOPS"]
 ALLOW_NESTED_LOOPS = _suppressions["ALLOW_NESTED_LOOPS"]
 SUPPRESS_EMAILS = _suppressions["SUPPRESS_EMAILS"]
+LEFT_OUT = Statement(_suppressions["LEFT_OUT"], LeftOutEmails)
 HAS_UNKNOWN_DIGEST = _suppressions["HAS_UNKNOWN_DIGEST"]
 
 EXPIRE_LANE = _sweep["EXPIRE_LANE"]

@@ -18,6 +18,17 @@ class SuppressedDigest(NamedTuple):
     reason: str
 
 
+class LeftOutEmails(NamedTuple):
+    """The suppressed or cancelled emails of a batch with one reply."""
+
+    status: str
+    reply: str
+    email_count: int
+    first_row: int
+    rows: list[int] | None
+    """Of the suppressed ones, up to a limit."""
+
+
 class SuppressedCount(NamedTuple):
     reason: str
     email_count: int

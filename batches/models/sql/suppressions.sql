@@ -58,6 +58,15 @@ UPDATE batches_email e SET status = {suppressed}, reply = %(replies)s::jsonb ->>
 FROM {applying} a
 WHERE e.batch_id = %(batch)s AND e.address_digest = a.digest AND {is_untried} AND NOT {was_sent}
 
+-- name: LEFT_OUT
+-- Count the emails of a batch that were suppressed or cancelled, by status and reply, with the first row of each group
+-- and some rows of the suppressed. Reads the whole batch.
+SELECT e.status, e.reply, count(*), min(e.row),
+       (array_agg(e.row) FILTER (WHERE e.status = {suppressed}))[1:%(rows_max)s]
+FROM batches_email e
+WHERE e.batch_id = %(batch)s AND e.status IN ({suppressed}, {cancelled}) AND NOT {was_sent}
+GROUP BY e.status, e.reply
+
 -- name: HAS_UNKNOWN_DIGEST
 -- Say whether an email of a batch has an address without a digest, because it was written by an earlier version.
 SELECT EXISTS (SELECT FROM batches_email e

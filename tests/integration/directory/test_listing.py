@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from batches.admin.deleting import delete_batches
@@ -42,6 +44,13 @@ def test_batch_is_listed_in_chunks_when_it_is_larger(
     assert batch.is_listed
     assert list_some(batch.pk) == 0
     assert find(sender, "cy") == ["cy@example.org"]
+
+
+def test_rows_are_read_at_once_when_there_are_several(make_list: MakeList) -> None:
+    batch = make_list(ANN, BOB, ("Cy", "cy@example.org"), is_listed=False)
+    with CaptureQueriesContext(connection) as queries:
+        assert list_some(batch.pk) == 3
+    assert len([each for each in queries if 'FROM "batches_email"' in each["sql"]]) == 1
 
 
 @pytest.mark.parametrize("status", [BatchStatus.DRAFT, BatchStatus.SCHEDULED])

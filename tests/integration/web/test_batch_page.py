@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from batches.directory import list_some
 from batches.jobs import lifecycle
 from batches.models import Batch, BatchStatus, EmailStatus, JobKind, JobStatus, Lane, ProgressMark, sql
 from tests.conftest import MakeBatch, MakeJob, MakeUser
@@ -44,6 +45,18 @@ def test_sentence_says_that_nobody_was_found(page: Client, sent: Batch) -> None:
     words = read(page, sent, **{"for": "nobody@example.org"})
     assert "Nobody was found for “nobody@example.org”." in words
     assert "Subject Hello Person 2" in words
+
+
+def test_message_is_that_of_a_person_far_down_when_the_directory_knows_the_list(
+    page: Client, sent: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batches.web.message.SEARCHED_ROWS", 1)
+    monkeypatch.setattr("batches.directory.finding.WALK_ROWS", 0)
+    last = sent.emails.order_by("-row").values_list("row", flat=True)[0]
+    assert f"Subject Hello Person {last}" not in read(page, sent, **{"for": f"Person {last}"})
+    list_some(sent.pk)
+    for wanted in (f"Person {last}", f"person{last}@example.org"):
+        assert f"Subject Hello Person {last}" in read(page, sent, **{"for": wanted})
 
 
 def test_draft_has_no_message_yet(page: Client, make_batch: MakeBatch) -> None:

@@ -133,6 +133,15 @@ def test_few_failures_are_found_by_their_attempts(failed: Batch) -> None:
     assert len(queries) == 1
 
 
+def test_group_of_the_first_failures_says_so_when_there_are_more(
+    page: Client, failed: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batches.jobs.failure_groups.LOOKED_AT_MAX", 2)
+    words = words_of(page, reverse("failures", args=[failed.pk, find_key(GONE)]))
+    assert "2 recipients got this answer" in words and "Of the first 2 failures. The download has all of them." in words
+    assert "Send again to all who got this answer" in words and "five@example.com" not in words
+
+
 def test_group_of_another_user_is_not_found(failed: Batch, make_user: MakeUser) -> None:
     stranger = Client()
     stranger.force_login(make_user("stranger", "Senders"))

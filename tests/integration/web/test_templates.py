@@ -29,6 +29,19 @@ def make_template(key: str = "dates", **columns: object) -> EmailTemplate:
     return EmailTemplate.objects.create(**(GOOD | {"key": key} | columns))
 
 
+def test_templates_are_listed_in_pages_and_searched_when_there_are_many(page: Client, welcome: EmailTemplate) -> None:
+    for number in range(60):
+        make_template(f"dates-{number:02}", name=f"Dates {number:02}")
+    first = page.get(reverse("templates"))
+    assert [len(first.context["listed"]), "Next page" in first.content.decode()] == [50, True]
+    rest = page.get(reverse("templates") + first.context["page"].next_query)
+    names = [item.template.name for answer in (first, rest) for item in answer.context["listed"]]
+    assert len(set(names)) == 61 and names[0] == welcome.name
+    found = page.get(reverse("templates"), {"q": "dates 07"}).context["listed"]
+    assert [item.template.name for item in found] == ["Dates 07"]
+    assert "No template is like that." in page.get(reverse("templates"), {"q": "zebra"}).content.decode()
+
+
 @pytest.mark.usefixtures("editor")
 def test_template_becomes_the_default_when_it_is_the_first(page: Client) -> None:
     page.post(reverse("template-new"), GOOD)

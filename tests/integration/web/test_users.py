@@ -136,6 +136,14 @@ def test_link_ends_when_it_is_old_changed_or_the_user_is_locked(admin: Client, s
     assert "does not work any more" in Client().get(link, follow=True).content.decode()
 
 
+def test_link_ends_when_its_user_becomes_an_administrator(manager: User) -> None:
+    """The manager may have the link, and must not choose the password of somebody who may do everything."""
+    invite(sign_in(manager))
+    link = read_link(str(mail.outbox[0].body))
+    User.objects.filter(email="new@example.org").update(is_superuser=True)
+    assert "does not work any more" in Client().get(link, follow=True).content.decode()
+
+
 def test_invitation_is_sent_again_only_when_the_user_has_not_joined(admin: Client, sender: User) -> None:
     invite(admin)
     user = User.objects.get(email="new@example.org")

@@ -228,10 +228,11 @@ async def test_waiting_and_finish_are_said_live_and_kept_when_a_lane_publishes_c
     reason = "The daily limit of relay m365 is used up (10,000 in 24 hours)."
     wait = {"last_error": reason, "relay_retry_at": timezone.now() + timedelta(days=500)}
     await run(EmailJob.objects.filter(batch=batch).update, **wait)
+    said = reason.replace("relay", "the mail server")
     async with asyncio.timeout(feeds.RESYNC_SECONDS + 5):
-        while not (waiting := await socket.receive_json_from(timeout=10))["waitingFor"].startswith(reason):
+        while not (waiting := await socket.receive_json_from(timeout=10))["waitingFor"].startswith(said):
             pass
-    assert waiting["waitingFor"].startswith(f"{reason} Next try on ")
+    assert waiting["waitingFor"].startswith(f"{said} Next try on ")
     assert waiting["doneAt"] and waiting["finish"].startswith("Done on ")
     await run(set_sent, batch, 1, publish=True)
     published = await until(socket, "sent", 1)

@@ -112,7 +112,9 @@ def test_page_says_so_when_redis_is_away(
     finally:
         for cached in (queues.client, queues.open_queue):
             cached.cache_clear()
-    assert "Redis can&#x27;t be used now, so the letters of the other rows can&#x27;t be checked." in text
+    assert (
+        "A part of the program can&#x27;t be used now, so the letters of the other rows can&#x27;t be checked." in text
+    )
 
 
 def test_nobody_begins_a_check_by_looking_who_may_not_ask_for_one(

@@ -14,7 +14,7 @@ from tests.acceptance.stack import RunningStack, stack_in_new_folder, wait_until
 PARENTS = "Vorname;Klasse;E-Mail\nEva;3b;eva@example.org\nBo;5a;bo@example.org\n"
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
-    "0000000d49444154789c63f8cfc0f01f0005000200ff9f3a4d0b0000000049454e44ae426082"
+    "0000000b49444154789c6360000200000500017a5eab3f0000000049454e44ae426082"
 )
 
 

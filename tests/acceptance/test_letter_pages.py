@@ -77,7 +77,7 @@ def test_notes_on_a_template_are_beside_the_part_that_they_are_about(width: int,
     expect(shown(page).locator("pre")).to_have_text("Dear Ada")
 
 
-@pytest.mark.parametrize(("name", "key"), [("Parents' evening (4b)", "parents-evening-4b"), ("Größe", "groe")])
+@pytest.mark.parametrize(("name", "key"), [("Parents' evening (4b)", "parents-evening-4b"), ("Größe", "grosse")])
 def test_key_is_shown_while_the_name_is_typed_and_is_the_one_that_is_saved(page: Page, name: str, key: str) -> None:
     page.goto("/templates/new/?kind=html")
     page.get_by_label("Name", exact=True).fill(name)

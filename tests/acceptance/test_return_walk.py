@@ -84,7 +84,8 @@ def test_canary_that_comes_back_stops_the_batch_until_the_operator_resumes_it(
     expect(page.locator("#waiting-for")).to_contain_text("of the first 50 emails failed or came back")
     sentence = f"{RETURNED} came back: {RETURNED} gone."
     expect(page.locator(".came-back")).to_have_text(sentence, timeout=SHOWN_SECONDS * 1000)
-    expect(page.get_by_role("link", name="Came back")).to_be_visible()
+    page.get_by_role("heading", name="Recipients").scroll_into_view_if_needed()  # the list is fetched only in sight
+    expect(page.get_by_role("link", name="Came back")).to_be_visible(timeout=SHOWN_SECONDS * 1000)
     take_picture(page, "walk-stopped")
     assert page.evaluate("window.isSamePage")
     assert len(relay.accepted()) == CANARY

@@ -212,7 +212,7 @@ def test_each_kind_of_address_gets_its_mail_and_only_the_too_long_message_fails(
 
 
 def test_every_recipient_gets_the_mail_when_postfix_is_reloaded_and_killed(stack: Stack, plain: Postfix) -> None:
-    start_worker(stack, plain, "smtp", SEND_RATE="300")
+    start_worker(stack, plain, "smtp", SEND_RATE="100")  # slow enough to be killed in the middle on a busy machine
     expected = load(stack, "restart", RECIPIENTS)
 
     def sent() -> int:
@@ -220,7 +220,7 @@ def test_every_recipient_gets_the_mail_when_postfix_is_reloaded_and_killed(stack
 
     wait_until(lambda: sent() > 200, seconds=20, what="some mail to go out", every=0.05)
     plain.reload()
-    wait_until(lambda: sent() > 500, seconds=20, what="more mail to go out", every=0.05)
+    wait_until(lambda: sent() > 400, seconds=20, what="more mail to go out", every=0.05)
     plain.kill()
     # At first the relay error may only say that the connections were lost.
     wait_until(lambda: "can't be reached" in wait_for_relay_error(stack), seconds=20, what="the reason on the job")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Error, Locator, Page, expect
 
 from tests.acceptance.stack import RunningStack, stack_in_new_folder, wait_until
 
@@ -36,10 +36,19 @@ class Keyboard:
         """Press Tab until something has the focus, which must be in sight at each step."""
         for _ in range(TABS_MAX):
             self.page.keyboard.press(key)
-            assert not (hidden := self.page.evaluate(FIND_UNSEEN)), f"The focus can't be seen: {hidden}"
+            assert not (unseen := self._find_unseen()), f"The focus can't be seen: {unseen}"
             if thing.evaluate("element => element === document.activeElement"):
                 return
         raise AssertionError(f"{thing} can't be reached with {TABS_MAX} times {key}")
+
+    def _find_unseen(self) -> str:
+        while True:
+            try:
+                return str(self.page.evaluate(FIND_UNSEEN))
+            except Error as exc:
+                if "context was destroyed" not in exc.message:
+                    raise
+                self.page.wait_for_load_state()  # the next page has come meanwhile
 
     def press(self, thing: Locator, key: str = "Enter") -> None:
         self.reach(thing)

@@ -75,14 +75,18 @@ def test_admin_and_the_list_of_relays_lead_to_the_page(admin_client: Client) -> 
             "550 5.4.5 Daily user sending limit exceeded",
             [
                 "The quota is used up.",
-                "No recipient is charged an attempt. The relay is paused for every recipient for 1 hour.",
+                "No recipient is charged an attempt. The relay is paused for 1 hour.",
                 "reply_rules.toml, line ",
                 "support.google.com/a/answer/3726730",
                 "<td>5.4.5</td>",
             ],
         ),
         ("mail", "450 4.7.1 Error: too much mail", ["Too fast.", "for a short time, longer after each failure"]),
-        ("rcpt", "553 5.7.1 <n@x.example>: Sender address rejected: not owned by user", ["paused for this sender"]),
+        (
+            "rcpt",
+            "553 5.7.1 <n@x.example>: Sender address rejected: not owned by user",
+            ["paused for mail of this sender"],
+        ),
         (
             "rcpt",
             "550 5.1.1 <kim@x.example>: User unknown",

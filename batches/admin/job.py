@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
@@ -13,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from batches import progress
@@ -64,15 +66,20 @@ class EmailJobAdmin(ReadOnlyAdmin):
 
     def list_attempts(self, request: HttpRequest, job_id: int) -> HttpResponseBase:
         """List the attempts of a job, for those who may see the job and the emails."""
+        if not self.has_view_permission(request) or not request.user.has_perm("batches.view_email"):
+            raise PermissionDenied(gettext("You may not see the attempts of a job. Ask an administrator."))
         job = self.get_object(request, str(job_id))
-        if job is None or not self.has_view_permission(request, job) or not request.user.has_perm("batches.view_email"):
+        if job is None or not self.has_view_permission(request, job):
             raise Http404(f"There is no job {job_id} whose attempts you may see.")
         return show_attempts(request, job)
 
     @admin.display(description=_("attempts"))
     def attempts(self, job: EmailJob) -> SafeString:
         address = reverse("admin:batches_emailjob_attempts", args=[job.pk])
-        return format_html('<a href="{}">those that did not send</a> · <a href="{}?all=1">all</a>', address, address)
+        return format_html(
+            '<a href="{}">{}</a> · <a href="{}?all=1">{}</a>',
+            *(address, gettext("those that did not send"), address, gettext("all")),
+        )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[EmailJob], search_term: str

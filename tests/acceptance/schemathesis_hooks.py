@@ -17,7 +17,7 @@ FROM_THE_DATA = re.compile(
             r"There is no (template|group|sender|user|recipient|field|topic) ",
             r"either 'address' or 'addresses'|'addresses' is empty|Name the 'address'",
             r"either in the body or in the query",
-            r"Only the erasure of a person|limits a group of failures",
+            r"Only the erasure of a person|limits a group of failures|'failure' goes with",
             r"cursor is malformed",
             r"of the kind markdown has a source alone",
             r"That time has passed|That time is |no such time|time zone",

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db import connection
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from batches.jobs.lifecycle import JobRefused
 from batches.models import Batch, BatchStatus, EmailQuerySet, EmailStatus, sql
@@ -82,10 +82,10 @@ class FailureChoice:
 
     @property
     def label(self) -> str:
-        """``550 no such user, at example.com``."""
+        """``550 no such user, at example.com``. It is stored with the job, so it is in English (``say``)."""
         if not self.domain:
             return self.words
-        return _("%(words)s, at %(domain)s") % {"words": self.words, "domain": self.domain}
+        return gettext_noop("%(words)s, at %(domain)s") % {"words": self.words, "domain": self.domain}
 
     def has(self, failed: Failed) -> bool:
         return find_key(failed.words) == self.key and self.domain in ("", failed.domain)

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Error, Locator, Page, expect
 
 from tests.acceptance.stack import RunningStack, stack_in_new_folder, wait_until
 
-# Beside another test process, Chromium now and then gives Playwright a page without a document, for half a minute. Until
+# Beside another test process, Chromium now and then gives Playwright a page without a document for half a minute. Until
 # the cause is found, that would fail a run in which nothing is wrong.
 pytestmark = pytest.mark.skipif(
     "LONG_TESTS" not in os.environ, reason="It is not steady on a busy machine: set LONG_TESTS=1."

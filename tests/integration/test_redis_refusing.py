@@ -100,12 +100,13 @@ def test_health_and_page_say_why_when_redis_refuses_writes(
     assert word in answer.json()["detail"]
     batch = upload(api)
     page = api.get(f"/batches/{batch.pk}/").content.decode()
-    assert "No sending starts now" in page and "The batch is safe" in page  # in plain words, without the part's name
+    plain = "has no memory left" if "full" in request.node.name else "store anything"
+    assert plain in page and "The batch is safe" in page
     assert "emailbatch_redis_up 0" in api.get("/metrics").content.decode()
     accept()
     close_health()
     assert api.get("/api/health").status_code == 200
-    assert "No sending starts now" not in api.get(f"/batches/{batch.pk}/").content.decode()
+    assert plain not in api.get(f"/batches/{batch.pk}/").content.decode()
 
 
 def test_every_door_answers_when_redis_refuses_writes(api: Client, refuse: Refuse) -> None:

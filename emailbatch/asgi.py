@@ -24,6 +24,7 @@ from batches.routing import websockets
 from emailbatch.access_log import AccessLog
 from emailbatch.request_bodies.body_handler import BodyHandler
 from emailbatch.request_bodies.daphne_request import serve_through_daphne
+from emailbatch.warm_up import warm_up
 
 # daphne runs no system checks. With a wrong address it would answer every request with an error.
 if faults := check_addresses(None):
@@ -31,3 +32,4 @@ if faults := check_addresses(None):
 
 serve_through_daphne(AccessLog)
 application = ProtocolTypeRouter({"http": BodyHandler(), "websocket": websockets})
+warm_up()

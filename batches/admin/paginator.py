@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
+
+from batches.paging import walk_indexes
 
 COUNT_MAX = 10_000
 
@@ -17,4 +20,6 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]  # the admin's are querysets
-        return rows.order_by()[:COUNT_MAX].count()
+        # A scan of the table would begin where the last one ended, perhaps among millions of rows of other batches.
+        with transaction.atomic(), walk_indexes():
+            return rows.order_by()[:COUNT_MAX].count()

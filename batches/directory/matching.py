@@ -21,10 +21,13 @@ WALK_PEOPLE = 20_000
 """How many of the newest people are read one after the other, before the index is asked."""
 
 WALK_ROWS = 5_000
-"""How many rows of a batch are, and the most rows of a batch that one question answers."""
+"""How many rows of a batch are read at once if it has no more, and the most that one question answers."""
 
-MANY_ROWS = 50
-"""So many matches in WALK_ROWS rows are many."""
+STEP_ROWS = 2_000
+"""How many rows of a larger batch are read one after the other, before the index is asked."""
+
+MANY_ROWS = 20
+"""So many matches in STEP_ROWS rows are many."""
 
 _KEYS = 'batches_search_keys(p.words, p.owner_id) COLLATE "C"'
 _OWNED = "(%(owner)s::int IS NULL OR p.owner_id + 0 = %(owner)s)"
@@ -62,20 +65,22 @@ def match_people(match: Match, *, before: int, size: int) -> list[sql.MatchedPer
 
 
 def match_rows(match: Match, batch_id: int, *, after_row: int) -> Iterator[list[int]]:
-    """Yield the rows of a batch after one, in their order: those of the next WALK_ROWS rows, and then the others.
+    """Yield the rows of a batch after one, in their order: those of the next STEP_ROWS rows, and then the others.
 
     While the next rows have many matches, they are read one part after the other: the index would find a million, of
     which the caller wants the first.
     """
     values = match.values | {"batch": batch_id, "size": WALK_ROWS}
-    walk = f"""SELECT e.row FROM batches_email e JOIN batches_person p ON p.digest = e.address_digest
-        WHERE e.batch_id = %(batch)s AND e.row > %(after)s AND e.row <= %(end)s AND {match.has_words} ORDER BY e.row"""  # noqa: S608  constants
+    # LATERAL with LIMIT: the planner reads the person of each row, and never all people.
+    walk = f"""SELECT e.row FROM batches_email e CROSS JOIN LATERAL (
+            SELECT FROM batches_person p WHERE p.digest = e.address_digest AND {match.has_words} LIMIT 1) AS found
+        WHERE e.batch_id = %(batch)s AND e.row > %(after)s AND e.row <= %(end)s ORDER BY e.row"""  # noqa: S608  constants
     end = after_row
     while True:
-        values |= {"after": end, "end": end + WALK_ROWS}
+        values |= {"after": end, "end": end + STEP_ROWS}
         near = [found.row for found in sql.fetch(_answers(walk, sql.FoundRow), values)]
         yield near
-        end += WALK_ROWS
+        end += STEP_ROWS
         if len(near) < MANY_ROWS:
             break
     # Materialized: first the people, by the index of the keys, and then their rows in the batch by the primary key.

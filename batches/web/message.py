@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet, TextField
@@ -35,6 +36,9 @@ from batches.writing.checks import Finding, check_message
 WORDS_MAX_CHARS = 100
 SEARCHED_ROWS = 20_000
 """So many recipients are searched for a part of a text: a page costs the same however long its list is."""
+
+WHOLE = "whole"
+"""The parameter that has an address looked for in the whole list."""
 
 ROW_MAX_DIGITS = 9
 """Rows are PostgreSQL integers."""
@@ -64,13 +68,23 @@ class MessageChoice:
     """The recipient whose message is shown, or None if the list is empty."""
     missed_line: str = ""
     """The line that the user asked for, if it is not the line of a recipient."""
+    is_all_searched: bool = False
+    """Whether the user asked to look for an address in the whole list, which takes seconds if that is large."""
     user_id: int | None = None
     """Who looks at it."""
 
     @property
     def searched_rows(self) -> int | None:
         """How many recipients were searched for ``missed_line``. None: all of them."""
-        return SEARCHED_ROWS if self.batch.total_count > SEARCHED_ROWS else None
+        is_whole = self.is_all_searched or self.batch.total_count <= SEARCHED_ROWS
+        return None if is_whole else SEARCHED_ROWS
+
+    @property
+    def whole_search(self) -> str:
+        """The query that looks for the missed address in the whole list. Empty: it is no address."""
+        if self.searched_rows is None or not _is_address(self.missed_line):
+            return ""
+        return urlencode({**self.query(), "line": self.missed_line, WHOLE: "1"})
 
     @property
     def is_number_missed(self) -> bool:
@@ -160,7 +174,8 @@ def read_choice(batch: Batch, query: QueryDict, *, user: User) -> MessageChoice:
     templates = EmailTemplate.objects.order_by("-is_default", "name")
     template = EmailTemplate.objects.filter(key=query.get("template", "")).first() or templates.first()
     line = query.get("line", "").strip()
-    email = _find_email(batch, query.get("row", ""), line)
+    is_all_searched = query.get(WHOLE) == "1"
+    email = _find_email(batch, query.get("row", ""), line, is_all_searched=is_all_searched)
     sender, sender_fault = _find_sender(query.get("sender", ""), template, user)
     topic_key = query.get("topic", "").strip()
     topic, topic_fault = _find_topic(topic_key, template)
@@ -177,6 +192,7 @@ def read_choice(batch: Batch, query: QueryDict, *, user: User) -> MessageChoice:
         email=email,
         user_id=user.pk,
         missed_line=line if email and not _fits(email, line) else "",
+        is_all_searched=is_all_searched,
     )
 
 
@@ -211,7 +227,7 @@ def hide_missing(fault: str) -> str:
     return "" if fault.startswith(NO_COLUMN) else fault
 
 
-def _find_email(batch: Batch, row: str, line: str) -> Email | None:
+def _find_email(batch: Batch, row: str, line: str, *, is_all_searched: bool) -> Email | None:
     """Find the recipient of a row, or of a line that the user typed. If there is none, take a near one.
 
     The form has both. A line may have several recipients, so the row counts as long as its line was not changed.
@@ -222,14 +238,30 @@ def _find_email(batch: Batch, row: str, line: str) -> Email | None:
     if found is None or not line or line == str(found.shown_line):
         return found
     if not is_row_number(line):
-        return _find_address(emails, line) or find_near(emails, line) or found
+        return _find_address(emails, line, is_all_searched=is_all_searched) or find_near(emails, line) or found
     later = emails.annotate(on_line=Coalesce("line", "row")).filter(on_line__gte=int(line))
     return later.first() or emails.last()
 
 
-def _find_address(emails: QuerySet[Email], text: str) -> Email | None:
-    """Find the recipient with a whole address. Reads the list of a draft until it is found."""
-    return emails.filter(address_digest=find_digest(text)).first() if "@" in text.strip("@") else None
+def _find_address(emails: QuerySet[Email], text: str, *, is_all_searched: bool) -> Email | None:
+    """Find the recipient with a whole address among the first SEARCHED_ROWS, or in all.
+
+    No index has the addresses of a draft, because one would slow each import. A million rows take more than a second.
+    """
+    if not _is_address(text):
+        return None
+    found = emails.filter(address_digest=find_digest(text))
+    return (found if is_all_searched else _take_near(found, emails)).first()
+
+
+def _is_address(text: str) -> bool:
+    return "@" in text.strip("@")
+
+
+def _take_near(found: QuerySet[Email], emails: QuerySet[Email]) -> QuerySet[Email]:
+    """Limit what is sought to the first SEARCHED_ROWS of a batch."""
+    first = emails.values_list("row", flat=True).first() or 0
+    return found.filter(row__lt=first + SEARCHED_ROWS)
 
 
 def find_near(emails: QuerySet[Email], words: str) -> Email | None:
@@ -239,8 +271,7 @@ def find_near(emails: QuerySet[Email], words: str) -> Email | None:
         emails: Those of one batch, by their rows.
     """
     wanted = words[:WORDS_MAX_CHARS].replace("\0", "")
-    first = emails.values_list("row", flat=True).first() or 0
-    cells = emails.filter(row__lt=first + SEARCHED_ROWS).annotate(cells_text=Cast("fields", TextField()))
+    cells = _take_near(emails, emails).annotate(cells_text=Cast("fields", TextField()))
     return cells.filter(Q(address__icontains=wanted) | Q(cells_text__icontains=_as_json(wanted))).first()
 
 

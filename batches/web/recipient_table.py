@@ -25,7 +25,7 @@ PAGE_SIZE = 50
 PRINTED_ROWS = 1000
 """How many rows ``?print=1`` shows, so that a browser prints a whole list and not its first page."""
 
-SEARCHED_GROUPS = 4
+SEARCHED_GROUPS = 6
 """How many groups of some thousand matches are looked through for a page of those in one state."""
 
 _ENDED_STATES = [state for state in EmailStatus if state not in OPEN_STATUSES]

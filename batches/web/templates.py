@@ -14,6 +14,7 @@ from datetime import datetime
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.postgres.expressions import ArraySubquery
+from django.db import transaction
 from django.db.models import F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse, QueryDict
@@ -22,7 +23,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from batches.models import EmailJob, EmailTemplate, JobKind, TemplateVersion
-from batches.paging import CursorFault, Page, make_page, parse
+from batches.paging import CursorFault, Page, make_page, parse, walk_indexes
 from batches.permissions import Permission, may
 from batches.template_analysis import read_known
 from batches.template_versions import TemplateInUse, delete_template, make_default, may_edit
@@ -116,7 +117,9 @@ def _read_page(query: QueryDict, text: str) -> Page[EmailTemplate]:
     for word in text.split():
         found = found.filter(Q(name__icontains=word) | Q(key__icontains=word) | Q(subject__icontains=word))
     ids = list(found.values_list("pk", flat=True)[skipped : skipped + PAGE_SIZE + 1])
-    templates = _with_use().in_bulk(ids[:PAGE_SIZE])
+    # For a template that is seldom used, the planner would read all jobs.
+    with transaction.atomic(), walk_indexes():
+        templates = _with_use().in_bulk(ids[:PAGE_SIZE])
     rows = [templates[pk] for pk in ids if pk in templates]
     following = str(skipped + PAGE_SIZE) if len(ids) > PAGE_SIZE else None
     return make_page(rows, query=query, following=following, is_first=not skipped)

@@ -112,6 +112,7 @@ def test_rows_of_a_batch_are_found_in_order_when_it_is_small(make_list: MakeList
 def test_rows_of_a_batch_are_found_in_order_when_it_is_large(
     make_list: MakeList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(matching, "STEP_ROWS", 4)
     monkeypatch.setattr(matching, "WALK_ROWS", 4)
     monkeypatch.setattr("batches.directory.finding.WALK_ROWS", 4)
     make_list(ANN)  # another batch has the same people

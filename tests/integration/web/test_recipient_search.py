@@ -68,8 +68,8 @@ def test_page_begins_at_a_line_when_somebody_goes_there(page: Client, make_list:
 def test_rows_of_a_large_batch_are_found_page_by_page(
     page: Client, make_list: MakeList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("matching", "finding"):
-        monkeypatch.setattr(f"batches.directory.{module}.WALK_ROWS", 3)
+    for place in ("matching.STEP_ROWS", "matching.WALK_ROWS", "finding.WALK_ROWS"):
+        monkeypatch.setattr(f"batches.directory.{place}", 3)
     monkeypatch.setattr(recipient_table, "PAGE_SIZE", 2)
     batch = make_list(*((f"Ann {n}", f"ann{n}@example.org") for n in range(9)))
     pages = []

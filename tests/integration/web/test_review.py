@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -372,3 +373,22 @@ def test_send_button_is_off_when_no_news_can_be_sent(
     page = client.get(f"{address(draft)}?template=party").content.decode()
     assert "Ask an administrator to set UNSUBSCRIBE_KEYS" in page
     assert re.search(r'id="send" disabled', page)
+
+
+def test_whole_list_is_searched_for_an_address_when_somebody_asks(
+    page: Client, draft: Batch, town: EmailTemplate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large draft has no index of addresses, so its page looks through the beginning only."""
+    monkeypatch.setattr("batches.web.message.SEARCHED_ROWS", 1)
+    last = draft.emails.order_by("-row")[0]
+    asked = {"template": "town", "line": last.address}
+    first_look = page.get(address(draft), asked).content.decode()
+    assert f"Nobody among the first 1 recipients fits “{last.address}”." in first_look
+    [link] = re.findall(r'href="(\?[^"]*whole=1)#message">Look through the whole list', first_look)
+    found = page.get(address(draft) + html.unescape(link)).content.decode()
+    assert f"<dt>To</dt><dd>{last.address}</dd>" in found
+    assert "Nobody" not in found
+    nobody = page.get(address(draft), {**asked, "line": "nobody@example.org", "whole": "1"}).content.decode()
+    assert "Nobody on the list fits “nobody@example.org”." in nobody
+    word = page.get(address(draft), {**asked, "line": "nobody"}).content.decode()
+    assert "Further down, only a whole address can be found." in word and "whole=1" not in word

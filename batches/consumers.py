@@ -7,7 +7,6 @@ refused before the handshake. A client that sends a message is disconnected: the
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +18,7 @@ from django.http.request import split_domain_port, validate_host
 
 from batches.credentials import Credentials, find_header
 from batches.feeds import follow, watch
-from batches.languages import CODES, say_snapshot
+from batches.languages import CODES
 from batches.limits import HEARTBEAT_SECONDS
 from batches.subscriptions import Refusal, Subscription, find_subscription
 
@@ -67,7 +66,7 @@ class ProgressConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channel
         async with watch(subscription) as watcher:
             async for snapshots in follow(watcher, subscription, heartbeat_seconds=HEARTBEAT_SECONDS):
                 for snapshot in snapshots:
-                    await self.send(text_data=json.dumps(say_snapshot(snapshot, language)))
+                    await self.send(text_data=watcher.write(snapshot, language))
         await self.close(code=Refusal.NOT_LOGGED_IN.value)
 
 

@@ -11,6 +11,7 @@ nor end a feed.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +26,7 @@ from redis.exceptions import RedisError
 
 from batches.asyncio_tasks import end_tasks
 from batches.jobs.forecasts import FORECAST_STATUSES
+from batches.languages import say_snapshot
 from batches.models import BatchStatus
 from batches.progress import Snapshot, unseal
 from batches.subscriptions import ReadSnapshots, Subscription, may_watch
@@ -43,6 +45,17 @@ SUBSCRIBE_RETRY_SECONDS = 3.0
 SNAPSHOT_INTERVAL_SECONDS = 0.2
 """The shortest time between two messages to one watcher: at most five a second."""
 
+MESSAGES_PER_SECOND = 500
+"""How many messages a process sends to its watchers in all. Of more than a hundred, each waits longer for the next."""
+
+FETCH_SECONDS = 3.0
+"""Within this time after a message, at a random moment, a page fetches what no snapshot holds."""
+
+FETCH_MAX_SECONDS = 120.0
+
+FETCHES_PER_SECOND = 5
+"""How many such fetches a process wants to answer. The pages of more watchers take more time for theirs."""
+
 FOREIGN_LOG_SECONDS = 60.0
 """How often a feed logs that it dropped messages which this program did not make."""
 
@@ -52,6 +65,12 @@ RECHECK_SECONDS = 60.0
 A user who logs out, is locked out or loses a batch can watch until the next check.
 """
 
+SHARED_SECONDS = 1.0
+"""How long what a page fetched is shared with others. A page asks every five seconds at most."""
+
+SHARED_BY = 50
+"""For so many watchers it is shared a second longer."""
+
 LIVE = (BatchStatus.SCHEDULED, BatchStatus.PENDING, BatchStatus.PROCESSING, BatchStatus.PAUSED)
 
 
@@ -60,6 +79,9 @@ class Feed:
 
     def __init__(self, group: str, read: ReadSnapshots) -> None:
         self.snapshots: dict[int, Snapshot] = {}
+        self.changes: dict[int, int] = {}
+        """How often what a person sees of a batch has changed."""
+        self._texts: dict[tuple[int, str], tuple[Snapshot, str]] = {}
         self.watchers: set[Watcher] = set()
         self._group = group
         self._read = database_sync_to_async(read, thread_sensitive=False)
@@ -96,8 +118,18 @@ class Feed:
             )
         self.snapshots[snapshot["batchId"]] = snapshot
         if known is None or without_sequence(known) != without_sequence(snapshot):
+            self.changes[snapshot["batchId"]] = self.changes.get(snapshot["batchId"], 0) + 1
             for watcher in self.watchers:
                 watcher.wake()
+
+    def write(self, snapshot: Snapshot, language: str) -> str:
+        """Return the message with a snapshot, as JSON. It is made once for all watchers who read a language."""
+        key = (snapshot["batchId"], language)
+        known = self._texts.get(key)
+        if known is None or known[0] is not snapshot:
+            said = {**say_snapshot(snapshot, language), "fetchWithinSeconds": fetch_seconds(count_watchers())}
+            known = self._texts[key] = (snapshot, json.dumps(said))
+        return known[1]
 
     async def _resync(self) -> None:
         while True:
@@ -176,7 +208,7 @@ class Watcher:
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._seen: dict[int, Snapshot] = {}
+        self._seen: dict[int, int] = {}
         self._changed = asyncio.Event()
         self._changed.set()
 
@@ -194,15 +226,16 @@ class Watcher:
                 return []
         return changed
 
+    def write(self, snapshot: Snapshot, language: str) -> str:
+        """Return the message with a snapshot, as JSON."""
+        return self._feed.write(snapshot, language)
+
     def _take_changed(self) -> list[Snapshot]:
         self._changed.clear()
-        changed = [
-            snapshot
-            for batch_id, snapshot in self._feed.snapshots.items()
-            if batch_id not in self._seen or without_sequence(self._seen[batch_id]) != without_sequence(snapshot)
-        ]
-        self._seen.update((snapshot["batchId"], snapshot) for snapshot in changed)
-        return changed
+        changes = self._feed.changes
+        batch_ids = [batch_id for batch_id, change in changes.items() if self._seen.get(batch_id) != change]
+        self._seen.update((batch_id, changes[batch_id]) for batch_id in batch_ids)
+        return [self._feed.snapshots[batch_id] for batch_id in batch_ids]
 
 
 _feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Feed]] = WeakKeyDictionary()
@@ -211,6 +244,26 @@ _feeds: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Feed]] = WeakKeyD
 def open_feeds() -> dict[str, Feed]:
     """The feeds of the running event loop, by channel group."""
     return _feeds.setdefault(asyncio.get_running_loop(), {})
+
+
+def count_watchers() -> int:
+    """Count the watchers of all feeds of this process. Any thread may ask."""
+    return sum(len(feed.watchers) for feeds in list(_feeds.values()) for feed in list(feeds.values()))
+
+
+def interval_seconds(watcher_count: int) -> float:
+    """Return the shortest time between two messages to one watcher."""
+    return min(RESYNC_SECONDS, max(SNAPSHOT_INTERVAL_SECONDS, watcher_count / MESSAGES_PER_SECOND))
+
+
+def fetch_seconds(watcher_count: int) -> float:
+    """Return within how many seconds a page may fetch what no snapshot holds."""
+    return min(FETCH_MAX_SECONDS, max(FETCH_SECONDS, round(watcher_count / FETCHES_PER_SECOND, 1)))
+
+
+def shared_seconds(watcher_count: int) -> float:
+    """Return how long what one page fetched is good enough for the others."""
+    return max(SHARED_SECONDS, watcher_count / SHARED_BY)
 
 
 @asynccontextmanager
@@ -238,6 +291,8 @@ async def follow(
 ) -> AsyncIterator[list[Snapshot]]:
     """Yield the snapshots that changed, at most five times a second; an empty list for each heartbeat without any.
 
+    Beside many watchers it is less often: see ``interval_seconds``.
+
     Ends when the user has lost the subscription, which is checked once a minute.
     """
     clock = asyncio.get_running_loop().time
@@ -249,4 +304,4 @@ async def follow(
                 return
             checked_at = clock()
         yield snapshots
-        await asyncio.sleep(SNAPSHOT_INTERVAL_SECONDS)
+        await asyncio.sleep(interval_seconds(count_watchers()))

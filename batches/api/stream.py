@@ -5,7 +5,6 @@ The stream stays open after the batch has ended, because a replay may follow. It
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
@@ -17,9 +16,7 @@ from ninja import Router
 from batches.api.errors import ApiError, not_found
 from batches.credentials import Credentials
 from batches.feeds import follow, watch
-from batches.languages import say_snapshot
 from batches.limits import HEARTBEAT_SECONDS
-from batches.progress import Snapshot
 from batches.subscriptions import Refusal, Subscription, find_subscription
 
 router = Router(tags=["batches"])
@@ -58,9 +55,10 @@ class EventStream(StreamingHttpResponse):
 async def _events(subscription: Subscription, language: str) -> AsyncGenerator[bytes, None]:
     async with watch(subscription) as watcher:
         async for snapshots in follow(watcher, subscription, heartbeat_seconds=HEARTBEAT_SECONDS):
-            yield b"".join(write_event(say_snapshot(each, language)) for each in snapshots) or b": ping\n\n"
+            events = (write_event(each["sequence"], watcher.write(each, language)) for each in snapshots)
+            yield b"".join(events) or b": ping\n\n"
 
 
-def write_event(snapshot: Snapshot) -> bytes:
+def write_event(sequence: int, message: str) -> bytes:
     """One event (WHATWG HTML, section 9.2.6). Its id is the sequence number of the snapshot."""
-    return f"id: {snapshot['sequence']}\ndata: {json.dumps(snapshot)}\n\n".encode()
+    return f"id: {sequence}\ndata: {message}\n\n".encode()

@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
+from batches.feeds import count_watchers, shared_seconds
 from batches.jobs.failure_groups import group_failures
 from batches.jobs.forecasts import read_snapshot
 from batches.jobs.left_out import read_left_out
@@ -130,7 +131,10 @@ def _answer_parts(request: SignedInRequest, batch: Batch) -> HttpResponse:
     parts = [part for part in PARTS if part in asked]
     request.GET = query  # type: ignore[assignment]  # so that the links of the next page name no part
     key = _key_of(request, batch, parts)
-    return answer_fragment(request, fragments.get(key, lambda: _render_parts(request, batch, parts)))
+    fragment = fragments.get(
+        key, lambda: _render_parts(request, batch, parts), shared_seconds=shared_seconds(count_watchers())
+    )
+    return answer_fragment(request, fragment)
 
 
 def _key_of(request: SignedInRequest, batch: Batch, parts: Collection[str]) -> Hashable:

@@ -1,4 +1,4 @@
-"""Parts of a page for its script, rendered once for all requests of the same second by readers with the same rights.
+"""Parts of a page for its script, rendered once for all requests of some seconds by readers with the same rights.
 
 A key and a function that renders enter. An answer leaves: the HTML with an ETag, or 304 if the page has it already.
 A fragment is rendered without its request, so that nothing of one user, such as a CSRF token, is in another's page.
@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
 
-SHARED_SECONDS = 1.0
-"""How long a fragment is shared. A page asks every five seconds at most, so it is no staler than without this."""
+from batches.feeds import SHARED_SECONDS
 
 KEPT_MAX = 200
 """How many fragments a process keeps. Each holds a page of a table, some 50 KB."""
@@ -48,13 +47,13 @@ class FragmentCache:
         self._places: OrderedDict[Hashable, _Place] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, render: Callable[[], str]) -> Fragment:
-        """Return the fragment of a key, rendered at most once in SHARED_SECONDS.
+    def get(self, key: Hashable, render: Callable[[], str], *, shared_seconds: float = SHARED_SECONDS) -> Fragment:
+        """Return the fragment of a key, rendered at most once in ``shared_seconds``.
 
         Args:
             key: Everything that the fragment depends on, what its reader may see among it.
         """
-        place = self._find_place(key)
+        place = self._find_place(key, shared_seconds)
         with place.lock:
             if place.fragment is None:
                 html = render().encode()
@@ -62,10 +61,10 @@ class FragmentCache:
                 place.made_at = self._clock()
             return place.fragment
 
-    def _find_place(self, key: Hashable) -> _Place:
+    def _find_place(self, key: Hashable, shared_seconds: float) -> _Place:
         with self._lock:
             place = self._places.get(key)
-            if place is None or (place.made_at is not None and self._clock() - place.made_at >= SHARED_SECONDS):
+            if place is None or (place.made_at is not None and self._clock() - place.made_at >= shared_seconds):
                 place = self._places[key] = _Place()
             self._places.move_to_end(key)
             while len(self._places) > KEPT_MAX:

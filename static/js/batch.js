@@ -37,7 +37,7 @@ function take(snapshot) {
   if (!isWaiting() || now.ratePerSecond) waiting.hidden = true;
   const isOther = section.dataset.shown !== listShown(now);
   section.dataset.shown = listShown(now);
-  if (isOther) noteChange();
+  if (isOther) noteChange(snapshot.fetchWithinSeconds);
 }
 
 /** List what tells whether the parts of the page may have changed: as `_list_shown` in batches/web/batches.py does. */

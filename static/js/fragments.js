@@ -5,20 +5,22 @@ import { sayIfSignedOut } from "./signed_out.js";
 import { showTimes } from "./times.js";
 
 const LEAST_GAP_MS = 5_000;
-const SPREAD_MS = 3_000;
+const SPREAD_SECONDS = 3;
 
 /**
  * Keep the parts of this page up to date.
  *
  * @param {string[]} notes the ids of the short parts
  * @param {string} rows the id of the long table, which is fetched only while it is in sight
- * @returns {() => void} call it when something has changed that the parts may show
+ * @returns {(withinSeconds?: number) => void} call it when something has changed that the parts may show, with the time
+ *   over which the server wants the fetches of all watchers spread
  */
 export function followParts(notes, rows) {
   let timer = 0;
   let fetchedAt = -LEAST_GAP_MS;
   let isOver = false;
   let areRowsSeen = false;
+  let spreadSeconds = SPREAD_SECONDS;
   const stale = { notes: false, rows: false };
   const tags = new Map();
 
@@ -33,7 +35,7 @@ export function followParts(notes, rows) {
     const isDue = stale.notes || (stale.rows && areRowsSeen);
     if (timer || isOver || !isDue || document.hidden) return;
     const gap = Math.max(0, fetchedAt + LEAST_GAP_MS - performance.now());
-    timer = setTimeout(fetchParts, gap + Math.random() * SPREAD_MS);
+    timer = setTimeout(fetchParts, gap + Math.random() * spreadSeconds * 1000);
   }
 
   async function fetchParts() {
@@ -75,7 +77,8 @@ export function followParts(notes, rows) {
     plan();
   }
 
-  return () => {
+  return (withinSeconds = SPREAD_SECONDS) => {
+    spreadSeconds = withinSeconds;
     stale.notes = stale.rows = true;
     plan();
   };

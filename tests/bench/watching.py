@@ -3,8 +3,8 @@
 The address of a web server and a session enter. They watch until the batch has ended, or until SIGTERM. JSON leaves:
 how many saw the end, and how long each answer took. A socket alone only counts its frames, so that its cost is the
 server's. A page also does what ``static/js/batch.js`` and ``fragments.js`` do while its table is in sight: after a
-change it fetches its parts, five seconds after the last time at the soonest, and up to three seconds later by chance.
-After ten seconds without a snapshot it asks for the health.
+change it fetches its parts, five seconds after the last time at the soonest, and by chance up to as many seconds later
+as the snapshot says. After ten seconds without a snapshot it asks for the health.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 HOST = "127.0.0.1"
 ENDED = ("completed", "failed", "cancelled")
 ENDED_TEXTS = tuple(f'"status": "{status}"'.encode() for status in ENDED)
-LEAST_GAP_SECONDS, SPREAD_SECONDS, QUIET_SECONDS = 5.0, 3.0, 10.0
+LEAST_GAP_SECONDS, QUIET_SECONDS = 5.0, 10.0
 OPENED_AT_ONCE = 20
 SHOWN = ("status", "waitingFor", "processed", "sent", "failed", "unknown", "returned", "complained")
 
@@ -144,11 +144,11 @@ class Page:
             return
         is_first, self._shown = not self._shown, shown
         if not is_first and (self._timer is None or self._timer.done()):
-            self._timer = asyncio.create_task(self._fetch_later())
+            self._timer = asyncio.create_task(self._fetch_later(snapshot["fetchWithinSeconds"]))
 
-    async def _fetch_later(self) -> None:
+    async def _fetch_later(self, within_seconds: float) -> None:
         gap = max(0.0, self._fetched_at + LEAST_GAP_SECONDS - time.monotonic())
-        await asyncio.sleep(gap + random.random() * SPREAD_SECONDS)
+        await asyncio.sleep(gap + random.random() * within_seconds)
         self._fetched_at = time.monotonic()
         path = f"/batches/{self._watchers.batch_id}/?part=notes&part=rows"
         self._etag = await self._watchers.fetch(path, self._watchers.part_seconds, etag=self._etag)

@@ -38,6 +38,7 @@ LAST_MESSAGE = -1
 """The batch id of a message that only ends a wait."""
 
 SNAPSHOT_FIELDS = set(Snapshot.__annotations__)
+MESSAGE_FIELDS = SNAPSHOT_FIELDS | {"fetchWithinSeconds"}
 
 
 def log_in(user: User) -> tuple[bytes, bytes]:
@@ -124,7 +125,7 @@ async def test_whole_snapshot_is_sent_when_a_socket_connects(sender: User, conne
     batch = await run(make_batch, sender)
     socket = await connect(f"/ws/batches/{batch.pk}/", OURS, await run(log_in, sender))
     snapshot = await socket.receive_json_from(timeout=10)
-    assert set(snapshot) == SNAPSHOT_FIELDS
+    assert set(snapshot) == MESSAGE_FIELDS
     assert (snapshot["batchId"], snapshot["status"]) == (batch.pk, BatchStatus.DRAFT)
     assert (snapshot["total"], snapshot["pending"]) == (3, 3)
 
@@ -365,7 +366,7 @@ async def test_snapshots_and_pings_are_sent_when_a_batch_is_streamed(
     async with asyncio.timeout(10):
         identifier, data, *rest = (await anext(events)).decode().split("\n")
         snapshot = json.loads(data.removeprefix("data: "))
-        assert set(snapshot) == SNAPSHOT_FIELDS and rest == ["", ""]
+        assert set(snapshot) == MESSAGE_FIELDS and rest == ["", ""]
         assert identifier == f"id: {snapshot['sequence']}"
         assert await anext(events) == b": ping\n\n"
         await run(set_sent, batch, 3, publish=True)

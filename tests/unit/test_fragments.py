@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from batches.web.fragments import KEPT_MAX, SHARED_SECONDS, FragmentCache
+from batches.feeds import SHARED_SECONDS
+from batches.web.fragments import KEPT_MAX, FragmentCache
 
 
 class Clock:
@@ -84,3 +85,13 @@ def test_oldest_fragment_is_dropped_when_there_are_too_many(clock: Clock) -> Non
         cache.get(number, lambda: "old")
     assert cache.get(1, lambda: "new").html == b"old"
     assert cache.get(0, lambda: "new").html == b"new"
+
+
+def test_fragment_is_shared_longer_when_there_are_many_watchers() -> None:
+    clock = Clock()
+    cache = FragmentCache(clock)
+    first = cache.get("key", lambda: "old", shared_seconds=4)
+    clock.now += 3.9
+    assert cache.get("key", lambda: "new", shared_seconds=4) is first
+    clock.now += 0.1
+    assert cache.get("key", lambda: "new", shared_seconds=4).html == b"new"

@@ -187,7 +187,7 @@ def test_jobs_to_finish_read_a_row_each_when_the_half_is_sent(half_sent: Batch) 
 def test_live_jobs_are_found_by_index_when_all_others_have_ended(make_batch: MakeBatch) -> None:
     """A table of so few rows is read as a whole, unless that is forbidden.
 
-    The index is made anew, because entries that earlier tests rolled back cost blocks as well.
+    The index is built again, because entries that earlier tests rolled back cost blocks as well.
     """
     batch = make_batch()
     ended = {"completed_at": timezone.now(), "status": JobStatus.COMPLETED}

@@ -19,8 +19,9 @@ from django.utils import translation
 from django.utils.translation.trans_real import parse_accept_lang_header
 
 from batches.models import Preference
-from batches.phrases import Moment, fill_moments, longest_first, say_phrase
+from batches.phrases import Moment, longest_first, say_time
 from batches.progress import Snapshot
+from batches.translations import fill_moments
 
 API = "/api/"
 
@@ -78,7 +79,7 @@ def say_snapshot(snapshot: Snapshot, language: str) -> Snapshot:
     now = datetime.fromtimestamp(snapshot["sequence"] / 1_000_000, tz=UTC)
 
     def write(moment: Moment) -> str:
-        return say_phrase(datetime.fromisoformat(moment["at"]), moment["shape"], now=now)
+        return say_time(datetime.fromisoformat(moment["at"]), moment["shape"], now=now)
 
     with translation.override(language):
         waits, moments = snapshot["waitingFor"], snapshot.get("moments", [])

@@ -15,7 +15,8 @@ from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, ngettext
 
-from batches.phrases import Moment, say_phrase, split_moments
+from batches.phrases import Moment, say_time
+from batches.translations import split_moments
 
 FORMATS = {"minutes": "{day}, H:i", "seconds": "{short}, H:i:s", "date": "{day}", "exact": "{day}, H:i:s e"}
 """How a time is written, by the tag's second argument. ``ago`` is relative, and ``clock`` is for sentences."""
@@ -55,7 +56,7 @@ def say_times(sentence: str | None, moments: Sequence[Moment]) -> SafeString:
 
 def _phrase(part: Moment) -> SafeString:
     at, shape = datetime.fromisoformat(part["at"]), part["shape"]
-    words = say_phrase(at, shape, now=timezone.now())
+    words = say_time(at, shape, now=timezone.now())
     exact = _write(timezone.localtime(at), "exact")
     return format_html('<time datetime="{}" data-moment="{}" title="{}">{}</time>', part["at"], shape, exact, words)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache, lru_cache
@@ -21,7 +21,7 @@ from django.utils.functional import lazy
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, ngettext
 
-from batches.spoken_times import say_count, say_phrase
+from batches.phrases import Moment, longest_first, say_count, say_phrase
 
 _GAP = re.compile(r"%\((\w+)\)s|%%")
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z\d])")
@@ -44,6 +44,14 @@ _RELAY = re.compile(r"\brelay(?= %\((?P<gap>\w+)\)s)?")
 _ONLY_RELAY = "default"
 """The name of the relay of a site that has only one. It says nothing to a reader."""
 
+_ADDED = re.compile(r"(?<=\w)%\(\w+\)s(?=[:.])")
+"""A gap for words that may be added to those before it, such as " in line 3"."""
+
+_MARK = "\ufdd0%d\ufdd1"
+"""Stands for a time while its sentence is translated. Unicode leaves these two code points to programs."""
+
+_ANY_MARK = re.compile(_MARK.replace("%d", r"(\d)"))
+
 
 def figure(number: float, *, decimals: int = 0) -> str:
     """Write a number as the language of the request does: 1,000 in English, 1.000 in German."""
@@ -65,6 +73,21 @@ def say(sentence: object) -> str:
 
 say_lazy = lazy(say, str)
 """The same for a label that is shown later."""
+
+
+def fill_moments(sentence: str, moments: Sequence[Moment], write: Callable[[Moment], str]) -> str:
+    """Say a sentence in the language of the reader, with each time as ``write`` writes it."""
+    return "".join(write(part) if isinstance(part, dict) else part for part in split_moments(sentence, moments))
+
+
+def split_moments(sentence: str, moments: Sequence[Moment]) -> list[str | Moment]:
+    """Translate a sentence, and return its text and its moments in their order."""
+    sentence = _ANY_MARK.sub("", sentence)  # somebody typed it
+    named = [moment for moment in longest_first(moments) if moment["words"] in sentence]
+    for number, moment in enumerate(named):
+        sentence = sentence.replace(moment["words"], _MARK % number, 1)
+    parts = _ANY_MARK.split(say(sentence))  # text, number, text, number, ...
+    return [named[int(part)] if place % 2 else part for place, part in enumerate(parts)]
 
 
 def say_to_program(sentence: object) -> str:
@@ -215,11 +238,16 @@ def _read_catalogue(language: str) -> tuple[frozenset[str], tuple[Pattern, ...]]
 
 
 def _find_wordings(form: str) -> Iterator[str]:
-    """Yield a message, and how ``waiting`` words it for readers: with "mail server", and without the relay's name."""
-    yield form
+    """Yield a message, and how ``waiting`` words it for readers: with "mail server", and without the relay's name.
+
+    And each of them without a gap that follows a word: it may be empty, as in ``can't be used%(where)s:``.
+    """
+    forms = [form]
     if _RELAY.search(form):
-        yield _RELAY.sub("mail server", form)
-        yield re.sub(r"\brelay %\(\w+\)s", "mail server", form)
+        forms += [_RELAY.sub("mail server", form), re.sub(r"\brelay %\(\w+\)s", "mail server", form)]
+    yield from forms
+    if _ADDED.search(form):
+        yield from (_ADDED.sub("", each) for each in forms)
 
 
 def _compile(form: str, one: str, many: str) -> Pattern:

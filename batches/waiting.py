@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from batches import phrases
 from batches.phrases import ABOUT, AT, AT_SECOND, Moment, make_moment
-from batches.phrases import DAY as DAY_ALONE
 
 _OUR_RELAY = re.compile(r"^The relay (?:default )?")
 """Most sites have one relay only, whose name says nothing."""
@@ -55,33 +55,16 @@ def say_period(seconds: int) -> str:
     return f"{seconds:,} second{'' if seconds == 1 else 's'}"
 
 
-def say_day(at: datetime, *, now: datetime) -> str:
-    """Say the day of a time: empty for today, ``"tomorrow"``, ``"on Thursday 3 December"``, with the year if another.
-
-    ``at`` and ``now`` are in the site's time zone.
-    """
-    if at.date() == now.date():
-        return ""
-    if at.date() == now.date() + timedelta(days=1):
-        return "tomorrow"
-    year = f" {at.year}" if at.year != now.year else ""
-    return f"on {at:%A} {at.day} {at:%B}{year}"
-
-
 def time_of(at: datetime, *, now: datetime) -> Moment:
     """Say a time as a person does: ``"at 16:20"``, ``"tomorrow at 09:12"``, ``"on Thursday 3 December at 09:12"``.
 
     A time less than two minutes away has its second. A time between two minutes is rounded up, because nothing happens
     before it.
     """
-    local, today = timezone.localtime(at), timezone.localtime(now)
+    local = timezone.localtime(at)
     if abs((at - now).total_seconds()) < SECONDS_SHOWN:
-        clock, shape = f"at {local:%H:%M:%S}", AT_SECOND
-    else:
-        local = _round_up(local, MINUTE)
-        clock, shape = f"at {local:%H:%M}", AT
-    day = say_day(local, now=today)
-    return make_moment(f"{day} {clock}" if day else clock, local, shape)
+        return make_moment(local, AT_SECOND, now=now)
+    return make_moment(_round_up(local, MINUTE), AT, now=now)
 
 
 def say_time(at: datetime, *, now: datetime) -> str:
@@ -97,14 +80,9 @@ def finish_of(at: datetime, *, now: datetime) -> Moment | None:
     seconds = (at - now).total_seconds()
     if seconds < MINUTE:
         return None
-    local, today = timezone.localtime(at), timezone.localtime(now)
-    local = _round_up(local, MINUTE if seconds < HOUR else 5 * MINUTE)
-    day = say_day(local, now=today)
-    if day in ("", "tomorrow"):
-        # Of single words: it is no sentence for the catalogue, because spoken_times says it.
-        words = " ".join(filter(None, (day, "at", "about", f"{local:%H:%M}")))
-        return make_moment(words, local, ABOUT)
-    return make_moment(day, local, DAY_ALONE)
+    local = _round_up(timezone.localtime(at), MINUTE if seconds < HOUR else 5 * MINUTE)
+    days = (local.date() - timezone.localtime(now).date()).days
+    return make_moment(local, ABOUT if days <= 1 else phrases.DAY, now=now)
 
 
 def say_finish(at: datetime, *, now: datetime) -> str:

@@ -56,7 +56,7 @@ function say(at, shape) {
   return format(at, shape in STYLES ? shape : "minutes");
 }
 
-/** Say a time inside a sentence: as `say_phrase` in batches/phrases.py does. */
+/** Say a time inside a sentence: as `say_time` in batches/phrases.py does. */
 function sayPhrase(at, shape, now) {
   const time = format(at, shape === "at-second" ? "time" : "clock");
   const isOn = (date) => at.toDateString() === date.toDateString();

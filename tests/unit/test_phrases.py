@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from batches.languages import say_snapshot
 from batches.moments import say_times
-from batches.phrases import fill_moments, say_phrase
+from batches.phrases import say_time
 from batches.progress import Snapshot
+from batches.translations import fill_moments
 from batches.waiting import finish_of, say_canary, say_finish, say_scheduled, time_of
 
 NOW = datetime(2026, 11, 26, 15, 0, 20, tzinfo=UTC)  # a Thursday
@@ -30,7 +31,7 @@ def test_phrase_in_english_is_what_the_sentence_says(at: datetime, zone: str, se
     settings.TIME_ZONE = zone
     moments = [time_of(at, now=NOW), finish_of(at, now=NOW)]
     for moment in filter(None, moments):
-        assert say_phrase(datetime.fromisoformat(moment["at"]), moment["shape"], now=NOW) == moment["words"]
+        assert say_time(datetime.fromisoformat(moment["at"]), moment["shape"], now=NOW) == moment["words"]
 
 
 def test_each_time_of_a_sentence_is_written_by_the_caller() -> None:
@@ -42,6 +43,12 @@ def test_each_time_of_a_sentence_is_written_by_the_caller() -> None:
         "[2026-11-26T17:01:00+00:00], unless you pause or cancel it. 2 are waiting."
     )
     assert fill_moments("Nothing of it.", [moment], lambda each: "never") == "Nothing of it."
+
+
+def test_time_stays_in_its_place_when_somebody_has_typed_the_marks() -> None:
+    moment = time_of(NOW + timedelta(hours=2), now=NOW)
+    sentence = f"“\ufdd07\ufdd1 ⟦0⟧” is sent {moment['words']}."
+    assert fill_moments(sentence, [moment], lambda each: each["shape"]) == "“ ⟦0⟧” is sent at."
 
 
 def test_longer_words_are_found_first_when_two_times_begin_alike() -> None:

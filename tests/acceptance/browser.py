@@ -25,6 +25,22 @@ from tests import services
 from tests.acceptance.stack import RunningStack, wait_until
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+SWITCHED_OFF = (
+    # Chromium gives each page that is opened a frame of its own, and Playwright 1.65 may lose it: its locators then
+    # look for half a minute into a page that is gone (issue 42068 of Playwright).
+    "RenderDocument",
+    # Chromium heeds only the last list of this kind, so these are those of Playwright that a test could notice.
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)
 CHROMIUM_OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -33,6 +49,7 @@ CHROMIUM_OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    f"--disable-features={','.join(SWITCHED_OFF)}",
 )
 
 

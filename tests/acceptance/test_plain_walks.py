@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Error, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.acceptance.stack import RunningStack, stack_in_new_folder, wait_until
 
-# Beside another test process, Chromium now and then gives Playwright a page without a document for half a minute. Until
-# the cause is found, that would fail a run in which nothing is wrong.
-pytestmark = pytest.mark.skipif(
-    "LONG_TESTS" not in os.environ, reason="It is not steady on a busy machine: set LONG_TESTS=1."
-)
-
 MEMBERS = "Name;E-Mail;Town\nAda Lovelace;ada@example.org;London\nBob Frost;bob@example.org;Oslo\nNed;ned@@x;Rome\n"
+BATCH_PAGE = re.compile(r"/batches/\d+/$")
 TABS_MAX = 120
-FIND_UNSEEN = """() => {
+LOOK = """wanted => {
   const element = document.querySelector(":focus");
-  if (!element) return "";
+  if (!element) return ["", false];
   const box = element.getBoundingClientRect(), style = getComputedStyle(element);
   const isSeen = element.tagName === "IFRAME" || (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2);
   const isInSight = box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight;
-  return isInSight && isSeen ? "" : element.outerHTML;
+  return [isInSight && isSeen ? "" : element.outerHTML, element === wanted];
 }"""
-"""Return the element with the focus if it can't be seen, else nothing. Nothing has it if a button of the browser has.
+"""Return the element with the focus if it can't be seen, and whether it is the wanted one.
+
+Nothing has the focus if a button of the browser has.
 
 A browser draws its own border around what is in a frame.
 """
@@ -41,21 +37,14 @@ class Keyboard:
 
     def reach(self, thing: Locator, key: str = "Tab") -> None:
         """Press Tab until something has the focus, which must be in sight at each step."""
+        wanted = thing.element_handle()
         for _ in range(TABS_MAX):
             self.page.keyboard.press(key)
-            assert not (unseen := self._find_unseen()), f"The focus can't be seen: {unseen}"
-            if thing.evaluate("element => element === document.activeElement"):
+            unseen, is_reached = self.page.evaluate(LOOK, wanted)
+            assert not unseen, f"The focus can't be seen: {unseen}"
+            if is_reached:
                 return
         raise AssertionError(f"{thing} can't be reached with {TABS_MAX} times {key}")
-
-    def _find_unseen(self) -> str:
-        while True:
-            try:
-                return str(self.page.evaluate(FIND_UNSEEN))
-            except Error as exc:
-                if "context was destroyed" not in exc.message:
-                    raise
-                self.page.wait_for_load_state()  # the next page has come meanwhile
 
     def press(self, thing: Locator, key: str = "Enter") -> None:
         self.reach(thing)
@@ -221,6 +210,7 @@ def _send_without_script(page: Page) -> None:
     button(page, "Send a test").click()
     expect(page.locator(".notice.success")).to_contain_text("A test is on its way to me@example.org")
     button(page, "Send to 2 recipients").click()
+    page.wait_for_url(BATCH_PAGE)
 
 
 def _follow_without_script(page: Page) -> None:
@@ -250,6 +240,7 @@ def _find_without_script(page: Page) -> None:
     expect(page.locator("#cards tr")).to_have_count(1)
     page.fill("#find-person", "ada@")
     page.press("#find-person", "Enter")
+    page.wait_for_url("**/people/**")
     _reload_until(page, page.locator("#found a.title"))
     page.locator("#found a.title").first.click()
     page.locator(".mails .title").first.click()

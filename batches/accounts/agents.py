@@ -1,6 +1,8 @@
-"""Name a device for people from the User-Agent of its browser: ``"Firefox on Windows"``."""
+"""Name a device for people from the User-Agent of its browser: ``"Firefox on Windows"``, in their language."""
 
 from __future__ import annotations
+
+from django.utils.translation import gettext as _
 
 BROWSERS = (
     ("Edg/", "Edge"),
@@ -29,5 +31,5 @@ def name_device(user_agent: str) -> str:
     browser = next((name for mark, name in BROWSERS if mark in user_agent), "")
     system = next((name for mark, name in SYSTEMS if mark in user_agent), "")
     if browser and system:
-        return f"{browser} on {system}"
-    return browser or user_agent[:SHOWN_MAX_CHARS] or "An unnamed program"
+        return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
+    return browser or user_agent[:SHOWN_MAX_CHARS] or _("An unnamed program")

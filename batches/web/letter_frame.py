@@ -14,8 +14,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from batches.letter_frames import find_frame, save_frame
@@ -38,21 +37,27 @@ class FrameForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class ta
     """Logo, colour and footer."""
 
     picture = forms.FileField(
-        label=_lazy("Logo"),
+        label=gettext_lazy("Logo"),
         required=False,
         widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/gif,image/webp"}),
-        help_text=_lazy("A PNG or JPEG of up to 1 MB. It is shown at most 56 pixels high."),
+        help_text=gettext_lazy("A PNG or JPEG of up to 1 MB. It is shown at most 56 pixels high."),
     )
-    no_logo = forms.BooleanField(label=_lazy("No logo"), required=False)
+    no_logo = forms.BooleanField(label=gettext_lazy("No logo"), required=False)
 
     class Meta:
         model = LetterFrame
         fields = ["logo_words", "accent", "footer"]
-        labels = {"logo_words": _lazy("Words for the logo"), "accent": _lazy("Colour"), "footer": _lazy("Footer")}
+        labels = {
+            "logo_words": gettext_lazy("Words for the logo"),
+            "accent": gettext_lazy("Colour"),
+            "footer": gettext_lazy("Footer"),
+        }
         help_texts = {
-            "logo_words": _lazy("What people read where pictures are not shown, such as the name of your school."),
-            "accent": _lazy("Of the line at the top, of links and buttons."),
-            "footer": _lazy("Below every letter, such as your name, postal address and telephone."),
+            "logo_words": gettext_lazy(
+                "What people read where pictures are not shown, such as the name of your school."
+            ),
+            "accent": gettext_lazy("Of the line at the top, of links and buttons."),
+            "footer": gettext_lazy("Below every letter, such as your name, postal address and telephone."),
         }
         widgets = {"accent": forms.TextInput(attrs={"type": "color"}), "footer": forms.Textarea(attrs={"rows": 4})}
 

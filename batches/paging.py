@@ -69,6 +69,20 @@ def cut(
     return page, _key_of(page[-1], order) if len(found) > size else None
 
 
+def cut_by_count(rows: QuerySet[Row], *, cursor: str, size: int) -> tuple[list[Row], str | None]:
+    """Read one page of a list that is ordered by a text. Its cursor says how many rows were before the page.
+
+    It is for lists that people write, such as templates: the rows before a page are read, and a row that is added
+    meanwhile moves the others.
+
+    Raises:
+        CursorFault: The cursor is malformed.
+    """
+    [skipped] = parse(cursor, count=1) if cursor else [0]
+    found = list(rows[skipped : skipped + size + 1])
+    return found[:size], str(skipped + size) if len(found) > size else None
+
+
 def _walk(walk: Walk[Row], condition: Q, *, order: Sequence[str], size: int) -> list[Row]:
     if not walk.parts:
         return []

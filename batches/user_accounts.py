@@ -188,8 +188,11 @@ def set_active(manager: User, user: User, *, is_active: bool) -> None:
         user.save(update_fields=["is_active"])
 
 
-def set_administrator(manager: User, user: User, *, is_administrator: bool) -> None:
+def set_administrator(manager: User, user: User, *, is_administrator: bool, keeps_admin_pages: bool = False) -> None:
     """Let a user do everything, also in the admin, or only what the groups of the user allow.
+
+    Args:
+        keeps_admin_pages: One who is no administrator any more may still open the admin, as far as the groups allow.
 
     Raises:
         UserRefused: the manager is no administrator, or the user is the last one.
@@ -201,7 +204,8 @@ def set_administrator(manager: User, user: User, *, is_administrator: bool) -> N
         _lock_administrators(manager)
         if not is_administrator:
             keep_an_administrator([user])
-        user.is_superuser = user.is_staff = is_administrator
+        user.is_superuser = is_administrator
+        user.is_staff = is_administrator or (user.is_staff and keeps_admin_pages)
         user.save(update_fields=["is_superuser", "is_staff"])
 
 

@@ -15,11 +15,20 @@ from django.core import signing
 from django.http import HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
 
+from batches.throttling import Rate, is_above
+
 MAX_CHARS = 1_000_000
 """The most that is kept. Two bodies of a template are shorter."""
 
 KEPT_SECONDS = 12 * 3600
 """How long a kept form waits for the sign-in: longer than a break, and no longer than a day of work."""
+
+LONG_CHARS = 100_000
+"""A form with more characters is a long one."""
+
+FORMS = Rate(name="kept-forms", limit_count=20, window_seconds=KEPT_SECONDS)
+LONG_FORMS = Rate(name="kept-long-forms", limit_count=5, window_seconds=KEPT_SECONDS)
+"""How many forms are kept for one user: each may lie in a session of its own until it ends. That is 7 MB at most."""
 
 USER_COOKIE_DAYS = 30
 
@@ -40,6 +49,7 @@ class KeptForm:
     has_file: bool = False
     """A file was chosen too. It must be chosen again."""
     is_too_long: bool = False
+    """Nothing is kept: it was too long, or too many of this user's forms are kept."""
     is_stale_page: bool = False
     """The user had signed in again since the page was opened, so its token was an old one."""
 
@@ -63,16 +73,24 @@ def keep_form(request: HttpRequest, *, user_id: int | None = None) -> KeptForm |
         return None
     fields = {name: values for name, values in request.POST.lists() if not any(each in name for each in _NOT_KEPT)}
     size = sum(len(name) + len(value) for name, values in fields.items() for value in values)
+    is_kept = _has_room(user_id, size)
     kept = KeptForm(
         path=request.path,
         user_id=user_id,
-        fields=fields if size <= MAX_CHARS else {},
+        fields=fields if is_kept else {},
         has_file=bool(request.FILES),
-        is_too_long=size > MAX_CHARS,
+        is_too_long=not is_kept,
         is_stale_page=is_stale_page,
     )
     request.session[_SESSION_KEY] = asdict(kept)
     return kept
+
+
+def _has_room(user_id: int, size: int) -> bool:
+    """Count a form of a user, and tell whether it may be kept. A button without a field needs no room."""
+    if size > MAX_CHARS or (size and is_above(FORMS, str(user_id))):
+        return False
+    return size <= LONG_CHARS or not is_above(LONG_FORMS, str(user_id))
 
 
 def find_kept_form(request: HttpRequest) -> KeptForm | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.apps import apps
@@ -151,7 +152,7 @@ class SendingUserAdmin(FewPermissions, UserAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=_("Send email with template…"), permissions=["send_email"])
     def send_email(self, request: HttpRequest, users: QuerySet[User]) -> HttpResponseBase:
-        """Show the form. When it comes back, make a batch of exactly these users and send it."""
+        """Show the form. When it comes back, make a batch of exactly these users, and send it or lead to its review."""
         users = users.order_by("pk")
         count = users.count()
         user = _user_of(request)
@@ -161,7 +162,8 @@ class SendingUserAdmin(FewPermissions, UserAdmin):  # type: ignore[type-arg]
         if form.cleaned_data["count"] != count:
             self.message_user(request, f"The selection now has {count:,} users. Check it, then send.", messages.WARNING)
             return self._ask(request, users, _new_form(count, user, chosen=form.cleaned_data))
-        return self._send(request, users, form.cleaned_data) or self._ask(request, users, _new_form(count, user))
+        act = self._review if "review" in request.POST else self._send
+        return act(request, users, form.cleaned_data) or self._ask(request, users, _new_form(count, user))
 
     def _ask(self, request: HttpRequest, users: QuerySet[User], form: SendForm) -> TemplateResponse:
         context = {
@@ -178,6 +180,17 @@ class SendingUserAdmin(FewPermissions, UserAdmin):  # type: ignore[type-arg]
             "index": request.POST.get("index", "0"),
         }
         return TemplateResponse(request, "admin/batches/send_email.html", context)
+
+    def _review(self, request: HttpRequest, users: QuerySet[User], chosen: dict[str, Any]) -> HttpResponseBase | None:
+        """Make a draft, and redirect to its review: it shows the message of each user. None: it was refused."""
+        try:
+            batch = intake.import_users(users, user=_user_of(request), key=_make_key(users, chosen)).batch
+        except (intake.ListRefused, NotPermitted) as exc:
+            self.message_user(request, str(exc), messages.ERROR)
+            return None
+        named = {"template": chosen["template"].key, "subject": chosen["subject"], "sender": chosen["sender"]}
+        query = urlencode({name: value for name, value in named.items() if value})
+        return HttpResponseRedirect(f"{reverse('review', args=[batch.pk])}?{query}")
 
     def _send(self, request: HttpRequest, users: QuerySet[User], chosen: dict[str, Any]) -> HttpResponseBase | None:
         """Send, and redirect to the page of the batch. None: it was refused, and the page shows why."""

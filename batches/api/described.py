@@ -79,6 +79,7 @@ class DescribedApi(NinjaAPI):
         document = super().get_openapi_schema(**options)
         document["components"]["schemas"]["Error"] = ERROR
         for path, method, operation in list_operations(document):
+            _summarise(operation)
             _describe_texts(operation)
             _add_refusals(operation, statuses=list(_shared_statuses(path, method, operation)))
         return document
@@ -90,6 +91,14 @@ def list_operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[s
         for method, operation in methods.items():
             if method in METHODS:
                 yield path, method, operation
+
+
+def _summarise(operation: dict[str, Any]) -> None:
+    """Say in the list of operations what each does: the first sentence of its text. ninja has the function's name."""
+    first, full_stop, rest = operation["description"].partition(". ")
+    first, _, below = first.partition("\n\n")
+    operation["summary"] = " ".join(first.split()).removesuffix(".")
+    operation["description"] = f"{below}{full_stop}{rest}".strip()
 
 
 def _describe_texts(operation: dict[str, Any]) -> None:

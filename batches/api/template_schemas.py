@@ -26,7 +26,7 @@ class TemplateOut(Schema):
 
 class TemplateList(Schema):
     items: list[TemplateOut]
-    next: str | None = Field(description="Always null: the list has one page.")
+    next: str | None = Field(description="The cursor of the next page, or null.")
 
 
 class PreviewOut(Schema):

@@ -114,11 +114,12 @@ class VersionList(Schema):
 
 
 @router.get("/templates", response=TemplateList)
-def list_templates(request: HttpRequest) -> TemplateList:
-    """All templates by name, each with the merge fields that it uses."""
-    templates = list(EmailTemplate.objects.select_related("sender", "owner", "topic"))
-    known = read_known(templates, user_id=request.user.pk)
-    return TemplateList(items=list(map(describe_template, templates, known)), next=None)
+def list_templates(request: HttpRequest, options: Query[ListOptions]) -> TemplateList:
+    """The templates by name, each with the merge fields that it uses."""
+    templates = EmailTemplate.objects.select_related("sender", "owner", "topic").order_by("name", "pk")
+    rows, following = paging.cut_by_count(templates, cursor=options.cursor or "", size=options.limit)
+    known = read_known(rows, user_id=request.user.pk)
+    return TemplateList(items=list(map(describe_template, rows, known)), next=following)
 
 
 @router.get("/templates/{slug:key}", response=WholeTemplate)

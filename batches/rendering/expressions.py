@@ -299,7 +299,7 @@ class Expression(Code):
         if identifier in KEYWORDS:
             identifier += "_"  # as the merge field of such a column is named
         if not identifier:
-            self.refuse(f"“{typed}” is no name of a merge field.", at=node)
+            self.refuse(f"“{typed}” is no name of a field.", at=node)
         if is_own:
             self._uses.own.add(identifier)
         else:

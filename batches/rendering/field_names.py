@@ -111,9 +111,7 @@ class FieldNames:
             if self.binding.near[name]
         ]
         lacks = f"{NO_COLUMN}: {', '.join(map(self._as_typed, missing))}."
-        return " ".join(
-            (lacks, *near, "Write the name of a column in the template, or rename a merge field of the list.")
-        )
+        return " ".join((lacks, *near, "Write the name of a column in the template, or rename a field of the list."))
 
     def _as_typed(self, name: str) -> str:
         return self.typed.get(name, name)

@@ -41,7 +41,7 @@ def find_footer_fault(footer: str) -> str:
     if found is None:
         return ""
     return (
-        f"Recipients would read {found[0]!r} as it is, because a footer has no merge fields. Remove it. "
+        f"Recipients would read {found[0]!r} as it is, because a footer has no fields. Remove it. "
         "Only {{ unsubscribe_url }}, written so, is replaced."
     )
 

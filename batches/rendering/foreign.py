@@ -65,7 +65,7 @@ class ForeignTag:
     def _advise(self, where: str) -> str:
         if self.kind == ForeignKind.COMMENT:
             return f"{where} That begins a comment, which is left out of the message. Write a space after the {{."
-        what = f"the column {self.column}" if self.column else "a merge field"
+        what = f"the column {self.column}" if self.column else "a field"
         return f"{where} It would be sent unchanged. To show {what}, write {{{{ {self.column or self.name} }}}}."
 
 

@@ -136,7 +136,7 @@ def _read_tag(source: str, opening: re.Match[str]) -> tuple[Tag, int]:
     position = close + 2
     if source.startswith("{", start) and source.startswith("}", position):
         name = source[start + 1 : close].strip()
-        raise TagFault(f"A merge field has two braces on each side. Write {{{{ {name} }}}}.", opening.start())
+        raise TagFault(f"A field has two braces on each side. Write {{{{ {name} }}}}.", opening.start())
     text = source[opening.start() : position]
     start += source.startswith(("-", "+"), start)
     close -= close > start and source[close - 1] in "-+"

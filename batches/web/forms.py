@@ -69,7 +69,7 @@ class UploadForm(RefusableForm):
     name = forms.CharField(required=False, max_length=NAME_MAX_CHARS)
     template = TemplateField(
         empty_label=None,
-        label=gettext_lazy("Letter"),
+        label=gettext_lazy("Template"),
         error_messages={
             "required": gettext_lazy("Choose a template. If there is none, write one under Templates first.")
         },

@@ -19,6 +19,8 @@ from batches.returns.summary import RETURN_KINDS, read_returns, say_answer, say_
 _GAP = re.compile(r"\{\{-?\s*([^{}|()\"']+?)\s*-?\}\}")
 """A gap of a template with a name alone, such as ``{{ name }}``."""
 
+_TAG = re.compile(r"\{[{%#]")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedAttempt:
@@ -79,17 +81,25 @@ class ListedEmail:
 
 
 def add_subjects(listed: Sequence[ListedEmail]) -> list[ListedEmail]:
-    """Return listed emails with their subjects: of the job that made the record, or of the last one of the batch."""
-    subjects: dict[int, dict[int, str]] = {}
+    """Return listed emails with their subjects: of the job that made the record, or of the last one of the batch.
+
+    A list renders no templates. So an email whose subject has more than names in its gaps is listed by the name of its
+    template, or without a subject if that template is gone.
+    """
+    subjects: dict[int, dict[int, tuple[str, str]]] = {}
     jobs = EmailJob.objects.filter(batch__in={each.batch.pk for each in listed}).order_by("pk")
-    for job_id, batch_id, subject in jobs.values_list("pk", "batch_id", "subject"):
-        subjects.setdefault(batch_id, {})[job_id] = subject
+    for job_id, batch_id, subject, name in jobs.values_list("pk", "batch_id", "subject", "template__name"):
+        subjects.setdefault(batch_id, {})[job_id] = (subject, name or "")
     return [replace(each, subject=_choose_subject(each, subjects.get(each.batch.pk, {}))) for each in listed]
 
 
-def _choose_subject(listed: ListedEmail, of_jobs: Mapping[int, str]) -> str:
-    subject = of_jobs.get(listed.history.job_id or 0) or next(reversed(list(of_jobs.values())), "")
-    return fill_subject(subject, listed.batch.merge_fields, listed.email.fields)
+def _choose_subject(listed: ListedEmail, of_jobs: Mapping[int, tuple[str, str]]) -> str:
+    last = next(reversed(list(of_jobs.values())), ("", ""))
+    subject, template_name = of_jobs.get(listed.history.job_id or 0, last)
+    names = listed.batch.merge_fields
+    if _TAG.search(fill_subject(subject, names, [""] * len(names))):  # not of the cells, which may have braces
+        return template_name
+    return fill_subject(subject, names, listed.email.fields)
 
 
 def fill_subject(subject: str, merge_fields: Sequence[str], cells: Sequence[str]) -> str:

@@ -49,6 +49,10 @@ TEST_ADDRESS = "test_address"
 REVIEWED = "reviewed"
 """The field of the form with the digest of what the page shows."""
 
+GO = "go"
+"""The field of the form with the row before or after the one that is shown. They are buttons and no links, so that what
+is typed beside them stays."""
+
 READY_STATUS = BatchStatus.PENDING
 """The status of a draft after it is sent. The review says beforehand why such a batch would wait."""
 
@@ -69,7 +73,10 @@ def show_review(request: SignedInRequest, batch_id: int) -> HttpResponse:
 @posted_from_review
 def choose(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Redirect to the review of the message that the form chooses."""
-    choice = read_choice(find_batch(request, batch_id), request.POST, user=request.user)
+    query = request.POST.copy()
+    if GO in query:
+        query["row"], query["line"] = str(query[GO]), ""
+    choice = read_choice(find_batch(request, batch_id), query, user=request.user)
     remember_time(request, choice.batch)
     missed = f"&{urlencode({'line': choice.missed_line})}" if choice.missed_line else ""
     return redirect(f"{review_address(choice)}{missed}#message")
@@ -193,8 +200,9 @@ def show_draft(
         "choice": choice,
         "form": form or MessageForm(initial=_initial(request, choice), user=request.user, template=choice.template),
         "frame": f"{reverse('review-message', args=[choice.batch.pk])}?{urlencode(choice.query())}",
-        "previous_address": _address_of_row(choice, choice.previous_row),
-        "next_address": _address_of_row(choice, choice.next_row),
+        "go_field": GO,
+        "previous_row": choice.previous_row,
+        "next_row": choice.next_row,
         "limit": str(limit) if limit else "",
         "waiting": say_why_waiting(READY_STATUS, fleet),
         "list": described,
@@ -228,10 +236,6 @@ def _find_asked(batch: Batch) -> QueryDict | None:
     parts = {"template": approval.template.key, "subject": approval.subject}
     parts |= {"sender": approval.sender_key, "topic": approval.topic_key}
     return QueryDict(urlencode({name: value for name, value in parts.items() if value}))
-
-
-def _address_of_row(choice: MessageChoice, row: int | None) -> str:
-    return "" if row is None else f"?{urlencode({**choice.query(), 'row': row})}"
 
 
 def _initial(request: SignedInRequest, choice: MessageChoice) -> dict[str, object]:

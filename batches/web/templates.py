@@ -15,7 +15,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import transaction
-from django.db.models import F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from batches.models import EmailJob, EmailTemplate, JobKind, TemplateVersion
-from batches.paging import CursorFault, Page, make_page, parse, walk_indexes
+from batches.paging import CursorFault, Page, cut_by_count, make_page, walk_indexes
 from batches.permissions import Permission, may
 from batches.template_analysis import read_known
 from batches.template_versions import TemplateInUse, delete_template, make_default, may_edit
@@ -49,7 +49,9 @@ class ListedTemplate:
     merge_fields: list[str]
     fault: str
     used_count: int
-    """How many batches were sent with it, up to one more than USES_MAX."""
+    """How many batches were sent with it, without tests, up to one more than USES_MAX."""
+    is_used: bool
+    """Whether anything was sent with it, and be it a test."""
     changed_by: str
     """Who saved it last. Empty: not known, or a command."""
     changed_at: datetime
@@ -64,6 +66,8 @@ class ListedTemplate:
             return _("It can't be deleted while it is the default.")
         if self.used_count:
             return _("It can't be deleted, because batches were sent with it.")
+        if self.is_used:
+            return _("It can't be deleted, because a test was sent with it.")
         return ""
 
 
@@ -107,30 +111,31 @@ def remove_template(request: SignedInRequest, key: str) -> HttpResponse:
 
 
 def _read_page(query: QueryDict, text: str) -> Page[EmailTemplate]:
-    """Read a page in the order of the names. Its cursor counts templates, of which nobody has millions."""
+    """Read a page in the order of the names, the default first."""
     cursor = str(query.get("after", ""))
-    try:
-        [skipped] = parse(cursor, count=1) if cursor else [0]
-    except CursorFault:
-        skipped = 0
-    found = EmailTemplate.objects.order_by("-is_default", "name", "pk")
+    found = EmailTemplate.objects.only("pk").order_by("-is_default", "name", "pk")
     for word in text.split():
         found = found.filter(Q(name__icontains=word) | Q(key__icontains=word) | Q(subject__icontains=word))
-    ids = list(found.values_list("pk", flat=True)[skipped : skipped + PAGE_SIZE + 1])
+    try:
+        chosen, following = cut_by_count(found, cursor=cursor, size=PAGE_SIZE)
+    except CursorFault:
+        cursor = ""
+        chosen, following = cut_by_count(found, cursor=cursor, size=PAGE_SIZE)
     # For a template that is seldom used, the planner would read all jobs.
     with transaction.atomic(), walk_indexes():
-        templates = _with_use().in_bulk(ids[:PAGE_SIZE])
-    rows = [templates[pk] for pk in ids if pk in templates]
-    following = str(skipped + PAGE_SIZE) if len(ids) > PAGE_SIZE else None
-    return make_page(rows, query=query, following=following, is_first=not skipped)
+        templates = _with_use().in_bulk([each.pk for each in chosen])
+    rows = [templates[each.pk] for each in chosen if each.pk in templates]
+    return make_page(rows, query=query, following=following, is_first=not cursor)
 
 
 def _with_use() -> QuerySet[EmailTemplate]:
     """Add how many batches were sent with each template, up to one more than USES_MAX, and who saved it last."""
-    sent = EmailJob.objects.filter(template=OuterRef("pk"), kind=JobKind.FIRST).order_by().values("pk")
+    jobs = EmailJob.objects.filter(template=OuterRef("pk")).order_by().values("pk")
+    sent = jobs.filter(kind=JobKind.FIRST, batch__is_test=False)
     last = TemplateVersion.objects.filter(template=OuterRef("pk"), number=OuterRef("version"))
     return EmailTemplate.objects.annotate(
         used_count=Func(ArraySubquery(sent[: USES_MAX + 1]), function="cardinality", output_field=IntegerField()),
+        is_used=Exists(jobs),
         changed_by=Subquery(last.values("saved_by__username")[:1]),
         saved_at=Coalesce(Subquery(last.values("saved_at")[:1]), F("updated_at")),
     ).select_related("sender", "owner", "topic")
@@ -144,6 +149,7 @@ def _list_templates(request: SignedInRequest, templates: Iterable[EmailTemplate]
             merge_fields=known.merge_fields,
             fault=known.fault,
             used_count=template.used_count,  # type: ignore[attr-defined]  # annotated by _with_use
+            is_used=template.is_used,  # type: ignore[attr-defined]  # likewise
             changed_by=template.changed_by or "",  # type: ignore[attr-defined]  # likewise
             changed_at=template.saved_at,  # type: ignore[attr-defined]  # likewise
             excerpt=_make_excerpt(template),

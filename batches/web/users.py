@@ -185,7 +185,8 @@ def _promote(request: SignedInRequest, user: User) -> str:
 
 
 def _demote(request: SignedInRequest, user: User) -> str:
-    user_accounts.set_administrator(request.user, user, is_administrator=False)
+    keeps = "keeps_admin_pages" in request.POST
+    user_accounts.set_administrator(request.user, user, is_administrator=False, keeps_admin_pages=keeps)
     return _("%(name)s is no administrator any more.") % {"name": user.get_username()}
 
 

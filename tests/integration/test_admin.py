@@ -319,6 +319,12 @@ def test_only_the_selected_users_are_sent_to_when_the_action_is_confirmed(admin:
     assert (job.subject, job.template_key) == ("Hi", "plain")
 
 
+def test_message_is_reviewed_first_when_the_other_button_is_pressed(admin: Client, members: list[User]) -> None:
+    text = send_to_users(admin, _selected_action=[user.pk for user in members[:2]], review="1")
+    assert "Dear " in text and "<dd>m1@example.org</dd>" in text and 'name="subject" value="Hi"' in text
+    assert Batch.objects.get().status == BatchStatus.DRAFT and not EmailJob.objects.exists()
+
+
 def test_users_of_all_pages_are_selected_when_select_all_is_clicked(
     admin: Client, members: list[User], staff: User
 ) -> None:

@@ -330,6 +330,9 @@ def test_docs_describe_every_address_when_they_are_read(api: Client) -> None:
         *("/api/people", "/api/people/{person_id}/emails"),
     }
     assert api.get("/api/docs").status_code == 200
+    summaries = [each["summary"] for methods in paths.values() for each in methods.values()]
+    assert paths["/api/topics"]["get"]["summary"] == "All topics by name"
+    assert all(len(summary.split()) > 2 and not summary.istitle() for summary in summaries)
 
 
 def test_names_of_generated_clients_are_those_of_the_first_version(api: Client) -> None:

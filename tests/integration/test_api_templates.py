@@ -56,6 +56,19 @@ def test_template_is_written_and_read(api: Client) -> None:
     assert [each["version"] for each in rest["items"]] == [1]
 
 
+def test_templates_are_listed_in_pages(api: Client, welcome: EmailTemplate) -> None:
+    for name in ("Autumn", "Spring", "Winter"):
+        create(api, key=name.lower(), name=name)
+    names, cursor = [], ""
+    while cursor is not None:
+        answer = api.get("/api/templates", {"limit": "2", "cursor": cursor}).json()
+        assert len(answer["items"]) <= 2
+        names += [each["name"] for each in answer["items"]]
+        cursor = answer["next"]
+    assert names == ["Autumn", "Spring", welcome.name, "Winter"]
+    assert api.get("/api/templates", {"cursor": "x"}).status_code == 422
+
+
 def test_key_is_not_the_number_of_another_template(api: Client, make_user: MakeUser) -> None:
     """A program that names a template by its number would send the one with that key."""
     _, made = create(signed_in(make_user("ann", "Senders")))

@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLPattern, reverse
 
-from batches.accounts.kept_forms import MAX_CHARS
+from batches.accounts.kept_forms import FORMS, LONG_CHARS, LONG_FORMS, MAX_CHARS, cookie_name
 from batches.models import Batch, BatchStatus, EmailTemplate
 from batches.permissions import Permission
 from batches.web import urls as web_urls
@@ -80,6 +80,20 @@ def test_nothing_is_stored_when_nobody_has_used_the_browser(bob: User) -> None:
     assert "Sign in again, and repeat it." in asked
     assert "kept_form" not in stranger.session
     assert "Autumn" not in sign_in(stranger, next="/templates/new/")
+
+
+@pytest.mark.parametrize(("text", "limit"), [("Dear", FORMS.limit_count), ("x" * LONG_CHARS, LONG_FORMS.limit_count)])
+def test_forms_are_kept_up_to_a_limit_when_a_browser_drops_its_session_each_time(
+    text: str, limit: int, page: Client
+) -> None:
+    kept = []
+    for _ in range(limit + 2):
+        client = Client()
+        client.cookies[cookie_name()] = page.cookies[cookie_name()].value
+        asked = post(client, "/templates/new/", LETTER | {"html": text})
+        kept.append("what you typed comes back" in asked)
+        assert bool(client.session["kept_form"]["fields"]) == kept[-1]
+    assert kept == [True] * limit + [False] * 2
 
 
 def test_text_is_not_stored_when_it_is_too_long(page: Client) -> None:

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from batches.models import Attempt, Batch, JobStatus, Lane, Person, SuppressionReason
+from batches.models import Attempt, Batch, EmailJob, EmailTemplate, JobStatus, Lane, Person, SuppressionReason
 from batches.outcomes import Outcome
 from batches.suppressions import suppress
 from batches.web.listed_emails import fill_subject
@@ -32,6 +32,24 @@ def test_person_is_listed_with_the_newest_mail_when_name_is_a_part(
     assert f'href="{reverse("person-mails", args=[Person.objects.get(words__contains="berg").pk])}"' in html
     assert "Hello Ann Berg" in html and "list.csv" in html
     assert "Bob" not in html
+
+
+@pytest.mark.parametrize(
+    ("subject", "listed"),
+    [
+        ("Hi {{ name }}", "Hi Ann Berg"),
+        ("Welcome, {{ name | default('friend') }}!", "Autumn"),
+        ("{% if name %}Hi{% endif %}", "Autumn"),
+    ],
+)
+def test_mail_is_listed_by_its_template_when_its_subject_has_more_than_names(
+    page: Client, make_list: MakeList, make_job: MakeJob, subject: str, listed: str
+) -> None:
+    EmailTemplate.objects.update(name="Autumn")
+    job = make_job(make_list(ANN), JobStatus.COMPLETED)
+    EmailJob.objects.filter(pk=job.pk).update(subject=subject)
+    html = search(page, "berg")
+    assert f">{listed}</a>" in html and "{" not in html.partition("<main")[2]
 
 
 def test_page_says_what_to_do_when_nobody_was_found(page: Client, make_list: MakeList) -> None:

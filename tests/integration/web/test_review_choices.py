@@ -81,3 +81,14 @@ def test_typed_time_stays_when_another_button_is_pressed(page: Client, draft: Ba
     assert '<option value="second" selected>' in text
     page.post(reverse("review-choose", args=[draft.pk]), {**form, "scheduled_at": ""})
     assert 'name="scheduled_at" value=""' in read(page, draft)
+
+
+def test_typed_time_and_subject_stay_when_the_next_message_is_shown(page: Client, draft: Batch) -> None:
+    text = read(page, draft)
+    first, following = draft.emails.order_by("row")[:2]
+    assert f'name="go" value="{following.row}">Next' in text and "Previous" not in text
+    form = {"template": "town", "row": str(first.row), "line": str(first.shown_line), "go": str(following.row)}
+    form |= {"subject": "Come", "scheduled_at": "2099-01-01T09:00"}
+    text = page.post(reverse("review-choose", args=[draft.pk]), form, follow=True).content.decode()
+    assert f"<dd>{following.address}</dd>" in text and f'name="go" value="{first.row}">← Previous' in text
+    assert 'value="Come"' in text and 'value="2099-01-01T09:00"' in text

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from batches import intake
-from batches.models import EmailTemplate, JobStatus
+from batches.models import Batch, EmailJob, EmailTemplate, JobStatus
 from batches.template_versions import save_template
 from tests.conftest import MakeBatch, MakeJob, MakeUser, join_groups
 
@@ -40,6 +40,22 @@ def test_templates_are_listed_in_pages_and_searched_when_there_are_many(page: Cl
     found = page.get(reverse("templates"), {"q": "dates 07"}).context["listed"]
     assert [item.template.name for item in found] == ["Dates 07"]
     assert "No template is like that." in page.get(reverse("templates"), {"q": "zebra"}).content.decode()
+
+
+def test_tests_are_not_counted_as_batches_and_keep_their_template(
+    page: Client, sender: User, make_batch: MakeBatch, make_job: MakeJob
+) -> None:
+    template = make_template(owner=sender)
+    test = make_batch()
+    Batch.objects.filter(pk=test.pk).update(is_test=True)
+    for batch in (test, make_batch()):
+        make_job(batch, JobStatus.COMPLETED)
+    EmailJob.objects.filter(batch=test).update(template=template)
+    text = page.get(reverse("templates")).content.decode()
+    assert "not sent yet" in text and "because a test was sent with it." in text and "Delete…" not in text
+    EmailJob.objects.update(template=template)
+    text = page.get(reverse("templates")).content.decode()
+    assert "sent in 1 batch" in text and "because batches were sent with it." in text
 
 
 @pytest.mark.usefixtures("editor")

@@ -262,6 +262,14 @@ def test_administrator_is_made_and_unmade_when_an_administrator_does_it(admin: C
     assert (sender.is_superuser, sender.is_staff) == (False, False)
 
 
+def test_former_administrator_keeps_the_admin_when_the_form_says_so(admin: Client, sender: User) -> None:
+    for keeps, way_in in (({"keeps_admin_pages": "on"}, True), ({}, False)):
+        change(admin, sender, "promote")
+        change(admin, sender, "demote", **keeps)
+        sender.refresh_from_db()
+        assert (sender.is_superuser, sender.is_staff) == (False, way_in)
+
+
 def test_administrator_is_not_made_when_the_manager_is_none(manager: User, sender: User) -> None:
     client = sign_in(manager)
     assert "dministrator" not in client.get(reverse("user", args=[sender.pk])).content.decode().partition("<main")[2]

@@ -98,9 +98,8 @@ def test_guillemets_are_found_when_the_list_has_such_a_column() -> None:
 def test_hint_says_where_and_what_to_write_when_a_tag_is_found() -> None:
     parts = MessageParts(subject="*|FNAME|*", html="", text="a\nb\n[Vorname]")
     assert [tag.hint for tag in find_foreign_tags(parts)] == [
-        "The subject has *|FNAME|* in line 1. It would be sent unchanged. To show a merge field, write {{ FNAME }}.",
-        "The text body has [Vorname] in line 3. It would be sent unchanged. "
-        "To show a merge field, write {{ Vorname }}.",
+        "The subject has *|FNAME|* in line 1. It would be sent unchanged. To show a field, write {{ FNAME }}.",
+        "The text body has [Vorname] in line 3. It would be sent unchanged. To show a field, write {{ Vorname }}.",
     ]
 
 
@@ -152,7 +151,7 @@ def test_nothing_is_found_in_rare_signs_when_they_are_no_pair(text: str) -> None
 
 def test_hint_names_no_column_when_none_is_near() -> None:
     (found,) = find_foreign_tags(MessageParts(subject="S", html="", text="*|UNSUB|*"), ["vorname"])
-    assert found.hint.endswith("To show a merge field, write {{ UNSUB }}.")
+    assert found.hint.endswith("To show a field, write {{ UNSUB }}.")
 
 
 def test_list_of_tags_is_bounded_when_there_are_many() -> None:

@@ -113,7 +113,7 @@ def test_missing_fields_are_named_as_typed_with_the_columns_near_them() -> None:
     assert str(fault.value) == (
         "The list has no column for: Vornahme, Last Name. Near Vornahme: vorname or nachname. "
         "Near Last Name: first_name or nachname. "
-        "Write the name of a column in the template, or rename a merge field of the list."
+        "Write the name of a column in the template, or rename a field of the list."
     )
 
 

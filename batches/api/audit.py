@@ -81,7 +81,7 @@ def list_audit(request: HttpRequest, options: Query[AuditListOptions]) -> AuditL
 
 @router.get("/audit.csv", openapi_extra=CSV)
 async def download_audit(request: HttpRequest, options: Query[AuditSearch]) -> StreamingHttpResponse:
-    """The same as a file. That it was downloaded is an entry of the audit."""
+    """Who did what as a CSV file. That it was downloaded is an entry of the audit."""
     entries = await database_sync_to_async(_find_exported)(request, options)
     return stream_csv(audit_csv(entries), filename="audit.csv")
 

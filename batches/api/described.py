@@ -22,6 +22,8 @@ from ninja.openapi.schema import OpenAPISchema
 from batches.api.auth import BearerToken
 from batches.api.errors import ApiError, answer_api_error
 
+_FIRST_END = re.compile(r"(?<=\.)\s+|\n\n")
+
 METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 
 ERROR = {
@@ -95,10 +97,9 @@ def list_operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[s
 
 def _summarise(operation: dict[str, Any]) -> None:
     """Say in the list of operations what each does: the first sentence of its text. ninja has the function's name."""
-    first, full_stop, rest = operation["description"].partition(". ")
-    first, _, below = first.partition("\n\n")
+    first, *rest = _FIRST_END.split(operation["description"], maxsplit=1)
     operation["summary"] = " ".join(first.split()).removesuffix(".")
-    operation["description"] = f"{below}{full_stop}{rest}".strip()
+    operation["description"] = "".join(rest).strip()
 
 
 def _describe_texts(operation: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ async def download_results(
 
 @router.get("/batches/{int:batch_id}/results.xlsx", openapi_extra=XLSX)
 async def download_results_sheet(request: HttpRequest, batch_id: int, status: Status = None) -> StreamingHttpResponse:
-    """The same as an Excel file, for people. Times are in the zone of the site, which the headings name."""
+    """The results as an Excel file, for people. Times are in the zone of the site, which the headings name."""
     return await _answer(request, Export(batch_id=batch_id, rows="results", kind=FileKind.XLSX, status=status or ""))
 
 
@@ -95,7 +95,7 @@ async def download_rejected(request: HttpRequest, batch_id: int, local: Local = 
 
 @router.get("/batches/{int:batch_id}/rejected.xlsx", openapi_extra=XLSX)
 async def download_rejected_sheet(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
-    """The same as an Excel file. Correct it, and add it to the draft again."""
+    """The rejected rows as an Excel file. Correct it, and add it to the draft again."""
     return await _answer(request, Export(batch_id=batch_id, rows="rejected", kind=FileKind.XLSX))
 
 

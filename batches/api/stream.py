@@ -24,7 +24,10 @@ router = Router(tags=["batches"])
 
 @router.get("/batches/{int:batch_id}/stream")
 async def stream_batch(request: HttpRequest, batch_id: int) -> StreamingHttpResponse:
-    """Server-sent events. The data of each event is the whole snapshot of the batch, as on the websocket."""
+    """The snapshots of a batch as server-sent events.
+
+    The data of each event is the whole snapshot, as on the websocket.
+    """
     credentials = Credentials.of_request(request)
     # This query runs in the request's thread, as the query for the user did. So Channels closes the connection of both.
     # If each stream kept a connection, twenty streams would use up the pool.

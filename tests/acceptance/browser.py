@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from batches import progress
 from emailbatch.localstack import addresses
 from tests import services
+from tests.acceptance.daphne import FAIL_BEFORE_TRUNCATE
 from tests.acceptance.stack import RunningStack, wait_until
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -79,9 +80,7 @@ def running_site(more: Mapping[str, str] | None = None) -> Iterator[str]:
     environment = os.environ | {
         "DATABASE_URL": database.replace(f"/{addresses.DATABASE_NAME}?", f"/{name}?"),
         "DATABASE_POOL_SIZE": "4",
-        # A page's last reading may meet the TRUNCATE at the end of a test. Then the reading fails and not the TRUNCATE,
-        # which looks for a deadlock after a second (PostgreSQL's default).
-        "PGOPTIONS": "-c deadlock_timeout=50ms",
+        "PGOPTIONS": FAIL_BEFORE_TRUNCATE,
         "PYTHONWARNINGS": "",
         **(more or {}),
     }

@@ -1,4 +1,4 @@
-"""Runs a daphne for one test, with the database and the Redis of that test."""
+"""Runs a daphne for one test or one module, with the database and the Redis of the tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -24,6 +24,9 @@ from tests import services
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
 READY_SECONDS = 30
+FAIL_BEFORE_TRUNCATE = "-c deadlock_timeout=50ms"
+"""A page's last reading may meet the TRUNCATE at the end of a test. Then the reading fails and not the TRUNCATE, which
+looks for a deadlock after a second (PostgreSQL's default)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,7 @@ class WebServer:
 
     process: psutil.Process
     port: int
-    bearer: str
+    bearer: str = ""
 
     def open(self) -> HTTPConnection:
         return HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -46,19 +49,26 @@ class WebServer:
 
 @contextmanager
 def run_daphne(user: User, folder: Path, **environment: str) -> Iterator[WebServer]:
-    """Run daphne, with a bearer token of this user. The test needs ``transaction=True``."""
+    """Run daphne for one test, with a bearer token of this user. The test needs ``transaction=True``."""
+    with start_daphne(folder, **environment) as started:
+        yield replace(started, bearer=make_bearer(user))
+
+
+@contextmanager
+def start_daphne(folder: Path, **environment: str) -> Iterator[WebServer]:
+    """Run daphne, without a token. A module may share it: then each of its tests makes the token of its own user."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     test_database = connection.settings_dict["NAME"]
     database = addresses.database_url(services.running.data_dir).replace("/emailbatch?", f"/{test_database}?")
     own = {"DATABASE_URL": database, "REDIS_URL": settings.REDIS_URL, "DATA_DIR": str(folder)}
+    own["PGOPTIONS"] = FAIL_BEFORE_TRUNCATE
     argv = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "emailbatch.asgi:application"]
     log_path = folder / "daphne.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(argv, cwd=PROJECT_DIR, env=os.environ | own | environment, stdout=log, stderr=log)
-    bearer = f"Bearer {ApiToken.objects.issue(user)}"
-    server = WebServer(process=psutil.Process(process.pid), port=port, bearer=bearer)
+    server = WebServer(process=psutil.Process(process.pid), port=port)
     try:
         deadline = time.monotonic() + READY_SECONDS
         while not _answers(server):
@@ -68,6 +78,10 @@ def run_daphne(user: User, folder: Path, **environment: str) -> Iterator[WebServ
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+def make_bearer(user: User) -> str:
+    return f"Bearer {ApiToken.objects.issue(user)}"
 
 
 def _answers(server: WebServer) -> bool:

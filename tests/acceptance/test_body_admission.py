@@ -7,7 +7,9 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from http.client import HTTPResponse
+from itertools import product
 from pathlib import Path
 from threading import Thread
 
@@ -16,8 +18,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from batches.models import ApiToken, Batch
-from tests.acceptance.daphne import WebServer, run_daphne
+from batches.models import Batch
+from tests.acceptance.daphne import WebServer, make_bearer, run_daphne, start_daphne
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,12 +29,22 @@ HEAD = b'--x\r\nContent-Disposition: form-data; name="draft"\r\n\r\ntrue\r\n--x\
 HEAD += b'name="file"; filename="a.csv"\r\n\r\nemail\r\na@example.org\r\n'
 TAIL = b"\r\n--x--\r\n"
 
+WITH_LIST = ("/", "/api/upload", "/api/batches/1/rows", "/batches/1/review/add/", "/api/emails/send-bulk")
+WITH_PICTURE = ("/templates/new/", "/templates/welcome_email/edit/", "/templates/picture/")
+WITH_LITTLE = ("/accounts/login/", "/admin/login/", "/templates/", "/api/batches/1/reread", "/nothing", "//")
+"""Pages that expect a list or a picture in a body, and some that expect neither."""
+
+
+@pytest.fixture(scope="module")
+def shared(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    with start_daphne(tmp_path_factory.mktemp("web"), UPLOAD_MAX_BYTES=str(64 * MIB)) as server:
+        yield server
+
 
 @pytest.fixture
-def web(sender: User, tmp_path: Path) -> Iterator[WebServer]:
-    own = {"UPLOAD_MAX_BYTES": str(64 * MIB), "UPLOADS_PER_USER": "2", "UPLOADS_AT_ONCE": "3"}
-    with run_daphne(sender, tmp_path, **own) as server:
-        yield server
+def web(shared: WebServer, sender: User) -> WebServer:
+    """The server of the module, with a token of this test's sender."""
+    return replace(shared, bearer=make_bearer(sender))
 
 
 class Upload:
@@ -67,7 +79,7 @@ class Upload:
 
 
 def bearer(user: User) -> dict[str, str]:
-    return {"Authorization": f"Bearer {ApiToken.objects.issue(user)}"}
+    return {"Authorization": make_bearer(user)}
 
 
 def room_taken(web: WebServer) -> int:
@@ -81,26 +93,23 @@ def room_taken(web: WebServer) -> int:
     return total
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/accounts/login/", "/admin/login/", "/templates/", "/api/batches/1/reread", "/nothing", "//", "/api/upload/"],
-)
-def test_body_of_more_than_a_megabyte_is_refused_where_no_list_is_expected(web: WebServer, path: str) -> None:
+def test_body_of_more_than_a_megabyte_is_refused_where_no_list_is_expected(web: WebServer) -> None:
     token = {"Authorization": web.bearer}
-    with closing(Upload(web, path, length=MIB + 1, headers=token)) as announced:
-        status, body, _ = announced.answer()  # no octet of the body was sent
-    assert status == 413 and "1,048,576 bytes" in json.loads(body)["detail"]
-    with closing(Upload(web, path, length=None, headers=token)) as chunked:
-        for _ in range(3):
-            chunked.send(b"80000\r\n" + b"a" * 0x80000 + b"\r\n")
-        assert chunked.answer()[0] == 413
+    for path in (*WITH_LITTLE, "/api/upload/"):
+        with closing(Upload(web, path, length=MIB + 1, headers=token)) as announced:
+            status, body, _ = announced.answer()  # no octet of the body was sent
+        assert status == 413 and "1,048,576 bytes" in json.loads(body)["detail"], path
+        with closing(Upload(web, path, length=None, headers=token)) as chunked:
+            for _ in range(3):
+                chunked.send(b"80000\r\n" + b"a" * 0x80000 + b"\r\n")
+            assert chunked.answer()[0] == 413, path
 
 
-@pytest.mark.parametrize("path", ["/templates/new/", "/templates/welcome_email/edit/", "/templates/picture/"])
-def test_refusal_speaks_of_the_picture_where_one_is_expected(web: WebServer, path: str) -> None:
-    with closing(Upload(web, path, length=3 * MIB, headers={"Authorization": web.bearer})) as upload:
-        status, body, _ = upload.answer()
-    assert status == 413 and "Make the picture smaller, to 1 MB at most" in json.loads(body)["detail"]
+def test_refusal_speaks_of_the_picture_where_one_is_expected(web: WebServer) -> None:
+    for path in WITH_PICTURE:
+        with closing(Upload(web, path, length=3 * MIB, headers={"Authorization": web.bearer})) as upload:
+            status, body, _ = upload.answer()
+        assert status == 413 and "Make the picture smaller, to 1 MB at most" in json.loads(body)["detail"], path
 
 
 def test_only_a_post_has_a_large_body(web: WebServer) -> None:
@@ -110,16 +119,16 @@ def test_only_a_post_has_a_large_body(web: WebServer) -> None:
             assert upload.answer()[0] == 413
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/api/upload", "/api/batches/1/rows", "/batches/1/review/add/", "/api/emails/send-bulk"]
-)
-def test_large_body_of_a_stranger_is_refused_before_it_is_read(web: WebServer, path: str) -> None:
-    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": f"{settings.SESSION_COOKIE_NAME}=wrong"}):
+def test_large_body_of_a_stranger_is_refused_before_it_is_read(web: WebServer) -> None:
+    before = room_taken(web)
+    strangers: tuple[dict[str, str], ...]
+    strangers = ({}, {"Authorization": "Bearer wrong"}, {"Cookie": f"{settings.SESSION_COOKIE_NAME}=wrong"})
+    for path, headers in product(WITH_LIST, strangers):
         with closing(Upload(web, path, length=10 * MIB, headers=headers)) as upload:
             status, body, answered = upload.answer()
-        assert (status, answered["WWW-Authenticate"]) == (401, "Bearer")
-        assert json.loads(body)["detail"].startswith("You are not signed in")
-    assert room_taken(web) < MIB
+        assert (status, answered["WWW-Authenticate"]) == (401, "Bearer"), path
+        assert json.loads(body)["detail"].startswith("You are not signed in"), path
+    assert room_taken(web) < before + MIB
 
 
 def test_large_body_is_refused_when_its_user_may_not_send_or_is_not_active(web: WebServer, sender: User) -> None:
@@ -187,22 +196,29 @@ def send_until_accepted(web: WebServer, headers: dict[str, str], body: bytes) ->
             status = upload.answer()[0]
 
 
-def test_bodies_at_once_are_limited_for_a_user_and_in_all(web: WebServer, sender: User) -> None:
+@pytest.fixture
+def limited(sender: User, tmp_path: Path) -> Iterator[WebServer]:
+    """A server of this test alone, so that no earlier request has a place in it."""
+    with run_daphne(sender, tmp_path, UPLOADS_PER_USER="2", UPLOADS_AT_ONCE="3") as server:
+        yield server
+
+
+def test_bodies_at_once_are_limited_for_a_user_and_in_all(limited: WebServer, sender: User) -> None:
     other = User.objects.create_user("other")
     other.groups.set(sender.groups.all())
-    mine, others = {"Authorization": web.bearer}, bearer(other)
+    mine, others = {"Authorization": limited.bearer}, bearer(other)
     whole = HEAD + b"\r\n" * (2 * MIB) + TAIL
     with ExitStack() as stack:
-        first, _ = (admit(web, stack, mine, 8 * MIB) for _ in range(2))
-        status, body, headers = ask(web, mine)
+        first, _ = (admit(limited, stack, mine, 8 * MIB) for _ in range(2))
+        status, body, headers = ask(limited, mine)
         assert status == 429 and "2 large requests already" in body and int(headers["Retry-After"]) > 0
-        admit(web, stack, others, 8 * MIB)
-        status, body, headers = ask(web, others)
+        admit(limited, stack, others, 8 * MIB)
+        status, body, headers = ask(limited, others)
         assert status == 503 and "as it may at once" in body and int(headers["Retry-After"]) > 0
-        assert web.get("/api/batches")[0] == 200  # small requests go on
+        assert limited.get("/api/batches")[0] == 200  # small requests go on
         first.close()
-        send_until_accepted(web, mine, whole)
-    send_until_accepted(web, mine, whole)
+        send_until_accepted(limited, mine, whole)
+    send_until_accepted(limited, mine, whole)
     assert Batch.objects.count() == 2
 
 

@@ -36,8 +36,22 @@ hypothesis_settings.register_profile("no deadline", deadline=None)
 hypothesis_settings.load_profile("no deadline")
 
 
-LONG_MODULES = ("tests/acceptance/test_chaos.py", "tests/acceptance/test_up.py")
-"""The modules of the acceptance tests that take minutes."""
+LONG_MODULES = [
+    f"tests/acceptance/test_{name}.py"
+    for name in (
+        "chaos",
+        "relays",
+        "up",
+        "lists",
+        "exim",
+        "worker",
+        "odd_relays",
+        "quotas",
+        "hostile_templates",
+        "postfix",
+    )
+]
+"""The modules of the acceptance tests that take minutes, the longest first."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,7 +83,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, N
     """Put the longest modules before all other acceptance tests, so that no process waits for another at the end."""
     yield
     begin = next((index for index, item in enumerate(items) if is_acceptance(item.nodeid)), len(items))
-    items[begin:] = sorted(items[begin:], key=lambda item: not item.nodeid.startswith(LONG_MODULES))
+    items[begin:] = sorted(items[begin:], key=lambda item: find_place(item.nodeid.partition("::")[0]))
+
+
+def find_place(module: str) -> int:
+    """Return the place of a module among the long ones. All others come after them."""
+    return LONG_MODULES.index(module) if module in LONG_MODULES else len(LONG_MODULES)
 
 
 def is_acceptance(nodeid: str) -> bool:
@@ -99,9 +118,9 @@ def new_health() -> Iterator[None]:
 def empty_redis(request: pytest.FixtureRequest) -> None:
     """Let nothing of an earlier test be in Redis. Its wrong tokens, for example, would be counted for this one too.
 
-    The acceptance tests of a module share a stack, whose workers are registered in Redis.
+    The acceptance tests of a module share a stack, whose workers are registered in Redis. Unit tests use no Redis.
     """
-    if not is_acceptance(request.node.nodeid):
+    if request.node.nodeid.startswith("tests/integration/"):
         with redis_client.connect() as client:
             client.flushall()
 

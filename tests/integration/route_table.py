@@ -9,7 +9,10 @@ sender's. A POST has the body of BODIES, or an empty form.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from django.urls import URLPattern, URLResolver
 
 PEOPLE = ("stranger", "reader", "sender", "other", "approver", "editor", "auditor", "clerk", "boss")
 """Nobody; a user without permissions; the owner of the batches; another member of Senders; members of Approvers, of
@@ -343,3 +346,13 @@ def read_admin_rows(table: str) -> list[Row]:
 
 def _split(*tables: str) -> list[list[str]]:
     return [line.split() for table in tables for line in table.splitlines() if line.strip() and line[0] != "#"]
+
+
+def routes_of(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
+    """Yield the route of every view, as ``ResolverMatch.route`` has it."""
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes_of(pattern.url_patterns, route)
+        else:
+            yield route

@@ -191,9 +191,13 @@ class Pool:
         if self._is_closed or self._is_paused:
             return
         logger.info("A connection to %s ended: %s", self._route.address, loss.reason)
-        if not self._connections and not self._openings:
-            # Ask at once, even if an opening failed a moment ago: only its answer tells why no mail goes out.
-            self._is_accepted, self._reopen_at = False, 0.0
+        if not self._connections:
+            # Begin no opening beside those that are under way. Otherwise the lane would hear of a silent relay only
+            # after as long as two openings take.
+            self._is_accepted = False
+            if not self._openings:
+                # Ask at once, even if an opening failed a moment ago: only its answer tells why no mail goes out.
+                self._reopen_at = 0.0
         if loss.is_relay_error:
             self._lane.on_relay_down(RelayError(loss.reason, meaning=ReplyMeaning.POLICY))
         elif not connection.answered_count:

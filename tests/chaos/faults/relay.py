@@ -63,8 +63,8 @@ def misbehave(*, kicks: int = 1, **fields: object) -> Callable[[Trial], None]:
 def check_job_shows_error(trial: Trial) -> None:
     """Check that the fault did strike, and that the job shows a relay error, soon at the latest.
 
-    After an opening that failed, the pool waits for two seconds (pool.REOPEN_SECONDS), and the next opening may wait
-    for two seconds for its reply (SEND_REPLY_TIMEOUT_SECONDS of a trial).
+    An opening that was under way when the last connection ended, or that begins then, waits for two seconds for its
+    reply (SEND_REPLY_TIMEOUT_SECONDS of a trial). Then the job says why. The rest is for a worker that has only begun.
     """
     until = time.monotonic() + ERROR_SECONDS - FAULT_SECONDS
     while not (trial.read_relay_error() or trial.has_ended()):

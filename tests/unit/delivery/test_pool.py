@@ -129,6 +129,27 @@ async def test_lane_hears_of_it_when_a_relay_that_fell_silent_lets_each_opening_
     assert lane.errors[:1] == [("The relay can't be reached.", False)]
 
 
+async def test_no_opening_begins_beside_another_when_all_connections_ended() -> None:
+    """Otherwise the lane would hear of a silent relay only when the last of them has waited to its end."""
+    relay = FakeRelay()
+    lane = FakeLane(relay, ready=CONNECTIONS)
+    await lane.pump()
+    await lane.pump()
+    relay.silent, relay.is_away = [], True
+    lane.ready.append(None)
+    for connection in list(relay.open):
+        connection.deliver()
+        connection.lose(Loss(reason="The relay closed the connection."))
+    await lane.pump()
+    assert len(relay.silent) == 1
+    lane.ready.extend([None] * CONNECTIONS)
+    await lane.wait(1)
+    assert len(relay.silent) == 1
+    relay.silent[0].set_result(None)
+    await lane.pump()
+    assert lane.errors == [("The relay can't be reached.", False)]
+
+
 async def test_relay_is_asked_once_and_at_once_when_the_last_connection_ends_after_a_refused_opening() -> None:
     """Otherwise a relay that closed all connections and fell silent would be asked only after the pause."""
     relay = FakeRelay()

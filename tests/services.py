@@ -26,9 +26,12 @@ class Services:
         atexit.register(shutil.rmtree, self.data_dir, ignore_errors=True)  # also if pytest fails before the first test
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> None:
-        """Start both. ``wait`` returns when both answer."""
-        postgres = services.prepare_postgres(self.data_dir, sync=False)
+    def start(self, *, fsync: bool = True) -> None:
+        """Start both. ``wait`` returns when both answer.
+
+        Without ``fsync``, a commit survives the end of the server and not that of the machine.
+        """
+        postgres = [*services.prepare_postgres(self.data_dir, sync=False), "-c", f"fsync={'on' if fsync else 'off'}"]
         self.log = (self.data_dir / "services.log").open("wb")
         self._launch(postgres, account=services.postgres_account(), death_signal=signal.SIGINT)
         self._launch(services.prepare_valkey(self.data_dir), account={}, death_signal=signal.SIGTERM)
@@ -82,7 +85,7 @@ for name in list(os.environ):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    running.start()
+    running.start(fsync=False)
     running.wait()
 
 

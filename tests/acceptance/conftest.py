@@ -13,14 +13,13 @@ from emailbatch.localstack import addresses
 from tests.acceptance.browser import running_browser, running_site, signed_in_page
 from tests.acceptance.client import Client
 from tests.acceptance.stack import RunningStack
-from tests.chaos.stack import Golden, Stack
+from tests.chaos.stack import Golden, Stack, shared_golden
 
 
 @pytest.fixture(scope="session")
-def golden() -> Iterator[Golden]:
+def golden() -> Golden:
     """A migrated cluster. Each stack gets a copy."""
-    with Golden() as made:
-        yield made
+    return shared_golden()
 
 
 def forget_connections() -> None:
@@ -32,7 +31,7 @@ def forget_connections() -> None:
 @pytest.fixture
 def stack(golden: Golden, settings: LazySettings) -> Iterator[Stack]:
     """PostgreSQL, Valkey and the recording relay of one test. The queues of this process use this Valkey too."""
-    with Stack(golden, environment={"SEND_LEASE_SECONDS": "3"}) as running:
+    with Stack(golden, environment={"SEND_LEASE_SECONDS": "3"}, fsync=False) as running:
         settings.REDIS_URL = addresses.redis_url(running.folder)
         forget_connections()
         yield running
@@ -62,7 +61,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(stack: RunningStack) -> Iterator[Page]:
+def page(chromium: Browser, stack: RunningStack) -> Iterator[Page]:
     """A tab in which the administrator of the stack that the module starts is signed in."""
-    with running_browser() as browser, signed_in_page(browser, stack) as page:
+    with signed_in_page(chromium, stack) as page:
         yield page

@@ -177,7 +177,9 @@ def scripted(
         behaviour: Other fields of the relay's behaviour.
     """
     chosen = Behaviour(rules=rules, address_faults=False, **behaviour)
-    with Stack(golden, behaviour=chosen, environment=FAST | dict(environment or {}), keep_raw=True) as stack:
+    with Stack(
+        golden, behaviour=chosen, environment=FAST | dict(environment or {}), keep_raw=True, fsync=False
+    ) as stack:
         stack.set_reply_rules(reply_rules)
         stack.start_workers(workers)
         yield Script(stack)

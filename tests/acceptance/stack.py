@@ -25,6 +25,7 @@ import redis
 
 from emailbatch.localstack import addresses
 from emailbatch.localstack.processes import die_with_parent
+from tests.chaos.stack import shared_golden
 from tests.inbox_file import count_messages, read_raw_messages
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent.parent
@@ -235,9 +236,11 @@ def stack_in_new_folder(
 ) -> Iterator[RunningStack]:
     """Run a stack in a temporary folder of this name, with all its workers registered.
 
-    A folder whose stack did not start is kept, because its logs say why.
+    Its database is a copy of one that is already migrated, because a first start takes most of its time for that. A
+    folder whose stack did not start is kept, because its logs say why.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"emailbatch-{name}-"))
+    shared_golden().copy_to(folder)
     with running_stack(folder, workers=workers, environment=environment) as running:
         running.wait_for_workers(workers)
         yield running

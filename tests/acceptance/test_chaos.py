@@ -16,7 +16,7 @@ from tests.chaos.__main__ import SHORT_LEASE_SECONDS, run_trial
 from tests.chaos.faults import FAULTS
 from tests.chaos.judgement import Bounds
 from tests.chaos.report import format_heading, format_result
-from tests.chaos.stack import Golden
+from tests.chaos.stack import shared_golden
 from tests.chaos.trial import Options, Result, Trial
 
 JOBS = 3
@@ -32,7 +32,8 @@ def pending(request: pytest.FixtureRequest) -> Iterator[Pending]:
     names = [item.callspec.params["name"] for item in here if hasattr(item, "callspec")]
     seed = int.from_bytes(os.urandom(3), "big")
     options = Options(seed=seed, lease_seconds=SHORT_LEASE_SECONDS, keep=True)
-    with Golden() as golden, ThreadPoolExecutor(max_workers=JOBS) as pool:
+    golden = shared_golden()
+    with ThreadPoolExecutor(max_workers=JOBS) as pool:
         yield {name: pool.submit(run_trial, name, 0, golden=golden, options=options) for name in names}
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -49,7 +50,6 @@ def test_promises_are_kept_when(name: str, pending: Pending) -> None:
 def test_broken_promise_is_seen_when_no_duplicate_is_allowed() -> None:
     """The relay loses twenty replies, so twenty messages are sent twice. A judge that allows none must say so."""
     strict = dataclasses.replace(FAULTS["reply-lost"], bounds=lambda trial: Bounds())
-    with Golden() as golden:
-        result = Trial(strict, Options(lease_seconds=SHORT_LEASE_SECONDS)).run(golden)
+    result = Trial(strict, Options(lease_seconds=SHORT_LEASE_SECONDS)).run(shared_golden())
     assert result.broken == [f"duplicated: {result.found.duplicated}, allowed 0"]
     assert result.found.duplicated > 0

@@ -9,15 +9,12 @@ import html
 import io
 import os
 import re
-import shutil
 import signal
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.header import decode_header, make_header
 from email.message import Message
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -25,7 +22,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.acceptance.browser import running_browser, signed_in_page, take_picture, upload_and_send
 from tests.acceptance.client import Client
 from tests.acceptance.recipients import RecipientFile, make_recipient_file
-from tests.acceptance.stack import RunningStack, running_stack
+from tests.acceptance.stack import RunningStack, stack_in_new_folder
 
 GOOD, BAD, DUPLICATES = 9975, 22, 3
 RUN_SECONDS = 120
@@ -52,11 +49,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
-    folder = Path(tempfile.mkdtemp(prefix="emailbatch-main-"))
-    with running_stack(folder, workers=2) as running:
-        running.wait_for_workers(2)
+    with stack_in_new_folder("main", workers=2) as running:
         yield running
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.stack import RunningStack, running_stack, wait_until
+from tests.acceptance.stack import RunningStack, stack_in_new_folder, wait_until
 from tests.acceptance.terminal import CTRL_C, on_terminal
 from tests.smtpserver import RunningServer
 
@@ -29,11 +27,8 @@ def relay() -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module")
 def stack(relay: RunningServer) -> Iterator[RunningStack]:
-    folder = Path(tempfile.mkdtemp(prefix="emailbatch-commands-"))
-    with running_stack(folder, workers=2, environment={"EMAIL_URL": relay.url}) as running:
-        running.wait_for_workers(2)
+    with stack_in_new_folder("commands", workers=2, environment={"EMAIL_URL": relay.url}) as running:
         yield running
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

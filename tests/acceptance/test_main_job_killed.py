@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.acceptance.client import Client
-from tests.acceptance.stack import RunningStack, running_stack, wait_until
+from tests.acceptance.stack import RunningStack, stack_in_new_folder, wait_until
 from tests.smtpserver import Behaviour, RunningServer
 
 RECIPIENTS = 4000
@@ -42,10 +39,8 @@ def relay() -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module")
 def stack(relay: RunningServer) -> Iterator[RunningStack]:
-    folder = Path(tempfile.mkdtemp(prefix="emailbatch-killed-"))
-    with running_stack(folder, workers=2, environment={"EMAIL_URL": relay.url}) as running:
+    with stack_in_new_folder("killed", workers=2, environment={"EMAIL_URL": relay.url}) as running:
         yield running
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import pytest
 
 from tests.acceptance.client import Client
 from tests.acceptance.stack import STOP_SECONDS, RunningStack, launch_stack, processes_of, wait_until
+from tests.chaos.stack import shared_golden
 
 RECIPIENTS = 1200
 SLOWLY = {"SEND_RATE": "400"}
@@ -23,6 +24,7 @@ SLOWLY = {"SEND_RATE": "400"}
 @pytest.fixture
 def folder() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="emailbatch-restarted-"))
+    shared_golden().copy_to(made)
     yield made
     shutil.rmtree(made, ignore_errors=True)
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.acceptance.browser import running_browser, signed_in_page, take_picture, upload_and_send
 from tests.acceptance.client import Client
-from tests.acceptance.stack import RunningStack, running_stack
+from tests.acceptance.stack import RunningStack, stack_in_new_folder
 
 RECIPIENTS = 300
 STAYS_SECONDS = 3
@@ -22,10 +19,8 @@ PEOPLE = "name,email\n" + "".join(f"Person {number},p{number}@example.org\n" for
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
-    folder = Path(tempfile.mkdtemp(prefix="emailbatch-waiting-"))
-    with running_stack(folder, workers=0) as running:
+    with stack_in_new_folder("waiting", workers=0) as running:
         yield running
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

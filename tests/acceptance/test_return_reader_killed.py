@@ -67,7 +67,7 @@ def mailboxes() -> Iterator[Dovecot]:
 @pytest.fixture
 def stack(golden: Golden, mailboxes: Dovecot) -> Iterator[Stack]:
     environment = {"RETURNS_URL": mailboxes.url(), "BOUNCE_ADDRESS": BOUNCE_ADDRESS}
-    with Stack(golden, environment=environment) as running:
+    with Stack(golden, environment=environment, fsync=False) as running:
         yield running
 
 

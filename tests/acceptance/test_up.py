@@ -30,8 +30,10 @@ from tests.acceptance.stack import (
     stack_environment,
     wait_until,
 )
+from tests.chaos.stack import Golden
 
 SECOND_START_SECONDS = 10
+"""Of processor time, in all programs together. A busy machine lets a start wait for it, and does not add to it."""
 ORDINARY_USER = "daemon"
 LONG_NAME = "a-folder-with-a-rather-long-name-" * 3
 
@@ -44,9 +46,22 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
+@pytest.fixture
+def migrated(folder: Path, golden: Golden) -> Path:
+    """A DATA_DIR whose database is migrated already, for a test that a real first start would only slow down."""
+    golden.copy_to(folder)
+    return folder
+
+
 def is_page_there(stack: RunningStack) -> bool:
     with urllib.request.urlopen(f"{stack.url}accounts/login/", timeout=10) as answer:  # noqa: S310
         return b"Sign in" in answer.read()
+
+
+def processor_seconds(stack: RunningStack) -> float:
+    """Return the processor time that a stack has used since it was started."""
+    up = psutil.Process(stack.process.pid)
+    return sum(sum(each.cpu_times()[:4]) for each in (up, *up.children(recursive=True)))
 
 
 def assert_nothing_left(folder: Path) -> None:
@@ -73,16 +88,15 @@ def test_second_start_is_quick_and_keeps_the_data_when_the_first_was_stopped_wit
     assert first.stop(signal.SIGINT) == 0
     assert_nothing_left(folder)
 
-    began = time.monotonic()
     with running_stack(folder) as second:
-        assert time.monotonic() - began < SECOND_START_SECONDS
+        assert processor_seconds(second) < SECOND_START_SECONDS
         assert is_page_there(second)
         assert "password" not in second.log.partition("Ready:")[2].partition("\n")[0]
     assert_nothing_left(folder)
 
 
-def test_workers_stop_before_the_services_when_asked_to_stop(folder: Path) -> None:
-    with running_stack(folder, workers=1) as stack:
+def test_workers_stop_before_the_services_when_asked_to_stop(migrated: Path) -> None:
+    with running_stack(migrated, workers=1) as stack:
         stack.wait_for_workers(1)
         watched = {name: psutil.Process(pid) for name, pid in stack.pids().items()}
         stack.process.send_signal(signal.SIGTERM)
@@ -95,8 +109,8 @@ def test_workers_stop_before_the_services_when_asked_to_stop(folder: Path) -> No
         assert stack.process.wait(timeout=30) == 0
 
 
-def test_program_comes_back_when_it_is_killed(folder: Path) -> None:
-    with running_stack(folder) as stack:
+def test_program_comes_back_when_it_is_killed(migrated: Path) -> None:
+    with running_stack(migrated) as stack:
         stack.wait_for_workers(1)
         for name in ("worker.1", "web", "inbox", "valkey", "postgres"):
             kill_and_wait_for_the_next(stack, name)
@@ -115,40 +129,40 @@ def kill_and_wait_for_the_next(stack: RunningStack, name: str) -> None:
     assert f"{name.ljust(8)} | It was ended by SIGKILL." in stack.log
 
 
-def test_next_start_works_when_the_supervisor_was_killed(folder: Path) -> None:
-    first = launch_stack(folder, workers=2)
+def test_next_start_works_when_the_supervisor_was_killed(migrated: Path) -> None:
+    first = launch_stack(migrated, workers=2)
     first.wait_until_ready()
     first.wait_for_workers(2)
     first.process.kill()
     first.process.wait(timeout=10)
-    with running_stack(folder) as second:
+    with running_stack(migrated) as second:
         assert is_page_there(second)
-    assert_nothing_left(folder)
+    assert_nothing_left(migrated)
 
 
-def test_next_start_ends_remaining_processes_when_one_was_frozen_and_its_parent_killed(folder: Path) -> None:
-    first = launch_stack(folder)
+def test_next_start_ends_remaining_processes_when_one_was_frozen_and_its_parent_killed(migrated: Path) -> None:
+    first = launch_stack(migrated)
     first.wait_until_ready()
     first.wait_for_workers(1)
     valkey = psutil.Process(first.pids()["valkey"])
     valkey.suspend()  # a stopped process does not receive the signal of its parent's death
     first.process.kill()
     first.process.wait(timeout=10)
-    with running_stack(folder) as second:
+    with running_stack(migrated) as second:
         assert re.search(r"Ended the processes that an earlier run left: .*valkey", second.log)
         assert not valkey.is_running() or valkey.status() == psutil.STATUS_ZOMBIE
-    assert_nothing_left(folder)
+    assert_nothing_left(migrated)
 
 
-def test_start_works_when_the_old_postgres_pid_belongs_to_another_process(folder: Path) -> None:
-    with running_stack(folder, workers=0):
-        lock = (folder / "postgres" / "postmaster.pid").read_text()
+def test_start_works_when_the_old_postgres_pid_belongs_to_another_process(migrated: Path) -> None:
+    with running_stack(migrated, workers=0):
+        lock = (migrated / "postgres" / "postmaster.pid").read_text()
     _, rest = lock.split("\n", 1)
     user = postgres_uid()
     sleeper = subprocess.Popen(["sleep", "120"], user=user)
     try:
-        (folder / "postgres" / "postmaster.pid").write_text(f"{sleeper.pid}\n{rest}")
-        with running_stack(folder, workers=0) as stack:
+        (migrated / "postgres" / "postmaster.pid").write_text(f"{sleeper.pid}\n{rest}")
+        with running_stack(migrated, workers=0) as stack:
             assert is_page_there(stack)
     finally:
         sleeper.kill()
@@ -176,11 +190,11 @@ def test_start_is_refused_when_the_port_is_taken(folder: Path) -> None:
     assert_nothing_left(folder)
 
 
-def test_start_is_refused_when_another_stack_runs_on_the_same_folder(folder: Path) -> None:
-    with running_stack(folder, workers=0) as first:
-        second = launch_stack(folder)
+def test_start_is_refused_when_another_stack_runs_on_the_same_folder(migrated: Path) -> None:
+    with running_stack(migrated, workers=0) as first:
+        second = launch_stack(migrated)
         assert second.process.wait(timeout=30) == 1
-        assert f"already running on {folder} (process {first.process.pid})" in second.log
+        assert f"already running on {migrated} (process {first.process.pid})" in second.log
         assert "Traceback" not in second.log
         assert is_page_there(first)
 
@@ -218,12 +232,12 @@ def test_command_says_what_to_do_when_no_service_is_running(folder: Path, comman
     assert "Traceback" not in result.stderr
 
 
-def test_second_terminal_finds_the_services_when_the_stack_runs(folder: Path) -> None:
-    with running_stack(folder, workers=0) as stack:
+def test_second_terminal_finds_the_services_when_the_stack_runs(migrated: Path) -> None:
+    with running_stack(migrated, workers=0) as stack:
         assert stack.manage("migrate", "--check").returncode == 0
         worker = stack.manage("rqworker", "high", "default", "--burst")
         assert worker.returncode == 0
-        with redis.Redis.from_url(addresses.redis_url(folder)) as client:
+        with redis.Redis.from_url(addresses.redis_url(migrated)) as client:
             assert client.config_get("appendonly") == {"appendonly": "yes"}
 
 
@@ -294,10 +308,10 @@ def test_no_other_user_reaches_the_database_or_the_sockets_when_root_starts_it(f
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_database_refuses_its_own_user_because_it_did_not_start_the_stack(folder: Path) -> None:
-    folder.chmod(0o755)
-    with running_stack(folder, workers=0):
-        uid, host = postgres_uid(), str(addresses.database_socket_dir(folder))
+def test_database_refuses_its_own_user_because_it_did_not_start_the_stack(migrated: Path) -> None:
+    migrated.chmod(0o755)
+    with running_stack(migrated, workers=0):
+        uid, host = postgres_uid(), str(addresses.database_socket_dir(migrated))
         child = os.fork()
         if child == 0:
             os.setgroups([])

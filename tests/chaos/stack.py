@@ -6,9 +6,11 @@ its own services without harming another trial.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import datetime
+import functools
 import json
 import os
 import shutil
@@ -36,6 +38,8 @@ ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 START_SECONDS = 60
 COMMAND_SECONDS = 120
+MIGRATE_SECONDS = 600
+"""On an idle machine it takes ten seconds."""
 
 TEMPLATE_KEY = "chaos"
 TEMPLATE = {
@@ -65,10 +69,13 @@ def wait_until(condition: Callable[[], T], *, seconds: float, what: str | Callab
 
 
 class Services:
-    """PostgreSQL and Valkey over one data folder. Each can be started, stopped and killed alone."""
+    """PostgreSQL and Valkey over one data folder. Each can be started, stopped and killed alone.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Without ``fsync``, a commit survives the end of PostgreSQL and not that of the machine.
+    """
+
+    def __init__(self, folder: Path, *, fsync: bool = True) -> None:
+        self.folder, self.fsync = folder, fsync
         self.log_path = folder / "services.log"
         self.log = self.log_path.open("ab")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -76,6 +83,7 @@ class Services:
 
     def start_postgres(self) -> None:
         argv, account = services.prepare_postgres(self.folder, sync=False), services.postgres_account()
+        argv += ["-c", f"fsync={'on' if self.fsync else 'off'}"]
         if self.disk is not None:
             argv, account = self.disk.enter(argv, account), {}
         self._start("postgres", argv, account)
@@ -150,13 +158,13 @@ class Golden:
         self.folder.chmod(0o755)
 
     def __enter__(self) -> Self:
-        running = Services(self.folder)
+        running = Services(self.folder, fsync=False)
         try:
             running.start_postgres()
             with running.connect(dbname="postgres") as connection:
                 connection.execute("CREATE DATABASE emailbatch")
-            run_command(["migrate", "--verbosity", "0"], environment=base_environment(self.folder))
-            insert_template(running, TEMPLATE)
+            environment = base_environment(self.folder)
+            run_command(["migrate", "--verbosity", "0"], environment=environment, seconds=MIGRATE_SECONDS)
             # A clean shutdown, so that the files that are copied contain everything.
             running.stop("postgres", signal_number=signal.SIGINT)
         finally:
@@ -167,14 +175,16 @@ class Golden:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def copy_to(self, folder: Path) -> None:
-        shutil.copytree(self.folder / "postgres", folder / "postgres", copy_function=shutil.copy2)
-        if services.postgres_account():
-            own(folder / "postgres", uid=services.postgres_account()["user"])
+        """Copy the cluster into a data folder. The copy has the same owner, who is PostgreSQL's user."""
+        subprocess.run(["cp", "-a", self.folder / "postgres", folder / "postgres"], check=True)
 
 
-def own(tree: Path, *, uid: int) -> None:
-    for path in (tree, *tree.rglob("*")):
-        os.chown(path, uid, -1, follow_symlinks=False)
+@functools.cache
+def shared_golden() -> Golden:
+    """Migrate a cluster at the first call in this process. It is deleted when the process ends."""
+    golden = Golden()
+    atexit.register(golden.__exit__)
+    return golden.__enter__()
 
 
 def insert_template(running: Services, template: Mapping[str, str]) -> None:
@@ -192,16 +202,14 @@ def base_environment(folder: Path) -> dict[str, str]:
     return kept | {"DATA_DIR": str(folder), "SECRET_KEY": "only-for-chaos", "PYTHONUNBUFFERED": "1"}
 
 
-def run_command(arguments: Sequence[str], *, environment: Mapping[str, str]) -> str:
+def run_command(arguments: Sequence[str], *, environment: Mapping[str, str], seconds: float = COMMAND_SECONDS) -> str:
     """Run ``manage.py`` and return its standard output.
 
     Raises:
         RuntimeError: the command failed. The message contains its standard error.
     """
     argv = [sys.executable, "manage.py", *arguments]
-    done = subprocess.run(
-        argv, cwd=ROOT, env=dict(environment), capture_output=True, text=True, timeout=COMMAND_SECONDS
-    )
+    done = subprocess.run(argv, cwd=ROOT, env=dict(environment), capture_output=True, text=True, timeout=seconds)
     if done.returncode:
         raise RuntimeError(f"manage.py {arguments[0]} ended with status {done.returncode}.\n{done.stderr[-4000:]}")
     return done.stdout
@@ -221,8 +229,9 @@ class Stack:
         keep_raw: bool = False,
         email_url: str = "smtp://127.0.0.1:{port}",
         second: Behaviour | None = None,
+        fsync: bool = True,
     ) -> None:
-        self.golden = golden
+        self.golden, self.fsync = golden, fsync
         self.folder = Path(tempfile.mkdtemp(prefix="emailbatch-stack-"))
         self.folder.chmod(0o755)
         self.smtp = RunningServer(behaviour, keep_raw=keep_raw)
@@ -241,11 +250,12 @@ class Stack:
         with self.exits:
             self.exits.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.golden.copy_to(self.folder)
-            self.services = Services(self.folder)
+            self.services = Services(self.folder, fsync=self.fsync)
             self.exits.callback(self.services.stop_all)
             if self.has_small_disk:
                 self.services.use_small_disk()
             self.services.start_postgres()
+            insert_template(self.services, TEMPLATE)
             self.services.start_redis()
             self.exits.enter_context(self.smtp)
             if self.second is not None and self.second_behaviour is not None:

@@ -105,6 +105,12 @@ def test_worker_registers_and_stops_when_run_as_in_its_container(
     running: subprocess.Popen[bytes], environment: dict[str, str]
 ) -> None:
     with redis.Redis.from_url(environment["REDIS_URL"]) as client:
-        assert wait_until_true(lambda: client.scard("rq:workers"))
+        assert wait_until_true(lambda: running.pid in read_worker_pids(client))
     running.terminate()
     assert running.wait(timeout=30) == 0
+
+
+def read_worker_pids(client: redis.Redis) -> list[int]:
+    """Return the PIDs of the registered workers. Other tests may have left workers in this Redis."""
+    keys: set[bytes] = client.smembers("rq:workers")  # type: ignore[assignment]
+    return [int(pid) for key in keys if (pid := client.hget(key, "pid"))]

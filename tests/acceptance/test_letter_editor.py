@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Dialog, FrameLocator, Page, expect
+from playwright.sync_api import Browser, Dialog, FrameLocator, Page, expect
 
-from tests.acceptance.browser import running_browser
 from tests.acceptance.stack import RunningStack, stack_in_new_folder, wait_until
 
 PARENTS = "Vorname;Klasse;E-Mail\nEva;3b;eva@example.org\nBo;5a;bo@example.org\n"
@@ -262,10 +261,11 @@ def test_what_was_typed_is_forgotten_when_she_signs_out(page: Page) -> None:
 
 
 @pytest.fixture
-def plain_page(stack: RunningStack) -> Iterator[Page]:
+def plain_page(chromium: Browser, stack: RunningStack) -> Iterator[Page]:
     """A tab that runs no script."""
-    with running_browser() as browser:
-        yield browser.new_context(base_url=stack.url, java_script_enabled=False).new_page()
+    context = chromium.new_context(base_url=stack.url, java_script_enabled=False)
+    yield context.new_page()
+    context.close()
 
 
 def test_letter_is_written_fixed_and_saved_without_a_script(plain_page: Page, stack: RunningStack) -> None:

@@ -29,9 +29,9 @@ user.groups.add(Group.objects.get(name="Senders"))
 LETTERS = "xxxxxxxxxx"
 
 
-@pytest.fixture(scope="module", params=[2, 1], ids=["two workers", "one worker"])
-def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
-    with stack_in_new_folder("hostile", workers=request.param, environment={"SEND_LEASE_SECONDS": "6"}) as running:
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    with stack_in_new_folder("hostile", workers=1, environment={"SEND_LEASE_SECONDS": "6"}) as running:
         running.manage("shell", "-v", "0", "-c", ADD_USER)
         yield running
 
@@ -117,9 +117,8 @@ def send_urgently(client: Client) -> float:
 def test_web_process_lives_when_templates_nest_deeply(stack: RunningStack, client: Client) -> None:
     with Watched(stack) as watched:
         for chain, make in CHAINS.items():
-            for count in (20_000, 30_000):
-                status, answer = preview(client, make(count)[: 255 * 1024])
-                assert status in (200, 422), (chain, answer)
+            status, answer = preview(client, make(30_000)[: 255 * 1024])
+            assert status in (200, 422), (chain, answer)
         assert client.get("/api/health")["status"]
     watched.check()
 
@@ -172,9 +171,23 @@ def test_others_are_answered_when_one_user_asks_for_many_previews(
 def test_mail_of_others_leaves_soon_when_every_row_is_hostile(
     stack: RunningStack, client: Client, bob: Client, kind: str
 ) -> None:
-    store(stack, f"slow-{kind}", only_for_evil(EXPENSIVE[kind]))
+    send_beside_hostile_batches(stack, client, bob, kind, count=1)
+
+
+def test_mail_of_others_leaves_soon_when_each_of_two_workers_has_a_hostile_batch(
+    stack: RunningStack, client: Client, bob: Client
+) -> None:
+    with stack.own_worker():
+        stack.wait_for_workers(2)
+        send_beside_hostile_batches(stack, client, bob, "output", count=2)
+
+
+def send_beside_hostile_batches(stack: RunningStack, client: Client, bob: Client, kind: str, *, count: int) -> None:
+    """Send a mail while so many batches have hostile rows only. They are paused, and say why."""
+    key = f"slow-{kind}-{count}"
+    store(stack, key, only_for_evil(EXPENSIVE[kind]))
     with Watched(stack) as watched:
-        batch_ids = [send(client, f"slow-{kind}", make_rows(600)) for _ in stack.worker_pids()]
+        batch_ids = [send(client, key, make_rows(600)) for _ in range(count)]
         wait_until(
             lambda: all(client.batch(batch_id)["failedCount"] for batch_id in batch_ids),
             within_seconds=30,

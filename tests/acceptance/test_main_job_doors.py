@@ -25,7 +25,7 @@ WATCHED = 3000
 
 SNAPSHOT_FIELDS = {"batchId", "status", "processed", "total", "sent", "failed", "unknown", "suppressed", "pending"}
 SNAPSHOT_FIELDS |= {"cancelled", "resending", "returned", "complained", "ratePerSecond", "etaSeconds", "sequence"}
-SNAPSHOT_FIELDS |= {"waitingFor", "doneAt", "finish", "moments"}
+SNAPSHOT_FIELDS |= {"waitingFor", "doneAt", "finish", "moments", "fetchWithinSeconds"}
 
 MAKE_BOARD = """
 from django.contrib.auth.models import Group, User

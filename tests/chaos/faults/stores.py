@@ -123,7 +123,7 @@ def silence_postgres(trial: Trial) -> None:
 
 
 NO_SPACE = "No space left on device"
-FULL_SECONDS = 30
+FULL_SECONDS = 90
 
 
 def fill_disk(trial: Trial) -> None:

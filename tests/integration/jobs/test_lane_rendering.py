@@ -56,7 +56,7 @@ def test_each_recipient_gets_their_own_mail_once_when_the_child_is_killed_beside
 
         def kill() -> None:
             for number in range(KILL_COUNT):
-                wait_for_sent(batch, 20 + 110 * number)  # more than are ready: another child has rendered
+                wait_for_sent(batch, 20 + 90 * number)  # more than are ready: another child has rendered
                 wait_for(lambda: find_children() - killed)
                 child = (find_children() - killed).pop()
                 os.kill(child, signal.SIGKILL)

@@ -42,7 +42,7 @@ def none_due(large_batch: Batch) -> Batch:
 @pytest.fixture
 def half_sent(none_due: Batch) -> Batch:
     """The first half is sent. A hundred of it wait for a retry that is due, and a thousand for one that is not."""
-    # Before the transaction of the test, at whose begin PostgreSQL's now() stands: the table takes seconds to fill.
+    # Before the transaction of the test began, which is PostgreSQL's now(): the table takes seconds to fill.
     due = timezone.now() - timedelta(hours=1)
     none_due.emails.filter(row__lte=100).update(next_attempt_at=due)
     return none_due

@@ -46,7 +46,7 @@ SNAPSHOT_INTERVAL_SECONDS = 0.2
 """The shortest time between two messages to one watcher: at most five a second."""
 
 MESSAGES_PER_SECOND = 500
-"""How many messages a process sends to its watchers in all. Of more than a hundred, each waits longer for the next."""
+"""How many messages a process sends to up to a thousand watchers. Of more than a hundred, each waits longer for one."""
 
 FETCH_SECONDS = 3.0
 """Within this time after a message, at a random moment, a page fetches what no snapshot holds."""
